@@ -1,1 +1,33 @@
-//! See ARCHITECTURE.md.
+//! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
+//! ([`machine`]), and commands that cannot hang ([`process`]).
+//!
+//! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
+
+pub mod lab;
+pub mod machine;
+pub mod process;
+
+pub use lab::Lab;
+pub use machine::Machine;
+pub use process::{Limit, Stop};
+
+/// What can go wrong around machines and the commands that make them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{command}` did not start: is the program installed?")]
+    NotStarted { command: String, source: std::io::Error },
+    #[error("`{command}` failed ({status}):\n{output}")]
+    Failed { command: String, status: std::process::ExitStatus, output: String },
+    #[error("`{command}` was not done after {seconds} s:\n{output}")]
+    TimedOut { command: String, seconds: u64, output: String },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("{what} is not on this machine; looked for {paths}")]
+    Missing { what: &'static str, paths: String },
+    #[error("{what} {path}")]
+    File { what: &'static str, path: String, source: std::io::Error },
+    #[error("the thread could not enter network namespace {name}")]
+    Namespace { name: String, source: std::io::Error },
+    #[error("machine {machine} does not answer on its control socket: {reason}")]
+    Control { machine: String, reason: String },
+}
