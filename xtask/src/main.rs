@@ -1,1 +1,122 @@
-fn main() {}
+//! What is done with the repository beyond building it: `cargo xtask demo`, `cargo xtask vmtest`.
+
+mod api;
+mod build;
+mod cluster;
+mod daemon;
+mod follow;
+mod image;
+mod lifecycle;
+mod output;
+mod report;
+mod scenario;
+mod site;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use perilune_testkit::Stop;
+
+/// Tasks of the Perilune repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// From blank machines to a running cluster, in a network namespace of this host
+    Demo(Demo),
+    /// The same with fewer machines, as a test
+    Vmtest(Vmtest),
+    /// Only make the operating system image that the machines run
+    Image,
+}
+
+#[derive(Args)]
+struct Demo {
+    /// Leave the cluster up at the end, and say how to look at it
+    #[arg(long)]
+    keep: bool,
+    /// End clusters that were left up, and tidy up after runs that were killed
+    #[arg(long, conflicts_with_all = ["keep", "built"])]
+    down: bool,
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+#[derive(Args)]
+struct Vmtest {
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let built = match &arguments.task {
+        Task::Demo(demo) => demo.built || demo.down,
+        Task::Vmtest(vmtest) => vmtest.built,
+        Task::Image => true,
+    };
+    if !built {
+        build::release()?;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return become_root(&arguments.task);
+    }
+    let stop = Stop::default();
+    stop_on_signals(&stop)?;
+    match arguments.task {
+        Task::Demo(Demo { down: true, .. }) => site::take_down(),
+        Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), keep, &stop),
+        Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
+        Task::Image => image::make(&stop).map(drop),
+    }
+}
+
+/// Network namespaces and images of an operating system need root; building does not, and is done by now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sudo may ask for a password: it needs the terminal, and waits for us"
+)]
+fn become_root(task: &Task) -> Result<()> {
+    let mut sudo = std::process::Command::new("sudo");
+    sudo.arg("--").arg(std::env::current_exe()?);
+    match task {
+        Task::Demo(demo) => sudo
+            .args(["demo", if demo.down { "--down" } else { "--built" }])
+            .args(demo.keep.then_some("--keep")),
+        Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
+        Task::Image => sudo.arg("image"),
+    };
+    let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
+    anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");
+    Ok(())
+}
+
+/// The first Ctrl-C asks everything to end in order. What follows is bounded in time, so a second one is not needed.
+fn stop_on_signals(stop: &Stop) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        stop.request();
+        // Dropping the runtime would give the signals no one to be received by; keep it for the rest of the run.
+        runtime.block_on(std::future::pending::<()>());
+    });
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The daemon of a run, on its embedded default: its own data directory, no configuration.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use anyhow::{Context, Result, bail};
+use perilune_testkit::lab::BRIDGE;
+use perilune_testkit::process::{end, wait_for};
+use perilune_testkit::{Limit, Stop};
+
+use crate::api::Api;
+use crate::build::Programs;
+use crate::output::Output;
+use crate::site::{CONTROLLER, Site};
+
+pub(crate) const PORT: u16 = 7050;
+/// Boot programs, as the distributions install them, and the names under which machines ask for them.
+const BOOT_PROGRAMS: &[(&str, &[&str])] = &[
+    (
+        "luna_ipxe.efi",
+        &["/usr/lib/ipxe/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi", "/usr/share/ipxe/ipxe.efi"],
+    ),
+    ("luna_undionly.kpxe", &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
+];
+
+pub(crate) struct Daemon {
+    process: Child,
+    log: PathBuf,
+    data: PathBuf,
+    /// The programs, side by side as a package installs them.
+    programs: PathBuf,
+    keep: bool,
+}
+
+impl Daemon {
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(
+        site: &Site,
+        built: &Programs,
+        output: &Output,
+        stop: &Stop,
+    ) -> Result<Self> {
+        let programs = site.path("bin");
+        let data = site.path("data");
+        fs::create_dir(&programs)?;
+        install(&built.perilune, &programs.join("perilune"))?;
+        install(&built.agent, &programs.join("perilune-agent"))?;
+        provide_boot_programs(&data.join("tftp"))?;
+        let listen = [format!("{CONTROLLER}:{PORT}"), format!("127.0.0.1:{PORT}")];
+        let mut arguments =
+            vec!["serve".to_owned(), "--data-dir".to_owned(), data.display().to_string()];
+        arguments.extend(listen.into_iter().flat_map(|address| ["--listen".to_owned(), address]));
+        arguments.extend(["--dhcp-interface".to_owned(), BRIDGE.to_owned()]);
+        output.command("perilune", &arguments);
+        let log = site.path("daemon.log");
+        let file = File::create(&log)?;
+        let mut serve = site.lab.command(&programs.join("perilune").display().to_string());
+        serve.args(&arguments).stdout(file.try_clone()?).stderr(file);
+        let process = serve.spawn().context("the daemon does not start")?;
+        let mut daemon = Self { process, log, data, programs, keep: false };
+        daemon.wait_until_it_answers(site, stop)?;
+        Ok(daemon)
+    }
+
+    fn wait_until_it_answers(&mut self, site: &Site, stop: &Stop) -> Result<()> {
+        let limit = Limit::seconds(30).unless(stop);
+        let process = &mut self.process;
+        let answers = || {
+            let ended = process.try_wait().ok().flatten().is_some();
+            let version =
+                site.lab.inside(|| Api::anonymous().get("/version").is_ok()).unwrap_or(false);
+            (ended || version).then_some(version)
+        };
+        match wait_for(&limit, answers)? {
+            Some(true) => Ok(()),
+            Some(false) => bail!("the daemon ended; its log:\n{}", self.log_tail()),
+            None => bail!("the daemon does not answer; its log:\n{}", self.log_tail()),
+        }
+    }
+
+    pub(crate) fn program(&self) -> String {
+        self.programs.join("perilune").display().to_string()
+    }
+
+    /// The configuration that the daemon has written for itself: where clients find it, and how they log in.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.data.join("luna.ini")
+    }
+
+    /// The end of its log.
+    pub(crate) fn log_tail(&self) -> String {
+        tail(&fs::read_to_string(&self.log).unwrap_or_default(), 40)
+    }
+
+    pub(crate) fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    pub(crate) fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !self.keep {
+            end(&mut self.process);
+        }
+    }
+}
+
+fn install(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+fn provide_boot_programs(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)?;
+    for (name, places) in BOOT_PROGRAMS {
+        let Some(place) = places.iter().find(|place| Path::new(place).exists()) else {
+            bail!("no iPXE for {name}; looked for {}: `./run` installs it", places.join(", "));
+        };
+        fs::copy(place, directory.join(name)).with_context(|| format!("cannot copy {place}"))?;
+    }
+    Ok(())
+}
+
+/// The last lines of a text.
+pub(crate) fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(count));
+    last.fold(String::new(), |text, line| text + "  | " + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_has_the_last_lines_that_say_something() {
+        assert_eq!(tail("one\n\ntwo\n   \nthree\n", 2), "  | two\n  | three\n");
+        assert_eq!(tail("", 2), "");
+    }
+}

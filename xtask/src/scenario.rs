@@ -1,0 +1,64 @@
+//! Which machines a run has, and what must become of them.
+
+use perilune_testkit::machine::Firmware;
+
+/// What a member of the cluster runs from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// Everything is in memory; each boot installs anew.
+    Ram,
+    /// Installed once; boots again from its own disk.
+    Disk,
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) mac_address: String,
+    pub(crate) firmware: Firmware,
+    pub(crate) root: Root,
+    /// Whether it is described before it is switched on. If not, it must be adopted.
+    pub(crate) known: bool,
+}
+
+impl Member {
+    fn new(number: u8, firmware: Firmware, root: Root, known: bool) -> Self {
+        Self {
+            name: format!("node{number:03}"),
+            mac_address: format!("52:54:00:00:00:{number:02x}"),
+            firmware,
+            root,
+            known,
+        }
+    }
+
+    /// The address that the description gives it.
+    pub(crate) fn address(&self) -> String {
+        format!("10.141.0.{}", self.name.trim_start_matches("node").trim_start_matches('0'))
+    }
+
+    pub(crate) fn group(&self) -> &'static str {
+        match self.root {
+            Root::Ram => "ram",
+            Root::Disk => "disk",
+        }
+    }
+}
+
+pub(crate) fn demo() -> Vec<Member> {
+    vec![
+        Member::new(1, Firmware::Bios, Root::Ram, true),
+        Member::new(2, Firmware::Uefi, Root::Ram, true),
+        Member::new(3, Firmware::UefiWithoutRom, Root::Disk, true),
+        Member::new(4, Firmware::Bios, Root::Ram, false),
+    ]
+}
+
+pub(crate) fn vmtest() -> Vec<Member> {
+    vec![
+        Member::new(1, Firmware::Bios, Root::Ram, true),
+        Member::new(2, Firmware::UefiWithoutRom, Root::Disk, true),
+        Member::new(3, Firmware::Bios, Root::Ram, false),
+    ]
+}

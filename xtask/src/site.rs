@@ -1,0 +1,116 @@
+//! The place of one run: a lab, a directory, and the daemon that serves in it. Dropping it leaves nothing behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use perilune_testkit::process::{command, kill_all, run};
+use perilune_testkit::{Lab, Limit, lab};
+
+use crate::output::Output;
+
+/// The controller's address on the lab's bridge: the one that a new cluster starts with.
+pub(crate) const CONTROLLER: &str = "10.141.255.254";
+const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
+const PREFIX: &str = "perilune-demo-";
+const BASE: &str = "/var/tmp";
+/// The namespaces and directories of a run have its process number, which tells whether it is still at work.
+const KEPT: &str = "kept";
+
+pub(crate) struct Site {
+    // The lab goes first: what runs in it has files open in the directory.
+    pub(crate) lab: Lab,
+    pub(crate) directory: Directory,
+}
+
+/// A directory that is removed when dropped.
+pub(crate) struct Directory {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Site {
+    pub(crate) fn create() -> Result<Self> {
+        let name = format!("{PREFIX}{}", std::process::id());
+        let directory = Directory { path: Path::new(BASE).join(&name), keep: false };
+        // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
+        fs::create_dir(directory.path())
+            .with_context(|| format!("cannot create {}", directory.path().display()))?;
+        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX])
+            .context("no network namespace could be made")?;
+        Ok(Self { lab, directory })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Leaves everything in place at the end.
+    pub(crate) fn keep(&mut self) -> Result<()> {
+        fs::write(self.path(KEPT), "")?;
+        self.lab.keep();
+        self.directory.keep = true;
+        Ok(())
+    }
+}
+
+impl Directory {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if !self.keep {
+            fs::remove_dir_all(&self.path).ok();
+        }
+    }
+}
+
+/// Ends the runs that were kept, and tidies up after those that could not do it themselves.
+pub(crate) fn take_down() -> Result<()> {
+    let output = Output::new();
+    let mut names = lab::names(PREFIX)?;
+    for entry in fs::read_dir(BASE)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(PREFIX) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names.iter().filter(|name| is_over(name)) {
+        let directory = Directory { path: Path::new(BASE).join(name), keep: false };
+        let lab = Lab::existing(name);
+        kill_all(&lab.processes().unwrap_or_default());
+        drop(lab);
+        unmount(directory.path())?;
+        drop(directory);
+        output.line(&format!("{name} is gone"));
+    }
+    let left: Vec<String> = lab::names(PREFIX)?.into_iter().filter(|name| is_over(name)).collect();
+    if !left.is_empty() {
+        bail!("still there: {}", left.join(", "));
+    }
+    Ok(())
+}
+
+fn is_over(name: &str) -> bool {
+    let at_work =
+        name.strip_prefix(PREFIX).is_some_and(|process| Path::new("/proc").join(process).exists());
+    !at_work || Path::new(BASE).join(name).join(KEPT).exists()
+}
+
+/// A daemon that was killed may leave mounts in its directory; removing through one would destroy what it shows.
+fn unmount(directory: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    let points = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|point| Path::new(point).starts_with(directory));
+    let mut points: Vec<&str> = points.collect();
+    points.reverse();
+    for point in points {
+        run(command("umount").arg(point), &Limit::seconds(20))?;
+    }
+    Ok(())
+}
