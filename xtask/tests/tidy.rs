@@ -82,13 +82,11 @@ fn crates_use_only_what_is_below_them() {
             continue;
         };
         for dependency in package.dependencies.iter().filter(|dependency| dependency.is_ours) {
-            let for_tests = dependency.is_for_tests;
-            let fine = allowed.contains(&dependency.name.as_str())
-                || for_tests
-                    && (dependency.name == "perilune-testkit"
-                        || package.name == "perilune-testkit");
-            if !fine && !(for_tests && is_above(&package.name, &dependency.name)) {
-                wrong.push(format!("{} must not use {}", package.name, dependency.name));
+            let name = dependency.name.as_str();
+            let for_tests = dependency.is_for_tests
+                && (name == "perilune-testkit" || is_above(&package.name, name));
+            if !allowed.contains(&name) && !for_tests {
+                wrong.push(format!("{} must not use {name}", package.name));
             }
         }
     }
