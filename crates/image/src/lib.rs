@@ -1,1 +1,21 @@
-//! See ARCHITECTURE.md.
+//! Boot files out of an operating system tree: its kernel, an initramfs of our own, and the archive that nodes
+//! unpack. Everything blocks, knows paths and not clusters, and tells how far it is.
+//!
+//! The initramfs is made from the tree alone, so that a tree of any distribution boots the same way: the tree's
+//! kernel modules, firmware and tools, and the agent as `/init`.
+
+mod compress;
+mod error;
+mod initramfs;
+mod kernel;
+mod pack;
+mod part;
+mod progress;
+mod tree;
+
+pub use compress::ArchiveFormat;
+pub use error::Error;
+pub use kernel::{kernel_versions, newest_kernel_version};
+pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};
+pub use part::clean_litter;
+pub use progress::{CancelFlag, Progress, Stage};

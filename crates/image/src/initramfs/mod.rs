@@ -1,0 +1,106 @@
+//! The initramfs: what a machine needs from power-on to the first byte of its image, all of it from the image.
+
+mod contents;
+mod cpio;
+mod elf;
+mod expand;
+mod firmware;
+mod libraries;
+mod modules;
+mod rules;
+mod tools;
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use flate2::write::GzEncoder;
+use rustix::fs::FileType;
+
+pub(crate) use contents::Contents;
+
+use crate::{CancelFlag, Error, progress::Meter, tree::Tree};
+
+/// Small enough to fetch quickly, and no slower to boot than a lower level.
+const LEVEL: i32 = 6;
+
+/// What an initramfs is made for and of.
+pub(crate) struct Wanted<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) kernel_version: &'a str,
+    pub(crate) kernel_modules: &'a [String],
+    pub(crate) agent: &'a Path,
+}
+
+/// `/init` runs before any library is there.
+pub(crate) fn check_agent(agent: &Path) -> Result<(), Error> {
+    let refused = |reason| Error::AgentNotStatic { path: agent.to_owned(), reason };
+    let data = fs::read(agent).map_err(|error| Error::read(agent, error))?;
+    let linked =
+        elf::Linked::parse(&data).map_err(|_not_elf| refused("it is not an ELF program"))?;
+    if linked.interpreter.is_some() {
+        return Err(refused("it names an interpreter"));
+    }
+    if !linked.needed.is_empty() {
+        return Err(refused("it needs shared libraries"));
+    }
+    Ok(())
+}
+
+/// Decides what goes in.
+pub(crate) fn collect<'a>(
+    wanted: &Wanted<'a>,
+    warnings: &mut Vec<String>,
+    cancel: &CancelFlag,
+) -> Result<Contents<'a>, Error> {
+    let mut contents = Contents::new(wanted.tree);
+    for directory in ["dev", "etc", "proc", "root", "run", "sys", "sysroot", "tmp", "var/tmp"] {
+        contents.add_directory(Path::new(directory));
+    }
+    contents.add_device(Path::new("dev/console"), FileType::CharacterDevice, 5, 1);
+    contents.add_device(Path::new("dev/null"), FileType::CharacterDevice, 1, 3);
+    contents.add_device(Path::new("dev/kmsg"), FileType::CharacterDevice, 1, 11);
+    contents.add_bytes(
+        Path::new("etc/passwd"),
+        b"root:x:0:0:root:/root:/bin/bash\n".to_vec(),
+        0o644,
+    );
+    contents.add_bytes(Path::new("etc/group"), b"root:x:0:\n".to_vec(), 0o644);
+    contents.add_bytes(
+        Path::new("etc/nsswitch.conf"),
+        b"passwd: files\ngroup: files\nhosts: files dns\n".to_vec(),
+        0o644,
+    );
+    modules::add(&mut contents, wanted, warnings, cancel)?;
+    tools::add(&mut contents, warnings)?;
+    cancel.check()?;
+    contents.add_outside_file(Path::new("init"), wanted.agent, 0o755)?;
+    Ok(contents)
+}
+
+/// Writes the archive that the kernel unpacks, and returns how many bytes of files are in it.
+pub(crate) fn write(
+    contents: &Contents<'_>,
+    file: File,
+    place: &Path,
+    zstd: bool,
+    meter: &mut Meter<'_>,
+) -> Result<u64, Error> {
+    let failed = |error: io::Error| Error::write(place, error);
+    let file = BufWriter::with_capacity(1 << 20, file);
+    let (file, size) = if zstd {
+        let mut encoder = perilune_archive::compressor(file, LEVEL)
+            .map_err(|error| Error::archive(place, place, error))?;
+        let size = cpio::write(contents, &mut encoder, place, meter)?;
+        (encoder.finish().map_err(failed)?, size)
+    } else {
+        let mut encoder = GzEncoder::new(file, flate2::Compression::default());
+        let size = cpio::write(contents, &mut encoder, place, meter)?;
+        (encoder.finish().map_err(failed)?, size)
+    };
+    let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.flush().and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(size)
+}
