@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by ./run and ./test: installs what is missing from the distribution's packages.
 # Written for Debian 12 and Enterprise Linux 9 (Rocky, Alma, RHEL). No other source is used.
 

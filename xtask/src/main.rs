@@ -12,6 +12,8 @@ mod report;
 mod scenario;
 mod site;
 
+use std::process::ExitCode;
+
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use perilune_testkit::Stop;
@@ -54,8 +56,17 @@ struct Vmtest {
     built: bool,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match perform(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(arguments: &Arguments) -> Result<()> {
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
         Task::Vmtest(vmtest) => vmtest.built,
@@ -69,9 +80,9 @@ fn main() -> Result<()> {
     }
     let stop = Stop::default();
     stop_on_signals(&stop)?;
-    match arguments.task {
+    match &arguments.task {
         Task::Demo(Demo { down: true, .. }) => site::take_down(),
-        Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), keep, &stop),
+        Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
         Task::Image => image::make(&stop).map(drop),
     }

@@ -1,5 +1,9 @@
 //! What the reader sees: steps, the commands as a person would type them, and one line for each event.
-#![expect(clippy::print_stdout, reason = "these tasks talk to the person who started them")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these tasks talk to the person who started them"
+)]
 
 use std::time::Instant;
 
@@ -41,4 +45,11 @@ impl Output {
 /// A block of text as it is: a table, a log.
 pub(crate) fn block(text: &str) {
     println!("{text}");
+}
+
+/// Why it ended: what failed, and each cause below it.
+pub(crate) fn failure(error: &anyhow::Error) {
+    let causes: Vec<String> =
+        error.chain().map(|cause| cause.to_string().trim_end().to_owned()).collect();
+    eprintln!("\nFAILED: {}", causes.join("\n  because "));
 }

@@ -94,9 +94,13 @@ pub(crate) fn take_down() -> Result<()> {
     Ok(())
 }
 
+/// Whether nobody works on a run any more: it was kept, or its process is gone (or only waits to be buried, or
+/// its number belongs to another program).
 fn is_over(name: &str) -> bool {
+    let program = |process: &str| fs::read_link(Path::new("/proc").join(process).join("exe")).ok();
+    let running = name.strip_prefix(PREFIX).and_then(program);
     let at_work =
-        name.strip_prefix(PREFIX).is_some_and(|process| Path::new("/proc").join(process).exists());
+        running.is_some_and(|program| program.file_name().is_some_and(|name| name == "xtask"));
     !at_work || Path::new(BASE).join(name).join(KEPT).exists()
 }
 
