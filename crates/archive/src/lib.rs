@@ -18,7 +18,7 @@ mod sparse;
 mod unpack;
 
 pub use checksum::{HashingReader, HashingWriter, checksum_of_file};
-pub use compression::{Compression, DEFAULT_LEVEL, compressor, decompressor};
+pub use compression::{Compression, compressor, decompressor};
 pub use error::Error;
 pub use pack::{Options, Totals, measure, pack};
 pub use unpack::{unpack, unpack_verified};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gzp::{ZWriter, deflate::Gzip, par::compress::ParCompressBuilder};
-use perilune_archive::{DEFAULT_LEVEL, HashingWriter};
+use perilune_archive::HashingWriter;
 
 /// The form of the image's archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +89,7 @@ fn zstd<E: From<io::Error>>(
     output: Sink,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<Sink, E> {
-    let mut encoder =
-        perilune_archive::compressor(output, DEFAULT_LEVEL).map_err(io::Error::other)?;
+    let mut encoder = perilune_archive::compressor(output).map_err(io::Error::other)?;
     fill(&mut encoder)?;
     Ok(encoder.finish()?)
 }

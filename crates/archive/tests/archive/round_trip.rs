@@ -1,8 +1,8 @@
 use std::{fs, io::Cursor, ops::ControlFlow, os::unix::fs::MetadataExt};
 
 use perilune_archive::{
-    DEFAULT_LEVEL, Error, HashingWriter, Options, Progress, compressor, decompressor, measure,
-    pack, unpack, unpack_verified,
+    Error, HashingWriter, Options, Progress, compressor, decompressor, measure, pack, unpack,
+    unpack_verified,
 };
 
 use crate::trees::{assert_same, full_tree, go_on, packed, unpacked};
@@ -76,7 +76,7 @@ fn packing_and_unpacking_stop_when_told() {
 }
 
 pub(crate) fn compressed(plain: &[u8]) -> (Vec<u8>, String) {
-    let mut encoder = compressor(HashingWriter::new(Vec::new()), DEFAULT_LEVEL).unwrap();
+    let mut encoder = compressor(HashingWriter::new(Vec::new())).unwrap();
     std::io::copy(&mut Cursor::new(plain), &mut encoder).unwrap();
     let (bytes, checksum, size) = encoder.finish().unwrap().finish();
     assert_eq!(size, bytes.len() as u64);

@@ -5,6 +5,7 @@ mod cpio;
 mod elf;
 mod expand;
 mod firmware;
+mod index;
 mod libraries;
 mod modules;
 mod rules;
@@ -21,7 +22,7 @@ use rustix::fs::FileType;
 
 pub(crate) use contents::Contents;
 
-use crate::{CancelFlag, Error, progress::Meter, tree::Tree};
+use crate::{CancelFlag, Error, compress::processors, progress::Meter, tree::Tree};
 
 /// Small enough to fetch quickly, and no slower to boot than a lower level.
 const LEVEL: i32 = 6;
@@ -91,8 +92,7 @@ pub(crate) fn write(
     let failed = |error: io::Error| Error::write(place, error);
     let file = BufWriter::with_capacity(1 << 20, file);
     let (file, size) = if zstd {
-        let mut encoder = perilune_archive::compressor(file, LEVEL)
-            .map_err(|error| Error::archive(place, place, error))?;
+        let mut encoder = zstd_encoder(file).map_err(failed)?;
         let size = cpio::write(contents, &mut encoder, place, meter)?;
         (encoder.finish().map_err(failed)?, size)
     } else {
@@ -103,4 +103,14 @@ pub(crate) fn write(
     let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.flush().and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(size)
+}
+
+/// The kernel sets the window aside in memory, so it is not made longer than usual.
+fn zstd_encoder<W: Write>(output: W) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut encoder = zstd::Encoder::new(output, LEVEL)?;
+    encoder.include_checksum(true)?;
+    if processors() > 1 {
+        encoder.multithread(u32::try_from(processors()).unwrap_or(1))?;
+    }
+    Ok(encoder)
 }

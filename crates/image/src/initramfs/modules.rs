@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Contents, Wanted, elf, expand, firmware, rules};
+use super::{Contents, Wanted, elf, expand, firmware, index::binary_index, rules};
 use crate::{CancelFlag, Error, tree::Tree};
 
 /// All modules of one kernel.
@@ -168,16 +168,15 @@ impl Index {
         }
     }
 
-    /// The lists, cut down to what is there and to the names that the files have now.
+    /// The lists, cut down to what is there and to the names that the files have now, as text and in the form
+    /// that modprobe reads.
     fn add_lists(&self, contents: &mut Contents<'_>, chosen: &BTreeSet<String>) {
         let tree = contents.tree();
-        let modules = chosen.iter().filter_map(|name| self.modules.get(name));
-        let dependencies = modules.map(|module| {
-            let needs = module.needs.iter().filter_map(|name| self.modules.get(name));
-            let needs: Vec<String> = needs.map(|need| plain_path(&need.path)).collect();
-            format!("{}: {}", plain_path(&module.path), needs.join(" "))
-        });
-        let mut lists = vec![("modules.dep", dependencies.collect::<Vec<_>>())];
+        let modules = chosen.iter().filter_map(|name| Some((name, self.modules.get(name)?)));
+        let dependencies: Vec<(String, String)> =
+            modules.map(|(name, module)| (name.clone(), self.line_of(module))).collect();
+        self.add_list(contents, "modules.dep", dependencies.iter().map(|(_, line)| line.clone()));
+        self.add_binary(contents, "modules.dep.bin", &dependencies);
         // Where the module stands in a line of each list.
         for (list, position) in [
             ("modules.alias", 2),
@@ -190,23 +189,55 @@ impl Index {
                     .nth(position)
                     .is_some_and(|name| chosen.contains(&normal(name)))
             };
-            lists.push((list, self.lines(tree, list).into_iter().filter(is_kept).collect()));
+            let lines: Vec<String> = self.lines(tree, list).into_iter().filter(is_kept).collect();
+            self.add_list(contents, list, lines.iter().cloned());
+            if position == 2 {
+                let entries = lines.iter().filter_map(|line| {
+                    let mut words = line.split_whitespace().skip(1);
+                    Some((normal_pattern(words.next()?), words.next()?.to_owned()))
+                });
+                self.add_binary(contents, &format!("{list}.bin"), &entries.collect::<Vec<_>>());
+            }
         }
         let order = self
             .lines(tree, "modules.order")
             .into_iter()
             .filter(|path| chosen.contains(&name_of(path)));
-        lists.push(("modules.order", order.map(|path| plain_path(&path)).collect()));
-        for (list, mut lines) in lists {
-            lines.push(String::new());
-            contents.add_bytes(&self.directory.join(list), lines.join("\n").into_bytes(), 0o644);
-        }
-        for list in ["modules.builtin", "modules.builtin.modinfo"] {
+        self.add_list(contents, "modules.order", order.map(|path| plain_path(&path)));
+        // What is built into the kernel stays as it is.
+        for list in [
+            "modules.builtin",
+            "modules.builtin.bin",
+            "modules.builtin.alias.bin",
+            "modules.builtin.modinfo",
+        ] {
             let file = tree.file(&self.directory.join(list));
             if let Some(data) = file.and_then(|file| fs::read(file).ok()) {
                 contents.add_bytes(&self.directory.join(list), data, 0o644);
             }
         }
+    }
+
+    /// The module's line in `modules.dep`.
+    fn line_of(&self, module: &Module) -> String {
+        let needs = module.needs.iter().filter_map(|name| self.modules.get(name));
+        let needs: String =
+            needs.flat_map(|need| [" ".to_owned(), plain_path(&need.path)]).collect();
+        format!("{}:{needs}", plain_path(&module.path))
+    }
+
+    fn add_list(
+        &self,
+        contents: &mut Contents<'_>,
+        list: &str,
+        lines: impl Iterator<Item = String>,
+    ) {
+        let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+        contents.add_bytes(&self.directory.join(list), text.into_bytes(), 0o644);
+    }
+
+    fn add_binary(&self, contents: &mut Contents<'_>, list: &str, entries: &[(String, String)]) {
+        contents.add_bytes(&self.directory.join(list), binary_index(entries), 0o644);
     }
 }
 
@@ -227,6 +258,20 @@ fn add_configuration(contents: &mut Contents<'_>) -> Result<(), Error> {
 /// The kernel takes dashes and underscores in the names of modules for the same.
 fn normal(name: &str) -> String {
     name.replace('-', "_")
+}
+
+/// As `normal`, but a set of characters in brackets stays as it is.
+fn normal_pattern(pattern: &str) -> String {
+    let mut in_brackets = false;
+    let characters = pattern.chars().map(|character| {
+        in_brackets = match character {
+            '[' => true,
+            ']' => false,
+            _ => in_brackets,
+        };
+        if character == '-' && !in_brackets { '_' } else { character }
+    });
+    characters.collect()
 }
 
 /// The module's name, of its path or file name.
