@@ -8,20 +8,25 @@
 mod attributes;
 mod checksum;
 mod compression;
+mod copy;
 mod decode;
 mod directory;
 mod encode;
 mod error;
 mod member;
 mod pack;
+mod plant;
 mod sparse;
 mod unpack;
+mod walk;
 
 pub use checksum::{HashingReader, HashingWriter, checksum_of_file};
 pub use compression::{Compression, compressor, decompressor};
+pub use copy::copy;
 pub use error::Error;
-pub use pack::{Options, Totals, measure, pack};
+pub use pack::pack;
 pub use unpack::{unpack, unpack_verified};
+pub use walk::{Options, Totals, measure};
 
 /// How far a walk or an unpacking has come. Given to the caller about once a megabyte and once a file; the caller
 /// answers `ControlFlow::Break` to stop.

@@ -10,8 +10,9 @@ use std::{
     thread,
 };
 
-use gzp::{ZWriter, deflate::Gzip, par::compress::ParCompressBuilder};
 use perilune_archive::HashingWriter;
+
+use crate::gzip::ParallelGzip;
 
 /// The form of the image's archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,18 +95,13 @@ fn zstd<E: From<io::Error>>(
     Ok(encoder.finish()?)
 }
 
-/// The encoder panics when it is dropped unfinished after a failure, so it is finished whatever happened.
 fn gzip<E: From<io::Error>>(
     output: Sink,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<Sink, E> {
-    let builder =
-        ParCompressBuilder::<Gzip>::new().num_threads(processors()).map_err(io::Error::other)?;
-    let mut encoder = builder.from_writer(output);
-    let filled = fill(&mut encoder);
-    let finished = encoder.finish();
-    filled?;
-    Ok(finished.map_err(io::Error::other)?)
+    let mut encoder = ParallelGzip::new(output, processors());
+    fill(&mut encoder)?;
+    Ok(encoder.finish()?)
 }
 
 fn bzip2<E: From<io::Error>>(

@@ -29,7 +29,7 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("no space left on the file system of {}; free some and pack again, the previous files are still in service", path.display())]
+    #[error("no space left on the file system of {}; free some and try again; nothing that was there before is lost", path.display())]
     DiskFull { path: PathBuf },
     #[error("cannot understand {}: {reason}", path.display())]
     Malformed { path: PathBuf, reason: String },
@@ -69,6 +69,7 @@ impl Error {
         match source {
             perilune_archive::Error::Cancelled => Self::Cancelled,
             perilune_archive::Error::OutputFull => Self::DiskFull { path: output.to_owned() },
+            perilune_archive::Error::DiskFull { path } => Self::DiskFull { path },
             perilune_archive::Error::Output { source } => Self::write(output, source),
             source => Self::Archive { path: tree.to_owned(), source },
         }

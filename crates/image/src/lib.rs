@@ -5,7 +5,9 @@
 //! kernel modules, firmware and tools, and the agent as `/init`.
 
 mod compress;
+mod copy;
 mod error;
+mod gzip;
 mod initramfs;
 mod kernel;
 mod pack;
@@ -14,6 +16,7 @@ mod progress;
 mod tree;
 
 pub use compress::ArchiveFormat;
+pub use copy::copy_tree;
 pub use error::Error;
 pub use kernel::{kernel_versions, newest_kernel_version};
 pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};

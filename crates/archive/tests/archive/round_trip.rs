@@ -1,7 +1,7 @@
 use std::{fs, io::Cursor, ops::ControlFlow, os::unix::fs::MetadataExt};
 
 use perilune_archive::{
-    Error, HashingWriter, Options, Progress, compressor, decompressor, measure, pack, unpack,
+    Error, HashingWriter, Options, Progress, compressor, copy, decompressor, measure, pack, unpack,
     unpack_verified,
 };
 
@@ -12,6 +12,17 @@ fn a_tree_comes_back_as_it_was() {
     let tree = full_tree();
     let copy = unpacked(&packed(tree.path()));
     assert_same(tree.path(), copy.path());
+}
+
+#[test]
+fn a_tree_is_copied_as_it_is() {
+    let tree = full_tree();
+    let destination = tempfile::tempdir().unwrap();
+    let options = Options { one_file_system: true, empty_directories: Vec::new() };
+    let summary = copy(tree.path(), destination.path(), &options, &mut go_on).unwrap();
+    assert_eq!(summary.warnings, Vec::<String>::new());
+    assert_same(tree.path(), destination.path());
+    assert!(destination.path().join("tmp/left-out").exists());
 }
 
 #[test]

@@ -175,8 +175,16 @@ const WELCOME: [&str; 76] = [
 ];
 
 /// Loaded by the C library at run time and therefore named by no program: name service and thread cancellation.
-const LIBRARIES: [&str; 4] =
-    ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1"];
+/// The last three convert the names on a FAT file system.
+const LIBRARIES: [&str; 7] = [
+    "libnss_files.so.2",
+    "libnss_dns.so.2",
+    "libresolv.so.2",
+    "libgcc_s.so.1",
+    "gconv/gconv-modules",
+    "gconv/gconv-modules.cache",
+    "gconv/IBM850.so",
+];
 
 /// What those programs read.
 const FILES: [&str; 9] = [

@@ -1,0 +1,32 @@
+//! A tree to another place, with the same fidelity as through an archive.
+
+use std::{ops::ControlFlow, path::Path};
+
+use crate::{
+    Error, Options, Progress, Summary,
+    plant::{Data, Planter},
+    walk::{Members, walk},
+};
+
+/// Copies the tree into `destination`, an existing directory. Data is shared where the file system can.
+pub fn copy(
+    tree: &Path,
+    destination: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Summary, Error> {
+    let mut planter = Planter::new(destination, progress)?;
+    let mut members = Members::new(tree);
+    walk(tree, options, &mut |path, metadata| match members.read(path, metadata)? {
+        Some((mut member, file)) => {
+            if member.path.is_empty() {
+                member.path = b".".to_vec();
+            }
+            planter.plant(member, &mut Data::File(file.as_ref()))
+        }
+        None => Ok(()),
+    })?;
+    let mut summary = planter.finish()?;
+    summary.warnings.append(&mut members.warnings);
+    Ok(summary)
+}

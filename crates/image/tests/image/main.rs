@@ -1,0 +1,8 @@
+//! Images become boot files, or a clear error and nothing else.
+#![cfg(test)]
+
+mod copying;
+mod failures;
+mod initramfs;
+mod packing;
+mod trees;
