@@ -1,1 +1,48 @@
-fn main() {}
+//! `perilune`: the daemon and the command line in one program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap_complete::CompleteEnv;
+
+mod arguments;
+mod commands;
+mod failure;
+mod field;
+mod job;
+mod output;
+mod resource;
+mod serve;
+mod session;
+
+use arguments::{Arguments, Command};
+use commands::{cluster, completion, group, login, network, node, osimage, status};
+use failure::Failure;
+use output::Output;
+use session::Session;
+
+fn main() -> ExitCode {
+    CompleteEnv::with_factory(completion::command).complete();
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure::report(&failure),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let options = arguments.options();
+    let output = Output::new(arguments.output);
+    let session = |output| Session::open(&options, output);
+    match arguments.command {
+        Command::Serve(arguments) => Ok(serve::run(&arguments)?),
+        Command::Status => status::run(&session(output)?),
+        Command::Cluster(command) => cluster::run(&session(output)?, command),
+        Command::Network(command) => network::run(&session(output)?, command),
+        Command::Osimage(command) => osimage::run(&session(output)?, command),
+        Command::Group(command) => group::run(&session(output)?, command),
+        Command::Node(command) => node::run(&session(output)?, command),
+        Command::Login(arguments) => login::run(&options, arguments),
+        Command::Logout => login::logout(),
+        Command::Completion { shell } => completion::run(shell),
+    }
+}

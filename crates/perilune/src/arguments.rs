@@ -1,0 +1,104 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use perilune::client::access::Options;
+
+use crate::commands::{cluster, completion, group, login, network, node, osimage};
+use crate::failure::EXIT_CODES;
+use crate::output::Format;
+use crate::serve::ServeArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  perilune serve --data-dir ./perilune-data            start a controller
+  perilune osimage add debian12 --path /srv/debian12   describe an image …
+  perilune osimage pack debian12                       … and pack it
+  perilune group add compute --osimage debian12
+  perilune node add node[001-128] --group compute
+  perilune node unknown                                who asks to boot and is not known?
+  perilune node adopt 52:54:00:12:34:56 node001        give that machine its name
+  perilune node watch --until success                  follow them all";
+
+/// Turns racks of blank machines into a running cluster.
+#[derive(Parser)]
+#[command(name = "perilune", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    #[arg(
+        help = "Where the daemon is, such as http://controller:7050",
+        long,
+        global = true,
+        env = "PERILUNE_URL",
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
+    url: Option<String>,
+    /// A luna.ini to take the daemon's address and password from
+    #[arg(
+        long,
+        global = true,
+        env = "PERILUNE_CONFIG",
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    config: Option<PathBuf>,
+    /// A token to use instead of logging in
+    #[arg(
+        long,
+        global = true,
+        env = "PERILUNE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Connection"
+    )]
+    token: Option<String>,
+    /// How results are written
+    #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Arguments {
+    pub(crate) fn options(&self) -> Options {
+        // An environment variable that is set to nothing is not set.
+        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let config = self.config.clone().filter(|path| !path.as_os_str().is_empty());
+        Options { url: text(&self.url), config, token: text(&self.token) }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// Tell whether the daemon is there, and how the cluster is
+    Status,
+    /// The cluster as a whole, and its controllers
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Networks: ranges, gateways, DHCP
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Operating system images: describe, pack, tag
+    #[command(subcommand)]
+    Osimage(osimage::Command),
+    /// Groups: what many nodes have in common
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Nodes: the machines of the cluster
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Log in to a daemon, and keep the token
+    #[command(after_help = login::EXAMPLES)]
+    Login(login::Login),
+    /// Forget the login
+    Logout,
+    /// Print the completion script for a shell
+    #[command(after_help = completion::EXAMPLES)]
+    Completion {
+        /// The shell
+        shell: completion::Shell,
+    },
+}

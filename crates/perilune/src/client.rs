@@ -1,0 +1,328 @@
+//! The API as a value: finds the token, asks, and turns every answer into JSON or an [`Error`].
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+pub mod access;
+pub mod token;
+
+use access::{Access, Credentials};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The whole list of ten thousand nodes with their scripts is some tens of megabytes.
+const LARGEST_ANSWER: u64 = 512 << 20;
+
+/// What can go wrong between a question and its answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answers at the address.
+    #[error("cannot reach the daemon at {url}: {source}")]
+    Unreachable {
+        /// The address that was tried.
+        url: String,
+        /// Why it failed.
+        source: Box<ureq::Error>,
+    },
+    /// The daemon answers but does not let us in.
+    #[error("the daemon at {url} refuses the login: {message}")]
+    LoginRefused {
+        /// The address that was tried.
+        url: String,
+        /// The daemon's own words.
+        message: String,
+    },
+    /// There is nothing to log in with.
+    #[error(transparent)]
+    Access(#[from] access::Error),
+    /// The object, or the route, does not exist.
+    #[error("{message}")]
+    NotFound {
+        /// The daemon's own words.
+        message: String,
+    },
+    /// The daemon does not do it: a rule, a conflict, or a failure of its own.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The daemon's own words.
+        message: String,
+    },
+    /// The answer is not what this API answers.
+    #[error("the answer of {url} is not that of a Perilune daemon: {reason}")]
+    Malformed {
+        /// The address that was asked.
+        url: String,
+        /// What was expected.
+        reason: &'static str,
+    },
+}
+
+/// A connection to one daemon.
+pub struct Client {
+    agent: ureq::Agent,
+    url: String,
+    credentials: Credentials,
+    token: Mutex<Option<String>>,
+}
+
+/// An answer of the daemon, before it is judged.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// A client that goes where `access` says.
+    pub fn new(access: Access) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .user_agent(concat!("perilune/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let token = access.credentials.known_token();
+        Self {
+            agent: config.into(),
+            url: access.url,
+            credentials: access.credentials,
+            token: Mutex::new(token),
+        }
+    }
+
+    /// A client that logs in with a user name and a password, and keeps its token in memory only.
+    pub fn with_password(url: &str, username: &str, password: &str) -> Self {
+        let credentials = Credentials::Password {
+            username: username.to_owned(),
+            password: password.to_owned(),
+            cache: None,
+        };
+        Self::new(Access { url: access::normalise(url), credentials })
+    }
+
+    /// Where the daemon is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks a route that needs a token. The result is the body; null when there is none.
+    pub fn get(&self, path: &str) -> Result<Value, Error> {
+        self.judge(path, &self.with_token(path, None)?)
+    }
+
+    /// Asks a route that is open to everybody.
+    pub fn get_open(&self, path: &str) -> Result<Value, Error> {
+        self.judge(path, &self.exchange(path, None, None)?)
+    }
+
+    /// Sends `body` to a route that needs a token.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.judge(path, &self.with_token(path, Some(body))?)
+    }
+
+    /// All objects of a kind (`node`, `group`, `network`, `osimage`), by name.
+    pub fn objects(&self, kind: &str) -> Result<Map<String, Value>, Error> {
+        let answer = self.with_token(&path(["config", kind]), None)?;
+        // The API says "404, there are none" for an empty list; a route that does not exist has no body.
+        if answer.status == 404 && answer.message().is_some() {
+            return Ok(Map::new());
+        }
+        self.unwrap(self.judge(kind, &answer)?, &["config", kind])
+    }
+
+    /// One object, with what it inherits.
+    pub fn object(&self, kind: &str, name: &str) -> Result<Map<String, Value>, Error> {
+        self.unwrap(self.get(&path(["config", kind, name]))?, &["config", kind, name])
+    }
+
+    /// Creates the object, or changes just the given fields of it.
+    pub fn save(
+        &self,
+        kind: &str,
+        name: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Value, Error> {
+        self.post(&path(["config", kind, name]), &json!({ "config": { kind: { name: fields } } }))
+    }
+
+    /// Posts to a route below an object, such as `_clone`, in the API's envelope.
+    pub fn act(
+        &self,
+        kind: &str,
+        name: &str,
+        action: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Value, Error> {
+        let body = json!({ "config": { kind: { name: fields } } });
+        self.post(&path(["config", kind, name, action]), &body)
+    }
+
+    /// Removes the object.
+    pub fn remove(&self, kind: &str, name: &str) -> Result<(), Error> {
+        self.get(&path(["config", kind, name, "_delete"])).map(drop)
+    }
+
+    /// Logs in now, whatever token is there. The token, so that a caller can keep it.
+    pub fn login(&self) -> Result<String, Error> {
+        let Credentials::Password { username, password, cache } = &self.credentials else {
+            let message = "the token has expired or is not this daemon's".to_owned();
+            return Err(Error::LoginRefused { url: self.url.clone(), message });
+        };
+        let body = json!({ "username": username, "password": password });
+        let answer = self.exchange("/token", Some(&body), None)?;
+        if matches!(answer.status, 400 | 401 | 403) {
+            let message = answer.message().unwrap_or_else(|| "no reason given".to_owned());
+            return Err(Error::LoginRefused { url: self.url.clone(), message });
+        }
+        let answer = self.judge("/token", &answer)?;
+        let Some(token) = answer.get("token").and_then(Value::as_str) else {
+            return Err(self.malformed("/token", "no token in it"));
+        };
+        if let Some(cache) = cache {
+            // A token that cannot be kept is asked for again next time; nothing is lost.
+            cache.store(&self.url, username, token).ok();
+        }
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.to_owned());
+        Ok(token.to_owned())
+    }
+
+    /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
+    fn with_token(&self, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(token) = known.filter(|token| !token::is_expired(token, token::now())) {
+            let answer = self.exchange(path, body, Some(&token))?;
+            if answer.status != 401 {
+                return Ok(answer);
+            }
+        }
+        let token = self.login()?;
+        self.exchange(path, body, Some(&token))
+    }
+
+    fn exchange(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        token: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.url);
+        let result = match body {
+            None => {
+                let request = self.agent.get(&url);
+                match token {
+                    Some(token) => request.header("x-access-tokens", token).call(),
+                    None => request.call(),
+                }
+            }
+            Some(body) => {
+                let request = self.agent.post(&url).content_type("application/json");
+                let body = body.to_string();
+                match token {
+                    Some(token) => request.header("x-access-tokens", token).send(&body),
+                    None => request.send(&body),
+                }
+            }
+        };
+        let unreachable =
+            |source| Error::Unreachable { url: self.url.clone(), source: Box::new(source) };
+        let mut response = result.map_err(unreachable)?;
+        let reader = response.body_mut().with_config().limit(LARGEST_ANSWER);
+        let body = reader.read_to_vec().map_err(unreachable)?;
+        Ok(Answer { status: response.status().as_u16(), body })
+    }
+
+    fn judge(&self, path: &str, answer: &Answer) -> Result<Value, Error> {
+        if (200..300).contains(&answer.status) {
+            if answer.body.is_empty() {
+                return Ok(Value::Null);
+            }
+            let Ok(value) = serde_json::from_slice(&answer.body) else {
+                return Err(self.malformed(path, "no JSON in it"));
+            };
+            return Ok(value);
+        }
+        let status = answer.status;
+        match (status, answer.message()) {
+            (401, message) => {
+                let message = message.unwrap_or_else(|| "no reason given".to_owned());
+                Err(Error::LoginRefused { url: self.url.clone(), message })
+            }
+            (404, Some(message)) => Err(Error::NotFound { message }),
+            (404, None) => {
+                Err(Error::NotFound { message: format!("this daemon has no route {path}") })
+            }
+            (_, Some(message)) => Err(Error::Refused { status, message }),
+            (_, None) => {
+                let message = format!("the daemon answers with status {status} and no reason");
+                Err(Error::Refused { status, message })
+            }
+        }
+    }
+
+    /// The object found by following `keys` into `value`.
+    fn unwrap(&self, mut value: Value, keys: &[&str]) -> Result<Map<String, Value>, Error> {
+        for key in keys {
+            value = value.get_mut(key).map(Value::take).unwrap_or_default();
+        }
+        match value {
+            Value::Object(object) => Ok(object),
+            _ => Err(self.malformed(&keys.join("/"), "no such object in it")),
+        }
+    }
+
+    fn malformed(&self, path: &str, reason: &'static str) -> Error {
+        Error::Malformed { url: format!("{}/{}", self.url, path.trim_start_matches('/')), reason }
+    }
+}
+
+impl Answer {
+    /// The daemon's words in an answer that is an error.
+    fn message(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        match body.get("message")? {
+            Value::String(message) => Some(message.clone()),
+            // Some routes nest the message once more.
+            Value::Object(inner) => inner.get("message")?.as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+/// A path of percent-encoded segments: names may contain blanks.
+pub fn path<'a>(segments: impl IntoIterator<Item = &'a str>) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        encode_into(&mut path, segment);
+    }
+    path
+}
+
+/// `text` as it can stand in a path or a query.
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    encode_into(&mut encoded, text);
+    encoded
+}
+
+fn encode_into(encoded: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
+                encoded.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

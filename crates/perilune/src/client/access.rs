@@ -1,0 +1,286 @@
+//! Finds the daemon and a way in: what the caller said, a kept login, or the configuration of a daemon on this machine.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ini::{Ini, ParseOption};
+
+use super::token::{self, TokenFile};
+
+const DEFAULT_PORT: u16 = 7050;
+const DEFAULT_URL: &str = "http://localhost:7050";
+
+/// Where daemons keep their configuration, apart from the data directory and the working directory.
+const SYSTEM_CONFIGURATIONS: [&str; 3] = [
+    "/var/lib/perilune/luna.ini",
+    "/trinity/local/luna/cli/config/luna.ini",
+    "/trinity/local/luna/daemon/config/luna.ini",
+];
+
+/// Why there is no way in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No token, no login, no configuration.
+    #[error("no login for {url}{}", unreadable_note(.unreadable.as_deref()))]
+    Missing {
+        /// The daemon that would have been asked.
+        url: String,
+        /// A configuration that exists and that this user may not read.
+        unreadable: Option<PathBuf>,
+    },
+    /// A configuration that was named cannot be used.
+    #[error("cannot use {}: {reason}", path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What the caller said.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where the daemon is.
+    pub url: Option<String>,
+    /// A `luna.ini` to take address and password from.
+    pub config: Option<PathBuf>,
+    /// A token to use as it is.
+    pub token: Option<String>,
+}
+
+/// What this user's surroundings offer.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `~/.config/perilune`
+    pub config_directory: Option<PathBuf>,
+    /// `~/.cache/perilune`
+    pub cache_directory: Option<PathBuf>,
+    /// `$PERILUNE_DATA_DIR`: the daemon that the user means.
+    pub data_directory: Option<PathBuf>,
+    /// Configurations of daemons that may run here.
+    pub configurations: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn here() -> Self {
+        let directory = |variable: &str, below_home: &str| {
+            let set = env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+            set.or_else(|| env::home_dir().map(|home| home.join(below_home)))
+                .map(|directory| directory.join("perilune"))
+        };
+        let mut configurations = vec![PathBuf::from("perilune-data/luna.ini")];
+        configurations.extend(SYSTEM_CONFIGURATIONS.map(PathBuf::from));
+        Self {
+            config_directory: directory("XDG_CONFIG_HOME", ".config"),
+            cache_directory: directory("XDG_CACHE_HOME", ".cache"),
+            data_directory: env::var_os("PERILUNE_DATA_DIR").map(PathBuf::from),
+            configurations,
+        }
+    }
+
+    /// Where `login` keeps its token.
+    pub fn login_file(&self) -> Option<TokenFile> {
+        self.config_directory.as_ref().map(|directory| TokenFile(directory.join("token.json")))
+    }
+}
+
+/// A daemon and a way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// `http://controller:7050`
+    pub url: String,
+    /// What to show at the door.
+    pub credentials: Credentials,
+}
+
+/// What to show at the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A token that cannot be renewed here.
+    Token(String),
+    /// A password; the token it buys is kept in `cache`.
+    Password {
+        /// Who.
+        username: String,
+        /// The secret.
+        password: String,
+        /// Where the token is kept.
+        cache: Option<CacheFor>,
+    },
+}
+
+/// A token file that is used only for one daemon and user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheFor {
+    file: TokenFile,
+    url: String,
+    username: String,
+}
+
+impl CacheFor {
+    fn load(&self) -> Option<String> {
+        let session = self.file.load()?;
+        (session.url == self.url && session.username == self.username).then_some(session.token)
+    }
+
+    pub(super) fn store(&self, url: &str, username: &str, token: &str) -> io::Result<()> {
+        self.file.store(url, username, token)
+    }
+}
+
+impl Credentials {
+    /// The token that is at hand without asking the daemon.
+    pub(super) fn known_token(&self) -> Option<String> {
+        match self {
+            Self::Token(token) => Some(token.clone()),
+            Self::Password { cache, .. } => cache.as_ref()?.load(),
+        }
+    }
+}
+
+/// The way in: what the caller named first, then a kept login, then a daemon on this machine.
+///
+/// A configuration that was merely found is used for its own daemon only: its password is not sent to another address.
+pub fn find(options: &Options, surroundings: &Surroundings) -> Result<Access, Error> {
+    let url = options.url.as_deref().map(normalise);
+    let named = options.config.clone().or_else(|| data_configuration(surroundings));
+    if let Some(token) = &options.token {
+        let of_configuration = || read(named.as_ref()?).ok().map(|found| found.url);
+        let url = url.or_else(of_configuration).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        return Ok(Access { url, credentials: Credentials::Token(token.clone()) });
+    }
+    if let Some(path) = named {
+        let found = read(&path).map_err(|error| error.of(&path))?;
+        let url = url.unwrap_or_else(|| found.url.clone());
+        return Ok(found.access(url, surroundings));
+    }
+    let login = surroundings.login_file().and_then(|file| file.load());
+    let login = login.filter(|login| url.as_ref().is_none_or(|url| *url == login.url));
+    let login_is_valid =
+        login.as_ref().is_some_and(|login| !token::is_expired(&login.token, token::now()));
+    if let Some(login) = login.as_ref().filter(|_| login_is_valid) {
+        let credentials = Credentials::Token(login.token.clone());
+        return Ok(Access { url: login.url.clone(), credentials });
+    }
+    let wanted = url.or_else(|| login.map(|login| login.url));
+    let mut unreadable = None;
+    for path in &surroundings.configurations {
+        match read(path) {
+            Ok(found) if wanted.as_ref().is_none_or(|url| *url == found.url) => {
+                let url = found.url.clone();
+                return Ok(found.access(url, surroundings));
+            }
+            Err(Unusable::Forbidden) => unreadable = unreadable.or_else(|| Some(path.clone())),
+            Ok(_) | Err(Unusable::Missing | Unusable::Wrong(_)) => {}
+        }
+    }
+    Err(Error::Missing { url: wanted.unwrap_or_else(|| DEFAULT_URL.to_owned()), unreadable })
+}
+
+/// `controller` → `http://controller:7050`
+pub fn normalise(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let (scheme, host) = url.split_once("://").unwrap_or(("http", url));
+    let after_brackets = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    let authority_has_port = after_brackets.contains(':');
+    if authority_has_port || host.contains('/') {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{host}:{DEFAULT_PORT}")
+    }
+}
+
+fn data_configuration(surroundings: &Surroundings) -> Option<PathBuf> {
+    let path = surroundings.data_directory.as_ref()?.join("luna.ini");
+    path.exists().then_some(path)
+}
+
+/// What a `luna.ini` says about its daemon.
+struct Found {
+    url: String,
+    username: String,
+    password: String,
+}
+
+impl Found {
+    fn access(self, url: String, surroundings: &Surroundings) -> Access {
+        let cache = surroundings.cache_directory.as_ref().map(|directory| CacheFor {
+            file: TokenFile(directory.join(cache_name(&url, &self.username))),
+            url: url.clone(),
+            username: self.username.clone(),
+        });
+        let credentials =
+            Credentials::Password { username: self.username, password: self.password, cache };
+        Access { url, credentials }
+    }
+}
+
+enum Unusable {
+    Missing,
+    Forbidden,
+    Wrong(String),
+}
+
+impl Unusable {
+    fn of(self, path: &Path) -> Error {
+        let reason = match self {
+            Self::Missing => "there is no such file".to_owned(),
+            Self::Forbidden => "you may not read it".to_owned(),
+            Self::Wrong(reason) => reason,
+        };
+        Error::Configuration { path: path.to_owned(), reason }
+    }
+}
+
+fn read(path: &Path) -> Result<Found, Unusable> {
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unusable::Missing,
+        io::ErrorKind::PermissionDenied => Unusable::Forbidden,
+        _ => Unusable::Wrong(error.to_string()),
+    })?;
+    // Passwords are taken as they are: no quotes, no escapes, no comments behind a value.
+    let options =
+        ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    let ini = Ini::load_from_str_opt(&text, options)
+        .map_err(|error| Unusable::Wrong(format!("it is not an INI file: {error}")))?;
+    let username = value(&ini, "USERNAME");
+    let password = value(&ini, "PASSWORD");
+    let (Some(username), Some(password)) = (username, password) else {
+        return Err(Unusable::Wrong("[API] needs USERNAME and PASSWORD".to_owned()));
+    };
+    let protocol = value(&ini, "PROTOCOL").unwrap_or_else(|| "http".to_owned());
+    let endpoint = value(&ini, "ENDPOINT").unwrap_or_else(|| format!("localhost:{DEFAULT_PORT}"));
+    let url = normalise(&format!("{}://{endpoint}", protocol.to_ascii_lowercase()));
+    Ok(Found { url, username, password })
+}
+
+/// A key of `[API]`; keys are written in any case.
+fn value(ini: &Ini, key: &str) -> Option<String> {
+    let section = ini.section(Some("API"))?;
+    let (_, value) = section.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+    let value = value.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn cache_name(url: &str, username: &str) -> String {
+    let mut name = String::new();
+    for character in url.chars().chain("-".chars()).chain(username.chars()) {
+        match character {
+            'a'..='z' | '0'..='9' | '-' | '.' => name.push(character),
+            // Escaped, not replaced, so that two users never share a file.
+            other => write!(name, "_{:x}", u32::from(other)).unwrap_or_default(),
+        }
+    }
+    name + ".json"
+}
+
+fn unreadable_note(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!(" ({} exists, but you may not read it)", path.display())
+    })
+}

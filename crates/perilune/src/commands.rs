@@ -1,0 +1,13 @@
+//! One file for each resource, and for each command of its own.
+
+pub(crate) mod adopt;
+pub(crate) mod cluster;
+pub(crate) mod completion;
+pub(crate) mod group;
+pub(crate) mod interface;
+pub(crate) mod login;
+pub(crate) mod network;
+pub(crate) mod node;
+pub(crate) mod osimage;
+pub(crate) mod status;
+pub(crate) mod watch;

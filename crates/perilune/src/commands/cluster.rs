@@ -1,0 +1,100 @@
+//! `perilune cluster`
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::field::{Field, FieldArguments, Fields};
+use crate::output;
+use crate::output::object;
+use crate::session::Session;
+
+pub(crate) struct ClusterFields;
+
+impl Fields for ClusterFields {
+    const FIELDS: &'static [Field] = &[
+        Field::text("name", "Name of the cluster"),
+        Field::text("user", "Free text"),
+        Field::text("technical_contacts", "Whom to call"),
+        Field::text("nameserver_ip", "DNS servers of the nodes, separated by commas"),
+        Field::text("forwardserver_ip", "DNS servers that ours asks, separated by commas"),
+        Field::text("ntp_server", "Time servers, separated by commas"),
+        Field::text("domain_search", "DNS search domains, separated by commas"),
+        Field::text("provision_method", "How images reach nodes: http, torrent"),
+        Field::text("provision_fallback", "What to try when that fails"),
+        Field::flag("createnode_ondemand", "Make nodes of machines that boot and are unknown"),
+        Field::flag("createnode_macashost", "Name them after their MAC address"),
+        Field::flag(
+            "nextnode_discover",
+            "Give unknown machines to the next node without a MAC address",
+        ),
+        Field::flag("packing_bootpause", "Hold nodes back while their image is being packed"),
+        Field::flag("security", "Nodes must show what their TPM measured"),
+        Field::flag("debug", "More messages"),
+        Field::flag("bind_legacy", "Settings for old versions of BIND"),
+        Field::flag("dnssec_enable", "DNSSEC, with old versions of BIND"),
+        Field::flag("dnssec_validation", "Check DNSSEC signatures"),
+        Field::text("controller", "New address of the controller").or("controller-address"),
+        Field::name("controller_network", "network", "The network of that address"),
+    ];
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show the cluster and its controllers
+    Show,
+    /// Change fields of the cluster
+    #[command(after_help = "Examples:
+  perilune cluster change --name lab --ntp-server 10.141.255.254
+  perilune cluster change --createnode-ondemand no")]
+    Change(Change),
+}
+
+#[derive(Args)]
+pub(crate) struct Change {
+    /// New address of another controller
+    #[arg(long = "controller-of", value_name = "HOST=ADDRESS")]
+    others: Vec<String>,
+    #[command(flatten)]
+    fields: FieldArguments<ClusterFields>,
+}
+
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Show => show(session),
+        Command::Change(arguments) => change(session, arguments),
+    }
+}
+
+fn show(session: &Session) -> Result<(), Failure> {
+    let answer = session.client.get("/config/cluster")?;
+    let cluster = answer.pointer("/config/cluster").cloned().unwrap_or_default();
+    match &cluster {
+        Value::Object(fields) if session.output.is_table() => {
+            Ok(output::write(&object::render("cluster", fields, session.output.canvas))?)
+        }
+        cluster => Ok(session.output.value(cluster)?),
+    }
+}
+
+fn change(session: &Session, arguments: Change) -> Result<(), Failure> {
+    let mut fields = arguments.fields.into_object()?;
+    for other in &arguments.others {
+        let Some((host, address)) = other.split_once('=') else {
+            return Err(Failure::usage(format!("--controller-of {other}: write HOST=ADDRESS")));
+        };
+        // The API's key: hyphens become underscores.
+        fields.insert(host.replace('-', "_"), address.into());
+    }
+    if fields.is_empty() {
+        return Err(Failure::usage(
+            "nothing to change is given; `perilune cluster change --help` lists the fields",
+        ));
+    }
+    let answer =
+        session.client.post("/config/cluster", &json!({ "config": { "cluster": fields } }))?;
+    if answer.is_null() {
+        return Ok(output::line("cluster changed")?);
+    }
+    session.say(&answer)
+}

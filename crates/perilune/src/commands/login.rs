@@ -1,0 +1,74 @@
+//! `perilune login` and `perilune logout`
+
+use clap::Args;
+use console::Term;
+use perilune::client::Client;
+use perilune::client::access::{Access, Credentials, Options, Surroundings, normalise};
+use perilune::client::token::TokenFile;
+
+use crate::failure::Failure;
+use crate::output;
+
+pub(crate) const EXAMPLES: &str = "\
+On the machine of the daemon no login is needed: its own luna.ini is used.
+
+Examples:
+  perilune login --url http://controller:7050
+  echo \"$PASSWORD\" | perilune login --url controller --username luna";
+
+#[derive(Args)]
+pub(crate) struct Login {
+    /// Who; asked for when not given
+    #[arg(long, short)]
+    username: Option<String>,
+}
+
+pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
+    let file = token_file()?;
+    let known = file.load();
+    let url = match (&options.url, &known) {
+        (Some(url), _) => normalise(url),
+        (None, Some(known)) => known.url.clone(),
+        (None, None) => normalise("localhost"),
+    };
+    let terminal = Term::stderr();
+    let username = match arguments.username {
+        Some(username) => username,
+        None if terminal.is_term() => {
+            terminal.write_str(&format!("User of {url}: "))?;
+            terminal.read_line()?.trim().to_owned()
+        }
+        None => return Err(Failure::usage("who? --username NAME")),
+    };
+    let password = read_password(&terminal)?;
+    let credentials = Credentials::Password { username: username.clone(), password, cache: None };
+    let token = Client::new(Access { url: url.clone(), credentials }).login()?;
+    file.store(&url, &username, &token)
+        .map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.0.display())))?;
+    Ok(output::line(&format!("{username} is logged in to {url}"))?)
+}
+
+pub(crate) fn logout() -> Result<(), Failure> {
+    let text = if token_file()?.remove()? { "logged out" } else { "nobody was logged in" };
+    Ok(output::line(text)?)
+}
+
+fn token_file() -> Result<TokenFile, Failure> {
+    let file = Surroundings::here().login_file();
+    file.ok_or_else(|| {
+        Failure::failed(
+            "there is no home directory to keep the login in; set HOME or XDG_CONFIG_HOME",
+        )
+    })
+}
+
+/// Not shown while it is typed; a line of standard input where nobody types.
+fn read_password(terminal: &Term) -> Result<String, Failure> {
+    if terminal.is_term() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        terminal.write_str("Password: ")?;
+        return Ok(terminal.read_secure_line()?);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

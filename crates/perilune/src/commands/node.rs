@@ -1,0 +1,307 @@
+//! `perilune node`
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{adopt, interface, watch};
+use crate::failure::Failure;
+use crate::field::{Field, FieldArguments, Fields, Kind};
+use crate::output::table::{Cell, Table, Tone};
+use crate::output::text::field_text;
+use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::session::{Session, expand};
+
+const RESOURCE: Resource = Resource {
+    kind: "node",
+    new_name: "newnodename",
+    table,
+    first: "add some with `perilune node add node[001-004] --group GROUP`, \
+            or see with `perilune node unknown` who asks to boot",
+};
+
+pub(crate) struct NodeFields;
+
+impl Fields for NodeFields {
+    const FIELDS: &'static [Field] = &[
+        Field::name("group", "group", "The group it belongs to; needed for a new node"),
+        Field::name("osimage", "osimage", "The image it gets, instead of the group's"),
+        Field::text("osimagetag", "A tag of the image"),
+        Field::text("bmcsetup", "How its BMC is set up"),
+        Field::text("switch", "The switch it hangs on"),
+        Field::text("switchport", "The port of that switch"),
+        Field::text("cloud", "The cloud it runs in"),
+        Field::flag("service", "Stop in the installer with a shell"),
+        Field::flag("setupbmc", "Set up the BMC while installing"),
+        Field::flag("netboot", "Boot from the network"),
+        Field::flag("bootmenu", "Show a menu at boot"),
+        Field::text("ipxe_kernel", "default or alternative"),
+        Field::text("roles", "Boot roles, separated by commas"),
+        Field::text("scripts", "Boot scripts, separated by commas"),
+        Field::encoded("prescript", "Shell script that runs before the disks are laid out"),
+        Field::encoded("partscript", "Shell script that makes and mounts the root"),
+        Field::encoded("postscript", "Shell script that runs in the unpacked root"),
+        Field::encoded(
+            "disklayout",
+            "Disks, partitions and file systems, as JSON; instead of partscript",
+        ),
+        Field::text("provision_method", "How the image reaches the node: http, torrent"),
+        Field::text("provision_fallback", "What to try when that fails"),
+        Field::text("provision_interface", "The interface it boots from (BOOTIF)"),
+        Field::encoded("kerneloptions", "Added to the kernel's command line"),
+        Field::text("unmanaged_bmc_users", "BMC users we do not know: disable or delete"),
+        Field::text("vendor", "Who made it"),
+        Field::text("assettag", "Its inventory number"),
+        Field::text("tpm_uuid", "TPM: UUID"),
+        Field::text("tpm_pubkey", "TPM: public key"),
+        Field::text("tpm_sha256", "TPM: measurement that it must show"),
+        Field::encoded("comment", "A note"),
+        Field {
+            wire: "interfaces",
+            kind: Kind::Interface,
+            help: "An interface, such as BMC,network=ipmi",
+            alias: None,
+        },
+    ];
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List nodes
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:
+  perilune node list
+  perilune node list node[001-016] -o json
+  perilune node list --group compute --fold      (prints node[001-128])"
+    )]
+    List(ListNodes),
+    /// Show nodes in full, and where each value comes from
+    #[command(
+        after_help = "Examples:\n  perilune node show node001\n  perilune node show node[001-002] -o yaml"
+    )]
+    Show(Names),
+    /// Add nodes
+    #[command(after_help = "Examples:
+  perilune node add node001 --group compute --mac 52:54:00:12:34:56
+  perilune node add node[001-128] --group compute
+  perilune node add login1 --group login --interface ext0,network=campus,ip=192.0.2.7")]
+    Add(Add),
+    /// Change fields of nodes
+    #[command(after_help = "Examples:
+  perilune node change node[001-064] --osimage debian13
+  perilune node change node007 --comment \"memory is being replaced\"
+  perilune node change node007 --osimage \"\"      (back to the group's)
+  perilune node change node007 --disklayout @disk.json
+  generate-script | perilune node change node007 --postscript -")]
+    Change(Change),
+    /// Make a node like another one; it gets its own addresses
+    #[command(
+        after_help = "Example:\n  perilune node clone node001 node002 --mac 52:54:00:12:34:57"
+    )]
+    Clone(CloneArguments),
+    /// Remove nodes
+    #[command(
+        visible_alias = "rm",
+        after_help = "Example:\n  perilune node remove node[100-128] --yes"
+    )]
+    Remove(Remove),
+    /// Give a node another name
+    Rename(Rename),
+    /// Interfaces: addresses, MACs, networks
+    #[command(subcommand, visible_alias = "interfaces")]
+    Interface(interface::Command),
+    /// Follow nodes while they boot and install
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(watch::Watch),
+    /// List machines that ask to boot and belong to no node
+    #[command(after_help = "Make one a node with `perilune node adopt MAC NAME --group GROUP`.")]
+    Unknown,
+    /// Make an unknown machine a node
+    #[command(after_help = adopt::EXAMPLES)]
+    Adopt(adopt::Adopt),
+}
+
+#[derive(Args)]
+pub(crate) struct ListNodes {
+    #[command(flatten)]
+    list: List,
+    /// Only nodes of this group
+    #[arg(long, short)]
+    group: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Add {
+    /// Names or host lists, such as node[001-128,200]
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    boot: BootInterface,
+    #[command(flatten)]
+    fields: FieldArguments<NodeFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct Change {
+    /// Names or host lists, such as node[001-128,200]
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    boot: BootInterface,
+    #[command(flatten)]
+    fields: FieldArguments<NodeFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct CloneArguments {
+    /// The node to copy
+    source: String,
+    /// The new node
+    target: String,
+    /// MAC address of the interface it boots from
+    #[arg(long, value_name = "MAC")]
+    mac: Option<String>,
+    #[command(flatten)]
+    fields: FieldArguments<NodeFields>,
+}
+
+/// What one most often says of the interface that a node boots from.
+#[derive(Args)]
+pub(crate) struct BootInterface {
+    /// MAC address of the interface it boots from
+    #[arg(long, value_name = "MAC")]
+    mac: Option<String>,
+    /// IP address of the interface it boots from
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<String>,
+}
+
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(ListNodes { list, group }) => list_nodes(session, &list, group.as_deref()),
+        Command::Show(arguments) => resource::show(session, &RESOURCE, &arguments),
+        Command::Add(Add { names, boot, fields }) => {
+            let names = expand(&names)?;
+            let fields = boot.merge(&names, fields.into_object()?)?;
+            if !fields.contains_key("group") {
+                return Err(needs_group(session));
+            }
+            resource::add(session, &RESOURCE, &names, &fields)
+        }
+        Command::Change(Change { names, boot, fields }) => {
+            let names = expand(&names)?;
+            let fields = boot.merge(&names, fields.into_object()?)?;
+            resource::change(session, &RESOURCE, &names, &fields)
+        }
+        Command::Clone(arguments) => clone(session, arguments),
+        Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
+        Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
+        Command::Interface(command) => interface::run(session, "node", command),
+        Command::Watch(arguments) => watch::run(session, &arguments),
+        Command::Unknown => adopt::unknown(session),
+        Command::Adopt(arguments) => adopt::run(session, arguments),
+    }
+}
+
+fn list_nodes(session: &Session, list: &List, group: Option<&str>) -> Result<(), Failure> {
+    resource::list_where(session, &RESOURCE, list, |node| {
+        group.is_none_or(|group| node.get("group").and_then(Value::as_str) == Some(group))
+    })
+}
+
+/// The MAC is set afterwards: an interface given with the request would replace that of the source.
+fn clone(session: &Session, arguments: CloneArguments) -> Result<(), Failure> {
+    let CloneArguments { source, target, mac, fields } = arguments;
+    let answer = resource::clone(session, &RESOURCE, &source, &target, fields.into_object()?)?;
+    if let Some(mac) = mac {
+        let node = session.client.object("node", &target)?;
+        let interface = json!([{ "interface": boot_interface(&node), "macaddress": mac }]);
+        let fields = Map::from_iter([("interfaces".to_owned(), interface)]);
+        session.client.act("node", &target, "interfaces", &fields)?;
+    }
+    session.say(&answer)
+}
+
+/// The interface that a node boots from.
+pub(crate) fn boot_interface(node: &Map<String, Value>) -> String {
+    let name =
+        node.get("provision_interface").and_then(Value::as_str).filter(|name| !name.is_empty());
+    name.unwrap_or("BOOTIF").to_owned()
+}
+
+pub(crate) fn needs_group(session: &Session) -> Failure {
+    let groups = session.client.objects("group").unwrap_or_default();
+    let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+    Failure::usage(if known.is_empty() {
+        "a node needs a group: add one first, with `perilune group add compute --osimage IMAGE`"
+            .to_owned()
+    } else {
+        format!("a node needs a group: --group NAME, one of {}", known.join(", "))
+    })
+}
+
+impl BootInterface {
+    /// Adds the interface to the fields. An address is for one node only.
+    fn merge(
+        self,
+        names: &[String],
+        mut fields: Map<String, Value>,
+    ) -> Result<Map<String, Value>, Failure> {
+        if self.mac.is_none() && self.ip.is_none() {
+            return Ok(fields);
+        }
+        if names.len() > 1 {
+            let message = format!("--mac and --ip are for one node; {} are named", names.len());
+            return Err(Failure::usage(message));
+        }
+        let name = boot_interface(&fields);
+        let mut interface = Map::from_iter([("interface".to_owned(), Value::from(name))]);
+        interface.extend(self.mac.map(|mac| ("macaddress".to_owned(), mac.into())));
+        interface.extend(self.ip.map(|ip| ("ipaddress".to_owned(), ip.into())));
+        let interfaces = fields.entry("interfaces").or_insert_with(|| json!([]));
+        if let Value::Array(interfaces) = interfaces {
+            interfaces.insert(0, interface.into());
+        }
+        Ok(fields)
+    }
+}
+
+fn table(nodes: &Map<String, Value>) -> Table {
+    let mut table = Table::new(["NAME", "STATUS", "GROUP", "OSIMAGE", "ADDRESS", "MAC", "COMMENT"])
+        .whole(&["STATUS", "ADDRESS", "MAC"]);
+    for (name, node) in nodes {
+        let text =
+            |key: &str| node.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        let boot = node.as_object().map(boot_interface).unwrap_or_default();
+        let interfaces = node.get("interfaces").and_then(Value::as_array);
+        let interface = interfaces.and_then(|all| {
+            all.iter().find(|item| item.get("interface") == Some(&Value::from(boot.as_str())))
+        });
+        let of_interface = |key: &str| {
+            let value = interface.and_then(|interface| interface.get(key));
+            value.map(|value| field_text(key, value)).unwrap_or_default()
+        };
+        let status = text("status").replace("Luna installer: ", "install.");
+        table.row([
+            Cell::new(name),
+            Cell::toned(&status, tone(&status)),
+            Cell::new(text("group")),
+            Cell::new(text("osimage")),
+            Cell::new(of_interface("ipaddress")),
+            Cell::new(of_interface("macaddress")),
+            Cell::new(text("comment")),
+        ]);
+    }
+    table
+}
+
+/// How a state looks: good, bad, or on its way.
+pub(crate) fn tone(state: &str) -> Tone {
+    match state {
+        "install.success" => Tone::Good,
+        "install.error" => Tone::Bad,
+        "" => Tone::Faint,
+        state if state.starts_with("install.") => Tone::Busy,
+        _ => Tone::Plain,
+    }
+}

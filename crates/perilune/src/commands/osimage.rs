@@ -1,0 +1,348 @@
+//! `perilune osimage`
+
+use clap::{Args, Subcommand};
+use perilune::client::path;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::field::{Field, FieldArguments, Fields};
+use crate::job;
+use crate::output;
+use crate::output::table::{Cell, Table, Tone};
+use crate::output::text::field_text;
+use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::session::{Session, confirm, expand};
+
+const RESOURCE: Resource = Resource {
+    kind: "osimage",
+    new_name: "newosimage",
+    table,
+    first: "add one with `perilune osimage add NAME --path TREE`",
+};
+
+pub(crate) struct OsimageFields;
+
+impl Fields for OsimageFields {
+    const FIELDS: &'static [Field] = &[
+        Field::text("path", "Directory with the tree of the operating system"),
+        Field::text("kernelversion", "The kernel to boot, as in lib/modules of the tree"),
+        Field::text(
+            "kernelmodules",
+            "Modules for the installer, separated by commas; -NAME leaves one out",
+        ),
+        Field::encoded("kerneloptions", "The kernel's command line"),
+        Field::text("distribution", "redhat, debian, ubuntu, …"),
+        Field::text("osrelease", "Release of the distribution"),
+        Field::encoded("grab_filesystems", "What is taken from a node by a grab"),
+        Field::encoded("grab_exclude", "What is left out by a grab"),
+        Field::text("kernelfile", "File of the packed kernel"),
+        Field::text("initrdfile", "File of the packed installer"),
+        Field::text("imagefile", "File of the packed tree"),
+        Field::text("tag", "Make this tag the active one; empty: none"),
+        Field::encoded("comment", "A note"),
+    ];
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List images
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show images in full
+    Show(Names),
+    /// Add images
+    #[command(after_help = "Example:
+  perilune osimage add debian12 --path /srv/images/debian12
+  perilune osimage pack debian12")]
+    Add(WithFields),
+    /// Change fields of images
+    #[command(after_help = "Examples:
+  perilune osimage change debian12 --kerneloptions \"console=ttyS0,115200\"
+  perilune osimage change debian12 --tag \"\"      (no tag is active)")]
+    Change(WithFields),
+    /// Copy an image: its tree, unless --nocopy, and then pack it, unless --bare
+    #[command(after_help = "Example:\n  perilune osimage clone debian12 debian12-test")]
+    Clone(CloneArguments),
+    /// Remove images, and their trees with them
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+    /// Give an image another name
+    Rename(Rename),
+    /// Make kernel, installer and archive of the tree, and follow it
+    #[command(after_help = "Examples:
+  perilune osimage pack debian12
+  perilune osimage pack debian12 --detach      (prints the request id; `osimage follow` goes on)")]
+    Pack(Pack),
+    /// Follow a job that was started before
+    Follow {
+        /// The request id that it was given
+        request_id: String,
+    },
+    /// Stop packing
+    Cancel {
+        /// The image
+        source: String,
+    },
+    /// Choose the kernel and pack
+    #[command(
+        after_help = "Example:\n  perilune osimage kernel debian12 --kernelversion 6.1.0-28-amd64"
+    )]
+    Kernel(Kernel),
+    /// Keep what is packed now under a name
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// List the nodes that use an image
+    Members {
+        /// The image
+        source: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TagCommand {
+    /// List the tags of an image
+    #[command(visible_alias = "ls")]
+    List {
+        /// The image
+        source: String,
+    },
+    /// Make a tag the active one; a new one keeps what is packed now
+    #[command(after_help = "Example:\n  perilune osimage tag set debian12 stable")]
+    Set {
+        /// The image
+        source: String,
+        /// The tag; "" for none
+        tag: String,
+    },
+    /// Remove a tag and its files
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// The image
+        source: String,
+        /// The tag
+        tag: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct WithFields {
+    /// Names, separated by commas
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    fields: FieldArguments<OsimageFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct CloneArguments {
+    /// The image to copy
+    source: String,
+    /// The new image
+    target: String,
+    /// Copy the tree and do not pack it
+    #[arg(long)]
+    bare: bool,
+    /// Describe the image only; copy no tree
+    #[arg(long)]
+    nocopy: bool,
+    /// Do not wait for the end
+    #[arg(long, short)]
+    detach: bool,
+    #[command(flatten)]
+    fields: FieldArguments<OsimageFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct Pack {
+    /// The image
+    source: String,
+    /// Do not wait for the end
+    #[arg(long, short)]
+    detach: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Kernel {
+    /// The image
+    source: String,
+    /// Change the fields and do not pack
+    #[arg(long)]
+    bare: bool,
+    /// Do not wait for the end
+    #[arg(long, short)]
+    detach: bool,
+    #[command(flatten)]
+    fields: FieldArguments<OsimageFields>,
+}
+
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => resource::list(session, &RESOURCE, &arguments),
+        Command::Show(arguments) => resource::show(session, &RESOURCE, &arguments),
+        Command::Add(WithFields { names, fields }) => {
+            resource::add(session, &RESOURCE, &expand(&names)?, &fields.into_object()?)
+        }
+        Command::Change(WithFields { names, fields }) => {
+            resource::change(session, &RESOURCE, &expand(&names)?, &fields.into_object()?)
+        }
+        Command::Clone(arguments) => clone(session, arguments),
+        Command::Remove(arguments) => remove(session, &arguments),
+        Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
+        Command::Pack(Pack { source, detach }) => {
+            known(session, &source)?;
+            let answer = session.client.get(&path(["config", "osimage", &source, "_pack"]))?;
+            job::finish(session, &answer, detach)
+        }
+        Command::Follow { request_id } => job::follow(session, &request_id),
+        Command::Cancel { source } => {
+            known(session, &source)?;
+            session.say(&session.client.get(&path(["config", "osimage", &source, "_cancel"]))?)
+        }
+        Command::Kernel(arguments) => kernel(session, arguments),
+        Command::Tag(command) => tag(session, &command),
+        Command::Members { source } => members(session, &source),
+    }
+}
+
+/// The API answers an unknown image with a job that fails; this says it before.
+fn known(session: &Session, name: &str) -> Result<Map<String, Value>, Failure> {
+    let object = session.client.object("osimage", name);
+    object.map_err(|error| resource::or_unknown(session, "osimage", name, error))
+}
+
+fn clone(session: &Session, arguments: CloneArguments) -> Result<(), Failure> {
+    let CloneArguments { source, target, bare, nocopy, detach, fields } = arguments;
+    let mut fields = fields.into_object()?;
+    for (key, flag) in [("bare", bare), ("nocopy", nocopy)] {
+        if flag {
+            fields.insert(key.to_owned(), true.into());
+        }
+    }
+    let answer = resource::clone(session, &RESOURCE, &source, &target, fields)?;
+    job::finish(session, &answer, detach)
+}
+
+/// Removing an image removes its directory, whatever it is: that is asked for even for a single one.
+fn remove(session: &Session, arguments: &Remove) -> Result<(), Failure> {
+    let names = expand(&arguments.names)?;
+    if let ([name], false) = (names.as_slice(), arguments.yes) {
+        let image = known(session, name)?;
+        let tree = image.get("path").map(|value| field_text("path", value)).unwrap_or_default();
+        confirm(&format!("This removes the image {name} and the directory {tree}."))?;
+    }
+    resource::remove(session, &RESOURCE, arguments)
+}
+
+fn kernel(session: &Session, arguments: Kernel) -> Result<(), Failure> {
+    let Kernel { source, bare, detach, fields } = arguments;
+    let mut fields = fields.into_object()?;
+    if fields.is_empty() {
+        return Err(Failure::usage("which kernel? --kernelversion VERSION"));
+    }
+    known(session, &source)?;
+    if bare {
+        fields.insert("bare".to_owned(), true.into());
+    }
+    let answer = session.client.act("osimage", &source, "kernel", &fields)?;
+    if answer.is_null() {
+        return Ok(output::line(&format!("{source} changed"))?);
+    }
+    job::finish(session, &answer, detach)
+}
+
+fn tag(session: &Session, command: &TagCommand) -> Result<(), Failure> {
+    match command {
+        TagCommand::List { source } => tags(session, source),
+        TagCommand::Set { source, tag } => {
+            known(session, source)?;
+            let fields = Map::from_iter([("tag".to_owned(), tag.as_str().into())]);
+            session.client.act("osimage", source, "tag", &fields)?;
+            let tag = if tag.is_empty() { "no tag" } else { tag };
+            Ok(output::line(&format!("{source} has {tag} active"))?)
+        }
+        TagCommand::Remove { source, tag } => {
+            known(session, source)?;
+            let path = path(["config", "osimage", source, "osimagetag", tag, "_delete"]);
+            session.client.get(&path)?;
+            Ok(output::line(&format!("{source} has no tag {tag} any more"))?)
+        }
+    }
+}
+
+fn tags(session: &Session, name: &str) -> Result<(), Failure> {
+    known(session, name)?;
+    let tags = match session.client.get(&path(["config", "osimagetag", name])) {
+        Err(perilune::client::Error::NotFound { .. }) => Map::new(),
+        answer => answer?
+            .pointer("/config/osimagetag")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default(),
+    };
+    if !session.output.is_table() {
+        return Ok(session.output.value(&tags.into())?);
+    }
+    if tags.is_empty() {
+        return Ok(output::line(&format!(
+            "none; make one with `perilune osimage tag set {name} TAG`"
+        ))?);
+    }
+    let mut table = Table::new(["TAG", "IMAGEFILE", "KERNELFILE", "GROUPS", "NODES"]);
+    for (tag, fields) in &tags {
+        let text = |key: &str| {
+            Cell::new(fields.get(key).map(|value| field_text(key, value)).unwrap_or_default())
+        };
+        table.row([
+            Cell::new(tag),
+            text("imagefile"),
+            text("kernelfile"),
+            text("groups"),
+            text("nodes"),
+        ]);
+    }
+    Ok(session.output.table(&table)?)
+}
+
+fn members(session: &Session, name: &str) -> Result<(), Failure> {
+    known(session, name)?;
+    let members = match session.client.get(&path(["config", "osimage", name, "_member"])) {
+        Err(perilune::client::Error::NotFound { .. }) => Vec::new(),
+        answer => answer?
+            .pointer(&format!("/config/osimage/{name}/members"))
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default(),
+    };
+    if !session.output.is_table() {
+        return Ok(session.output.value(&members.into())?);
+    }
+    for member in members.iter().filter_map(Value::as_str) {
+        output::line(member)?;
+    }
+    Ok(())
+}
+
+fn table(images: &Map<String, Value>) -> Table {
+    let mut table = Table::new(["NAME", "KERNEL", "IMAGEFILE", "TAG", "PATH", "COMMENT"]);
+    for (name, image) in images {
+        let text =
+            |key: &str| image.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        let imagefile = text("imagefile");
+        let imagefile = if imagefile.is_empty() {
+            Cell::toned("not packed", Tone::Faint)
+        } else if imagefile.ends_with("(missing)") {
+            Cell::toned(imagefile, Tone::Bad)
+        } else {
+            Cell::new(imagefile)
+        };
+        table.row([
+            Cell::new(name),
+            Cell::new(text("kernelversion")),
+            imagefile,
+            Cell::new(text("tag")),
+            Cell::new(text("path")),
+            Cell::new(text("comment")),
+        ]);
+    }
+    table
+}

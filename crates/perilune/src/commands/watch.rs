@@ -1,0 +1,467 @@
+//! `perilune node watch`: states and progress of many nodes, live.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use console::Term;
+use perilune::client::{self, encode};
+use perilune_model::hostlist;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::node::tone;
+use crate::failure::{Failure, error_line};
+use crate::job::pause;
+use crate::output::table::{Cell, Table, Tone, paint};
+use crate::output::{self, Canvas, terminal_size, text};
+use crate::session::{Session, expand, unknown_among};
+
+pub(crate) const EXAMPLES: &str = "\
+On a terminal the table is redrawn; elsewhere each change is a line.
+
+Examples:
+  perilune node watch
+  perilune node watch node[001-128]
+  perilune node watch node[001-003] --until success --timeout 10m
+  perilune node watch node001 --until success --fresh      (a reinstall: what it reached before does not count)
+
+With --until the exit code is 0 when all nodes reached the state, and 1 when a node failed or time ran out.";
+
+/// A query with more than this is not sent; all nodes are asked for, and chosen here.
+const LONGEST_QUERY: usize = 2000;
+
+#[derive(Args)]
+pub(crate) struct Watch {
+    /// Names or host lists; all nodes when none is given
+    names: Vec<String>,
+    /// End when all nodes have reached this state, such as success
+    #[arg(long, value_name = "STATE")]
+    until: Option<String>,
+    /// Give up after this time, such as 600, 90s or 10m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// With --until: only states that are reached from now on count
+    #[arg(long, requires = "until")]
+    fresh: bool,
+    /// Time between two looks
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1")]
+    interval: Duration,
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Progress {
+    state: Option<String>,
+    status: Option<Value>,
+    since: Option<String>,
+    phase: Option<String>,
+    bytes_done: Option<u64>,
+    bytes_total: Option<u64>,
+    rate: Option<u64>,
+    message: Option<String>,
+}
+
+/// How the watch stands for one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Pending,
+    Reached,
+    Failed,
+}
+
+type Nodes = BTreeMap<String, Progress>;
+
+pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
+    let wanted = if arguments.names.is_empty() { None } else { Some(expand(&arguments.names)?) };
+    let goal = arguments.until.as_deref().map(|state| {
+        if state.contains('.') { state.to_owned() } else { format!("install.{state}") }
+    });
+    let start = Instant::now();
+    let mut view = View::new(session);
+    let first = fetch(session, wanted.as_deref())?;
+    check_names(session, wanted.as_deref(), &first)?;
+    let before: Nodes = if arguments.fresh { first.clone() } else { Nodes::new() };
+    let mut nodes = first;
+    loop {
+        view.show(&nodes)?;
+        if let Some(goal) = &goal {
+            let verdicts = verdicts(&nodes, goal, &before);
+            if !nodes.is_empty() && verdicts.values().all(|verdict| *verdict != Verdict::Pending) {
+                return conclude(&nodes, &verdicts, goal, None);
+            }
+            if let Some(timeout) = arguments.timeout.filter(|timeout| start.elapsed() >= *timeout) {
+                return conclude(&nodes, &verdicts, goal, Some(timeout));
+            }
+        } else if arguments.timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
+            return Ok(());
+        }
+        pause(arguments.interval);
+        match fetch(session, wanted.as_deref()) {
+            Ok(newer) => {
+                view.trouble = None;
+                nodes = newer;
+            }
+            Err(error @ client::Error::Unreachable { .. }) => {
+                view.trouble = Some(error.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn fetch(session: &Session, wanted: Option<&[String]>) -> Result<Nodes, client::Error> {
+    let query = wanted.map(|names| encode(&hostlist::fold(names)));
+    let path = match query {
+        Some(query) if query.len() <= LONGEST_QUERY => format!("/monitor/progress?nodes={query}"),
+        _ => "/monitor/progress".to_owned(),
+    };
+    let answer = session.client.get(&path)?;
+    let progress = answer.pointer("/monitor/progress").and_then(Value::as_object);
+    let wanted: Option<BTreeSet<&String>> = wanted.map(|names| names.iter().collect());
+    let nodes = progress.into_iter().flatten();
+    let nodes =
+        nodes.filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)));
+    // What cannot be read is a node of which nothing is known; the others are shown.
+    Ok(nodes
+        .map(|(name, value)| (name.clone(), Progress::deserialize(value).unwrap_or_default()))
+        .collect())
+}
+
+fn check_names(session: &Session, wanted: Option<&[String]>, nodes: &Nodes) -> Result<(), Failure> {
+    match wanted.unwrap_or_default().iter().find(|name| !nodes.contains_key(*name)) {
+        Some(missing) => {
+            let known = session.client.objects("node")?;
+            // Added since the first look.
+            if known.contains_key(missing) {
+                Ok(())
+            } else {
+                Err(unknown_among("node", missing, &known))
+            }
+        }
+        None => Ok(()),
+    }
+}
+
+fn verdicts<'a>(nodes: &'a Nodes, goal: &str, before: &Nodes) -> BTreeMap<&'a str, Verdict> {
+    let judge = |(name, progress): (&'a String, &Progress)| {
+        let is_old = before
+            .get(name)
+            .is_some_and(|old| old.since == progress.since && old.state == progress.state);
+        let verdict = match progress.state.as_deref() {
+            Some(_) if is_old => Verdict::Pending,
+            Some(state) if state == goal => Verdict::Reached,
+            Some("install.error") => Verdict::Failed,
+            _ => Verdict::Pending,
+        };
+        (name.as_str(), verdict)
+    };
+    nodes.iter().map(judge).collect()
+}
+
+fn conclude(
+    nodes: &Nodes,
+    verdicts: &BTreeMap<&str, Verdict>,
+    goal: &str,
+    timeout: Option<Duration>,
+) -> Result<(), Failure> {
+    let of = |wanted: Verdict| {
+        let names = verdicts.iter().filter(|(_, verdict)| **verdict == wanted);
+        names.map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    let (failed, pending) = (of(Verdict::Failed), of(Verdict::Pending));
+    for name in &failed {
+        let reason = nodes.get(*name).map(reason).unwrap_or_default();
+        error_line(&format!("{name}: install.error: {reason}"));
+    }
+    match timeout {
+        Some(timeout) => {
+            let time = humantime::format_duration(timeout);
+            let message = if nodes.is_empty() {
+                format!("after {time}: no node to watch")
+            } else {
+                format!("after {time}: {} not in {goal}", hostlist::fold(&pending))
+            };
+            Err(Failure::failed(message))
+        }
+        None if failed.is_empty() => Ok(()),
+        None => Err(Failure::Reported { code: 1 }),
+    }
+}
+
+fn reason(progress: &Progress) -> String {
+    let status = progress.status.as_ref().map(|status| text::field_text("status", status));
+    let status = status.filter(|status| !status.is_empty());
+    status
+        .or_else(|| progress.message.clone())
+        .unwrap_or_else(|| "no reason was reported".to_owned())
+}
+
+/// Seconds, or a number with its unit.
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    }
+}
+
+/// Redraws on a terminal; elsewhere says what changed.
+struct View<'a> {
+    session: &'a Session,
+    /// Lines on the terminal that are to be replaced.
+    drawn: usize,
+    told: Nodes,
+    trouble: Option<String>,
+}
+
+impl<'a> View<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, drawn: 0, told: Nodes::new(), trouble: None }
+    }
+
+    fn show(&mut self, nodes: &Nodes) -> Result<(), Failure> {
+        let output = &self.session.output;
+        if output.is_terminal && output.is_table() {
+            return self.redraw(nodes);
+        }
+        for (name, progress) in nodes {
+            let told = self.told.get(name);
+            if told.is_some_and(|told| told.state == progress.state && told.since == progress.since)
+            {
+                continue;
+            }
+            if output.is_table() {
+                output::line(&change_line(name, progress))?;
+            } else {
+                // One document a line, so that a program can read while it goes on.
+                output::line(
+                    &json!({ "node": name, "state": progress.state, "since": progress.since,
+                    "status": progress.status })
+                    .to_string(),
+                )?;
+            }
+        }
+        self.told.clone_from(nodes);
+        Ok(())
+    }
+
+    fn redraw(&mut self, nodes: &Nodes) -> Result<(), Failure> {
+        let (rows, columns) = terminal_size().unwrap_or((24, 80));
+        let canvas = Canvas { width: Some(columns), ..self.session.output.canvas };
+        let mut lines = frame(nodes, now(), canvas, rows);
+        if let Some(trouble) = &self.trouble {
+            let line = console::truncate_str(trouble, columns, "…");
+            lines.push(paint(&line, Tone::Bad, canvas.colour));
+        }
+        let terminal = Term::buffered_stdout();
+        terminal.clear_last_lines(self.drawn)?;
+        for line in &lines {
+            terminal.write_line(line)?;
+        }
+        terminal.flush()?;
+        self.drawn = lines.len();
+        Ok(())
+    }
+}
+
+fn change_line(name: &str, progress: &Progress) -> String {
+    let since = progress.since.as_deref().unwrap_or("-");
+    let state = progress.state.as_deref().unwrap_or("not seen yet");
+    let status = match progress.state.as_deref() {
+        Some("install.error") => format!(": {}", reason(progress)),
+        _ => String::new(),
+    };
+    text::printable(&format!("{since}  {name}  {state}{status}"))
+}
+
+/// A summary, and as many nodes as fit: those that are under way before those that are done.
+fn frame(nodes: &Nodes, now: SystemTime, canvas: Canvas, rows: usize) -> Vec<String> {
+    if nodes.is_empty() {
+        return vec!["no nodes yet".to_owned()];
+    }
+    let mut shown: Vec<(&String, &Progress)> = nodes.iter().collect();
+    // Summary, titles, the line that says how many are left out, and the line of the cursor.
+    let room = rows.saturating_sub(4).max(1);
+    let left_out = shown.len().saturating_sub(room);
+    if left_out > 0 {
+        shown.sort_by_key(|(_, progress)| {
+            match tone(progress.state.as_deref().unwrap_or_default()) {
+                Tone::Bad => 0,
+                Tone::Busy => 1,
+                Tone::Plain => 2,
+                Tone::Good => 3,
+                Tone::Faint => 4,
+            }
+        });
+        shown.truncate(room);
+        shown.sort_by_key(|(name, _)| *name);
+    }
+    let mut table = Table::new(["NODE", "STATE", "PROGRESS", "RATE", "FOR", "MESSAGE"])
+        .whole(&["STATE", "PROGRESS", "RATE", "FOR"]);
+    for (name, progress) in shown {
+        table.row(cells(name, progress, now));
+    }
+    let mut lines = vec![summary(nodes)];
+    if let Some(width) = canvas.width {
+        lines =
+            lines.iter().map(|line| console::truncate_str(line, width, "…").into_owned()).collect();
+    }
+    lines.extend(table.lines(canvas));
+    if left_out > 0 {
+        lines.push(paint(&format!("… and {left_out} more"), Tone::Faint, canvas.colour));
+    }
+    lines
+}
+
+/// `128 nodes: 100 install.success, 28 install.unpack`
+fn summary(nodes: &Nodes) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for progress in nodes.values() {
+        *counts.entry(progress.state.as_deref().unwrap_or("not seen yet")).or_default() += 1;
+    }
+    let counts: Vec<String> =
+        counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let plural = if nodes.len() == 1 { "" } else { "s" };
+    format!("{} node{plural}: {}", nodes.len(), text::printable(&counts.join(", ")))
+}
+
+fn cells(name: &str, progress: &Progress, now: SystemTime) -> Vec<Cell> {
+    let state = progress.state.as_deref().unwrap_or_default();
+    let tone = tone(state);
+    let is_busy = tone == Tone::Busy;
+    let since =
+        progress.since.as_deref().and_then(|since| humantime::parse_rfc3339_weak(since).ok());
+    let age = since.and_then(|since| now.duration_since(since).ok());
+    let message = if state == "install.error" {
+        reason(progress)
+    } else {
+        progress.message.clone().unwrap_or_default()
+    };
+    let rate = progress.rate.filter(|rate| is_busy && *rate > 0);
+    vec![
+        Cell::new(name),
+        Cell::toned(if state.is_empty() { "not seen yet" } else { state }, tone),
+        Cell::new(if is_busy { bar(progress) } else { String::new() }),
+        Cell::new(rate.map(|rate| format!("{}/s", text::bytes(rate))).unwrap_or_default()),
+        Cell::new(age.map(short).unwrap_or_default()),
+        Cell::new(message),
+    ]
+}
+
+/// `██████░░░░  60%`
+fn bar(progress: &Progress) -> String {
+    const LENGTH: u64 = 10;
+    let (done, total) = (progress.bytes_done.unwrap_or(0), progress.bytes_total.unwrap_or(0));
+    if total == 0 {
+        return if done > 0 { text::bytes(done) } else { String::new() };
+    }
+    let share = |parts: u64| u128::from(done.min(total)) * u128::from(parts) / u128::from(total);
+    let filled = usize::try_from(share(LENGTH)).unwrap_or(0);
+    let empty = usize::try_from(LENGTH).unwrap_or(0) - filled;
+    format!("{}{} {:>3}%", "█".repeat(filled), "░".repeat(empty), share(100))
+}
+
+/// `3m 12s`: the two largest units are enough.
+fn short(age: Duration) -> String {
+    let text = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: how long ago a state began is shown to a person"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Canvas, Nodes, Progress, Verdict, change_line, duration, frame, verdicts};
+
+    fn progress(state: &str, since: &str) -> Progress {
+        Progress {
+            state: Some(state.to_owned()),
+            since: Some(since.to_owned()),
+            ..Progress::default()
+        }
+    }
+
+    fn nodes() -> Nodes {
+        let mut unpacking = progress("install.unpack", "2026-01-02T10:00:00Z");
+        unpacking.bytes_done = Some(600 << 20);
+        unpacking.bytes_total = Some(1 << 30);
+        unpacking.rate = Some(110 << 20);
+        let mut broken = progress("install.error", "2026-01-02T09:58:00Z");
+        broken.status = Some("no disk of 8 GiB or more".into());
+        Nodes::from([
+            ("node001".to_owned(), progress("install.success", "2026-01-02T09:00:00Z")),
+            ("node002".to_owned(), unpacking),
+            ("node003".to_owned(), broken),
+            ("node004".to_owned(), Progress::default()),
+        ])
+    }
+
+    fn at_ten() -> SystemTime {
+        humantime::parse_rfc3339("2026-01-02T10:00:12Z").unwrap()
+    }
+
+    #[test]
+    fn the_frame_says_where_each_node_is() {
+        let canvas = Canvas { width: Some(80), colour: false };
+        insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 24).join("\n"), @"
+        4 nodes: 1 install.error, 1 install.success, 1 install.unpack, 1 not seen yet
+        NODE     STATE            PROGRESS         RATE       FOR     MESSAGE
+        node001  install.success  -                -          1h 12s  -
+        node002  install.unpack   █████░░░░░  58%  110 MiB/s  12s     -
+        node003  install.error    -                -          2m 12s  no disk of 8 GiB …
+        node004  not seen yet     -                -          -       -
+        ");
+    }
+
+    #[test]
+    fn when_the_terminal_is_low_failed_and_busy_nodes_stay_in_sight() {
+        let canvas = Canvas { width: Some(60), colour: false };
+        insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 6).join("\n"), @"
+        4 nodes: 1 install.error, 1 install.success, 1 install.unpa…
+        NODE     STATE           PROGRESS         RATE       FOR
+        node002  install.unpack  █████░░░░░  58%  110 MiB/s  12s
+        node003  install.error   -                -          2m 12s
+        … and 2 more
+        ");
+    }
+
+    #[test]
+    fn a_change_is_one_line_and_an_error_has_its_reason() {
+        let nodes = nodes();
+        assert_eq!(
+            change_line("node003", &nodes["node003"]),
+            "2026-01-02T09:58:00Z  node003  install.error: no disk of 8 GiB or more"
+        );
+        assert_eq!(change_line("node004", &nodes["node004"]), "-  node004  not seen yet");
+    }
+
+    #[test]
+    fn a_state_from_before_does_not_count_when_only_fresh_ones_do() {
+        let nodes = nodes();
+        let judge = |before: &Nodes, name: &str| verdicts(&nodes, "install.success", before)[name];
+        assert_eq!(judge(&Nodes::new(), "node001"), Verdict::Reached);
+        assert_eq!(judge(&Nodes::new(), "node002"), Verdict::Pending);
+        assert_eq!(judge(&Nodes::new(), "node003"), Verdict::Failed);
+        assert_eq!(judge(&nodes, "node001"), Verdict::Pending);
+        let earlier = Nodes::from([(
+            "node001".to_owned(),
+            progress("install.success", "2026-01-01T00:00:00Z"),
+        )]);
+        assert_eq!(judge(&earlier, "node001"), Verdict::Reached);
+    }
+
+    #[test]
+    fn times_are_seconds_or_have_a_unit() {
+        assert_eq!(duration("600"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert!(duration("soon").is_err());
+    }
+}

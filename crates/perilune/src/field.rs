@@ -1,0 +1,304 @@
+//! Fields as options: every field of the API is an option of the same name, built from one table for each resource.
+
+use std::fs;
+use std::io::Read as _;
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::text;
+
+pub(crate) struct Field {
+    /// The API's name; the option is the same with hyphens.
+    pub(crate) wire: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) help: &'static str,
+    pub(crate) alias: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Sent as it is
+    Text,
+    /// Base64 on the wire; text, `@file` or `-` here
+    Encoded,
+    /// `yes` or `no`
+    Flag,
+    /// The name of another object
+    Name(&'static str),
+    /// An interface with its fields; may be repeated
+    Interface,
+}
+
+impl Field {
+    pub(crate) const fn text(wire: &'static str, help: &'static str) -> Self {
+        Self { wire, kind: Kind::Text, help, alias: None }
+    }
+
+    pub(crate) const fn encoded(wire: &'static str, help: &'static str) -> Self {
+        Self { wire, kind: Kind::Encoded, help, alias: None }
+    }
+
+    pub(crate) const fn flag(wire: &'static str, help: &'static str) -> Self {
+        Self { wire, kind: Kind::Flag, help, alias: None }
+    }
+
+    pub(crate) const fn name(wire: &'static str, of: &'static str, help: &'static str) -> Self {
+        Self { wire, kind: Kind::Name(of), help, alias: None }
+    }
+
+    pub(crate) const fn or(self, alias: &'static str) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+
+    fn argument(&self) -> Arg {
+        let long = if self.kind == Kind::Interface {
+            "interface".to_owned()
+        } else {
+            self.wire.replace('_', "-")
+        };
+        let (value, note) = match self.kind {
+            Kind::Text => ("TEXT", ""),
+            Kind::Encoded => ("TEXT|@FILE|-", ""),
+            Kind::Flag => ("yes|no", ""),
+            Kind::Name(_) => ("NAME", ""),
+            Kind::Interface => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
+        };
+        let repeated = self.kind == Kind::Interface;
+        let argument = Arg::new(self.wire)
+            .long(long)
+            .value_name(value)
+            .help(format!("{}{note}", self.help))
+            .help_heading("Fields")
+            .value_parser(value_parser!(String))
+            .action(if repeated { ArgAction::Append } else { ArgAction::Set })
+            .allow_hyphen_values(self.kind == Kind::Encoded);
+        match self.alias {
+            Some(alias) => argument.visible_alias(alias),
+            None => argument,
+        }
+    }
+}
+
+/// The fields of one resource.
+pub(crate) trait Fields {
+    const FIELDS: &'static [Field];
+}
+
+/// The fields that were given, as they were typed.
+pub(crate) struct FieldArguments<F> {
+    given: Vec<(&'static Field, Vec<String>)>,
+    resource: PhantomData<F>,
+}
+
+impl<F> FieldArguments<F> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    /// The fields as the API takes them. An empty text clears a field.
+    pub(crate) fn into_object(self) -> Result<Map<String, Value>, Failure> {
+        let mut standard_input_is_read = false;
+        let mut object = Map::new();
+        for (field, values) in self.given {
+            let last = values.last().map(String::as_str).unwrap_or_default();
+            let value = match field.kind {
+                Kind::Encoded if last == "-" && standard_input_is_read => {
+                    return Err(Failure::usage("only one field can be read from standard input"));
+                }
+                Kind::Encoded => {
+                    standard_input_is_read |= last == "-";
+                    let content = content(field.wire, last)?;
+                    if content.is_empty() { content.into() } else { text::encode(&content).into() }
+                }
+                Kind::Interface => {
+                    values.iter().map(|value| interface(value)).collect::<Result<Value, _>>()?
+                }
+                Kind::Flag => flag(field.wire, last)?,
+                Kind::Text | Kind::Name(_) => last.into(),
+            };
+            object.insert(field.wire.to_owned(), value);
+        }
+        Ok(object)
+    }
+}
+
+impl<F: Fields> clap::FromArgMatches for FieldArguments<F> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = F::FIELDS
+            .iter()
+            .filter_map(|field| {
+                let values = matches.get_many::<String>(field.wire)?;
+                Some((field, values.cloned().collect()))
+            })
+            .collect();
+        Ok(Self { given, resource: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<F: Fields> clap::Args for FieldArguments<F> {
+    fn augment_args(command: Command) -> Command {
+        command.args(F::FIELDS.iter().map(Field::argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// The text itself, that of a file, or that of standard input.
+fn content(field: &str, value: &str) -> Result<String, Failure> {
+    let field = field.replace('_', "-");
+    if value == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().read_to_string(&mut text);
+        read.map_err(|error| Failure::usage(format!("--{field} -: {error}")))?;
+        return Ok(text);
+    }
+    match value.strip_prefix('@') {
+        Some(path) => fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("--{field}: cannot read {path}: {error}"))),
+        None => Ok(value.to_owned()),
+    }
+}
+
+/// Empty means: as inherited.
+fn flag(field: &str, value: &str) -> Result<Value, Failure> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "y" | "true" | "on" | "1" => Ok(true.into()),
+        "no" | "n" | "false" | "off" | "0" => Ok(false.into()),
+        "" => Ok("".into()),
+        _ => {
+            let field = field.replace('_', "-");
+            Err(Failure::usage(format!("--{field} {value}: write yes or no, or \"\" to unset it")))
+        }
+    }
+}
+
+/// `BMC,network=ipmi,ipaddress=10.148.0.1`. A part without `=` goes on with the value before it, so that
+/// `bond-slaves=eth2,eth3` needs no quotes.
+fn interface(text: &str) -> Result<Value, Failure> {
+    let mut parts = text.split(',');
+    let name = parts.next().unwrap_or_default();
+    if name.is_empty() || name.contains('=') {
+        let message = format!("--interface {text}: begin with its name, as in BMC,network=ipmi");
+        return Err(Failure::usage(message));
+    }
+    let mut pairs: Vec<(&str, String)> = Vec::new();
+    for part in parts {
+        match (part.split_once('='), pairs.last_mut()) {
+            (Some((key, value)), _) => pairs.push((key, value.to_owned())),
+            (None, Some((_, value))) => {
+                value.push(',');
+                value.push_str(part);
+            }
+            (None, None) => {
+                let message = format!("--interface {text}: write FIELD=VALUE instead of {part}");
+                return Err(Failure::usage(message));
+            }
+        }
+    }
+    let mut object = Map::from_iter([("interface".to_owned(), name.into())]);
+    for (key, value) in pairs {
+        let wire = key.replace('-', "_");
+        let known = InterfaceFields::FIELDS
+            .iter()
+            .find(|field| field.wire == wire || field.alias == Some(key));
+        let Some(field) = known else {
+            let names = InterfaceFields::FIELDS.iter().map(|field| field.wire);
+            let hint = crate::failure::nearest(&wire, names, "perilune node interface set --help");
+            return Err(Failure::usage(format!("--interface {text}: no field {key}; {hint}")));
+        };
+        let value = match field.kind {
+            Kind::Flag => flag(key, &value)?,
+            Kind::Encoded => text::encode(&content(key, &value)?).into(),
+            Kind::Text | Kind::Name(_) | Kind::Interface => value.into(),
+        };
+        object.insert(field.wire.to_owned(), value);
+    }
+    Ok(object.into())
+}
+
+/// The fields of an interface, of a node or a group.
+pub(crate) struct InterfaceFields;
+
+impl Fields for InterfaceFields {
+    const FIELDS: &'static [Field] = &[
+        Field::name(
+            "network",
+            "network",
+            "The network it is in; an address is chosen if none is given",
+        ),
+        Field::text("ipaddress", "Its IPv4 or IPv6 address (nodes only)").or("ip"),
+        Field::text("macaddress", "Its MAC address (nodes only)").or("mac"),
+        Field::flag("dhcp", "Ask for an address instead of having a fixed one"),
+        Field::text("mtu", "68 to 65535"),
+        Field::text("vlanid", "VLAN number"),
+        Field::text("vlan_parent", "The interface that carries the VLAN"),
+        Field::text("bond_mode", "balance-rr, active-backup, 802.3ad, …"),
+        Field::text("bond_slaves", "Interfaces of the bond, separated by commas"),
+        Field::encoded("options", "Lines for the network configuration of the image"),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{content, flag, interface};
+
+    #[test]
+    fn an_interface_is_written_in_one_word() {
+        let parsed = interface("bond0,network=ib,bond-slaves=eth2,eth3,bond-mode=802.3ad,mtu=9000");
+        assert_eq!(
+            parsed.unwrap(),
+            json!({"interface": "bond0", "network": "ib", "bond_slaves": "eth2,eth3",
+                   "bond_mode": "802.3ad", "mtu": "9000"})
+        );
+        let parsed = interface("BOOTIF,mac=52:54:00:00:00:01,ip=10.141.0.1,dhcp=no");
+        assert_eq!(
+            parsed.unwrap(),
+            json!({"interface": "BOOTIF", "macaddress": "52:54:00:00:00:01",
+                   "ipaddress": "10.141.0.1", "dhcp": false})
+        );
+    }
+
+    #[test]
+    fn an_interface_that_is_written_wrongly_is_refused_with_the_nearest_field() {
+        let reason = |text: &str| interface(text).unwrap_err().to_string();
+        assert!(reason("BMC,netwrok=ipmi").contains("did you mean network?"));
+        assert!(reason("network=ipmi").contains("begin with its name"));
+        assert!(reason("BMC,ipmi").contains("FIELD=VALUE"));
+    }
+
+    #[test]
+    fn a_flag_is_yes_no_or_unset() {
+        assert_eq!(flag("dhcp", "Yes").unwrap(), json!(true));
+        assert_eq!(flag("dhcp", "off").unwrap(), json!(false));
+        assert_eq!(flag("dhcp", "").unwrap(), json!(""));
+        assert!(
+            flag("createnode_ondemand", "maybe")
+                .unwrap_err()
+                .to_string()
+                .contains("--createnode-ondemand")
+        );
+    }
+
+    #[test]
+    fn long_texts_come_from_files_too() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "mkdir /data\n").unwrap();
+        let reference = format!("@{}", file.path().display());
+        assert_eq!(content("postscript", &reference).unwrap(), "mkdir /data\n");
+        assert_eq!(content("postscript", "true").unwrap(), "true");
+        let missing = content("postscript", "@/no/such/file").unwrap_err().to_string();
+        assert!(missing.contains("--postscript") && missing.contains("/no/such/file"), "{missing}");
+    }
+}

@@ -1,0 +1,203 @@
+//! Follows a job of the daemon until it ends: a bar on a terminal, lines elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use perilune::client::{self, path};
+use serde_json::Value;
+
+use crate::failure::{Failure, error_line};
+use crate::output::{self, note, write};
+use crate::session::Session;
+
+const POLL: Duration = Duration::from_millis(400);
+
+/// The daemon may restart in the middle: the job goes on after it.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What an answer that may be the start of a job means: follow it, or just say what it says.
+pub(crate) fn finish(session: &Session, answer: &Value, detach: bool) -> Result<(), Failure> {
+    match answer.get("request_id").and_then(Value::as_str) {
+        Some(request_id) if !detach => follow(session, request_id),
+        Some(request_id) if session.output.is_table() => {
+            session.say(answer)?;
+            Ok(output::line(&format!("follow it with `perilune osimage follow {request_id}`"))?)
+        }
+        _ => session.say(answer),
+    }
+}
+
+pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure> {
+    let mut view = View::new(session.output.is_terminal && session.output.is_table());
+    let mut failed = None;
+    let mut silent_since: Option<Instant> = None;
+    let mut seen = false;
+    loop {
+        match session.client.get_open(&path(["config", "status", request_id])) {
+            Ok(answer) => {
+                silent_since = None;
+                seen = true;
+                let status = answer.get("status").and_then(Value::as_u64).unwrap_or(200);
+                let text = answer.get("message").and_then(Value::as_str).unwrap_or_default();
+                for message in messages(text) {
+                    view.message(message)?;
+                    if status >= 400 {
+                        failed = Some(message.to_owned());
+                    }
+                }
+            }
+            Err(client::Error::NotFound { message }) => {
+                view.end();
+                return match failed {
+                    Some(message) => Err(Failure::failed(message)),
+                    // Nothing was ever known of it.
+                    None if !seen => Err(client::Error::NotFound { message }.into()),
+                    None => Ok(()),
+                };
+            }
+            Err(error @ client::Error::Unreachable { .. }) => {
+                let since = *silent_since.get_or_insert_with(|| {
+                    error_line(&format!("{error}; trying again"));
+                    Instant::now()
+                });
+                if since.elapsed() > PATIENCE {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        pause(POLL);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the daemon has no way to call us: we ask again after a while"
+)]
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// The messages of one answer without their times: `<time> :: <text>;;<time> :: <text>`.
+fn messages(text: &str) -> impl Iterator<Item = &str> {
+    text.split(";;")
+        .map(|message| message.split_once(" :: ").map_or(message, |(_, text)| text).trim())
+        .filter(|message| !message.is_empty())
+}
+
+/// A message that says how far a step is.
+#[derive(Debug, PartialEq, Eq)]
+struct Step<'a> {
+    label: &'a str,
+    done: u64,
+    total: u64,
+}
+
+/// `<step>: <done>/<total> bytes…` or `<step>: <percent>%…`
+fn step(message: &str) -> Option<Step<'_>> {
+    let (label, rest) = message.rsplit_once(": ")?;
+    let mut words = rest.split([' ', ',']);
+    let amount = words.next()?;
+    if let Some((done, total)) = amount.split_once('/') {
+        let (done, total) = (done.parse().ok()?, total.parse().ok()?);
+        return (words.next()? == "bytes").then_some(Step { label, done, total });
+    }
+    let percent: f64 = amount.strip_suffix('%')?.parse().ok()?;
+    let done = (0..=100_u32).rev().find(|whole| f64::from(*whole) <= percent)?;
+    Some(Step { label, done: done.into(), total: 100 })
+}
+
+struct View {
+    bar: Option<ProgressBar>,
+    is_terminal: bool,
+    /// What was told last where there is no bar: the step, and its tenths.
+    told: (String, u64),
+}
+
+impl View {
+    fn new(is_terminal: bool) -> Self {
+        Self { bar: None, is_terminal, told: (String::new(), 0) }
+    }
+
+    fn message(&mut self, message: &str) -> Result<(), Failure> {
+        match step(message) {
+            Some(step) if self.is_terminal => self.draw(&step),
+            Some(step) => self.tell(message, &step)?,
+            None => {
+                self.end();
+                write(&format!("{message}\n"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, step: &Step<'_>) {
+        if self.bar.as_ref().is_some_and(|bar| bar.message() != step.label) {
+            self.end();
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(step.total), ProgressDrawTarget::stdout());
+            let template = if step.total == 100 {
+                "{msg} [{wide_bar}] {percent:>3}% {eta}"
+            } else {
+                "{msg} [{wide_bar}] {percent:>3}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
+            };
+            let style = ProgressStyle::with_template(template);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.with_message(step.label.to_owned())
+        });
+        bar.set_length(step.total);
+        bar.set_position(step.done);
+    }
+
+    /// Without a terminal a line for every tenth is enough.
+    fn tell(&mut self, message: &str, step: &Step<'_>) -> Result<(), Failure> {
+        let tenth = step.done.saturating_mul(10) / step.total.max(1);
+        if self.told.0 != step.label || self.told.1 != tenth {
+            self.told = (step.label.to_owned(), tenth);
+            write(&format!("{message}\n"))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+            note("");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, messages, step};
+
+    #[test]
+    fn an_answer_holds_several_messages_with_their_times() {
+        let text = "2026-01-02 10:00:00 :: queued pack osimage compute;;2026-01-02 10:00:01 :: building osimage compute";
+        let found: Vec<&str> = messages(text).collect();
+        assert_eq!(found, ["queued pack osimage compute", "building osimage compute"]);
+        assert_eq!(messages("").count(), 0);
+    }
+
+    #[test]
+    fn progress_is_told_in_bytes_or_percent() {
+        let bytes = step("packing osimage compute: 512/2048 bytes, 10 MiB/s, 3 s left");
+        assert_eq!(bytes, Some(Step { label: "packing osimage compute", done: 512, total: 2048 }));
+        let percent = step("copying osimage a->b: 42.7% done");
+        assert_eq!(percent, Some(Step { label: "copying osimage a->b", done: 42, total: 100 }));
+    }
+
+    #[test]
+    fn other_messages_are_no_progress() {
+        for message in [
+            "finished packing",
+            "error packing osimage a: no kernel",
+            "a: 3/4 steps",
+            "a: x%",
+            ": 101%x",
+        ] {
+            assert_eq!(step(message), None, "{message}");
+        }
+    }
+}

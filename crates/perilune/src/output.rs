@@ -1,0 +1,85 @@
+//! Where results go: tables and texts for people, JSON and YAML for programs.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use console::Term;
+use serde_json::Value;
+
+pub(crate) mod object;
+pub(crate) mod table;
+pub(crate) mod text;
+
+use table::Table;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns for people; they shrink to the terminal
+    Table,
+    /// The API's objects as JSON
+    Json,
+    /// The API's objects as YAML
+    Yaml,
+}
+
+/// What the result is written to can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Canvas {
+    /// Columns of the terminal; none when the output is no terminal, and nothing is cut.
+    pub(crate) width: Option<usize>,
+    pub(crate) colour: bool,
+}
+
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) canvas: Canvas,
+    pub(crate) is_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        let width = if is_terminal { terminal_size().map(|(_, columns)| columns) } else { None };
+        let colour = is_terminal && console::colors_enabled();
+        Self { format, canvas: Canvas { width, colour }, is_terminal }
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// The value as JSON or YAML.
+    pub(crate) fn value(&self, value: &Value) -> io::Result<()> {
+        let text = match self.format {
+            Format::Yaml => serde_yaml_ng::to_string(value).map_err(io::Error::other)?,
+            Format::Json | Format::Table => serde_json::to_string_pretty(value)? + "\n",
+        };
+        write(&text)
+    }
+
+    pub(crate) fn table(&self, table: &Table) -> io::Result<()> {
+        write(&table.render(self.canvas))
+    }
+}
+
+/// Rows and columns of the terminal.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let (rows, columns) = Term::stdout().size_checked()?;
+    Some((usize::from(rows), usize::from(columns)))
+}
+
+pub(crate) fn line(line: &str) -> io::Result<()> {
+    write(&format!("{line}\n"))
+}
+
+pub(crate) fn write(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// Says something beside the result. That nobody listens is no failure.
+pub(crate) fn note(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}

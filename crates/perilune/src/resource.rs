@@ -1,0 +1,256 @@
+//! What can be done with every kind of object: list, show, add, change, clone, remove, rename.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::output::object;
+use crate::output::table::Table;
+use crate::session::{Session, confirm, expand, unknown_among};
+use perilune_model::hostlist;
+
+/// A kind of object.
+pub(crate) struct Resource {
+    /// The API's word for it, in paths and bodies.
+    pub(crate) kind: &'static str,
+    /// The field that renames one.
+    pub(crate) new_name: &'static str,
+    /// The list for people.
+    pub(crate) table: fn(&Map<String, Value>) -> Table,
+    /// How to make the first one.
+    pub(crate) first: &'static str,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only these: names or host lists
+    pub(crate) names: Vec<String>,
+    /// Print the names alone, as one host list
+    #[arg(long)]
+    pub(crate) fold: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// Names or host lists, such as node[001-128,200]
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// Names or host lists, such as node[001-128,200]
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rename {
+    /// The name it has
+    pub(crate) source: String,
+    /// The name it gets
+    pub(crate) target: String,
+}
+
+pub(crate) fn list(
+    session: &Session,
+    resource: &Resource,
+    arguments: &List,
+) -> Result<(), Failure> {
+    list_where(session, resource, arguments, |_| true)
+}
+
+pub(crate) fn list_where(
+    session: &Session,
+    resource: &Resource,
+    arguments: &List,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<(), Failure> {
+    let mut objects = session.client.objects(resource.kind)?;
+    if !arguments.names.is_empty() {
+        let names: BTreeSet<String> = expand(&arguments.names)?.into_iter().collect();
+        if let Some(missing) = names.iter().find(|name| !objects.contains_key(*name)) {
+            return Err(unknown_among(resource.kind, missing, &objects));
+        }
+        objects.retain(|name, _| names.contains(name));
+    }
+    objects.retain(|_, object| wanted(object));
+    if arguments.fold {
+        return Ok(output::line(&hostlist::fold(objects.keys()))?);
+    }
+    if !session.output.is_table() {
+        return Ok(session.output.value(&objects.into())?);
+    }
+    if objects.is_empty() {
+        return Ok(output::line(&format!("none; {}", resource.first))?);
+    }
+    Ok(session.output.table(&(resource.table)(&objects))?)
+}
+
+pub(crate) fn show(
+    session: &Session,
+    resource: &Resource,
+    arguments: &Names,
+) -> Result<(), Failure> {
+    let names = expand(&arguments.names)?;
+    let mut objects = Map::new();
+    for name in &names {
+        let object = session.client.object(resource.kind, name);
+        let object = object.map_err(|error| or_unknown(session, resource.kind, name, error))?;
+        objects.insert(name.clone(), object.into());
+    }
+    if !session.output.is_table() {
+        let is_one_name = matches!(arguments.names.as_slice(), [name] if names == [name.as_str()]);
+        let value = match objects.values().next() {
+            Some(object) if is_one_name => object.clone(),
+            _ => objects.into(),
+        };
+        return Ok(session.output.value(&value)?);
+    }
+    let texts: Vec<String> = objects
+        .values()
+        .filter_map(Value::as_object)
+        .map(|object| object::render(resource.kind, object, session.output.canvas))
+        .collect();
+    Ok(output::write(&texts.join("\n\n"))?)
+}
+
+/// The API creates or changes with the same request; a slip of the finger must not make a new object.
+pub(crate) fn add(
+    session: &Session,
+    resource: &Resource,
+    names: &[String],
+    fields: &Map<String, Value>,
+) -> Result<(), Failure> {
+    let known = existing(session, resource.kind, names)?;
+    session.each("added", names, |name| {
+        if known.contains_key(name) {
+            return Err(Failure::Failed {
+                message: format!("{} {name} is there already", resource.kind),
+                hint: Some(format!("change it with `perilune {} change {name} …`", resource.kind)),
+            });
+        }
+        Ok(session.client.save(resource.kind, name, fields).map(drop)?)
+    })
+}
+
+pub(crate) fn change(
+    session: &Session,
+    resource: &Resource,
+    names: &[String],
+    fields: &Map<String, Value>,
+) -> Result<(), Failure> {
+    if fields.is_empty() {
+        let kind = resource.kind;
+        let message =
+            format!("nothing to change is given; `perilune {kind} change --help` lists the fields");
+        return Err(Failure::usage(message));
+    }
+    each_known(session, resource.kind, "changed", names, |name| {
+        Ok(session.client.save(resource.kind, name, fields).map(drop)?)
+    })
+}
+
+/// The answer: a clone of an image is a job.
+pub(crate) fn clone(
+    session: &Session,
+    resource: &Resource,
+    source: &str,
+    target: &str,
+    mut fields: Map<String, Value>,
+) -> Result<Value, Failure> {
+    let known = session.client.objects(resource.kind)?;
+    if !known.contains_key(source) {
+        return Err(unknown_among(resource.kind, source, &known));
+    }
+    if known.contains_key(target) {
+        return Err(Failure::failed(format!("{} {target} is there already", resource.kind)));
+    }
+    fields.insert(resource.new_name.to_owned(), target.into());
+    Ok(session.client.act(resource.kind, source, "_clone", &fields)?)
+}
+
+pub(crate) fn remove(
+    session: &Session,
+    resource: &Resource,
+    arguments: &Remove,
+) -> Result<(), Failure> {
+    let names = expand(&arguments.names)?;
+    if names.len() > 1 && !arguments.yes {
+        let list = hostlist::fold(&names);
+        confirm(&format!("This removes {} {}s: {list}.", names.len(), resource.kind))?;
+    }
+    each_known(session, resource.kind, "removed", &names, |name| {
+        Ok(session.client.remove(resource.kind, name)?)
+    })
+}
+
+pub(crate) fn rename(
+    session: &Session,
+    resource: &Resource,
+    arguments: &Rename,
+) -> Result<(), Failure> {
+    let Rename { source, target } = arguments;
+    let fields = Map::from_iter([(resource.new_name.to_owned(), target.as_str().into())]);
+    let names = [source.clone()];
+    each_known(session, resource.kind, &format!("renamed to {target}"), &names, |name| {
+        Ok(session.client.save(resource.kind, name, &fields).map(drop)?)
+    })
+}
+
+/// [`Session::each`] for objects that must be there.
+pub(crate) fn each_known(
+    session: &Session,
+    kind: &str,
+    done: &str,
+    names: &[String],
+    mut operation: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let known = existing(session, kind, names)?;
+    session.each(done, names, |name| {
+        if known.contains_key(name) {
+            return operation(name);
+        }
+        // For one name only that one was asked for; the others are fetched for the hint.
+        Err(if names.len() == 1 {
+            session.unknown(kind, name)
+        } else {
+            unknown_among(kind, name, &known)
+        })
+    })
+}
+
+/// Those of `names` that are there; one question however many they are.
+fn existing(
+    session: &Session,
+    kind: &str,
+    names: &[String],
+) -> Result<Map<String, Value>, Failure> {
+    let [name] = names else {
+        return Ok(session.client.objects(kind)?);
+    };
+    match session.client.object(kind, name) {
+        Ok(object) => Ok(Map::from_iter([(name.clone(), object.into())])),
+        Err(perilune::client::Error::NotFound { .. }) => Ok(Map::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A 404 says which names are like the one that was asked for.
+pub(crate) fn or_unknown(
+    session: &Session,
+    kind: &str,
+    name: &str,
+    error: perilune::client::Error,
+) -> Failure {
+    match error {
+        perilune::client::Error::NotFound { .. } => session.unknown(kind, name),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,128 @@
+//! What every command has at hand: the daemon, and where to write.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use perilune::client::access::{self, Options, Surroundings};
+use perilune::client::{self, Client};
+use perilune_model::hostlist;
+use serde_json::{Map, Value, json};
+
+use crate::failure::{self, Failure, error_line};
+use crate::output::{self, Output, note};
+
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+}
+
+impl Session {
+    pub(crate) fn open(options: &Options, output: Output) -> Result<Self, Failure> {
+        let access = access::find(options, &Surroundings::here()).map_err(client::Error::from)?;
+        Ok(Self { client: Client::new(access), output })
+    }
+
+    /// Does `operation` for each name. A failure is told at once and does not stop the others; only a daemon that
+    /// cannot be reached does, because it would be the same for all.
+    pub(crate) fn each(
+        &self,
+        done: &str,
+        names: &[String],
+        mut operation: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if let ([name], true) = (names, self.output.is_table()) {
+            operation(name)?;
+            return Ok(output::line(&format!("{name} {done}"))?);
+        }
+        let mut succeeded = Vec::new();
+        let mut failed: Map<String, Value> = Map::new();
+        let mut codes = Vec::new();
+        let mut broken = None;
+        for name in names {
+            match operation(name) {
+                Ok(()) => succeeded.push(name.as_str()),
+                Err(failure @ Failure::Client(client::Error::Unreachable { .. })) => {
+                    broken = Some(failure);
+                    break;
+                }
+                Err(failure) => {
+                    error_line(&format!("{name}: {failure}"));
+                    codes.push(failure.code());
+                    failed.insert(name.clone(), failure.to_string().into());
+                }
+            }
+        }
+        if !self.output.is_table() {
+            self.output.value(&json!({ done: succeeded, "failed": failed }))?;
+        } else if !succeeded.is_empty() {
+            let count = succeeded.len();
+            output::line(&format!("{} {done} ({count})", hostlist::fold(&succeeded)))?;
+        }
+        if let Some(failure) = broken {
+            let rest = names.get(succeeded.len() + failed.len()..).unwrap_or_default();
+            note(&format!("not done: {}", hostlist::fold(rest)));
+            return Err(failure);
+        }
+        let Some(code) = codes.first().copied() else {
+            return Ok(());
+        };
+        if self.output.is_table() {
+            let names: Vec<&String> = failed.keys().collect();
+            note(&format!(
+                "failed: {} ({} of {})",
+                hostlist::fold(&names),
+                names.len(),
+                names.len() + succeeded.len()
+            ));
+        }
+        let same = succeeded.is_empty() && codes.iter().all(|other| *other == code);
+        Err(Failure::Reported { code: if same { code } else { 1 } })
+    }
+
+    /// A failure that says which names there are instead.
+    pub(crate) fn unknown(&self, kind: &str, name: &str) -> Failure {
+        let known = self.client.objects(kind).unwrap_or_default();
+        unknown_among(kind, name, &known)
+    }
+
+    /// `message` of an answer, for people.
+    pub(crate) fn say(&self, answer: &Value) -> Result<(), Failure> {
+        if !self.output.is_table() {
+            return Ok(self.output.value(answer)?);
+        }
+        match answer.get("message").and_then(Value::as_str) {
+            Some(message) => Ok(output::line(message)?),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn unknown_among(kind: &str, name: &str, known: &Map<String, Value>) -> Failure {
+    let list = format!("perilune {kind} list");
+    Failure::NotFound {
+        message: format!("there is no {kind} {name}"),
+        hint: failure::nearest(name, known.keys().map(String::as_str), &list),
+    }
+}
+
+/// Every name of the host lists, each once.
+pub(crate) fn expand(lists: &[String]) -> Result<Vec<String>, Failure> {
+    let names = hostlist::expand(&lists.join(","));
+    let names = names.map_err(|error| Failure::usage(error.to_string()))?;
+    if names.is_empty() { Err(Failure::usage("no name is given")) } else { Ok(names) }
+}
+
+/// Asks before something that cannot be undone. Without a terminal nobody can be asked, and the command is the answer.
+pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
+    let mut input = io::stdin().lock();
+    if !input.is_terminal() || !io::stderr().is_terminal() {
+        return Ok(());
+    }
+    note(&format!("{question} Type yes to go on:"));
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    if matches!(answer.trim(), "yes" | "y") {
+        Ok(())
+    } else {
+        Err(Failure::failed("nothing was changed"))
+    }
+}
