@@ -1,6 +1,6 @@
 //! Follows one machine from its power button until it is a running node, and checks that it is the right one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use perilune_testkit::machine::{Accelerator, Description};
@@ -20,6 +20,8 @@ const DISK_BYTES: u64 = 8 << 30;
 const STEP_SECONDS: (u64, u64) = (180, 600);
 /// Progress lines of one state are this far apart.
 const REPORT_SECONDS: u64 = 5;
+/// How often the daemon and the nodes are asked.
+const LOOK: Duration = Duration::from_millis(300);
 const FACTS: &str = "hostname -s; readlink /proc/1/exe; cat /proc/sys/kernel/random/boot_id; cat /proc/cmdline; \
                      findmnt -n -o FSTYPE /; ip -o -4 address show scope global";
 
@@ -116,17 +118,16 @@ impl Follower<'_> {
     fn adopt(&self, member: &Member, machine: &Machine) -> Result<()> {
         let mac_address = member.mac_address.as_str();
         let told = || {
-            let console = machine.console().to_lowercase();
+            // A serial console breaks lines anywhere.
+            let console = machine.console().replace('\n', "").to_lowercase();
             let seen = self.api.has_seen_unknown(mac_address).unwrap_or(false);
             (seen && console.contains("node adopt") && console.contains(mac_address)).then_some(())
         };
         if wait_for(&self.limit(), told)?.is_none() {
             bail!("its console does not say how to adopt {mac_address}");
         }
-        self.event(member, "unknown to the cluster; its console says how to adopt it:");
-        let console = machine.console();
-        let helpful = console.lines().rev().find(|line| line.to_lowercase().contains("node adopt"));
-        output::block(&format!("             {}", helpful.unwrap_or_default().trim()));
+        self.event(member, "unknown to the cluster; its console says what to do:");
+        output::block(&crate::daemon::tail(&machine.console(), 8));
         self.perilune.adopt(member)
     }
 
@@ -192,7 +193,7 @@ impl Follower<'_> {
     fn limit(&self) -> Limit {
         let (hardware, software) = STEP_SECONDS;
         let seconds = if self.accelerator == Accelerator::Hardware { hardware } else { software };
-        Limit::seconds(seconds).unless(self.perilune.stop)
+        Limit::seconds(seconds).every(LOOK).unless(self.perilune.stop)
     }
 
     fn event(&self, member: &Member, text: &str) {

@@ -28,18 +28,27 @@ struct Arrived {
 
 pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     let output = Output::new();
+    let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(stop)?;
     output.line(&format!("{} in {}", image.name, image.tree.display()));
 
     output.step("The daemon, in a network namespace of its own");
     let mut site = Site::create()?;
-    let mut daemon = Daemon::start(&site, &programs()?, &output, stop)?;
+    let mut daemon = Daemon::start(&site, &programs, &output, stop)?;
     let result = bring_up_cluster(&site, &daemon, members, &image, &output, stop);
     let mut arrived = match result {
         Ok(arrived) => arrived,
         Err(error) => {
             let log = daemon.log_tail();
+            match site.save_logs() {
+                Ok(directory) => {
+                    output.line(&format!("consoles and logs are in {}", directory.display()));
+                }
+                Err(error) => {
+                    output.line(&format!("consoles and logs could not be saved: {error:#}"));
+                }
+            }
             return Err(
                 error.context(format!("the run failed. The end of the daemon's log:\n{log}"))
             );
@@ -91,7 +100,7 @@ fn bring_up_cluster(
         let api = Api::login(&daemon.configuration())?;
         let follower = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
         let mut arrived = Vec::new();
-        while let Some(member) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+        while let Some(member) = next(&queue) {
             let mut timeline = Timeline::new();
             let machine =
                 follower.bring_up(&member, &mut timeline).inspect_err(|_| stop.request())?;
@@ -114,6 +123,11 @@ fn bring_up_cluster(
     let arrived = first_cause(results)?;
     perilune.perilune(&["node", "list"])?;
     Ok(arrived)
+}
+
+/// The lock is held for this one step only: as the condition of a loop it would be held through the loop's body.
+fn next(queue: &Mutex<VecDeque<Member>>) -> Option<Member> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
 /// A failure stops the others: their "interrupted" is a consequence, and is told only when it is all there is.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use perilune_testkit::process::{command, kill_all, run};
 use perilune_testkit::{Lab, Limit, lab};
 
+use crate::build::target_directory;
 use crate::output::Output;
 
 /// The controller's address on the lab's bridge: the one that a new cluster starts with.
@@ -51,6 +52,27 @@ impl Site {
         self.lab.keep();
         self.directory.keep = true;
         Ok(())
+    }
+}
+
+/// Copies of what a failed run said, for whoever looks into it.
+impl Site {
+    pub(crate) fn save_logs(&self) -> Result<PathBuf> {
+        let saved = target_directory().join("demo/last-failure");
+        if saved.exists() {
+            fs::remove_dir_all(&saved)?;
+        }
+        fs::create_dir_all(&saved)?;
+        for entry in fs::read_dir(self.directory.path())? {
+            let path = entry?.path();
+            let is_text = path
+                .extension()
+                .is_some_and(|extension| extension == "console" || extension == "log");
+            if let (true, Some(name)) = (is_text, path.file_name()) {
+                fs::copy(&path, saved.join(name))?;
+            }
+        }
+        Ok(saved)
     }
 }
 

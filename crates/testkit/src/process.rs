@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::Error;
 
-/// How often a condition is looked at again.
+/// How often a condition is looked at again, unless a limit says otherwise.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a process may take to end after a polite request.
 const GRACE: Duration = Duration::from_secs(5);
@@ -40,18 +40,25 @@ impl Stop {
 #[derive(Clone, Debug)]
 pub struct Limit {
     time: Duration,
+    pause: Duration,
     stop: Option<Stop>,
 }
 
 impl Limit {
     pub fn seconds(seconds: u64) -> Self {
-        Self { time: Duration::from_secs(seconds), stop: None }
+        Self { time: Duration::from_secs(seconds), pause: PAUSE, stop: None }
     }
 
     /// The same limit, which also ends when `stop` is requested.
     #[must_use]
     pub fn unless(self, stop: &Stop) -> Self {
         Self { stop: Some(stop.clone()), ..self }
+    }
+
+    /// The same limit, for a condition that costs something to look at.
+    #[must_use]
+    pub fn every(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     fn is_interrupted(&self) -> bool {
@@ -109,7 +116,7 @@ pub fn wait_for<T>(
         if Instant::now() >= end {
             return Ok(None);
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(limit.pause);
     }
 }
 
@@ -119,7 +126,7 @@ pub fn end(child: &mut Child) -> Option<ExitStatus> {
         return Some(status);
     }
     signal_group(child.id(), Signal::TERM);
-    let limit = Limit { time: GRACE, stop: None };
+    let limit = Limit { time: GRACE, pause: PAUSE, stop: None };
     if let Ok(Some(status)) = wait_for(&limit, || child.try_wait().ok().flatten()) {
         return Some(status);
     }
