@@ -35,6 +35,9 @@ impl CommandLine<'_> {
         self.output.command("perilune", &arguments);
         let mut command = self.site.lab.command(&self.daemon.program());
         command.args(&arguments).env("PERILUNE_CONFIG", self.daemon.configuration());
+        // What the command line remembers between calls goes away with the run, too.
+        let home = self.site.path("home");
+        command.env("XDG_CONFIG_HOME", &home).env("XDG_CACHE_HOME", &home);
         let text = run(&mut command, &Limit::seconds(seconds).unless(self.stop))?;
         if !text.trim().is_empty() {
             output::block(text.trim_end());
@@ -73,13 +76,14 @@ impl CommandLine<'_> {
 
     pub(crate) fn add(&self, member: &Member) -> Result<()> {
         let address = member.address();
-        let interface = ["--macaddress", &member.mac_address, "--ipaddress", &address];
+        let interface = ["--mac", &member.mac_address, "--ip", &address];
         let node = ["node", "add", &member.name, "--group", member.group()];
         self.perilune(&[node.as_slice(), interface.as_slice()].concat())?;
         Ok(())
     }
 
     pub(crate) fn adopt(&self, member: &Member) -> Result<()> {
+        self.perilune(&["node", "unknown"])?;
         self.perilune(&[
             "node",
             "adopt",
