@@ -42,7 +42,7 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// Counts what [`pack`] would write. What cannot be read is left for `pack` to report.
+/// Counts what [`crate::pack`] would write. What cannot be read is left for `pack` to report.
 pub fn measure(tree: &Path, options: &Options) -> Result<Totals, Error> {
     let mut totals = Totals::default();
     let mut linked = BTreeSet::new();

@@ -22,7 +22,8 @@ pub struct Request {
     pub tree: PathBuf,
     /// The newest one when not given.
     pub kernel_version: Option<String>,
-    /// Modules that the initramfs shall have besides the usual ones; a leading `-` leaves one out.
+    /// Modules that the initramfs shall have besides the usual ones; a leading `-` leaves one out. An
+    /// entry may be a list with commas.
     pub kernel_modules: Vec<String>,
     /// The static program that becomes `/init`.
     pub agent: PathBuf,

@@ -80,3 +80,69 @@ fn common_prefix<'a>(entries: &[Entry<'a>], depth: usize) -> &'a [u8] {
     let length = first.iter().zip(last).take_while(|(one, other)| one == other).count();
     first.get(..length).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Looks a key up as modprobe does, and returns the preferred value.
+    fn look_up(index: &[u8], key: &str) -> Option<String> {
+        let number = |at: usize| u32::from_be_bytes(index[at..at + 4].try_into().unwrap());
+        let text = |at: usize| index[at..].split(|byte| *byte == 0).next().unwrap();
+        let mut place = number(8);
+        let mut rest = key.as_bytes();
+        loop {
+            let mut at = (place & 0x0fff_ffff) as usize;
+            if at == 0 {
+                return None;
+            }
+            if place & HAS_PREFIX != 0 {
+                rest = rest.strip_prefix(text(at))?;
+                at += text(at).len() + 1;
+            }
+            let children = at;
+            if place & HAS_CHILDREN != 0 {
+                at += 2 + 4 * (usize::from(index[at + 1] - index[at]) + 1);
+            }
+            let Some((byte, tail)) = rest.split_first() else {
+                return (place & HAS_VALUES != 0)
+                    .then(|| String::from_utf8(text(at + 8).to_vec()).unwrap());
+            };
+            let is_child =
+                place & HAS_CHILDREN != 0 && (index[children]..=index[children + 1]).contains(byte);
+            place = if is_child {
+                number(children + 2 + 4 * usize::from(byte - index[children]))
+            } else {
+                0
+            };
+            rest = tail;
+        }
+    }
+
+    #[test]
+    fn an_empty_index_has_nothing() {
+        assert_eq!(look_up(&binary_index(&[]), "ext4"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_leads_to_its_first_value(
+            entries in prop::collection::vec(("[a-c_*:]{0,5}", "[a-z]{1,8}"), 1..40),
+            other in "[a-c_*:]{0,5}",
+        ) {
+            let index = binary_index(&entries);
+            let mut expected = BTreeMap::new();
+            for (key, value) in &entries {
+                expected.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+            for (key, value) in &expected {
+                prop_assert_eq!(look_up(&index, key), Some(value.clone()));
+            }
+            prop_assert_eq!(look_up(&index, &other), expected.get(&other).cloned());
+        }
+    }
+}

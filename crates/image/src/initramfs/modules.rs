@@ -101,7 +101,8 @@ impl Index {
         let mut omitted = BTreeSet::new();
         let by_rule = self.modules.iter().filter(|(name, module)| rules::wants(&module.path, name));
         let mut pending: Vec<String> = by_rule.map(|(name, _)| name.clone()).collect();
-        for word in asked.iter().map(|word| word.trim()).filter(|word| !word.is_empty()) {
+        let words = asked.iter().flat_map(|list| list.split(',')).map(str::trim);
+        for word in words.filter(|word| !word.is_empty()) {
             let (name, is_omitted) =
                 word.strip_prefix('-').map_or((word, false), |rest| (rest, true));
             let names = self.named(&name_of(name));

@@ -88,12 +88,8 @@ const MODULES: [&str; 31] = [
 ];
 
 /// Large, and no use to a server that installs itself.
-const NEVER: [&str; 4] = [
-    "drivers/block/drbd/",
-    "drivers/infiniband/ulp/rtrs/",
-    "drivers/scsi/pcmcia/",
-    "drivers/net/ethernet/8390/pcnet",
-];
+const NEVER: [&str; 3] =
+    ["drivers/block/drbd/", "drivers/infiniband/ulp/rtrs/", "drivers/scsi/pcmcia/"];
 
 /// Whether the module at `path` (relative to the kernel's directory) goes in.
 pub(crate) fn wants(path: &str, name: &str) -> bool {

@@ -59,7 +59,7 @@ fn firmware_that_modules_name_goes_in_as_it_is() {
 fn modules_are_added_and_left_out_as_asked() {
     let mut bench = Bench::new();
     bench.request.kernel_modules =
-        ["noise", "-card_helper", "built-in", "absent", ""].map(str::to_owned).to_vec();
+        ["noise, -card_helper", "built-in", "absent", ""].map(str::to_owned).to_vec();
     let packed = bench.pack().unwrap();
     // Without its helper the card's module is of no use either.
     assert_eq!(modules_in(&bench.initramfs(&packed)), ["crc-thing.ko", "ext4.ko", "noise.ko"]);
