@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
         long,
         global = true,
         env = "PERILUNE_URL",
+        hide_env_values = true,
         value_name = "URL",
         help_heading = "Connection"
     )]
@@ -39,6 +40,7 @@ pub(crate) struct Arguments {
         long,
         global = true,
         env = "PERILUNE_CONFIG",
+        hide_env_values = true,
         value_name = "FILE",
         help_heading = "Connection"
     )]
@@ -53,7 +55,7 @@ pub(crate) struct Arguments {
         help_heading = "Connection"
     )]
     token: Option<String>,
-    /// How results are written
+    /// How results are written: a table for people, the API's objects for programs
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,
     #[command(subcommand)]
@@ -101,4 +103,58 @@ pub(crate) enum Command {
         /// The shell
         shell: completion::Shell,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Arguments;
+
+    fn help(path: &[&str]) -> String {
+        let words = std::iter::once("perilune").chain(path.iter().copied()).chain(["--help"]);
+        Arguments::command().term_width(90).try_get_matches_from(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+        crate::commands::completion::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        insta::assert_snapshot!("help", help(&[]));
+        insta::assert_snapshot!("help-node", help(&["node"]));
+        insta::assert_snapshot!("help-node-add", help(&["node", "add"]));
+        insta::assert_snapshot!("help-network-add", help(&["network", "add"]));
+    }
+
+    #[test]
+    fn every_command_that_takes_fields_shows_an_example() {
+        for kind in ["node", "group", "network", "osimage"] {
+            for verb in ["add", "change", "clone"] {
+                assert!(help(&[kind, verb]).contains("Example"), "{kind} {verb}");
+            }
+        }
+    }
+
+    #[test]
+    fn global_options_may_come_last() {
+        let words = ["perilune", "node", "list", "-o", "json", "--url", "http://a:1"];
+        let arguments =
+            Arguments::try_parse_from(words).map_err(|error| error.to_string()).unwrap();
+        assert_eq!(arguments.options().url.as_deref(), Some("http://a:1"));
+    }
+
+    #[test]
+    fn the_configuration_of_the_daemon_is_not_taken_for_that_of_the_command_line() {
+        let words =
+            ["perilune", "serve", "--config", "/etc/luna.ini", "--listen", "127.0.0.1:7050"];
+        let arguments =
+            Arguments::try_parse_from(words).map_err(|error| error.to_string()).unwrap();
+        let super::Command::Serve(serve) = arguments.command else { panic!("not serve") };
+        assert_eq!(serve.config.as_deref(), Some(std::path::Path::new("/etc/luna.ini")));
+        assert_eq!(serve.listen.len(), 1);
+    }
 }

@@ -143,3 +143,33 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, list
         format!("did you mean {}?", names.join(" or "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use perilune::client::Error;
+
+    use super::{Failure, nearest};
+
+    #[test]
+    fn a_slip_of_the_finger_is_answered_with_what_was_meant() {
+        let known = ["node001", "node002", "login"];
+        let hint = |name: &str| nearest(name, known.into_iter(), "perilune node list");
+        assert_eq!(hint("ndoe001"), "did you mean node001 or node002?");
+        assert_eq!(hint("logni"), "did you mean login?");
+        assert_eq!(hint("storage"), "`perilune node list` shows what there is");
+    }
+
+    #[test]
+    fn scripts_can_tell_the_ways_to_fail_apart() {
+        let refused = Error::Refused { status: 400, message: String::new() };
+        let login = Error::LoginRefused { url: String::new(), message: String::new() };
+        let missing = Error::NotFound { message: String::new() };
+        let codes = [
+            Failure::Client(refused).code(),
+            Failure::usage("").code(),
+            Failure::Client(login).code(),
+            Failure::Client(missing).code(),
+        ];
+        assert_eq!(codes, [1, 2, 3, 4]);
+    }
+}

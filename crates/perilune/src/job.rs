@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use perilune::client::{self, path};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, error_line};
-use crate::output::{self, note, write};
+use crate::output::text::printable;
+use crate::output::{self, Output, write};
 use crate::session::Session;
 
 const POLL: Duration = Duration::from_millis(400);
@@ -27,11 +28,12 @@ pub(crate) fn finish(session: &Session, answer: &Value, detach: bool) -> Result<
     }
 }
 
+/// For programs the messages come at the end, as one object.
 pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure> {
-    let mut view = View::new(session.output.is_terminal && session.output.is_table());
+    let mut view = View::new(&session.output);
     let mut failed = None;
     let mut silent_since: Option<Instant> = None;
-    let mut seen = false;
+    let (mut seen, mut interrupted) = (false, false);
     loop {
         match session.client.get_open(&path(["config", "status", request_id])) {
             Ok(answer) => {
@@ -52,10 +54,16 @@ pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure>
                     Some(message) => Err(Failure::failed(message)),
                     // Nothing was ever known of it.
                     None if !seen => Err(client::Error::NotFound { message }.into()),
-                    None => Ok(()),
+                    None if interrupted => Err(lost()),
+                    None if session.output.is_table() => Ok(()),
+                    None => {
+                        let result = json!({ "request_id": request_id, "messages": view.kept });
+                        Ok(session.output.value(&result)?)
+                    }
                 };
             }
             Err(error @ client::Error::Unreachable { .. }) => {
+                interrupted = true;
                 let since = *silent_since.get_or_insert_with(|| {
                     error_line(&format!("{error}; trying again"));
                     Instant::now()
@@ -67,6 +75,17 @@ pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure>
             Err(error) => return Err(error.into()),
         }
         pause(POLL);
+    }
+}
+
+/// The end of a job is that it is not known any more; after a restart that says nothing.
+fn lost() -> Failure {
+    Failure::Failed {
+        message: "the daemon was away and does not know the job any more".to_owned(),
+        hint: Some(
+            "`perilune osimage list` shows what is packed; start the job again if need be"
+                .to_owned(),
+        ),
     }
 }
 
@@ -112,20 +131,27 @@ struct View {
     is_terminal: bool,
     /// What was told last where there is no bar: the step, and its tenths.
     told: (String, u64),
+    /// For programs: everything but progress.
+    kept: Vec<String>,
+    keeps: bool,
 }
 
 impl View {
-    fn new(is_terminal: bool) -> Self {
-        Self { bar: None, is_terminal, told: (String::new(), 0) }
+    fn new(output: &Output) -> Self {
+        let keeps = !output.is_table();
+        let is_terminal = output.is_terminal && !keeps;
+        Self { bar: None, is_terminal, told: (String::new(), 0), kept: Vec::new(), keeps }
     }
 
     fn message(&mut self, message: &str) -> Result<(), Failure> {
         match step(message) {
+            Some(_) if self.keeps => {}
             Some(step) if self.is_terminal => self.draw(&step),
             Some(step) => self.tell(message, &step)?,
+            None if self.keeps => self.kept.push(message.to_owned()),
             None => {
                 self.end();
-                write(&format!("{message}\n"))?;
+                write(&format!("{}\n", printable(message)))?;
             }
         }
         Ok(())
@@ -163,7 +189,8 @@ impl View {
     fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.abandon();
-            note("");
+            // The bar leaves the cursor behind it.
+            write("\n").ok();
         }
     }
 }

@@ -15,11 +15,8 @@ use table::Table;
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned columns for people; they shrink to the terminal
     Table,
-    /// The API's objects as JSON
     Json,
-    /// The API's objects as YAML
     Yaml,
 }
 

@@ -9,10 +9,16 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// The luna.ini to read; without one the daemon makes its own in the data directory
-    #[arg(long, env = "PERILUNE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "PERILUNE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where everything of the daemon lives
-    #[arg(long, env = "PERILUNE_DATA_DIR", value_name = "DIR", default_value = "./perilune-data")]
+    #[arg(
+        long,
+        env = "PERILUNE_DATA_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = "./perilune-data"
+    )]
     pub(crate) data_dir: PathBuf,
     /// Addresses to listen on; may be repeated
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7050")]

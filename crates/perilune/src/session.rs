@@ -45,7 +45,9 @@ impl Session {
                     break;
                 }
                 Err(failure) => {
-                    error_line(&format!("{name}: {failure}"));
+                    let message = failure.to_string();
+                    let names_itself = message.contains(name.as_str());
+                    error_line(&if names_itself { message } else { format!("{name}: {message}") });
                     codes.push(failure.code());
                     failed.insert(name.clone(), failure.to_string().into());
                 }
@@ -76,6 +78,11 @@ impl Session {
         }
         let same = succeeded.is_empty() && codes.iter().all(|other| *other == code);
         Err(Failure::Reported { code: if same { code } else { 1 } })
+    }
+
+    /// Says that it is done.
+    pub(crate) fn done(&self, message: &str) -> Result<(), Failure> {
+        self.say(&json!({ "message": message }))
     }
 
     /// A failure that says which names there are instead.

@@ -94,7 +94,7 @@ fn change(session: &Session, arguments: Change) -> Result<(), Failure> {
     let answer =
         session.client.post("/config/cluster", &json!({ "config": { "cluster": fields } }))?;
     if answer.is_null() {
-        return Ok(output::line("cluster changed")?);
+        return session.done("cluster changed");
     }
     session.say(&answer)
 }

@@ -305,3 +305,45 @@ pub(crate) fn tone(state: &str) -> Tone {
         _ => Tone::Plain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::{BootInterface, table};
+    use crate::output::Canvas;
+
+    #[test]
+    fn the_list_fits_eighty_columns_and_keeps_addresses_whole() {
+        let node = |status: serde_json::Value, comment: &str| {
+            json!({"status": status, "group": "compute", "osimage": "debian12-compute",
+                "provision_interface": "BOOTIF", "comment": crate::output::text::encode(comment),
+                "interfaces": [{"interface": "BOOTIF", "ipaddress": "10.141.100.1",
+                    "macaddress": "52:54:00:12:34:56", "network": "cluster"}]})
+        };
+        let nodes = Map::from_iter([
+            (
+                "node001".to_owned(),
+                node(json!("Luna installer: success"), "rack 3, second from above"),
+            ),
+            ("node002".to_owned(), node(json!(null), "")),
+        ]);
+        let canvas = |width| Canvas { width: Some(width), colour: false };
+        insta::assert_snapshot!(table(&nodes).render(canvas(80)));
+        insta::assert_snapshot!(table(&nodes).render(canvas(110)));
+    }
+
+    #[test]
+    fn a_mac_address_is_for_one_node() {
+        let boot = || BootInterface { mac: Some("52:54:00:12:34:56".to_owned()), ip: None };
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let fields = boot().merge(&names(&["node001"]), Map::new()).unwrap();
+        assert_eq!(
+            json!(fields),
+            json!({"interfaces": [{"interface": "BOOTIF", "macaddress": "52:54:00:12:34:56"}]})
+        );
+        let refusal = boot().merge(&names(&["node001", "node002"]), Map::new()).unwrap_err();
+        assert!(refusal.to_string().contains("for one node; 2 are named"), "{refusal}");
+    }
+}

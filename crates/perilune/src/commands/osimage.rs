@@ -245,7 +245,7 @@ fn kernel(session: &Session, arguments: Kernel) -> Result<(), Failure> {
     }
     let answer = session.client.act("osimage", &source, "kernel", &fields)?;
     if answer.is_null() {
-        return Ok(output::line(&format!("{source} changed"))?);
+        return session.done(&format!("{source} changed"));
     }
     job::finish(session, &answer, detach)
 }
@@ -258,13 +258,13 @@ fn tag(session: &Session, command: &TagCommand) -> Result<(), Failure> {
             let fields = Map::from_iter([("tag".to_owned(), tag.as_str().into())]);
             session.client.act("osimage", source, "tag", &fields)?;
             let tag = if tag.is_empty() { "no tag" } else { tag };
-            Ok(output::line(&format!("{source} has {tag} active"))?)
+            session.done(&format!("{source} has {tag} active"))
         }
         TagCommand::Remove { source, tag } => {
             known(session, source)?;
             let path = path(["config", "osimage", source, "osimagetag", tag, "_delete"]);
             session.client.get(&path)?;
-            Ok(output::line(&format!("{source} has no tag {tag} any more"))?)
+            session.done(&format!("{source} has no tag {tag} any more"))
         }
     }
 }

@@ -20,9 +20,12 @@ pub(crate) fn render(kind: &str, object: &Map<String, Value>, canvas: Canvas) ->
     let mut lines = Vec::new();
     let mut below = Vec::new();
     for (key, value) in shown {
-        let source = object.get(&format!("_{key}_source")).and_then(Value::as_str);
-        let source = source.filter(|source| *source != kind);
-        let origin = source.map_or_else(String::new, |source| format!("  (from {source})"));
+        let origin = match object.get(&format!("_{key}_source")).and_then(Value::as_str) {
+            Some("default") if field_text(key, value).is_empty() => String::new(),
+            Some("default") => "  (default)".to_owned(),
+            Some(source) if source != kind => format!("  (from {source})"),
+            _ => String::new(),
+        };
         let origin = paint(&origin, Tone::Faint, canvas.colour);
         let label = key.replace('_', "-");
         match value {
@@ -117,4 +120,33 @@ fn script(text: &str) -> String {
     text.chars()
         .filter(|character| matches!(character, '\t' | '\n') || !character.is_control())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::text::encode;
+    use super::{Canvas, render};
+
+    #[test]
+    fn a_node_is_shown_with_the_sources_of_its_values_and_its_scripts() {
+        let node = json!({
+            "name": "node001", "status": null, "group": "compute", "_override": true,
+            "osimage": "debian12", "_osimage_source": "group", "osimagetagid": null,
+            "netboot": "True", "_netboot_source": "group",
+            "provision_method": "http", "_provision_method_source": "cluster",
+            "kerneloptions": encode("console=ttyS0 quiet splash with_many words=that do=not fit=on one=line"),
+            "_kerneloptions_source": "node",
+            "prescript": "", "_prescript_source": "default",
+            "postscript": encode("#!/bin/sh\n\techo \u{1b}[2Jdone\n"), "_postscript_source": "group",
+            "interfaces": [
+                {"interface": "BOOTIF", "ipaddress": "10.141.0.1", "macaddress": "52:54:00:00:00:01", "network": "cluster", "mtu": "9000"},
+                {"interface": "BMC", "ipaddress": "!!Invalid!!", "macaddress": null, "network": "ipmi"},
+                {"interface": "eth1", "dhcp": true, "macaddress": null, "network": "ib"}
+            ]
+        });
+        let canvas = Canvas { width: Some(80), colour: false };
+        insta::assert_snapshot!(render("node", node.as_object().unwrap(), canvas));
+    }
 }

@@ -100,27 +100,32 @@ impl Table {
         widths
     }
 
-    /// Takes from the widest column until the line fits, and then whole columns from the end. The first names the row
+    /// As many columns as fit when they are cut, and then the widest ones cut until they do. The first names the row
     /// and is cut only when it alone is too wide.
     fn fit(&self, mut widths: Vec<usize>, available: Option<usize>) -> Vec<usize> {
         let Some(available) = available else {
             return widths;
         };
-        loop {
-            let columns = widths.len();
-            let total = widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1);
-            if total <= available {
-                return widths;
+        let total =
+            |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        let mut least: Vec<usize> = widths.clone();
+        for (width, title) in least.iter_mut().zip(&self.titles).skip(1) {
+            if !self.whole.contains(title) {
+                *width = (*width).min(LEAST_WIDTH);
             }
-            let cuttable = widths.iter_mut().zip(&self.titles).skip(1);
-            let cuttable = cuttable
-                .filter(|(width, title)| **width > LEAST_WIDTH && !self.whole.contains(title));
+        }
+        while least.len() > 1 && total(&least) > available {
+            least.pop();
+        }
+        widths.truncate(least.len());
+        while total(&widths) > available {
+            let cuttable = widths.iter_mut().zip(&least).filter(|(width, least)| **width > **least);
             match cuttable.map(|(width, _)| width).max() {
                 Some(width) => *width -= 1,
-                None if columns > 1 => drop(widths.pop()),
                 None => return vec![available],
             }
         }
+        widths
     }
 }
 
@@ -142,7 +147,7 @@ fn render_line(cells: &[Cell], widths: &[usize], colour: bool) -> String {
 pub(crate) fn paint(text: &str, tone: Tone, colour: bool) -> String {
     let style = match tone {
         Tone::Plain => return text.to_owned(),
-        _ if !colour => return text.to_owned(),
+        _ if !colour || text.is_empty() => return text.to_owned(),
         Tone::Good => Style::new().green(),
         Tone::Busy => Style::new().cyan(),
         Tone::Bad => Style::new().red().bold(),
@@ -194,9 +199,9 @@ mod tests {
     #[test]
     fn when_nothing_can_be_cut_the_last_columns_are_left_out() {
         insta::assert_snapshot!(at(24), @"
-        NAME     STATUS  GROUP
-        node001  insta…  compu…
-        node002  -       compu…
+        NAME     STATUS   GROUP
+        node001  instal…  compu…
+        node002  -        compu…
         ");
         insta::assert_snapshot!(at(5), @"
         NAME

@@ -47,7 +47,11 @@ fn decoded(text: &str) -> String {
 /// The API writes `!!name!!` for what is named and does not exist.
 fn missing_file(text: &str) -> Option<String> {
     let name = text.strip_prefix("!!")?.strip_suffix("!!")?;
-    Some(if name.is_empty() { String::new() } else { format!("{name} (missing)") })
+    Some(match name {
+        "" => String::new(),
+        "Invalid" => "invalid".to_owned(),
+        name => format!("{name} (missing)"),
+    })
 }
 
 pub(crate) fn encode(text: &str) -> String {
