@@ -73,8 +73,7 @@ impl Field {
             .help(format!("{}{note}", self.help))
             .help_heading("Fields")
             .value_parser(value_parser!(String))
-            .action(if repeated { ArgAction::Append } else { ArgAction::Set })
-            .allow_hyphen_values(self.kind == Kind::Encoded);
+            .action(if repeated { ArgAction::Append } else { ArgAction::Set });
         match self.alias {
             Some(alias) => argument.visible_alias(alias),
             None => argument,

@@ -168,6 +168,7 @@ fn table(groups: &Map<String, Value>) -> Table {
             interfaces.into_iter().flatten().map(interface::brief).collect();
         let disks = match (text("disklayout").as_str(), text("partscript").as_str()) {
             ("", "") => "memory",
+            ("", script) if script.contains("tmpfs") => "memory",
             ("", _) => "partscript",
             _ => "disklayout",
         };

@@ -28,7 +28,7 @@ impl Fields for OsimageFields {
         Field::text("kernelversion", "The kernel to boot, as in lib/modules of the tree"),
         Field::text(
             "kernelmodules",
-            "Modules for the installer, separated by commas; -NAME leaves one out",
+            "Modules for the installer, separated by commas; =-NAME leaves one out",
         ),
         Field::encoded("kerneloptions", "The kernel's command line"),
         Field::text("distribution", "redhat, debian, ubuntu, …"),

@@ -10,12 +10,13 @@ use perilune_model::hostlist;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::node::tone;
 use crate::failure::{Failure, error_line};
 use crate::job::pause;
-use crate::output::table::{Cell, Table, Tone, paint};
+use crate::output::table::{Tone, paint};
 use crate::output::{self, Canvas, terminal_size, text};
 use crate::session::{Session, expand, unknown_among};
+
+mod frame;
 
 pub(crate) const EXAMPLES: &str = "\
 On a terminal the table is redrawn; elsewhere each change is a line.
@@ -248,7 +249,7 @@ impl<'a> View<'a> {
     fn redraw(&mut self, nodes: &Nodes) -> Result<(), Failure> {
         let (rows, columns) = terminal_size().unwrap_or((24, 80));
         let canvas = Canvas { width: Some(columns), ..self.session.output.canvas };
-        let mut lines = frame(nodes, now(), canvas, rows);
+        let mut lines = frame::frame(nodes, now(), canvas, rows);
         if let Some(trouble) = &self.trouble {
             let line = console::truncate_str(trouble, columns, "…");
             lines.push(paint(&line, Tone::Bad, canvas.colour));
@@ -274,99 +275,6 @@ fn change_line(name: &str, progress: &Progress) -> String {
     text::printable(&format!("{since}  {name}  {state}{status}"))
 }
 
-/// A summary, and as many nodes as fit: those that are under way before those that are done.
-fn frame(nodes: &Nodes, now: SystemTime, canvas: Canvas, rows: usize) -> Vec<String> {
-    if nodes.is_empty() {
-        return vec!["no nodes yet".to_owned()];
-    }
-    let mut shown: Vec<(&String, &Progress)> = nodes.iter().collect();
-    // Summary, titles, the line that says how many are left out, and the line of the cursor.
-    let room = rows.saturating_sub(4).max(1);
-    let left_out = shown.len().saturating_sub(room);
-    if left_out > 0 {
-        shown.sort_by_key(|(_, progress)| {
-            match tone(progress.state.as_deref().unwrap_or_default()) {
-                Tone::Bad => 0,
-                Tone::Busy => 1,
-                Tone::Plain => 2,
-                Tone::Good => 3,
-                Tone::Faint => 4,
-            }
-        });
-        shown.truncate(room);
-        shown.sort_by_key(|(name, _)| *name);
-    }
-    let mut table = Table::new(["NODE", "STATE", "PROGRESS", "RATE", "FOR", "MESSAGE"])
-        .whole(&["STATE", "PROGRESS", "RATE", "FOR"]);
-    for (name, progress) in shown {
-        table.row(cells(name, progress, now));
-    }
-    let mut lines = vec![summary(nodes)];
-    if let Some(width) = canvas.width {
-        lines =
-            lines.iter().map(|line| console::truncate_str(line, width, "…").into_owned()).collect();
-    }
-    lines.extend(table.lines(canvas));
-    if left_out > 0 {
-        lines.push(paint(&format!("… and {left_out} more"), Tone::Faint, canvas.colour));
-    }
-    lines
-}
-
-/// `128 nodes: 100 install.success, 28 install.unpack`
-fn summary(nodes: &Nodes) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for progress in nodes.values() {
-        *counts.entry(progress.state.as_deref().unwrap_or("not seen yet")).or_default() += 1;
-    }
-    let counts: Vec<String> =
-        counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let plural = if nodes.len() == 1 { "" } else { "s" };
-    format!("{} node{plural}: {}", nodes.len(), text::printable(&counts.join(", ")))
-}
-
-fn cells(name: &str, progress: &Progress, now: SystemTime) -> Vec<Cell> {
-    let state = progress.state.as_deref().unwrap_or_default();
-    let tone = tone(state);
-    let is_busy = tone == Tone::Busy;
-    let since =
-        progress.since.as_deref().and_then(|since| humantime::parse_rfc3339_weak(since).ok());
-    let age = since.and_then(|since| now.duration_since(since).ok());
-    let message = if state == "install.error" {
-        reason(progress)
-    } else {
-        progress.message.clone().unwrap_or_default()
-    };
-    let rate = progress.rate.filter(|rate| is_busy && *rate > 0);
-    vec![
-        Cell::new(name),
-        Cell::toned(if state.is_empty() { "not seen yet" } else { state }, tone),
-        Cell::new(if is_busy { bar(progress) } else { String::new() }),
-        Cell::new(rate.map(|rate| format!("{}/s", text::bytes(rate))).unwrap_or_default()),
-        Cell::new(age.map(short).unwrap_or_default()),
-        Cell::new(message),
-    ]
-}
-
-/// `██████░░░░  60%`
-fn bar(progress: &Progress) -> String {
-    const LENGTH: u64 = 10;
-    let (done, total) = (progress.bytes_done.unwrap_or(0), progress.bytes_total.unwrap_or(0));
-    if total == 0 {
-        return if done > 0 { text::bytes(done) } else { String::new() };
-    }
-    let share = |parts: u64| u128::from(done.min(total)) * u128::from(parts) / u128::from(total);
-    let filled = usize::try_from(share(LENGTH)).unwrap_or(0);
-    let empty = usize::try_from(LENGTH).unwrap_or(0) - filled;
-    format!("{}{} {:>3}%", "█".repeat(filled), "░".repeat(empty), share(100))
-}
-
-/// `3m 12s`: the two largest units are enough.
-fn short(age: Duration) -> String {
-    let text = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "an edge: how long ago a state began is shown to a person"
@@ -375,13 +283,12 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// A cluster in the middle of its installation.
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
+mod fixture {
+    use super::{Nodes, Progress};
 
-    use super::{Canvas, Nodes, Progress, Verdict, change_line, duration, frame, verdicts};
-
-    fn progress(state: &str, since: &str) -> Progress {
+    pub(super) fn progress(state: &str, since: &str) -> Progress {
         Progress {
             state: Some(state.to_owned()),
             since: Some(since.to_owned()),
@@ -389,7 +296,7 @@ mod tests {
         }
     }
 
-    fn nodes() -> Nodes {
+    pub(super) fn nodes() -> Nodes {
         let mut unpacking = progress("install.unpack", "2026-01-02T10:00:00Z");
         unpacking.bytes_done = Some(600 << 20);
         unpacking.bytes_total = Some(1 << 30);
@@ -403,35 +310,14 @@ mod tests {
             ("node004".to_owned(), Progress::default()),
         ])
     }
+}
 
-    fn at_ten() -> SystemTime {
-        humantime::parse_rfc3339("2026-01-02T10:00:12Z").unwrap()
-    }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-    #[test]
-    fn the_frame_says_where_each_node_is() {
-        let canvas = Canvas { width: Some(80), colour: false };
-        insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 24).join("\n"), @"
-        4 nodes: 1 install.error, 1 install.success, 1 install.unpack, 1 not seen yet
-        NODE     STATE            PROGRESS         RATE       FOR     MESSAGE
-        node001  install.success  -                -          1h 12s  -
-        node002  install.unpack   █████░░░░░  58%  110 MiB/s  12s     -
-        node003  install.error    -                -          2m 12s  no disk of 8 GiB …
-        node004  not seen yet     -                -          -       -
-        ");
-    }
-
-    #[test]
-    fn when_the_terminal_is_low_failed_and_busy_nodes_stay_in_sight() {
-        let canvas = Canvas { width: Some(60), colour: false };
-        insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 6).join("\n"), @"
-        4 nodes: 1 install.error, 1 install.success, 1 install.unpa…
-        NODE     STATE           PROGRESS         RATE       FOR
-        node002  install.unpack  █████░░░░░  58%  110 MiB/s  12s
-        node003  install.error   -                -          2m 12s
-        … and 2 more
-        ");
-    }
+    use super::fixture::{nodes, progress};
+    use super::{Nodes, Verdict, change_line, duration, verdicts};
 
     #[test]
     fn a_change_is_one_line_and_an_error_has_its_reason() {
