@@ -7,6 +7,7 @@
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use crate::{
+    access_list::text_of,
     member::{Kind, Member, Metadata, Time},
     sparse::Extent,
 };
@@ -162,8 +163,27 @@ fn extended_records(metadata: &Metadata) -> Vec<u8> {
             }
         }
         pax(&mut records, &key, value);
+        add_for_gnu_tar(&mut records, name, value);
     }
     records
+}
+
+/// GNU tar's `--acls` and `--selinux` do not look among the attributes.
+fn add_for_gnu_tar(records: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let list = |key: &[u8], records: &mut Vec<u8>| {
+        if let Some(text) = text_of(value) {
+            pax(records, key, text.as_bytes());
+        }
+    };
+    match name {
+        b"system.posix_acl_access" => list(b"SCHILY.acl.access", records),
+        b"system.posix_acl_default" => list(b"SCHILY.acl.default", records),
+        b"security.selinux" => {
+            let label = value.strip_suffix(&[0]).unwrap_or(value);
+            pax(records, b"RHT.security.selinux", label);
+        }
+        _ => {}
+    }
 }
 
 /// `<length> <key>=<value>\n`, where the length counts its own digits.

@@ -5,6 +5,7 @@
 //! of any bytes. GNU tar reads what [`pack`] writes, and [`unpack`] reads what GNU tar writes. The node's agent
 //! is built from this crate, so it blocks, and depends on little.
 
+mod access_list;
 mod attributes;
 mod checksum;
 mod compression;

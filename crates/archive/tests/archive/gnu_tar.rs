@@ -23,17 +23,19 @@ fn tree_for_gnu_tar() -> tempfile::TempDir {
     tree
 }
 
+/// Older installers give `--acls`, newer scripts only `--xattrs`.
 #[test]
 fn gnu_tar_extracts_what_we_pack() {
     let tree = tree_for_gnu_tar();
-    let target = tempfile::tempdir().unwrap();
     let files = tempfile::tempdir().unwrap();
     let archive = files.path().join("archive.tar");
     fs::write(&archive, packed(tree.path())).unwrap();
-    let arguments =
-        ["--numeric-owner", "--same-owner", "-p", "--xattrs", "--xattrs-include=*", "-xf"];
-    tar(&[&arguments[..], &[archive.to_str().unwrap()]].concat(), target.path());
-    assert_same(tree.path(), target.path());
+    let common = ["--numeric-owner", "--same-owner", "-p", "--xattrs", "--xattrs-include=*"];
+    for more in [&[][..], &["--acls"]] {
+        let target = tempfile::tempdir().unwrap();
+        tar(&[&common, more, &["-xf", archive.to_str().unwrap()]].concat(), target.path());
+        assert_same(tree.path(), target.path());
+    }
 }
 
 #[test]
