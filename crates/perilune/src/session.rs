@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
+use perilune::client::Error::{LoginRefused, Unreachable};
 use perilune::client::access::{self, Options, Surroundings};
 use perilune::client::{self, Client};
 use perilune_model::hostlist;
@@ -40,7 +41,7 @@ impl Session {
         for name in names {
             match operation(name) {
                 Ok(()) => succeeded.push(name.as_str()),
-                Err(failure @ Failure::Client(client::Error::Unreachable { .. })) => {
+                Err(failure @ Failure::Client(Unreachable { .. } | LoginRefused { .. })) => {
                     broken = Some(failure);
                     break;
                 }
@@ -54,7 +55,7 @@ impl Session {
             }
         }
         if !self.output.is_table() {
-            self.output.value(&json!({ done: succeeded, "failed": failed }))?;
+            self.output.value(&json!({ "done": succeeded, "failed": failed }))?;
         } else if !succeeded.is_empty() {
             let count = succeeded.len();
             output::line(&format!("{} {done} ({count})", hostlist::fold(&succeeded)))?;

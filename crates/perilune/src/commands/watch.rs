@@ -88,7 +88,8 @@ pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
         view.show(&nodes)?;
         if let Some(goal) = &goal {
             let verdicts = verdicts(&nodes, goal, &before);
-            if !nodes.is_empty() && verdicts.values().all(|verdict| *verdict != Verdict::Pending) {
+            let all_seen = nodes.len() >= wanted.as_ref().map_or(1, Vec::len);
+            if all_seen && verdicts.values().all(|verdict| *verdict != Verdict::Pending) {
                 return conclude(&nodes, &verdicts, goal, None);
             }
             if let Some(timeout) = arguments.timeout.filter(|timeout| start.elapsed() >= *timeout) {
@@ -103,9 +104,7 @@ pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
                 view.trouble = None;
                 nodes = newer;
             }
-            Err(error @ client::Error::Unreachable { .. }) => {
-                view.trouble = Some(error.to_string());
-            }
+            Err(error @ client::Error::Unreachable { .. }) => view.lost_sight(&error),
             Err(error) => return Err(error.into()),
         }
     }
@@ -244,6 +243,15 @@ impl<'a> View<'a> {
         }
         self.told.clone_from(nodes);
         Ok(())
+    }
+
+    /// The nodes go on without us; so does the watch.
+    fn lost_sight(&mut self, error: &client::Error) {
+        let trouble = format!("{error}; trying again");
+        if self.trouble.is_none() && !self.session.output.is_terminal {
+            error_line(&trouble);
+        }
+        self.trouble = Some(trouble);
     }
 
     fn redraw(&mut self, nodes: &Nodes) -> Result<(), Failure> {
