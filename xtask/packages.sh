@@ -23,6 +23,8 @@ MACHINE_NEEDS=(
     "/usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/ovmf/OVMF_CODE.fd|ovmf|edk2-ovmf|UEFI firmware of the machines"
     "/usr/lib/ipxe/qemu/efi-virtio.rom /usr/share/ipxe.efi /usr/share/ipxe/1af41000.rom|ipxe-qemu|ipxe-roms-qemu|network boot ROM of the machines"
     "/usr/lib/ipxe/ipxe.efi /usr/share/ipxe/ipxe-x86_64.efi /usr/share/ipxe/ipxe.efi|ipxe|ipxe-bootimgs-x86|boot programs that the TFTP server gives out"
+    "/usr/lib/grub/x86_64-efi/moddep.lst|grub-efi-amd64-bin|grub2-efi-x64-modules|starts the loader on a node's own disk"
+    "/usr/bin/grub-mkimage /usr/bin/grub2-mkimage|grub-common|grub2-tools|makes the above bootable"
     "/usr/bin/mmdebstrap /usr/bin/dnf|mmdebstrap|dnf|makes the operating system image"
     "/usr/sbin/ip /usr/bin/ip /bin/ip|iproute2|iproute|network namespaces and bridges"
     "/usr/sbin/ethtool /sbin/ethtool|ethtool|ethtool|checksums on the bridge"

@@ -11,20 +11,12 @@ use perilune_testkit::process::{end, wait_for};
 use perilune_testkit::{Limit, Stop};
 
 use crate::api::Api;
+use crate::boot_programs;
 use crate::build::Programs;
 use crate::output::Output;
 use crate::site::{CONTROLLER, Site};
 
 pub(crate) const PORT: u16 = 7050;
-/// Boot programs, as the distributions install them, and the names under which machines ask for them.
-const BOOT_PROGRAMS: &[(&str, &[&str])] = &[
-    (
-        "luna_ipxe.efi",
-        &["/usr/lib/ipxe/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi", "/usr/share/ipxe/ipxe.efi"],
-    ),
-    ("luna_undionly.kpxe", &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
-];
-
 pub(crate) struct Daemon {
     process: Child,
     log: PathBuf,
@@ -47,7 +39,7 @@ impl Daemon {
         fs::create_dir(&programs)?;
         install(&built.perilune, &programs.join("perilune"))?;
         install(&built.agent, &programs.join("perilune-agent"))?;
-        provide_boot_programs(&data.join("tftp"))?;
+        boot_programs::provide(&data.join("tftp"), &data.join("files"))?;
         let listen = [format!("{CONTROLLER}:{PORT}"), format!("127.0.0.1:{PORT}")];
         let mut arguments =
             vec!["serve".to_owned(), "--data-dir".to_owned(), data.display().to_string()];
@@ -115,17 +107,6 @@ fn install(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
-    Ok(())
-}
-
-fn provide_boot_programs(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory)?;
-    for (name, places) in BOOT_PROGRAMS {
-        let Some(place) = places.iter().find(|place| Path::new(place).exists()) else {
-            bail!("no iPXE for {name}; looked for {}: `./run` installs it", places.join(", "));
-        };
-        fs::copy(place, directory.join(name)).with_context(|| format!("cannot copy {place}"))?;
-    }
     Ok(())
 }
 

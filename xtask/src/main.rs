@@ -1,6 +1,7 @@
 //! What is done with the repository beyond building it: `cargo xtask demo`, `cargo xtask vmtest`.
 
 mod api;
+mod boot_programs;
 mod build;
 mod cluster;
 mod daemon;
