@@ -167,15 +167,18 @@ fn how_to_look(site: &Site, daemon: &Daemon) -> String {
     let program = daemon.program();
     let configuration = daemon.configuration().display().to_string();
     let log = daemon.log_file().display();
+    let programs =
+        std::path::Path::new(&program).parent().unwrap_or(std::path::Path::new("")).display();
     format!(
-        "The cluster stays up. As root:\n  \
-           ip netns exec {lab} bash                          a shell beside the controller; then:\n    \
-             export PERILUNE_CONFIG={configuration} PATH={}:$PATH\n    \
-             perilune node list\n    \
-             ssh -i {directory}/key root@10.141.0.1\n  \
-           tail -f {log}                                     what the daemon does\n  \
-           tail -f {directory}/node001.console               what a machine shows on its serial port\n  \
-           cargo xtask demo --down                           end it",
-        std::path::Path::new(&program).parent().unwrap_or(std::path::Path::new("")).display(),
+        "The cluster stays up. As root, a shell beside the controller:\n  \
+           ip netns exec {lab} bash\n  \
+           export PERILUNE_CONFIG={configuration} PATH={programs}:$PATH\n  \
+           perilune node list\n  \
+           ssh -i {directory}/key root@10.141.0.1\n\
+         What the daemon does, and what a machine shows on its serial port:\n  \
+           tail -f {log}\n  \
+           tail -f {directory}/node001.console\n\
+         End it:\n  \
+           ./run --down"
     )
 }
