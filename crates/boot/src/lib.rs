@@ -1,3 +1,2 @@
 //! See ARCHITECTURE.md.
 
-pub mod tftp;
