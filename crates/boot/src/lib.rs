@@ -1,2 +1,1 @@
 //! See ARCHITECTURE.md.
-
