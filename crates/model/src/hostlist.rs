@@ -303,7 +303,7 @@ fn cut_at_number(name: Vec<Piece>, dimension: usize) -> (Around, Option<(u64, us
                 around.has_number = true;
                 seen += 1;
             }
-            piece => {
+            piece @ (Piece::Number { .. } | Piece::Text(_)) => {
                 seen += usize::from(matches!(piece, Piece::Number { .. }));
                 if around.has_number { around.after.push(piece) } else { around.before.push(piece) }
             }

@@ -1,3 +1,38 @@
-//! See ARCHITECTURE.md.
+//! The cluster as a value, and the rules by which it changes. Pure: no clock, no input, no output.
+#![warn(missing_docs)]
+#![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod addresses;
+pub mod bmc_setup;
+mod change;
+mod cluster;
+pub mod controller;
+pub mod device;
+pub mod dns;
+mod error;
+pub mod group;
 pub mod hostlist;
+pub mod image;
+pub mod interface;
+mod intervals;
+mod mac;
+mod name;
+pub mod network;
+pub mod node;
+pub mod object;
+mod patch;
+pub mod provisioning;
+pub mod rack;
+mod references;
+pub mod secret;
+pub mod settings;
+pub mod user;
+
+pub use addresses::{Addresses, Family};
+pub use change::{Change, Draft, Edit};
+pub use cluster::Cluster;
+pub use error::{Error, Violation};
+pub use mac::{MacAddress, NotAMacAddress};
+pub use name::{Name, NameError};
+pub use object::{Holder, Kind, Object};
+pub use patch::Patch;

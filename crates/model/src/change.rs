@@ -1,0 +1,206 @@
+//! Changes: what one commit does, and the draft on which it is decided.
+
+use std::ops::Deref;
+
+use crate::addresses::Family;
+use crate::object::{Holder, Object};
+use crate::references::{self, Reference};
+use crate::{Cluster, Error, Kind, Name};
+
+/// One step of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// The object is there afterwards, in place of one with its name.
+    Put(Object),
+    /// The object is gone afterwards.
+    Remove(Kind, Name),
+}
+
+/// The edits of one commit, and those that take it back.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Change {
+    /// What is done, in order.
+    pub edits: Vec<Edit>,
+    /// What takes it back, in order.
+    pub inverse: Vec<Edit>,
+}
+
+impl Change {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+}
+
+/// A cluster that is being changed. Reads see what was edited so far; nothing is visible elsewhere until it is committed.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    cluster: Cluster,
+    change: Change,
+}
+
+impl Deref for Draft {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Draft {
+    /// A draft that begins as this cluster.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self { cluster: cluster.clone(), change: Change::default() }
+    }
+
+    /// The changed cluster and the change. The inverse is put in the order in which it has to be done.
+    pub fn finish(mut self) -> (Cluster, Change) {
+        self.change.inverse.reverse();
+        (self.cluster, self.change)
+    }
+
+    /// Puts an object, in place of one with its name. Refused when it refers to what does not exist, or holds an address or a
+    /// hardware address that is another's, or an address outside its network.
+    pub fn put(&mut self, object: impl Into<Object>) -> Result<(), Error> {
+        let object = object.into();
+        let old = self.cluster.object(object.kind(), object.name().as_str());
+        if old.as_ref() == Some(&object) {
+            return Ok(());
+        }
+        references::check(&self.cluster, old.as_ref(), &object)?;
+        self.check_addresses(&object)?;
+        self.check_hardware(&object)?;
+        self.change.inverse.push(match old {
+            Some(old) => Edit::Put(old),
+            None => Edit::Remove(object.kind(), object.name().clone()),
+        });
+        self.edit(Edit::Put(object));
+        Ok(())
+    }
+
+    /// Removes an object and what belongs to it. Refused when there is none, or others refer to it.
+    pub fn remove(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
+        let (belonging, users): (Vec<_>, Vec<_>) = references::referring(&self.cluster, kind, name)
+            .into_iter()
+            .partition(references::goes_with_its_owner);
+        if !users.is_empty() {
+            let by = users.iter().map(|user| format!("{} {}", user.kind(), user.name())).collect();
+            return Err(Error::InUse { kind, name: name.to_owned(), by });
+        }
+        for object in belonging {
+            match references::without(&object, kind) {
+                Some(object) => self.put(object)?,
+                None => self.take_out(object.kind(), object.name().as_str())?,
+            }
+        }
+        self.take_out(kind, name)
+    }
+
+    /// Gives an object a new name, and all that refer to it the new reference.
+    pub fn rename(&mut self, object: impl Into<Object>, old_name: &str) -> Result<(), Error> {
+        let object = object.into();
+        let (kind, new_name) = (object.kind(), object.name().clone());
+        if new_name == old_name {
+            return self.put(object);
+        }
+        if self.cluster.object(kind, new_name.as_str()).is_some() {
+            return Err(Error::AlreadyExists { kind, name: new_name.to_string() });
+        }
+        let referring = references::referring(&self.cluster, kind, old_name);
+        self.take_out(kind, old_name)?;
+        self.put(object)?;
+        for user in referring {
+            let moved = references::redirect(
+                &user,
+                &Reference { kind, name: Name::trusted(old_name) },
+                &new_name,
+            );
+            if moved.name() != user.name() {
+                self.take_out(user.kind(), user.name().as_str())?;
+            }
+            self.put(moved)?;
+        }
+        Ok(())
+    }
+
+    fn take_out(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
+        let Some(old) = self.cluster.object(kind, name) else {
+            return Err(Error::NotFound { kind, name: name.to_owned() });
+        };
+        let name = old.name().clone();
+        self.change.inverse.push(Edit::Put(old));
+        self.edit(Edit::Remove(kind, name));
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        self.cluster.apply(&edit);
+        self.change.edits.push(edit);
+    }
+
+    fn check_addresses(&self, object: &Object) -> Result<(), Error> {
+        let mut seen = Vec::new();
+        for held in object.held() {
+            let address = held.address;
+            if seen.contains(&address) {
+                return Err(Error::invalid(
+                    "ipaddress",
+                    format!("the address {address} is given twice"),
+                ));
+            }
+            seen.push(address);
+            let other = self.cluster.holder(address).filter(|holder| **holder != held.holder);
+            // Another interface of the same object gives its address up with this very edit.
+            if let Some(holder) = other.filter(|holder| !is_of(object, holder)) {
+                return Err(Error::invalid(
+                    "ipaddress",
+                    format!("the address {address} is in use by {holder}"),
+                ));
+            }
+            let Some(network) = &held.network else { continue };
+            let network = self.cluster.network(network.as_str())?;
+            let Some(range) = network.range(Family::of(address)) else {
+                let reason = format!(
+                    "the network '{}' has no range for the address {address}",
+                    network.name
+                );
+                return Err(Error::invalid("ipaddress", reason));
+            };
+            if !range.contains(&address) {
+                let reason = format!(
+                    "the address {address} is outside the network '{}' ({range})",
+                    network.name
+                );
+                return Err(Error::invalid("ipaddress", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hardware(&self, object: &Object) -> Result<(), Error> {
+        let mut seen = Vec::new();
+        for (mac, _) in object.hardware() {
+            if seen.contains(&mac) {
+                return Err(Error::invalid(
+                    "macaddress",
+                    format!("the MAC address {mac} is given twice"),
+                ));
+            }
+            seen.push(mac);
+            if let Some((node, interface)) =
+                self.cluster.node_by_mac(mac).filter(|(node, _)| node.name != *object.name())
+            {
+                let reason = format!(
+                    "the MAC address {mac} is that of interface {} of node {}",
+                    interface.name, node.name
+                );
+                return Err(Error::invalid("macaddress", reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_of(object: &Object, holder: &Holder) -> bool {
+    object.kind() == holder.kind() && object.name() == holder.device()
+}

@@ -1,0 +1,298 @@
+//! The cluster as a value: every object, and the indexes that make look-ups cheap.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::addresses::{Family, to_number};
+use crate::bmc_setup::BmcSetup;
+use crate::controller::Controller;
+use crate::device::{Cloud, OtherDevice, Switch};
+use crate::dns::DnsHosts;
+use crate::group::Group;
+use crate::image::Image;
+use crate::interface::Interface;
+use crate::intervals::Intervals;
+use crate::network::Network;
+use crate::node::Node;
+use crate::object::{GroupSecrets, Holder, NodeSecrets, Object};
+use crate::rack::{Placement, Rack};
+use crate::settings::Settings;
+use crate::user::User;
+use crate::{Edit, Error, Kind, MacAddress, Name};
+
+/// Everything that the operator has described. Cloning costs a few pointers; a changed clone shares what is the same.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cluster {
+    settings: Arc<Settings>,
+    networks: OrdMap<Name, Arc<Network>>,
+    controllers: OrdMap<Name, Arc<Controller>>,
+    images: OrdMap<Name, Arc<Image>>,
+    bmc_setups: OrdMap<Name, Arc<BmcSetup>>,
+    switches: OrdMap<Name, Arc<Switch>>,
+    other_devices: OrdMap<Name, Arc<OtherDevice>>,
+    clouds: OrdMap<Name, Arc<Cloud>>,
+    groups: OrdMap<Name, Arc<Group>>,
+    nodes: OrdMap<Name, Arc<Node>>,
+    dns_hosts: OrdMap<Name, Arc<DnsHosts>>,
+    node_secrets: OrdMap<Name, Arc<NodeSecrets>>,
+    group_secrets: OrdMap<Name, Arc<GroupSecrets>>,
+    racks: OrdMap<Name, Arc<Rack>>,
+    placements: OrdMap<Name, Arc<Placement>>,
+    users: OrdMap<Name, Arc<User>>,
+    index: Index,
+    /// Addresses that were promised to somebody a short while ago; not stored, not part of what is compared.
+    reserved: Reserved,
+}
+
+/// What is derived from the objects.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Index {
+    hardware: OrdMap<MacAddress, (Name, Name)>,
+    holders: OrdMap<IpAddr, Holder>,
+    held: OrdMap<(Name, Family), Intervals>,
+    members: OrdMap<Name, OrdSet<Name>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Reserved(OrdSet<IpAddr>);
+
+impl PartialEq for Reserved {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+macro_rules! tables {
+    ($($Variant:ident, $table:ident, $one:ident, $Type:ty;)*) => {
+        impl Cluster {
+            $(
+                #[doc = concat!("All objects of type [`", stringify!($Type), "`], in name order.")]
+                pub fn $table(&self) -> &OrdMap<Name, Arc<$Type>> {
+                    &self.$table
+                }
+
+                /// The object of this name; [`Error::NotFound`] without one.
+                pub fn $one(&self, name: &str) -> Result<&Arc<$Type>, Error> {
+                    self.$table.get(name).ok_or_else(|| Error::NotFound { kind: Kind::$Variant, name: name.to_owned() })
+                }
+            )*
+
+            /// The object of this kind and name.
+            pub fn object(&self, kind: Kind, name: &str) -> Option<Object> {
+                match kind {
+                    Kind::Settings => (self.settings.name == name).then(|| Object::Settings(Arc::clone(&self.settings))),
+                    $(Kind::$Variant => self.$table.get(name).map(|object| Object::$Variant(Arc::clone(object))),)*
+                }
+            }
+
+            /// Every object; what is referred to comes before what refers to it.
+            pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+                Kind::ALL.iter().flat_map(|kind| -> Box<dyn Iterator<Item = Object> + '_> {
+                    match kind {
+                        Kind::Settings => Box::new(std::iter::once(Object::Settings(Arc::clone(&self.settings)))),
+                        $(Kind::$Variant => Box::new(self.$table.values().map(|object| Object::$Variant(Arc::clone(object)))),)*
+                    }
+                })
+            }
+
+            fn replace(&mut self, object: Object) {
+                match object {
+                    Object::Settings(settings) => self.settings = settings,
+                    $(Object::$Variant(object) => { self.$table.insert(object.name.clone(), object); })*
+                }
+            }
+
+            fn take(&mut self, kind: Kind, name: &Name) {
+                match kind {
+                    Kind::Settings => self.settings = Arc::default(),
+                    $(Kind::$Variant => { self.$table.remove(name); })*
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    Network, networks, network, Network;
+    Controller, controllers, controller, Controller;
+    Image, images, image, Image;
+    BmcSetup, bmc_setups, bmc_setup, BmcSetup;
+    Switch, switches, switch, Switch;
+    OtherDevice, other_devices, other_device, OtherDevice;
+    Cloud, clouds, cloud, Cloud;
+    Group, groups, group, Group;
+    Node, nodes, node, Node;
+    DnsHosts, dns_hosts, dns_hosts_of, DnsHosts;
+    NodeSecrets, node_secrets, secrets_of_node, NodeSecrets;
+    GroupSecrets, group_secrets, secrets_of_group, GroupSecrets;
+    Rack, racks, rack, Rack;
+    Placement, placements, placement, Placement;
+    User, users, user, User;
+}
+
+impl Cluster {
+    /// The settings of the cluster as a whole.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The controller whose address the cluster talks to.
+    pub fn beacon(&self) -> Option<&Arc<Controller>> {
+        self.controllers
+            .values()
+            .find(|controller| controller.beacon)
+            .or_else(|| self.controllers.values().next())
+    }
+
+    /// The node and its interface that have this hardware address.
+    pub fn node_by_mac(&self, mac: MacAddress) -> Option<(&Arc<Node>, &Interface)> {
+        let (node, interface) = self.index.hardware.get(&mac)?;
+        let node = self.nodes.get(node)?;
+        Some((node, node.interface(interface.as_str())?))
+    }
+
+    /// Who holds this address.
+    pub fn holder(&self, address: IpAddr) -> Option<&Holder> {
+        self.index.holders.get(&address)
+    }
+
+    /// The node that holds this address.
+    pub fn node_by_address(&self, address: IpAddr) -> Option<&Arc<Node>> {
+        match self.holder(address)? {
+            Holder::Interface { node, .. } => self.nodes.get(node),
+            Holder::Controller(_) | Holder::Switch(_) | Holder::OtherDevice(_) => None,
+        }
+    }
+
+    /// The network that this address lies in: the one with the longest prefix.
+    pub fn network_of(&self, address: IpAddr) -> Option<&Arc<Network>> {
+        let family = Family::of(address);
+        let length = |network: &Network| network.range(family).map(|range| range.prefix_len());
+        self.networks
+            .values()
+            .filter(|network| network.contains(address))
+            .max_by_key(|network| length(network))
+    }
+
+    /// The names of a group's nodes, in order.
+    pub fn members(&self, group: &str) -> impl Iterator<Item = &Arc<Node>> {
+        let names = self.index.members.get(group).into_iter().flat_map(OrdSet::iter);
+        names.filter_map(|name| self.nodes.get(name))
+    }
+
+    /// The addresses that devices hold in a network: how many there are.
+    pub fn held_count(&self, network: &Name, family: Family) -> u128 {
+        self.index.held.get(&(network.clone(), family)).map_or(0, Intervals::count)
+    }
+
+    /// Every address that a device holds, with who holds it, in order.
+    pub fn holders(&self) -> impl Iterator<Item = (&IpAddr, &Holder)> {
+        self.index.holders.iter()
+    }
+
+    /// Whether the address was promised to somebody a short while ago.
+    pub fn is_reserved(&self, address: IpAddr) -> bool {
+        self.reserved.0.contains(&address)
+    }
+
+    /// Promises an address: nobody is given it unasked until [`Cluster::release`].
+    pub fn reserve(&mut self, address: IpAddr) {
+        self.reserved.0.insert(address);
+    }
+
+    /// Takes the promise back.
+    pub fn release(&mut self, address: IpAddr) {
+        self.reserved.0.remove(&address);
+    }
+
+    pub(crate) fn end_of_held(&self, network: &Name, family: Family, number: u128) -> Option<u128> {
+        self.index.held.get(&(network.clone(), family))?.end_of_run(number)
+    }
+
+    /// Makes an edit, unchecked: for changes that were decided already, such as those that are loaded.
+    pub fn apply(&mut self, edit: &Edit) {
+        match edit {
+            Edit::Put(object) => {
+                let old = self.object(object.kind(), object.name().as_str());
+                self.reindex(old.as_ref(), Some(object));
+                self.replace(object.clone());
+            }
+            Edit::Remove(kind, name) => {
+                let old = self.object(*kind, name.as_str());
+                self.reindex(old.as_ref(), None);
+                self.take(*kind, name);
+            }
+        }
+    }
+
+    fn reindex(&mut self, old: Option<&Object>, new: Option<&Object>) {
+        self.reindex_members(old, new);
+        let (gone, come) =
+            (old.map(Object::held).unwrap_or_default(), new.map(Object::held).unwrap_or_default());
+        for held in gone.iter().filter(|held| !come.contains(held)) {
+            self.index.holders.remove(&held.address);
+            if let Some(network) = &held.network {
+                self.index.edit_held(network, held.address, Intervals::remove);
+            }
+        }
+        for held in come.iter().filter(|held| !gone.contains(held)) {
+            self.index.holders.insert(held.address, held.holder.clone());
+            if let Some(network) = &held.network {
+                self.index.edit_held(network, held.address, Intervals::insert);
+            }
+        }
+        let (gone, come) = (
+            old.map(Object::hardware).unwrap_or_default(),
+            new.map(Object::hardware).unwrap_or_default(),
+        );
+        for (mac, _) in gone.iter().filter(|pair| !come.contains(pair)) {
+            self.index.hardware.remove(mac);
+        }
+        if let Some(Object::Node(node)) = new {
+            for (mac, interface) in come.into_iter().filter(|pair| !gone.contains(pair)) {
+                self.index.hardware.insert(mac, (node.name.clone(), interface));
+            }
+        }
+    }
+
+    fn reindex_members(&mut self, old: Option<&Object>, new: Option<&Object>) {
+        let group_of = |object: Option<&Object>| match object {
+            Some(Object::Node(node)) => Some((node.group.clone(), node.name.clone())),
+            _ => None,
+        };
+        let (left, joined) = (group_of(old), group_of(new));
+        if left == joined {
+            return;
+        }
+        if let Some((group, node)) = left {
+            let mut members = self.index.members.get(&group).cloned().unwrap_or_default();
+            members.remove(&node);
+            if members.is_empty() {
+                self.index.members.remove(&group);
+            } else {
+                self.index.members.insert(group, members);
+            }
+        }
+        if let Some((group, node)) = joined {
+            self.index.members.entry(group).or_default().insert(node);
+        }
+    }
+}
+
+impl Index {
+    fn edit_held(
+        &mut self,
+        network: &Name,
+        address: IpAddr,
+        edit: impl FnOnce(&mut Intervals, u128),
+    ) {
+        let key = (network.clone(), Family::of(address));
+        let mut set = self.held.remove(&key).unwrap_or_default();
+        edit(&mut set, to_number(address));
+        if !set.is_empty() {
+            self.held.insert(key, set);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Groups.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+use crate::interface::GroupInterface;
+use crate::provisioning::Provisioning;
+
+/// Nodes that share settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// The name.
+    pub name: Name,
+    /// What its nodes inherit.
+    pub provisioning: Provisioning,
+    /// A DNS domain; stored for clients.
+    pub domain: Option<String>,
+    /// Free text, as clients sent it.
+    pub comment: Option<String>,
+    /// Interfaces that every node of the group has.
+    pub interfaces: Vec<GroupInterface>,
+}
+
+impl Group {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&GroupInterface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+}

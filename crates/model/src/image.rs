@@ -1,0 +1,74 @@
+//! Operating system images.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// What packing an image made: names of files that the daemon serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageFiles {
+    /// The kernel.
+    pub kernelfile: Option<String>,
+    /// The initramfs.
+    pub initrdfile: Option<String>,
+    /// The archive of the tree.
+    pub imagefile: Option<String>,
+    /// BLAKE3 of the archive, hexadecimal; unset when something else made it.
+    pub checksum: Option<String>,
+    /// Bytes of the archive.
+    pub size: Option<u64>,
+    /// Bytes of the tree.
+    pub unpacked_size: Option<u64>,
+}
+
+/// The files of an image as they were when the tag was set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tag {
+    /// The name, unique within the image.
+    pub name: Name,
+    /// The files.
+    pub files: ImageFiles,
+    /// Options of the kernel at that time.
+    pub kerneloptions: Option<String>,
+}
+
+/// An operating system tree that is packed and served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Image {
+    /// The name.
+    pub name: Name,
+    /// The tree; unset means the images' directory and the name.
+    pub path: Option<String>,
+    /// What packing made.
+    pub files: ImageFiles,
+    /// The version of the kernel to boot.
+    pub kernelversion: Option<String>,
+    /// Modules for the initramfs, comma-separated; a leading `-` omits one.
+    pub kernelmodules: Option<String>,
+    /// Options of the kernel.
+    pub kerneloptions: Option<String>,
+    /// What is grabbed from a node.
+    pub grab_filesystems: Option<String>,
+    /// What is not.
+    pub grab_exclude: Option<String>,
+    /// The distribution: `redhat`, `debian`, `ubuntu`, `suse`, …
+    pub distribution: Option<String>,
+    /// The distribution's release.
+    pub osrelease: Option<String>,
+    /// Free text, as clients sent it.
+    pub comment: Option<String>,
+    /// The tag that is active.
+    pub tag: Option<Name>,
+    /// All tags, by name.
+    pub tags: Vec<Tag>,
+}
+
+impl Image {
+    /// The tag of this name.
+    pub fn tag_named(&self, name: &str) -> Option<&Tag> {
+        self.tags.iter().find(|tag| tag.name == name)
+    }
+}

@@ -1,0 +1,60 @@
+//! Interfaces of nodes, and those that a group gives to its nodes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Addresses, MacAddress, Name};
+
+/// The interface that a node boots from, unless it names another.
+pub const BOOT_INTERFACE: &str = "BOOTIF";
+/// The interface of a node's BMC.
+pub const BMC_INTERFACE: &str = "BMC";
+
+/// What an interface is, beside its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Maximum transmission unit, 68 to 65535 octets.
+    pub mtu: Option<u16>,
+    /// VLAN identifier (IEEE 802.1Q).
+    pub vlanid: Option<u16>,
+    /// The interface that carries the VLAN.
+    pub vlan_parent: Option<String>,
+    /// Bonding mode, a word of the Linux bonding driver or its number.
+    pub bond_mode: Option<String>,
+    /// The interfaces that are bonded.
+    pub bond_slaves: Vec<String>,
+    /// Free text for the interface's configuration on the node, as clients sent it (base64 by convention).
+    pub options: Option<String>,
+}
+
+/// A port of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// The name: `BOOTIF`, `BMC`, or the device's name on the node.
+    pub name: Name,
+    /// Hardware address; one of all nodes' interfaces has it.
+    pub macaddress: Option<MacAddress>,
+    /// The network that the interface is in.
+    pub network: Option<Name>,
+    /// Its addresses in the network.
+    pub addresses: Addresses,
+    /// Whether the node asks DHCP for its address.
+    pub dhcp: bool,
+    /// MTU, VLAN, bond and options.
+    pub link: Link,
+}
+
+/// An interface that every node of a group has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupInterface {
+    /// The name, as on the nodes.
+    pub name: Name,
+    /// The network that the interface is in.
+    pub network: Name,
+    /// Whether nodes ask DHCP for their address; unset says nothing about it.
+    pub dhcp: Option<bool>,
+    /// MTU, VLAN, bond and options.
+    pub link: Link,
+}

@@ -1,0 +1,81 @@
+//! Hardware addresses.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An Ethernet hardware address (48 bits), shown in lower case with colons.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, byte) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { ":" };
+            write!(formatter, "{separator}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is not a hardware address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it is not a MAC address; write six pairs of hexadecimal digits joined by ':', such as 52:54:00:12:34:56"
+)]
+pub struct NotAMacAddress;
+
+impl FromStr for MacAddress {
+    type Err = NotAMacAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAMacAddress> {
+        let mut bytes = [0; 6];
+        let mut pairs = text.split([':', '-']);
+        for byte in &mut bytes {
+            let pair = pairs.next().ok_or(NotAMacAddress)?;
+            let digits = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+            let value = if digits { u8::from_str_radix(pair, 16).ok() } else { None };
+            *byte = value.ok_or(NotAMacAddress)?;
+        }
+        if pairs.next().is_some() { Err(NotAMacAddress) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl Serialize for MacAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_separators_and_cases_are_read_and_one_form_is_shown() {
+        let mac: MacAddress = "52-54:00:AB:cd:Ef".parse().unwrap();
+        assert_eq!(mac.to_string(), "52:54:00:ab:cd:ef");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "52:54:00:ab:cd",
+            "52:54:00:ab:cd:ef:01",
+            "52:54:00:ab:cd:gg",
+            "5254.00ab.cdef",
+            "+2:54:00:ab:cd:ef",
+        ] {
+            assert!(text.parse::<MacAddress>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Networks: ranges of addresses, and what hosts in them are told.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{Family, Name};
+
+/// Whether a network is one of the cluster's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Zone {
+    /// The cluster's own.
+    #[default]
+    Internal,
+    /// The site's.
+    External,
+}
+
+/// A range of addresses and what its hosts are told. The name is the DNS domain of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the API has this many independent switches")]
+pub struct Network {
+    /// The name, a DNS domain.
+    pub name: Name,
+    /// The IPv4 range.
+    pub ipv4: Option<Ipv4Net>,
+    /// The IPv6 range.
+    pub ipv6: Option<Ipv6Net>,
+    /// The IPv4 router.
+    pub gateway: Option<Ipv4Addr>,
+    /// The IPv6 router.
+    pub gateway_ipv6: Option<Ipv6Addr>,
+    /// How much the route through the gateway is avoided.
+    pub gateway_metric: Option<u32>,
+    /// Name servers by IPv4, comma-separated.
+    pub nameserver_ip: Option<String>,
+    /// Name servers by IPv6, comma-separated.
+    pub nameserver_ip_ipv6: Option<String>,
+    /// The time server, an IPv4 address or a host name.
+    pub ntp_server: Option<String>,
+    /// Whether DHCP is served here.
+    pub dhcp: bool,
+    /// Nodes get addresses of the dynamic range, too.
+    pub dhcp_nodes_in_pool: bool,
+    /// Only nodes are served; there is no dynamic range.
+    pub dhcp_nodes_only: bool,
+    /// The dynamic IPv4 range, first and last address.
+    pub dhcp_range: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// The dynamic IPv6 range, first and last address.
+    pub dhcp_range_ipv6: Option<(Ipv6Addr, Ipv6Addr)>,
+    /// Whether it is the cluster's own.
+    pub zone: Zone,
+    /// The network whose wire this one shares.
+    pub shared: Option<Name>,
+    /// The kind of wire: `ethernet`, `infiniband`, …
+    pub r#type: Option<String>,
+    /// Its DNS zone is somebody else's.
+    pub non_authoritative: bool,
+    /// Free text, as clients sent it.
+    pub comment: Option<String>,
+}
+
+impl Network {
+    /// The range of a family.
+    pub fn range(&self, family: Family) -> Option<IpNet> {
+        match family {
+            Family::V4 => self.ipv4.map(IpNet::V4),
+            Family::V6 => self.ipv6.map(IpNet::V6),
+        }
+    }
+
+    /// Whether the address lies in one of the network's ranges.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.range(Family::of(address)).is_some_and(|range| range.contains(&address))
+    }
+
+    /// The dynamic range of a family, as configured.
+    pub fn dynamic_range(&self, family: Family) -> Option<(IpAddr, IpAddr)> {
+        match family {
+            Family::V4 => self.dhcp_range.map(|(begin, end)| (IpAddr::V4(begin), IpAddr::V4(end))),
+            Family::V6 => {
+                self.dhcp_range_ipv6.map(|(begin, end)| (IpAddr::V6(begin), IpAddr::V6(end)))
+            }
+        }
+    }
+
+    /// The dynamic range of a family while DHCP is served: addresses that no device may hold.
+    pub fn lent_range(&self, family: Family) -> Option<(IpAddr, IpAddr)> {
+        let lends = self.dhcp && !self.dhcp_nodes_only;
+        if lends { self.dynamic_range(family) } else { None }
+    }
+
+    /// Whether the nodes' interfaces in this network get addresses of the dynamic range.
+    pub fn lends_to_nodes(&self) -> bool {
+        self.dhcp && self.dhcp_nodes_in_pool
+    }
+}

@@ -1,0 +1,55 @@
+//! Nodes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+use crate::interface::{BOOT_INTERFACE, Interface};
+use crate::provisioning::Provisioning;
+
+/// A machine that is provisioned.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Its host name.
+    pub name: Name,
+    /// Its group.
+    pub group: Name,
+    /// What it says for itself.
+    pub provisioning: Provisioning,
+    /// Service mode: it boots, but nothing is installed.
+    pub service: bool,
+    /// The switch that it is connected to.
+    pub switch: Option<Name>,
+    /// The port of that switch.
+    pub switchport: Option<String>,
+    /// The cloud that it lives in.
+    pub cloud: Option<Name>,
+    /// Who made the machine.
+    pub vendor: Option<String>,
+    /// The site's own number of it.
+    pub assettag: Option<String>,
+    /// Free text, as clients sent it.
+    pub comment: Option<String>,
+    /// A text that is stored and has no effect.
+    pub status: Option<String>,
+    /// Identifier of the TPM.
+    pub tpm_uuid: Option<String>,
+    /// Public key of the TPM.
+    pub tpm_pubkey: Option<String>,
+    /// SHA-256 of a platform configuration register.
+    pub tpm_sha256: Option<String>,
+    /// Its interfaces, in the order in which they were given.
+    pub interfaces: Vec<Interface>,
+}
+
+impl Node {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// The interface that the node boots from when neither it nor its group names another.
+    pub fn boot_interface(&self) -> Option<&Interface> {
+        self.interface(BOOT_INTERFACE)
+    }
+}

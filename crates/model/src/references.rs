@@ -1,0 +1,239 @@
+//! Which object refers to which, so that nothing refers to what does not exist.
+
+use std::sync::Arc;
+
+use crate::object::{GroupSecrets, NodeSecrets, Object};
+use crate::{Cluster, Error, Kind, Name};
+
+/// A reference to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) kind: Kind,
+    pub(crate) name: Name,
+}
+
+/// Refuses an object that refers to what does not exist. A reference that its former self had is not looked at again.
+pub(crate) fn check(cluster: &Cluster, old: Option<&Object>, new: &Object) -> Result<(), Error> {
+    let former = old.map(of).unwrap_or_default();
+    for (field, reference) in of(new) {
+        let known = former.iter().any(|(_, formerly)| *formerly == reference);
+        if !known && cluster.object(reference.kind, reference.name.as_str()).is_none() {
+            return Err(Error::invalid(
+                field,
+                format!("there is no {} '{}'", reference.kind, reference.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the object does not keep what it refers to from being removed.
+pub(crate) fn goes_with_its_owner(object: &Object) -> bool {
+    matches!(
+        object,
+        Object::DnsHosts(_)
+            | Object::NodeSecrets(_)
+            | Object::GroupSecrets(_)
+            | Object::Placement(_)
+            | Object::Network(_)
+    )
+}
+
+/// What is left of an object when the object of this kind that it refers to goes; `None` when it goes, too.
+pub(crate) fn without(object: &Object, kind: Kind) -> Option<Object> {
+    let mut object = object.clone();
+    match (&mut object, kind) {
+        (Object::Placement(placement), Kind::Rack) => {
+            let placement = Arc::make_mut(placement);
+            placement.rack = None;
+            placement.position = None;
+        }
+        (Object::Network(network), _) => Arc::make_mut(network).shared = None,
+        _ => return None,
+    }
+    Some(object)
+}
+
+/// The objects that refer to this one.
+pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object> {
+    if kind == Kind::Group {
+        let nodes = cluster.members(name).map(|node| Object::Node(Arc::clone(node)));
+        let secrets = cluster.object(Kind::GroupSecrets, name);
+        return nodes.chain(secrets).collect();
+    }
+    let refers = |object: &Object| {
+        of(object).iter().any(|(_, reference)| reference.kind == kind && reference.name == name)
+    };
+    may_refer_to(kind).iter().flat_map(|user| objects_of(cluster, *user)).filter(refers).collect()
+}
+
+/// The object with one of its references changed to a new name.
+pub(crate) fn redirect(object: &Object, from: &Reference, to: &Name) -> Object {
+    let mut object = object.clone();
+    for (kind, name) in references_mut(&mut object) {
+        if kind == from.kind && *name == from.name {
+            *name = to.clone();
+        }
+    }
+    if let Object::Placement(placement) = &mut object {
+        let placement = Arc::make_mut(placement);
+        placement.name =
+            crate::rack::Placement::key(placement.device_type, placement.device.as_str());
+    }
+    object
+}
+
+/// The kinds of objects that can refer to one of this kind.
+fn may_refer_to(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Network => &[
+            Kind::Network,
+            Kind::Controller,
+            Kind::Switch,
+            Kind::OtherDevice,
+            Kind::Group,
+            Kind::Node,
+            Kind::DnsHosts,
+        ],
+        Kind::Image | Kind::BmcSetup => &[Kind::Group, Kind::Node],
+        Kind::Switch => &[Kind::Node, Kind::Placement],
+        Kind::Cloud => &[Kind::Node],
+        Kind::Group => &[Kind::Node, Kind::GroupSecrets],
+        Kind::Node => &[Kind::NodeSecrets, Kind::Placement],
+        Kind::OtherDevice | Kind::Controller | Kind::Rack => &[Kind::Placement],
+        Kind::Settings
+        | Kind::DnsHosts
+        | Kind::NodeSecrets
+        | Kind::GroupSecrets
+        | Kind::Placement
+        | Kind::User => &[],
+    }
+}
+
+fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
+    macro_rules! all {
+        ($table:ident, $variant:ident) => {
+            cluster.$table().values().map(|object| Object::$variant(Arc::clone(object))).collect()
+        };
+    }
+    match kind {
+        Kind::Network => all!(networks, Network),
+        Kind::Controller => all!(controllers, Controller),
+        Kind::Switch => all!(switches, Switch),
+        Kind::OtherDevice => all!(other_devices, OtherDevice),
+        Kind::Group => all!(groups, Group),
+        Kind::Node => all!(nodes, Node),
+        Kind::DnsHosts => all!(dns_hosts, DnsHosts),
+        Kind::NodeSecrets => all!(node_secrets, NodeSecrets),
+        Kind::GroupSecrets => all!(group_secrets, GroupSecrets),
+        Kind::Placement => all!(placements, Placement),
+        Kind::Settings | Kind::Image | Kind::BmcSetup | Kind::Cloud | Kind::Rack | Kind::User => {
+            Vec::new()
+        }
+    }
+}
+
+/// What the object refers to, each with the name of the field.
+fn of(object: &Object) -> Vec<(&'static str, Reference)> {
+    let mut copy = object.clone();
+    let field = |kind: Kind| match kind {
+        Kind::Image => "osimage",
+        Kind::BmcSetup => "bmcsetup",
+        Kind::Settings
+        | Kind::Network
+        | Kind::Controller
+        | Kind::Switch
+        | Kind::OtherDevice
+        | Kind::Cloud
+        | Kind::Group
+        | Kind::Node
+        | Kind::DnsHosts
+        | Kind::NodeSecrets
+        | Kind::GroupSecrets
+        | Kind::Rack
+        | Kind::Placement
+        | Kind::User => kind.word(),
+    };
+    references_mut(&mut copy)
+        .into_iter()
+        .map(|(kind, name)| (field(kind), Reference { kind, name: name.clone() }))
+        .collect()
+}
+
+/// Every reference of an object. The one list of them: checks, renames and removals all read it.
+fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
+    let mut references = Vec::new();
+    match object {
+        Object::Network(network) => {
+            references
+                .extend(Arc::make_mut(network).shared.as_mut().map(|name| (Kind::Network, name)));
+        }
+        Object::Controller(controller) => {
+            references.extend(
+                Arc::make_mut(controller).network.as_mut().map(|name| (Kind::Network, name)),
+            );
+        }
+        Object::Switch(switch) => {
+            references
+                .extend(Arc::make_mut(switch).network.as_mut().map(|name| (Kind::Network, name)));
+        }
+        Object::OtherDevice(device) => {
+            references
+                .extend(Arc::make_mut(device).network.as_mut().map(|name| (Kind::Network, name)));
+        }
+        Object::Group(group) => {
+            let group = Arc::make_mut(group);
+            references.extend(group.provisioning.osimage.as_mut().map(|name| (Kind::Image, name)));
+            references
+                .extend(group.provisioning.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+            references.extend(
+                group
+                    .interfaces
+                    .iter_mut()
+                    .map(|interface| (Kind::Network, &mut interface.network)),
+            );
+        }
+        Object::Node(node) => {
+            let node = Arc::make_mut(node);
+            references.push((Kind::Group, &mut node.group));
+            references.extend(node.provisioning.osimage.as_mut().map(|name| (Kind::Image, name)));
+            references
+                .extend(node.provisioning.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+            references.extend(node.switch.as_mut().map(|name| (Kind::Switch, name)));
+            references.extend(node.cloud.as_mut().map(|name| (Kind::Cloud, name)));
+            references.extend(
+                node.interfaces
+                    .iter_mut()
+                    .filter_map(|interface| interface.network.as_mut())
+                    .map(|name| (Kind::Network, name)),
+            );
+        }
+        Object::DnsHosts(hosts) => references.push((Kind::Network, &mut Arc::make_mut(hosts).name)),
+        Object::NodeSecrets(secrets) => {
+            let NodeSecrets(secrets) = Arc::make_mut(secrets);
+            references.push((Kind::Node, &mut secrets.name));
+        }
+        Object::GroupSecrets(secrets) => {
+            let GroupSecrets(secrets) = Arc::make_mut(secrets);
+            references.push((Kind::Group, &mut secrets.name));
+        }
+        Object::Placement(placement) => {
+            let placement = Arc::make_mut(placement);
+            let kind = match placement.device_type {
+                crate::rack::DeviceType::Node => Kind::Node,
+                crate::rack::DeviceType::Switch => Kind::Switch,
+                crate::rack::DeviceType::OtherDevices => Kind::OtherDevice,
+                crate::rack::DeviceType::Controller => Kind::Controller,
+            };
+            references.push((kind, &mut placement.device));
+            references.extend(placement.rack.as_mut().map(|name| (Kind::Rack, name)));
+        }
+        Object::Settings(_)
+        | Object::Image(_)
+        | Object::BmcSetup(_)
+        | Object::Cloud(_)
+        | Object::Rack(_)
+        | Object::User(_) => {}
+    }
+    references
+}

@@ -1,0 +1,81 @@
+//! Settings of the cluster as a whole.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// The one key of the one object of this kind.
+pub const KEY: &str = "cluster";
+
+/// Settings of the cluster as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the API has this many independent switches")]
+pub struct Settings {
+    /// Always [`KEY`]; the cluster's own name is `title`.
+    pub name: Name,
+    /// The cluster's name.
+    pub title: String,
+    /// Free text.
+    pub user: Option<String>,
+    /// DNS search domains.
+    pub domain_search: Vec<String>,
+    /// Name servers that nodes use.
+    pub nameserver_ip: Vec<IpAddr>,
+    /// Name servers that the cluster's own ask.
+    pub forwardserver_ip: Vec<IpAddr>,
+    /// Time servers.
+    pub ntp_server: Vec<IpAddr>,
+    /// Whom to ask.
+    pub technical_contacts: Option<String>,
+    /// How nodes fetch their image, unless they or their group say otherwise.
+    pub provision_method: Option<String>,
+    /// What they try when that fails.
+    pub provision_fallback: Option<String>,
+    /// More messages.
+    pub debug: bool,
+    /// Nodes must prove who they are with their TPM.
+    pub security: bool,
+    /// Machines wait while their image is being packed.
+    pub packing_bootpause: bool,
+    /// Unknown machines become new nodes.
+    pub createnode_ondemand: bool,
+    /// … named by their hardware address.
+    pub createnode_macashost: bool,
+    /// Unknown machines become the next node that has no hardware address.
+    pub nextnode_discover: bool,
+    /// Name servers are of an old kind.
+    pub bind_legacy: bool,
+    /// DNSSEC is enabled (old name servers).
+    pub dnssec_enable: Option<bool>,
+    /// DNSSEC answers are validated.
+    pub dnssec_validation: Option<bool>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: Name::trusted(KEY),
+            title: "mycluster".to_owned(),
+            user: None,
+            domain_search: Vec::new(),
+            nameserver_ip: Vec::new(),
+            forwardserver_ip: Vec::new(),
+            ntp_server: Vec::new(),
+            technical_contacts: Some("root@localhost".to_owned()),
+            provision_method: Some("torrent".to_owned()),
+            provision_fallback: Some("http".to_owned()),
+            debug: false,
+            security: false,
+            packing_bootpause: true,
+            createnode_ondemand: true,
+            createnode_macashost: false,
+            nextnode_discover: false,
+            bind_legacy: false,
+            dnssec_enable: None,
+            dnssec_validation: None,
+        }
+    }
+}
