@@ -42,8 +42,7 @@ pub struct Cluster {
     placements: OrdMap<Name, Arc<Placement>>,
     users: OrdMap<Name, Arc<User>>,
     index: Index,
-    /// Addresses that were promised to somebody a short while ago; not stored, not part of what is compared.
-    reserved: Reserved,
+    transient: Transient,
 }
 
 /// What is derived from the objects.
@@ -55,10 +54,15 @@ struct Index {
     members: OrdMap<Name, OrdSet<Name>>,
 }
 
+/// What is neither stored with the objects nor part of what is compared.
 #[derive(Debug, Clone, Default)]
-struct Reserved(OrdSet<IpAddr>);
+struct Transient {
+    revision: u64,
+    /// Addresses that were promised to somebody a short while ago.
+    reserved: OrdSet<IpAddr>,
+}
 
-impl PartialEq for Reserved {
+impl PartialEq for Transient {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -133,6 +137,16 @@ tables! {
 }
 
 impl Cluster {
+    /// The number of the commit that made this cluster; 0 before the first.
+    pub fn revision(&self) -> u64 {
+        self.transient.revision
+    }
+
+    /// Says which commit made this cluster.
+    pub fn set_revision(&mut self, revision: u64) {
+        self.transient.revision = revision;
+    }
+
     /// The settings of the cluster as a whole.
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
@@ -194,17 +208,17 @@ impl Cluster {
 
     /// Whether the address was promised to somebody a short while ago.
     pub fn is_reserved(&self, address: IpAddr) -> bool {
-        self.reserved.0.contains(&address)
+        self.transient.reserved.contains(&address)
     }
 
     /// Promises an address: nobody is given it unasked until [`Cluster::release`].
     pub fn reserve(&mut self, address: IpAddr) {
-        self.reserved.0.insert(address);
+        self.transient.reserved.insert(address);
     }
 
     /// Takes the promise back.
     pub fn release(&mut self, address: IpAddr) {
-        self.reserved.0.remove(&address);
+        self.transient.reserved.remove(&address);
     }
 
     pub(crate) fn end_of_held(&self, network: &Name, family: Family, number: u128) -> Option<u128> {

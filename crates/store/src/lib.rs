@@ -1,1 +1,98 @@
-//! See ARCHITECTURE.md.
+//! What is remembered: the cluster, its history, leases, node states and jobs, in one SQLite file.
+//!
+//! One thread writes. It stores all work that is waiting in one transaction (group commit) and answers when that is durable, so that
+//! a thousand writers cost a few synchronous writes of the disk.
+
+mod cluster;
+mod error;
+mod history;
+mod record;
+mod schema;
+mod writer;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+pub use cluster::Commit;
+pub use error::Error;
+pub use history::{Entry, Meta};
+use perilune_model::Cluster;
+pub use record::{Record, Table};
+use writer::Writer;
+
+const DATABASE: &str = "perilune.db";
+
+/// A handle on the store; clones share it. Work ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the store in this directory, makes it where there is none, and loads the cluster.
+    ///
+    /// [`Error::Locked`] when another process has it open.
+    pub fn open(directory: &Path) -> Result<(Self, Cluster), Error> {
+        let lock = lock(directory)?;
+        let connection = schema::open(&directory.join(DATABASE))?;
+        let cluster = cluster::load(&connection)?;
+        Ok((Self { writer: Writer::start(connection, lock)? }, cluster))
+    }
+
+    /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
+    /// it returns. [`Error::Stale`] when the stored revision is another.
+    pub async fn apply(&self, base: u64, commits: Vec<Commit>) -> Result<u64, Error> {
+        self.writer.run(move |connection| cluster::apply(connection, base, &commits)).await
+    }
+
+    /// The newest entries of the history, at most `limit`, before revision `before` where one is given. Newest first.
+    pub async fn history(&self, before: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
+        self.writer.run(move |connection| history::list(connection, before, limit)).await
+    }
+
+    /// The entries of the history from one revision to another, both included. Oldest first.
+    pub async fn history_between(&self, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
+        self.writer.run(move |connection| history::between(connection, first, last)).await
+    }
+
+    /// Stores records in place of those with their keys; all of them or none. Durable when it returns.
+    pub async fn put(&self, table: Table, records: Vec<Record>) -> Result<(), Error> {
+        self.writer.run(move |connection| record::put(connection, table, &records)).await
+    }
+
+    /// Removes the records with these keys.
+    pub async fn remove(&self, table: Table, keys: Vec<String>) -> Result<(), Error> {
+        self.writer.run(move |connection| record::remove(connection, table, &keys)).await
+    }
+
+    /// Every record of a table, in the order of the keys.
+    pub async fn records(&self, table: Table) -> Result<Vec<Record>, Error> {
+        self.writer.run(move |connection| record::all(connection, table)).await
+    }
+
+    /// The cluster as it is stored: for a controller that was not first, and for tests.
+    pub async fn load(&self) -> Result<Cluster, Error> {
+        self.writer.run(cluster::load).await
+    }
+
+    /// Writes a copy of the whole store to a new file, consistent, while work goes on.
+    pub async fn backup(&self, file: std::path::PathBuf) -> Result<(), Error> {
+        self.writer.outside_transaction(move |connection| schema::backup(connection, &file)).await
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Directory { path: directory.to_owned(), source: std::sync::Arc::new(source) };
+    let private = |name: &str| {
+        File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join(name)).map_err(failed)
+    };
+    let lock = private("perilune.lock")?;
+    // The database holds passwords; the files that SQLite puts beside it get the mode that it has.
+    drop(private(DATABASE)?);
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: directory.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

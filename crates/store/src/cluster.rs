@@ -1,0 +1,76 @@
+//! The cluster's objects, one row each, and the revision that they are of.
+
+use perilune_model::{Change, Cluster, Edit, Kind, Object};
+use rusqlite::{Connection, params};
+
+use crate::history::{self, Meta};
+use crate::record::corrupt;
+use crate::{Error, record};
+
+/// A change and who made it.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// What is done.
+    pub change: Change,
+    /// Who, when, from where, and why.
+    pub meta: Meta,
+}
+
+/// Reads the whole cluster.
+pub(crate) fn load(connection: &Connection) -> Result<Cluster, Error> {
+    let mut cluster = Cluster::default();
+    let mut statement = connection.prepare_cached("SELECT name, body FROM object WHERE kind = ?1 ORDER BY name")?;
+    for kind in Kind::ALL {
+        let mut rows = statement.query([kind.word()])?;
+        while let Some(row) = rows.next()? {
+            let body = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            let parsed = Object::from_json(*kind, body);
+            let name = || row.get_ref(0).ok().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned();
+            let object = parsed.map_err(|source| corrupt(kind.word(), &name(), source))?;
+            cluster.apply(&Edit::Put(object));
+        }
+    }
+    cluster.set_revision(revision(connection)?);
+    Ok(cluster)
+}
+
+/// Stores commits after the revision that they were decided on; answers the new revision.
+pub(crate) fn apply(connection: &Connection, base: u64, commits: &[Commit]) -> Result<u64, Error> {
+    let stored = revision(connection)?;
+    if stored != base {
+        return Err(Error::Stale { stored, expected: base });
+    }
+    let mut revision = base;
+    for commit in commits {
+        revision += 1;
+        for edit in &commit.change.edits {
+            store(connection, edit)?;
+        }
+        history::append(connection, revision, commit)?;
+    }
+    let mut update = connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
+    update.execute([record::signed(revision)])?;
+    Ok(revision)
+}
+
+fn revision(connection: &Connection) -> Result<u64, Error> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = 'revision'")?;
+    let revision: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(revision.unsigned_abs())
+}
+
+fn store(connection: &Connection, edit: &Edit) -> Result<(), Error> {
+    match edit {
+        Edit::Put(object) => {
+            let (kind, name) = (object.kind().word(), object.name().as_str());
+            let body = object.to_json().map_err(|source| corrupt(kind, name, source))?;
+            let sql = "INSERT INTO object VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = excluded.body";
+            connection.prepare_cached(sql)?.execute(params![kind, name, body])?;
+        }
+        Edit::Remove(kind, name) => {
+            let mut delete = connection.prepare_cached("DELETE FROM object WHERE kind = ?1 AND name = ?2")?;
+            delete.execute(params![kind.word(), name.as_str()])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Every commit, with its author, what it did and what takes it back.
+
+use perilune_model::{Edit, Kind, Name, Object};
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{corrupt, signed};
+use crate::{Commit, Error};
+
+/// Who changed the cluster, when, from where, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Milliseconds since 1970, UTC.
+    pub at: u64,
+    /// The user.
+    pub author: String,
+    /// The address that the request came from, or the part of the program that asked.
+    pub origin: String,
+    /// What was asked, such as `POST /config/node/node001`.
+    pub action: String,
+}
+
+/// One commit of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its number.
+    pub revision: u64,
+    /// Who made it.
+    pub meta: Meta,
+    /// What it did.
+    pub edits: Vec<Edit>,
+    /// What takes it back.
+    pub inverse: Vec<Edit>,
+}
+
+pub(crate) fn append(connection: &Connection, revision: u64, commit: &Commit) -> Result<(), Error> {
+    let Meta { at, author, origin, action } = &commit.meta;
+    let (edits, inverse) = (encode(&commit.change.edits)?, encode(&commit.change.inverse)?);
+    let mut insert = connection.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    insert.execute(params![signed(revision), signed(*at), author, origin, action, edits, inverse])?;
+    Ok(())
+}
+
+pub(crate) fn list(connection: &Connection, before: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
+    let sql = "SELECT * FROM history WHERE revision < ?1 ORDER BY revision DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![before.map_or(i64::MAX, signed), limit])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(decode_row(row)?);
+    }
+    Ok(entries)
+}
+
+pub(crate) fn between(connection: &Connection, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
+    let sql = "SELECT * FROM history WHERE revision BETWEEN ?1 AND ?2 ORDER BY revision";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([signed(first), signed(last)])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(decode_row(row)?);
+    }
+    Ok(entries)
+}
+
+/// An edit as it is stored: no body means that the object goes.
+#[derive(Serialize, Deserialize)]
+struct StoredEdit<'a> {
+    kind: &'a str,
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+}
+
+fn encode(edits: &[Edit]) -> Result<String, Error> {
+    let mut stored = Vec::with_capacity(edits.len());
+    for edit in edits {
+        stored.push(match edit {
+            Edit::Put(object) => {
+                let (kind, name) = (object.kind().word(), object.name());
+                let body = object.to_json().map_err(|source| corrupt(kind, name.as_str(), source))?;
+                StoredEdit { kind, name: name.to_string(), body: Some(body) }
+            }
+            Edit::Remove(kind, name) => StoredEdit { kind: kind.word(), name: name.to_string(), body: None },
+        });
+    }
+    serde_json::to_string(&stored).map_err(|source| corrupt("history", "edits", source))
+}
+
+fn decode_row(row: &Row<'_>) -> Result<Entry, Error> {
+    let revision = row.get::<_, i64>(0)?.unsigned_abs();
+    let at = row.get::<_, i64>(1)?.unsigned_abs();
+    let meta = Meta { at, author: row.get(2)?, origin: row.get(3)?, action: row.get(4)? };
+    let edits = decode(revision, &row.get::<_, String>(5)?)?;
+    let inverse = decode(revision, &row.get::<_, String>(6)?)?;
+    Ok(Entry { revision, meta, edits, inverse })
+}
+
+fn decode(revision: u64, text: &str) -> Result<Vec<Edit>, Error> {
+    let unreadable = |source| corrupt("history", &revision.to_string(), source);
+    let stored: Vec<StoredEdit<'_>> = serde_json::from_str(text).map_err(unreadable)?;
+    let mut edits = Vec::with_capacity(stored.len());
+    for edit in stored {
+        let unknown = || unreadable(serde::de::Error::custom(format!("unknown kind '{}'", edit.kind)));
+        let kind = Kind::from_word(edit.kind).ok_or_else(unknown)?;
+        edits.push(match edit.body {
+            Some(body) => Edit::Put(Object::from_json(kind, &body).map_err(unreadable)?),
+            None => Edit::Remove(kind, Name::trusted(&edit.name)),
+        });
+    }
+    Ok(edits)
+}
