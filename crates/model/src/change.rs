@@ -70,10 +70,19 @@ impl Draft {
         references::check(&self.cluster, old.as_ref(), &object)?;
         self.check_addresses(&object)?;
         self.check_hardware(&object)?;
-        self.change.inverse.push(match old {
-            Some(old) => Edit::Put(old),
-            None => Edit::Remove(object.kind(), object.name().clone()),
-        });
+        let again = match self.change.edits.last() {
+            Some(Edit::Put(last)) => last.kind() == object.kind() && last.name() == object.name(),
+            Some(Edit::Remove(..)) | None => false,
+        };
+        if again {
+            // Only the last of several puts in a row is worth storing; the inverse of the first takes them all back.
+            self.change.edits.pop();
+        } else {
+            self.change.inverse.push(match old {
+                Some(old) => Edit::Put(old),
+                None => Edit::Remove(object.kind(), object.name().clone()),
+            });
+        }
         self.edit(Edit::Put(object));
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! Groups.
 
+mod save;
+
+pub use save::{DEFAULT_PARTSCRIPT, DEFAULT_POSTSCRIPT, Request, clone, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;

@@ -1,5 +1,10 @@
 //! Interfaces of nodes, and those that a group gives to its nodes.
 
+mod link;
+pub mod of_group;
+pub mod of_node;
+
+pub use link::LinkRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, MacAddress, Name};

@@ -1,5 +1,10 @@
 //! Nodes.
 
+mod clone;
+mod save;
+
+pub use clone::clone;
+pub use save::{Request, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;

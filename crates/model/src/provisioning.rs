@@ -1,5 +1,8 @@
 //! What a node can say for itself or inherit from its group.
 
+mod request;
+
+pub use request::Request;
 use serde::{Deserialize, Serialize};
 
 use crate::Name;

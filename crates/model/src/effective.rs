@@ -1,0 +1,285 @@
+//! What a node is in effect: its own settings, else its group's, else the image's, the BMC setup's or the cluster's, else defaults.
+
+use crate::group::Group;
+use crate::image::{Image, ImageFiles};
+use crate::interface::{BOOT_INTERFACE, Interface};
+use crate::node::Node;
+use crate::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use crate::{Cluster, Name};
+
+/// How an image is fetched when nobody says how.
+pub const DEFAULT_METHOD: &str = "torrent";
+/// How it is fetched when that fails and nobody says how.
+pub const DEFAULT_FALLBACK: &str = "http";
+/// The image file that stands for an installation by kickstart.
+pub const KICKSTART: &str = "kickstart";
+
+/// Where an effective value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The node itself.
+    Node,
+    /// Its group.
+    Group,
+    /// Its image.
+    Image,
+    /// Its BMC setup.
+    BmcSetup,
+    /// The cluster.
+    Cluster,
+    /// Nobody said anything.
+    Default,
+}
+
+impl Source {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Group => "group",
+            Self::Image => "osimage",
+            Self::BmcSetup => "bmcsetup",
+            Self::Cluster => "cluster",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// What a node, or a group by itself, is in effect. Borrowed from the cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Effective<'a> {
+    cluster: &'a Cluster,
+    own: Option<&'a Provisioning>,
+    group: Option<&'a Provisioning>,
+    image: Option<&'a Image>,
+}
+
+impl<'a> Effective<'a> {
+    /// What this node is in effect.
+    pub fn of_node(cluster: &'a Cluster, node: &'a Node) -> Self {
+        let group = cluster.groups().get(&node.group).map(|group| &group.provisioning);
+        Self::new(cluster, Some(&node.provisioning), group)
+    }
+
+    /// What this group gives to nodes that say nothing themselves.
+    pub fn of_group(cluster: &'a Cluster, group: &'a Group) -> Self {
+        Self::new(cluster, None, Some(&group.provisioning))
+    }
+
+    fn new(
+        cluster: &'a Cluster,
+        own: Option<&'a Provisioning>,
+        group: Option<&'a Provisioning>,
+    ) -> Self {
+        let mut effective = Self { cluster, own, group, image: None };
+        effective.image = effective
+            .osimage()
+            .value
+            .and_then(|name| cluster.images().get(name))
+            .map(|image| &**image);
+        effective
+    }
+
+    fn inherited<T>(&self, field: impl Fn(&'a Provisioning) -> Option<T>) -> Sourced<Option<T>> {
+        if let Some(value) = self.own.and_then(&field) {
+            return Sourced { value: Some(value), source: Source::Node };
+        }
+        match self.group.and_then(&field) {
+            Some(value) => Sourced { value: Some(value), source: Source::Group },
+            None => Sourced { value: None, source: Source::Default },
+        }
+    }
+
+    fn or_default<T>(
+        &self,
+        field: impl Fn(&'a Provisioning) -> Option<T>,
+        default: T,
+    ) -> Sourced<T> {
+        let Sourced { value, source } = self.inherited(field);
+        Sourced { value: value.unwrap_or(default), source }
+    }
+
+    /// The image's name.
+    pub fn osimage(&self) -> Sourced<Option<&'a Name>> {
+        self.inherited(|settings| settings.osimage.as_ref())
+    }
+
+    /// The image.
+    pub fn image(&self) -> Option<&'a Image> {
+        self.image
+    }
+
+    /// The tag; one that the image does not have counts as none.
+    pub fn osimagetag(&self) -> Sourced<Option<&'a Name>> {
+        let tag = self.inherited(|settings| settings.osimagetag.as_ref());
+        let exists =
+            |tag: &&Name| self.image.is_some_and(|image| image.tag_named(tag.as_str()).is_some());
+        Sourced { value: tag.value.filter(exists), source: tag.source }
+    }
+
+    /// The files to boot and install: those of the node's tag, else of the image's active tag, else the image's.
+    pub fn files(&self) -> Option<&'a ImageFiles> {
+        let image = self.image?;
+        let tag = self.osimagetag().value.or(image.tag.as_ref());
+        let tagged = tag.and_then(|tag| image.tag_named(tag.as_str()));
+        Some(tagged.map_or(&image.files, |tag| &tag.files))
+    }
+
+    /// The BMC setup's name.
+    pub fn bmcsetup(&self) -> Sourced<Option<&'a Name>> {
+        self.inherited(|settings| settings.bmcsetup.as_ref())
+    }
+
+    /// Whether the BMC is set up at each install.
+    pub fn setupbmc(&self) -> Sourced<bool> {
+        self.or_default(|settings| settings.setupbmc, false)
+    }
+
+    /// Whether the node is installed at each boot.
+    pub fn netboot(&self) -> Sourced<bool> {
+        self.or_default(|settings| settings.netboot, false)
+    }
+
+    /// Whether the boot menu is shown.
+    pub fn bootmenu(&self) -> Sourced<bool> {
+        self.or_default(|settings| settings.bootmenu, false)
+    }
+
+    /// Roles, comma-separated.
+    pub fn roles(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.roles.as_deref())
+    }
+
+    /// Named scripts, comma-separated.
+    pub fn scripts(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.scripts.as_deref())
+    }
+
+    /// The interface that the node boots from.
+    pub fn provision_interface(&self) -> Sourced<&'a str> {
+        self.or_default(|settings| settings.provision_interface.as_deref(), BOOT_INTERFACE)
+    }
+
+    /// The boot program of UEFI machines.
+    pub fn ipxe_kernel(&self) -> Sourced<IpxeKernel> {
+        self.or_default(|settings| settings.ipxe_kernel, IpxeKernel::Default)
+    }
+
+    /// Script before the disks.
+    pub fn prescript(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.prescript.as_deref())
+    }
+
+    /// Script for the disks.
+    pub fn partscript(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.partscript.as_deref())
+    }
+
+    /// Script at the end.
+    pub fn postscript(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.postscript.as_deref())
+    }
+
+    /// Declarative disk layout.
+    pub fn disklayout(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.disklayout.as_deref())
+    }
+
+    /// What happens to unmanaged users of the BMC.
+    pub fn unmanaged_bmc_users(&self) -> Sourced<Option<UnmanagedUsers>> {
+        let own = self.inherited(|settings| settings.unmanaged_bmc_users);
+        let setup = self.bmcsetup().value.and_then(|name| self.cluster.bmc_setups().get(name));
+        match (own.value, setup.and_then(|setup| setup.unmanaged_bmc_users)) {
+            (None, Some(users)) => Sourced { value: Some(users), source: Source::BmcSetup },
+            _ => own,
+        }
+    }
+
+    /// Whether the image is installed by kickstart, whatever else is said.
+    pub fn is_kickstart(&self) -> bool {
+        self.image.is_some_and(|image| image.files.imagefile.as_deref() == Some(KICKSTART))
+    }
+
+    /// How the image is fetched.
+    pub fn provision_method(&self) -> Sourced<Option<&'a str>> {
+        if self.is_kickstart() {
+            return Sourced { value: Some(KICKSTART), source: Source::Image };
+        }
+        let own = self.inherited(|settings| settings.provision_method.as_deref());
+        or_cluster(own, self.cluster.settings().provision_method.as_deref(), DEFAULT_METHOD)
+    }
+
+    /// How it is fetched when that fails.
+    pub fn provision_fallback(&self) -> Sourced<Option<&'a str>> {
+        if self.is_kickstart() {
+            return Sourced { value: None, source: Source::Image };
+        }
+        let own = self.inherited(|settings| settings.provision_fallback.as_deref());
+        or_cluster(own, self.cluster.settings().provision_fallback.as_deref(), DEFAULT_FALLBACK)
+    }
+
+    /// Options of the kernel as they are shown: the image's come before the group's.
+    pub fn kerneloptions(&self) -> Sourced<Option<&'a str>> {
+        let own = self.inherited(|settings| settings.kerneloptions.as_deref());
+        let of_image = self
+            .image
+            .and_then(|image| image.kerneloptions.as_deref())
+            .filter(|options| !options.is_empty());
+        match (own.source, of_image) {
+            (Source::Node, _) | (_, None) => own,
+            (_, Some(options)) => Sourced { value: Some(options), source: Source::Image },
+        }
+    }
+
+    /// Options of the kernel at boot: the node's, else the group's, else those of the tag or the image.
+    pub fn boot_kerneloptions(&self) -> Option<&'a str> {
+        let said = |options: &&str| !options.is_empty();
+        let own = self.inherited(|settings| settings.kerneloptions.as_deref()).value.filter(said);
+        let tag = self.osimagetag().value.and_then(|tag| self.image?.tag_named(tag.as_str()));
+        let of_tag = tag.and_then(|tag| tag.kerneloptions.as_deref()).filter(said);
+        own.or(of_tag)
+            .or_else(|| self.image.and_then(|image| image.kerneloptions.as_deref()).filter(said))
+    }
+
+    /// Whether the node itself says anything that it could inherit.
+    pub fn is_overridden(&self) -> bool {
+        self.own.is_some_and(|own| *own != Provisioning::default())
+    }
+}
+
+fn or_cluster<'a>(
+    own: Sourced<Option<&'a str>>,
+    cluster: Option<&'a str>,
+    default: &'a str,
+) -> Sourced<Option<&'a str>> {
+    match (own.value, cluster) {
+        (Some(_), _) => own,
+        (None, Some(value)) => Sourced { value: Some(value), source: Source::Cluster },
+        (None, None) => Sourced { value: Some(default), source: Source::Default },
+    }
+}
+
+impl Node {
+    /// The interface that the node boots from, as it is in effect.
+    pub fn provision_interface<'a>(&'a self, cluster: &'a Cluster) -> Option<&'a Interface> {
+        self.interface(Effective::of_node(cluster, self).provision_interface().value)
+    }
+
+    /// The node's host name with its domain: that of the network it boots from.
+    pub fn hostname(&self, cluster: &Cluster) -> String {
+        let interface = self.provision_interface(cluster);
+        match interface.and_then(|interface| interface.network.as_ref()) {
+            Some(network) => format!("{}.{network}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}

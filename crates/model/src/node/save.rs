@@ -1,0 +1,184 @@
+//! Creating and changing nodes.
+
+use std::sync::Arc;
+
+use crate::group::Group;
+use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
+use crate::node::Node;
+use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, provisioning};
+
+/// What a client asks of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The new name.
+    pub new_name: Option<Name>,
+    /// The group; a new node needs one.
+    pub group: Option<Name>,
+    /// What it says about provisioning.
+    pub provisioning: provisioning::Request,
+    /// Service mode.
+    pub service: Patch<bool>,
+    /// The switch.
+    pub switch: Patch<Name>,
+    /// Its port.
+    pub switchport: Patch<String>,
+    /// The cloud.
+    pub cloud: Patch<Name>,
+    /// Who made it.
+    pub vendor: Patch<String>,
+    /// The site's number.
+    pub assettag: Patch<String>,
+    /// Free text.
+    pub comment: Patch<String>,
+    /// A text without effect.
+    pub status: Patch<String>,
+    /// TPM identifier.
+    pub tpm_uuid: Patch<String>,
+    /// TPM key.
+    pub tpm_pubkey: Patch<String>,
+    /// TPM register.
+    pub tpm_sha256: Patch<String>,
+    /// Interfaces; those that are not named stay.
+    pub interfaces: Vec<of_node::Request>,
+}
+
+/// Changes a node; makes it where there is none of this name.
+pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
+    match (draft.nodes().get(name).map(Arc::clone), &request.new_name) {
+        (Some(node), None) => update(draft, Node::clone(&node), request).map(|()| Saved::Updated),
+        (Some(node), Some(new_name)) => {
+            let renamed = Node { name: new_name.clone(), ..Node::clone(&node) };
+            draft.rename(renamed.clone(), name.as_str())?;
+            update(draft, renamed, request).map(|()| Saved::Renamed)
+        }
+        (None, None) => create(draft, name, request).map(|()| Saved::Created),
+        (None, Some(_)) => Err(Error::invalid(
+            "newnodename",
+            format!("there is no {} '{name}' to rename", Kind::Node),
+        )),
+    }
+}
+
+fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error> {
+    let Some(group) = &request.group else {
+        return Err(Error::invalid(
+            "group",
+            format!("the node '{name}' is new and needs a group; give one"),
+        ));
+    };
+    let mut node = Node { name: name.clone(), group: group.clone(), ..Node::default() };
+    let group = group_named(draft, group)?;
+    set_fields(draft, &mut node, request)?;
+    materialize(draft, node, None, &group, &request.interfaces)?;
+    save_interfaces(draft, name, request)
+}
+
+fn update(draft: &mut Draft, mut node: Node, request: &Request) -> Result<(), Error> {
+    let name = node.name.clone();
+    set_fields(draft, &mut node, request)?;
+    if let Some(group) = &request.group {
+        let old = draft.groups().get(&node.group).map(Arc::clone);
+        let new = group_named(draft, group)?;
+        node.group = new.name.clone();
+        materialize(draft, node, old.as_deref(), &new, &request.interfaces)?;
+    } else {
+        draft.put(node)?;
+    }
+    save_interfaces(draft, &name, request)
+}
+
+fn save_interfaces(draft: &mut Draft, node: &Name, request: &Request) -> Result<(), Error> {
+    if request.interfaces.is_empty() {
+        Ok(())
+    } else {
+        of_node::save(draft, node.as_str(), &request.interfaces)
+    }
+}
+
+fn group_named(draft: &Draft, name: &Name) -> Result<Arc<Group>, Error> {
+    let missing = || {
+        Error::invalid(
+            "group",
+            format!("there is no group '{name}'; perilune group list shows those there are"),
+        )
+    };
+    draft.groups().get(name).map(Arc::clone).ok_or_else(missing)
+}
+
+fn set_fields(draft: &Draft, node: &mut Node, request: &Request) -> Result<(), Error> {
+    let violations: Vec<Violation> = request.provisioning.apply(draft, &mut node.provisioning);
+    request.service.apply_or(&mut node.service, false);
+    request.switch.apply(&mut node.switch);
+    request.switchport.apply(&mut node.switchport);
+    request.cloud.apply(&mut node.cloud);
+    request.vendor.apply(&mut node.vendor);
+    request.assettag.apply(&mut node.assettag);
+    request.comment.apply(&mut node.comment);
+    request.status.apply(&mut node.status);
+    request.tpm_uuid.apply(&mut node.tpm_uuid);
+    request.tpm_pubkey.apply(&mut node.tpm_pubkey);
+    request.tpm_sha256.apply(&mut node.tpm_sha256);
+    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+}
+
+/// Puts the node with the interfaces of its group. What it has in the same network stays as it is; what only the old group gave
+/// goes. Each interface is put by itself, so that the next sees which addresses are taken.
+fn materialize(
+    draft: &mut Draft,
+    mut node: Node,
+    old: Option<&Group>,
+    new: &Group,
+    explicit: &[of_node::Request],
+) -> Result<(), Error> {
+    let leaves = |interface: &Interface| {
+        let name = interface.name.as_str();
+        old.is_some_and(|old| old.interface(name).is_some()) && new.interface(name).is_none()
+    };
+    node.interfaces.retain(|interface| !leaves(interface));
+    draft.put(node.clone())?;
+    for interface in &new.interfaces {
+        let own = node.interfaces.iter().position(|own| own.name == interface.name);
+        let mut changed = match own.and_then(|position| node.interfaces.get(position)) {
+            Some(own)
+                if own.network.as_ref() == Some(&interface.network)
+                    && !own.addresses.is_empty() =>
+            {
+                continue;
+            }
+            Some(own) => own.clone(),
+            None => Interface { name: interface.name.clone(), ..Interface::default() },
+        };
+        let violations = LinkRequest::from_link(&interface.link).apply(&mut changed.link);
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations));
+        }
+        give_place(draft, &mut changed, interface, explicit)?;
+        match own.and_then(|position| node.interfaces.get_mut(position)) {
+            Some(place) => *place = changed,
+            None => node.interfaces.push(changed),
+        }
+        draft.put(node.clone())?;
+    }
+    Ok(())
+}
+
+/// An interface whose address the same request gives needs none of its own choice.
+fn give_place(
+    draft: &Draft,
+    own: &mut Interface,
+    interface: &GroupInterface,
+    explicit: &[of_node::Request],
+) -> Result<(), Error> {
+    let network = Arc::clone(draft.network(interface.network.as_str())?);
+    let is_given =
+        explicit.iter().any(|request| request.interface == own.name && request.ipaddress.is_some());
+    if !is_given {
+        return of_group::fit(draft, own, interface, &network);
+    }
+    own.network = Some(network.name.clone());
+    own.dhcp = interface.dhcp.unwrap_or(own.dhcp);
+    for family in Family::BOTH {
+        own.addresses.clear(family);
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Changes of what a node or a group says about provisioning.
+
+use crate::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use crate::{Cluster, Name, Patch, Violation, plugins};
+
+/// What a client asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The image; given, it resets the tag.
+    pub osimage: Patch<Name>,
+    /// A tag of the image.
+    pub osimagetag: Patch<Name>,
+    /// The BMC setup.
+    pub bmcsetup: Patch<Name>,
+    /// Whether the BMC is set up.
+    pub setupbmc: Patch<bool>,
+    /// Whether the node boots from the network.
+    pub netboot: Patch<bool>,
+    /// Whether the boot menu is shown.
+    pub bootmenu: Patch<bool>,
+    /// Roles, comma-separated.
+    pub roles: Patch<String>,
+    /// Named scripts, comma-separated.
+    pub scripts: Patch<String>,
+    /// The interface that the node boots from.
+    pub provision_interface: Patch<String>,
+    /// How the image is fetched.
+    pub provision_method: Patch<String>,
+    /// How, when that fails.
+    pub provision_fallback: Patch<String>,
+    /// Options of the kernel.
+    pub kerneloptions: Patch<String>,
+    /// The boot program of UEFI machines.
+    pub ipxe_kernel: Patch<IpxeKernel>,
+    /// Unmanaged users of the BMC.
+    pub unmanaged_bmc_users: Patch<UnmanagedUsers>,
+    /// Script before the disks.
+    pub prescript: Patch<String>,
+    /// Script for the disks.
+    pub partscript: Patch<String>,
+    /// Script at the end.
+    pub postscript: Patch<String>,
+    /// Declarative disk layout.
+    pub disklayout: Patch<String>,
+}
+
+impl Request {
+    /// Changes the settings; tells what cannot be.
+    pub(crate) fn apply(
+        &self,
+        cluster: &Cluster,
+        provisioning: &mut Provisioning,
+    ) -> Vec<Violation> {
+        if self.osimage.is_given() {
+            provisioning.osimagetag = None;
+        }
+        self.osimage.apply(&mut provisioning.osimage);
+        self.osimagetag.apply(&mut provisioning.osimagetag);
+        self.bmcsetup.apply(&mut provisioning.bmcsetup);
+        self.setupbmc.apply(&mut provisioning.setupbmc);
+        self.netboot.apply(&mut provisioning.netboot);
+        self.bootmenu.apply(&mut provisioning.bootmenu);
+        self.roles.apply(&mut provisioning.roles);
+        self.scripts.apply(&mut provisioning.scripts);
+        self.provision_interface.apply(&mut provisioning.provision_interface);
+        self.provision_method.apply(&mut provisioning.provision_method);
+        self.provision_fallback.apply(&mut provisioning.provision_fallback);
+        self.kerneloptions.apply(&mut provisioning.kerneloptions);
+        self.ipxe_kernel.apply(&mut provisioning.ipxe_kernel);
+        self.unmanaged_bmc_users.apply(&mut provisioning.unmanaged_bmc_users);
+        self.prescript.apply(&mut provisioning.prescript);
+        self.partscript.apply(&mut provisioning.partscript);
+        self.postscript.apply(&mut provisioning.postscript);
+        self.disklayout.apply(&mut provisioning.disklayout);
+        let mut violations = self.unknown_plugins();
+        violations.extend(self.unknown_tag(cluster, provisioning));
+        violations
+    }
+
+    fn unknown_plugins(&self) -> Vec<Violation> {
+        let checks: [(&str, &Patch<String>, &[&str]); 4] = [
+            ("provision_method", &self.provision_method, plugins::PROVISION_METHODS),
+            ("provision_fallback", &self.provision_fallback, plugins::PROVISION_METHODS),
+            ("roles", &self.roles, plugins::ROLES),
+            ("scripts", &self.scripts, plugins::SCRIPTS),
+        ];
+        let unknown = checks.into_iter().flat_map(|(field, value, known)| {
+            let words = value.value().into_iter().flat_map(|value| value.split(','));
+            words.filter(move |word| !known.contains(word)).map(move |word| Violation {
+                field: field.to_owned(),
+                reason: format!("there is no '{word}'; installed are {}", known.join(", ")),
+            })
+        });
+        unknown.collect()
+    }
+
+    fn unknown_tag(&self, cluster: &Cluster, provisioning: &Provisioning) -> Option<Violation> {
+        let tag = self.osimagetag.value()?;
+        let refuse = |reason| Some(Violation { field: "osimagetag".to_owned(), reason });
+        let Some(image) = &provisioning.osimage else {
+            return refuse("a tag needs an osimage beside it; give both".to_owned());
+        };
+        let known = cluster
+            .images()
+            .get(image)
+            .is_some_and(|image| image.tag_named(tag.as_str()).is_some());
+        if known { None } else { refuse(format!("the OS image '{image}' has no tag '{tag}'")) }
+    }
+}

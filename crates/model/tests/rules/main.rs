@@ -1,0 +1,8 @@
+//! The rules by which nodes, groups and their interfaces change.
+#![cfg(test)]
+
+mod discovery;
+mod groups;
+mod invariants;
+mod nodes;
+mod site;
