@@ -1,0 +1,288 @@
+//! One action on many BMCs, all at once within limits. A dead BMC costs itself only.
+
+mod limits;
+mod memory;
+mod schedule;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use limits::{Inrush, Limits, Verification};
+
+use crate::connection::Connection;
+use crate::ipmi::{self, Hub};
+use crate::{Action, Error, PowerState, Reply, Target};
+use memory::Memory;
+use schedule::{Next, Schedule};
+use work::{Done, Step, Work};
+
+/// What became of one target.
+#[derive(Debug)]
+pub struct Outcome {
+    pub name: String,
+    pub action: Action,
+    pub result: Result<Reply, Error>,
+    /// The power as it was last seen, where it was looked at.
+    pub power: Option<PowerState>,
+    /// How often it was tried; zero when it was not.
+    pub tries: u32,
+    /// Since it was begun with.
+    pub elapsed: Duration,
+}
+
+/// Packets of IPMI since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// Speaks to BMCs, and remembers of them what the next request can use. Make one and keep it; clones are the same.
+#[derive(Clone, Default)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    hub: Arc<Hub>,
+    pub(crate) memory: Arc<Memory>,
+}
+
+impl Shared {
+    pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, Error> {
+        let session = ipmi::open(&self.hub, target, self.memory.suite(target)).await?;
+        self.memory.note_suite(target, session.suite());
+        Ok(Connection::Ipmi(Box::new(session)))
+    }
+}
+
+impl Engine {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends one outcome for each target, as they come, and ends when all are sent: at the deadline at the latest,
+    /// and at once when it is cancelled or nobody listens any more.
+    pub async fn run(
+        &self,
+        targets: Vec<Target>,
+        action: Action,
+        limits: Limits,
+        cancel: CancellationToken,
+        outcomes: mpsc::Sender<Outcome>,
+    ) {
+        let mut schedule =
+            Schedule::new(limits.starts_per_second, limits.inrush.filter(|_| action.switches_on()));
+        let deadline = Instant::now() + limits.deadline;
+        for (number, target) in targets.into_iter().enumerate() {
+            schedule.add(target.group.clone().as_deref(), Box::new(Work::new(number, target)));
+        }
+        let run = Run {
+            shared: Arc::clone(&self.shared),
+            action,
+            limits: Arc::new(limits),
+            outcomes,
+            unsent: VecDeque::new(),
+            tasks: JoinSet::new(),
+            schedule,
+            in_flight: BTreeMap::new(),
+        };
+        run.until_end(deadline, &cancel).await;
+    }
+
+    /// Forgets what is remembered of a BMC: failures, a refused password, a pinned certificate. For one that was repaired.
+    pub fn forget(&self, target: &Target) {
+        self.shared.memory.forget(target);
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        let (sent, received) = self.shared.hub.packets();
+        Traffic { sent, received }
+    }
+}
+
+struct Run {
+    shared: Arc<Shared>,
+    action: Action,
+    limits: Arc<Limits>,
+    outcomes: mpsc::Sender<Outcome>,
+    /// Outcomes that the listener has not taken yet. While there are many, nothing new is begun.
+    unsent: VecDeque<Outcome>,
+    tasks: JoinSet<Step>,
+    schedule: Schedule<Box<Work>>,
+    /// What is with a task just now, by the number of the work.
+    in_flight: BTreeMap<usize, InFlight>,
+}
+
+struct InFlight {
+    target: Arc<Target>,
+    tries: u32,
+    began: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    AllDone,
+    Deadline,
+    Cancelled,
+}
+
+impl Run {
+    async fn until_end(mut self, deadline: Instant, cancel: &CancellationToken) {
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            () = tokio::time::sleep_until(deadline) => Ending::Deadline,
+            ending = self.until_done() => ending,
+        };
+        // Sessions that are cut off say goodbye as they are dropped.
+        self.tasks.shutdown().await;
+        self.report_unfinished(ending).await;
+    }
+
+    async fn until_done(&mut self) -> Ending {
+        loop {
+            let wake = self.start_due();
+            if wake.is_none() && self.tasks.is_empty() && self.unsent.is_empty() {
+                return Ending::AllDone;
+            }
+            let joined = tokio::select! {
+                permit = self.outcomes.reserve(), if !self.unsent.is_empty() => {
+                    let Ok(permit) = permit else { return Ending::Cancelled };
+                    if let Some(outcome) = self.unsent.pop_front() {
+                        permit.send(outcome);
+                    }
+                    None
+                }
+                joined = self.tasks.join_next(), if !self.tasks.is_empty() => joined,
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => None,
+                () = self.outcomes.closed() => return Ending::Cancelled,
+            };
+            if let Some(joined) = joined {
+                self.note(joined);
+            }
+        }
+    }
+
+    /// Starts what may start; when to look again, unless something happens before.
+    fn start_due(&mut self) -> Option<Instant> {
+        let most = self.limits.concurrent.get();
+        while self.tasks.len() < most && self.unsent.len() < most {
+            match self.schedule.next(Instant::now()) {
+                Next::Start(work) => self.start(work),
+                Next::At(at) => return Some(at),
+                Next::Nothing => return None,
+            }
+        }
+        None
+    }
+
+    fn start(&mut self, work: Box<Work>) {
+        let Work { number, tries, began, .. } = *work;
+        let target = Arc::clone(&work.target);
+        self.in_flight.insert(number, InFlight { target, tries, began });
+        self.tasks.spawn(work.step(
+            Arc::clone(&self.shared),
+            self.action,
+            Arc::clone(&self.limits),
+        ));
+    }
+
+    fn note(&mut self, joined: Result<Step, JoinError>) {
+        let step = match joined {
+            Ok(step) => step,
+            // A bug; as if it had happened here.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return,
+        };
+        match step {
+            Step::Finished(work, result, open) => {
+                self.in_flight.remove(&work.number);
+                self.finish(&work, result);
+                if let Some((connection, talk)) = open {
+                    self.tasks.spawn(async move {
+                        connection.close().await;
+                        drop(talk);
+                        Step::Closed
+                    });
+                }
+            }
+            Step::Resume(work, at) => {
+                self.in_flight.remove(&work.number);
+                self.schedule.resume(at, work);
+            }
+            Step::Retry(work, at) => {
+                self.in_flight.remove(&work.number);
+                self.schedule.retry(at, work.target.group.clone().as_deref(), work);
+            }
+            Step::Closed => {}
+        }
+    }
+
+    fn finish(&mut self, work: &Work, result: Result<Done, Error>) {
+        let (result, power) = match result {
+            Ok(Done { reply, power }) => (Ok(reply), power),
+            Err(error) => {
+                let power = match error {
+                    Error::NotChanged { seen, .. } => Some(seen),
+                    _ => None,
+                };
+                (Err(error), power)
+            }
+        };
+        let elapsed = work.began.map_or(Duration::ZERO, |began| began.elapsed());
+        let name = work.target.name.clone();
+        self.unsent.push_back(Outcome {
+            name,
+            action: self.action,
+            result,
+            power,
+            tries: work.tries,
+            elapsed,
+        });
+    }
+
+    /// Whatever was not finished when the end came. What may have happened is said to be so.
+    async fn report_unfinished(mut self, ending: Ending) {
+        let ended = |limits: &Limits| match ending {
+            Ending::Deadline => Error::DeadlinePassed { deadline: limits.deadline },
+            Ending::AllDone | Ending::Cancelled => Error::Cancelled,
+        };
+        let unconfirmed =
+            |target: &Target, action| Error::Unconfirmed { action, address: target.ipmi_address() };
+        let (limits, action) = (Arc::clone(&self.limits), self.action);
+        let empty = Schedule::new(None, None);
+        for work in std::mem::replace(&mut self.schedule, empty).into_rest() {
+            let accepted = work.is_accepted();
+            let error = if accepted { unconfirmed(&work.target, action) } else { ended(&limits) };
+            self.finish(&work, Err(error));
+        }
+        for InFlight { target, tries, began } in std::mem::take(&mut self.in_flight).into_values() {
+            let error =
+                if action.is_change() { unconfirmed(&target, action) } else { ended(&limits) };
+            let elapsed = began.map_or(Duration::ZERO, |began| began.elapsed());
+            let name = target.name.clone();
+            self.unsent.push_back(Outcome {
+                name,
+                action,
+                result: Err(error),
+                power: None,
+                tries,
+                elapsed,
+            });
+        }
+        for outcome in std::mem::take(&mut self.unsent) {
+            if self.outcomes.send(outcome).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! IPMI 2.0 over a network (RMCP+). The modules that hold bytes are public for simulators and fuzzing.
+
+mod chassis;
+mod completion;
+pub(crate) mod hub;
+mod line;
+pub mod message;
+pub mod packet;
+pub mod rakp;
+pub(crate) mod session;
+pub mod suite;
+pub mod window;
+
+pub use line::Patience;
+pub use session::Privilege;
+pub use suite::Suite;
+
+pub(crate) use hub::Hub;
+pub(crate) use session::Session;
+
+use std::sync::Arc;
+
+use crate::{Action, Error, Reply, Target};
+
+/// A user's name, and a password, may not be longer: the BMC has no place for more.
+const LONGEST_USER: usize = 16;
+const LONGEST_PASSWORD: usize = 20;
+
+/// Bytes that are not what they should be, and why. On a network anybody may send anything: what is garbled is
+/// dropped, and named only if nothing better comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Garbled(pub &'static str);
+
+/// How one BMC is spoken to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub port: u16,
+    pub privilege: Privilege,
+    /// In the order in which they are offered; the first that the BMC takes is used, and remembered.
+    pub suites: Vec<Suite>,
+    pub patience: Patience,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            port: 623,
+            privilege: Privilege::default(),
+            suites: vec![Suite::Seventeen, Suite::Three],
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// Opens a session; `remembered` is the suite that worked last time.
+pub(crate) async fn open(
+    hub: &Arc<Hub>,
+    target: &Target,
+    remembered: Option<Suite>,
+) -> Result<Session, Error> {
+    let credentials = &target.credentials;
+    let too_long =
+        credentials.user.len() > LONGEST_USER || credentials.password.len() > LONGEST_PASSWORD;
+    if too_long {
+        let reason = format!(
+            "IPMI knows user names of up to {LONGEST_USER} and passwords of up to {LONGEST_PASSWORD} bytes; correct the BMC setup"
+        );
+        return Err(Error::Rejected { address: target.ipmi_address(), reason });
+    }
+    // What was agreed lately comes first: a BMC that answers only to one is not asked for the other every time.
+    let mut suites = target.ipmi.suites.clone();
+    suites.sort_by_key(|suite| Some(*suite) != remembered);
+    let access = session::Access {
+        peer: target.ipmi_address(),
+        credentials,
+        privilege: target.ipmi.privilege,
+        suites: &suites,
+        patience: target.ipmi.patience,
+    };
+    Session::open(hub, &access).await
+}
+
+pub(crate) async fn perform(session: &mut Session, action: Action) -> Result<Reply, Error> {
+    if action.is_change() {
+        session.raise_privilege().await?;
+    }
+    match action {
+        Action::PowerStatus => Ok(Reply::Power(chassis::power(session).await?)),
+        Action::PowerOn
+        | Action::PowerOff
+        | Action::PowerCycle
+        | Action::PowerReset
+        | Action::PowerSoft => chassis::control(session, action).await,
+        Action::Identify => chassis::identify(session, true).await,
+        Action::NoIdentify => chassis::identify(session, false).await,
+        Action::SelList | Action::SelClear | Action::Sensors | Action::Inventory => {
+            Err(Error::Unsupported { action, by: "IPMI".to_owned() })
+        }
+    }
+}

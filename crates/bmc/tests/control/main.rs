@@ -1,0 +1,10 @@
+//! The engine and its drivers against BMCs: simulated ones that other tools accept too, and ones that misbehave.
+#![cfg(test)]
+
+#[path = "../fake/mod.rs"]
+mod fake;
+
+mod chaos;
+mod engine;
+mod simulator;
+mod tools;
