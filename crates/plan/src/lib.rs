@@ -1,1 +1,176 @@
-//! See ARCHITECTURE.md.
+//! What a booting node is told, and what it reports. Plain types, shared by the daemon and the agent.
+
+mod disk;
+mod progress;
+
+use std::net::IpAddr;
+
+pub use disk::{Disk, DiskLayout, FileSystem, Partition, Size};
+pub use progress::{Phase, Progress};
+use serde::{Deserialize, Serialize};
+
+/// Everything that the agent needs to make a machine the node that it is described as. Scripts are plain text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The node's name; also its host name.
+    pub node: String,
+    /// Its name with the domain.
+    pub hostname: String,
+    /// The image.
+    pub image: Image,
+    /// Where the root is.
+    pub root: Root,
+    /// Runs before the root is made.
+    pub prescript: Option<String>,
+    /// Runs when the image is in place; its root is `/sysroot`.
+    pub postscript: Option<String>,
+    /// The node's interfaces, the one that it boots from included.
+    pub interfaces: Vec<Interface>,
+    /// The name of the interface that it boots from.
+    pub boot_interface: String,
+    /// Name servers.
+    pub nameservers: Vec<IpAddr>,
+    /// DNS search domains.
+    pub search: Vec<String>,
+    /// Options of the kernel, for a boot loader on the node's own disk.
+    pub kerneloptions: String,
+    /// Files with a content that few may read.
+    pub secrets: Vec<Secret>,
+    /// How the BMC is to be set up, where it is.
+    pub bmc: Option<Bmc>,
+}
+
+/// The image that is installed. Files are names below `/files/` of the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+    /// The archive of the tree.
+    pub file: String,
+    /// BLAKE3 of the archive, hexadecimal, when it is known.
+    pub checksum: Option<String>,
+    /// Bytes of the archive, when they are known.
+    pub size: Option<u64>,
+    /// Bytes of the tree, when they are known.
+    pub unpacked_size: Option<u64>,
+    /// The distribution: `redhat`, `debian`, `ubuntu`, `suse`, …; unset when nobody said.
+    pub distribution: Option<String>,
+    /// The kernel, for a boot loader on the node's own disk.
+    pub kernel_file: String,
+    /// The initramfs, likewise.
+    pub initrd_file: String,
+}
+
+/// Where the root is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// In memory.
+    Memory,
+    /// On disks that are laid out as described.
+    Disk(DiskLayout),
+    /// Where this script mounts it: at `/sysroot`.
+    Script(String),
+}
+
+/// An interface of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name in the cluster, such as `BOOTIF` or `ib0`.
+    pub name: String,
+    /// Hardware address; it tells which device it is.
+    pub mac: Option<String>,
+    /// Addresses with prefix length, such as `10.141.0.1/16`.
+    pub addresses: Vec<String>,
+    /// Whether the node asks DHCP.
+    pub dhcp: bool,
+    /// The routers, one of each family.
+    pub gateways: Vec<IpAddr>,
+    /// How much the route through the gateways is avoided.
+    pub gateway_metric: Option<u32>,
+    /// The DNS domain: the network's name.
+    pub domain: Option<String>,
+    /// The kind of wire: `ethernet`, `infiniband`, …
+    pub kind: String,
+    /// Maximum transmission unit.
+    pub mtu: Option<u16>,
+    /// VLAN identifier.
+    pub vlanid: Option<u16>,
+    /// The interface that carries the VLAN.
+    pub vlan_parent: Option<String>,
+    /// Bonding mode.
+    pub bond_mode: Option<String>,
+    /// The bonded interfaces.
+    pub bond_slaves: Vec<String>,
+    /// Free text for the interface's configuration, plain.
+    pub options: Option<String>,
+}
+
+/// A file with a content that few may read. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Its content, base64.
+    pub content: String,
+    /// Where it is written, mode 0600.
+    pub path: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Secret")
+            .field("name", &self.name)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a BMC is to be set up. `Debug` does not show the password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bmc {
+    /// Its address with prefix length.
+    pub address: String,
+    /// Its router.
+    pub gateway: Option<IpAddr>,
+    /// VLAN identifier; unset switches it off.
+    pub vlanid: Option<u16>,
+    /// The channel of its network.
+    pub netchannel: u32,
+    /// The channel that the user may use.
+    pub mgmtchannel: u32,
+    /// The user's number.
+    pub userid: u32,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: String,
+    /// What becomes of other users: `disable` or `delete`.
+    pub unmanaged_users: Option<String>,
+}
+
+impl std::fmt::Debug for Bmc {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Bmc")
+            .field("address", &self.address)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A one-boot ticket, as `POST /boot/ticket/{node}` takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The text of the kernel argument `perilune.ticket`.
+    pub ticket: String,
+}
+
+/// The token that a ticket is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The value of the header `x-access-tokens`.
+    pub token: String,
+}

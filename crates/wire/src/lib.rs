@@ -1,1 +1,7 @@
-//! See ARCHITECTURE.md.
+//! The API's contract: what requests say and what answers show.
+
+pub mod envelope;
+pub mod group;
+pub mod interface;
+pub mod node;
+pub mod word;

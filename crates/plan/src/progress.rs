@@ -1,0 +1,63 @@
+//! What a node reports while it installs.
+
+use serde::{Deserialize, Serialize};
+
+/// The steps of an installation, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The prescript runs.
+    Prescript,
+    /// The BMC is set up.
+    Setupbmc,
+    /// The root is made.
+    Partscript,
+    /// The image is fetched and unpacked at once.
+    Unpack,
+    /// Host name and interfaces are written.
+    Setnet,
+    /// Secrets are written.
+    Secrets,
+    /// The boot loader is installed.
+    Bootloader,
+    /// The postscript runs.
+    Postscript,
+    /// All is done; the image's own init comes next.
+    Success,
+}
+
+impl Phase {
+    /// The word of the API, after `install.`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Prescript => "prescript",
+            Self::Setupbmc => "setupbmc",
+            Self::Partscript => "partscript",
+            Self::Unpack => "unpack",
+            Self::Setnet => "setnet",
+            Self::Secrets => "secrets",
+            Self::Bootloader => "bootloader",
+            Self::Postscript => "postscript",
+            Self::Success => "success",
+        }
+    }
+}
+
+/// How far a node is. Sent about once a second at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step.
+    pub phase: Phase,
+    /// Bytes that are done, of those that are counted in this step.
+    #[serde(default)]
+    pub bytes_done: Option<u64>,
+    /// Bytes in all.
+    #[serde(default)]
+    pub bytes_total: Option<u64>,
+    /// Bytes per second.
+    #[serde(default)]
+    pub rate: Option<u64>,
+    /// A sentence for a person, such as what is being retried.
+    #[serde(default)]
+    pub message: Option<String>,
+}

@@ -1,0 +1,216 @@
+//! Groups, as clients read them.
+
+use perilune_model::effective::{Effective, Source};
+use perilune_model::group::Group;
+use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
+use perilune_model::{Cluster, Name};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::interface::GroupInterfaceKeys;
+use crate::word::TrueFalse;
+
+/// A group in a list: mostly what it says itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the shape that clients read")]
+pub struct GroupEntry<'a> {
+    name: &'a str,
+    setupbmc: bool,
+    domain: Option<&'a str>,
+    osimagetagid: Option<&'a str>,
+    kerneloptions: Option<&'a str>,
+    ipxe_kernel: Option<&'a str>,
+    prescript: Option<&'a str>,
+    partscript: Option<&'a str>,
+    postscript: Option<&'a str>,
+    disklayout: Option<&'a str>,
+    netboot: bool,
+    bootmenu: bool,
+    comment: Option<&'a str>,
+    roles: Option<&'a str>,
+    scripts: Option<&'a str>,
+    provision_interface: Option<&'a str>,
+    provision_method: Option<&'a str>,
+    provision_fallback: Option<&'a str>,
+    unmanaged_bmc_users: Option<&'a str>,
+    #[serde(rename = "_override")]
+    overrides: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interfaces: Vec<GroupInterfaceKeys<'a>>,
+    osimage: Option<&'a str>,
+    bmcsetupname: Option<&'a str>,
+}
+
+impl<'a> GroupEntry<'a> {
+    /// The entry of a group.
+    pub fn new(cluster: &'a Cluster, group: &'a Group) -> Self {
+        let own = &group.provisioning;
+        let effective = Effective::of_group(cluster, group);
+        Self {
+            name: group.name.as_str(),
+            setupbmc: own.setupbmc.unwrap_or(false),
+            domain: group.domain.as_deref(),
+            osimagetagid: own.osimagetag.as_ref().map(Name::as_str),
+            kerneloptions: own.kerneloptions.as_deref().or_else(|| effective.kerneloptions().value),
+            ipxe_kernel: own.ipxe_kernel.map(IpxeKernel::word),
+            prescript: own.prescript.as_deref(),
+            partscript: own.partscript.as_deref(),
+            postscript: own.postscript.as_deref(),
+            disklayout: own.disklayout.as_deref(),
+            netboot: own.netboot.unwrap_or(false),
+            bootmenu: own.bootmenu.unwrap_or(false),
+            comment: group.comment.as_deref(),
+            roles: own.roles.as_deref(),
+            scripts: own.scripts.as_deref(),
+            provision_interface: own.provision_interface.as_deref(),
+            provision_method: own.provision_method.as_deref(),
+            provision_fallback: own.provision_fallback.as_deref(),
+            unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
+            overrides: overrides(group),
+            interfaces: interfaces(cluster, group),
+            osimage: own.osimage.as_ref().map(Name::as_str),
+            bmcsetupname: own.bmcsetup.as_ref().map(Name::as_str),
+        }
+    }
+}
+
+/// A group by itself: what its nodes get, and where it comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroupDetail<'a> {
+    name: &'a str,
+    setupbmc: TrueFalse,
+    domain: Option<&'a str>,
+    kerneloptions: Option<&'a str>,
+    ipxe_kernel: &'a str,
+    prescript: &'a str,
+    partscript: &'a str,
+    postscript: &'a str,
+    disklayout: Option<&'a str>,
+    netboot: TrueFalse,
+    bootmenu: TrueFalse,
+    comment: Option<&'a str>,
+    roles: Option<&'a str>,
+    scripts: Option<&'a str>,
+    provision_interface: &'a str,
+    provision_method: Option<&'a str>,
+    provision_fallback: Option<&'a str>,
+    unmanaged_bmc_users: Option<&'a str>,
+    #[serde(rename = "_override")]
+    overrides: bool,
+    osimage: Option<&'a str>,
+    bmcsetupname: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interfaces: Vec<GroupInterfaceKeys<'a>>,
+    #[serde(flatten)]
+    sources: Sources,
+    osimagetag: &'a str,
+}
+
+/// Where each value comes from: `group`, `osimage`, `bmcsetup`, `cluster` or `default`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sources {
+    #[serde(rename = "_setupbmc_source")]
+    setupbmc: &'static str,
+    #[serde(rename = "_netboot_source")]
+    netboot: &'static str,
+    #[serde(rename = "_bootmenu_source")]
+    bootmenu: &'static str,
+    #[serde(rename = "_provision_interface_source")]
+    provision_interface: &'static str,
+    #[serde(rename = "_provision_method_source")]
+    provision_method: &'static str,
+    #[serde(rename = "_provision_fallback_source")]
+    provision_fallback: &'static str,
+    #[serde(rename = "_kerneloptions_source")]
+    kerneloptions: &'static str,
+    #[serde(rename = "_ipxe_kernel_source")]
+    ipxe_kernel: &'static str,
+    #[serde(rename = "_unmanaged_bmc_users_source")]
+    unmanaged_bmc_users: &'static str,
+    #[serde(rename = "_prescript_source")]
+    prescript: &'static str,
+    #[serde(rename = "_partscript_source")]
+    partscript: &'static str,
+    #[serde(rename = "_postscript_source")]
+    postscript: &'static str,
+    #[serde(rename = "_disklayout_source")]
+    disklayout: &'static str,
+    #[serde(rename = "_osimage_source")]
+    osimage: &'static str,
+    #[serde(rename = "_bmcsetupname_source")]
+    bmcsetupname: &'static str,
+    #[serde(rename = "_osimagetag_source")]
+    osimagetag: &'static str,
+}
+
+impl Sources {
+    fn new(effective: &Effective<'_>) -> Self {
+        Self {
+            setupbmc: effective.setupbmc().source.word(),
+            netboot: effective.netboot().source.word(),
+            bootmenu: effective.bootmenu().source.word(),
+            provision_interface: effective.provision_interface().source.word(),
+            provision_method: effective.provision_method().source.word(),
+            provision_fallback: effective.provision_fallback().source.word(),
+            kerneloptions: effective.kerneloptions().source.word(),
+            ipxe_kernel: effective.ipxe_kernel().source.word(),
+            unmanaged_bmc_users: effective.unmanaged_bmc_users().source.word(),
+            prescript: effective.prescript().source.word(),
+            partscript: effective.partscript().source.word(),
+            postscript: effective.postscript().source.word(),
+            disklayout: effective.disklayout().source.word(),
+            // Clients expect `group` here, set or not.
+            osimage: Source::Group.word(),
+            bmcsetupname: Source::Group.word(),
+            osimagetag: effective.osimagetag().source.word(),
+        }
+    }
+}
+
+impl<'a> GroupDetail<'a> {
+    /// The group.
+    pub fn new(cluster: &'a Cluster, group: &'a Group) -> Self {
+        let effective = Effective::of_group(cluster, group);
+        Self {
+            name: group.name.as_str(),
+            setupbmc: TrueFalse(effective.setupbmc().value),
+            domain: group.domain.as_deref(),
+            kerneloptions: effective.kerneloptions().value,
+            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            prescript: effective.prescript().value.unwrap_or_default(),
+            partscript: effective.partscript().value.unwrap_or_default(),
+            postscript: effective.postscript().value.unwrap_or_default(),
+            disklayout: effective.disklayout().value,
+            netboot: TrueFalse(effective.netboot().value),
+            bootmenu: TrueFalse(effective.bootmenu().value),
+            comment: group.comment.as_deref(),
+            roles: effective.roles().value,
+            scripts: effective.scripts().value,
+            provision_interface: effective.provision_interface().value,
+            provision_method: effective.provision_method().value,
+            provision_fallback: effective.provision_fallback().value,
+            unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
+            overrides: overrides(group),
+            osimage: group.provisioning.osimage.as_ref().map(Name::as_str),
+            bmcsetupname: group.provisioning.bmcsetup.as_ref().map(Name::as_str),
+            interfaces: interfaces(cluster, group),
+            sources: Sources::new(&effective),
+            osimagetag: effective.osimagetag().value.map_or("default", Name::as_str),
+        }
+    }
+}
+
+fn overrides(group: &Group) -> bool {
+    let own = &group.provisioning;
+    let texts = [
+        &own.provision_interface,
+        &own.provision_method,
+        &own.provision_fallback,
+        &own.kerneloptions,
+    ];
+    texts.into_iter().any(Option::is_some) || own.ipxe_kernel.is_some()
+}
+
+fn interfaces<'a>(cluster: &Cluster, group: &'a Group) -> Vec<GroupInterfaceKeys<'a>> {
+    group.interfaces.iter().map(|interface| GroupInterfaceKeys::new(cluster, interface)).collect()
+}

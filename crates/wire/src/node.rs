@@ -1,0 +1,273 @@
+//! Nodes, as clients read them.
+
+use perilune_model::effective::Effective;
+use perilune_model::node::Node;
+use perilune_model::{Cluster, Name};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::interface::NodeInterface;
+use crate::word::{PortNumber, TrueFalse};
+
+/// What a script that nobody set is in lists.
+const EMPTY: &str = "<empty>";
+const DEFAULT_TAG: &str = "default";
+
+/// A node in a list: what is in effect, without where it comes from.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the shape that clients read")]
+pub struct NodeEntry<'a> {
+    name: &'a str,
+    osimagetagid: Option<&'a str>,
+    kerneloptions: Option<&'a str>,
+    ipxe_kernel: &'a str,
+    switchport: Option<PortNumber<'a>>,
+    service: bool,
+    setupbmc: bool,
+    status: Option<&'a str>,
+    comment: Option<&'a str>,
+    roles: Option<&'a str>,
+    scripts: Option<&'a str>,
+    vendor: Option<&'a str>,
+    assettag: Option<&'a str>,
+    prescript: &'a str,
+    partscript: &'a str,
+    postscript: &'a str,
+    disklayout: Option<&'a str>,
+    netboot: bool,
+    bootmenu: bool,
+    provision_interface: &'a str,
+    provision_method: Option<&'a str>,
+    provision_fallback: Option<&'a str>,
+    tpm_uuid: Option<&'a str>,
+    tpm_pubkey: Option<&'a str>,
+    tpm_sha256: Option<&'a str>,
+    unmanaged_bmc_users: Option<&'a str>,
+    #[serde(rename = "_override")]
+    overrides: bool,
+    group: &'a str,
+    osimage: Option<&'a str>,
+    bmcsetup: Option<&'a str>,
+    switch: Option<&'a str>,
+    cloud: Option<&'a str>,
+    tpm_present: bool,
+    hostname: String,
+    interfaces: Vec<NodeInterface<'a>>,
+}
+
+impl<'a> NodeEntry<'a> {
+    /// The entry of a node. `status` is what it last reported, in words.
+    pub fn new(cluster: &'a Cluster, node: &'a Node, status: Option<&'a str>) -> Self {
+        let effective = Effective::of_node(cluster, node);
+        let tpm = [&node.tpm_uuid, &node.tpm_pubkey, &node.tpm_sha256];
+        Self {
+            name: node.name.as_str(),
+            osimagetagid: node.provisioning.osimagetag.as_ref().map(Name::as_str),
+            kerneloptions: effective.kerneloptions().value,
+            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            switchport: node.switchport.as_deref().map(PortNumber),
+            service: node.service,
+            setupbmc: effective.setupbmc().value,
+            status,
+            comment: node.comment.as_deref(),
+            roles: effective.roles().value,
+            scripts: effective.scripts().value,
+            vendor: node.vendor.as_deref(),
+            assettag: node.assettag.as_deref(),
+            prescript: effective.prescript().value.unwrap_or(EMPTY),
+            partscript: effective.partscript().value.unwrap_or(EMPTY),
+            postscript: effective.postscript().value.unwrap_or(EMPTY),
+            disklayout: effective.disklayout().value,
+            netboot: effective.netboot().value,
+            bootmenu: effective.bootmenu().value,
+            provision_interface: effective.provision_interface().value,
+            provision_method: effective.provision_method().value,
+            provision_fallback: effective.provision_fallback().value,
+            tpm_uuid: node.tpm_uuid.as_deref(),
+            tpm_pubkey: node.tpm_pubkey.as_deref(),
+            tpm_sha256: node.tpm_sha256.as_deref(),
+            unmanaged_bmc_users: node
+                .provisioning
+                .unmanaged_bmc_users
+                .map(perilune_model::provisioning::UnmanagedUsers::word),
+            overrides: effective.is_overridden(),
+            group: node.group.as_str(),
+            osimage: effective.osimage().value.map(Name::as_str),
+            bmcsetup: effective.bmcsetup().value.map(Name::as_str),
+            switch: node.switch.as_ref().map(Name::as_str),
+            cloud: node.cloud.as_ref().map(Name::as_str),
+            tpm_present: tpm
+                .into_iter()
+                .any(|field| field.as_deref().is_some_and(|text| !text.is_empty())),
+            hostname: node.hostname(cluster),
+            interfaces: interfaces(cluster, node),
+        }
+    }
+}
+
+/// A node by itself: what is in effect, and where it comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NodeDetail<'a> {
+    name: &'a str,
+    kerneloptions: Option<&'a str>,
+    ipxe_kernel: &'a str,
+    switchport: Option<PortNumber<'a>>,
+    service: bool,
+    setupbmc: bool,
+    status: Option<&'a str>,
+    comment: Option<&'a str>,
+    roles: Option<&'a str>,
+    scripts: Option<&'a str>,
+    vendor: Option<&'a str>,
+    assettag: Option<&'a str>,
+    prescript: &'a str,
+    partscript: &'a str,
+    postscript: &'a str,
+    disklayout: Option<&'a str>,
+    netboot: TrueFalse,
+    bootmenu: TrueFalse,
+    provision_interface: &'a str,
+    provision_method: Option<&'a str>,
+    provision_fallback: Option<&'a str>,
+    tpm_uuid: Option<&'a str>,
+    tpm_pubkey: Option<&'a str>,
+    tpm_sha256: Option<&'a str>,
+    unmanaged_bmc_users: Option<&'a str>,
+    group: &'a str,
+    #[serde(rename = "_override")]
+    overrides: bool,
+    osimage: Option<&'a str>,
+    bmcsetup: Option<&'a str>,
+    osimagetag: &'a str,
+    switch: Option<&'a str>,
+    cloud: Option<&'a str>,
+    #[serde(flatten)]
+    sources: Sources,
+    hostname: String,
+    interfaces: Vec<NodeInterface<'a>>,
+}
+
+/// Where each value comes from: `node`, `group`, `osimage`, `bmcsetup`, `cluster` or `default`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sources {
+    #[serde(rename = "_osimage_source", skip_serializing_if = "Option::is_none")]
+    osimage: Option<&'static str>,
+    #[serde(rename = "_bmcsetup_source", skip_serializing_if = "Option::is_none")]
+    bmcsetup: Option<&'static str>,
+    #[serde(rename = "_unmanaged_bmc_users_source")]
+    unmanaged_bmc_users: &'static str,
+    #[serde(rename = "_osimagetag_source")]
+    osimagetag: &'static str,
+    #[serde(rename = "_setupbmc_source")]
+    setupbmc: &'static str,
+    #[serde(rename = "_netboot_source")]
+    netboot: &'static str,
+    #[serde(rename = "_bootmenu_source")]
+    bootmenu: &'static str,
+    #[serde(rename = "_roles_source")]
+    roles: &'static str,
+    #[serde(rename = "_scripts_source")]
+    scripts: &'static str,
+    #[serde(rename = "_provision_method_source")]
+    provision_method: &'static str,
+    #[serde(rename = "_provision_fallback_source")]
+    provision_fallback: &'static str,
+    #[serde(rename = "_provision_interface_source")]
+    provision_interface: &'static str,
+    #[serde(rename = "_kerneloptions_source")]
+    kerneloptions: &'static str,
+    #[serde(rename = "_ipxe_kernel_source")]
+    ipxe_kernel: &'static str,
+    #[serde(rename = "_prescript_source")]
+    prescript: &'static str,
+    #[serde(rename = "_partscript_source")]
+    partscript: &'static str,
+    #[serde(rename = "_postscript_source")]
+    postscript: &'static str,
+    #[serde(rename = "_disklayout_source")]
+    disklayout: &'static str,
+}
+
+impl Sources {
+    fn new(effective: &Effective<'_>) -> Self {
+        let (image, setup) = (effective.osimage(), effective.bmcsetup());
+        Self {
+            osimage: image.value.map(|_| image.source.word()),
+            bmcsetup: setup.value.map(|_| setup.source.word()),
+            unmanaged_bmc_users: effective.unmanaged_bmc_users().source.word(),
+            osimagetag: effective.osimagetag().source.word(),
+            setupbmc: effective.setupbmc().source.word(),
+            netboot: effective.netboot().source.word(),
+            bootmenu: effective.bootmenu().source.word(),
+            roles: effective.roles().source.word(),
+            scripts: effective.scripts().source.word(),
+            provision_method: effective.provision_method().source.word(),
+            provision_fallback: effective.provision_fallback().source.word(),
+            provision_interface: effective.provision_interface().source.word(),
+            kerneloptions: effective.kerneloptions().source.word(),
+            ipxe_kernel: effective.ipxe_kernel().source.word(),
+            prescript: effective.prescript().source.word(),
+            partscript: effective.partscript().source.word(),
+            postscript: effective.postscript().source.word(),
+            disklayout: effective.disklayout().source.word(),
+        }
+    }
+}
+
+impl<'a> NodeDetail<'a> {
+    /// The node. `status` is what it last reported, in words.
+    pub fn new(cluster: &'a Cluster, node: &'a Node, status: Option<&'a str>) -> Self {
+        let effective = Effective::of_node(cluster, node);
+        Self {
+            name: node.name.as_str(),
+            kerneloptions: effective.kerneloptions().value,
+            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            switchport: node.switchport.as_deref().map(PortNumber),
+            service: node.service,
+            setupbmc: effective.setupbmc().value,
+            status,
+            comment: node.comment.as_deref(),
+            roles: effective.roles().value,
+            scripts: effective.scripts().value,
+            vendor: node.vendor.as_deref(),
+            assettag: node.assettag.as_deref(),
+            prescript: effective.prescript().value.unwrap_or_default(),
+            partscript: effective.partscript().value.unwrap_or_default(),
+            postscript: effective.postscript().value.unwrap_or_default(),
+            disklayout: effective.disklayout().value,
+            netboot: TrueFalse(effective.netboot().value),
+            bootmenu: TrueFalse(effective.bootmenu().value),
+            provision_interface: effective.provision_interface().value,
+            provision_method: effective.provision_method().value,
+            provision_fallback: effective.provision_fallback().value,
+            tpm_uuid: node.tpm_uuid.as_deref(),
+            tpm_pubkey: node.tpm_pubkey.as_deref(),
+            tpm_sha256: node.tpm_sha256.as_deref(),
+            unmanaged_bmc_users: effective
+                .unmanaged_bmc_users()
+                .value
+                .map(perilune_model::provisioning::UnmanagedUsers::word),
+            group: node.group.as_str(),
+            overrides: effective.is_overridden(),
+            osimage: effective.osimage().value.map(Name::as_str),
+            bmcsetup: effective.bmcsetup().value.map(Name::as_str),
+            osimagetag: effective.osimagetag().value.map_or(DEFAULT_TAG, Name::as_str),
+            switch: node.switch.as_ref().map(Name::as_str),
+            cloud: node.cloud.as_ref().map(Name::as_str),
+            sources: Sources::new(&effective),
+            hostname: node.hostname(cluster),
+            interfaces: interfaces(cluster, node),
+        }
+    }
+}
+
+fn interfaces<'a>(cluster: &Cluster, node: &'a Node) -> Vec<NodeInterface<'a>> {
+    // Those that are in no network come last.
+    let (placed, others): (Vec<_>, Vec<_>) =
+        node.interfaces.iter().partition(|interface| interface.network.is_some());
+    placed
+        .into_iter()
+        .chain(others)
+        .map(|interface| NodeInterface::of_node(cluster, interface))
+        .collect()
+}
