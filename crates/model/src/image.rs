@@ -1,6 +1,17 @@
 //! Operating system images.
 
+mod pack;
+mod save;
+mod tag;
+mod users;
+
+use std::path::{Path, PathBuf};
+
+pub use pack::packed;
+pub use save::{DEFAULT_GRAB_EXCLUDE, Request, clone, remove, save};
 use serde::{Deserialize, Serialize};
+pub use tag::{activate_tag, remove_tag};
+pub use users::{is_tree_in_use, members, tag_users, uses_file};
 
 use crate::Name;
 
@@ -14,12 +25,23 @@ pub struct ImageFiles {
     pub initrdfile: Option<String>,
     /// The archive of the tree.
     pub imagefile: Option<String>,
+    /// The version of the kernel that was packed.
+    pub kernelversion: Option<String>,
     /// BLAKE3 of the archive, hexadecimal; unset when something else made it.
     pub checksum: Option<String>,
     /// Bytes of the archive.
     pub size: Option<u64>,
     /// Bytes of the tree.
     pub unpacked_size: Option<u64>,
+}
+
+impl ImageFiles {
+    /// The names of the files that there are.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.kernelfile, &self.initrdfile, &self.imagefile]
+            .into_iter()
+            .filter_map(Option::as_deref)
+    }
 }
 
 /// The files of an image as they were when the tag was set.
@@ -44,7 +66,7 @@ pub struct Image {
     pub path: Option<String>,
     /// What packing made.
     pub files: ImageFiles,
-    /// The version of the kernel to boot.
+    /// The version of the kernel to pack; unset means the newest in the tree.
     pub kernelversion: Option<String>,
     /// Modules for the initramfs, comma-separated; a leading `-` omits one.
     pub kernelmodules: Option<String>,
@@ -70,5 +92,15 @@ impl Image {
     /// The tag of this name.
     pub fn tag_named(&self, name: &str) -> Option<&Tag> {
         self.tags.iter().find(|tag| tag.name == name)
+    }
+
+    /// Where the tree is; a path that is not absolute is one in the images' directory.
+    pub fn tree(&self, images: &Path) -> PathBuf {
+        images.join(self.path.as_deref().unwrap_or(self.name.as_str()))
+    }
+
+    /// The version of the kernel: the one that is asked for, else the one that was packed.
+    pub fn effective_kernelversion(&self) -> Option<&str> {
+        self.kernelversion.as_deref().or(self.files.kernelversion.as_deref())
     }
 }

@@ -3,6 +3,7 @@
 
 mod discovery;
 mod groups;
+mod images;
 mod invariants;
 mod nodes;
 mod site;

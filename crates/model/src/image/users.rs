@@ -1,0 +1,46 @@
+//! Who uses an image, a tag, a file, a tree.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::effective::Effective;
+use crate::group::Group;
+use crate::node::Node;
+use crate::provisioning::Provisioning;
+use crate::{Cluster, Error, Name};
+
+/// The nodes that boot from this image, in name order: those that name it, and those of its groups that name no other.
+pub fn members(cluster: &Cluster, image: &str) -> Result<Vec<Name>, Error> {
+    cluster.image(image)?;
+    let uses = |node: &&Arc<Node>| {
+        Effective::of_node(cluster, node).osimage().value.is_some_and(|name| *name == image)
+    };
+    Ok(cluster.nodes().values().filter(uses).map(|node| node.name.clone()).collect())
+}
+
+/// The nodes and the groups that name this tag of this image.
+pub fn tag_users(cluster: &Cluster, image: &str, tag: &str) -> (Vec<Arc<Node>>, Vec<Arc<Group>>) {
+    let uses = |settings: &Provisioning| {
+        settings.osimage.as_ref().is_some_and(|name| *name == image)
+            && settings.osimagetag.as_ref().is_some_and(|name| *name == tag)
+    };
+    let nodes = cluster.nodes().values().filter(|node| uses(&node.provisioning));
+    let groups = cluster.groups().values().filter(|group| uses(&group.provisioning));
+    (nodes.map(Arc::clone).collect(), groups.map(Arc::clone).collect())
+}
+
+/// Whether an image or a tag has this file.
+pub fn uses_file(cluster: &Cluster, file: &str) -> bool {
+    cluster.images().values().any(|image| {
+        let of_tags = image.tags.iter().flat_map(|tag| tag.files.names());
+        image.files.names().chain(of_tags).any(|name| name == file)
+    })
+}
+
+/// Whether an image has its tree at this place, inside it, or around it.
+pub fn is_tree_in_use(cluster: &Cluster, images: &Path, tree: &Path) -> bool {
+    cluster.images().values().any(|image| {
+        let used = image.tree(images);
+        used.starts_with(tree) || tree.starts_with(&used)
+    })
+}
