@@ -1,0 +1,96 @@
+//! The variables of boot scripts. Names in capitals are those that sites' templates know; each is described in
+//! docs/templates.md.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::environment::Environment;
+
+/// Variables of every template: where the controller is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub struct ControllerContext {
+    pub luna_controller: String,
+    pub luna_controllers: Vec<String>,
+    pub luna_beacon: String,
+    pub luna_loghost: String,
+    pub luna_api_port: u16,
+    pub luna_api_protocol: String,
+    pub luna_api_url: String,
+    pub verify_certificate: String,
+    pub webserver_port: u16,
+    pub webserver_protocol: String,
+    pub webserver_url: String,
+}
+
+impl From<&Environment> for ControllerContext {
+    fn from(environment: &Environment) -> Self {
+        Self {
+            luna_controller: environment.controller.to_string(),
+            luna_controllers: environment.controllers.iter().map(IpAddr::to_string).collect(),
+            luna_beacon: environment.beacon.to_string(),
+            luna_loghost: environment.beacon.to_string(),
+            luna_api_port: environment.api_port,
+            luna_api_protocol: environment.api_protocol.to_string(),
+            luna_api_url: environment.api_url(),
+            verify_certificate: environment.verify_certificate.clone(),
+            webserver_port: environment.web_port,
+            webserver_protocol: environment.web_protocol.to_string(),
+            webserver_url: environment.web_url(),
+        }
+    }
+}
+
+/// Variables of the boot menu (`templ_boot_ipxe.cfg`, `templ_boot_ipxe_short.cfg`, `templ_boot_disk.cfg`).
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub struct MenuContext {
+    #[serde(flatten)]
+    pub controller: ControllerContext,
+    /// Every node once.
+    pub nodes: Vec<String>,
+    /// Nodes that no machine is, so far.
+    pub available_nodes: Vec<String>,
+    /// Groups whose nodes can boot.
+    pub groups: Vec<String>,
+}
+
+/// Variables of `templ_boot_failed.cfg`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) struct FailedContext {
+    #[serde(flatten)]
+    pub controller: ControllerContext,
+    /// What is wrong, one line.
+    pub message: String,
+    /// What to do about it, line by line.
+    pub hints: Vec<String>,
+    /// What is asked for next.
+    pub path: String,
+}
+
+/// Variables of a node's boot script (`templ_nodeboot.cfg`, `templ_nodeboot_kickstart.cfg`, `templ_boot_disk.cfg`).
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub struct NodeContext {
+    #[serde(flatten)]
+    pub controller: ControllerContext,
+    pub node_name: String,
+    pub node_hostname: String,
+    pub node_mac_address: String,
+    /// `address/prefix`, or `dhcp`.
+    pub node_ipaddress: String,
+    /// The router, or empty.
+    pub network_gateway: String,
+    /// 1: the node stays in its installer.
+    pub node_service: u8,
+    /// The file's name as part of a URL.
+    pub osimage_kernelfile: String,
+    /// The file's name as part of a URL.
+    pub osimage_initrdfile: String,
+    /// Options of the kernel on one line; the node's ticket is the last of them.
+    pub osimage_kerneloptions: String,
+    pub luna_group: String,
+    pub luna_osimage: String,
+}

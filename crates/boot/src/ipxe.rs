@@ -1,0 +1,189 @@
+//! Scripts for iPXE: the menu, a node's way to its kernel, and what a machine is told that cannot boot.
+
+use crate::Error;
+use crate::context::{ControllerContext, FailedContext, MenuContext, NodeContext};
+use crate::environment::Environment;
+use crate::templates::{self, Templates};
+
+/// The boot menu.
+pub(crate) fn menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
+    templates.render(templates::MENU, shown(context))
+}
+
+/// The boot menu of few words.
+pub(crate) fn short_menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
+    templates.render(templates::SHORT, shown(context))
+}
+
+/// Goes on from the machine's own disk.
+pub(crate) fn disk_script(
+    templates: &Templates,
+    environment: &Environment,
+) -> Result<String, Error> {
+    templates.render(templates::DISK, ControllerContext::from(environment))
+}
+
+/// A known node's way to its kernel.
+pub(crate) fn node_script(templates: &Templates, context: &NodeContext) -> Result<String, Error> {
+    templates.render(templates::NODE, checked(context)?)
+}
+
+/// A known node's way to its distribution's own installer.
+pub(crate) fn kickstart_node_script(
+    templates: &Templates,
+    context: &NodeContext,
+) -> Result<String, Error> {
+    templates.render(templates::NODE_KICKSTART, checked(context)?)
+}
+
+/// A known node's way to its own disk.
+pub(crate) fn disk_node_script(
+    templates: &Templates,
+    context: &NodeContext,
+) -> Result<String, Error> {
+    templates.render(templates::DISK, checked(context)?)
+}
+
+/// What a machine is told that cannot boot; after some seconds it asks again, beginning at `path`. It cannot
+/// fail itself: without a usable template it is short.
+pub(crate) fn failed_script(
+    templates: &Templates,
+    environment: &Environment,
+    failure: &Error,
+    path: &str,
+) -> String {
+    let context = FailedContext {
+        controller: environment.into(),
+        message: shown_text(&failure.to_string()),
+        hints: hints(failure),
+        path: path.to_owned(),
+    };
+    templates.render(templates::FAILED, &context).unwrap_or_else(|_| {
+        let url = environment.web_url();
+        let message = &context.message;
+        format!("#!ipxe\necho {message}\nsleep 10\nchain --replace --autofree {url}{path}\n")
+    })
+}
+
+/// Sends a machine that is a node straight to its own script, past the menu.
+pub(crate) fn direct_script(environment: &Environment, mac: &str) -> String {
+    let (url, mac) = (environment.web_url(), shown_text(mac));
+    let mac = mac.replace(char::is_whitespace, "");
+    format!(
+        "#!ipxe\n\
+         set skipifconf true\n\
+         set hwdata {mac}\n\
+         :again\n\
+         chain --replace --autofree {url}/boot/search/mac/{mac} ||\n\
+         echo Perilune did not answer, asking again in 5 seconds\n\
+         sleep 5\n\
+         goto again\n"
+    )
+}
+
+fn hints(failure: &Error) -> Vec<String> {
+    match failure {
+        Error::UnknownMachine { mac } => vec![
+            "On the controller, make it a node with:".to_owned(),
+            format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
+            "It boots as soon as that is done; it need not be touched.".to_owned(),
+        ],
+        Error::UnknownNode { .. }
+        | Error::Incomplete { .. }
+        | Error::Unsafe { .. }
+        | Error::Template { .. } => Vec::new(),
+    }
+}
+
+/// The menu without names that would break a line of it; no name that the model accepts does.
+fn shown(context: &MenuContext) -> MenuContext {
+    let keep =
+        |names: &[String]| names.iter().filter(|name| check(name).is_ok()).cloned().collect();
+    MenuContext {
+        controller: context.controller.clone(),
+        nodes: keep(&context.nodes),
+        available_nodes: keep(&context.available_nodes),
+        groups: keep(&context.groups),
+    }
+}
+
+fn checked(context: &NodeContext) -> Result<&NodeContext, Error> {
+    let node = &context.node_name;
+    let values = [
+        ("the name", &context.node_name),
+        ("the host name", &context.node_hostname),
+        ("the MAC address", &context.node_mac_address),
+        ("the address", &context.node_ipaddress),
+        ("the gateway", &context.network_gateway),
+        ("the kernel's file", &context.osimage_kernelfile),
+        ("the initramfs's file", &context.osimage_initrdfile),
+        ("the group's name", &context.luna_group),
+        ("the image's name", &context.luna_osimage),
+        ("VERIFY_CERTIFICATE", &context.controller.verify_certificate),
+        ("a kernel option", &context.osimage_kerneloptions),
+    ];
+    for (what, value) in values {
+        let of_node = || format!("{what} of {}", shown_text(node));
+        check(value).map_err(|reason| Error::Unsafe { what: of_node(), reason })?;
+    }
+    Ok(context)
+}
+
+/// Whether iPXE takes the text as it is. It knows no quotes: a line's words are separated by blanks, some words
+/// end a command, and `${` is expanded wherever it stands, as often as it appears.
+fn check(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(char::is_control) {
+        return Err("it contains a line break or another control character; remove it");
+    }
+    if text.contains("${") {
+        return Err("iPXE would replace what follows '${'; remove it");
+    }
+    if text.split_whitespace().any(ends_command) {
+        return Err(
+            "the words ';', '&&', '||' and those that begin with '#' end a command; remove them",
+        );
+    }
+    Ok(())
+}
+
+fn ends_command(word: &str) -> bool {
+    word.starts_with('#') || matches!(word, ";" | "&&" | "||")
+}
+
+/// A text that is only to be read, without what iPXE would act upon.
+fn shown_text(text: &str) -> String {
+    let text = text.replace("${", "$ {");
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words = words.map(|word| word.trim_start_matches('#'));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty() && !ends_command(word)).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_kernel_options_pass() {
+        check("console=ttyS0,115200 rd.shell \"a b\" net.ifnames=0 x=a;b y=&&z").unwrap();
+    }
+
+    #[test]
+    fn what_ipxe_would_act_upon_does_not() {
+        for text in
+            ["a\nshell", "a ${uuid}", "a || shell", "a && shell", "a ; shell", "a #b", "a\rb"]
+        {
+            assert!(check(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_disarmed_but_readable() {
+        let text = "image ${x} is\nnot packed || shell ; # run 'perilune osimage pack x'";
+        assert_eq!(
+            shown_text(text),
+            "image $ {x} is not packed shell run 'perilune osimage pack x'"
+        );
+        check(&shown_text(text)).unwrap();
+    }
+}

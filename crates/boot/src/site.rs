@@ -1,0 +1,217 @@
+//! What machines ask for, answered from the published cluster.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use perilune_model::interface::{BOOT_INTERFACE, Interface};
+use perilune_model::network::Network;
+use perilune_model::{Cluster, MacAddress, Name};
+
+use crate::context::{MenuContext, NodeContext};
+use crate::environment::Environment;
+use crate::install::{self, InstallContext};
+use crate::resolved::Resolved;
+use crate::templates::{Templates, percent_encode};
+use crate::{Error, ipxe};
+
+/// Everything that a script is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    pub templates: &'a Templates,
+    pub environment: &'a Environment,
+    pub cluster: &'a Cluster,
+}
+
+/// The script of a machine that is a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeScript {
+    pub text: String,
+    pub node: Name,
+    /// Unset when the node boots from its disk.
+    pub image: Option<Name>,
+}
+
+impl<'a> Site<'a> {
+    /// The boot menu: `GET /boot`.
+    pub fn menu(&self) -> Result<String, Error> {
+        ipxe::menu(self.templates, &self.menu_context())
+    }
+
+    /// The menu of few words: `GET /boot/short`.
+    pub fn short_menu(&self) -> Result<String, Error> {
+        ipxe::short_menu(self.templates, &self.menu_context())
+    }
+
+    /// On from the machine's own disk: `GET /boot/disk`.
+    pub fn disk_script(&self) -> Result<String, Error> {
+        ipxe::disk_script(self.templates, self.environment)
+    }
+
+    /// Past the menu to the machine's own script, for an answer to `GET /boot`.
+    pub fn direct_script(&self, mac: MacAddress) -> String {
+        ipxe::direct_script(self.environment, &mac.to_string())
+    }
+
+    /// The hardware address to send straight to its script: that of the node which has the asker's address, unless
+    /// the node wants the menu.
+    pub fn past_the_menu(&self, asker: IpAddr) -> Option<MacAddress> {
+        let node = self.cluster.node_by_address(asker)?;
+        let effective = Resolved::of(self.cluster, node).effective;
+        let has_address = |interface: &&Interface| interface.addresses.iter().any(|a| a == asker);
+        let interface = node.interfaces.iter().find(has_address)?;
+        if effective.bootmenu().value { None } else { interface.macaddress }
+    }
+
+    /// What a machine is told that cannot boot now. It asks again by itself, beginning at `/boot`.
+    pub fn failed_script(&self, failure: &Error) -> String {
+        ipxe::failed_script(self.templates, self.environment, failure, "/boot")
+    }
+
+    /// The script of the node that has this hardware address: `GET /boot/search/mac/{mac}`. The ticket proves to
+    /// the controller, once the node's kernel runs, that this boot was served.
+    pub fn node_script(&self, mac: MacAddress, ticket: &str) -> Result<NodeScript, Error> {
+        let unknown = || Error::UnknownMachine { mac: mac.to_string() };
+        let (node, interface) = self.cluster.node_by_mac(mac).ok_or_else(unknown)?;
+        let resolved = Resolved::of(self.cluster, node);
+        let effective = resolved.effective;
+        let network = resolved.network(interface)?;
+        let boot = Boot { resolved, interface, network, mac };
+        let (text, image) = if effective.is_kickstart() {
+            let context = self.node_context(&boot, ticket)?;
+            (ipxe::kickstart_node_script(self.templates, &context)?, effective.image())
+        } else if effective.netboot().value {
+            let context = self.node_context(&boot, ticket)?;
+            (ipxe::node_script(self.templates, &context)?, effective.image())
+        } else {
+            let context = self.context_without_files(&boot)?;
+            (ipxe::disk_node_script(self.templates, &context)?, None)
+        };
+        Ok(NodeScript {
+            text,
+            node: node.name.clone(),
+            image: image.map(|image| image.name.clone()),
+        })
+    }
+
+    /// The install script: `GET /boot/install/{node}`. The token is one for this node alone.
+    pub fn install_script(&self, node: &str, token: &str) -> Result<String, Error> {
+        install::render(self.templates, &self.install_context(node, token)?)
+    }
+
+    /// What the distribution's own installer reads: `GET /kickstart/install/{node}`.
+    pub fn kickstart_file(&self, node: &str, token: &str) -> Result<String, Error> {
+        install::render_kickstart(self.templates, &self.install_context(node, token)?)
+    }
+
+    /// The variables of the install script.
+    pub fn install_context(&self, node: &str, token: &str) -> Result<InstallContext, Error> {
+        let resolved = Resolved::named(self.cluster, node)?;
+        InstallContext::of(&resolved, self.environment, token)
+    }
+
+    /// The variables of the boot menu.
+    pub fn menu_context(&self) -> MenuContext {
+        let nodes = self.cluster.nodes().values();
+        let (booting, others): (Vec<_>, Vec<_>) =
+            nodes.partition(|node| node.interface(BOOT_INTERFACE).is_some());
+        let available = |node: &&Arc<_>| is_available(node);
+        let available_nodes = booting.iter().chain(&others).copied().filter(available);
+        let groups = self.cluster.groups().values();
+        let groups = groups.filter(|group| group.provisioning.osimage.is_some());
+        MenuContext {
+            controller: self.environment.into(),
+            available_nodes: available_nodes.map(|node| node.name.to_string()).collect(),
+            nodes: booting.iter().chain(&others).map(|node| node.name.to_string()).collect(),
+            groups: groups.map(|group| group.name.to_string()).collect(),
+        }
+    }
+
+    fn node_context(&self, boot: &Boot<'a>, ticket: &str) -> Result<NodeContext, Error> {
+        let resolved = &boot.resolved;
+        let mut options = resolved.kernel_options();
+        if boot.uses_dhcp() {
+            options.push_str(" luna.bootproto=dhcp");
+        }
+        if !ticket.is_empty() {
+            options.push_str(" perilune.ticket=");
+            options.push_str(ticket);
+        }
+        Ok(NodeContext {
+            osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
+            osimage_initrdfile: percent_encode(resolved.file(|files| &files.initrdfile)?),
+            osimage_kerneloptions: options.trim().to_owned(),
+            ..self.context_without_files(boot)?
+        })
+    }
+
+    fn context_without_files(&self, boot: &Boot<'a>) -> Result<NodeContext, Error> {
+        let resolved = &boot.resolved;
+        let name = resolved.node.name.to_string();
+        let image = resolved.effective.image().map(|image| image.name.to_string());
+        Ok(NodeContext {
+            controller: self.environment.into(),
+            node_hostname: name.clone(),
+            node_name: name,
+            node_mac_address: boot.mac.to_string(),
+            node_ipaddress: boot.address()?,
+            network_gateway: boot.gateway(),
+            node_service: u8::from(resolved.node.service),
+            osimage_kernelfile: String::new(),
+            osimage_initrdfile: String::new(),
+            osimage_kerneloptions: String::new(),
+            luna_group: resolved.node.group.to_string(),
+            luna_osimage: image.unwrap_or_default(),
+        })
+    }
+}
+
+/// No machine is this node so far.
+fn is_available(node: &perilune_model::node::Node) -> bool {
+    node.interface(BOOT_INTERFACE).is_none_or(|interface| interface.macaddress.is_none())
+}
+
+/// A node that boots by one of its interfaces.
+struct Boot<'a> {
+    resolved: Resolved<'a>,
+    interface: &'a Interface,
+    network: &'a Network,
+    mac: MacAddress,
+}
+
+impl Boot<'_> {
+    fn uses_dhcp(&self) -> bool {
+        self.resolved.uses_dhcp(self.interface)
+    }
+
+    fn address(&self) -> Result<String, Error> {
+        if self.uses_dhcp() {
+            return Ok("dhcp".to_owned());
+        }
+        let addresses = self.interface.addresses;
+        let ipv6 = addresses.ipv6.zip(self.network.ipv6);
+        let ipv4 = addresses.ipv4.zip(self.network.ipv4);
+        if let Some((address, range)) = ipv6 {
+            return Ok(format!("{address}/{}", range.prefix_len()));
+        }
+        ipv4.map(|(address, range)| format!("{address}/{}", range.prefix_len())).ok_or_else(|| {
+            let (name, network) = (&self.interface.name, &self.network.name);
+            Error::incomplete(
+                self.resolved.name(),
+                format!(
+                    "its interface '{name}' has no address; the network '{network}' may be full"
+                ),
+            )
+        })
+    }
+
+    /// The router of the address's family, or nothing.
+    fn gateway(&self) -> String {
+        let is_ipv6 = self.interface.addresses.ipv6.is_some() && self.network.ipv6.is_some();
+        let gateway = if is_ipv6 {
+            self.network.gateway_ipv6.map(IpAddr::V6)
+        } else {
+            self.network.gateway.map(IpAddr::V4)
+        };
+        gateway.map(|gateway| gateway.to_string()).unwrap_or_default()
+    }
+}

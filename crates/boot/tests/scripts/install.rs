@@ -1,0 +1,263 @@
+//! The install script as bash reads and runs it: against a controller, into a directory.
+#![expect(clippy::disallowed_methods, reason = "bash, tar and shellcheck are what is tested with")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use perilune_boot::{Directories, Environment, Site, Templates};
+use perilune_model::Draft;
+use std::io::Write;
+
+use crate::cluster::{built_in, change_image, change_node, environment, everything, small};
+use crate::controller::Controller;
+
+/// Whether bash finds no error in the script's form.
+pub(crate) fn bash_parses(script: &str) -> bool {
+    let (output, status) = feed(Command::new("bash").arg("-n"), script);
+    if !status {
+        eprintln!("{output}");
+    }
+    // Some errors are only warnings to bash: a document that has no end.
+    status && output.is_empty()
+}
+
+fn feed(command: &mut Command, text: &str) -> (String, bool) {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (both(&output), output.status.success())
+}
+
+fn both(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat()
+}
+
+fn every_script() -> Vec<String> {
+    let mut scripts = Vec::new();
+    for distribution in ["rocky", "opensuse", "ubuntu", "debian", "arch"] {
+        for mut draft in [small(), everything()] {
+            change_image(&mut draft, |image| image.distribution = Some(distribution.to_owned()));
+            scripts.push(render(&draft, &built_in(), &environment(&draft)));
+        }
+    }
+    scripts
+}
+
+fn render(draft: &Draft, templates: &Templates, environment: &Environment) -> String {
+    let site = Site { templates, environment, cluster: draft };
+    site.install_script("node001", "a.b.c").unwrap()
+}
+
+#[test]
+fn bash_finds_no_error_in_any_install_script() {
+    for script in every_script() {
+        assert!(bash_parses(&script), "in:\n{script}");
+    }
+}
+
+#[test]
+fn shellcheck_finds_nothing_to_warn_of() {
+    if Command::new("shellcheck").arg("--version").output().is_err() {
+        return;
+    }
+    for script in every_script() {
+        let arguments = ["--shell=bash", "--severity=warning", "-"];
+        let (output, success) = feed(Command::new("shellcheck").args(arguments), &script);
+        assert!(success, "{output}");
+    }
+}
+
+/// A run of the script: an image, a controller, and directories in place of the initramfs's.
+struct Run {
+    directory: tempfile::TempDir,
+    controller: Controller,
+    output: String,
+    success: bool,
+}
+
+impl Run {
+    fn root(&self, path: &str) -> PathBuf {
+        self.directory.path().join("root").join(path)
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.output))
+    }
+}
+
+const SECRETS: &str = r#"{"config": {"secrets": {"node": {"node001": [{"name": "path", "content": "c2VjcmV0IG9uZQo=", "path": "/etc/keys/one"},
+ {"name": "no \"path\"", "content": "bm9uZQ=="}, {"name": "up", "content": "dXA=", "path": "/etc/../../escaped"}]},
+ "group": {"compute": [{"name": "content", "content": "YQpi\nCg==", "path": "/etc/two words"}]}}}"#;
+const SCRIPT: &str = r#"{"script": {"burnin": {"prescript": "ZWNobyBwcmUgPj4gIiRfU1lTVEVNUk9PVC9yYW4iCg==", "partscript": "Cg==", "postscript": "ZWNobyBwb3N0ID4+ICIkX1NZU1RFTVJPT1QvcmFuIgo="}}}"#;
+const ROLE: &str =
+    r#"{"role": {"storage": {"unit": "W1VuaXRdCg==", "script": "CiMhL2Jpbi9zaAo="}}}"#;
+
+/// Packs a small tree with `program` and installs it. `change` is made to the cluster before.
+fn install(program: &str, extension: &str, change: impl FnOnce(&mut Draft, &Path)) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = directory.path().join("tree");
+    for path in ["etc/systemd/system", "tmp", "usr/bin"] {
+        fs::create_dir_all(tree.join(path)).unwrap();
+    }
+    fs::write(tree.join("etc/passwd"), "image:x:0:0::/:/bin/sh\n").unwrap();
+    fs::write(tree.join("etc/group"), "image:x:0:\n").unwrap();
+    fs::write(tree.join("usr/bin/program"), vec![7; 300_000]).unwrap();
+    fs::set_permissions(tree.join("usr/bin/program"), fs::Permissions::from_mode(0o6755)).unwrap();
+    fs::hard_link(tree.join("usr/bin/program"), tree.join("usr/bin/link")).unwrap();
+    let archive = directory.path().join(format!("compute.{extension}"));
+    let pack = Command::new("tar")
+        .args(["--xattrs", "--acls", "-I", program, "-C"])
+        .arg(&tree)
+        .arg("-cf")
+        .arg(&archive)
+        .arg(".")
+        .status();
+    assert!(pack.unwrap().success());
+
+    let mut draft = small();
+    change_image(&mut draft, |image| {
+        image.files.imagefile = Some(format!("compute.{extension}"));
+        image.files.size = Some(fs::metadata(&archive).unwrap().len());
+    });
+    change_node(&mut draft, |node| node.provisioning.partscript = Some("true".to_owned()));
+    change(&mut draft, &archive);
+    let answers = BTreeMap::from([
+        (format!("/files/compute.{extension}"), fs::read(&archive).unwrap()),
+        ("/config/secrets/node/node001".to_owned(), SECRETS.into()),
+        ("/boot/scripts/burnin".to_owned(), SCRIPT.into()),
+        ("/boot/roles/storage".to_owned(), ROLE.into()),
+    ]);
+    let (controller, address) = Controller::start(answers);
+    let environment = Environment::single(address.ip(), address.port());
+    let script = render(&draft, &built_in(), &environment);
+    let root = directory.path().join("root");
+    let script =
+        script.replace("_SYSTEMROOT='/sysroot'", &format!("_SYSTEMROOT='{}'", root.display()));
+    fs::create_dir_all(directory.path().join("etc")).unwrap();
+    for name in ["passwd", "group"] {
+        fs::write(directory.path().join("etc").join(name), "initramfs:x:0:0::/:/bin/sh\n").unwrap();
+    }
+    let file = directory.path().join("install.sh");
+    fs::write(&file, script).unwrap();
+    let output = Command::new("timeout")
+        .args(["60", "bash"])
+        .arg(&file)
+        .env("LUNA_TMP", directory.path().join("lunatmp"))
+        .env("LUNA_ETC", directory.path().join("etc"))
+        .env_remove("rootmnt")
+        .output()
+        .unwrap();
+    Run { directory, controller, output: both(&output), success: output.status.success() }
+}
+
+fn with_everything(draft: &mut Draft, _: &Path) {
+    change_node(draft, |node| {
+        node.provisioning.scripts = Some("burnin".to_owned());
+        node.provisioning.roles = Some("storage".to_owned());
+        node.provisioning.prescript =
+            Some("mkdir -p \"$_SYSTEMROOT\"; echo own pre >> \"$_SYSTEMROOT/ran\"".to_owned());
+        node.provisioning.postscript = Some("echo own post >> \"$_SYSTEMROOT/ran\"".to_owned());
+    });
+}
+
+#[test]
+fn an_image_is_installed_with_all_steps_in_their_order() {
+    for (program, extension) in [("lbzip2", "tar.bz2"), ("zstd", "tar.zst"), ("gzip", "tar.gz")] {
+        let run = install(program, extension, with_everything);
+        assert!(run.success, "{}", run.output);
+        let states = [
+            "scripts",
+            "prescript",
+            "partscript",
+            "download",
+            "unpack",
+            "setnet",
+            "secrets",
+            "postscript",
+            "roles",
+            "success",
+        ];
+        assert_eq!(
+            run.controller.states(),
+            states.map(|state| format!("install.{state}")),
+            "{}",
+            run.output
+        );
+        assert!(run.controller.requests().iter().all(|request| request.token == "a.b.c"));
+
+        let program = fs::metadata(run.root("usr/bin/program")).unwrap();
+        assert_eq!(program.permissions().mode() & 0o7777, 0o6755);
+        assert_eq!(program.ino(), fs::metadata(run.root("usr/bin/link")).unwrap().ino());
+        assert_eq!(run.read("etc/passwd"), "image:x:0:0::/:/bin/sh\n");
+        assert_eq!(run.read("etc/hostname"), "node001.cluster\n");
+        assert_eq!(run.read("ran"), "own pre\npre\nown post\npost\n");
+        let network =
+            run.read("etc/NetworkManager/system-connections/Connection_BOOTIF.nmconnection");
+        assert!(
+            network.contains("\naddress1=10.141.0.1/16\ngateway=10.141.255.254\n"),
+            "{network}"
+        );
+        assert_eq!(run.read("usr/local/roles/storage"), "#!/bin/sh\n");
+        assert_eq!(run.read("etc/systemd/system/luna-storage.service"), "[Unit]\n");
+        // The initramfs has its own again, and nothing of the installer is left.
+        let own = fs::read_to_string(run.directory.path().join("etc/passwd")).unwrap();
+        assert_eq!(own, "initramfs:x:0:0::/:/bin/sh\n");
+        assert!(!run.directory.path().join("lunatmp").exists());
+    }
+}
+
+#[test]
+fn secrets_are_written_for_their_owner_alone() {
+    let run = install("gzip", "tar.gz", |_, _| {});
+    assert!(run.success, "{}", run.output);
+    assert_eq!(run.read("etc/keys/one"), "secret one\n");
+    assert_eq!(run.read("etc/two words"), "a\nb\n");
+    let mode = fs::metadata(run.root("etc/keys/one")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!run.directory.path().join("escaped").exists(), "{}", run.output);
+    assert!(run.output.contains("'..' in its path"), "{}", run.output);
+}
+
+#[test]
+fn a_script_that_fails_ends_the_installation_with_its_reason() {
+    let run = install("gzip", "tar.gz", |draft, _| {
+        change_node(draft, |node| node.provisioning.prescript = Some("exit 7".to_owned()));
+    });
+    assert!(!run.success);
+    assert_eq!(run.controller.states(), ["install.prescript", "install.error"]);
+    let last = run.controller.requests().pop().unwrap();
+    assert!(last.body.contains("the prescript failed with exit code 7"), "{}", last.body);
+}
+
+#[test]
+fn a_damaged_archive_is_not_taken_for_a_system() {
+    let run = install("zstd", "tar.zst", |draft, archive| {
+        let mut bytes = fs::read(archive).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(archive, bytes).unwrap();
+        change_image(draft, |image| image.files.checksum = None);
+    });
+    assert!(!run.success, "{}", run.output);
+    assert_eq!(run.controller.states().pop().unwrap(), "install.error", "{}", run.output);
+    assert!(run.output.contains("could not be unpacked"), "{}", run.output);
+}
+
+#[test]
+fn a_site_plugin_takes_part() {
+    let plugins = tempfile::tempdir().unwrap();
+    let scripts = plugins.path().join("boot/scripts/compute");
+    fs::create_dir_all(&scripts).unwrap();
+    fs::write(scripts.join("postscript"), "echo plugin of {{ NODE_NAME }}\n").unwrap();
+    let directories =
+        Directories { plugins: Some(plugins.path().to_owned()), ..Directories::default() };
+    let draft = small();
+    let script = render(&draft, &Templates::new(directories), &environment(&draft));
+    assert!(script.contains("\n    echo plugin of node001\n"), "{script}");
+    assert!(bash_parses(&script));
+}

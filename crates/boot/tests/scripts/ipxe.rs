@@ -1,0 +1,95 @@
+//! Boot scripts as iPXE reads them: every label that is jumped to exists, and every line begins with a command.
+
+use perilune_boot::Site;
+use perilune_model::Draft;
+
+use crate::cluster::{MAC, built_in, change_image, change_node, environment, everything, small};
+
+const COMMANDS: &[&str] = &[
+    "boot", "chain", "choose", "config", "echo", "exit", "goto", "imgfree", "initrd", "iseq",
+    "isset", "item", "kernel", "menu", "prompt", "read", "reboot", "sanboot", "set", "shell",
+    "sleep",
+];
+
+/// The problems of a script.
+pub(crate) fn problems(script: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let lines: Vec<&str> = script.lines().collect();
+    if lines.first() != Some(&"#!ipxe") {
+        problems.push("the first line is not #!ipxe".to_owned());
+    }
+    let labels: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix(':')).collect();
+    for (number, line) in lines.iter().enumerate() {
+        let mut problem =
+            |text: String| problems.push(format!("line {}: {text}: {line}", number + 1));
+        if line.starts_with([':', '#']) {
+            continue;
+        }
+        for command in line.split(" || ").flat_map(|part| part.split(" && ")) {
+            let command = command.trim_end_matches(" ||");
+            let words: Vec<&str> = command.split_whitespace().collect();
+            match words.as_slice() {
+                [] | ["goto", "${selected}"] => {}
+                ["goto", label] if labels.contains(label) => {}
+                ["goto", label] => problem(format!("no label {label}")),
+                [command, ..] if COMMANDS.contains(command) => {}
+                [command, ..] => problem(format!("no command {command}")),
+            }
+        }
+    }
+    // What is chosen in the first menu is jumped to.
+    let first_menu = script.split("\nchoose ").next().unwrap_or_default();
+    let items = first_menu.lines().filter_map(|line| line.strip_prefix("item "));
+    for item in items.filter_map(|item| item.split(' ').next()).filter(|item| *item != "--gap") {
+        if !labels.contains(&item) {
+            problems.push(format!("the menu's item {item} has no label"));
+        }
+    }
+    problems
+}
+
+fn all_scripts(draft: &Draft) -> Vec<String> {
+    let (templates, environment) = (built_in(), environment(draft));
+    let site = Site { templates: &templates, environment: &environment, cluster: draft };
+    let mac = MAC.parse().unwrap();
+    let unknown = site.node_script("52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
+    vec![
+        site.menu().unwrap(),
+        site.short_menu().unwrap(),
+        site.disk_script().unwrap(),
+        site.direct_script(mac),
+        site.failed_script(&unknown),
+        site.node_script(mac, "ticket").unwrap().text,
+    ]
+}
+
+#[test]
+fn every_jump_has_its_label_and_every_line_its_command() {
+    let mut from_disk = small();
+    change_node(&mut from_disk, |node| node.provisioning.netboot = Some(false));
+    let mut kickstart = small();
+    change_image(&mut kickstart, |image| image.files.imagefile = Some("kickstart".to_owned()));
+    for draft in [small(), everything(), from_disk, kickstart] {
+        for script in all_scripts(&draft) {
+            assert_eq!(problems(&script), Vec::<String>::new(), "in:\n{script}");
+        }
+    }
+}
+
+#[test]
+fn the_check_finds_what_is_wrong() {
+    let found = problems("#!ipxe\ngoto nowhere\nfrobnicate || goto start\n:start\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn a_big_cluster_has_a_short_menu() {
+    let mut draft = small();
+    for number in 3..1000 {
+        let address = format!("10.141.{}.{}", number / 200, number % 200 + 1);
+        draft.put(crate::cluster::node(&format!("node{number:04}"), &address, None)).unwrap();
+    }
+    let script = all_scripts(&draft).remove(0);
+    assert!(script.contains("and 799 more"), "{script}");
+    assert_eq!(problems(&script), Vec::<String>::new());
+}

@@ -1,0 +1,10 @@
+//! Whole scripts for small clusters: as snapshots, as iPXE and bash read them, and the install script run for real.
+#![cfg(test)]
+
+mod cluster;
+mod controller;
+mod hostile;
+mod install;
+mod ipxe;
+mod overrides;
+mod snapshots;
