@@ -110,7 +110,7 @@ impl TryFrom<String> for Size {
 
 impl From<Size> for String {
     fn from(size: Size) -> Self {
-        let fits = UNITS.into_iter().rev().find(|(_, factor)| size.0 % factor == 0);
+        let fits = UNITS.into_iter().rev().find(|(_, factor)| size.0.is_multiple_of(*factor));
         fits.map_or_else(
             || size.0.to_string(),
             |(letter, factor)| format!("{}{letter}", size.0 / factor),
