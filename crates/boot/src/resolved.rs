@@ -82,4 +82,26 @@ impl<'a> Resolved<'a> {
     pub(crate) fn uses_dhcp(&self, interface: &'a Interface) -> bool {
         interface.dhcp && self.network(interface).is_ok_and(|network| network.dhcp)
     }
+
+    /// The cluster's domains, else those of the node's networks, the one that it boots from first.
+    pub(crate) fn domain_search(&self) -> Vec<String> {
+        let settings = self.cluster.settings();
+        if !settings.domain_search.is_empty() {
+            return settings.domain_search.clone();
+        }
+        let boot = self.node.provision_interface(self.cluster);
+        let interfaces = boot.into_iter().chain(&self.node.interfaces);
+        let mut domains: Vec<String> = Vec::new();
+        for interface in interfaces {
+            let network = interface.network.as_ref().map(ToString::to_string);
+            domains.extend(network.filter(|network| !domains.contains(network)));
+        }
+        domains
+    }
+}
+
+/// The items of a list with commas or blanks.
+pub(crate) fn list(text: Option<&str>) -> Vec<String> {
+    let items = text.unwrap_or_default().split([',', ' ']).map(str::trim);
+    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }

@@ -11,7 +11,7 @@ use perilune_model::network::{Network, Zone};
 use super::{BmcContext, InstallContext, InterfaceContext, Interfaces};
 use crate::Error;
 use crate::environment::Environment;
-use crate::resolved::Resolved;
+use crate::resolved::{Resolved, list};
 use crate::templates::decode_if_encoded;
 
 /// What a distribution's initramfs assembles the root in.
@@ -73,7 +73,7 @@ impl InstallContext {
             provision_fallback: text(fallback),
             provision_interface: effective.provision_interface().value.to_owned(),
             name_server: name_server.to_string(),
-            domain_search: domain_search(resolved),
+            domain_search: resolved.domain_search(),
             luna_token: token.to_owned(),
         })
     }
@@ -82,22 +82,6 @@ impl InstallContext {
 /// A script is base64, whichever way its author sent it.
 fn encoded(script: Option<&str>) -> String {
     script.map(|script| STANDARD.encode(decode_if_encoded(script))).unwrap_or_default()
-}
-
-/// The cluster's domains, else those of the node's networks, the one that it boots from first.
-fn domain_search(resolved: &Resolved<'_>) -> Vec<String> {
-    let settings = resolved.cluster.settings();
-    if !settings.domain_search.is_empty() {
-        return settings.domain_search.clone();
-    }
-    let boot = resolved.node.provision_interface(resolved.cluster);
-    let interfaces = boot.into_iter().chain(&resolved.node.interfaces);
-    let mut domains: Vec<String> = Vec::new();
-    for interface in interfaces {
-        let network = interface.network.as_ref().map(ToString::to_string);
-        domains.extend(network.filter(|network| !domains.contains(network)));
-    }
-    domains
 }
 
 struct Bmc {
@@ -276,9 +260,4 @@ fn zone(network: &Network) -> &'static str {
         Zone::External => "public",
         Zone::Internal => "trusted",
     }
-}
-
-fn list(text: Option<&str>) -> Vec<String> {
-    let items = text.unwrap_or_default().split([',', ' ']).map(str::trim);
-    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }

@@ -7,4 +7,5 @@ mod hostile;
 mod install;
 mod ipxe;
 mod overrides;
+mod plan;
 mod snapshots;

@@ -1,0 +1,206 @@
+//! The plan for our own installer: `GET /boot/plan/{node}`.
+
+use std::net::IpAddr;
+
+use perilune_model::effective::{Effective, Source};
+use perilune_model::interface::{self, BMC_INTERFACE};
+use perilune_model::network::Network;
+use perilune_model::secret::Secrets;
+use perilune_model::{Cluster, Family};
+use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Secret};
+
+use crate::Error;
+use crate::resolved::{Resolved, list};
+use crate::templates::decode_if_encoded;
+
+/// The plan of a node. `reveal` turns the content of a secret as it is stored into base64; `None` means that it
+/// cannot.
+pub fn plan_for(
+    cluster: &Cluster,
+    node: &str,
+    reveal: &dyn Fn(&str) -> Option<String>,
+) -> Result<Plan, Error> {
+    let resolved = Resolved::named(cluster, node)?;
+    let effective = &resolved.effective;
+    Ok(Plan {
+        node: resolved.name().to_owned(),
+        hostname: resolved.node.hostname(cluster),
+        image: image(&resolved)?,
+        root: root(&resolved)?,
+        prescript: script(effective.prescript().value),
+        postscript: script(effective.postscript().value),
+        interfaces: interfaces(&resolved),
+        boot_interface: effective.provision_interface().value.to_owned(),
+        nameservers: name_servers(&resolved),
+        search: resolved.domain_search(),
+        kerneloptions: resolved.kernel_options(),
+        secrets: secrets(&resolved, reveal)?,
+        bmc: bmc(&resolved)?,
+    })
+}
+
+fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
+    let image = resolved.image()?;
+    if resolved.effective.is_kickstart() {
+        let lack = format!("its image '{}' is installed by kickstart", image.name);
+        return Err(Error::incomplete(resolved.name(), lack));
+    }
+    let files = resolved.effective.files();
+    let distribution = image.distribution.as_deref().filter(|name| !name.is_empty());
+    Ok(Image {
+        name: image.name.to_string(),
+        file: resolved.file(|files| &files.imagefile)?.to_owned(),
+        checksum: files.and_then(|files| files.checksum.clone()),
+        size: files.and_then(|files| files.size),
+        unpacked_size: files.and_then(|files| files.unpacked_size),
+        distribution: distribution.map(str::to_lowercase),
+        kernel_file: resolved.file(|files| &files.kernelfile)?.to_owned(),
+        initrd_file: resolved.file(|files| &files.initrdfile)?.to_owned(),
+    })
+}
+
+/// A layout comes before a script, unless the node itself has the script and only its group the layout.
+fn root(resolved: &Resolved<'_>) -> Result<Root, Error> {
+    let effective = &resolved.effective;
+    let (layout, partscript) = (effective.disklayout(), effective.partscript());
+    let own_script = partscript.source == Source::Node && script(partscript.value).is_some();
+    let layout_counts = layout.source == Source::Node || !own_script;
+    match layout.value.map(decode_if_encoded).filter(|text| !text.trim().is_empty()) {
+        Some(text) if layout_counts => disk_layout(resolved, &text).map(Root::Disk),
+        _ => Ok(script(partscript.value).map_or(Root::Memory, Root::Script)),
+    }
+}
+
+fn disk_layout(resolved: &Resolved<'_>, text: &str) -> Result<DiskLayout, Error> {
+    let layout: Result<DiskLayout, _> = serde_json::from_str(text);
+    let fault = match &layout {
+        Ok(layout) => layout.fault(),
+        Err(error) => Some(error.to_string()),
+    };
+    match (layout, fault) {
+        (Ok(layout), None) => Ok(layout),
+        (_, fault) => {
+            let fault = fault.unwrap_or_default();
+            Err(Error::incomplete(resolved.name(), format!("its disklayout is wrong: {fault}")))
+        }
+    }
+}
+
+/// A script as plain text; one without any counts as none.
+fn script(text: Option<&str>) -> Option<String> {
+    text.map(decode_if_encoded).filter(|text| !text.trim().is_empty())
+}
+
+fn interfaces(resolved: &Resolved<'_>) -> Vec<Interface> {
+    let others = resolved.node.interfaces.iter().filter(|other| other.name != BMC_INTERFACE);
+    others
+        .map(|interface| {
+            let network = resolved.network(interface).ok();
+            let link = &interface.link;
+            Interface {
+                name: interface.name.to_string(),
+                mac: interface.macaddress.map(|mac| mac.to_string()),
+                addresses: network.map(|network| addresses(interface, network)).unwrap_or_default(),
+                dhcp: resolved.uses_dhcp(interface),
+                gateways: network.map(gateways).unwrap_or_default(),
+                gateway_metric: network.and_then(|network| network.gateway_metric),
+                domain: network.map(|network| network.name.to_string()),
+                kind: network
+                    .and_then(|network| network.r#type.clone())
+                    .filter(|kind| !kind.is_empty())
+                    .unwrap_or_else(|| "ethernet".to_owned()),
+                mtu: link.mtu,
+                vlanid: link.vlanid,
+                vlan_parent: link.vlan_parent.clone(),
+                bond_mode: link.bond_mode.clone(),
+                bond_slaves: link.bond_slaves.clone(),
+                options: script(link.options.as_deref()),
+            }
+        })
+        .collect()
+}
+
+/// The addresses of an interface with the lengths of their networks' prefixes.
+fn addresses(interface: &interface::Interface, network: &Network) -> Vec<String> {
+    let of_family = |family| {
+        let address = interface.addresses.get(family)?;
+        Some(format!("{address}/{}", network.range(family)?.prefix_len()))
+    };
+    Family::BOTH.into_iter().filter_map(of_family).collect()
+}
+
+fn gateways(network: &Network) -> Vec<IpAddr> {
+    let ipv4 = network.gateway.map(IpAddr::V4);
+    ipv4.into_iter().chain(network.gateway_ipv6.map(IpAddr::V6)).collect()
+}
+
+/// Those of the network that the node boots from, else the cluster's, else the controller itself.
+fn name_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
+    let cluster = resolved.cluster;
+    let boot = resolved.node.provision_interface(cluster);
+    let network = boot.and_then(|boot| resolved.network(boot).ok());
+    let named = network.into_iter().flat_map(|network| {
+        let ipv4 = list(network.nameserver_ip.as_deref());
+        ipv4.into_iter().chain(list(network.nameserver_ip_ipv6.as_deref()))
+    });
+    let named: Vec<IpAddr> = named.filter_map(|address| address.parse().ok()).collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let cluster_wide = cluster.settings().nameserver_ip.clone();
+    if !cluster_wide.is_empty() {
+        return cluster_wide;
+    }
+    cluster.beacon().map(|beacon| beacon.addresses.iter().collect()).unwrap_or_default()
+}
+
+/// The group's, then the node's: what has the same path is the node's in the end.
+fn secrets(
+    resolved: &Resolved<'_>,
+    reveal: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<Secret>, Error> {
+    let (cluster, node) = (resolved.cluster, resolved.node);
+    let of_group = cluster.group_secrets().get(&node.group).map(|secrets| &***secrets);
+    let of_node = cluster.node_secrets().get(&node.name).map(|secrets| &***secrets);
+    let mut files: Vec<Secret> = Vec::new();
+    let owners: [Option<&Secrets>; 2] = [of_group, of_node];
+    for secret in owners.into_iter().flatten().flat_map(|secrets| &secrets.secrets) {
+        let Some(path) = secret.path.as_ref().filter(|path| !path.is_empty()) else { continue };
+        let content = reveal(&secret.content).ok_or_else(|| {
+            let lack = format!(
+                "its secret '{}' cannot be decrypted with the key of this controller ([FILES] KEYFILE)",
+                secret.name
+            );
+            Error::incomplete(resolved.name(), lack)
+        })?;
+        files.retain(|file| file.path != *path);
+        files.push(Secret { name: secret.name.to_string(), content, path: path.clone() });
+    }
+    Ok(files)
+}
+
+fn bmc(resolved: &Resolved<'_>) -> Result<Option<Bmc>, Error> {
+    let effective: &Effective<'_> = &resolved.effective;
+    let Some(setup) = effective.bmcsetup().value.filter(|_| effective.setupbmc().value) else {
+        return Ok(None);
+    };
+    let setup = resolved.cluster.bmc_setup(setup.as_str()).map_err(|error| {
+        Error::incomplete(resolved.name(), format!("its BMC cannot be set up: {error}"))
+    })?;
+    let Some(interface) = resolved.node.interface(BMC_INTERFACE) else { return Ok(None) };
+    let network = resolved.network(interface)?;
+    let Some(address) = addresses(interface, network).into_iter().next() else { return Ok(None) };
+    let unmanaged = effective.unmanaged_bmc_users().value;
+    let is_ipv6 = address.contains(':');
+    Ok(Some(Bmc {
+        gateway: gateways(network).into_iter().find(|gateway| gateway.is_ipv6() == is_ipv6),
+        address,
+        vlanid: interface.link.vlanid,
+        netchannel: setup.netchannel,
+        mgmtchannel: setup.mgmtchannel,
+        userid: setup.userid,
+        username: setup.username.clone(),
+        password: setup.password.clone(),
+        unmanaged_users: unmanaged.map(|users| users.word().to_owned()),
+    }))
+}
