@@ -1,4 +1,4 @@
-//! Reads fields from bytes that came over the network, and ends where they end.
+//! Reads fields from bytes that came over the network, and ends where they end; and writes bytes for people.
 
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -21,6 +21,10 @@ impl<'a> Reader<'a> {
         Some(*taken)
     }
 
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
     pub(crate) fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
@@ -36,4 +40,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }
+}
+
+pub(crate) fn hex(bytes: &[u8], separator: &str) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(separator)
 }

@@ -2,13 +2,18 @@
 
 mod chassis;
 mod completion;
+mod event_text;
+pub mod fru;
 pub(crate) mod hub;
 mod line;
 pub mod message;
 pub mod packet;
 pub mod rakp;
+pub mod sdr;
+pub mod sel;
 pub(crate) mod session;
 pub mod suite;
+mod text;
 pub mod window;
 
 pub use line::Patience;
@@ -94,8 +99,9 @@ pub(crate) async fn perform(session: &mut Session, action: Action) -> Result<Rep
         | Action::PowerSoft => chassis::control(session, action).await,
         Action::Identify => chassis::identify(session, true).await,
         Action::NoIdentify => chassis::identify(session, false).await,
-        Action::SelList | Action::SelClear | Action::Sensors | Action::Inventory => {
-            Err(Error::Unsupported { action, by: "IPMI".to_owned() })
-        }
+        Action::SelList => sel::list(session).await.map(Reply::Events),
+        Action::SelClear => sel::clear(session).await.map(|()| Reply::Done),
+        Action::Sensors => sdr::list(session).await.map(Reply::Sensors),
+        Action::Inventory => fru::inventory(session).await.map(Reply::Inventory),
     }
 }

@@ -112,7 +112,7 @@ impl Session {
         Ok(())
     }
 
-    fn not_permitted(&self) -> Error {
+    pub(crate) fn not_permitted(&self) -> Error {
         Error::NotPermitted { address: self.line.peer, user: self.user.clone() }
     }
 

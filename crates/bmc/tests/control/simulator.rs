@@ -78,11 +78,69 @@ fn write_files(directory: &Path, address: SocketAddr) {
         address.port()
     );
     write(&directory.join("lan.conf"), &lan);
-    let emulation = "mc_setbmc 0x20\n\
-        mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
-        sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n";
-    write(&directory.join("sim.emu"), emulation);
+    let emulation = format!(
+        "mc_setbmc 0x20\n\
+         mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
+         sel_enable 0x20 1000 0x0a\n\
+         sensor_add 0x20 0 0x30 0x01 0x01\n\
+         sensor_set_event_support 0x20 0 0x30 enable scanning per-state \
+         000000000000000 000000000000000 000000000000000 000000000000000\n\
+         sensor_set_value 0x20 0 0x30 42 0\n\
+         main_sdr_add 0x20 {}\n\
+         mc_add_fru_data 0x20 0 {} data {}\n\
+         mc_enable 0x20\n",
+        words(&temperature_record()),
+        fru().len(),
+        words(&fru())
+    );
+    write(&directory.join("sim.emu"), &emulation);
     std::fs::create_dir(directory.join("state")).unwrap();
+}
+
+fn words(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:#04x}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A sensor that reads degrees, one for each step, called "CPU Temp".
+fn temperature_record() -> Vec<u8> {
+    let mut record = vec![0, 0, 0x51, 0x01, 51];
+    record.extend([0x20, 0, 0x30, 3, 1, 0x7f, 0x68, 0x01, 0x01]);
+    record.extend([0; 6]);
+    record.extend([0, 1, 0]);
+    record.extend([0, 1, 0, 0, 0, 0, 0]);
+    record.extend([0; 17]);
+    record.push(0xc8);
+    record.extend(b"CPU Temp");
+    record
+}
+
+/// A board and a product, with the checksums that other tools insist on.
+fn fru() -> Vec<u8> {
+    let area = |head: &[u8], texts: &[&str]| {
+        let mut area = vec![1, 0];
+        area.extend(head);
+        for text in texts {
+            area.push(0xc0 | u8::try_from(text.len()).unwrap());
+            area.extend(text.as_bytes());
+        }
+        area.push(0xc1);
+        area.resize((area.len() + 1).next_multiple_of(8) - 1, 0);
+        area[1] = u8::try_from((area.len() + 1) / 8).unwrap();
+        with_checksum(area)
+    };
+    let board = area(&[0, 0, 0, 0], &["ACME Boards", "X11", "BS-77", "BP-1"]);
+    let product = area(&[0], &["ACME", "Node 3000", "P-9", "1.0", "S/N 42", "tag"]);
+    let product_at = u8::try_from(1 + board.len() / 8).unwrap();
+    let mut bytes = with_checksum(vec![1, 0, 0, 1, product_at, 0, 0]);
+    bytes.extend(board);
+    bytes.extend(product);
+    bytes
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    let sum = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    bytes.push(sum.wrapping_neg());
+    bytes
 }
 
 fn write(path: &Path, text: &str) {
@@ -149,4 +207,72 @@ async fn sessions_are_given_back() {
         let outcomes = run(&engine, targets, Action::PowerStatus, Limits::default()).await;
         assert!(outcomes[0].result.is_ok(), "{:?}", outcomes[0].result);
     }
+}
+
+#[tokio::test]
+async fn the_event_log_is_what_ipmitool_lists_and_can_be_cleared() {
+    let Some(simulator) = Simulator::start().await else { return };
+    let engine = Engine::new();
+    let target = target("node001", simulator.address);
+    let list = async || {
+        let outcome = run_one(&engine, target.clone(), Action::SelList, Limits::default()).await;
+        outcome.result.unwrap().to_string()
+    };
+    assert_eq!(list().await, "");
+    let file = simulator.directory.path().join("events");
+    let events = "0x04 0x01 0x30 0x01 0x59 0x5f 0x5a\n0x04 0x02 0x60 0x01 0x52 0x00 0x00\n\
+                  0x04 0x0c 0x53 0x6f 0x00 0xff 0xff\n0x04 0x09 0x01 0xef 0x00 0xff 0xff\n";
+    write(&file, events);
+    let add = format!("sel add {}", file.display());
+    output_text(&ipmitool(simulator.address, 3, &add).await);
+    let theirs = output_text(&ipmitool(simulator.address, 3, "sel list").await);
+    let ours = list().await;
+    assert_eq!(ours.lines().count(), 4, "{ours}\n{theirs}");
+    let events = [
+        "Upper Critical going high",
+        "Lower Critical going low",
+        "Correctable ECC",
+        "Power off/down",
+    ];
+    for ((line, their_line), event) in ours.lines().zip(theirs.lines()).zip(events) {
+        assert!(line.contains(event) && their_line.contains(event), "{line}\n{their_line}");
+        let sensor = line.split(" | ").nth(2).unwrap();
+        assert!(their_line.contains(sensor), "{sensor}: {their_line}");
+        let direction = line.split(" | ").nth(4).unwrap();
+        assert!(their_line.ends_with(direction), "{direction}: {their_line}");
+    }
+    let cleared = run_one(&engine, target.clone(), Action::SelClear, Limits::default()).await;
+    assert!(matches!(cleared.result, Ok(Reply::Done)), "{:?}", cleared.result);
+    assert_eq!(list().await, "");
+}
+
+#[tokio::test]
+async fn sensors_read_what_ipmitool_reads() {
+    let Some(simulator) = Simulator::start().await else { return };
+    let target = target("node001", simulator.address);
+    let outcome = run_one(&Engine::new(), target, Action::Sensors, Limits::default()).await;
+    assert_eq!(outcome.result.unwrap().to_string(), "CPU Temp | 42.000 degrees C | ok");
+    let theirs = output_text(&ipmitool(simulator.address, 3, "sdr list").await);
+    assert!(theirs.starts_with("CPU Temp         | 42 degrees C"), "{theirs}");
+}
+
+#[tokio::test]
+async fn the_inventory_is_what_ipmitool_prints() {
+    let Some(simulator) = Simulator::start().await else { return };
+    let target = target("node001", simulator.address);
+    let outcome = run_one(&Engine::new(), target, Action::Inventory, Limits::default()).await;
+    let ours = outcome.result.unwrap().to_string();
+    let theirs = output_text(&ipmitool(simulator.address, 3, "fru print 0").await);
+    for (part, field, value, label) in [
+        ("board", "manufacturer", "ACME Boards", "Board Mfg  "),
+        ("board", "serial number", "BS-77", "Board Serial"),
+        ("product", "name", "Node 3000", "Product Name"),
+        ("product", "serial number", "S/N 42", "Product Serial"),
+        ("product", "asset tag", "tag", "Product Asset Tag"),
+    ] {
+        assert!(ours.contains(&format!("{part} | {field} | {value}")), "{ours}");
+        let line = theirs.lines().find(|line| line.trim().starts_with(label)).expect(label);
+        assert!(line.ends_with(value), "{line}");
+    }
+    assert!(ours.contains("bmc | firmware | 9.08"), "{ours}");
 }
