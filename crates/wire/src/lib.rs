@@ -1,7 +1,9 @@
 //! The API's contract: what requests say and what answers show.
 
 pub mod envelope;
+pub mod fields;
 pub mod group;
 pub mod interface;
 pub mod node;
+pub mod requests;
 pub mod word;

@@ -1,0 +1,349 @@
+//! Reads the fields of a request's object, and collects everything that is wrong with them.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use perilune_model::{Name, NameError, Patch, Violation};
+use serde_json::{Map, Value};
+
+/// As long as any text may be; scripts come base64-encoded in one.
+const LONGEST_TEXT: usize = 1 << 20;
+/// How alike an unknown field and a known one must be for a hint.
+const ALIKE: f64 = 0.7;
+
+/// The fields of one object. Every read says which field it is for; [`Fields::finish`] refuses what nobody read.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    /// Where the object stands, for messages about a list's items; empty at the top.
+    place: String,
+    known: Vec<&'static str>,
+    violations: Vec<Violation>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of an object.
+    pub fn new(object: &'a Map<String, Value>) -> Self {
+        Self { object, place: String::new(), known: Vec::new(), violations: Vec::new() }
+    }
+
+    /// Whether the field is there, whatever its value.
+    pub fn has(&self, field: &str) -> bool {
+        self.object.contains_key(field)
+    }
+
+    /// The field as it stands. It counts as read.
+    pub fn raw(&mut self, field: &'static str) -> Option<&'a Value> {
+        self.known.push(field);
+        self.object.get(field)
+    }
+
+    /// A text; `""` and null clear.
+    pub fn text(&mut self, field: &'static str) -> Patch<String> {
+        let text = match self.raw(field) {
+            None => return Patch::Keep,
+            Some(Value::Null) => return Patch::Clear,
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                self.refuse(field, "it must be a text");
+                return Patch::Keep;
+            }
+        };
+        if text.is_empty() {
+            return Patch::Clear;
+        }
+        if text.len() > LONGEST_TEXT {
+            self.refuse(field, format!("it is longer than {LONGEST_TEXT} bytes"));
+            return Patch::Keep;
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.refuse(field, "it contains a control character; encode it as base64 or remove it");
+            return Patch::Keep;
+        }
+        Patch::Set(text)
+    }
+
+    /// A boolean in any of its spellings; `""` and null clear.
+    pub fn boolean(&mut self, field: &'static str) -> Patch<bool> {
+        let value = match self.raw(field) {
+            None => return Patch::Keep,
+            Some(Value::Null) => return Patch::Clear,
+            Some(Value::String(text)) if text.is_empty() => return Patch::Clear,
+            Some(value) => boolean(value),
+        };
+        match value {
+            Some(value) => Patch::Set(value),
+            None => {
+                self.refuse(field, "it must be true or false (or yes, no, y, n, 1, 0)");
+                Patch::Keep
+            }
+        }
+    }
+
+    /// A flag that is false unless it is given as true.
+    pub fn flag(&mut self, field: &'static str) -> bool {
+        self.boolean(field).value().copied().unwrap_or(false)
+    }
+
+    /// A value that is written as a text or a number; `""` and null clear.
+    pub fn parsed<T>(&mut self, field: &'static str) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.converted(field, |text| text.parse::<T>().map_err(|error| error.to_string()))
+    }
+
+    /// An IP address.
+    pub fn address(&mut self, field: &'static str) -> Patch<IpAddr> {
+        self.converted(field, |text| {
+            text.parse().map_err(|_error| format!("'{text}' is not an IP address"))
+        })
+    }
+
+    /// A whole number.
+    pub fn number<T: FromStr>(&mut self, field: &'static str) -> Patch<T> {
+        self.converted(field, |text| {
+            text.parse().map_err(|_error| format!("'{text}' is not a number in its range"))
+        })
+    }
+
+    /// A name of one of the classes of [`Name`].
+    pub fn name(
+        &mut self,
+        field: &'static str,
+        check: fn(&str) -> Result<Name, NameError>,
+    ) -> Patch<Name> {
+        self.converted(field, |text| check(text).map_err(|error| error.to_string()))
+    }
+
+    /// A new name: `""` and null are refused.
+    pub fn new_name(
+        &mut self,
+        field: &'static str,
+        check: fn(&str) -> Result<Name, NameError>,
+    ) -> Option<Name> {
+        match self.name(field, check) {
+            Patch::Keep => None,
+            Patch::Clear => {
+                self.refuse(field, "it is empty; give a name");
+                None
+            }
+            Patch::Set(name) => Some(name),
+        }
+    }
+
+    /// A list of words separated by commas or blanks, or a JSON list of texts; `""` and null clear.
+    pub fn list(&mut self, field: &'static str) -> Patch<Vec<String>> {
+        if let Some(Value::Array(items)) = self.object.get(field) {
+            self.known.push(field);
+            let texts: Option<Vec<String>> =
+                items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            return match texts {
+                Some(texts) if texts.is_empty() => Patch::Clear,
+                Some(texts) => Patch::Set(texts),
+                None => {
+                    self.refuse(field, "it must be a list of texts");
+                    Patch::Keep
+                }
+            };
+        }
+        let words = |text: String| {
+            text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        self.text(field).map(words)
+    }
+
+    /// A text that `convert` reads; its error becomes the reason of the refusal.
+    pub fn converted<T>(
+        &mut self,
+        field: &'static str,
+        convert: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Patch<T> {
+        match self.text(field) {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(text) => match convert(text.trim()) {
+                Ok(value) => Patch::Set(value),
+                Err(reason) => {
+                    self.refuse(field, reason);
+                    Patch::Keep
+                }
+            },
+        }
+    }
+
+    /// A list of objects, each read in turn. `None` when the field is absent.
+    pub fn objects<T>(
+        &mut self,
+        field: &'static str,
+        mut read: impl FnMut(&mut Fields<'a>) -> T,
+    ) -> Option<Vec<T>> {
+        let items = match self.raw(field)? {
+            Value::Array(items) => items,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => {
+                self.refuse(field, "it must be a list of objects");
+                return None;
+            }
+        };
+        let mut objects = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
+            let place = format!("{}{field}[{position}].", self.place);
+            let Value::Object(object) = item else {
+                let place = place.trim_end_matches('.').to_owned();
+                self.violations
+                    .push(Violation { field: place, reason: "it must be an object".to_owned() });
+                continue;
+            };
+            let mut fields = Fields { object, place, known: Vec::new(), violations: Vec::new() };
+            objects.push(read(&mut fields));
+            self.violations.extend(fields.violations_of_all());
+        }
+        Some(objects)
+    }
+
+    /// Fields that may be there and have no effect.
+    pub fn ignore(&mut self, fields: &[&'static str]) {
+        self.known.extend(fields);
+    }
+
+    /// Refuses a field.
+    pub fn refuse(&mut self, field: &str, reason: impl Into<String>) {
+        self.violations
+            .push(Violation { field: format!("{}{field}", self.place), reason: reason.into() });
+    }
+
+    /// Everything that is wrong, unknown fields included.
+    pub fn finish(mut self) -> Result<(), Vec<Violation>> {
+        let violations = self.violations_of_all();
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }
+
+    fn violations_of_all(&mut self) -> Vec<Violation> {
+        for field in self.object.keys() {
+            if !self.known.contains(&field.as_str()) {
+                let reason = unknown(field, &self.known);
+                self.violations.push(Violation { field: format!("{}{field}", self.place), reason });
+            }
+        }
+        std::mem::take(&mut self.violations)
+    }
+}
+
+fn unknown(field: &str, known: &[&'static str]) -> String {
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(field, known), known));
+    let nearest = alike.filter(|(alike, _)| *alike > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match nearest {
+        Some((_, known)) => format!("there is no such field; did you mean '{known}'?"),
+        None => "there is no such field".to_owned(),
+    }
+}
+
+/// A boolean in any of the API's spellings.
+pub fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_i64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.as_str() {
+            "1" | "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "y" => Some(true),
+            "0" | "false" | "False" | "FALSE" | "no" | "No" | "NO" | "n" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read<T>(value: &Value, read: impl FnOnce(&mut Fields<'_>) -> T) -> (T, Vec<String>) {
+        let mut fields = Fields::new(value.as_object().unwrap());
+        let result = read(&mut fields);
+        let violations = fields.finish().err().unwrap_or_default();
+        (
+            result,
+            violations
+                .into_iter()
+                .map(|violation| format!("{}: {}", violation.field, violation.reason))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn booleans_have_many_spellings_and_others_are_refused() {
+        for (value, expected) in
+            [(json!(true), true), (json!("y"), true), (json!("No"), false), (json!(0), false)]
+        {
+            assert_eq!(
+                read(&json!({ "dhcp": value }), |fields| fields.boolean("dhcp")).0,
+                Patch::Set(expected)
+            );
+        }
+        let (value, violations) =
+            read(&json!({ "dhcp": "maybe" }), |fields| fields.boolean("dhcp"));
+        assert_eq!((value, violations.len()), (Patch::Keep, 1));
+    }
+
+    #[test]
+    fn an_empty_text_clears_and_an_absent_one_keeps() {
+        assert_eq!(
+            read(&json!({ "comment": "" }), |fields| fields.text("comment")).0,
+            Patch::Clear
+        );
+        assert_eq!(
+            read(&json!({ "comment": null }), |fields| fields.text("comment")).0,
+            Patch::Clear
+        );
+        assert_eq!(read(&json!({}), |fields| fields.text("comment")).0, Patch::Keep);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_the_nearest_known() {
+        let (_, violations) = read(&json!({ "osimag": "x" }), |fields| {
+            fields.text("osimage");
+            fields.text("group")
+        });
+        assert_eq!(violations, ["osimag: there is no such field; did you mean 'osimage'?"]);
+    }
+
+    #[test]
+    fn every_violation_of_every_item_is_told_with_its_place() {
+        let value = json!({ "interfaces": [{ "mtu": "x" }, 7, { "mtu": 9000, "speed": 1 }] });
+        let (_, violations) = read(&value, |fields| {
+            fields.objects("interfaces", |fields| fields.number::<u16>("mtu"))
+        });
+        assert_eq!(
+            violations,
+            [
+                "interfaces[0].mtu: 'x' is not a number in its range",
+                "interfaces[1]: it must be an object",
+                "interfaces[2].speed: there is no such field"
+            ]
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        for value in [
+            json!({ "name": [] }),
+            json!({ "name": {} }),
+            json!({ "name": true }),
+            json!({ "name": "a\u{0}b" }),
+        ] {
+            assert_eq!(read(&value, |fields| fields.text("name")).1.len(), 1, "{value}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What requests about nodes, groups and interfaces say.
+
+use perilune_model::interface::{LinkRequest, of_group, of_node};
+use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
+use perilune_model::{Name, Patch, group, node, provisioning};
+
+use crate::fields::Fields;
+
+/// The request of a node. `name` is the node's in the URL.
+pub fn node(fields: &mut Fields<'_>, name: &Name) -> node::Request {
+    let renamed = fields.new_name("newnodename", Name::host);
+    let named = fields.new_name("name", Name::host);
+    let group = fields.name("group", Name::general);
+    if group == Patch::Clear {
+        fields.refuse("group", "a node needs a group; give one");
+    }
+    node::Request {
+        new_name: renamed.or_else(|| named.filter(|named| named != name)),
+        group: group.value().cloned(),
+        provisioning: provisioning(fields, "bmcsetup"),
+        service: fields.boolean("service"),
+        switch: fields.name("switch", Name::host),
+        switchport: fields.text("switchport"),
+        cloud: fields.name("cloud", Name::general),
+        vendor: fields.text("vendor"),
+        assettag: fields.text("assettag"),
+        comment: fields.text("comment"),
+        status: fields.text("status"),
+        tpm_uuid: fields.text("tpm_uuid"),
+        tpm_pubkey: fields.text("tpm_pubkey"),
+        tpm_sha256: fields.text("tpm_sha256"),
+        interfaces: fields.objects("interfaces", node_interface).unwrap_or_default(),
+    }
+}
+
+/// The request of a group. `name` is the group's in the URL.
+pub fn group(fields: &mut Fields<'_>, name: &Name) -> group::Request {
+    let renamed = fields.new_name("newgroupname", Name::general);
+    let named = fields.new_name("name", Name::general);
+    group::Request {
+        new_name: renamed.or_else(|| named.filter(|named| named != name)),
+        provisioning: provisioning(fields, "bmcsetupname"),
+        domain: fields.text("domain"),
+        comment: fields.text("comment"),
+        interfaces: fields.objects("interfaces", group_interface).unwrap_or_default(),
+    }
+}
+
+fn provisioning(fields: &mut Fields<'_>, bmcsetup: &'static str) -> provisioning::Request {
+    // `default` is what clients are shown where no tag is set.
+    let tag = fields.converted("osimagetag", |text| match text {
+        "default" => Ok(None),
+        text => Name::general(text).map(Some).map_err(|error| error.to_string()),
+    });
+    let osimagetag = match tag {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear | Patch::Set(None) => Patch::Clear,
+        Patch::Set(Some(tag)) => Patch::Set(tag),
+    };
+    provisioning::Request {
+        osimage: fields.name("osimage", Name::general),
+        osimagetag,
+        bmcsetup: fields.name(bmcsetup, Name::general),
+        setupbmc: fields.boolean("setupbmc"),
+        netboot: fields.boolean("netboot"),
+        bootmenu: fields.boolean("bootmenu"),
+        roles: words(fields, "roles"),
+        scripts: words(fields, "scripts"),
+        provision_interface: fields.text("provision_interface"),
+        provision_method: fields.text("provision_method"),
+        provision_fallback: fields.text("provision_fallback"),
+        kerneloptions: fields.text("kerneloptions"),
+        ipxe_kernel: fields.converted("ipxe_kernel", |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "default" => Ok(IpxeKernel::Default),
+                "alternative" => Ok(IpxeKernel::Alternative),
+                _ => Err("it must be 'default' or 'alternative'".to_owned()),
+            }
+        }),
+        unmanaged_bmc_users: unmanaged_users(fields),
+        prescript: fields.text("prescript"),
+        partscript: fields.text("partscript"),
+        postscript: fields.text("postscript"),
+        disklayout: fields.text("disklayout"),
+    }
+}
+
+fn words(fields: &mut Fields<'_>, field: &'static str) -> Patch<String> {
+    fields.list(field).map(|words| words.join(","))
+}
+
+/// What happens to unmanaged users of a BMC: `disable`, `delete`, or nothing.
+pub fn unmanaged_users(fields: &mut Fields<'_>) -> Patch<UnmanagedUsers> {
+    let users =
+        fields.converted("unmanaged_bmc_users", |text| match text.to_ascii_lowercase().as_str() {
+            "disable" => Ok(Some(UnmanagedUsers::Disable)),
+            "delete" => Ok(Some(UnmanagedUsers::Delete)),
+            "none" | "skip" => Ok(None),
+            _ => Err("it must be 'disable', 'delete', 'skip' or empty".to_owned()),
+        });
+    match users {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear | Patch::Set(None) => Patch::Clear,
+        Patch::Set(Some(users)) => Patch::Set(users),
+    }
+}
+
+/// The request of a node's interface.
+pub fn node_interface(fields: &mut Fields<'_>) -> of_node::Request {
+    of_node::Request {
+        interface: interface_name(fields),
+        new_name: fields.new_name("newinterfacename", Name::interface),
+        macaddress: fields.parsed("macaddress"),
+        network: given(fields, "network", Name::domain),
+        ipaddress: match fields.address("ipaddress") {
+            Patch::Keep => None,
+            Patch::Set(address) => Some(address),
+            Patch::Clear => {
+                fields.refuse("ipaddress", "it is empty; give an address, or remove the interface");
+                None
+            }
+        },
+        dhcp: decided(fields, "dhcp"),
+        force: fields.flag("force"),
+        link: link(fields),
+    }
+}
+
+/// The request of a group's interface.
+pub fn group_interface(fields: &mut Fields<'_>) -> of_group::Request {
+    fields.ignore(&["macaddress", "ipaddress", "force"]);
+    of_group::Request {
+        interface: interface_name(fields),
+        new_name: fields.new_name("newinterfacename", Name::interface),
+        network: given(fields, "network", Name::domain),
+        dhcp: decided(fields, "dhcp"),
+        link: link(fields),
+    }
+}
+
+fn interface_name(fields: &mut Fields<'_>) -> Name {
+    if !fields.has("interface") {
+        fields.refuse("interface", "say which interface this is about, such as BOOTIF");
+    }
+    fields.new_name("interface", Name::interface).unwrap_or_default()
+}
+
+fn given(
+    fields: &mut Fields<'_>,
+    field: &'static str,
+    check: fn(&str) -> Result<Name, perilune_model::NameError>,
+) -> Option<Name> {
+    fields.new_name(field, check)
+}
+
+fn decided(fields: &mut Fields<'_>, field: &'static str) -> Option<bool> {
+    match fields.boolean(field) {
+        Patch::Keep => None,
+        Patch::Set(value) => Some(value),
+        Patch::Clear => {
+            fields.refuse(field, "it must be true or false");
+            None
+        }
+    }
+}
+
+fn link(fields: &mut Fields<'_>) -> LinkRequest {
+    LinkRequest {
+        mtu: fields.number("mtu"),
+        vlanid: fields.number("vlanid"),
+        vlan_parent: fields.text("vlan_parent"),
+        bond_mode: fields.text("bond_mode"),
+        bond_slaves: fields.list("bond_slaves"),
+        options: fields.text("options"),
+    }
+}
