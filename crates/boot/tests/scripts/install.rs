@@ -149,7 +149,8 @@ fn install(program: &str, extension: &str, change: impl FnOnce(&mut Draft, &Path
         .arg(&file)
         .env("LUNA_TMP", directory.path().join("lunatmp"))
         .env("LUNA_ETC", directory.path().join("etc"))
-        .env_remove("rootmnt")
+        .env("LUNA_PAUSE", "0")
+        .env("rootmnt", &root)
         .output()
         .unwrap();
     Run { directory, controller, output: both(&output), success: output.status.success() }
@@ -246,6 +247,63 @@ fn a_damaged_archive_is_not_taken_for_a_system() {
     assert!(!run.success, "{}", run.output);
     assert_eq!(run.controller.states().pop().unwrap(), "install.error", "{}", run.output);
     assert!(run.output.contains("could not be unpacked"), "{}", run.output);
+}
+
+#[test]
+fn the_second_way_is_taken_when_the_first_leads_nowhere() {
+    let run = install("gzip", "tar.gz", |draft, _| {
+        change_node(draft, |node| {
+            node.provisioning.provision_method = Some("torrent".to_owned());
+            node.provisioning.provision_fallback = Some("http".to_owned());
+        });
+    });
+    assert!(run.success, "{}", run.output);
+    assert!(run.output.contains("(torrent)") && run.output.contains("(http)"), "{}", run.output);
+}
+
+#[test]
+fn without_an_image_the_installer_waits_for_somebody_to_bring_one() {
+    let run = install("gzip", "tar.gz", |draft, archive| {
+        // The archive is not what the cluster says: somebody else's, cut short.
+        change_image(draft, |image| image.files.size = Some(7));
+        let installer = archive.parent().unwrap().join("lunatmp");
+        let bring = format!(
+            "(while ! ls '{0}' >/dev/null 2>&1; do sleep 0.1; done; sleep 2; cp '{1}' '{0}/compute.tar.gz'; kill -USR1 $PPID) >/dev/null 2>&1 &",
+            installer.display(),
+            archive.display(),
+        );
+        change_node(draft, |node| node.provisioning.prescript = Some(bring));
+    });
+    assert!(run.success, "{}", run.output);
+    assert!(run.output.contains("no image: service mode"), "{}", run.output);
+    let states = run.controller.states();
+    assert_eq!(states[states.len() - 6..][0], "install.unpack", "{states:?}");
+    assert!(run.root("usr/bin/program").exists());
+}
+
+#[test]
+fn debian_is_configured_for_what_the_image_has() {
+    let of_debian = |draft: &mut Draft| {
+        change_image(draft, |image| image.distribution = Some("debian".to_owned()));
+    };
+    let mode =
+        |run: &Run, path: &str| fs::metadata(run.root(path)).unwrap().permissions().mode() & 0o777;
+    let run = install("gzip", "tar.gz", |draft, _| of_debian(draft));
+    let network = run.read("etc/systemd/network/20-luna-BOOTIF.network");
+    assert!(network.contains("Address=10.141.0.1/16\n"), "{network}");
+    assert_eq!(mode(&run, "etc/systemd/network/20-luna-BOOTIF.network"), 0o644);
+    assert!(!run.root("etc/network").exists() && !run.root("etc/resolv.conf").exists());
+
+    let run = install("gzip", "tar.gz", |draft, _| {
+        of_debian(draft);
+        let ifupdown = "mkdir -p $rootmnt/etc/network; : > $rootmnt/etc/network/interfaces";
+        change_node(draft, |node| node.provisioning.partscript = Some(ifupdown.to_owned()));
+    });
+    let network = run.read("etc/network/interfaces.d/BOOTIF");
+    assert!(network.contains("iface BOOTIF inet static\n    address 10.141.0.1/16\n"), "{network}");
+    assert_eq!(run.read("etc/resolv.conf"), "search cluster\nnameserver 127.0.0.1\n");
+    assert_eq!(mode(&run, "etc/resolv.conf"), 0o644);
+    assert!(!run.root("etc/systemd/network").exists());
 }
 
 #[test]
