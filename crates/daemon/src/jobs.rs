@@ -1,0 +1,312 @@
+//! Work that outlives its request: packing and copying images, and removing what they no longer need.
+//!
+//! A job is stored before its request is answered, done by one worker, and safe to do twice: what was not done when the daemon
+//! stopped is done when it starts again. Its messages are for whoever polls with the request's id.
+
+mod agent;
+mod clean;
+mod clone;
+mod error;
+mod message;
+mod pack;
+mod progress;
+mod queue;
+mod request_id;
+mod run;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use error::Error;
+pub use message::{Delivery, Message, OK, Time, timestamp};
+use message::{END, Streams};
+use perilune_store::{Record, Store, Table};
+use queue::Queue;
+use tokio::sync::Notify;
+pub use work::{Format, Job, Work};
+
+use crate::cluster::ClusterService;
+
+/// Nodes that boot from files which were just replaced have this many milliseconds to fetch them.
+const GRACE: Time = 60 * 60 * 1000;
+/// Whose jobs are that nobody asked for.
+const DAEMON: &str = "perilune";
+
+/// Where images and their files are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// What packing makes, and the daemon serves.
+    pub files: PathBuf,
+    /// The trees of images that do not say where theirs is.
+    pub images: PathBuf,
+    /// The program that becomes `/init`, when the configuration names it.
+    pub agent: Option<PathBuf>,
+}
+
+/// All jobs and what they told; clones share them.
+#[derive(Clone)]
+pub struct Jobs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+    store: Store,
+    cluster: ClusterService,
+    places: Places,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue,
+    streams: Streams,
+}
+
+/// What became of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// What the messages are polled by.
+    pub request: String,
+    /// The same was asked for before: this is that request.
+    pub already: bool,
+}
+
+/// A job as the list of jobs shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The job.
+    pub job: Job,
+    /// Whether it runs now.
+    pub runs: bool,
+}
+
+impl Jobs {
+    /// The jobs that are stored; those that were not done will be. Removes what a killed daemon left unfinished.
+    pub async fn open(
+        store: Store,
+        cluster: ClusterService,
+        places: Places,
+        now: Time,
+    ) -> Result<Self, perilune_store::Error> {
+        let mut state = State::default();
+        for record in store.records(Table::Jobs).await? {
+            match serde_json::from_str::<Job>(&record.body) {
+                Ok(job) => state.restore(now, job),
+                Err(error) => {
+                    tracing::warn!(job = record.key, %error, "a stored job cannot be read; it is not done");
+                }
+            }
+        }
+        match perilune_image::clean_litter(&places.files) {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => tracing::info!(files = removed.len(), "unfinished files were removed"),
+            Err(error) => {
+                tracing::warn!(error = %error::chain(&error), "unfinished files were not looked for");
+            }
+        }
+        let shared =
+            Shared { state: Mutex::new(state), wake: Notify::new(), store, cluster, places };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Asks for work. It is stored when this returns, and begins at once where nothing goes first.
+    pub async fn submit(
+        &self,
+        now: Time,
+        user: &str,
+        work: Work,
+    ) -> Result<Submitted, perilune_store::Error> {
+        let job = {
+            let mut state = self.shared.lock();
+            if let Some(same) = state.queue.same(&work).cloned() {
+                let text = format!(
+                    "a similar task with id {} is queued, progress shown here",
+                    same.number
+                );
+                state.streams.say(now, &same.request, &same.user, OK, &text);
+                return Ok(Submitted { request: same.request, already: true });
+            }
+            state.add(now, user, work)
+        };
+        // From here on the job is done whether or not the caller waits for it.
+        self.shared.wake.notify_one();
+        if let Err(error) = self.shared.remember(&job).await {
+            self.shared.lock().queue.take(job.number);
+            return Err(error);
+        }
+        Ok(Submitted { request: job.request, already: false })
+    }
+
+    /// What is new about a request; `None` when it is unknown or over.
+    pub fn poll(&self, request: &str) -> Option<Delivery> {
+        self.shared.lock().streams.take(request)
+    }
+
+    /// Whether the files of this image are being replaced, or soon will be.
+    pub fn is_packing(&self, image: &str) -> bool {
+        self.shared
+            .lock()
+            .queue
+            .entries()
+            .any(|entry| entry.job.work.packs().is_some_and(|name| *name == image))
+    }
+
+    /// The request of a job that works on this image or is about to.
+    pub fn at_work_on(&self, image: &str) -> Option<String> {
+        let state = self.shared.lock();
+        let mut entries = state.queue.entries();
+        let found =
+            entries.find(|entry| entry.job.work.images().iter().any(|name| **name == *image))?;
+        Some(found.job.request.clone())
+    }
+
+    /// Stops whatever makes new files or a new tree for this image; answers how many jobs that were.
+    pub async fn cancel(&self, now: Time, image: &str) -> Result<usize, perilune_store::Error> {
+        let keys = {
+            let mut state = self.shared.lock();
+            let is_of_image = |job: &Job| job.work.target().is_some_and(|name| *name == image);
+            let entries = state.queue.entries().filter(|entry| is_of_image(&entry.job));
+            let (running, waiting): (Vec<_>, Vec<_>) =
+                entries.cloned().partition(|entry| entry.running.is_some());
+            for flag in running.iter().filter_map(|entry| entry.running.as_ref()) {
+                flag.cancel();
+            }
+            for entry in &waiting {
+                let job = &entry.job;
+                state.streams.say(
+                    now,
+                    &job.request,
+                    &job.user,
+                    error::FAILED,
+                    &format!("{}: cancelled", job.work.title()),
+                );
+                state.streams.end(now, &job.request, &job.user);
+                state.queue.take(job.number);
+            }
+            running.iter().chain(&waiting).map(|entry| key(&entry.job)).collect::<Vec<_>>()
+        };
+        // What was cancelled must not begin again after a restart.
+        let count = keys.len();
+        self.shared.store.remove(Table::Jobs, keys).await?;
+        self.shared.wake.notify_one();
+        Ok(count)
+    }
+
+    /// Has files removed in an hour, unless they are used again by then.
+    pub async fn remove_files(&self, now: Time, files: Vec<String>) {
+        self.shared.remove_files(now, files).await;
+    }
+
+    /// Has the tree of an image that is gone removed.
+    pub async fn remove_tree(&self, now: Time, tree: PathBuf) {
+        self.shared.clean(now, now, Work::RemoveTree { tree }).await;
+    }
+
+    /// Every job that is not done.
+    pub fn list(&self) -> Vec<Listed> {
+        let state = self.shared.lock();
+        state
+            .queue
+            .entries()
+            .map(|entry| Listed { job: entry.job.clone(), runs: entry.running.is_some() })
+            .collect()
+    }
+
+    /// Every message that is kept, with its request.
+    pub fn messages(&self) -> Vec<(String, Message)> {
+        let state = self.shared.lock();
+        state
+            .streams
+            .all()
+            .into_iter()
+            .map(|(request, message)| (request.to_owned(), message.clone()))
+            .collect()
+    }
+
+    /// Takes messages that another controller has for a request.
+    pub fn relay(&self, now: Time, request: &str, messages: &[String]) {
+        let mut state = self.shared.lock();
+        state.streams.begin(request);
+        for message in messages {
+            if message == END {
+                state.streams.end(now, request, "__remote__");
+            } else {
+                state.streams.say(now, request, "__remote__", OK, message);
+            }
+        }
+    }
+
+    /// Where images and their files are.
+    pub fn places(&self) -> &Places {
+        &self.shared.places
+    }
+}
+
+impl State {
+    fn add(&mut self, now: Time, user: &str, work: Work) -> Job {
+        let title = work.title();
+        let job = self.queue.add(now, now, request_id::new(now), user, work);
+        let say = format!("queued {title} with id {}", job.number);
+        self.streams.say(now, &job.request, user, OK, &say);
+        if let Some(first) = self.queue.goes_first(job.number, &job.work) {
+            let say = format!("task {} goes first: {}", first.number, first.work.title());
+            self.streams.say(now, &job.request, user, OK, &say);
+        }
+        job
+    }
+
+    fn restore(&mut self, now: Time, job: Job) {
+        if job.work.target().is_some() {
+            let say = format!(
+                "resumed {} with id {} after a restart of the daemon",
+                job.work.title(),
+                job.number
+            );
+            self.streams.say(now, &job.request, &job.user, OK, &say);
+        }
+        self.queue.restore(job);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What a panicking holder left is still a list of jobs and what they told.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn remember(&self, job: &Job) -> Result<(), perilune_store::Error> {
+        match serde_json::to_string(job) {
+            Ok(body) => self.store.put(Table::Jobs, vec![Record { key: key(job), body }]).await,
+            Err(source) => Err(perilune_store::Error::Corrupt {
+                table: "job",
+                key: key(job),
+                source: Arc::new(source),
+            }),
+        }
+    }
+
+    async fn remove_files(&self, now: Time, files: Vec<String>) {
+        if !files.is_empty() {
+            self.clean(now, now + GRACE, Work::RemoveFiles { files }).await;
+        }
+    }
+
+    /// Nobody waits for cleaning; what goes wrong with it is for the log.
+    async fn clean(&self, now: Time, due: Time, work: Work) {
+        let job = self.lock().queue.add(now, due, request_id::new(now), DAEMON, work);
+        if let Err(error) = self.remember(&job).await {
+            tracing::warn!(error = %error::chain(&error), task = job.work.title(), "a restart will forget to clean up");
+        }
+        self.wake.notify_one();
+    }
+}
+
+/// Keys sort as numbers do.
+fn key(job: &Job) -> String {
+    format!("{:020}", job.number)
+}

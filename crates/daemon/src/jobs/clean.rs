@@ -1,0 +1,61 @@
+//! Removing what images no longer need.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use perilune_model::{Cluster, image};
+
+use super::error::{Error, Failed};
+use super::run::{Context, blocking};
+use super::tree;
+
+pub(super) async fn remove_files(context: &Context, files: &[String]) -> Result<(), Failed> {
+    let (directory, files) = (context.shared.places.files.clone(), files.to_owned());
+    let cluster = context.shared.cluster.published();
+    let removed =
+        blocking(move || files.iter().try_for_each(|file| remove_file(&directory, file, &cluster)));
+    removed
+        .await
+        .and_then(std::convert::identity)
+        .map_err(|error| error.while_doing("cleaning up files"))
+}
+
+/// Removes a file unless an image or a tag has it. Names come from clients: nothing but a file of this directory is touched.
+pub(super) fn remove_file(directory: &Path, name: &str, cluster: &Cluster) -> Result<(), Error> {
+    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    if !is_plain || image::uses_file(cluster, name) {
+        return Ok(());
+    }
+    for file in [name.to_owned(), format!("{name}.torrent")] {
+        let path = directory.join(file);
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                tracing::info!(file = %path.display(), "file removed that nodes no longer boot from");
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::files("remove", &path, error)),
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn remove_tree(context: &Context, place: &Path) -> Result<(), Failed> {
+    let places = context.shared.places.clone();
+    let cluster = context.shared.cluster.published();
+    let (place, request): (PathBuf, String) = (place.to_owned(), context.job.request.clone());
+    let work = move || {
+        // An image may have been made there since.
+        let is_used = image::is_tree_in_use(&cluster, &places.images, &place);
+        let is_ours = places.files.starts_with(&place) || places.images.starts_with(&place);
+        if is_used || is_ours {
+            tracing::warn!(tree = %place.display(), "not removed: it is in use");
+            return Ok(());
+        }
+        tree::remove(&place, &request)
+    };
+    blocking(work)
+        .await
+        .and_then(std::convert::identity)
+        .map_err(|error| error.while_doing("removing a tree"))
+}

@@ -1,0 +1,115 @@
+//! Copying the tree of an image.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use perilune_image::CancelFlag;
+use perilune_model::{Name, image};
+
+use super::error::{Error, Failed, chain};
+use super::pack;
+use super::progress::Step;
+use super::run::{Context, blocking};
+use super::work::{Format, Job, Work};
+
+/// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
+pub(super) async fn run(
+    context: &Context,
+    source: &Name,
+    target: &Name,
+    and_pack: bool,
+) -> Result<(), Failed> {
+    match copy(context, source, target).await {
+        Ok(()) => context.tell("finished copying osimage"),
+        Err(error) => {
+            if !context.is_put_off(&error) && !is_already_there(&error) {
+                forget(context, target).await;
+            }
+            return Err(error.while_doing("copying osimage"));
+        }
+    }
+    if !and_pack {
+        return Ok(());
+    }
+    // The copy is there: a daemon that is killed from now on has only the packing to do again.
+    let work = Work::PackImage { image: target.clone(), format: Format::default() };
+    if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
+        tracing::warn!(error = %chain(&error), "a restart will copy the image again");
+    }
+    pack::run(context, target, Format::default()).await
+}
+
+async fn copy(context: &Context, source: &Name, target: &Name) -> Result<(), Error> {
+    let step = Step::begin(format!("copying osimage {source}->{target}"));
+    context.tell(step.label());
+    let (from, to) = (tree(context, source)?, tree(context, target)?);
+    let (cancel, request, teller) =
+        (context.cancel.clone(), context.job.request.clone(), context.clone());
+    let mut report = move |done, total| {
+        if let Some(text) = step.text(done, total) {
+            teller.progress(&text);
+        }
+    };
+    let notes = blocking(move || copy_aside(&from, &to, &request, &mut report, &cancel)).await??;
+    pack::tell_notes(context, &notes);
+    Ok(())
+}
+
+fn tree(context: &Context, name: &Name) -> Result<PathBuf, Error> {
+    let cluster = context.shared.cluster.published();
+    let image = cluster
+        .images()
+        .get(name)
+        .map(Arc::clone)
+        .ok_or_else(|| Error::Missing(name.to_string()))?;
+    Ok(image.tree(&context.shared.places.images))
+}
+
+/// A tree is under its name only when it is whole.
+fn copy_aside(
+    from: &Path,
+    to: &Path,
+    request: &str,
+    report: &mut dyn FnMut(u64, u64),
+    cancel: &CancelFlag,
+) -> Result<Vec<String>, Error> {
+    if to.symlink_metadata().is_ok() {
+        return Err(Error::Image(perilune_image::Error::AlreadyThere { path: to.to_owned() }));
+    }
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(|error| Error::files("make", parent, error))?;
+    let aside = parent.join(format!(".perilune-copy-{request}"));
+    match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Error::files("remove", &aside, error));
+        }
+        _ => {}
+    }
+    let notes = perilune_image::copy_tree(
+        from,
+        &aside,
+        &mut |progress| report(progress.bytes_done, progress.bytes_total),
+        cancel,
+    )?;
+    fs::rename(&aside, to)
+        .map_err(|error| Error::files("rename the finished copy to", to, error))?;
+    Ok(notes)
+}
+
+fn is_already_there(error: &Error) -> bool {
+    matches!(error, Error::Image(perilune_image::Error::AlreadyThere { .. }))
+}
+
+/// An image without a tree is of no use, and in the way of a second try.
+async fn forget(context: &Context, target: &Name) {
+    let name = target.clone();
+    let removed = context
+        .shared
+        .cluster
+        .commit(context.meta(), move |draft| image::remove(draft, name.as_str()));
+    if let Err(error) = removed.await {
+        tracing::info!(osimage = %target, error = %chain(&error), "an image without a tree stays");
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a job was not done.
+
+use std::path::PathBuf;
+
+/// The status of a message that tells of a failure.
+pub(super) const FAILED: u16 = 500;
+/// The status of a message that tells of something that is not there.
+pub(super) const MISSING: u16 = 404;
+
+/// Why a job was not done. What was in service before still is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Packing or copying failed.
+    #[error(transparent)]
+    Image(#[from] perilune_image::Error),
+    /// The cluster did not take the result.
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
+    /// What the job is about is gone.
+    #[error("there is no OS image '{0}'")]
+    Missing(String),
+    /// The installer cannot be made without our program.
+    #[error(
+        "the program perilune-agent, which becomes /init of the installer, was not found; looked for {}; install it there, or say \
+         where it is with --agent or PERILUNE_AGENT",
+        list(.looked_for)
+    )]
+    NoAgent {
+        /// Every place.
+        looked_for: Vec<PathBuf>,
+    },
+    /// A directory or file could not be worked with.
+    #[error("cannot {what} {}", path.display())]
+    Files {
+        /// What was tried.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The program has a defect.
+    #[error("the job ended unexpectedly; the log has more")]
+    Defect,
+}
+
+impl Error {
+    /// Whether somebody or the end of the daemon stopped it.
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Image(perilune_image::Error::Cancelled))
+    }
+
+    /// The status of the message about it.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Missing(_) => MISSING,
+            _ => FAILED,
+        }
+    }
+}
+
+/// What a job was doing when it went wrong.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) doing: String,
+    pub(super) error: Error,
+}
+
+impl Error {
+    pub(super) fn while_doing(self, doing: impl Into<String>) -> Failed {
+        Failed { doing: doing.into(), error: self }
+    }
+
+    pub(super) fn files(
+        what: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> Self {
+        Self::Files { what, path: path.to_owned(), source }
+    }
+}
+
+/// An error with everything that led to it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,193 @@
+//! Packing an image, and taking what was made into service.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use perilune_image::{Packed, Parts, Progress, Request, Stage};
+use perilune_model::image::{self, Image, ImageFiles};
+use perilune_model::{Cluster, Name};
+
+use super::error::{Error, Failed};
+use super::progress::Step;
+use super::run::{Context, blocking};
+use super::work::Format;
+use super::{agent, clean};
+use crate::clock;
+
+/// As many notes about an image as are told one by one.
+const NOTES: usize = 20;
+
+/// Makes the files under names that no other job uses, then has the cluster name them, in one commit. Until then the files of
+/// before are served; they go an hour later.
+pub(super) async fn run(context: &Context, name: &Name, format: Format) -> Result<(), Failed> {
+    let assembling = format!("assembling osimage {name}");
+    let cluster = context.shared.cluster.published();
+    let image = cluster.images().get(name).map(Arc::clone);
+    let image = image.ok_or_else(|| Error::Missing(name.to_string()).while_doing(&assembling))?;
+    let request =
+        request(context, &image, format).map_err(|error| error.while_doing(&assembling))?;
+    if is_done(&request, &image) {
+        return Ok(());
+    }
+    let files = request.files_dir.clone();
+    let stem = format!("{}-{}", request.name, request.epoch);
+    remove_leftovers(&files, &stem, &cluster);
+    let packed = pack(context, name, request).await;
+    let result = match packed {
+        Ok(packed) => {
+            context.tell(&format!("finished building osimage {name}"));
+            put_into_service(context, name, &image, packed).await
+        }
+        Err(failed) => Err(failed),
+    };
+    if result.is_err() {
+        remove_leftovers(&files, &stem, &context.shared.cluster.published());
+    }
+    result
+}
+
+fn request(context: &Context, image: &Image, format: Format) -> Result<Request, Error> {
+    let places = &context.shared.places;
+    Ok(Request {
+        // Names of images may have blanks; names of files that go into boot scripts may not.
+        name: image.name.as_str().replace(' ', "_"),
+        tree: image.tree(&places.images),
+        kernel_version: image.kernelversion.clone(),
+        kernel_modules: image.kernelmodules.clone().into_iter().collect(),
+        agent: agent::find(places.agent.as_deref())?,
+        files_dir: places.files.clone(),
+        epoch: context.job.epoch,
+        archive_format: format.into(),
+        parts: Parts::All,
+    })
+}
+
+/// Whether an earlier run of this very job came to its end, but for its record.
+fn is_done(request: &Request, image: &Image) -> bool {
+    let archive =
+        format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
+    image.files.imagefile.as_deref() == Some(archive.as_str())
+}
+
+async fn pack(context: &Context, name: &Name, request: Request) -> Result<Packed, Failed> {
+    let mut steps =
+        Steps { context: context.clone(), name: name.clone(), step: None, stage: Stage::Kernel };
+    let cancel = context.cancel.clone();
+    let work = move || {
+        let packed =
+            perilune_image::pack(&request, &mut |progress| steps.report(progress), &cancel);
+        packed.map_err(|error| Error::from(error).while_doing(steps.doing()))
+    };
+    blocking(work).await.map_err(|error| error.while_doing(format!("building osimage {name}")))?
+}
+
+/// Tells the steps as they begin and end, and how far they are.
+struct Steps {
+    context: Context,
+    name: Name,
+    step: Option<Step>,
+    stage: Stage,
+}
+
+impl Steps {
+    fn report(&mut self, progress: Progress) {
+        if self.step.is_none() || progress.stage != self.stage {
+            self.begin(progress.stage);
+        }
+        let text = self
+            .step
+            .as_ref()
+            .and_then(|step| step.text(progress.bytes_done, progress.bytes_total));
+        // Copying a kernel is not worth a bar.
+        if progress.stage != Stage::Kernel
+            && let Some(text) = text
+        {
+            self.context.progress(&text);
+        }
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        let (name, assembling) =
+            (&self.name, format!("assembling kernel and ramdisk for osimage {}", self.name));
+        let label = if stage == Stage::Archive {
+            format!("building osimage {name}")
+        } else {
+            assembling.clone()
+        };
+        if stage == Stage::Archive {
+            self.context.tell(&format!("finished {assembling}"));
+        }
+        if self.step.as_ref().is_none_or(|step| step.label() != label) {
+            self.context.tell(&label);
+        }
+        self.step = Some(Step::begin(label));
+        self.stage = stage;
+    }
+
+    fn doing(&self) -> String {
+        let verb = if self.stage == Stage::Archive { "building" } else { "assembling" };
+        format!("{verb} osimage {}", self.name)
+    }
+}
+
+async fn put_into_service(
+    context: &Context,
+    name: &Name,
+    former: &Image,
+    packed: Packed,
+) -> Result<(), Failed> {
+    tell_notes(context, &packed.warnings);
+    context.tell(&format!("creating provisioning for osimage {name}"));
+    // Asked for before the files change: should the daemon be killed in between, the files are still in use then and stay.
+    let files = former.files.names().map(str::to_owned).collect();
+    context.shared.remove_files(clock::milliseconds(), files).await;
+    let (made, image) = (files_of(packed), name.clone());
+    let commit = context
+        .shared
+        .cluster
+        .commit(context.meta(), move |draft| image::packed(draft, image.as_str(), &made));
+    commit
+        .await
+        .map_err(|error| Error::from(error).while_doing(format!("packing osimage {name}")))?;
+    context.tell(&format!("created http provisioning for osimage {name}"));
+    Ok(())
+}
+
+fn files_of(packed: Packed) -> ImageFiles {
+    let mut files = ImageFiles::default();
+    if let Some(boot) = packed.boot {
+        files.kernelversion = Some(boot.kernel_version);
+        files.kernelfile = Some(boot.kernel_file);
+        files.initrdfile = Some(boot.initrd_file);
+    }
+    if let Some(archive) = packed.archive {
+        files.imagefile = Some(archive.image_file);
+        files.checksum = Some(archive.checksum);
+        files.size = Some(archive.size);
+        files.unpacked_size = Some(archive.unpacked_size);
+    }
+    files
+}
+
+pub(super) fn tell_notes(context: &Context, notes: &[String]) {
+    for note in notes.iter().take(NOTES) {
+        context.tell(&format!("note: {note}"));
+    }
+    if let Some(more @ 1..) = notes.len().checked_sub(NOTES) {
+        context.tell(&format!("note: and {more} more of the kind"));
+    }
+}
+
+/// Removes what an earlier run of this job made and did not take into service.
+fn remove_leftovers(directory: &Path, stem: &str, cluster: &Cluster) {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_ours =
+        |name: &String| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(['-', '.']));
+    for name in names.filter(is_ours) {
+        if let Err(error) = clean::remove_file(directory, &name, cluster) {
+            tracing::warn!(error = %super::error::chain(&error), "a file that nobody uses stays");
+        }
+    }
+}

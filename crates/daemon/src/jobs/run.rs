@@ -1,0 +1,178 @@
+//! The worker: gives out jobs that are due, and waits for the next.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_image::CancelFlag;
+use perilune_store::{Meta, Table};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Error, Failed, chain};
+use super::message::{OK, Time};
+use super::work::{Job, Work};
+use super::{Jobs, Shared, clean, clone, key, pack};
+use crate::clock;
+
+/// Old messages are looked for this often; and a clock that was set is noticed.
+const SWEEP: Duration = Duration::from_mins(5);
+
+/// What a job needs while it is done.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    pub(super) job: Job,
+    pub(super) cancel: CancelFlag,
+    stop: CancellationToken,
+}
+
+impl Jobs {
+    /// Does the jobs until it is told to stop; what is not done then is done after the next start.
+    pub async fn run(self, stop: CancellationToken) {
+        let limit = std::thread::available_parallelism().map_or(1, NonZero::get).clamp(2, 8);
+        let mut workers = JoinSet::new();
+        loop {
+            let now = clock::milliseconds();
+            while let Some((job, cancel)) = self.claim(now, limit) {
+                let context =
+                    Context { shared: Arc::clone(&self.shared), job, cancel, stop: stop.clone() };
+                workers.spawn(context.perform());
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.shared.wake.notified() => {}
+                Some(ended) = workers.join_next(), if !workers.is_empty() => pass_on(ended),
+                () = tokio::time::sleep(self.sweep(now)) => {}
+            }
+        }
+        for flag in self.shared.lock().queue.entries().filter_map(|entry| entry.running.as_ref()) {
+            flag.cancel();
+        }
+        while let Some(ended) = workers.join_next().await {
+            pass_on(ended);
+        }
+    }
+
+    fn claim(&self, now: Time, limit: usize) -> Option<(Job, CancelFlag)> {
+        self.shared.lock().queue.claim(now, limit)
+    }
+
+    /// Forgets old messages; tells how long to wait when nothing else happens.
+    fn sweep(&self, now: Time) -> Duration {
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        state
+            .streams
+            .purge(now, |request| state.queue.entries().any(|entry| entry.job.request == request));
+        let next = state
+            .queue
+            .next_due(now)
+            .map_or(SWEEP, |due| Duration::from_millis(due.saturating_sub(now)));
+        next.min(SWEEP)
+    }
+}
+
+/// A defect in a worker is one of the daemon.
+fn pass_on(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Context {
+    async fn perform(self) {
+        tracing::debug!(request = self.job.request, task = self.job.work.title(), "job begins");
+        let result = match &self.job.work {
+            Work::PackImage { image, format } => pack::run(&self, image, *format).await,
+            Work::CloneImage { source, target, pack } => {
+                clone::run(&self, source, target, *pack).await
+            }
+            Work::RemoveFiles { files } => clean::remove_files(&self, files).await,
+            Work::RemoveTree { tree } => clean::remove_tree(&self, tree).await,
+        };
+        if let Err(failed) = result {
+            if self.is_put_off(&failed.error) {
+                return;
+            }
+            self.tell_failure(&failed);
+        }
+        if let Err(error) = self.shared.store.remove(Table::Jobs, vec![key(&self.job)]).await {
+            tracing::warn!(error = %chain(&error), task = self.job.work.title(), "a restart will do this again");
+        }
+        let mut state = self.shared.lock();
+        state.queue.take(self.job.number);
+        if self.job.work.target().is_some() {
+            state.streams.end(clock::milliseconds(), &self.job.request, &self.job.user);
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+    }
+
+    /// Whether it failed only because the daemon stops; it is done after the next start.
+    pub(super) fn is_put_off(&self, error: &Error) -> bool {
+        error.is_cancelled() && self.stop.is_cancelled()
+    }
+
+    fn tell_failure(&self, failed: &Failed) {
+        let Failed { doing, error } = failed;
+        let reason = chain(error);
+        if self.job.work.target().is_some() {
+            self.say(error.status(), &format!("error {doing}: {reason}"));
+        }
+        if error.is_cancelled() {
+            tracing::info!(
+                request = self.job.request,
+                task = self.job.work.title(),
+                "job was cancelled"
+            );
+        } else {
+            tracing::warn!(request = self.job.request, doing, error = reason, "job failed");
+        }
+    }
+
+    pub(super) fn say(&self, status: u16, text: &str) {
+        self.shared.lock().streams.say(
+            clock::milliseconds(),
+            &self.job.request,
+            &self.job.user,
+            status,
+            text,
+        );
+    }
+
+    pub(super) fn tell(&self, text: &str) {
+        self.say(OK, text);
+    }
+
+    pub(super) fn progress(&self, text: &str) {
+        self.shared.lock().streams.progress(
+            clock::milliseconds(),
+            &self.job.request,
+            &self.job.user,
+            text,
+        );
+    }
+
+    /// Who is the author of what the job changes in the cluster.
+    pub(super) fn meta(&self) -> Meta {
+        Meta {
+            at: clock::milliseconds(),
+            author: self.job.user.clone(),
+            origin: format!("job {}", self.job.request),
+            action: self.job.work.title(),
+        }
+    }
+}
+
+/// Does what blocks, apart from what must answer at once.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a job panicked");
+        Error::Defect
+    })
+}

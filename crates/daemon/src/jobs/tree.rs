@@ -1,0 +1,136 @@
+//! Removing a tree, and nothing that is only mounted in it.
+
+use std::fs;
+use std::io::{Error as IoError, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// Directories of the machine itself, which are no images whatever somebody wrote.
+const OF_THE_SYSTEM: [&str; 21] = [
+    "/", "/bin", "/boot", "/data", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt",
+    "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
+];
+
+/// Removes a tree. It loses its name first, so that another can be made in its place at once.
+pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
+    let refused = |reason: String| Error::files("remove", tree, IoError::other(reason));
+    if !tree.is_absolute() || OF_THE_SYSTEM.iter().any(|path| tree == Path::new(path)) {
+        return Err(refused("it is a directory of the system".to_owned()));
+    }
+    if tree.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+        return gone(tree, fs::remove_file(tree));
+    }
+    if let Some(mounted) = mounted_in(tree) {
+        return Err(refused(format!(
+            "something is mounted at {}; unmount it and remove the rest",
+            mounted.display()
+        )));
+    }
+    let aside = tree.with_file_name(format!(".perilune-removed-{request}"));
+    match fs::rename(tree, &aside) {
+        // A run before this one may have come as far as this.
+        Ok(()) => gone(&aside, fs::remove_dir_all(&aside)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            gone(&aside, fs::remove_dir_all(&aside))
+        }
+        Err(_) => gone(tree, fs::remove_dir_all(tree)),
+    }
+}
+
+fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Error> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::files("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A place in the tree, or the tree itself, where another file system is mounted: `/proc`, or the machine's own `/dev`.
+fn mounted_in(tree: &Path) -> Option<PathBuf> {
+    let resolved = fs::canonicalize(tree).ok()?;
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    let mut points = mounts.split(|byte| *byte == b'\n').filter_map(mount_point);
+    points.find(|point| point.starts_with(&resolved))
+}
+
+/// The fifth field of a line of proc(5)'s mountinfo, in which blanks and backslashes are octal.
+fn mount_point(line: &[u8]) -> Option<PathBuf> {
+    let mut rest = line.split(|byte| *byte == b' ').nth(4)?;
+    let mut path = Vec::with_capacity(rest.len());
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+            .filter(|_| *first == b'\\')
+        {
+            Some(byte) => {
+                path.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                path.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    Some(PathBuf::from(std::ffi::OsString::from_vec(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_goes_and_what_its_links_point_to_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, outside) = (directory.path().join("tree"), directory.path().join("outside"));
+        fs::create_dir_all(tree.join("usr/bin")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "kept").unwrap();
+        symlink(&outside, tree.join("link")).unwrap();
+        remove(&tree, "1.2").unwrap();
+        let left: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["outside"]);
+        assert_eq!(fs::read(outside.join("file")).unwrap(), b"kept");
+        remove(&tree, "1.2").unwrap();
+    }
+
+    #[test]
+    fn a_link_to_a_tree_goes_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, link) = (directory.path().join("tree"), directory.path().join("link"));
+        fs::create_dir(&tree).unwrap();
+        symlink(&tree, &link).unwrap();
+        remove(&link, "1.2").unwrap();
+        assert!(tree.is_dir());
+        assert!(link.symlink_metadata().is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_run_put_aside_is_removed_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join(".perilune-removed-1.2/usr")).unwrap();
+        remove(&directory.path().join("tree"), "1.2").unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn directories_of_the_system_and_mounted_file_systems_are_left_alone() {
+        for tree in ["/", "/usr", "/etc", "usr"] {
+            assert!(remove(Path::new(tree), "1.2").unwrap_err().to_string().contains(tree));
+        }
+        assert_eq!(mounted_in(Path::new("/proc")), Some(PathBuf::from("/proc")));
+        assert_eq!(
+            mount_point(br"36 35 98:0 / /srv/a\040b\134c rw - ext4"),
+            Some(PathBuf::from(r"/srv/a b\c"))
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! What a job does, as it is stored.
+
+use std::path::PathBuf;
+
+use perilune_image::ArchiveFormat;
+use perilune_model::Name;
+use serde::{Deserialize, Serialize};
+
+use super::message::Time;
+
+/// What is to be done. All of it is safe to do twice, because a daemon that was killed does it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Make kernel, initramfs and archive of an image, and have nodes boot from them.
+    PackImage {
+        /// The image.
+        image: Name,
+        /// The form of the archive.
+        #[serde(default)]
+        format: Format,
+    },
+    /// Copy the tree of an image to that of another, which the cluster has already.
+    CloneImage {
+        /// The image to copy.
+        source: Name,
+        /// The image to make.
+        target: Name,
+        /// Whether it is packed afterwards.
+        pack: bool,
+    },
+    /// Remove files that nodes could boot from, unless they are used again.
+    RemoveFiles {
+        /// Names in the directory of files.
+        files: Vec<String>,
+    },
+    /// Remove the tree of an image that is gone.
+    RemoveTree {
+        /// Where it is.
+        tree: PathBuf,
+    },
+}
+
+/// The form of an archive, by the end of its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// What our own installer unpacks fastest.
+    #[default]
+    #[serde(rename = "tar.zst")]
+    Zstd,
+    /// For older installers.
+    #[serde(rename = "tar.gz")]
+    Gzip,
+    /// For older installers.
+    #[serde(rename = "tar.bz2")]
+    Bzip2,
+}
+
+impl From<Format> for ArchiveFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Zstd => Self::TarZstd,
+            Format::Gzip => Self::TarGzip,
+            Format::Bzip2 => Self::TarBzip2,
+        }
+    }
+}
+
+/// Work that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Counts jobs; the lower one goes first.
+    pub number: u64,
+    /// What its messages are fetched by.
+    pub request: String,
+    /// Who asked.
+    pub user: String,
+    /// When it was asked for.
+    pub created: Time,
+    /// When it is to be done at the earliest.
+    pub due: Time,
+    /// Part of the names of the files that it makes; no other job has the same.
+    pub epoch: u64,
+    /// What is to be done.
+    pub work: Work,
+}
+
+impl Work {
+    /// The images that nothing else may work on meanwhile.
+    pub fn images(&self) -> Vec<&Name> {
+        match self {
+            Self::PackImage { image, .. } => vec![image],
+            Self::CloneImage { source, target, .. } => vec![target, source],
+            Self::RemoveFiles { .. } | Self::RemoveTree { .. } => Vec::new(),
+        }
+    }
+
+    /// The image that gets new files or a new tree.
+    pub fn target(&self) -> Option<&Name> {
+        match self {
+            Self::PackImage { image, .. } => Some(image),
+            Self::CloneImage { target, .. } => Some(target),
+            Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
+        }
+    }
+
+    /// The image that is packed.
+    pub fn packs(&self) -> Option<&Name> {
+        match self {
+            Self::PackImage { image, .. } => Some(image),
+            Self::CloneImage { target, pack, .. } => Some(target).filter(|_| *pack),
+            Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
+        }
+    }
+
+    /// Whether doing the one does the other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::RemoveFiles { .. }, _) => false,
+            _ => self == other,
+        }
+    }
+
+    /// What is done to what, as it stands in messages.
+    pub fn title(&self) -> String {
+        match self {
+            Self::PackImage { image, .. } => format!("pack osimage {image}"),
+            Self::CloneImage { source, target, .. } => format!("clone osimage {source}->{target}"),
+            Self::RemoveFiles { files } => format!("cleanup of {}", files.join(", ")),
+            Self::RemoveTree { tree } => format!("removal of {}", tree.display()),
+        }
+    }
+
+    /// The words that existing clients know the work by: the part of the program, the task and what it is about.
+    pub fn task(&self) -> (&'static str, String) {
+        match self {
+            Self::PackImage { image, .. } => ("osimage", format!("pack_n_build_osimage {image}")),
+            Self::CloneImage { source, target, pack: true } => {
+                ("osimage", format!("clone_n_pack_osimage {source}:{target}"))
+            }
+            Self::CloneImage { source, target, pack: false } => {
+                ("osimage", format!("clone_osimage {source}:{target}"))
+            }
+            Self::RemoveFiles { files } => {
+                ("housekeeper", format!("cleanup_old_file {}", files.join(",")))
+            }
+            Self::RemoveTree { tree } => {
+                ("housekeeper", format!("remove_osimage_path {}", tree.display()))
+            }
+        }
+    }
+}
