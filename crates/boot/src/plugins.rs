@@ -55,9 +55,12 @@ impl Templates {
         let directory =
             self.directories().plugins.as_ref().map(|plugins| plugins.join("boot").join(kind));
         let own = directory.and_then(|directory| fs::read_dir(directory).ok());
-        let own = own.into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
-        let own = own.filter_map(|entry| entry.file_name().into_string().ok());
-        built_in.chain(own.filter(|name| !name.starts_with('.'))).collect()
+        let own = own.into_iter().flatten().flatten().filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let is_directory = entry.path().is_dir();
+            if is_directory { Some(name) } else { Some(name.strip_suffix(".py")?.to_owned()) }
+        });
+        built_in.chain(own.filter(|name| !name.starts_with(['.', '_']))).collect()
     }
 
     fn attribute(&self, kind: &str, plugin: &str, attribute: &str) -> String {

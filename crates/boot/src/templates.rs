@@ -3,6 +3,7 @@
 //! A file that is edited takes effect with the next script; nothing has to be restarted.
 
 mod filters;
+mod python;
 mod segments;
 
 use std::fs;

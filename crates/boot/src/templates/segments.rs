@@ -64,7 +64,12 @@ impl Plugin<'_> {
         let Self { kind, name, attribute } = self;
         let own = directories.plugins.as_ref().filter(|_| is_plain(name));
         let own = own.and_then(|directory| {
-            sources.read(directory.join("boot").join(kind).join(name).join(attribute))
+            let directory = directory.join("boot").join(kind);
+            let text = sources.read(directory.join(name).join(attribute));
+            text.or_else(|| {
+                let python = sources.read(directory.join(format!("{name}.py")))?;
+                super::python::attribute(&python, attribute)
+            })
         });
         own.or_else(|| {
             let wanted = (kind, name, attribute);
@@ -83,7 +88,11 @@ pub(crate) fn built_in_plugins(kind: &str) -> impl Iterator<Item = &'static str>
 fn exists(directories: &Directories, kind: &str, plugin: &str) -> bool {
     let built_in = BUILT_IN.iter().any(|(a, b, _, _)| (*a, *b) == (kind, plugin));
     let own = directories.plugins.as_ref().filter(|_| is_plain(plugin));
-    built_in || own.is_some_and(|directory| directory.join("boot").join(kind).join(plugin).is_dir())
+    built_in
+        || own.is_some_and(|directory| {
+            let directory = directory.join("boot").join(kind);
+            directory.join(plugin).is_dir() || directory.join(format!("{plugin}.py")).is_file()
+        })
 }
 
 /// A name that is one step of a path, and a harmless one.

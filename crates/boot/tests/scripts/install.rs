@@ -319,3 +319,27 @@ fn a_site_plugin_takes_part() {
     assert!(script.contains("\n    echo plugin of node001\n"), "{script}");
     assert!(bash_parses(&script));
 }
+
+#[test]
+fn texts_of_plugins_in_python_are_used() {
+    let plugins = tempfile::tempdir().unwrap();
+    for kind in ["scripts", "roles"] {
+        fs::create_dir_all(plugins.path().join("boot").join(kind)).unwrap();
+    }
+    let script = "class Plugin():\n    prescript = ''\n    partscript = 'mkfs'\n    postscript = \"\"\"\necho {{ NODE_NAME }}\n\"\"\"\n";
+    fs::write(plugins.path().join("boot/scripts/node001.py"), script).unwrap();
+    let role = "class Plugin():\n    unit = 'ExecStart=__LUNA_ROLE__'\n    script = '#!/bin/sh'\n";
+    fs::write(plugins.path().join("boot/roles/storage.py"), role).unwrap();
+    let directories =
+        Directories { plugins: Some(plugins.path().to_owned()), ..Directories::default() };
+    let templates = Templates::new(directories);
+    let draft = small();
+    let script = render(&draft, &templates, &environment(&draft));
+    assert!(script.contains("\necho node001\n"), "{script}");
+    assert!(bash_parses(&script));
+    // Base64 of "\n", of "mkfs", and of the unit with the role's name.
+    let named = templates.named_script("node001").unwrap();
+    assert_eq!((named.prescript.as_str(), named.partscript.as_str()), ("Cg==", "bWtmcw=="));
+    assert_eq!(templates.role("storage").unwrap().unit, "RXhlY1N0YXJ0PXN0b3JhZ2U=");
+    assert!(templates.role("../storage").is_none() && templates.role("nothing").is_none());
+}
