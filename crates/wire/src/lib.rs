@@ -5,5 +5,6 @@ pub mod fields;
 pub mod group;
 pub mod interface;
 pub mod node;
+pub mod osimage;
 pub mod requests;
 pub mod word;
