@@ -9,6 +9,7 @@ mod connection;
 mod engine;
 mod error;
 pub mod ipmi;
+mod plugin;
 mod random;
 pub mod redfish;
 mod target;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::ipmi::Suite;
+use crate::redfish::Fingerprint;
 use crate::target::Key;
 use crate::{Action, Credentials, Error, Target};
 
@@ -38,6 +39,16 @@ struct Bmc {
     failures: u32,
     hold: Option<Hold>,
     suite: Option<Suite>,
+    certificate: Option<Fingerprint>,
+    /// For a BMC whose driver is found out.
+    protocol: Option<Protocol>,
+}
+
+/// What a BMC turned out to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Ipmi,
+    Redfish,
 }
 
 struct Hold {
@@ -78,7 +89,12 @@ impl Memory {
     fn with<T>(&self, key: Key, work: impl FnOnce(&mut Bmc) -> T) -> T {
         let mut bmcs = self.locked();
         if bmcs.len() >= MOST && !bmcs.contains_key(&key) {
-            bmcs.retain(|_, bmc| bmc.is_talking || bmc.changing.is_some() || bmc.hold.is_some());
+            bmcs.retain(|_, bmc| {
+                bmc.is_talking
+                    || bmc.changing.is_some()
+                    || bmc.hold.is_some()
+                    || bmc.certificate.is_some()
+            });
         }
         work(bmcs.entry(key).or_default())
     }
@@ -147,6 +163,7 @@ impl Memory {
                 bmc.hold = Some(Hold { until, reason: error.chain(), credentials });
             } else if error.is_of_a_dead_bmc() {
                 bmc.failures = bmc.failures.saturating_add(1);
+                bmc.protocol = None;
                 let Some(beyond) = bmc.failures.checked_sub(FAILURES) else { return };
                 let pause = SHORTEST_HOLD.saturating_mul(1 << beyond.min(8)).min(LONGEST_HOLD);
                 bmc.hold =
@@ -161,6 +178,22 @@ impl Memory {
 
     pub(crate) fn note_suite(&self, target: &Target, suite: Suite) {
         self.with(target.key(), |bmc| bmc.suite = Some(suite));
+    }
+
+    pub(crate) fn protocol(&self, target: &Target) -> Option<Protocol> {
+        self.with(target.key(), |bmc| bmc.protocol)
+    }
+
+    pub(crate) fn note_protocol(&self, target: &Target, protocol: Protocol) {
+        self.with(target.key(), |bmc| bmc.protocol = Some(protocol));
+    }
+
+    pub(crate) fn certificate(&self, target: &Target) -> Option<Fingerprint> {
+        self.with(target.key(), |bmc| bmc.certificate)
+    }
+
+    pub(crate) fn note_certificate(&self, target: &Target, certificate: Fingerprint) {
+        self.with(target.key(), |bmc| bmc.certificate = Some(certificate));
     }
 
     pub(crate) fn forget(&self, target: &Target) {

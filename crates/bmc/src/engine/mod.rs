@@ -18,8 +18,11 @@ pub use limits::{Inrush, Limits, Verification};
 
 use crate::connection::Connection;
 use crate::ipmi::{self, Hub};
-use crate::{Action, Error, PowerState, Reply, Target};
-use memory::Memory;
+use crate::plugin::Plugin;
+use crate::redfish::{Authorities, Fingerprint, Service};
+use crate::{Action, Driver, Error, PowerState, Reply, Target};
+use memory::{Memory, Protocol};
+use rustls::pki_types::CertificateDer;
 use schedule::{Next, Schedule};
 use work::{Done, Step, Work};
 
@@ -35,6 +38,8 @@ pub struct Outcome {
     pub tries: u32,
     /// Since it was begun with.
     pub elapsed: Duration,
+    /// Of a BMC that was reached over Redfish: to be kept, and pinned the next time.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// Packets of IPMI since the start.
@@ -45,28 +50,75 @@ pub struct Traffic {
 }
 
 /// Speaks to BMCs, and remembers of them what the next request can use. Make one and keep it; clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 pub(crate) struct Shared {
     hub: Arc<Hub>,
     pub(crate) memory: Arc<Memory>,
+    authorities: Arc<Authorities>,
 }
 
 impl Shared {
     pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, Error> {
+        match &target.driver {
+            Driver::Ipmi => self.connect_ipmi(target).await,
+            Driver::Redfish => self.connect_redfish(target).await,
+            Driver::Plugin(path) => Ok(Connection::Plugin(Plugin::new(path, target))),
+            Driver::Auto => match self.find_out(target).await? {
+                Protocol::Ipmi => self.connect_ipmi(target).await,
+                Protocol::Redfish => self.connect_redfish(target).await,
+            },
+        }
+    }
+
+    async fn connect_ipmi(&self, target: &Target) -> Result<Connection, Error> {
         let session = ipmi::open(&self.hub, target, self.memory.suite(target)).await?;
         self.memory.note_suite(target, session.suite());
+        if target.driver == Driver::Auto {
+            self.memory.note_protocol(target, Protocol::Ipmi);
+        }
         Ok(Connection::Ipmi(Box::new(session)))
+    }
+
+    async fn connect_redfish(&self, target: &Target) -> Result<Connection, Error> {
+        let pinned = self.memory.certificate(target);
+        let service = Service::open(target, pinned, &self.authorities).await?;
+        self.memory.note_certificate(target, service.certificate());
+        Ok(Connection::Redfish(Box::new(service)))
+    }
+
+    /// Which of the two a BMC speaks; Redfish, if both.
+    async fn find_out(&self, target: &Target) -> Result<Protocol, Error> {
+        if let Some(protocol) = self.memory.protocol(target) {
+            return Ok(protocol);
+        }
+        let pinned = self.memory.certificate(target);
+        match Service::probe(target, pinned, &self.authorities).await {
+            Ok(()) => {
+                self.memory.note_protocol(target, Protocol::Redfish);
+                Ok(Protocol::Redfish)
+            }
+            // Somebody may pretend to be the BMC, and hope for a protocol that gives more away.
+            Err(error @ (Error::CertificateChanged { .. } | Error::CertificateRefused { .. })) => {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::debug!(node = %target.name, %error, "no Redfish there: IPMI is tried");
+                Ok(Protocol::Ipmi)
+            }
+        }
     }
 }
 
 impl Engine {
-    pub fn new() -> Self {
-        Self::default()
+    /// `authorities` have signed the certificates of those BMCs whose certificates are to be verified.
+    pub fn new(authorities: Vec<CertificateDer<'static>>) -> Self {
+        let authorities = Arc::new(Authorities::new(authorities));
+        let shared = Shared { hub: Arc::default(), memory: Arc::default(), authorities };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Sends one outcome for each target, as they come, and ends when all are sent: at the deadline at the latest,
@@ -238,16 +290,27 @@ impl Run {
                 (Err(error), power)
             }
         };
-        let elapsed = work.began.map_or(Duration::ZERO, |began| began.elapsed());
-        let name = work.target.name.clone();
-        self.unsent.push_back(Outcome {
-            name,
+        let (tries, began) = (work.tries, work.began);
+        let outcome = self.outcome(&work.target, result, tries, began);
+        self.unsent.push_back(Outcome { power, ..outcome });
+    }
+
+    fn outcome(
+        &self,
+        target: &Target,
+        result: Result<Reply, Error>,
+        tries: u32,
+        began: Option<Instant>,
+    ) -> Outcome {
+        Outcome {
+            name: target.name.clone(),
             action: self.action,
             result,
-            power,
-            tries: work.tries,
-            elapsed,
-        });
+            power: None,
+            tries,
+            elapsed: began.map_or(Duration::ZERO, |began| began.elapsed()),
+            certificate: self.shared.memory.certificate(target),
+        }
     }
 
     /// Whatever was not finished when the end came. What may have happened is said to be so.
@@ -268,16 +331,8 @@ impl Run {
         for InFlight { target, tries, began } in std::mem::take(&mut self.in_flight).into_values() {
             let error =
                 if action.is_change() { unconfirmed(&target, action) } else { ended(&limits) };
-            let elapsed = began.map_or(Duration::ZERO, |began| began.elapsed());
-            let name = target.name.clone();
-            self.unsent.push_back(Outcome {
-                name,
-                action,
-                result: Err(error),
-                power: None,
-                tries,
-                elapsed,
-            });
+            let outcome = self.outcome(&target, Err(error), tries, began);
+            self.unsent.push_back(outcome);
         }
         for outcome in std::mem::take(&mut self.unsent) {
             if self.outcomes.send(outcome).await.is_err() {

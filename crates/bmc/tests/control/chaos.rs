@@ -17,7 +17,8 @@ async fn status_of(behaviour: Behaviour) -> (Result<Reply, Error>, Fake, Duratio
     fake.machine.lock().unwrap().is_on = true;
     let began = Instant::now();
     let target = target("node001", fake.address);
-    let outcome = run_one(&Engine::new(), target, Action::PowerStatus, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::PowerStatus, Limits::default()).await;
     (outcome.result, fake, began.elapsed())
 }
 
@@ -109,7 +110,8 @@ async fn a_reset_that_was_not_confirmed_is_not_sent_by_a_second_session() {
     let mut tasks = JoinSet::new();
     let fake = Fake::start(&mut tasks, BOTH, Behaviour::SilentPower).await;
     let target = target("node001", fake.address);
-    let outcome = run_one(&Engine::new(), target, Action::PowerReset, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::PowerReset, Limits::default()).await;
     assert!(matches!(outcome.result, Err(Error::Unconfirmed { .. })), "{:?}", outcome.result);
     assert_eq!(fake.machine().openings, 1);
 }
@@ -119,7 +121,8 @@ async fn a_power_on_that_was_not_confirmed_is_sent_again() {
     let mut tasks = JoinSet::new();
     let fake = Fake::start(&mut tasks, BOTH, Behaviour::SilentPower).await;
     let target = target("node001", fake.address);
-    let outcome = run_one(&Engine::new(), target, Action::PowerOn, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::PowerOn, Limits::default()).await;
     assert!(matches!(outcome.result, Err(Error::TimedOut { .. })), "{:?}", outcome.result);
     assert_eq!(outcome.tries, 2);
 }
@@ -134,7 +137,7 @@ async fn one_that_only_says_that_it_did_it_is_found_out() {
         every: Duration::from_millis(200),
     };
     let limits = Limits { verification: Some(verification), ..Limits::default() };
-    let outcome = run_one(&Engine::new(), target, Action::PowerOn, limits).await;
+    let outcome = run_one(&Engine::new(Vec::new()), target, Action::PowerOn, limits).await;
     assert!(
         matches!(outcome.result, Err(Error::NotChanged { seen: PowerState::Off, .. })),
         "{:?}",
@@ -158,7 +161,8 @@ async fn the_good_ones_do_not_wait_for_the_bad_ones() {
         let fake = Fake::start(&mut tasks, BOTH, behaviour).await;
         targets.push(target(name, fake.address));
     }
-    let outcomes = run(&Engine::new(), targets, Action::PowerStatus, Limits::default()).await;
+    let outcomes =
+        run(&Engine::new(Vec::new()), targets, Action::PowerStatus, Limits::default()).await;
     let first: Vec<&str> = outcomes.iter().take(3).map(|outcome| outcome.name.as_str()).collect();
     assert!(["good", "twice", "last"].iter().all(|name| first.contains(name)), "{first:?}");
     let longest = outcomes.iter().take(3).map(|outcome| outcome.elapsed).max().unwrap();

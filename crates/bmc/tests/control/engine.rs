@@ -37,7 +37,8 @@ async fn both_suites_are_spoken_and_ipmitool_agrees_about_them() {
         let asked = output_text(&ipmitool(fake.address, number, "chassis power status").await);
         assert_eq!(asked, "Chassis Power is off", "suite {number}");
         let target = target("node001", fake.address);
-        let outcome = run_one(&Engine::new(), target, Action::PowerOn, Limits::default()).await;
+        let outcome =
+            run_one(&Engine::new(Vec::new()), target, Action::PowerOn, Limits::default()).await;
         assert!(matches!(outcome.result, Ok(Reply::Done)), "suite {number}: {:?}", outcome.result);
         assert_eq!(outcome.power, Some(PowerState::On));
         let asked = output_text(&ipmitool(fake.address, number, "chassis power status").await);
@@ -49,7 +50,7 @@ async fn both_suites_are_spoken_and_ipmitool_agrees_about_them() {
 async fn the_suite_that_worked_is_remembered() {
     let mut tasks = JoinSet::new();
     let fake = Fake::start(&mut tasks, &[Suite::Three], Behaviour::Good).await;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     for openings in [2, 3] {
         let target = target("node001", fake.address);
         let outcome = run_one(&engine, target, Action::PowerStatus, Limits::default()).await;
@@ -62,7 +63,7 @@ async fn the_suite_that_worked_is_remembered() {
 async fn every_action_does_what_its_word_says_and_leaves_no_session() {
     let mut tasks = JoinSet::new();
     let (fakes, targets) = fakes(&mut tasks, 1, Behaviour::Good).await;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let limits = Limits { verification: None, ..Limits::default() };
     let actions = [
         Action::PowerOn,
@@ -87,7 +88,7 @@ async fn every_action_does_what_its_word_says_and_leaves_no_session() {
 async fn a_wrong_password_is_said_once_and_never_repeated() {
     let mut tasks = JoinSet::new();
     let (fakes, targets) = fakes(&mut tasks, 1, Behaviour::Good).await;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let mut wrong = targets[0].clone();
     wrong.credentials = credentials("guess");
     let limits = Limits { tries: 5, ..Limits::default() };
@@ -107,7 +108,8 @@ async fn an_unknown_user_is_a_wrong_password() {
     let (_fakes, targets) = fakes(&mut tasks, 1, Behaviour::Good).await;
     let mut target = targets[0].clone();
     target.credentials.user = "nobody".to_owned();
-    let outcome = run_one(&Engine::new(), target, Action::PowerStatus, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::PowerStatus, Limits::default()).await;
     let error = outcome.result.unwrap_err().to_string();
     assert!(error.contains("refuses user name or password of \"nobody\""), "{error}");
 }
@@ -118,7 +120,7 @@ async fn a_user_with_too_little_privilege_is_told_so() {
     let (fakes, targets) = fakes(&mut tasks, 1, Behaviour::Good).await;
     let mut target = targets[0].clone();
     target.ipmi.privilege = perilune_bmc::ipmi::Privilege::User;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let status = run_one(&engine, target.clone(), Action::PowerStatus, Limits::default()).await;
     assert!(status.result.is_ok(), "a user may ask: {:?}", status.result);
     let outcome = run_one(&engine, target, Action::PowerOn, Limits::default()).await;
@@ -132,7 +134,7 @@ async fn a_dead_bmc_is_left_alone_after_three_requests_unless_somebody_insists()
     let (fakes, targets) = fakes(&mut tasks, 1, Behaviour::Hangs).await;
     let mut target = targets[0].clone();
     target.ipmi.patience.first = Duration::from_millis(10);
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let limits = Limits { tries: 1, ..Limits::default() };
     for _ in 0..3 {
         let outcome = run_one(&engine, target.clone(), Action::PowerStatus, limits.clone()).await;
@@ -151,7 +153,7 @@ async fn a_dead_bmc_is_left_alone_after_three_requests_unless_somebody_insists()
 async fn two_operators_on_one_bmc_are_told_of_each_other() {
     let mut tasks = JoinSet::new();
     let (fakes, targets) = fakes(&mut tasks, 1, Behaviour::Late(Duration::from_millis(100))).await;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let (on, off) = tokio::join!(
         run_one(&engine, targets[0].clone(), Action::PowerOn, Limits::default()),
         run_one(&engine, targets[0].clone(), Action::PowerOff, Limits::default()),
@@ -165,7 +167,7 @@ async fn two_operators_on_one_bmc_are_told_of_each_other() {
 async fn who_only_asks_waits_for_the_turn() {
     let mut tasks = JoinSet::new();
     let (_fakes, targets) = fakes(&mut tasks, 1, Behaviour::Late(Duration::from_millis(50))).await;
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let ask = || run_one(&engine, targets[0].clone(), Action::PowerStatus, Limits::default());
     let (one, two, on) = tokio::join!(
         ask(),
@@ -187,7 +189,7 @@ async fn a_ramp_and_a_rack_bound_how_fast_machines_are_switched_on() {
     let inrush =
         Inrush { machines: NonZeroUsize::new(2).unwrap(), within: Duration::from_millis(400) };
     let limits = Limits { inrush: Some(inrush), ..Limits::default() };
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let began = Instant::now();
     let outcomes = run(&engine, targets.clone(), Action::PowerOn, limits.clone()).await;
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
@@ -213,7 +215,7 @@ async fn cancelling_ends_it_and_names_what_was_not_done() {
     let limits = Limits { concurrent: NonZeroUsize::new(2).unwrap(), ..Limits::default() };
     let cancel = CancellationToken::new();
     let (sender, mut receiver) = mpsc::channel(16);
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let run = engine.run(targets, Action::PowerOn, limits, cancel.clone(), sender);
     let stop = async {
         while fakes[0].machine().packets == 0 || fakes[1].machine().packets == 0 {
@@ -243,7 +245,7 @@ async fn the_deadline_ends_it() {
     let (_fakes, targets) = fakes(&mut tasks, 2, Behaviour::Hangs).await;
     let limits = Limits { deadline: Duration::from_millis(300), ..Limits::default() };
     let began = Instant::now();
-    let outcomes = run(&Engine::new(), targets, Action::PowerStatus, limits).await;
+    let outcomes = run(&Engine::new(Vec::new()), targets, Action::PowerStatus, limits).await;
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(outcomes.len(), 2);
     for outcome in outcomes {
@@ -261,7 +263,7 @@ async fn when_nobody_listens_any_more_it_ends() {
     let (_fakes, targets) = fakes(&mut tasks, 2, Behaviour::Hangs).await;
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let run = engine.run(
         targets,
         Action::PowerStatus,
@@ -279,6 +281,6 @@ async fn a_hundred_thousand_names_are_no_trouble() {
         .map(|number| Target { name: format!("node{number}"), ..nowhere.clone() })
         .collect();
     let limits = Limits { deadline: Duration::from_millis(500), ..Limits::default() };
-    let outcomes = run(&Engine::new(), targets, Action::PowerStatus, limits).await;
+    let outcomes = run(&Engine::new(Vec::new()), targets, Action::PowerStatus, limits).await;
     assert_eq!(outcomes.len(), 100_000);
 }

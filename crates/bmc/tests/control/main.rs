@@ -5,6 +5,9 @@
 mod fake;
 
 mod chaos;
+mod driver;
 mod engine;
+mod redfish;
 mod simulator;
+mod sushy;
 mod tools;

@@ -152,7 +152,7 @@ fn write(path: &Path, text: &str) {
 #[tokio::test]
 async fn power_is_seen_and_changed_as_ipmitool_sees_it() {
     let Some(simulator) = Simulator::start().await else { return };
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let target = target("node001", simulator.address);
     for (action, state) in [(Action::PowerOn, PowerState::On), (Action::PowerOff, PowerState::Off)]
     {
@@ -169,7 +169,7 @@ async fn power_is_seen_and_changed_as_ipmitool_sees_it() {
 #[tokio::test]
 async fn cycle_reset_and_identify_reach_the_chassis() {
     let Some(simulator) = Simulator::start().await else { return };
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let target = target("node001", simulator.address);
     for action in [
         Action::PowerOn,
@@ -192,7 +192,8 @@ async fn the_simulator_refuses_a_wrong_password_and_this_is_said() {
     let Some(simulator) = Simulator::start().await else { return };
     let mut target = target("node001", simulator.address);
     target.credentials = credentials("guess");
-    let outcome = run_one(&Engine::new(), target, Action::PowerStatus, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::PowerStatus, Limits::default()).await;
     assert!(matches!(outcome.result, Err(Error::WrongPassword { .. })), "{:?}", outcome.result);
     assert_eq!(outcome.tries, 1);
 }
@@ -200,7 +201,7 @@ async fn the_simulator_refuses_a_wrong_password_and_this_is_said() {
 #[tokio::test]
 async fn sessions_are_given_back() {
     let Some(simulator) = Simulator::start().await else { return };
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     // More than the simulator has room for at once.
     for _ in 0..80 {
         let targets = vec![target("node001", simulator.address)];
@@ -212,7 +213,7 @@ async fn sessions_are_given_back() {
 #[tokio::test]
 async fn the_event_log_is_what_ipmitool_lists_and_can_be_cleared() {
     let Some(simulator) = Simulator::start().await else { return };
-    let engine = Engine::new();
+    let engine = Engine::new(Vec::new());
     let target = target("node001", simulator.address);
     let list = async || {
         let outcome = run_one(&engine, target.clone(), Action::SelList, Limits::default()).await;
@@ -250,7 +251,8 @@ async fn the_event_log_is_what_ipmitool_lists_and_can_be_cleared() {
 async fn sensors_read_what_ipmitool_reads() {
     let Some(simulator) = Simulator::start().await else { return };
     let target = target("node001", simulator.address);
-    let outcome = run_one(&Engine::new(), target, Action::Sensors, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::Sensors, Limits::default()).await;
     assert_eq!(outcome.result.unwrap().to_string(), "CPU Temp | 42.000 degrees C | ok");
     let theirs = output_text(&ipmitool(simulator.address, 3, "sdr list").await);
     assert!(theirs.starts_with("CPU Temp         | 42 degrees C"), "{theirs}");
@@ -260,7 +262,8 @@ async fn sensors_read_what_ipmitool_reads() {
 async fn the_inventory_is_what_ipmitool_prints() {
     let Some(simulator) = Simulator::start().await else { return };
     let target = target("node001", simulator.address);
-    let outcome = run_one(&Engine::new(), target, Action::Inventory, Limits::default()).await;
+    let outcome =
+        run_one(&Engine::new(Vec::new()), target, Action::Inventory, Limits::default()).await;
     let ours = outcome.result.unwrap().to_string();
     let theirs = output_text(&ipmitool(simulator.address, 3, "fru print 0").await);
     for (part, field, value, label) in [

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use perilune_bmc::{Action, Credentials, Engine, Limits, Outcome, Target};
+use perilune_bmc::{Action, Credentials, Driver, Engine, Limits, Outcome, Target};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,13 @@ pub(crate) fn credentials(password: &str) -> Credentials {
 pub(crate) fn target(name: &str, address: SocketAddr) -> Target {
     let mut target = Target::new(name, address.ip(), credentials(PASSWORD));
     target.ipmi.port = address.port();
+    target
+}
+
+pub(crate) fn redfish_target(address: SocketAddr) -> Target {
+    let mut target = Target::new("node001", address.ip(), credentials(PASSWORD));
+    target.driver = Driver::Redfish;
+    target.redfish.port = address.port();
     target
 }
 
@@ -62,10 +70,14 @@ pub(crate) fn texts(outcomes: &[Outcome]) -> BTreeMap<String, String> {
     outcomes.iter().map(|outcome| (outcome.name.clone(), text(outcome))).collect()
 }
 
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
+}
+
 /// Whether a program is there; if not, says loudly that a test shows nothing. Where everything must be, it fails.
 pub(crate) fn is_there(program: &str, package: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    if path.split(':').any(|directory| std::path::Path::new(directory).join(program).exists()) {
+    if find(program).is_some() {
         return true;
     }
     assert!(

@@ -1,6 +1,8 @@
 //! A BMC that speaks IPMI 2.0 on a port of its own, and can be told to misbehave. `ipmitool` talks to it as to any
 //! other, which is how it is known to be right.
 
+pub(crate) mod redfish;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};

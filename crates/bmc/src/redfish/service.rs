@@ -1,0 +1,302 @@
+//! Finds its way through a BMC's resources, and does there what is asked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client};
+use super::deviations::{Part, Words};
+use super::tls::{Authorities, Fingerprint};
+use super::{facts, log};
+use crate::{Action, Error, PowerState, Reply, Target};
+
+const ROOT: &str = "/redfish/v1/";
+/// How often it is looked whether a machine that is cycled by hand is off.
+const OFF_PAUSE: Duration = Duration::from_millis(500);
+
+/// One BMC, logged in to, and the system that is meant.
+pub(crate) struct Service {
+    client: Client,
+    words: Words,
+    root: Value,
+    system_path: String,
+}
+
+/// Whether something at the address speaks Redfish; nothing secret is told to it.
+pub(super) async fn root(client: &mut Client) -> Result<Answer, Error> {
+    let answer = client.get(ROOT).await?;
+    if answer.body.get("RedfishVersion").is_none() && answer.body.get("Systems").is_none() {
+        return Err(Error::Garbled {
+            address: client.address(),
+            reason: "its root is not one of Redfish",
+        });
+    }
+    Ok(answer)
+}
+
+impl Service {
+    pub(crate) async fn probe(
+        target: &Target,
+        pinned: Option<Fingerprint>,
+        authorities: &Arc<Authorities>,
+    ) -> Result<(), Error> {
+        let address = SocketAddr::new(target.address, target.redfish.port);
+        let mut client =
+            Client::connect(address, &target.redfish, &target.credentials, pinned, authorities)
+                .await?;
+        root(&mut client).await.map(drop)
+    }
+
+    pub(crate) async fn open(
+        target: &Target,
+        pinned: Option<Fingerprint>,
+        authorities: &Arc<Authorities>,
+    ) -> Result<Self, Error> {
+        let address = SocketAddr::new(target.address, target.redfish.port);
+        let mut client =
+            Client::connect(address, &target.redfish, &target.credentials, pinned, authorities)
+                .await?;
+        let root = root(&mut client).await?.body;
+        let sessions = link(&root, "/Links/Sessions").map(str::to_owned);
+        client.log_in(sessions.as_deref()).await?;
+        let systems =
+            link(&root, "/Systems").ok_or_else(|| client.rejected("it has no systems"))?.to_owned();
+        let members = client.get(&systems).await?.body;
+        let wanted = target.redfish.system.as_deref();
+        let system_path = member(&members, wanted)
+            .ok_or_else(|| match wanted {
+                Some(wanted) => client.rejected(&format!("it has no system \"{wanted}\"")),
+                None => client.rejected("it has no systems"),
+            })?
+            .to_owned();
+        let names = ["/Vendor", "/Product"].map(|path| text(&root, path));
+        let oem = root.get("Oem").and_then(Value::as_object);
+        let oem = oem.and_then(|oem| oem.keys().next()).map_or("", String::as_str);
+        let words = Words::of(&[names[0], names[1], oem]);
+        Ok(Self { client, words, root, system_path })
+    }
+
+    pub(crate) fn certificate(&self) -> Fingerprint {
+        self.client.certificate
+    }
+
+    pub(crate) async fn close(self) {
+        self.client.log_out().await;
+    }
+
+    pub(crate) async fn perform(&mut self, action: Action) -> Result<Reply, Error> {
+        match action {
+            Action::PowerStatus => Ok(Reply::Power(self.power().await?)),
+            Action::PowerOn
+            | Action::PowerOff
+            | Action::PowerCycle
+            | Action::PowerReset
+            | Action::PowerSoft => self.reset(action).await.map(|()| Reply::Done),
+            Action::Identify => self.identify(action, true).await.map(|()| Reply::Done),
+            Action::NoIdentify => self.identify(action, false).await.map(|()| Reply::Done),
+            Action::SelList => {
+                let service = self.log(action).await?;
+                log::list(&mut self.client, &service).await.map(Reply::Events)
+            }
+            Action::SelClear => {
+                let service = self.log(action).await?;
+                log::clear(&mut self.client, &service).await.map(|()| Reply::Done)
+            }
+            Action::Sensors => {
+                let chassis = self.chassis(action).await?;
+                facts::sensors(&mut self.client, &chassis).await.map(Reply::Sensors)
+            }
+            Action::Inventory => {
+                let system = self.system().await?.body;
+                let manager = self.linked(&system, "/Links/ManagedBy/0", "/Managers").await;
+                Ok(Reply::Inventory(facts::inventory(&system, manager.as_ref())))
+            }
+        }
+    }
+
+    async fn system(&mut self) -> Result<Answer, Error> {
+        self.client.get(&self.system_path).await
+    }
+
+    async fn power(&mut self) -> Result<PowerState, Error> {
+        let system = self.system().await?.body;
+        match text(&system, "/PowerState") {
+            // What is on its way has not arrived.
+            "On" | "PoweringOff" | "Paused" => Ok(PowerState::On),
+            "Off" | "PoweringOn" => Ok(PowerState::Off),
+            _ => Err(self.client.rejected("it does not say whether the power is on")),
+        }
+    }
+
+    async fn reset(&mut self, action: Action) -> Result<(), Error> {
+        let system = self.system().await?.body;
+        let described = system.pointer("/Actions/#ComputerSystem.Reset");
+        let offered = match described {
+            Some(described) => self.offered(described).await?,
+            None => None,
+        };
+        let usual =
+            format!("{}/Actions/ComputerSystem.Reset", self.system_path.trim_end_matches('/'));
+        let path = described.map_or("", |described| text(described, "/target"));
+        let path = if path.is_empty() { usual.as_str() } else { path };
+        let kinds: Vec<String> =
+            self.words.resets(action, offered.as_deref()).into_iter().map(str::to_owned).collect();
+        for kind in kinds {
+            match self.client.post(path, &json!({ "ResetType": kind })).await {
+                // This kind it does not have; the next one may do the same.
+                Err(Error::Rejected { reason, .. }) if is_unknown(&reason) => {
+                    tracing::debug!(bmc = %self.client.address(), kind, reason, "another kind of reset is tried");
+                }
+                Err(error) if error.is_passing() && action.must_not_repeat() => {
+                    return Err(Error::Unconfirmed { action, address: self.client.address() });
+                }
+                other => return other.map(drop),
+            }
+        }
+        if action == Action::PowerCycle {
+            return self.cycle_by_hand(path).await;
+        }
+        Err(Error::Unsupported { action, by: format!("this BMC (its resets: {})", list(offered)) })
+    }
+
+    /// What kinds of reset it says that it has; None when it does not say.
+    async fn offered(&mut self, described: &Value) -> Result<Option<Vec<String>>, Error> {
+        if let Some(values) = strings(described.get("ResetType@Redfish.AllowableValues")) {
+            return Ok(Some(values));
+        }
+        let Some(path) = described.get("@Redfish.ActionInfo").and_then(Value::as_str) else {
+            return Ok(None);
+        };
+        let info = self.client.get(path).await?.body;
+        let parameters = info.get("Parameters").and_then(Value::as_array).map(Vec::as_slice);
+        let reset = parameters
+            .unwrap_or_default()
+            .iter()
+            .find(|parameter| text(parameter, "/Name") == "ResetType");
+        Ok(strings(reset.and_then(|reset| reset.get("AllowableValues"))))
+    }
+
+    /// For a BMC that cannot cycle: off, and on again once it is off.
+    async fn cycle_by_hand(&mut self, path: &str) -> Result<(), Error> {
+        let unconfirmed =
+            Error::Unconfirmed { action: Action::PowerCycle, address: self.client.address() };
+        if self.power().await? == PowerState::Off {
+            return Err(self.client.rejected("it cannot cycle the power of a machine that is off"));
+        }
+        self.client.post(path, &json!({ "ResetType": "ForceOff" })).await?;
+        // Whoever waits for this sets the limit.
+        while self.power().await.unwrap_or(PowerState::On) == PowerState::On {
+            tokio::time::sleep(OFF_PAUSE).await;
+        }
+        self.client.post(path, &json!({ "ResetType": "On" })).await.map(drop).or(Err(unconfirmed))
+    }
+
+    async fn identify(&mut self, action: Action, on: bool) -> Result<(), Error> {
+        let system = self.system().await?;
+        let chassis = self.chassis(action).await.ok();
+        for indicator in self.words.indicators().to_vec() {
+            let (path, etag, resource) = match (indicator.of, &chassis) {
+                (Part::System, _) => (self.system_path.clone(), system.etag(), &system.body),
+                (Part::Chassis, Some(chassis)) => {
+                    (text(chassis, "/@odata.id").to_owned(), None, chassis)
+                }
+                (Part::Chassis, None) => continue,
+            };
+            if resource.get(&indicator.property).is_none() {
+                continue;
+            }
+            let value = if on { &indicator.on } else { &indicator.off };
+            match self.client.patch(&path, &json!({ &indicator.property: value }), etag).await {
+                Err(Error::Rejected { .. }) => {}
+                other => return other.map(drop),
+            }
+        }
+        Err(Error::Unsupported { action, by: "this BMC".to_owned() })
+    }
+
+    /// The chassis that the system is in.
+    async fn chassis(&mut self, action: Action) -> Result<Value, Error> {
+        let system = self.system().await?.body;
+        let chassis = self.linked(&system, "/Links/Chassis/0", "/Chassis").await;
+        chassis.ok_or(Error::Unsupported {
+            action,
+            by: "this BMC, which tells of no chassis".to_owned(),
+        })
+    }
+
+    /// What a resource links to; or the first of all of its kind.
+    async fn linked(
+        &mut self,
+        resource: &Value,
+        link_path: &str,
+        collection: &str,
+    ) -> Option<Value> {
+        if let Some(path) = link(resource, link_path) {
+            return self.client.get(path).await.ok().map(|answer| answer.body);
+        }
+        let collection = link(&self.root, collection)?.to_owned();
+        let members = self.client.get(&collection).await.ok()?.body;
+        let path = member(&members, None)?.to_owned();
+        self.client.get(&path).await.ok().map(|answer| answer.body)
+    }
+
+    /// The log service that holds the system's events.
+    async fn log(&mut self, action: Action) -> Result<Value, Error> {
+        let system = self.system().await?.body;
+        let manager = self.linked(&system, "/Links/ManagedBy/0", "/Managers").await;
+        let chassis = self.linked(&system, "/Links/Chassis/0", "/Chassis").await;
+        let mut paths: Vec<String> = Vec::new();
+        for resource in [Some(&system), manager.as_ref(), chassis.as_ref()].into_iter().flatten() {
+            let Some(services) = link(resource, "/LogServices") else { continue };
+            // A part without logs may link to none.
+            if let Ok(services) = self.client.get(services).await {
+                paths.extend(members(&services.body).map(str::to_owned));
+            }
+        }
+        let names: Vec<&str> = paths.iter().map(|path| last_part(path)).collect();
+        let chosen = self.words.log(&names).and_then(|place| paths.get(place));
+        let path = chosen.ok_or(Error::Unsupported {
+            action,
+            by: "this BMC, which tells of no log".to_owned(),
+        })?;
+        self.client.get(path).await.map(|answer| answer.body)
+    }
+}
+
+/// A refusal of the kind of reset, not of the reset.
+fn is_unknown(reason: &str) -> bool {
+    ["(status 400)", "(status 422)", "(status 501)"].iter().any(|status| reason.ends_with(status))
+}
+
+pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Where a link leads.
+pub(super) fn link<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path)?.get("@odata.id")?.as_str()
+}
+
+pub(super) fn members(collection: &Value) -> impl Iterator<Item = &str> {
+    let members = collection.get("Members").and_then(Value::as_array).map(Vec::as_slice);
+    members.unwrap_or_default().iter().filter_map(|member| member.get("@odata.id")?.as_str())
+}
+
+fn member<'a>(collection: &'a Value, wanted: Option<&str>) -> Option<&'a str> {
+    members(collection).find(|path| wanted.is_none_or(|wanted| last_part(path) == wanted))
+}
+
+fn last_part(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+fn strings(value: Option<&Value>) -> Option<Vec<String>> {
+    let values = value?.as_array()?.iter();
+    Some(values.filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+fn list(offered: Option<Vec<String>>) -> String {
+    offered.map_or_else(|| "it does not say".to_owned(), |offered| offered.join(", "))
+}
