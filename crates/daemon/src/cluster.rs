@@ -86,19 +86,26 @@ impl ClusterService {
         self.request(meta, true, decide).await
     }
 
-    async fn request<T, F>(&self, meta: Meta, dry_run: bool, decide: F) -> Result<(T, Change), Error>
+    async fn request<T, F>(
+        &self,
+        meta: Meta,
+        dry_run: bool,
+        decide: F,
+    ) -> Result<(T, Change), Error>
     where
         T: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
-        let decide: Decision = Box::new(move |draft| decide(draft).map(|answer| -> Answer { Box::new(answer) }));
+        let decide: Decision =
+            Box::new(move |draft| decide(draft).map(|answer| -> Answer { Box::new(answer) }));
         let (sender, answer) = oneshot::channel();
         let request = Request { meta, dry_run, decide, answer: sender };
         if self.requests.send(request).await.is_err() {
             return Err(Error::Stopping);
         }
         let (answer, change) = answer.await.unwrap_or(Err(Error::Stopping))?;
-        let answer = answer.downcast::<T>().expect("the decision that was sent answers with its own type");
+        let answer =
+            answer.downcast::<T>().expect("the decision that was sent answers with its own type");
         Ok((*answer, change))
     }
 }
@@ -110,12 +117,17 @@ struct Decided {
     sender: oneshot::Sender<Result<(Answer, Change), Error>>,
 }
 
-async fn serve(store: Store, mut waiting: mpsc::Receiver<Request>, publisher: watch::Sender<Arc<Cluster>>) {
+async fn serve(
+    store: Store,
+    mut waiting: mpsc::Receiver<Request>,
+    publisher: watch::Sender<Arc<Cluster>>,
+) {
     let mut requests = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut requests, BATCH).await > 0 {
         let base = Arc::clone(&publisher.borrow());
         let mut working = Cluster::clone(&base);
-        let decided: Vec<Decided> = requests.drain(..).filter_map(|request| decide(&mut working, request)).collect();
+        let decided: Vec<Decided> =
+            requests.drain(..).filter_map(|request| decide(&mut working, request)).collect();
         if decided.is_empty() {
             continue;
         }
@@ -129,7 +141,11 @@ async fn serve(store: Store, mut waiting: mpsc::Receiver<Request>, publisher: wa
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, changes = decided.len(), "changes were not stored");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    changes = decided.len(),
+                    "changes were not stored"
+                );
                 for Decided { sender, .. } in decided {
                     drop(sender.send(Err(Error::Store(error.clone()))));
                 }
@@ -196,7 +212,9 @@ mod tests {
         let mut writers = tokio::task::JoinSet::new();
         for number in 0..300 {
             let service = service.clone();
-            writers.spawn(async move { service.commit(Meta::default(), move |draft| draft.put(group(number))).await });
+            writers.spawn(async move {
+                service.commit(Meta::default(), move |draft| draft.put(group(number))).await
+            });
         }
         for result in writers.join_all().await {
             result.unwrap();
@@ -217,9 +235,12 @@ mod tests {
             })
             .await;
         assert!(matches!(refused, Err(Error::Refused(_))));
-        let ((), change) = service.preview(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
+        let ((), change) =
+            service.preview(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
         assert_eq!(change.edits.len(), 1);
-        let defect = service.commit(Meta::default(), |_| -> Result<(), Refusal> { panic!("a defect") }).await;
+        let defect = service
+            .commit(Meta::default(), |_| -> Result<(), Refusal> { panic!("a defect") })
+            .await;
         assert!(matches!(defect, Err(Error::Defect(text)) if text == "a defect"));
         assert_eq!(service.published().groups().len(), 0);
         assert_eq!(service.published().revision(), 0);

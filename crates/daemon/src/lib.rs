@@ -1,1 +1,19 @@
-//! See ARCHITECTURE.md.
+//! The daemon: wires the other crates together and speaks HTTP.
+
+pub mod api;
+pub mod auth;
+mod bootstrap;
+pub mod clock;
+pub mod cluster;
+pub mod config;
+mod first_cluster;
+pub mod jobs;
+pub mod json;
+mod machines;
+mod request_id;
+pub mod serve;
+pub mod sightings;
+pub mod state;
+pub mod status;
+
+pub use serve::serve;

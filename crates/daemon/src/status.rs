@@ -49,7 +49,9 @@ impl NodeState {
     /// The state in the words of `GET /config/node`.
     pub fn text(&self) -> String {
         match self.state.strip_prefix(INSTALLER) {
-            Some(suffix) if GOOD.contains(&suffix) || suffix == "error" => format!("Luna installer: {suffix}"),
+            Some(suffix) if GOOD.contains(&suffix) || suffix == "error" => {
+                format!("Luna installer: {suffix}")
+            }
             _ => self.state.clone(),
         }
     }
@@ -84,7 +86,9 @@ impl Status {
         for record in store.records(Table::NodeStates).await? {
             match serde_json::from_str(&record.body) {
                 Ok(state) => drop(states.nodes.insert(record.key, state)),
-                Err(error) => tracing::warn!(node = record.key, %error, "a stored node state cannot be read; it is left out"),
+                Err(error) => {
+                    tracing::warn!(node = record.key, %error, "a stored node state cannot be read; it is left out")
+                }
             }
         }
         Ok(Self { states: Arc::new(Mutex::new(states)), store })
@@ -149,7 +153,10 @@ impl Status {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::error!(error = &error as &dyn std::error::Error, "node states are not written; trying again");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "node states are not written; trying again"
+                    );
                 }
                 Err(_) => {}
             }
@@ -168,13 +175,16 @@ impl Status {
             for name in names {
                 match states.nodes.get(&name).map(serde_json::to_string) {
                     Some(Ok(body)) => records.push(Record { key: name, body }),
-                    Some(Err(error)) => tracing::error!(node = name, %error, "a node state cannot be stored"),
+                    Some(Err(error)) => {
+                        tracing::error!(node = name, %error, "a node state cannot be stored")
+                    }
                     None => gone.push(name),
                 }
             }
             (records, gone)
         };
-        let names: Vec<String> = put.iter().map(|record| record.key.clone()).chain(gone.iter().cloned()).collect();
+        let names: Vec<String> =
+            put.iter().map(|record| record.key.clone()).chain(gone.iter().cloned()).collect();
         let written = self.store_all(put, gone).await;
         if written.is_err() {
             self.lock().unwritten.extend(names);
@@ -182,7 +192,11 @@ impl Status {
         written
     }
 
-    async fn store_all(&self, put: Vec<Record>, gone: Vec<String>) -> Result<(), perilune_store::Error> {
+    async fn store_all(
+        &self,
+        put: Vec<Record>,
+        gone: Vec<String>,
+    ) -> Result<(), perilune_store::Error> {
         if !put.is_empty() {
             self.store.put(Table::NodeStates, put).await?;
         }
@@ -205,7 +219,13 @@ mod tests {
     use super::*;
 
     fn progress(bytes: u64) -> Progress {
-        Progress { phase: Phase::Unpack, bytes_done: Some(bytes), bytes_total: None, rate: None, message: None }
+        Progress {
+            phase: Phase::Unpack,
+            bytes_done: Some(bytes),
+            bytes_total: None,
+            rate: None,
+            message: None,
+        }
     }
 
     #[tokio::test]

@@ -152,8 +152,7 @@ fn plain(text: &str) -> String {
 
 /// `YYYY-MM-DD HH:MM:SS`, UTC.
 pub fn timestamp(at: Time) -> String {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
-    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', "")
+    crate::clock::rfc3339(at).replace('T', " ").replace('Z', "")
 }
 
 #[cfg(test)]

@@ -1,0 +1,381 @@
+//! `/boot`: what machines fetch between their firmware and their own init.
+
+use std::net::IpAddr;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use perilune_boot::{Environment, Site};
+use perilune_model::interface::Interface;
+use perilune_model::{Cluster, MacAddress, Name, discovery};
+use perilune_plan::{Ticket, Token};
+use perilune_store::Meta;
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Peer};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem, chain};
+use crate::auth::Boot;
+use crate::clock;
+use crate::json::Json;
+use crate::state::State;
+
+const DISCOVERED: &str = "install.discovered";
+const RENDERED: &str = "install.rendered";
+const SUCCESS: &str = "install.success";
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(menu))
+        .routes(routes!(short_menu))
+        .routes(routes!(disk))
+        .routes(routes!(search))
+        .routes(routes!(manual_group))
+        .routes(routes!(manual_host))
+        .routes(routes!(install))
+        .routes(routes!(kickstart))
+        .routes(routes!(role))
+        .routes(routes!(script))
+        .routes(routes!(ticket))
+        .routes(routes!(plan))
+}
+
+/// The boot menu. A machine at the address of a node goes straight to that node's script.
+#[utoipa::path(get, path = "/boot", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
+async fn menu(state: axum::extract::State<State>, Peer(asker): Peer) -> Response {
+    with_site(&state, |site| match site.past_the_menu(asker) {
+        Some(mac) => Ok(site.direct_script(mac)),
+        None => site.menu(),
+    })
+}
+
+/// The boot menu, of few words.
+#[utoipa::path(get, path = "/boot/short", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
+async fn short_menu(state: axum::extract::State<State>) -> Response {
+    with_site(&state, |site| site.short_menu())
+}
+
+/// On from the machine's own disk.
+#[utoipa::path(get, path = "/boot/disk", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
+async fn disk(state: axum::extract::State<State>) -> Response {
+    with_site(&state, |site| site.disk_script())
+}
+
+/// The script of the machine with this hardware address.
+#[utoipa::path(get, path = "/boot/search/mac/{macaddress}", tag = "boot", responses(
+    (status = 200, description = "A script for iPXE; what is wrong is said by it, too", body = String),
+    (status = 400, description = "It is no hardware address", body = Problem),
+))]
+async fn search(
+    state: axum::extract::State<State>,
+    Peer(asker): Peer,
+    Path(mac): Path<String>,
+) -> Result<Response, ApiError> {
+    let mac = mac_address(&mac)?;
+    let known = state.cluster.published().node_by_mac(mac).is_some();
+    if !known && state.cluster.published().settings().nextnode_discover {
+        let decided = state
+            .cluster
+            .commit(meta_of_machine(asker, mac), move |draft| discovery::discover(draft, mac))
+            .await;
+        match decided {
+            Ok(Some(node)) => {
+                tracing::info!(%node, %mac, "a machine that nobody described became a node")
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%mac, error = chain(&error), "a machine could not become a node")
+            }
+        }
+    }
+    Ok(script_of(&state, asker, mac))
+}
+
+/// Makes the machine the next node of a group.
+#[utoipa::path(get, path = "/boot/manual/group/{groupname}/{macaddress}", tag = "boot", responses(
+    (status = 200, description = "A script for iPXE; what is wrong is said by it, too", body = String),
+    (status = 400, description = "It is no hardware address", body = Problem),
+    (status = 404, description = "The group has no node left, and none may be made", body = String),
+))]
+async fn manual_group(
+    state: axum::extract::State<State>,
+    Peer(asker): Peer,
+    Path((group, mac)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let mac = mac_address(&mac)?;
+    let group = Name::trusted(&group);
+    let decide =
+        move |draft: &mut perilune_model::Draft| discovery::claim(draft, mac, Some(&group));
+    match state.cluster.commit(meta_of_machine(asker, mac), decide).await {
+        Ok(Some(node)) => tracing::info!(%node, %mac, "a machine was made a node at its console"),
+        Ok(None) => {
+            return Ok(
+                (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
+            );
+        }
+        Err(error) => {
+            tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node")
+        }
+    }
+    Ok(script_of(&state, asker, mac))
+}
+
+/// Makes the machine a node that exists.
+#[utoipa::path(get, path = "/boot/manual/hostname/{hostname}/{macaddress}", tag = "boot", responses(
+    (status = 200, description = "A script for iPXE; what is wrong is said by it, too", body = String),
+    (status = 400, description = "It is no hardware address, or no host name", body = Problem),
+))]
+async fn manual_host(
+    state: axum::extract::State<State>,
+    Peer(asker): Peer,
+    Path((host, mac)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let mac = mac_address(&mac)?;
+    let host = crate::api::node::node_name(&host)?;
+    let decide =
+        move |draft: &mut perilune_model::Draft| discovery::assign(draft, host.as_str(), mac);
+    if let Err(error) = state.cluster.commit(meta_of_machine(asker, mac), decide).await {
+        tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node");
+    }
+    Ok(script_of(&state, asker, mac))
+}
+
+/// The install script, for installers that are made elsewhere.
+#[utoipa::path(get, path = "/boot/install/{node}", tag = "boot", security(("token" = [])), responses(
+    (status = 200, description = "A script for bash", body = String),
+    (status = 404, description = "There is none for this node", body = String),
+))]
+async fn install(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(node): Path<String>,
+) -> Result<Response, ApiError> {
+    let token = node_token(&state, &node)?;
+    Ok(rendered(&state, &node, |site| site.install_script(&node, &token)))
+}
+
+/// What the distribution's own installer reads. It holds no token: nobody is asked for one here.
+#[utoipa::path(get, path = "/kickstart/install/{node}", tag = "boot", responses(
+    (status = 200, description = "A kickstart file", body = String),
+    (status = 404, description = "There is none for this node", body = String),
+))]
+async fn kickstart(state: axum::extract::State<State>, Path(node): Path<String>) -> Response {
+    rendered(&state, &node, |site| site.kickstart_file(&node, ""))
+}
+
+/// A role's unit and script, for installers.
+#[utoipa::path(get, path = "/boot/roles/{role}", tag = "boot", security(("token" = [])), responses(
+    (status = 200, description = "The unit and the script, base64", body = serde_json::Value),
+    (status = 404, description = "There is no such role", body = Problem),
+))]
+async fn role(
+    state: axum::extract::State<State>,
+    _: NodeOrCaller,
+    Path(role): Path<String>,
+) -> Result<Response, ApiError> {
+    let found = state.templates.role(&role);
+    let found =
+        found.ok_or_else(|| ApiError::NotFound(format!("there is no role '{}'", shown(&role))))?;
+    Ok(Json(json!({ "role": { role: found } })).into_response())
+}
+
+/// A named script, for installers.
+#[utoipa::path(get, path = "/boot/scripts/{script}", tag = "boot", security(("token" = [])), responses(
+    (status = 200, description = "Its parts, base64", body = serde_json::Value),
+    (status = 404, description = "There is no such script", body = Problem),
+))]
+async fn script(
+    state: axum::extract::State<State>,
+    _: NodeOrCaller,
+    Path(script): Path<String>,
+) -> Result<Response, ApiError> {
+    let found = state.templates.named_script(&script);
+    let found = found
+        .ok_or_else(|| ApiError::NotFound(format!("there is no script '{}'", shown(&script))))?;
+    Ok(Json(json!({ "script": { script: found } })).into_response())
+}
+
+/// A node's token, for the ticket that its kernel was given.
+#[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = serde_json::Value, responses(
+    (status = 201, description = "The token", body = serde_json::Value),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 401, description = "The ticket is for another node, another address, or a boot that is over", body = Problem),
+))]
+async fn ticket(
+    state: axum::extract::State<State>,
+    Peer(asker): Peer,
+    Path(node): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let Ticket { ticket } = serde_json::from_value(body).map_err(|error| {
+        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
+    })?;
+    let refuse = |text: &str| ApiError::Unauthenticated(text.to_owned());
+    let boot = state.keys.redeem(&ticket).filter(|boot| boot.node == node);
+    let boot =
+        boot.ok_or_else(|| refuse("this boot is not served any longer; boot the machine again"))?;
+    let cluster = state.cluster.published();
+    let same_place = boot.address == asker
+        || cluster.node(&node).is_ok_and(|known| fits(&cluster, &known.interfaces, asker));
+    if !same_place {
+        tracing::warn!(node, %asker, expected = %boot.address, "a ticket was shown by another machine");
+        return Err(refuse("this ticket was given to another address"));
+    }
+    let is_over = |reported: &crate::status::NodeState| {
+        reported.state == SUCCESS && reported.since / 1000 > boot.begun
+    };
+    if state.status.get(&node).as_ref().is_some_and(is_over) {
+        return Err(refuse(
+            "this boot has been completed; boot the machine again to install it anew",
+        ));
+    }
+    let token = node_token(&state, &node)?;
+    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+}
+
+/// What the node's installer is to do.
+#[utoipa::path(get, path = "/boot/plan/{node}", tag = "boot", security(("token" = [])), responses(
+    (status = 200, description = "The plan", body = serde_json::Value),
+    (status = 404, description = "There is no such node", body = Problem),
+    (status = 409, description = "The node cannot be installed; the message says why", body = Problem),
+))]
+async fn plan(
+    state: axum::extract::State<State>,
+    _: NodeOrCaller,
+    Path(node): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let plan = perilune_boot::plan_for(&cluster, &node, &|stored| Some(stored.to_owned()));
+    match plan {
+        Ok(plan) => {
+            state.status.report(&node, RENDERED, None, clock::milliseconds());
+            Ok(Json(plan).into_response())
+        }
+        Err(error @ perilune_boot::Error::UnknownNode { .. }) => {
+            Err(ApiError::NotFound(error.to_string()))
+        }
+        Err(error) => Err(ApiError::Conflict(error.to_string())),
+    }
+}
+
+/// The script of a machine, known or not; what is wrong is said on its console.
+fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
+    let cluster = state.cluster.published();
+    let served = cluster
+        .node_by_mac(mac)
+        .filter(|(_, interface)| fits(&cluster, std::slice::from_ref(interface), asker));
+    let ticket = served.map(|(node, _)| {
+        let boot = Boot { node: node.name.to_string(), address: asker, begun: clock::seconds() };
+        state.keys.ticket(&boot)
+    });
+    let ticket = match ticket.transpose() {
+        Ok(ticket) => ticket.unwrap_or_default(),
+        Err(error) => return ApiError::Defect(error.to_string()).into_response(),
+    };
+    let environment = state.environment();
+    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
+    let script = site.node_script(mac, &ticket).and_then(|script| paused(state, &cluster, script));
+    match script {
+        Ok(script) => {
+            if served.is_some() {
+                state.status.report(script.node.as_str(), DISCOVERED, None, clock::milliseconds());
+            }
+            text(script.text)
+        }
+        Err(failure) => {
+            if matches!(failure, perilune_boot::Error::UnknownMachine { .. }) {
+                state.sightings.seen(mac, Some(asker), None, clock::milliseconds());
+            } else {
+                tracing::warn!(%mac, error = chain(&failure), "a machine cannot boot");
+            }
+            text(site.failed_script(&failure))
+        }
+    }
+}
+
+/// Machines wait while the files of their image are being replaced, where the cluster's settings say so.
+fn paused(
+    state: &State,
+    cluster: &Cluster,
+    script: perilune_boot::NodeScript,
+) -> Result<perilune_boot::NodeScript, perilune_boot::Error> {
+    let packing = script.image.as_ref().filter(|image| state.jobs.is_packing(image.as_str()));
+    match packing.filter(|_| cluster.settings().packing_bootpause) {
+        None => Ok(script),
+        Some(image) => Err(perilune_boot::Error::Incomplete {
+            node: script.node.to_string(),
+            lack: format!("its image '{image}' is being packed; it boots as soon as that is done"),
+        }),
+    }
+}
+
+/// Whether somebody at this address can be the machine with these interfaces: the address is its own, or one that its network lends.
+fn fits(
+    cluster: &Cluster,
+    interfaces: &[impl std::borrow::Borrow<Interface>],
+    asker: IpAddr,
+) -> bool {
+    interfaces.iter().map(std::borrow::Borrow::borrow).any(|interface| {
+        let own = interface.addresses.iter().any(|address| address == asker);
+        let network = interface.network.as_ref().and_then(|name| cluster.networks().get(name));
+        own || (interface.dhcp && network.is_some_and(|network| network.contains(asker)))
+    })
+}
+
+/// A script that only an installer asks for: failures are plain text and 404, as it expects.
+fn rendered(
+    state: &State,
+    node: &str,
+    render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
+) -> Response {
+    let cluster = state.cluster.published();
+    let environment = state.environment();
+    match render(&Site {
+        templates: &state.templates,
+        environment: &environment,
+        cluster: &cluster,
+    }) {
+        Ok(script) => {
+            state.status.report(node, RENDERED, None, clock::milliseconds());
+            text(script)
+        }
+        Err(failure) => {
+            (StatusCode::NOT_FOUND, text(format!("{}\n", chain(&failure)))).into_response()
+        }
+    }
+}
+
+fn with_site(
+    state: &State,
+    render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
+) -> Response {
+    let cluster = state.cluster.published();
+    let environment: Environment = state.environment();
+    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
+    text(render(&site).unwrap_or_else(|failure| {
+        tracing::warn!(error = chain(&failure), "a boot menu cannot be made");
+        site.failed_script(&failure)
+    }))
+}
+
+fn text(script: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], script).into_response()
+}
+
+fn node_token(state: &State, node: &str) -> Result<String, ApiError> {
+    state.keys.for_node(node, clock::seconds()).map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+fn mac_address(text: &str) -> Result<MacAddress, ApiError> {
+    text.parse().map_err(|error| ApiError::Malformed(format!("'{}': {error}", shown(text))))
+}
+
+fn meta_of_machine(asker: IpAddr, mac: MacAddress) -> Meta {
+    Meta {
+        at: clock::milliseconds(),
+        author: format!("machine {mac}"),
+        origin: asker.to_string(),
+        action: "boot".to_owned(),
+    }
+}

@@ -1,0 +1,175 @@
+//! `/files`: what machines and other controllers download.
+
+use std::path::PathBuf;
+
+use axum::body::Body as HttpBody;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header, request};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::Message;
+use crate::api::extract::{self, Path};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+/// Ends of names that need a token: whole systems. Kernel and initramfs must be open, for iPXE has none.
+const PROTECTED: [&str; 6] = [".gz", ".tar", ".bz", ".bz2", ".zst", ".torrent"];
+const LISTED: [&str; 3] = [".tar.gz", ".tar.bz2", ".tar.zst"];
+/// Large pieces: an image is read by many nodes at once.
+const PIECE: usize = 256 << 10;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(file)).routes(routes!(may_read))
+}
+
+/// The archives that are served.
+#[utoipa::path(get, path = "/files", tag = "files", responses(
+    (status = 200, description = "Their names", body = Vec<String>),
+    (status = 404, description = "There is none", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+    let directory = &state.settings.image_files;
+    let mut names = Vec::new();
+    if let Ok(mut entries) = tokio::fs::read_dir(directory).await {
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && LISTED.iter().any(|end| name.ends_with(end)) {
+                names.push(name);
+            }
+        }
+    }
+    names.sort();
+    if names.is_empty() {
+        return Err(ApiError::NotFound(format!(
+            "No tar file is present in {}.",
+            directory.display()
+        )));
+    }
+    Ok(Json(names).into_response())
+}
+
+/// A file; parts of it with the header Range. Archives need a token, a node's own will do.
+#[utoipa::path(get, path = "/files/{filename}", tag = "files", responses(
+    (status = 200, description = "The file"),
+    (status = 206, description = "A part of it"),
+    (status = 304, description = "The asker has it already"),
+    (status = 401, description = "The file needs a token", body = Problem),
+    (status = 416, description = "The file has no such part"),
+    (status = 503, description = "There is no such file", body = Problem),
+))]
+async fn file(
+    state: axum::extract::State<State>,
+    Path(filename): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, _) = request.into_parts();
+    check(&parts, &state, &filename)?;
+    let directory = &state.settings.image_files;
+    let missing = || {
+        let message = format!(
+            "Service unavailable: {} is not present in {}",
+            shown(&filename),
+            directory.display()
+        );
+        ApiError::Unavailable(message)
+    };
+    let path = path_of(&state, &filename).ok_or_else(missing)?;
+    let is_file = tokio::fs::metadata(&path).await.is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(missing());
+    }
+    let served = ServeFile::new(path)
+        .with_buf_chunk_size(PIECE)
+        .oneshot(Request::from_parts(parts, HttpBody::empty()))
+        .await;
+    let mut response = served.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&filename)));
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename={filename}")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+/// Whether a web server in front may hand out what the header X-Original-URI names.
+#[utoipa::path(get, path = "/filesauth", tag = "files", responses(
+    (status = 200, description = "It may", body = Message),
+    (status = 401, description = "It may not", body = Problem),
+))]
+async fn may_read(
+    state: axum::extract::State<State>,
+    parts: request::Parts,
+) -> Result<Response, ApiError> {
+    let uri = parts.headers.get("x-original-uri").and_then(|value| value.to_str().ok());
+    let uri = uri.ok_or_else(|| ApiError::Unauthenticated("Missing request uri".to_owned()))?;
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    check(&parts, &state, &percent_decoded(name))?;
+    Ok(Json(Message { message: "Go".to_owned() }).into_response())
+}
+
+/// Refuses a protected file to those who have no token.
+fn check(parts: &request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
+    let lower = filename.to_ascii_lowercase();
+    if !PROTECTED.iter().any(|end| lower.ends_with(end)) {
+        return Ok(());
+    }
+    extract::identify(parts, state).map(drop).map_err(|error| match error {
+        ApiError::Unauthenticated(text) => {
+            ApiError::Unauthenticated(format!("Authentication error: {text}"))
+        }
+        other => other,
+    })
+}
+
+/// The file's path; `None` for names that could lead out of the directory, or to what is unfinished.
+fn path_of(state: &State, filename: &str) -> Option<PathBuf> {
+    let plain =
+        !filename.is_empty() && !filename.starts_with('.') && !filename.contains(['/', '\\', '\0']);
+    plain.then(|| state.settings.image_files.join(filename))
+}
+
+fn content_type(filename: &str) -> &'static str {
+    match filename {
+        name if name.ends_with(".torrent") => "application/x-bittorrent",
+        name if LISTED.iter().any(|end| name.ends_with(end)) || name.ends_with(".tar") => {
+            "application/x-tar"
+        }
+        _ => "application/octet-stream",
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let pair = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let decoded = if *first == b'%' {
+            pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        } else {
+            None
+        };
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_decoded_once() {
+        assert_eq!(percent_decoded("a%2Etar%2egz"), "a.tar.gz");
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_decoded("%252e"), "%2e");
+    }
+}

@@ -1,0 +1,157 @@
+//! `/config/group`: groups.
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Kind, Name, group};
+use perilune_wire::envelope::Config;
+use perilune_wire::group::{GroupDetail, GroupEntry};
+use perilune_wire::requests;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(members))
+        .routes(routes!(clone))
+        .routes(routes!(remove))
+}
+
+/// All groups.
+#[utoipa::path(get, path = "/config/group", tag = "group", security(("token" = [])), responses(
+    (status = 200, description = "Groups by name, below config and group", body = GroupEntry),
+    (status = 404, description = "There is no group", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let entries = cluster
+        .groups()
+        .values()
+        .map(|group| (group.name.as_str(), GroupEntry::new(&cluster, group)));
+    answer::listed(
+        cluster.groups().is_empty(),
+        "group",
+        Config { resource: "group", entries: entries.collect() },
+    )
+}
+
+/// One group: what its nodes get, and where it comes from.
+#[utoipa::path(get, path = "/config/group/{name}", tag = "group", security(("token" = [])), responses(
+    (status = 200, description = "The group by name, below config and group", body = GroupDetail),
+    (status = 404, description = "There is no such group", body = Problem),
+))]
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let group = cluster.group(&name)?;
+    Ok(Json(Config::one("group", &name, GroupDetail::new(&cluster, group))).into_response())
+}
+
+/// The nodes of something.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Members<'a> {
+    /// Their names, in order.
+    pub members: Vec<&'a str>,
+}
+
+/// The nodes of a group.
+#[utoipa::path(get, path = "/config/group/{name}/_member", tag = "group", security(("token" = [])), responses(
+    (status = 200, description = "The nodes' names, below config, group and the group's name", body = Members),
+    (status = 404, description = "There is no such group, or it has no nodes", body = Problem),
+))]
+async fn members(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let group = cluster.group(&name)?;
+    let members: Vec<&str> =
+        cluster.members(group.name.as_str()).map(|node| node.name.as_str()).collect();
+    if members.is_empty() {
+        return Err(ApiError::NotFound(format!("the group '{name}' has no nodes")));
+    }
+    Ok(Json(Config::one("group", &name, Members { members })).into_response())
+}
+
+/// Makes or changes a group.
+#[utoipa::path(post, path = "/config/group/{name}", tag = "group", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = group_name(&name)?;
+    let request = body.read(&["config", "group", &name], |fields| requests::group(fields, &key))?;
+    let saved = state
+        .cluster
+        .commit(caller.meta(), move |draft| group::save(draft, &key, &request))
+        .await?;
+    Ok(answer::saved(saved, "Group", &name))
+}
+
+/// Makes a group like this one.
+#[utoipa::path(post, path = "/config/group/{name}/_clone", tag = "group", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such group", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = group_name(&name)?;
+    let request = body.read(&["config", "group", &name], |fields| {
+        if !fields.has("newgroupname") {
+            fields.refuse("newgroupname", "say what the new group is called");
+        }
+        requests::group(fields, &key)
+    })?;
+    let new_name = request.new_name.clone().unwrap_or_default();
+    let message = format!("Group {name} cloned to {new_name} successfully");
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| group::clone(draft, &name, &new_name, &request))
+        .await?;
+    Ok(answer::created(message))
+}
+
+/// Removes a group that has no nodes.
+#[utoipa::path(get, path = "/config/group/{name}/_delete", tag = "group", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 400, description = "It has nodes; the message names them", body = Problem),
+    (status = 404, description = "There is no such group", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Group, &name)).await?;
+    Ok(answer::done())
+}
+
+fn group_name(name: &str) -> Result<Name, ApiError> {
+    Name::general(name).map_err(|error| {
+        ApiError::Malformed(format!("the group name '{}' cannot be: {error}", shown(name)))
+    })
+}

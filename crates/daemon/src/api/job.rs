@@ -1,0 +1,159 @@
+//! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
+
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::problem::{ApiError, Problem};
+use crate::clock;
+use crate::jobs::timestamp;
+use crate::json::Json;
+use crate::state::State;
+
+/// The longest identifier of a request.
+const LONGEST: usize = 256;
+/// Existing clients stop polling at this very text.
+const NOTHING: &str = "No data for this request";
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(poll))
+        .routes(routes!(poll_service))
+        .routes(routes!(queue))
+        .routes(routes!(messages, take_messages))
+}
+
+/// What is new about a long operation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct News {
+    /// Messages, each `YYYY-MM-DD HH:MM:SS :: text`, joined by `;;`. Each is delivered once.
+    message: String,
+    /// 200, or that of the last message that tells of a failure.
+    status: u16,
+}
+
+/// What is new about a long operation. When it is over and all was told, there is none of this identifier any more.
+#[utoipa::path(get, path = "/config/status/{request_id}", tag = "job", responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = News),
+    (status = 400, description = "The identifier cannot be one", body = Problem),
+    (status = 404, description = "The operation is over, or unknown", body = Problem),
+))]
+async fn poll(state: axum::extract::State<State>, Path(request_id): Path<String>) -> Result<Response, ApiError> {
+    news(&state, &request_id)
+}
+
+/// The same as `/config/status/{request_id}`.
+#[utoipa::path(get, path = "/service/status/{request_id}", tag = "job", responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = News),
+    (status = 400, description = "The identifier cannot be one", body = Problem),
+    (status = 404, description = "The operation is over, or unknown", body = Problem),
+))]
+async fn poll_service(
+    state: axum::extract::State<State>,
+    Path(request_id): Path<String>,
+) -> Result<Response, ApiError> {
+    news(&state, &request_id)
+}
+
+fn news(state: &State, request_id: &str) -> Result<Response, ApiError> {
+    if request_id.len() > LONGEST {
+        return Err(ApiError::Malformed(format!("the request_id is longer than {LONGEST} characters")));
+    }
+    let delivery = state.jobs.poll(request_id).ok_or_else(|| ApiError::NotFound(NOTHING.to_owned()))?;
+    Ok(Json(News { message: delivery.message, status: delivery.status }).into_response())
+}
+
+/// A task that is done or waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Task {
+    created: String,
+    /// Always `maintask`.
+    level: &'static str,
+    queue_id: u64,
+    request_id: String,
+    /// `queued` or `in progress`.
+    status: &'static str,
+    subsystem: &'static str,
+    task: String,
+    username_initiator: String,
+}
+
+/// What is being done, and what waits. Cleaning up is listed under the time when it is due.
+#[utoipa::path(get, path = "/monitor/queue", tag = "job", security(("token" = [])), responses(
+    (status = 200, description = "A list, below monitor and queue", body = Task),
+))]
+async fn queue(state: axum::extract::State<State>, _: Caller) -> Response {
+    let mut listed = state.jobs.list();
+    listed.sort_by_key(|listed| listed.job.due);
+    let tasks = listed.into_iter().map(|listed| {
+        let (subsystem, task) = listed.job.work.task();
+        Task {
+            created: timestamp(listed.job.due),
+            level: "maintask",
+            queue_id: listed.job.number,
+            request_id: listed.job.request,
+            status: if listed.runs { "in progress" } else { "queued" },
+            subsystem,
+            task,
+            username_initiator: listed.job.user,
+        }
+    });
+    Json(json!({ "monitor": { "queue": tasks.collect::<Vec<_>>() } })).into_response()
+}
+
+/// A message that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Kept {
+    created: String,
+    message: String,
+    /// 1 when it was delivered.
+    read: u8,
+    request_id: String,
+    username_initiator: String,
+}
+
+/// Every message that is kept, delivered or not.
+#[utoipa::path(get, path = "/monitor/status", tag = "job", security(("token" = [])), responses(
+    (status = 200, description = "A list, below monitor and status", body = Kept),
+))]
+async fn messages(state: axum::extract::State<State>, _: Caller) -> Response {
+    let kept = state.jobs.messages().into_iter().map(|(request_id, message)| Kept {
+        created: timestamp(message.at),
+        message: message.text,
+        read: message.read.into(),
+        request_id,
+        username_initiator: message.user,
+    });
+    Json(json!({ "monitor": { "status": kept.collect::<Vec<_>>() } })).into_response()
+}
+
+/// Takes messages of another controller for a request that is polled here.
+#[utoipa::path(post, path = "/monitor/status", tag = "job", security(("token" = [])), request_body = Value, responses(
+    (status = 201, description = "They are taken", body = Message),
+    (status = 404, description = "The request is refused", body = Problem),
+    (status = 503, description = "Polls are not passed on to another controller", body = Problem),
+))]
+async fn take_messages(
+    state: axum::extract::State<State>,
+    _: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bad = || ApiError::NotFound("Bad Request".to_owned());
+    let status = body.object(&["monitor", "status"])?;
+    let request_id = status.get("request_id").and_then(Value::as_str).filter(|id| id.len() <= LONGEST).ok_or_else(bad)?;
+    let Some(messages) = status.get("messages") else {
+        let reason = "this controller does not pass polls on to another; send the messages instead";
+        return Err(ApiError::Unavailable(reason.to_owned()));
+    };
+    let texts = |messages: &Vec<Value>| -> Option<Vec<String>> {
+        messages.iter().map(|message| message.get("message")?.as_str().map(str::to_owned)).collect()
+    };
+    let texts = messages.as_array().and_then(texts).ok_or_else(bad)?;
+    state.jobs.relay(clock::milliseconds(), request_id, &texts);
+    Ok(answer::created("success"))
+}

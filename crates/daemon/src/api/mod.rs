@@ -1,0 +1,158 @@
+//! Every route, each with its entry in the API's document.
+
+pub mod answer;
+mod boot;
+pub mod extract;
+mod files;
+mod group;
+mod interface;
+mod job;
+mod monitor;
+mod node;
+mod osimage;
+mod osimage_work;
+pub mod problem;
+mod routes;
+mod session;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, ServiceExt};
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::State;
+
+/// As large as any body may be. Images are not posted.
+const LARGEST_BODY: usize = 16 << 20;
+
+/// The routes and their document.
+pub fn router() -> (Router<State>, OpenApi) {
+    let (router, mut document) = OpenApiRouter::with_openapi(document())
+        .merge(session::routes())
+        .merge(node::routes())
+        .merge(group::routes())
+        .merge(interface::routes())
+        .merge(osimage::routes())
+        .merge(osimage_work::routes())
+        .merge(job::routes())
+        .merge(monitor::routes())
+        .merge(files::routes())
+        .merge(boot::routes())
+        .split_for_parts();
+    if let Some(components) = &mut document.components {
+        let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
+        components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());
+    }
+    (router, document)
+}
+
+/// The whole service: what one listener serves.
+pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
+    let (router, document) = router();
+    let routes = routes::Document::new(document);
+    let router = router
+        .route("/openapi.json", get(routes::openapi))
+        .route("/docs", get(routes::page))
+        .route("/all-routes", get(routes::all))
+        .layer(axum::Extension(routes))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(state);
+    ServiceBuilder::new().layer(MapRequestLayer::new(one_slash)).service(router)
+}
+
+/// What [`service`] is, for those who serve it.
+pub trait Service:
+    tower::Service<
+        axum::extract::Request,
+        Response = Response,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Service for S where
+    S: tower::Service<
+            axum::extract::Request,
+            Response = Response,
+            Error = std::convert::Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
+fn document() -> OpenApi {
+    let description = "Bare-metal provisioning: nodes, groups, images, boot. Log in with POST /token and send the token as \
+                       x-access-tokens. Every failure has a body with a message.";
+    let info = InfoBuilder::new()
+        .title("Perilune")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(description))
+        .build();
+    OpenApiBuilder::new().info(info).build()
+}
+
+/// Existing clients and some firmware double slashes; one is meant.
+fn one_slash(mut request: axum::extract::Request) -> axum::extract::Request {
+    let path = request.uri().path();
+    if !path.contains("//") {
+        return request;
+    }
+    let mut single = String::with_capacity(path.len());
+    for character in path.chars() {
+        if !(character == '/' && single.ends_with('/')) {
+            single.push(character);
+        }
+    }
+    if let Some(query) = request.uri().query() {
+        single.push('?');
+        single.push_str(query);
+    }
+    if let Ok(uri) = single.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Existing clients are used to an empty body here.
+async fn unknown_path() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// The router adds the header `Allow` to this.
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    let message = format!(
+        "{} cannot be asked by {method}; the header Allow says how",
+        node::shown(uri.path())
+    );
+    let mut response = crate::json::Json(answer::Message { message }).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default();
+    let mut response = problem::ApiError::Defect(text).into_response();
+    response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+    response
+}

@@ -1,0 +1,239 @@
+//! `/monitor`: what nodes report, and which machines nobody described.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::hostlist;
+use perilune_plan::Progress;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer;
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Query};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::clock::{self, rfc3339};
+use crate::json::Json;
+use crate::state::State;
+
+/// As long as a state and what is said beside it may be.
+const LONGEST_STATE: usize = 64;
+const LONGEST_STATUS: usize = 4096;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(nodes))
+        .routes(routes!(node, report))
+        .routes(routes!(progress_of_node))
+        .routes(routes!(progress))
+        .routes(routes!(unknown))
+}
+
+/// What every node last reported.
+#[utoipa::path(get, path = "/monitor/node", tag = "monitor", responses(
+    (status = 200, description = "State and status by node, below monitor, status and node", body = Value),
+    (status = 404, description = "No node has reported anything", body = Problem),
+))]
+async fn nodes(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+    let states = state.status.all();
+    if states.is_empty() {
+        return Err(ApiError::NotFound("no entries found".to_owned()));
+    }
+    let mut entries = serde_json::Map::new();
+    for (name, state) in &states {
+        let status = state.code().map(|code| code.to_string()).or_else(|| state.status.clone());
+        let status = status.unwrap_or_else(|| "None".to_owned());
+        entries.insert(
+            name.clone(),
+            json!({ "state": format!("{name} {}", state.state), "status": status }),
+        );
+    }
+    Ok(Json(json!({ "monitor": { "status": { "node": entries } } })).into_response())
+}
+
+/// What a node last reported.
+#[utoipa::path(get, path = "/monitor/node/{node}", tag = "monitor", responses(
+    (status = 200, description = "Its state and status, below monitor, status and its name", body = Value),
+    (status = 404, description = "It has reported nothing", body = Problem),
+))]
+async fn node(
+    state: axum::extract::State<State>,
+    Path(node): Path<String>,
+) -> Result<Response, ApiError> {
+    let Some(reported) = state.status.get(&node) else {
+        return Err(ApiError::NotFound(format!("{} not found", shown(&node))));
+    };
+    let status = reported.code().map_or_else(|| json!(reported.status), |code| json!(code));
+    let mut entry = serde_json::Map::new();
+    entry.insert(node, json!({ "status": status, "state": reported.state }));
+    Ok(Json(json!({ "monitor": { "status": entry } })).into_response())
+}
+
+/// A node, or somebody for it, reports its state.
+#[utoipa::path(post, path = "/monitor/node/{node}", tag = "monitor", security(("token" = [])), request_body = Value, responses(
+    (status = 204, description = "It is noted"),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn report(
+    state: axum::extract::State<State>,
+    _: NodeOrCaller,
+    Path(node): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let reports = body.object(&["monitor", "status"])?;
+    let Some(report) = reports.get(&node).and_then(Value::as_object) else {
+        return Err(ApiError::NotFound(format!("the report is not about {}", shown(&node))));
+    };
+    state.cluster.published().node(&node)?;
+    let text = |key: &str, longest: usize| {
+        let text = report.get(key).and_then(|value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        })?;
+        let kept = text
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\n')
+            .take(longest)
+            .collect::<String>();
+        (!kept.is_empty()).then_some(kept)
+    };
+    let Some(reported) = text("state", LONGEST_STATE) else {
+        return Err(ApiError::Malformed(
+            "data structure incomplete or incorrect: state is missing".to_owned(),
+        ));
+    };
+    state.status.report(&node, &reported, text("status", LONGEST_STATUS), clock::milliseconds());
+    Ok(answer::done())
+}
+
+/// A node reports how far its installation is.
+#[utoipa::path(post, path = "/boot/progress/{node}", tag = "boot", security(("token" = [])), request_body = Value, responses(
+    (status = 204, description = "It is noted"),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn progress_of_node(
+    state: axum::extract::State<State>,
+    _: NodeOrCaller,
+    Path(node): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let progress: Progress = serde_json::from_value(body).map_err(|error| {
+        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
+    })?;
+    state.cluster.published().node(&node)?;
+    let message = progress.message.map(|text| text.chars().take(LONGEST_STATUS).collect());
+    state.status.progress(&node, Progress { message, ..progress }, clock::milliseconds());
+    Ok(answer::done())
+}
+
+/// Which nodes are asked about.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+struct Which {
+    /// A host list, such as `node[001-004]`; all nodes without it.
+    nodes: Option<String>,
+}
+
+/// How far a node is.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct NodeProgress {
+    /// The state it last reported; null before the first.
+    state: Option<String>,
+    status: Option<String>,
+    /// When it entered that state, RFC 3339.
+    since: Option<String>,
+    phase: Option<&'static str>,
+    bytes_done: Option<u64>,
+    bytes_total: Option<u64>,
+    /// Bytes per second.
+    rate: Option<u64>,
+    message: Option<String>,
+    /// When it last reported anything, RFC 3339.
+    updated: Option<String>,
+}
+
+/// How far every node is.
+#[utoipa::path(get, path = "/monitor/progress", tag = "monitor", security(("token" = [])), params(Which), responses(
+    (status = 200, description = "By node, below monitor and progress", body = NodeProgress),
+    (status = 400, description = "The host list cannot be read", body = Problem),
+))]
+async fn progress(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Query(which): Query<Which>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let names: Vec<String> = match which.nodes {
+        Some(list) => {
+            hostlist::expand(&list).map_err(|error| ApiError::Malformed(error.to_string()))?
+        }
+        None => cluster.nodes().keys().map(ToString::to_string).collect(),
+    };
+    let mut states = state.status.all();
+    let known = names.into_iter().filter(|name| cluster.nodes().contains_key(name.as_str()));
+    let entries: BTreeMap<String, NodeProgress> = known
+        .map(|name| {
+            let progress =
+                states.remove(&name).map_or_else(NodeProgress::default, NodeProgress::from);
+            (name, progress)
+        })
+        .collect();
+    Ok(Json(json!({ "monitor": { "progress": entries } })).into_response())
+}
+
+impl From<crate::status::NodeState> for NodeProgress {
+    fn from(state: crate::status::NodeState) -> Self {
+        let progress = state.progress;
+        let of = |read: fn(&Progress) -> Option<u64>| progress.as_ref().and_then(read);
+        Self {
+            phase: progress.as_ref().map(|progress| progress.phase.word()),
+            bytes_done: of(|progress| progress.bytes_done),
+            bytes_total: of(|progress| progress.bytes_total),
+            rate: of(|progress| progress.rate),
+            message: progress.as_ref().and_then(|progress| progress.message.clone()),
+            state: Some(state.state),
+            status: state.status,
+            since: Some(rfc3339(state.since)),
+            updated: Some(rfc3339(state.updated)),
+        }
+    }
+}
+
+/// A machine that nobody described.
+#[derive(Debug, Serialize, ToSchema)]
+struct UnknownMachine {
+    macaddress: String,
+    ipaddress: Option<String>,
+    vendor_class: Option<String>,
+    /// RFC 3339.
+    first_seen: String,
+    /// RFC 3339.
+    last_seen: String,
+    requests: u64,
+}
+
+/// Machines that asked for an address or a boot script and that nobody described.
+#[utoipa::path(get, path = "/monitor/unknown", tag = "monitor", security(("token" = [])), responses(
+    (status = 200, description = "A list, below monitor and unknown", body = UnknownMachine),
+))]
+async fn unknown(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let machines = state.sightings.all();
+    let unknown = machines.into_iter().filter(|(mac, _)| cluster.node_by_mac(*mac).is_none());
+    let machines: Vec<UnknownMachine> = unknown
+        .map(|(mac, sighting)| UnknownMachine {
+            macaddress: mac.to_string(),
+            ipaddress: sighting.address.map(|address| address.to_string()),
+            vendor_class: sighting.vendor_class,
+            first_seen: rfc3339(sighting.first_seen),
+            last_seen: rfc3339(sighting.last_seen),
+            requests: sighting.requests,
+        })
+        .collect();
+    Ok(Json(json!({ "monitor": { "unknown": machines } })).into_response())
+}

@@ -1,0 +1,186 @@
+//! `/config/node`: nodes.
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Kind, Name, Saved, node};
+use perilune_wire::envelope::Config;
+use perilune_wire::node::{NodeDetail, NodeEntry};
+use perilune_wire::requests;
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(clone))
+        .routes(routes!(remove))
+}
+
+/// All nodes, what is in effect for each.
+#[utoipa::path(get, path = "/config/node", tag = "node", security(("token" = [])), responses(
+    (status = 200, description = "Nodes by name, below config and node", body = NodeEntry),
+    (status = 404, description = "There is no node", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let states = state.status.all();
+    let texts: Vec<Option<String>> = cluster
+        .nodes()
+        .keys()
+        .map(|name| states.get(name.as_str()).map(crate::status::NodeState::text))
+        .collect();
+    let entries = cluster.nodes().values().zip(&texts);
+    let entries = entries
+        .map(|(node, text)| (node.name.as_str(), NodeEntry::new(&cluster, node, text.as_deref())))
+        .collect();
+    answer::listed(cluster.nodes().is_empty(), "node", Config { resource: "node", entries })
+}
+
+/// One node, what is in effect and where it comes from.
+#[utoipa::path(get, path = "/config/node/{name}", tag = "node", security(("token" = [])), responses(
+    (status = 200, description = "The node by name, below config and node", body = NodeDetail),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let node = cluster.node(&name)?;
+    let status = state.status.get(&name).map(|state| state.text());
+    let detail = NodeDetail::new(&cluster, node, status.as_deref());
+    Ok(Json(Config::one("node", &name, detail)).into_response())
+}
+
+/// Makes or changes a node. A node that installs may report about itself: its vendor, its asset tag, the address it was lent.
+#[utoipa::path(post, path = "/config/node/{name}", tag = "node", security(("token" = [])), request_body = Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    asker: NodeOrCaller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let place = ["config", "node", name.as_str()];
+    if asker.is_node {
+        check_own_report(&state, &name, body.object(&place)?)?;
+    }
+    let key = node_name(&name)?;
+    let request = body.read(&place, |fields| requests::node(fields, &key))?;
+    let new_name = request.new_name.clone();
+    let (meta, target) = (asker.caller.meta(), key.clone());
+    let saved =
+        state.cluster.commit(meta, move |draft| node::save(draft, &target, &request)).await?;
+    if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
+        state.status.rename(&name, new_name.as_str());
+    }
+    Ok(answer::saved(saved, "Node", key.as_str()))
+}
+
+/// Makes a node like this one.
+#[utoipa::path(post, path = "/config/node/{name}/_clone", tag = "node", security(("token" = [])), request_body = Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = node_name(&name)?;
+    let request = body.read(&["config", "node", &name], |fields| {
+        if !fields.has("newnodename") {
+            fields.refuse("newnodename", "say what the new node is called");
+        }
+        requests::node(fields, &key)
+    })?;
+    let new_name = request.new_name.clone().unwrap_or_default();
+    let message = format!("Node {name} cloned to {new_name} successfully");
+    state
+        .cluster
+        .published()
+        .node(&name)
+        .map_err(|missing| ApiError::Malformed(missing.to_string()))?;
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| node::clone(draft, &name, &new_name, &request))
+        .await?;
+    Ok(answer::created(message))
+}
+
+/// Removes a node with its addresses and secrets.
+#[utoipa::path(get, path = "/config/node/{name}/_delete", tag = "node", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Node, &name)).await?;
+    Ok(answer::done())
+}
+
+/// The name of a node in a path.
+pub(super) fn node_name(name: &str) -> Result<Name, ApiError> {
+    Name::host(name).map_err(|error| {
+        ApiError::Malformed(format!("the node name '{}' cannot be: {error}", shown(name)))
+    })
+}
+
+/// A text of a request as an error shows it: not endless.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        shown.push('…');
+    }
+    shown
+}
+
+/// What a node may say about itself with its own token, and nothing else.
+fn check_own_report(
+    state: &State,
+    name: &str,
+    object: &Map<String, Value>,
+) -> Result<(), ApiError> {
+    let cluster = state.cluster.published();
+    let node = cluster.node(name)?;
+    let boot =
+        perilune_model::effective::Effective::of_node(&cluster, node).provision_interface().value;
+    let is_own_address = |interface: &Value| {
+        let Some(interface) = interface.as_object() else { return false };
+        let fields =
+            interface.keys().all(|key| matches!(key.as_str(), "interface" | "ipaddress" | "force"));
+        fields && interface.get("interface").and_then(Value::as_str) == Some(boot)
+    };
+    for (key, value) in object {
+        let allowed = match key.as_str() {
+            "vendor" | "assettag" => true,
+            "name" => value.as_str() == Some(name),
+            "interfaces" => {
+                value.as_array().is_some_and(|interfaces| interfaces.iter().all(is_own_address))
+            }
+            _ => false,
+        };
+        if !allowed {
+            let message =
+                format!("a node may not change '{}' of itself while it installs", shown(key));
+            return Err(ApiError::Forbidden(message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! `/config/osimage` and `/config/osimagetag`: OS images and their tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Error as Refusal, Kind, Name, image};
+use perilune_wire::envelope::Config;
+use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::group::Members;
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::clock;
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(members))
+        .routes(routes!(remove))
+        .routes(routes!(set_tag))
+        .routes(routes!(remove_tag))
+        .routes(routes!(tags))
+        .routes(routes!(tags_of))
+}
+
+/// All OS images.
+#[utoipa::path(get, path = "/config/osimage", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "OS images by name, below config and osimage", body = ImageEntry),
+    (status = 404, description = "There is no OS image", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let (cluster, served) = (state.cluster.published(), served_files(&state).await);
+    let is_served = |file: &str| served.contains(file);
+    let site = Site { images: &state.settings.image_directory, is_served: &is_served };
+    let entries = cluster.images().values().map(|image| (image.name.as_str(), ImageEntry::new(image, site)));
+    answer::listed(cluster.images().is_empty(), "OS image", Config { resource: "osimage", entries: entries.collect() })
+}
+
+/// One OS image.
+#[utoipa::path(get, path = "/config/osimage/{name}", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "The OS image by name, below config and osimage", body = ImageEntry),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn show(state: axum::extract::State<State>, _: Caller, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let (cluster, served) = (state.cluster.published(), served_files(&state).await);
+    let is_served = |file: &str| served.contains(file);
+    let site = Site { images: &state.settings.image_directory, is_served: &is_served };
+    let entry = ImageEntry::detail(cluster.image(&name)?, site);
+    Ok(Json(Config::one("osimage", &name, entry)).into_response())
+}
+
+/// Makes or changes an OS image. A new name moves the tree along when its place follows from the name.
+#[utoipa::path(post, path = "/config/osimage/{name}", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no OS image or no tree to rename", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = image_name(&name)?;
+    let request = body.read(&["config", "osimage", &name], |fields| osimage::request(fields, &key))?;
+    let moved = if request.new_name.is_some() { move_tree(&state, &caller, &key, &request).await? } else { None };
+    let saved = state.cluster.commit(caller.meta(), move |draft| image::save(draft, &key, &request)).await;
+    match (saved, moved) {
+        (Ok(saved), _) => Ok(answer::saved(saved, "OS Image", &name)),
+        (Err(error), Some((from, to))) => {
+            if let Err(error) = tokio::fs::rename(&to, &from).await {
+                tracing::error!(tree = %to.display(), %error, "a tree that was moved cannot be moved back");
+            }
+            Err(error.into())
+        }
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// Moves the tree of an image that will be renamed, where it has to; answers from where to where.
+async fn move_tree(
+    state: &State,
+    caller: &Caller,
+    key: &Name,
+    request: &image::Request,
+) -> Result<Option<(PathBuf, PathBuf)>, ApiError> {
+    let cluster = state.cluster.published();
+    let image = cluster.image(key.as_str())?;
+    refuse_at_work(state, key.as_str())?;
+    let (target, asked) = (key.clone(), request.clone());
+    state.cluster.preview(caller.meta(), move |draft| image::save(draft, &target, &asked)).await?;
+    let Some(new_name) = request.new_name.as_ref().filter(|_| request.moves_tree(image)) else { return Ok(None) };
+    let images = &state.settings.image_directory;
+    let (from, to) = (image.tree(images), images.join(new_name.as_str()));
+    if tokio::fs::symlink_metadata(&to).await.is_ok() {
+        return Err(ApiError::NotFound(format!("{} is already there; remove it or choose another name", to.display())));
+    }
+    tokio::fs::rename(&from, &to).await.map_err(|error| {
+        ApiError::NotFound(format!("the tree {} cannot be moved to {}: {error}", from.display(), to.display()))
+    })?;
+    Ok(Some((from, to)))
+}
+
+/// The nodes that boot from an OS image.
+#[utoipa::path(get, path = "/config/osimage/{name}/_member", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "The nodes' names, below config, osimage and the image's name", body = Members),
+    (status = 404, description = "There is no such OS image, or no node boots from it", body = Problem),
+))]
+async fn members(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let names = image::members(&state.cluster.published(), &name)?;
+    if names.is_empty() {
+        return Err(ApiError::NotFound(format!("no node boots from the OS image '{name}'")));
+    }
+    let members = names.iter().map(Name::as_str).collect();
+    Ok(Json(Config::one("osimage", &name, Members { members })).into_response())
+}
+
+/// Removes an OS image, its tree, and an hour later its files.
+#[utoipa::path(get, path = "/config/osimage/{name}/_delete", tag = "osimage", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 400, description = "Nodes or groups use it, or it is being packed; the message says which", body = Problem),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    refuse_at_work(&state, &name)?;
+    let (image, files) =
+        state.cluster.commit(caller.meta(), move |draft| image::remove(draft, &name)).await?;
+    let now = clock::milliseconds();
+    state.jobs.remove_files(now, files).await;
+    state.jobs.remove_tree(now, image.tree(&state.settings.image_directory)).await;
+    Ok(answer::done())
+}
+
+/// Makes a tag the active one, or none. A new one keeps the files of now.
+#[utoipa::path(post, path = "/config/osimage/{name}/tag", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+    (status = 204, description = "The tag is active"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn set_tag(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let tag = body.read(&["config", "osimage", &name], osimage::tag_request)?;
+    state.cluster.commit(caller.meta(), move |draft| image::activate_tag(draft, &name, &tag)).await?;
+    Ok(answer::done())
+}
+
+/// Removes a tag. Nodes and groups that name it get the image's files of now.
+#[utoipa::path(get, path = "/config/osimage/{name}/osimagetag/{tag}/_delete", tag = "osimage", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such OS image or tag", body = Problem),
+))]
+async fn remove_tag(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, tag)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let files = state.cluster.commit(caller.meta(), move |draft| image::remove_tag(draft, &name, &tag)).await?;
+    state.jobs.remove_files(clock::milliseconds(), files).await;
+    Ok(answer::done())
+}
+
+/// The tags of all OS images.
+#[utoipa::path(get, path = "/config/osimagetag", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "Tags by name, below config and osimagetag", body = TagEntry),
+    (status = 404, description = "There is no tag", body = Problem),
+))]
+async fn tags(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    list_tags(&state, None).await
+}
+
+/// The tags of an OS image.
+#[utoipa::path(get, path = "/config/osimagetag/{osimage}", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "Tags by name, below config and osimagetag", body = TagEntry),
+    (status = 404, description = "There is no such OS image, or it has no tags", body = Problem),
+))]
+async fn tags_of(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(osimage): Path<String>,
+) -> Result<Response, ApiError> {
+    list_tags(&state, Some(&osimage)).await
+}
+
+async fn list_tags(state: &State, image: Option<&str>) -> Result<Response, ApiError> {
+    let (cluster, served) = (state.cluster.published(), served_files(state).await);
+    if let Some(name) = image {
+        cluster.image(name)?;
+    }
+    let is_served = |file: &str| served.contains(file);
+    let site = Site { images: &state.settings.image_directory, is_served: &is_served };
+    let mut entries = BTreeMap::new();
+    for own in cluster.images().values().filter(|own| image.is_none_or(|name| own.name == name)) {
+        entries.extend(own.tags.iter().map(|tag| (tag.name.as_str(), TagEntry::new(&cluster, own, tag, site))));
+    }
+    let entries: Vec<_> = entries.into_iter().collect();
+    answer::listed(entries.is_empty(), "tag", Config { resource: "osimagetag", entries })
+}
+
+pub(super) fn image_name(name: &str) -> Result<Name, ApiError> {
+    Name::general(name)
+        .map_err(|error| ApiError::Malformed(format!("the OS image name '{}' cannot be: {error}", shown(name))))
+}
+
+/// The tree and the files of an image that is worked on stay where they are.
+fn refuse_at_work(state: &State, name: &str) -> Result<(), ApiError> {
+    let Some(request) = state.jobs.at_work_on(name) else { return Ok(()) };
+    let by = vec![format!("job {request} (perilune osimage cancel {name} stops it)")];
+    Err(Refusal::InUse { kind: Kind::Image, name: name.to_owned(), by }.into())
+}
+
+/// The names of all files that nodes could fetch.
+async fn served_files(state: &State) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let Ok(mut entries) = tokio::fs::read_dir(&state.settings.image_files).await else { return names };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        names.extend(entry.file_name().into_string());
+    }
+    names
+}

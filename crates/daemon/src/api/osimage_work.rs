@@ -1,0 +1,154 @@
+//! What takes long with an OS image: packing it, copying it.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Name, image};
+use perilune_wire::osimage::{self, CloneRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path, Query};
+use crate::api::problem::{ApiError, Problem};
+use crate::clock;
+use crate::jobs::{Format, Work};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(pack))
+        .routes(routes!(cancel))
+        .routes(routes!(change_kernel))
+        .routes(routes!(clone))
+}
+
+/// What was begun, and what to poll `/config/status` with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Begun {
+    /// A sentence about it.
+    pub message: String,
+    /// The request's identifier.
+    pub request_id: String,
+}
+
+/// How an OS image is packed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// The form of the archive: `tar.zst` (which it is unless another is asked for), `tar.gz` or `tar.bz2` for older installers.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    format: Format,
+}
+
+/// Makes kernel, initramfs and archive of an OS image.
+#[utoipa::path(get, path = "/config/osimage/{name}/_pack", tag = "osimage", security(("token" = [])), params(How), responses(
+    (status = 200, description = "It begins, or has begun before", body = Begun),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn pack(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(How { format }): Query<How>,
+) -> Result<Response, ApiError> {
+    let image = state.cluster.published().image(&name)?.name.clone();
+    begin_packing(&state, &caller, image, format).await
+}
+
+/// Stops whatever makes files or a tree for an OS image.
+#[utoipa::path(get, path = "/config/osimage/{name}/_cancel", tag = "osimage", security(("token" = [])), responses(
+    (status = 200, description = "It stops, or there was nothing to stop", body = Message),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn cancel(state: axum::extract::State<State>, _: Caller, Path(name): Path<String>) -> Result<Response, ApiError> {
+    state.cluster.published().image(&name)?;
+    let message = match state.jobs.cancel(clock::milliseconds(), &name).await? {
+        0 => format!("nothing is done with osimage {name}"),
+        _ => format!("osimage {name} is cancelled; what was in service before stays"),
+    };
+    Ok(Json(Message { message }).into_response())
+}
+
+/// Changes an OS image, its kernel above all, and packs it.
+#[utoipa::path(post, path = "/config/osimage/{name}/kernel", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+    (status = 200, description = "It is changed, and packing begins", body = Begun),
+    (status = 204, description = "It is changed; packing was not asked for"),
+    (status = 404, description = "The request is refused", body = Problem),
+))]
+async fn change_kernel(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (request, bare) = body.read(&["config", "osimage", &name], osimage::kernel_request).map_err(missing)?;
+    let key = state.cluster.published().image(&name)?.name.clone();
+    let target = key.clone();
+    let saved = state.cluster.commit(caller.meta(), move |draft| image::save(draft, &target, &request)).await;
+    saved.map_err(|error| missing(error.into()))?;
+    if bare { Ok(answer::done()) } else { begin_packing(&state, &caller, key, Format::default()).await }
+}
+
+/// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.
+#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+    (status = 200, description = "It is described, and copying begins", body = Begun),
+    (status = 201, description = "It is described; copying was not asked for", body = Message),
+    (status = 404, description = "The request is refused", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let asked = body.read(&["config", "osimage", &name], osimage::clone_request).map_err(missing)?;
+    let CloneRequest { new_name: target, tag, bare, nocopy, request } = asked;
+    let source = state.cluster.published().image(&name)?.name.clone();
+    if !nocopy {
+        check_place(&state, &target, &request).await?;
+    }
+    let (from, to) = (source.clone(), target.clone());
+    let decide = move |draft: &mut perilune_model::Draft| {
+        image::clone(draft, from.as_str(), tag.as_ref(), &to, &request)
+    };
+    state.cluster.commit(caller.meta(), decide).await.map_err(|error| missing(error.into()))?;
+    if nocopy {
+        return Ok(answer::created("OS Image cloned successfully"));
+    }
+    let work = Work::CloneImage { source, target: target.clone(), pack: !bare };
+    begin(&state, &caller, work, &format!("osimage clone for {target}")).await
+}
+
+/// A tree is copied to where nothing is yet.
+async fn check_place(state: &State, target: &Name, request: &image::Request) -> Result<(), ApiError> {
+    let path = request.path.value().map_or(target.as_str(), String::as_str);
+    let place = state.settings.image_directory.join(path);
+    if tokio::fs::symlink_metadata(&place).await.is_err() {
+        return Ok(());
+    }
+    Err(ApiError::NotFound(format!("{} is already there; remove it, or choose another path", place.display())))
+}
+
+async fn begin_packing(state: &State, caller: &Caller, image: Name, format: Format) -> Result<Response, ApiError> {
+    let what = format!("osimage pack for {image}");
+    begin(state, caller, Work::PackImage { image, format }, &what).await
+}
+
+async fn begin(state: &State, caller: &Caller, work: Work, what: &str) -> Result<Response, ApiError> {
+    let submitted = state.jobs.submit(clock::milliseconds(), &caller.user, work).await?;
+    let message = if submitted.already { format!("{what} already queued") } else { format!("{what} queued") };
+    Ok((StatusCode::OK, Json(Begun { message, request_id: submitted.request })).into_response())
+}
+
+/// Existing clients are told of every refusal of these by 404.
+fn missing(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Fields(_) | ApiError::Refused(_) => ApiError::NotFound(error.to_string()),
+        other => other,
+    }
+}

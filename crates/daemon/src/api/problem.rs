@@ -1,0 +1,171 @@
+//! The one place that turns a failure into a status and a body.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Error as Refusal, Violation};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::cluster;
+use crate::json::Json;
+
+/// Why a request is not answered as it was meant to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The request cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// Fields of the request cannot be read.
+    #[error("{}", Refusal::Invalid(.0.clone()))]
+    Fields(Vec<Violation>),
+    /// Nobody is logged in.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Who is logged in may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is nothing of the kind.
+    #[error("{0}")]
+    NotFound(String),
+    /// It is not possible now.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something that is needed is not there.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The model refuses the change.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The change was not stored.
+    #[error("the change could not be stored")]
+    Store(#[from] perilune_store::Error),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping; try again in a moment")]
+    Stopping,
+    /// A defect.
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl From<cluster::Error> for ApiError {
+    fn from(error: cluster::Error) -> Self {
+        match error {
+            cluster::Error::Refused(refusal) => Self::Refused(refusal),
+            cluster::Error::Store(error) => Self::Store(error),
+            cluster::Error::Defect(text) => Self::Defect(text),
+            cluster::Error::Stopping => Self::Stopping,
+        }
+    }
+}
+
+impl From<Vec<Violation>> for ApiError {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Fields(violations)
+    }
+}
+
+/// The body of every failure.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// What is wrong and what to do, for a person.
+    pub message: String,
+    /// The kind of failure, for a program.
+    pub code: &'static str,
+    /// Every field that is wrong.
+    pub errors: Vec<FieldProblem>,
+    /// What to look for in the daemon's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A field that is wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// The field.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl ApiError {
+    fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::Fields(_) => (StatusCode::BAD_REQUEST, "invalid"),
+            Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Refused(refusal) => match refusal {
+                Refusal::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+                // Existing clients take 400 for all of these.
+                Refusal::AlreadyExists { .. } => (StatusCode::BAD_REQUEST, "already_exists"),
+                Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
+                Refusal::InUse { .. } => (StatusCode::BAD_REQUEST, "in_use"),
+                Refusal::Exhausted { .. } => (StatusCode::BAD_REQUEST, "exhausted"),
+            },
+            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            Self::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
+        }
+    }
+
+    fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Fields(violations) | Self::Refused(Refusal::Invalid(violations)) => violations,
+            Self::Malformed(_)
+            | Self::Unauthenticated(_)
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Unavailable(_)
+            | Self::Refused(_)
+            | Self::Store(_)
+            | Self::Stopping
+            | Self::Defect(_) => &[],
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status();
+        let is_ours = status == StatusCode::INTERNAL_SERVER_ERROR;
+        let request_id = is_ours.then(crate::request_id::new);
+        if let Some(request_id) = &request_id {
+            tracing::error!(
+                request_id,
+                error = &self as &dyn std::error::Error,
+                "a request failed"
+            );
+        }
+        let message = match &self {
+            // A full disk is the administrator's to know; other causes are in the log.
+            Self::Store(error) => format!("the change could not be stored: {}", chain(error)),
+            Self::Defect(_) => {
+                "the request failed through a defect of the program; its log says more".to_owned()
+            }
+            other => other.to_string(),
+        };
+        let errors = self.violations().iter();
+        let errors = errors.map(|violation| FieldProblem {
+            field: violation.field.clone(),
+            reason: violation.reason.clone(),
+        });
+        let problem = Problem { message, code, errors: errors.collect(), request_id };
+        (status, Json(problem)).into_response()
+    }
+}
+
+/// An error with all its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! Logging in, and what anybody may know: `/token`, `/version`, `/ping`, `/all-routes`, `/openapi.json`, `/docs`.
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::Body;
+use crate::api::problem::{ApiError, Problem};
+use crate::clock;
+use crate::json::Json;
+use crate::state::State;
+
+/// The version of the API that existing clients look for.
+const LUNA: &str = "2.1.0001";
+const API: u32 = 1;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(version)).routes(routes!(ping))
+}
+
+/// A token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Token {
+    /// The value of the header `x-access-tokens`.
+    pub token: String,
+}
+
+/// Logs in.
+#[utoipa::path(post, path = "/token", tag = "session", request_body = Value, responses(
+    (status = 201, description = "Logged in", body = Token),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 401, description = "Not logged in", body = Problem),
+))]
+async fn log_in(
+    state: axum::extract::State<State>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
+    let Value::Object(fields) = body else {
+        return Err(ApiError::Malformed(
+            "data structure incomplete or incorrect: it is not an object".to_owned(),
+        ));
+    };
+    if fields.is_empty() {
+        return refuse("Login Required");
+    }
+    let Some(user) = fields.get("username").and_then(Value::as_str) else {
+        return refuse("Username Is Required");
+    };
+    let Some(password) = fields.get("password").and_then(Value::as_str) else {
+        return refuse("Password Is Required");
+    };
+    if user.is_empty() || password.is_empty() {
+        return refuse("Please provide the username and password");
+    }
+    if user == state.settings.username {
+        if !same(password.as_bytes(), state.settings.password.as_bytes()) {
+            return refuse("Incorrect password ******, check luna.ini");
+        }
+    } else if !is_users_password(&state, user, password).await? {
+        // One answer for both, so that nobody learns who may log in.
+        return refuse("Incorrect username or password");
+    }
+    let token = state
+        .keys
+        .for_user(user, clock::seconds())
+        .map_err(|error| ApiError::Defect(error.to_string()))?;
+    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+}
+
+/// Compares in a time that does not tell how much is equal.
+fn same(given: &[u8], known: &[u8]) -> bool {
+    let differences = given.iter().zip(known).fold(0, |sum, (a, b)| sum | (a ^ b));
+    given.len() == known.len() && differences == 0
+}
+
+async fn is_users_password(state: &State, user: &str, password: &str) -> Result<bool, ApiError> {
+    let Some(hash) =
+        state.cluster.published().users().get(user).map(|user| user.password_hash.clone())
+    else {
+        return Ok(false);
+    };
+    let password = password.to_owned();
+    let verify = move || {
+        let hash = PasswordHash::new(&hash).ok();
+        hash.is_some_and(|hash| {
+            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        })
+    };
+    tokio::task::spawn_blocking(verify).await.map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+/// The versions of the API and of the program.
+#[utoipa::path(get, path = "/version", tag = "session", responses((status = 200, description = "The versions", body = Value)))]
+async fn version() -> Response {
+    let version = json!({ "api": API, "commit": env!("CARGO_PKG_VERSION"), "luna": LUNA, "perilune": env!("CARGO_PKG_VERSION") });
+    Json(json!({ "version": version })).into_response()
+}
+
+/// Whether the daemon is there.
+#[utoipa::path(get, path = "/ping", tag = "session", responses((status = 200, description = "It is", body = Value)))]
+async fn ping() -> Response {
+    Json(json!({ "message": "pong" })).into_response()
+}

@@ -1,0 +1,23 @@
+//! The one place that reads the clock.
+#![expect(clippy::disallowed_methods, reason = "everything else is given the time")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970, UTC.
+pub fn milliseconds() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seconds since 1970, UTC.
+pub fn seconds() -> u64 {
+    since_1970().as_secs()
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A time in milliseconds since 1970 as RFC 3339 text in UTC, to the second.
+pub fn rfc3339(milliseconds: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(milliseconds)).to_string()
+}

@@ -1,0 +1,219 @@
+//! What the daemon is configured with: `luna.ini` as sites have it, and its own data directory.
+
+mod first_start;
+mod ini;
+mod keys;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use first_start::{FirstStart, write_default};
+pub use ini::{Ini, Section};
+use perilune_boot::Protocol;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The `luna.ini` to read.
+    pub config: Option<PathBuf>,
+    /// Where everything of the daemon's own lives.
+    pub data_dir: PathBuf,
+    /// Where it listens; empty means every address, port 7050.
+    pub listen: Vec<SocketAddr>,
+    /// Interfaces on which DHCP and TFTP are served.
+    pub dhcp_interfaces: Vec<String>,
+    /// The `bootstrap.ini` of the first start.
+    pub bootstrap: Option<PathBuf>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory cannot be read or written.
+    #[error("{} cannot be {action}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// `read`, `written`, …
+        action: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line or a value of a file means nothing.
+    #[error("{}: {reason}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
+/// The configuration in effect.
+#[derive(Clone)]
+pub struct Settings {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// Where everything of the daemon's own lives.
+    pub data_dir: PathBuf,
+    /// The administrator.
+    pub username: String,
+    /// The administrator's password.
+    pub password: String,
+    /// What tokens are signed with.
+    pub secret_key: String,
+    /// How long a login is good for.
+    pub expiry: Duration,
+    /// The port that the configuration advertises.
+    pub port: u16,
+    /// How machines and peers speak to the API.
+    pub protocol: Protocol,
+    /// What nodes are told about certificates, word for word.
+    pub verify_certificate: String,
+    /// Another server of files, where there is one.
+    pub web_server: Option<(Protocol, u16)>,
+    /// What packing makes, and the daemon serves.
+    pub image_files: PathBuf,
+    /// Trees of images that do not say where theirs is.
+    pub image_directory: PathBuf,
+    /// The key of secrets at rest.
+    pub key_file: PathBuf,
+    /// Whether secrets are encrypted at rest.
+    pub encrypt_secrets: bool,
+    /// The site's own templates.
+    pub template_files: Option<PathBuf>,
+    /// The site's own plugins.
+    pub plugins: Option<PathBuf>,
+    /// `debug`, `info`, `warning`, `error`.
+    pub log_level: String,
+    /// BMCs that are spoken to at once, where the site limits it.
+    pub bmc_batch_size: Option<usize>,
+    /// The pause between batches of BMCs.
+    pub bmc_batch_delay: Duration,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("file", &self.file)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Reads a file; what is odd about it but does no harm is told, too.
+    pub fn read(file: &Path, data_dir: &Path) -> Result<(Self, Vec<String>), Error> {
+        let text = std::fs::read_to_string(file).map_err(|source| Error::File {
+            path: file.to_owned(),
+            action: "read",
+            source,
+        })?;
+        let ini =
+            Ini::parse(&text).map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
+        let settings = Self::from_ini(&ini, file, data_dir);
+        let settings = settings.map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
+        Ok((settings, keys::unknown(&ini)))
+    }
+
+    fn from_ini(ini: &Ini, file: &Path, data_dir: &Path) -> Result<Self, String> {
+        let path = |section: &str, key: &str, default: &str| {
+            ini.get(section, key).map_or_else(|| data_dir.join(default), PathBuf::from)
+        };
+        let given = |section: &str, key: &str| ini.get(section, key).map(str::to_owned);
+        let required = |key: &str| {
+            given("API", key).ok_or_else(|| {
+                format!("[API] {key} is missing; set it, for nobody can log in without it")
+            })
+        };
+        let protocol = keys::protocol(ini, "API")?.unwrap_or_default();
+        let web_port = keys::number(ini, "WEBSERVER", "PORT")?;
+        let web_protocol = keys::protocol(ini, "WEBSERVER")?.unwrap_or(protocol);
+        Ok(Self {
+            file: file.to_owned(),
+            data_dir: data_dir.to_owned(),
+            username: required("USERNAME")?,
+            password: required("PASSWORD")?,
+            secret_key: required("SECRET_KEY")?,
+            expiry: keys::expiry(ini)?,
+            port: keys::endpoint_port(ini)?,
+            protocol,
+            verify_certificate: given("API", "VERIFY_CERTIFICATE")
+                .unwrap_or_else(|| "no".to_owned()),
+            web_server: web_port.map(|port| (web_protocol, port)),
+            image_files: path("FILES", "IMAGE_FILES", "files"),
+            image_directory: path("FILES", "IMAGE_DIRECTORY", "images"),
+            key_file: path("FILES", "KEYFILE", "luna.key"),
+            encrypt_secrets: keys::boolean(ini, "SECRETS", "ENCRYPT_SECRETS")?.unwrap_or(false),
+            template_files: given("TEMPLATES", "TEMPLATE_FILES").map(PathBuf::from),
+            plugins: given("PLUGINS", "PLUGINS_DIRECTORY").map(PathBuf::from),
+            log_level: keys::log_level(ini)?,
+            bmc_batch_size: keys::number(ini, "BMCCONTROL", "BMC_BATCH_SIZE")?,
+            bmc_batch_delay: keys::seconds(ini, "BMCCONTROL", "BMC_BATCH_DELAY")?
+                .unwrap_or_default(),
+        })
+    }
+
+    /// What boot scripts tell machines about reaching the daemon.
+    pub fn of_boot(&self) -> perilune_boot::Settings {
+        perilune_boot::Settings {
+            api_protocol: self.protocol,
+            verify_certificate: self.verify_certificate.clone(),
+            web_server: self.web_server,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(Settings, Vec<String>), Error> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("luna.ini");
+        std::fs::write(&file, text).unwrap();
+        Settings::read(&file, directory.path())
+    }
+
+    const LOGIN: &str = "[API]\nUSERNAME = luna\nPASSWORD: lu%na;x\nSECRET_KEY = 0123\n";
+
+    #[test]
+    fn a_sites_file_is_read() {
+        let text = format!(
+            "{LOGIN}expiry = 30m\nENDPOINT = controller.cluster:7051\nPROTOCOL = https\n; a remark\n[WEBSERVER]\nPORT = 7052\nPROTOCOL = http\n\
+             [FILES]\nIMAGE_FILES = /srv/files\n[SECRETS]\nENCRYPT_SECRETS = yes\n[BMCCONTROL]\nBMC_BATCH_DELAY = 2s\n"
+        );
+        let (settings, odd) = read(&text).unwrap();
+        assert_eq!(settings.password, "lu%na;x");
+        assert_eq!(settings.expiry, Duration::from_secs(1800));
+        assert_eq!((settings.port, settings.protocol), (7051, Protocol::Https));
+        assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));
+        assert_eq!(settings.image_files, Path::new("/srv/files"));
+        assert!(settings.encrypt_secrets);
+        assert_eq!(settings.bmc_batch_delay, Duration::from_secs(2));
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_the_nearest_known_and_sites_own_sections_are_not() {
+        let (_, odd) = read(&format!("{LOGIN}PROTOCOLL = http\n[EXTRA]\nVAR1 = x\n")).unwrap();
+        assert_eq!(odd, ["[API] PROTOCOLL is not known and has no effect; did you mean PROTOCOL?"]);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_with_its_place() {
+        for (text, expected) in [
+            (format!("{LOGIN}EXPIRY = soon\n"), "[API] EXPIRY"),
+            (format!("{LOGIN}username = again\n"), "line 5"),
+            (format!("{LOGIN}ENDPOINT = controller:port\n"), "[API] ENDPOINT"),
+            ("[API]\nUSERNAME = luna\n".to_owned(), "PASSWORD is missing"),
+            ("no section\n".to_owned(), "line 1"),
+            (format!("{LOGIN}[LOGGER]\nLEVEL = loud\n"), "[LOGGER] LEVEL"),
+        ] {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The configuration of a daemon that was given none.
+
+use std::fs::{DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+
+use super::Error;
+
+/// What a first start made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstStart {
+    /// The configuration, with the administrator's password.
+    pub file: PathBuf,
+}
+
+/// Writes a configuration with a new key and a new password into the data directory, unless one is there. The files of the key and
+/// of the configuration are for their owner alone.
+pub fn write_default(data_dir: &Path, port: u16) -> Result<Option<FirstStart>, Error> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o755);
+    for directory in [data_dir.to_owned(), data_dir.join("files"), data_dir.join("images")] {
+        builder.create(&directory).map_err(|source| Error::File {
+            path: directory,
+            action: "made",
+            source,
+        })?;
+    }
+    let file = data_dir.join("luna.ini");
+    if file.exists() {
+        return Ok(None);
+    }
+    let key_file = data_dir.join("luna.key");
+    if !key_file.exists() {
+        write_private(&key_file, &format!("{}\n", URL_SAFE.encode(random::<32>()?)))?;
+    }
+    let text = format!(
+        "; Made by Perilune at its first start. Clients on this machine find their login here.\n\
+         [LOGGER]\nLEVEL = info\n\n\
+         [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
+         ENDPOINT = 127.0.0.1:{port}\nPROTOCOL = http\nVERIFY_CERTIFICATE = no\n\n\
+         [FILES]\nKEYFILE = {key}\nIMAGE_FILES = {files}\nIMAGE_DIRECTORY = {images}\n\n\
+         [SECRETS]\nENCRYPT_SECRETS = yes\n",
+        password = URL_SAFE_NO_PAD.encode(random::<15>()?),
+        secret = URL_SAFE_NO_PAD.encode(random::<32>()?),
+        key = key_file.display(),
+        files = data_dir.join("files").display(),
+        images = data_dir.join("images").display(),
+    );
+    write_private(&file, &text)?;
+    Ok(Some(FirstStart { file }))
+}
+
+/// Writes a new file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+    let unfinished = path.with_extension("new");
+    let write = || {
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    };
+    write().map_err(|source| Error::File { path: path.to_owned(), action: "written", source })
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {
+    let mut bytes = [0; LENGTH];
+    let unreadable = |error: getrandom::Error| Error::File {
+        path: PathBuf::from("the system's source of randomness"),
+        action: "read",
+        source: std::io::Error::other(error.to_string()),
+    };
+    getrandom::fill(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn a_first_start_makes_a_configuration_for_its_owner_alone_and_a_second_keeps_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let made = write_default(&data, 7050).unwrap().unwrap();
+        let (settings, odd) = Settings::read(&made.file, &data).unwrap();
+        assert!(odd.is_empty(), "{odd:?}");
+        assert!(settings.password.len() >= 20 && settings.secret_key.len() >= 40);
+        for file in ["luna.ini", "luna.key"] {
+            let mode = std::fs::metadata(data.join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        assert_eq!(write_default(&data, 7050).unwrap(), None);
+        assert_eq!(Settings::read(&made.file, &data).unwrap().0.password, settings.password);
+    }
+}

@@ -1,0 +1,156 @@
+//! The documented keys of `luna.ini`, and how their values are read.
+
+use std::time::Duration;
+
+use perilune_boot::Protocol;
+
+use super::Ini;
+
+/// Sections with the keys that they may have. Other sections are the site's own business.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("LOGGER", &["LEVEL", "LOGFILE"]),
+    (
+        "API",
+        &[
+            "USERNAME",
+            "PASSWORD",
+            "EXPIRY",
+            "SECRET_KEY",
+            "ENDPOINT",
+            "PROTOCOL",
+            "VERIFY_CERTIFICATE",
+        ],
+    ),
+    ("DATABASE", &["DRIVER", "DATABASE", "DBUSER", "DBPASSWORD", "HOST", "PORT"]),
+    ("FILES", &["KEYFILE", "IMAGE_FILES", "IMAGE_DIRECTORY", "TMP_DIRECTORY", "MAXPACKAGINGTIME"]),
+    ("SERVICES", &["DHCP", "DHCP6", "DNS", "CONTROL", "COOLDOWN", "COMMAND"]),
+    (
+        "DHCP",
+        &[
+            "OMAPIKEY",
+            "TSIGKEY",
+            "TSIGALGO",
+            "TEMPLATE",
+            "TEST",
+            "CONFIG_PATH",
+            "TEMPLATE6",
+            "TEST6",
+            "CONFIG6_PATH",
+        ],
+    ),
+    ("BMCCONTROL", &["BMC_BATCH_SIZE", "BMC_BATCH_DELAY"]),
+    ("TEMPLATES", &["TEMPLATE_FILES", "TEMPLATE_LIST", "TMP_DIRECTORY"]),
+    (
+        "PLUGINS",
+        &["PLUGINS_DIRECTORY", "IMAGE_FILESYSTEM", "ALLOWED_EXPORTERS", "ALLOWED_IMPORTERS"],
+    ),
+];
+const DEFAULT_PORT: u16 = 7050;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
+/// How alike an unknown word and a known one must be for a hint.
+const ALIKE: f64 = 0.75;
+
+/// Keys that have no effect, each with the nearest that has.
+pub(super) fn unknown(ini: &Ini) -> Vec<String> {
+    let mut odd = Vec::new();
+    for (name, section) in ini.sections() {
+        let Some((_, known)) = KNOWN.iter().find(|(section, _)| section == name) else {
+            let sections: Vec<&str> = KNOWN.iter().map(|(section, _)| *section).collect();
+            if let Some(near) = nearest(name, &sections) {
+                odd.push(format!(
+                    "the section [{name}] is not known and has no effect; did you mean [{near}]?"
+                ));
+            }
+            continue;
+        };
+        for key in section.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = nearest(key, known)
+                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            odd.push(format!("[{name}] {key} is not known and has no effect{hint}"));
+        }
+    }
+    odd
+}
+
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), *known));
+    alike
+        .filter(|(alike, _)| *alike > ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+pub(super) fn protocol(ini: &Ini, section: &str) -> Result<Option<Protocol>, String> {
+    match ini.get(section, "PROTOCOL") {
+        None => Ok(None),
+        Some("http") => Ok(Some(Protocol::Http)),
+        Some("https") => Ok(Some(Protocol::Https)),
+        Some(other) => Err(format!("[{section}] PROTOCOL is '{other}'; write http or https")),
+    }
+}
+
+pub(super) fn number<T: std::str::FromStr>(
+    ini: &Ini,
+    section: &str,
+    key: &str,
+) -> Result<Option<T>, String> {
+    let Some(text) = ini.get(section, key) else { return Ok(None) };
+    let number = text.parse().ok();
+    number
+        .map(Some)
+        .ok_or_else(|| format!("[{section}] {key} is '{text}'; write a whole number in its range"))
+}
+
+pub(super) fn boolean(ini: &Ini, section: &str, key: &str) -> Result<Option<bool>, String> {
+    match ini.get(section, key).map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(None),
+        Some("yes" | "y" | "true" | "1" | "on") => Ok(Some(true)),
+        Some("no" | "n" | "false" | "0" | "off") => Ok(Some(false)),
+        Some(other) => Err(format!("[{section}] {key} is '{other}'; write yes or no")),
+    }
+}
+
+pub(super) fn seconds(ini: &Ini, section: &str, key: &str) -> Result<Option<Duration>, String> {
+    let Some(text) = ini.get(section, key) else { return Ok(None) };
+    let number = text.trim_end_matches('s').parse().ok().map(Duration::from_secs);
+    number
+        .map(Some)
+        .ok_or_else(|| format!("[{section}] {key} is '{text}'; write seconds, such as 2s"))
+}
+
+/// How long a login is good for: `30m`, `1h`, `3600s`; a bare number is hours; nothing is a day.
+pub(super) fn expiry(ini: &Ini) -> Result<Duration, String> {
+    let Some(text) = ini.get("API", "EXPIRY") else { return Ok(DAY) };
+    let (digits, factor) = match text.chars().last() {
+        Some('s') => (text.trim_end_matches('s'), 1),
+        Some('m') => (text.trim_end_matches('m'), 60),
+        Some('h') => (text.trim_end_matches('h'), 3600),
+        _ => (text, 3600),
+    };
+    let seconds =
+        digits.parse::<u32>().ok().and_then(|number| u64::from(number).checked_mul(factor));
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(|| {
+        format!("[API] EXPIRY is '{text}'; write a number with h, m or s, such as 1h")
+    })
+}
+
+pub(super) fn endpoint_port(ini: &Ini) -> Result<u16, String> {
+    let Some(text) = ini.get("API", "ENDPOINT") else { return Ok(DEFAULT_PORT) };
+    let Some((_, port)) = text.rsplit_once(':').filter(|(_, port)| !port.contains(']')) else {
+        return Ok(DEFAULT_PORT);
+    };
+    let number = port.parse().ok();
+    number.ok_or_else(|| {
+        format!("[API] ENDPOINT is '{text}'; write host:port, such as controller:7050")
+    })
+}
+
+pub(super) fn log_level(ini: &Ini) -> Result<String, String> {
+    let level = ini.get("LOGGER", "LEVEL").unwrap_or("info").to_ascii_lowercase();
+    if LEVELS.contains(&level.as_str()) {
+        Ok(level)
+    } else {
+        Err(format!("[LOGGER] LEVEL is '{level}'; write one of {}", LEVELS.join(", ")))
+    }
+}

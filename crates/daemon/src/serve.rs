@@ -1,0 +1,231 @@
+//! Starts everything, and stops it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use perilune_boot::{Directories, Templates};
+use perilune_store::{Meta, Store};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Keys;
+use crate::cluster::ClusterService;
+use crate::config::{self, Options, Settings};
+use crate::jobs::{Jobs, Places};
+use crate::sightings::Sightings;
+use crate::state::{Parts, State};
+use crate::status::Status;
+use crate::{api, clock, first_cluster};
+
+/// How long requests that are being answered may take when the daemon stops.
+const LAST_ANSWERS: Duration = Duration::from_millis(700);
+
+/// Why the daemon does not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Configuration(#[from] config::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] perilune_store::Error),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}{}", hint(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A part of the daemon ended that must not.
+    #[error("a part of the daemon failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The cluster of the first start is refused.
+    #[error("the first cluster cannot be made")]
+    FirstCluster(#[source] crate::cluster::Error),
+    /// DHCP or TFTP cannot be served on an interface.
+    #[error("cannot serve machines on the interface {interface}")]
+    Interface {
+        /// The interface.
+        interface: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program has it; stop that one, or choose another with --listen"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 need privileges; choose another with --listen"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address; choose another with --listen"
+        }
+        _ => "",
+    }
+}
+
+/// Serves until `stop` is cancelled. Tells `ready` the addresses that it listens on, once it answers.
+pub async fn serve(
+    options: Options,
+    stop: CancellationToken,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> Result<(), Error> {
+    let (settings, listen) = configure(&options)?;
+    let listeners = listen_on(&listen).await?;
+    let addresses: Vec<SocketAddr> =
+        listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let (store, cluster) = Store::open(&settings.data_dir)?;
+    let mut tasks = JoinSet::new();
+    let (service, commits) = ClusterService::new(store.clone(), cluster);
+    tasks.spawn(commits);
+    let port = addresses.first().map_or(settings.port, SocketAddr::port);
+    first_cluster::make_if_empty(&service, &options, &settings, port).await?;
+
+    let state = assemble(settings, store, service).await?;
+    tasks.spawn(state.status.clone().write(stop.clone()));
+    tasks.spawn(state.jobs.clone().run(stop.clone()));
+    crate::machines::start(&options, &state, &mut tasks, &stop)?;
+    for listener in listeners {
+        tasks.spawn(answer(listener, state.clone(), stop.clone()));
+    }
+    drop(state);
+    for address in &addresses {
+        tracing::info!(%address, "listening");
+    }
+    notify(&[sd_notify::NotifyState::Ready]);
+    ready(&addresses);
+    wait(tasks, stop).await
+}
+
+fn configure(options: &Options) -> Result<(Settings, Vec<SocketAddr>), Error> {
+    let everywhere =
+        || vec![SocketAddr::from(([0, 0, 0, 0], perilune_model::controller::DEFAULT_PORT))];
+    let listen = if options.listen.is_empty() { everywhere() } else { options.listen.clone() };
+    let port = listen.first().map_or(perilune_model::controller::DEFAULT_PORT, SocketAddr::port);
+    let file = match &options.config {
+        Some(file) => {
+            make_directory(&options.data_dir)?;
+            file.clone()
+        }
+        None => {
+            if let Some(made) = config::write_default(&options.data_dir, port)? {
+                tracing::info!(file = %made.file.display(), "first start: a configuration with a new password was made; clients on this machine find it there");
+            }
+            options.data_dir.join("luna.ini")
+        }
+    };
+    let (settings, odd) = Settings::read(&file, &options.data_dir)?;
+    for odd in odd {
+        tracing::warn!(file = %file.display(), "{odd}");
+    }
+    Ok((settings, listen))
+}
+
+fn make_directory(path: &Path) -> Result<(), Error> {
+    let failed = |source| config::Error::File { path: path.to_owned(), action: "made", source };
+    Ok(std::fs::create_dir_all(path).map_err(failed)?)
+}
+
+async fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|source| Error::Listen { address: *address, source })?);
+    }
+    Ok(listeners)
+}
+
+async fn assemble(
+    settings: Settings,
+    store: Store,
+    cluster: ClusterService,
+) -> Result<State, Error> {
+    let places = Places {
+        files: settings.image_files.clone(),
+        images: settings.image_directory.clone(),
+        agent: None,
+    };
+    make_directory(&settings.image_files)?;
+    let jobs = Jobs::open(store.clone(), cluster.clone(), places, clock::milliseconds()).await?;
+    let directories = Directories {
+        templates: settings.template_files.clone(),
+        plugins: settings.plugins.clone(),
+    };
+    let templates = Templates::new(directories);
+    for broken in templates.broken() {
+        tracing::warn!(error = %broken, "a template of the site is left out");
+    }
+    let keys = Keys::new(&settings.secret_key, settings.expiry);
+    let status = Status::load(store).await?;
+    Ok(State::new(Parts {
+        settings,
+        cluster,
+        status,
+        jobs,
+        sightings: Sightings::default(),
+        templates,
+        keys,
+    }))
+}
+
+async fn answer(listener: TcpListener, state: State, stop: CancellationToken) {
+    use axum::ServiceExt;
+    use axum::serve::ListenerExt;
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets back");
+        }
+    });
+    let service = api::service(state).into_make_service_with_connect_info::<SocketAddr>();
+    let finished = stop.clone();
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(async move { stop.cancelled().await });
+    let last = async move {
+        finished.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        result = served => {
+            if let Err(error) = result {
+                tracing::error!(%error, "a listener failed");
+            }
+        }
+        () = last => tracing::debug!("requests that were still being answered are cut off"),
+    }
+}
+
+/// Waits until it is time to stop, then until every part has. A part that fails stops all.
+async fn wait(mut tasks: JoinSet<()>, stop: CancellationToken) -> Result<(), Error> {
+    let mut failure = None;
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a part of the daemon failed; it stops");
+            failure = Some(error);
+            stop.cancel();
+        }
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+    failure.map_or(Ok(()), |error| Err(Error::Task(error)))
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// Who the daemon is in the history of the cluster.
+pub(crate) fn own_meta(action: &str) -> Meta {
+    Meta {
+        at: clock::milliseconds(),
+        author: "perilune".to_owned(),
+        origin: "daemon".to_owned(),
+        action: action.to_owned(),
+    }
+}
