@@ -27,6 +27,8 @@ const BUILT_IN: &[(&str, &str, &str, &str)] = &[
         "postscript",
         include_str!("../../plugins/boot/scripts/default/postscript"),
     ),
+    ("roles", "bond", "unit", include_str!("../../plugins/boot/roles/bond/unit")),
+    ("roles", "bond", "script", include_str!("../../plugins/boot/roles/default/script")),
     ("roles", DEFAULT, "unit", include_str!("../../plugins/boot/roles/default/unit")),
     ("roles", DEFAULT, "script", include_str!("../../plugins/boot/roles/default/script")),
 ];
