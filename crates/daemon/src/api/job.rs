@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// What is new about a long operation.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct News {
+pub(super) struct News {
     /// Messages, each `YYYY-MM-DD HH:MM:SS :: text`, joined by `;;`. Each is delivered once.
     message: String,
     /// 200, or that of the last message that tells of a failure.
@@ -43,7 +43,10 @@ pub struct News {
     (status = 400, description = "The identifier cannot be one", body = Problem),
     (status = 404, description = "The operation is over, or unknown", body = Problem),
 ))]
-async fn poll(state: axum::extract::State<State>, Path(request_id): Path<String>) -> Result<Response, ApiError> {
+async fn poll(
+    state: axum::extract::State<State>,
+    Path(request_id): Path<String>,
+) -> Result<Response, ApiError> {
     news(&state, &request_id)
 }
 
@@ -62,15 +65,18 @@ async fn poll_service(
 
 fn news(state: &State, request_id: &str) -> Result<Response, ApiError> {
     if request_id.len() > LONGEST {
-        return Err(ApiError::Malformed(format!("the request_id is longer than {LONGEST} characters")));
+        return Err(ApiError::Malformed(format!(
+            "the request_id is longer than {LONGEST} characters"
+        )));
     }
-    let delivery = state.jobs.poll(request_id).ok_or_else(|| ApiError::NotFound(NOTHING.to_owned()))?;
+    let delivery =
+        state.jobs.poll(request_id).ok_or_else(|| ApiError::NotFound(NOTHING.to_owned()))?;
     Ok(Json(News { message: delivery.message, status: delivery.status }).into_response())
 }
 
 /// A task that is done or waits.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Task {
+pub(super) struct QueueEntry {
     created: String,
     /// Always `maintask`.
     level: &'static str,
@@ -85,14 +91,14 @@ pub struct Task {
 
 /// What is being done, and what waits. Cleaning up is listed under the time when it is due.
 #[utoipa::path(get, path = "/monitor/queue", tag = "job", security(("token" = [])), responses(
-    (status = 200, description = "A list, below monitor and queue", body = Task),
+    (status = 200, description = "A list, below monitor and queue", body = QueueEntry),
 ))]
 async fn queue(state: axum::extract::State<State>, _: Caller) -> Response {
     let mut listed = state.jobs.list();
     listed.sort_by_key(|listed| listed.job.due);
     let tasks = listed.into_iter().map(|listed| {
         let (subsystem, task) = listed.job.work.task();
-        Task {
+        QueueEntry {
             created: timestamp(listed.job.due),
             level: "maintask",
             queue_id: listed.job.number,
@@ -108,7 +114,7 @@ async fn queue(state: axum::extract::State<State>, _: Caller) -> Response {
 
 /// A message that is kept.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Kept {
+pub(super) struct Kept {
     created: String,
     message: String,
     /// 1 when it was delivered.
@@ -145,7 +151,11 @@ async fn take_messages(
 ) -> Result<Response, ApiError> {
     let bad = || ApiError::NotFound("Bad Request".to_owned());
     let status = body.object(&["monitor", "status"])?;
-    let request_id = status.get("request_id").and_then(Value::as_str).filter(|id| id.len() <= LONGEST).ok_or_else(bad)?;
+    let request_id = status
+        .get("request_id")
+        .and_then(Value::as_str)
+        .filter(|id| id.len() <= LONGEST)
+        .ok_or_else(bad)?;
     let Some(messages) = status.get("messages") else {
         let reason = "this controller does not pass polls on to another; send the messages instead";
         return Err(ApiError::Unavailable(reason.to_owned()));

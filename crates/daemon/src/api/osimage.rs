@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::{Error as Refusal, Kind, Name, image};
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -41,8 +40,13 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
     let (cluster, served) = (state.cluster.published(), served_files(&state).await);
     let is_served = |file: &str| served.contains(file);
     let site = Site { images: &state.settings.image_directory, is_served: &is_served };
-    let entries = cluster.images().values().map(|image| (image.name.as_str(), ImageEntry::new(image, site)));
-    answer::listed(cluster.images().is_empty(), "OS image", Config { resource: "osimage", entries: entries.collect() })
+    let entries =
+        cluster.images().values().map(|image| (image.name.as_str(), ImageEntry::new(image, site)));
+    answer::listed(
+        cluster.images().is_empty(),
+        "OS image",
+        Config { resource: "osimage", entries: entries.collect() },
+    )
 }
 
 /// One OS image.
@@ -50,7 +54,11 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
     (status = 200, description = "The OS image by name, below config and osimage", body = ImageEntry),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
-async fn show(state: axum::extract::State<State>, _: Caller, Path(name): Path<String>) -> Result<Response, ApiError> {
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
     let (cluster, served) = (state.cluster.published(), served_files(&state).await);
     let is_served = |file: &str| served.contains(file);
     let site = Site { images: &state.settings.image_directory, is_served: &is_served };
@@ -72,9 +80,15 @@ async fn save(
     body: Body,
 ) -> Result<Response, ApiError> {
     let key = image_name(&name)?;
-    let request = body.read(&["config", "osimage", &name], |fields| osimage::request(fields, &key))?;
-    let moved = if request.new_name.is_some() { move_tree(&state, &caller, &key, &request).await? } else { None };
-    let saved = state.cluster.commit(caller.meta(), move |draft| image::save(draft, &key, &request)).await;
+    let request =
+        body.read(&["config", "osimage", &name], |fields| osimage::request(fields, &key))?;
+    let moved = if request.new_name.is_some() {
+        move_tree(&state, &caller, &key, &request).await?
+    } else {
+        None
+    };
+    let saved =
+        state.cluster.commit(caller.meta(), move |draft| image::save(draft, &key, &request)).await;
     match (saved, moved) {
         (Ok(saved), _) => Ok(answer::saved(saved, "OS Image", &name)),
         (Err(error), Some((from, to))) => {
@@ -99,14 +113,23 @@ async fn move_tree(
     refuse_at_work(state, key.as_str())?;
     let (target, asked) = (key.clone(), request.clone());
     state.cluster.preview(caller.meta(), move |draft| image::save(draft, &target, &asked)).await?;
-    let Some(new_name) = request.new_name.as_ref().filter(|_| request.moves_tree(image)) else { return Ok(None) };
+    let Some(new_name) = request.new_name.as_ref().filter(|_| request.moves_tree(image)) else {
+        return Ok(None);
+    };
     let images = &state.settings.image_directory;
     let (from, to) = (image.tree(images), images.join(new_name.as_str()));
     if tokio::fs::symlink_metadata(&to).await.is_ok() {
-        return Err(ApiError::NotFound(format!("{} is already there; remove it or choose another name", to.display())));
+        return Err(ApiError::NotFound(format!(
+            "{} is already there; remove it or choose another name",
+            to.display()
+        )));
     }
     tokio::fs::rename(&from, &to).await.map_err(|error| {
-        ApiError::NotFound(format!("the tree {} cannot be moved to {}: {error}", from.display(), to.display()))
+        ApiError::NotFound(format!(
+            "the tree {} cannot be moved to {}: {error}",
+            from.display(),
+            to.display()
+        ))
     })?;
     Ok(Some((from, to)))
 }
@@ -162,7 +185,10 @@ async fn set_tag(
     body: Body,
 ) -> Result<Response, ApiError> {
     let tag = body.read(&["config", "osimage", &name], osimage::tag_request)?;
-    state.cluster.commit(caller.meta(), move |draft| image::activate_tag(draft, &name, &tag)).await?;
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| image::activate_tag(draft, &name, &tag))
+        .await?;
     Ok(answer::done())
 }
 
@@ -176,7 +202,10 @@ async fn remove_tag(
     caller: Caller,
     Path((name, tag)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let files = state.cluster.commit(caller.meta(), move |draft| image::remove_tag(draft, &name, &tag)).await?;
+    let files = state
+        .cluster
+        .commit(caller.meta(), move |draft| image::remove_tag(draft, &name, &tag))
+        .await?;
     state.jobs.remove_files(clock::milliseconds(), files).await;
     Ok(answer::done())
 }
@@ -212,15 +241,18 @@ async fn list_tags(state: &State, image: Option<&str>) -> Result<Response, ApiEr
     let site = Site { images: &state.settings.image_directory, is_served: &is_served };
     let mut entries = BTreeMap::new();
     for own in cluster.images().values().filter(|own| image.is_none_or(|name| own.name == name)) {
-        entries.extend(own.tags.iter().map(|tag| (tag.name.as_str(), TagEntry::new(&cluster, own, tag, site))));
+        entries.extend(
+            own.tags.iter().map(|tag| (tag.name.as_str(), TagEntry::new(&cluster, own, tag, site))),
+        );
     }
     let entries: Vec<_> = entries.into_iter().collect();
     answer::listed(entries.is_empty(), "tag", Config { resource: "osimagetag", entries })
 }
 
 pub(super) fn image_name(name: &str) -> Result<Name, ApiError> {
-    Name::general(name)
-        .map_err(|error| ApiError::Malformed(format!("the OS image name '{}' cannot be: {error}", shown(name))))
+    Name::general(name).map_err(|error| {
+        ApiError::Malformed(format!("the OS image name '{}' cannot be: {error}", shown(name)))
+    })
 }
 
 /// The tree and the files of an image that is worked on stay where they are.
@@ -233,7 +265,9 @@ fn refuse_at_work(state: &State, name: &str) -> Result<(), ApiError> {
 /// The names of all files that nodes could fetch.
 async fn served_files(state: &State) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let Ok(mut entries) = tokio::fs::read_dir(&state.settings.image_files).await else { return names };
+    let Ok(mut entries) = tokio::fs::read_dir(&state.settings.image_files).await else {
+        return names;
+    };
     while let Ok(Some(entry)) = entries.next_entry().await {
         names.extend(entry.file_name().into_string());
     }

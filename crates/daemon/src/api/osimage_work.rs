@@ -5,8 +5,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::{Name, image};
 use perilune_wire::osimage::{self, CloneRequest};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -28,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// What was begun, and what to poll `/config/status` with.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Begun {
+pub(super) struct Begun {
     /// A sentence about it.
     pub message: String,
     /// The request's identifier.
@@ -36,7 +35,7 @@ pub struct Begun {
 }
 
 /// How an OS image is packed.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct How {
     /// The form of the archive: `tar.zst` (which it is unless another is asked for), `tar.gz` or `tar.bz2` for older installers.
@@ -65,7 +64,11 @@ async fn pack(
     (status = 200, description = "It stops, or there was nothing to stop", body = Message),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
-async fn cancel(state: axum::extract::State<State>, _: Caller, Path(name): Path<String>) -> Result<Response, ApiError> {
+async fn cancel(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
     state.cluster.published().image(&name)?;
     let message = match state.jobs.cancel(clock::milliseconds(), &name).await? {
         0 => format!("nothing is done with osimage {name}"),
@@ -86,12 +89,20 @@ async fn change_kernel(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (request, bare) = body.read(&["config", "osimage", &name], osimage::kernel_request).map_err(missing)?;
+    let (request, bare) =
+        body.read(&["config", "osimage", &name], osimage::kernel_request).map_err(missing)?;
     let key = state.cluster.published().image(&name)?.name.clone();
     let target = key.clone();
-    let saved = state.cluster.commit(caller.meta(), move |draft| image::save(draft, &target, &request)).await;
+    let saved = state
+        .cluster
+        .commit(caller.meta(), move |draft| image::save(draft, &target, &request))
+        .await;
     saved.map_err(|error| missing(error.into()))?;
-    if bare { Ok(answer::done()) } else { begin_packing(&state, &caller, key, Format::default()).await }
+    if bare {
+        Ok(answer::done())
+    } else {
+        begin_packing(&state, &caller, key, Format::default()).await
+    }
 }
 
 /// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.
@@ -106,7 +117,8 @@ async fn clone(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let asked = body.read(&["config", "osimage", &name], osimage::clone_request).map_err(missing)?;
+    let asked =
+        body.read(&["config", "osimage", &name], osimage::clone_request).map_err(missing)?;
     let CloneRequest { new_name: target, tag, bare, nocopy, request } = asked;
     let source = state.cluster.published().image(&name)?.name.clone();
     if !nocopy {
@@ -125,23 +137,41 @@ async fn clone(
 }
 
 /// A tree is copied to where nothing is yet.
-async fn check_place(state: &State, target: &Name, request: &image::Request) -> Result<(), ApiError> {
+async fn check_place(
+    state: &State,
+    target: &Name,
+    request: &image::Request,
+) -> Result<(), ApiError> {
     let path = request.path.value().map_or(target.as_str(), String::as_str);
     let place = state.settings.image_directory.join(path);
     if tokio::fs::symlink_metadata(&place).await.is_err() {
         return Ok(());
     }
-    Err(ApiError::NotFound(format!("{} is already there; remove it, or choose another path", place.display())))
+    Err(ApiError::NotFound(format!(
+        "{} is already there; remove it, or choose another path",
+        place.display()
+    )))
 }
 
-async fn begin_packing(state: &State, caller: &Caller, image: Name, format: Format) -> Result<Response, ApiError> {
+async fn begin_packing(
+    state: &State,
+    caller: &Caller,
+    image: Name,
+    format: Format,
+) -> Result<Response, ApiError> {
     let what = format!("osimage pack for {image}");
     begin(state, caller, Work::PackImage { image, format }, &what).await
 }
 
-async fn begin(state: &State, caller: &Caller, work: Work, what: &str) -> Result<Response, ApiError> {
+async fn begin(
+    state: &State,
+    caller: &Caller,
+    work: Work,
+    what: &str,
+) -> Result<Response, ApiError> {
     let submitted = state.jobs.submit(clock::milliseconds(), &caller.user, work).await?;
-    let message = if submitted.already { format!("{what} already queued") } else { format!("{what} queued") };
+    let message =
+        if submitted.already { format!("{what} already queued") } else { format!("{what} queued") };
     Ok((StatusCode::OK, Json(Begun { message, request_id: submitted.request })).into_response())
 }
 
