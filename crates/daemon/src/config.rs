@@ -25,6 +25,8 @@ pub struct Options {
     pub dhcp_interfaces: Vec<String>,
     /// The `bootstrap.ini` of the first start.
     pub bootstrap: Option<PathBuf>,
+    /// The program that becomes `/init` of installers; looked for in the usual places without it.
+    pub agent: Option<PathBuf>,
 }
 
 /// Why the configuration cannot be used.

@@ -1,7 +1,7 @@
 //! Starts everything, and stops it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perilune_boot::{Directories, Templates};
@@ -87,7 +87,7 @@ pub async fn serve(
     let port = addresses.first().map_or(settings.port, SocketAddr::port);
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
-    let state = assemble(settings, store, service).await?;
+    let state = assemble(settings, options.agent.clone(), store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     crate::machines::start(&options, &state, &mut tasks, &stop)?;
@@ -143,13 +143,14 @@ async fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> 
 
 async fn assemble(
     settings: Settings,
+    agent: Option<PathBuf>,
     store: Store,
     cluster: ClusterService,
 ) -> Result<State, Error> {
     let places = Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
-        agent: None,
+        agent,
     };
     make_directory(&settings.image_files)?;
     let jobs = Jobs::open(store.clone(), cluster.clone(), places, clock::milliseconds()).await?;

@@ -16,7 +16,9 @@ const OF_THE_SYSTEM: [&str; 21] = [
 /// Removes a tree. It loses its name first, so that another can be made in its place at once.
 pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
     let refused = |reason: String| Error::files("remove", tree, IoError::other(reason));
-    if !tree.is_absolute() || OF_THE_SYSTEM.iter().any(|path| tree == Path::new(path)) {
+    let real = fs::canonicalize(tree).unwrap_or_else(|_absent| tree.to_owned());
+    let is_of_the_system = |path: &Path| OF_THE_SYSTEM.iter().any(|name| path == Path::new(name));
+    if !tree.is_absolute() || is_of_the_system(tree) || is_of_the_system(&real) {
         return Err(refused("it is a directory of the system".to_owned()));
     }
     if tree.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn directories_of_the_system_and_mounted_file_systems_are_left_alone() {
-        for tree in ["/", "/usr", "/etc", "usr"] {
+        for tree in ["/", "/usr", "/etc", "usr", "/usr/../etc", "/usr/."] {
             assert!(remove(Path::new(tree), "1.2").unwrap_err().to_string().contains(tree));
         }
         assert_eq!(mounted_in(Path::new("/proc")), Some(PathBuf::from("/proc")));
