@@ -1,0 +1,192 @@
+//! A daemon with a directory of its own, trees of operating systems, and a program that could be the agent.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use perilune_daemon::config::Options;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const VERSION: &str = "6.1.0-9-test";
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A daemon that serves until this is dropped.
+pub(crate) struct ImageSite {
+    pub(crate) directory: tempfile::TempDir,
+    address: SocketAddr,
+    token: String,
+    stop: CancellationToken,
+    server: Option<JoinHandle<()>>,
+}
+
+impl ImageSite {
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(directory: tempfile::TempDir) -> Self {
+        let data_dir = directory.path().join("data");
+        let agent = directory.path().join("agent");
+        fs::write(&agent, smallest_program()).unwrap();
+        let options = Options {
+            config: None,
+            data_dir: data_dir.clone(),
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            dhcp_interfaces: Vec::new(),
+            bootstrap: None,
+            agent: Some(agent),
+        };
+        let stop = CancellationToken::new();
+        let (ready, told) = mpsc::channel();
+        let until = stop.clone();
+        let server = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let tell = |addresses: &[SocketAddr]| ready.send(addresses[0]).unwrap();
+            runtime.block_on(perilune_daemon::serve(options, until, tell)).unwrap();
+        });
+        let address = told.recv_timeout(DEADLINE).unwrap();
+        let mut site =
+            Self { directory, address, token: String::new(), stop, server: Some(server) };
+        let ini = fs::read_to_string(data_dir.join("luna.ini")).unwrap();
+        let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
+        let (_, answer) =
+            site.post("/token", &json!({ "username": "admin", "password": password }));
+        answer["token"].as_str().unwrap().clone_into(&mut site.token);
+        site
+    }
+
+    /// Stops the daemon and starts another over the same directory.
+    pub(crate) fn restart(mut self) -> Self {
+        self.halt();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        Self::start_in(directory)
+    }
+
+    fn halt(&mut self) {
+        self.stop.cancel();
+        self.server.take().map_or(Ok(()), JoinHandle::join).unwrap();
+    }
+
+    pub(crate) fn images(&self) -> PathBuf {
+        self.directory.path().join("data/images")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.directory.path().join("data/files")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        self.get_as(path, &self.token)
+    }
+
+    pub(crate) fn get_as(&self, path: &str, token: &str) -> (u16, Value) {
+        let request = agent().get(format!("http://{}{path}", self.address));
+        answer(request.header("x-access-tokens", token).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = agent().post(format!("http://{}{path}", self.address));
+        answer(request.header("x-access-tokens", &self.token).send_json(body))
+    }
+
+    /// Posts to an image, or to what is below it.
+    pub(crate) fn post_image(&self, name: &str, below: &str, fields: &Value) -> (u16, Value) {
+        let body = json!({ "config": { "osimage": { name: fields } } });
+        self.post(&format!("/config/osimage/{name}{below}"), &body)
+    }
+
+    /// An image and its tree.
+    pub(crate) fn add_image(&self, name: &str) {
+        make_tree(&self.images().join(name));
+        assert_eq!(self.post_image(name, "", &json!({ "name": name })).0, 201);
+    }
+
+    pub(crate) fn image(&self, name: &str) -> Value {
+        let (status, mut answer) = self.get(&format!("/config/osimage/{name}"));
+        assert_eq!(status, 200, "{answer}");
+        answer["config"]["osimage"][name].take()
+    }
+
+    /// What a request is told until it is over: every text but progress, and the worst status.
+    pub(crate) fn follow(&self, request_id: &Value) -> (Vec<String>, u64) {
+        let path = format!("/config/status/{}", request_id.as_str().unwrap());
+        let (mut texts, mut worst) = (Vec::new(), 200);
+        until(|| {
+            let (status, answer) = self.get_as(&path, "");
+            if status == 404 {
+                assert_eq!(answer["message"], "No data for this request");
+                return true;
+            }
+            worst = worst.max(answer["status"].as_u64().unwrap());
+            let messages = answer["message"].as_str().unwrap().split(";;");
+            let told = messages.filter_map(|message| message.split_once(" :: "));
+            texts.extend(
+                told.map(|(_, text)| text.to_owned()).filter(|text| !text.contains(" bytes")),
+            );
+            false
+        });
+        (texts, worst)
+    }
+
+    pub(crate) fn pack(&self, name: &str) -> (Vec<String>, u64) {
+        let (status, answer) = self.get(&format!("/config/osimage/{name}/_pack"));
+        assert_eq!(status, 200, "{answer}");
+        self.follow(&answer["request_id"])
+    }
+}
+
+impl Drop for ImageSite {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.halt();
+        }
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let configuration = ureq::Agent::config_builder().http_status_as_error(false);
+    configuration.timeout_global(Some(DEADLINE)).build().into()
+}
+
+fn answer(response: Result<http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
+    let mut response = response.unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// Waits for something that happens soon.
+#[expect(clippy::disallowed_methods, reason = "a condition is waited for, with a deadline")]
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < DEADLINE, "it does not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The least that can be packed: a kernel, lists of modules, a file.
+pub(crate) fn make_tree(tree: &Path) {
+    let modules = tree.join("lib/modules").join(VERSION);
+    fs::create_dir_all(modules.join("kernel")).unwrap();
+    fs::create_dir_all(tree.join("boot")).unwrap();
+    fs::create_dir_all(tree.join("etc")).unwrap();
+    fs::write(tree.join("boot").join(format!("vmlinuz-{VERSION}")), "kernel").unwrap();
+    fs::write(tree.join("etc/hostname"), "image").unwrap();
+    for list in
+        ["modules.dep", "modules.alias", "modules.softdep", "modules.order", "modules.builtin"]
+    {
+        fs::write(modules.join(list), "").unwrap();
+    }
+}
+
+/// A header of a 64-bit ELF file that needs nothing.
+fn smallest_program() -> Vec<u8> {
+    let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    header.extend([0; 28]);
+    header.extend([64, 56, 0, 64, 0, 0].map(u16::to_le_bytes).concat());
+    header
+}
