@@ -1,1 +1,7 @@
-fn main() {}
+//! `/init` of the initramfs.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perilune_agent::main()
+}

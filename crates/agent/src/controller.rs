@@ -1,0 +1,304 @@
+//! The controller, as a node speaks with it over HTTP. What will pass (the controller restarts, a cable is moved) is
+//! waited for without end, and said on the console; what will not pass is an error with the controller's own words.
+
+use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use perilune_plan::{Plan, Progress, Ticket, Token};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use crate::console::Console;
+use crate::wait::{self, Backoff};
+
+/// The header of the token.
+const TOKEN: &str = "x-access-tokens";
+const JSON: &str = "application/json";
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the controller may think.
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+/// How long a transfer may stand still.
+const STILL_LIMIT: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// A report that nobody waits for must not hold anything up.
+const PROGRESS_LIMIT: Duration = Duration::from_secs(3);
+/// States are reported again this often; the installation goes on without.
+const STATE_TRIES: usize = 5;
+const LARGEST_ANSWER: u64 = 64 << 20;
+
+/// Why the controller does not give what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It will pass: nothing listens, nothing answers.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It will pass: the controller fails.
+    #[error("the controller fails ({status}): {message}")]
+    Failing { status: u16, message: String },
+    /// It will not pass until somebody changes something.
+    #[error("the controller refuses ({status}): {message}")]
+    Refused { status: u16, message: String },
+    #[error("the controller's answer cannot be understood: {0}")]
+    Unreadable(String),
+    #[error(
+        "the controller does not serve this boot: {message}; switch the node off and on, so that it boots through the controller again"
+    )]
+    NotServed { message: String },
+}
+
+impl Error {
+    fn passes(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Failing { .. })
+    }
+}
+
+pub struct Controller {
+    agent: Agent,
+    base: String,
+    node: String,
+    ticket: Option<String>,
+    token: Mutex<Option<String>>,
+}
+
+/// What every error of the controller looks like.
+#[derive(Deserialize)]
+struct Problem {
+    message: String,
+}
+
+enum Method<'a> {
+    Get,
+    Post(&'a Value),
+    /// From this byte on, if the file is still the one with this tag.
+    File {
+        from: u64,
+        tag: Option<&'a str>,
+    },
+}
+
+impl Controller {
+    pub fn new(base: &str, node: &str, ticket: Option<&str>) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_LIMIT))
+            .timeout_recv_response(Some(ANSWER_LIMIT))
+            .timeout_per_read(Some(STILL_LIMIT))
+            .timeout_per_write(Some(STILL_LIMIT))
+            .user_agent(concat!("perilune-agent/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: agent.into(),
+            base: base.to_owned(),
+            node: node.to_owned(),
+            ticket: ticket.map(str::to_owned),
+            token: Mutex::new(None),
+        }
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The token that this boot has at present.
+    pub fn token(&self) -> Option<String> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What this node is to become.
+    pub fn plan(&self, console: &Console) -> Result<Plan, Error> {
+        let path = format!("/boot/plan/{}", self.node);
+        Self::patiently(console, || read(self.authorised(&path, &Method::Get)?))
+    }
+
+    /// Reports a state, with a sentence on it. A state that cannot be reported does not stop a node.
+    pub fn report(&self, state: &str, status: Option<&str>, console: &Console) {
+        let mut entry = json!({ "state": format!("install.{state}") });
+        if let (Some(status), Some(fields)) = (status, entry.as_object_mut()) {
+            fields.insert("status".to_owned(), status.into());
+        }
+        let body = json!({ "monitor": { "status": { &self.node: entry } } });
+        let path = format!("/monitor/node/{}", self.node);
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        for tries_left in (0..STATE_TRIES).rev() {
+            match self.authorised(&path, &Method::Post(&body)) {
+                Ok(_) => return,
+                Err(error) if error.passes() && tries_left > 0 => wait::pause(backoff.take()),
+                Err(error) => {
+                    console
+                        .warning(&format!("the state install.{state} was not reported: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Says how far it is. Lost ones do not matter: the next one says more.
+    pub fn progress(&self, progress: &Progress) {
+        let url = format!("{}/boot/progress/{}", self.base, self.node);
+        let mut request =
+            self.agent.post(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
+        if let Some(token) = self.token() {
+            request = request.header(TOKEN, token);
+        }
+        let body = serde_json::to_string(progress).unwrap_or_default();
+        drop(request.content_type(JSON).send(body));
+    }
+
+    /// Opens a file of the image from byte `from` on, once the controller answers. `tag` must be that of the file
+    /// when it was opened first.
+    pub fn open(
+        &self,
+        file: &str,
+        from: u64,
+        tag: Option<&str>,
+        console: &Console,
+    ) -> Result<Response<Body>, Error> {
+        let path = format!("/files/{file}");
+        Self::patiently(console, || self.authorised(&path, &Method::File { from, tag }))
+    }
+
+    /// Repeats what fails for a reason that will pass.
+    fn patiently<T>(
+        console: &Console,
+        mut attempt: impl FnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut said = None;
+        loop {
+            let error = match attempt() {
+                Err(error) if error.passes() => error.to_string(),
+                result => {
+                    if said.is_some() && result.is_ok() {
+                        console.line("the controller answers again");
+                    }
+                    return result;
+                }
+            };
+            if said.as_ref() != Some(&error) {
+                console.warning(&format!("{error}; trying until it works"));
+                said = Some(error);
+            }
+            wait::pause(backoff.take());
+        }
+    }
+
+    /// A request with the token; one that has run out is renewed by the ticket, once.
+    fn authorised(&self, path: &str, method: &Method<'_>) -> Result<Response<Body>, Error> {
+        let known = self.token();
+        let token = match &known {
+            Some(token) => token.clone(),
+            None => self.exchange_ticket()?,
+        };
+        match self.send(path, method, Some(&token)) {
+            Err(Error::Refused { status: 401, .. }) if known.is_some() => {
+                self.send(path, method, Some(&self.exchange_ticket()?))
+            }
+            result => result,
+        }
+    }
+
+    /// A token for this node's boot.
+    fn exchange_ticket(&self) -> Result<String, Error> {
+        let not_served = |message: String| Error::NotServed { message };
+        let ticket = self.ticket.clone();
+        let ticket = ticket.ok_or_else(|| {
+            not_served("the kernel command line has no perilune.ticket".to_owned())
+        })?;
+        let body = serde_json::to_value(Ticket { ticket })
+            .map_err(|error| Error::Unreadable(error.to_string()))?;
+        let path = format!("/boot/ticket/{}", self.node);
+        let answer = self.send(&path, &Method::Post(&body), None).map_err(|error| match error {
+            Error::Refused { status: 401 | 403, message } => not_served(message),
+            other => other,
+        })?;
+        let token: Token = read(answer)?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.token.clone());
+        Ok(token.token)
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        method: &Method<'_>,
+        token: Option<&str>,
+    ) -> Result<Response<Body>, Error> {
+        let url = format!("{}{path}", self.base);
+        let answer = match method {
+            Method::Post(body) => {
+                let request = self.agent.post(url);
+                token
+                    .into_iter()
+                    .fold(request, |request, token| request.header(TOKEN, token))
+                    .content_type(JSON)
+                    .send(body.to_string())
+            }
+            Method::Get => {
+                let request = self.agent.get(url);
+                token
+                    .into_iter()
+                    .fold(request, |request, token| request.header(TOKEN, token))
+                    .call()
+            }
+            Method::File { from, tag } => {
+                let mut request = self.agent.get(url);
+                request =
+                    token.into_iter().fold(request, |request, token| request.header(TOKEN, token));
+                if *from > 0 {
+                    request = request.header("range", format!("bytes={from}-"));
+                    request =
+                        tag.iter().fold(request, |request, tag| request.header("if-range", *tag));
+                }
+                request.call()
+            }
+        };
+        let answer = answer.map_err(|error| Error::Unreachable(self.reason(&error)))?;
+        let status = answer.status();
+        if status.is_success() { Ok(answer) } else { Err(refusal(status, answer)) }
+    }
+
+    /// What a failure of the transport means, for a person.
+    fn reason(&self, error: &ureq::Error) -> String {
+        let base = &self.base;
+        match error {
+            ureq::Error::Io(source) if source.kind() == ErrorKind::ConnectionRefused => {
+                format!("nothing listens at {base}: is the controller's daemon running?")
+            }
+            ureq::Error::Timeout(_) => format!("the controller at {base} does not answer in time"),
+            ureq::Error::ConnectionFailed => format!("the controller at {base} cannot be reached"),
+            other => format!("the connection to {base} fails: {other}"),
+        }
+    }
+}
+
+fn refusal(status: StatusCode, answer: Response<Body>) -> Error {
+    let text = answer.into_body().read_to_string().unwrap_or_default();
+    let message = match serde_json::from_str::<Problem>(&text) {
+        Ok(problem) => problem.message,
+        Err(_not_ours) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
+    };
+    let code = status.as_u16();
+    // A controller that is being shut down, or a proxy in front of it, asks to come back as well.
+    let passes = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT;
+    if passes {
+        Error::Failing { status: code, message }
+    } else {
+        Error::Refused { status: code, message }
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, Error> {
+    let text = answer.into_body().into_with_config().limit(LARGEST_ANSWER).read_to_vec();
+    // An answer that ends in the middle is asked for again.
+    let text = text.map_err(|error| {
+        Error::Unreachable(format!("the controller's answer ended early: {error}"))
+    })?;
+    serde_json::from_slice(&text).map_err(|error| Error::Unreadable(error.to_string()))
+}

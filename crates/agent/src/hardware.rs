@@ -1,0 +1,108 @@
+//! Drivers: what the kernel says is in the machine, by its module aliases. Nothing here depends on udev.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::console::Console;
+use crate::{tool, wait};
+
+const DEVICES: &str = "/sys/devices";
+/// A bus is found by a driver, and what is on it only then; so many layers no machine has.
+const MOST_ROUNDS: usize = 8;
+/// As many aliases are handed to one modprobe.
+const BATCH: usize = 500;
+/// sysfs is not deeper than this, so that a loop in it ends.
+const DEEPEST: usize = 40;
+
+/// Loads the drivers of all devices, of those that appear meanwhile, too. What has no driver is no failure.
+#[derive(Debug, Default)]
+pub struct Drivers {
+    asked: BTreeSet<String>,
+}
+
+impl Drivers {
+    /// Returns whether anything new was found.
+    pub fn load(&mut self, console: &Console) -> bool {
+        let found = aliases(Path::new(DEVICES));
+        let new: Vec<String> = found.difference(&self.asked).cloned().collect();
+        for batch in new.chunks(BATCH) {
+            // modprobe fails when one of many devices has no driver here, as one always has.
+            let words = ["-a", "-b", "-q"].into_iter().chain(batch.iter().map(String::as_str));
+            let loaded = tool::run("modprobe", words);
+            if let Err(error @ tool::Error::Missing { .. }) = loaded {
+                console.warning(&error.to_string());
+            }
+        }
+        self.asked.extend(found);
+        !new.is_empty()
+    }
+
+    /// Loads until nothing new appears.
+    pub fn settle(&mut self, console: &Console) {
+        for _round in 0..MOST_ROUNDS {
+            if !self.load(console) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until `look` finds what is waited for, and loads drivers while new devices appear.
+    pub fn until<T>(
+        &mut self,
+        console: &Console,
+        limit: Duration,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        self.settle(console);
+        wait::until(limit, || {
+            look().or_else(|| {
+                self.load(console);
+                None
+            })
+        })
+    }
+}
+
+/// A module by its name; that the kernel has it built in, or not at all, shows when it is used.
+pub fn load_module(name: &str) {
+    drop(tool::run("modprobe", ["-q", "-b", name]));
+}
+
+fn aliases(directory: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut pending: Vec<(PathBuf, usize)> = vec![(directory.to_owned(), 0)];
+    while let Some((directory, depth)) = pending.pop() {
+        let entries = fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && depth < DEEPEST {
+                pending.push((entry.path(), depth + 1));
+            } else if entry.file_name() == "modalias" {
+                let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                found
+                    .extend(Some(text.trim()).filter(|alias| !alias.is_empty()).map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_of_all_devices_are_found() {
+        let devices = tempfile::tempdir().unwrap();
+        let card = devices.path().join("pci0000:00/0000:00:02.0/virtio0");
+        fs::create_dir_all(&card).unwrap();
+        fs::write(card.join("modalias"), "virtio:d00000001v00001AF4\n").unwrap();
+        fs::write(card.parent().unwrap().join("modalias"), "pci:v00001AF4d00001041\n").unwrap();
+        fs::write(devices.path().join("modalias"), "\n").unwrap();
+        std::os::unix::fs::symlink(devices.path(), card.join("subsystem")).unwrap();
+        let found: Vec<String> = aliases(devices.path()).into_iter().collect();
+        assert_eq!(found, ["pci:v00001AF4d00001041", "virtio:d00000001v00001AF4"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! The first process of the initramfs.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::console::Console;
+use crate::controller::{self, Controller};
+use crate::hardware::Drivers;
+use crate::install::Install;
+use crate::kernel_arguments::{Boot, KernelArguments};
+use crate::link::Link;
+use crate::{mounts, network, service};
+
+/// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
+pub fn run() -> ! {
+    let console = Console::standard();
+    mounts::kernel_file_systems(&console);
+    let text = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let arguments = KernelArguments::parse(&text);
+    mounts::quieten(arguments.get("debug").is_some());
+    console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
+    let mut machine = Machine { arguments, drivers: Drivers::default(), was_served: false };
+    loop {
+        let Err(error) = machine.start(&console) else { continue };
+        let reason = reason(&error);
+        service::wait_for_person(
+            &[
+                "THIS NODE IS NOT INSTALLED".to_owned(),
+                reason,
+                "This is a shell on the node; leave it with 'exit' to try again.".to_owned(),
+            ],
+            &console,
+        );
+    }
+}
+
+struct Machine {
+    arguments: KernelArguments,
+    drivers: Drivers,
+    /// Whether a person has had the shell that service mode asks for.
+    was_served: bool,
+}
+
+impl Machine {
+    /// One try. It returns only when something failed, or a person in service mode wants to go on.
+    fn start(&mut self, console: &Console) -> Result<()> {
+        let boot = self.arguments.boot()?;
+        console.line(&format!("{}, from {}", boot.hostname, boot.url));
+        rustix::system::sethostname(boot.hostname.as_bytes()).ok();
+        console.phase("Network");
+        let link = network::bring_up(&boot, &mut self.drivers, console)?;
+        if boot.service && !self.was_served {
+            self.was_served = true;
+            service::wait_for_person(
+                &[
+                    format!("{} IS IN SERVICE MODE", boot.node),
+                    "Nothing has been changed on it. Leave this shell with 'exit' to install the node.".to_owned(),
+                ],
+                console,
+            );
+        }
+        let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref());
+        let result = self.install(&boot, &link, &controller, console);
+        if let Err(error) = &result {
+            let reason = reason(error);
+            console.line(&format!("FAILED: {reason}"));
+            if !matches!(error.downcast_ref(), Some(controller::Error::NotServed { .. })) {
+                controller.report("error", Some(&reason), console);
+            }
+        }
+        result
+    }
+
+    fn install(
+        &self,
+        boot: &Boot,
+        link: &Link,
+        controller: &Controller,
+        console: &Console,
+    ) -> Result<()> {
+        console.phase("Plan");
+        let plan = controller
+            .plan(console)
+            .with_context(|| format!("there is no plan for {}", boot.node))?;
+        if plan.node != boot.node {
+            anyhow::bail!("the controller's plan is for {}, not for {}", plan.node, boot.node);
+        }
+        console.line(&format!("image {}, host name {}", plan.image.name, plan.hostname));
+        if !plan.nameservers.is_empty() {
+            fs::write("/etc/resolv.conf", network::resolver(&plan.nameservers, &plan.search)).ok();
+        }
+        let install = Install { boot, link, plan: &plan, controller, console };
+        install.run()?;
+        install.finish(self.arguments.get("init"))
+    }
+}
+
+/// An error with its causes, in one line.
+fn reason(error: &anyhow::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.join(": ")
+}

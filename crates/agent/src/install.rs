@@ -1,0 +1,161 @@
+//! Carries out the plan, step by step. Each step is said on the console and reported to the controller when it begins.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use perilune_plan::{Phase, Plan, Progress, Root};
+use rustix::mount::mount_bind_recursive;
+
+use crate::console::Console;
+use crate::controller::Controller;
+use crate::kernel_arguments::Boot;
+use crate::link::Link;
+use crate::script::Environment;
+use crate::tree::Tree;
+use crate::{interfaces, memory_root, mounts, network, switch_root, system_files, unpack};
+
+/// Where the root is until it is the root.
+pub const ROOT: &str = "/sysroot";
+
+pub struct Install<'a> {
+    pub boot: &'a Boot,
+    pub link: &'a Link,
+    pub plan: &'a Plan,
+    pub controller: &'a Controller,
+    pub console: &'a Console,
+}
+
+impl Install<'_> {
+    /// All steps; at the end the root is ready to be switched to.
+    pub fn run(&self) -> Result<()> {
+        let root = Path::new(ROOT);
+        mounts::unmount_all(root).context("what a former try has mounted cannot be unmounted")?;
+        fs::create_dir_all(root).with_context(|| format!("cannot create {ROOT}"))?;
+        let tree = Tree::new(root);
+        if let Some(script) = &self.plan.prescript {
+            self.begin(Phase::Prescript, "Prescript");
+            self.script("prescript", script)?;
+        }
+        self.make_root(root)?;
+        self.title(Phase::Unpack, "Image");
+        self.controller.report("download", None, self.console);
+        unpack::image(&self.plan.image, root, self.controller, self.console)?;
+        self.configure(&tree)?;
+        if let Some(script) = &self.plan.postscript {
+            self.begin(Phase::Postscript, "Postscript");
+            let _mounted = Inside::mount(root)?;
+            self.script("postscript", script)?;
+        }
+        rustix::fs::sync();
+        Ok(())
+    }
+
+    fn make_root(&self, root: &Path) -> Result<()> {
+        self.begin(Phase::Partscript, "Root");
+        match &self.plan.root {
+            Root::Memory => memory_root::make(root, self.plan.image.unpacked_size, self.console),
+            Root::Script(script) => {
+                self.script("partscript", script)?;
+                if !mounts::is_mounted(root) {
+                    bail!(
+                        "the partscript has mounted nothing at {ROOT}; it must mount the node's root there"
+                    );
+                }
+                Ok(())
+            }
+            Root::Disk(_layout) => bail!("disks"),
+        }
+    }
+
+    fn configure(&self, tree: &Tree) -> Result<()> {
+        self.begin(Phase::Setnet, "Name and network");
+        let kind = interfaces::write(tree, self.plan, self.link.mac, self.console)?;
+        let writes_resolver = kind.is_none_or(|kind| !kind.resolves());
+        system_files::write_identity(tree, self.plan, writes_resolver)?;
+        if !self.plan.secrets.is_empty() {
+            self.begin(Phase::Secrets, "Secrets");
+            system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
+        }
+        Ok(())
+    }
+
+    /// The root is whole: the controller is told, the network let go, and the image's init started.
+    pub fn finish(&self, init: Option<&str>) -> Result<()> {
+        let root = Path::new(ROOT);
+        let init = switch_root::choose_init(&Tree::new(root), init)?;
+        self.begin(Phase::Success, "Done");
+        network::take_down(self.console);
+        mounts::unquieten();
+        switch_root::switch(root, &init, self.console)
+    }
+
+    fn begin(&self, phase: Phase, title: &str) {
+        self.title(phase, title);
+        self.controller.report(phase.word(), None, self.console);
+    }
+
+    fn title(&self, phase: Phase, title: &str) {
+        self.console.phase(title);
+        self.controller.progress(&Progress {
+            phase,
+            bytes_done: None,
+            bytes_total: None,
+            rate: None,
+            message: None,
+        });
+    }
+
+    fn script(&self, name: &str, text: &str) -> Result<()> {
+        self.environment().run(name, text, self.console)
+    }
+
+    /// The names are those that existing scripts know.
+    fn environment(&self) -> Environment {
+        let addressing = match self.boot.addressing {
+            crate::kernel_arguments::Addressing::Dhcp => "dhcp",
+            crate::kernel_arguments::Addressing::Static { .. } => "static",
+        };
+        Environment(vec![
+            ("LUNA_NODE", self.plan.node.clone()),
+            ("LUNA_HOSTNAME", self.plan.hostname.clone()),
+            ("_HOSTNAME", self.plan.hostname.clone()),
+            ("LUNA_SYSTEMROOT", ROOT.to_owned()),
+            ("_SYSTEMROOT", ROOT.to_owned()),
+            ("rootmnt", ROOT.to_owned()),
+            ("LUNA_BOOTIF", self.link.name.clone()),
+            ("_BOOTIF", self.link.name.clone()),
+            ("LUNA_MAC", self.link.mac.to_string()),
+            ("LUNA_BOOTPROTO", addressing.to_owned()),
+            ("LUNA_URL", self.controller.base().to_owned()),
+            ("LUNA_TOKEN", self.controller.token().unwrap_or_default()),
+        ])
+    }
+}
+
+/// The kernel's file systems, seen from inside the root for as long as this lives, for what runs there by chroot.
+pub struct Inside<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Inside<'a> {
+    pub fn mount(root: &'a Path) -> Result<Self> {
+        let inside = Self { root };
+        for place in ["proc", "sys", "dev", "run"] {
+            let target = root.join(place);
+            let mounted = fs::create_dir_all(&target)
+                .and_then(|()| Ok(mount_bind_recursive(Path::new("/").join(place), &target)?));
+            mounted.with_context(|| format!("cannot mount /{place} inside the root"))?;
+        }
+        Ok(inside)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        for place in ["proc", "sys", "dev", "run"] {
+            // What stays mounted is covered by what is moved there in the end.
+            mounts::unmount_all(&self.root.join(place)).ok();
+        }
+    }
+}

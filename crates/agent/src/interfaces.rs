@@ -1,0 +1,148 @@
+//! The network configuration of the installed system, written in the form that the image itself reads.
+
+mod device;
+mod ifcfg;
+mod ifupdown;
+mod netplan;
+mod network_manager;
+mod networkd;
+mod wicked;
+
+use perilune_plan::Plan;
+
+use crate::console::Console;
+use crate::kernel_arguments::MacAddress;
+use crate::tree::{self, Tree};
+use device::Network;
+
+/// What configures the network of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    NetworkManager,
+    Networkd,
+    Netplan,
+    Ifupdown,
+    /// Red Hat's network scripts.
+    Ifcfg,
+    Wicked,
+}
+
+impl Kind {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NetworkManager => "NetworkManager",
+            Self::Networkd => "systemd-networkd",
+            Self::Netplan => "netplan",
+            Self::Ifupdown => "ifupdown",
+            Self::Ifcfg => "network-scripts",
+            Self::Wicked => "wicked",
+        }
+    }
+
+    /// Whether it writes `/etc/resolv.conf` itself.
+    pub fn resolves(self) -> bool {
+        matches!(self, Self::NetworkManager)
+    }
+
+    /// What the image uses: of what is enabled the first, else of what is installed.
+    pub fn of(tree: &Tree) -> Option<Self> {
+        // It writes the configuration of the others.
+        if tree.exists("usr/sbin/netplan") {
+            return Some(Self::Netplan);
+        }
+        let all = [
+            (
+                Self::NetworkManager,
+                "NetworkManager.service",
+                ["usr/sbin/NetworkManager"].as_slice(),
+            ),
+            (Self::Networkd, "systemd-networkd.service", NETWORKD.as_slice()),
+            (Self::Wicked, "wicked.service", ["usr/sbin/wicked"].as_slice()),
+            (Self::Ifupdown, "networking.service", ["usr/sbin/ifup", "sbin/ifup"].as_slice()),
+            (Self::Ifcfg, "network.service", ["etc/sysconfig/network-scripts/ifup"].as_slice()),
+        ];
+        let is_installed = |programs: &[&str]| programs.iter().any(|program| tree.exists(program));
+        let is_enabled = |unit: &str| {
+            ["multi-user.target.wants", "network-online.target.wants", "network.target.wants"]
+                .iter()
+                .any(|target| tree.is_link(format!("etc/systemd/system/{target}/{unit}")))
+        };
+        let mut installed =
+            all.into_iter().filter(|(_, _, programs)| is_installed(programs)).peekable();
+        let first = installed.peek().map(|(kind, _, _)| *kind);
+        installed.find(|(_, unit, _)| is_enabled(unit)).map(|(kind, _, _)| kind).or(first)
+    }
+}
+
+const NETWORKD: [&str; 2] = ["usr/lib/systemd/systemd-networkd", "lib/systemd/systemd-networkd"];
+
+/// Writes the configuration of all interfaces of the plan. `boot` is the card that the machine booted from.
+pub fn write(
+    tree: &Tree,
+    plan: &Plan,
+    boot: MacAddress,
+    console: &Console,
+) -> Result<Option<Kind>, tree::Error> {
+    let Some(kind) = Kind::of(tree) else {
+        console.warning("the image has nothing that configures its network; install NetworkManager or systemd-networkd");
+        return Ok(None);
+    };
+    let network = Network::of(plan, boot, console);
+    let files = match kind {
+        Kind::NetworkManager => network_manager::files(&network),
+        Kind::Networkd => {
+            enable_networkd(tree)?;
+            networkd::files(&network)
+        }
+        Kind::Netplan => netplan::files(&network),
+        Kind::Ifupdown => ifupdown::files(&network),
+        Kind::Ifcfg => ifcfg::files(&network),
+        Kind::Wicked => wicked::files(&network),
+    };
+    for file in &files {
+        tree.write(&file.path, &file.text, file.mode)?;
+    }
+    console.line(&format!("{} interfaces for {}", network.devices.len(), kind.name()));
+    Ok(Some(kind))
+}
+
+/// A file to be written.
+struct File {
+    path: String,
+    text: String,
+    mode: u32,
+}
+
+/// An image that has nothing else configures its network this way, so it must run.
+fn enable_networkd(tree: &Tree) -> Result<(), tree::Error> {
+    const UNIT: &str = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service";
+    if tree.is_link(UNIT) {
+        return Ok(());
+    }
+    tree.link(UNIT, "/usr/lib/systemd/system/systemd-networkd.service")
+}
+
+/// A file that has udev give a card the name by which the configuration knows it.
+fn naming_rule(device: &device::Device<'_>) -> Option<File> {
+    let device::Match::Mac(mac) = device.matched else { return None };
+    let name = device.system_name();
+    Some(File {
+        path: format!("etc/systemd/network/10-perilune-{name}.link"),
+        text: format!("[Match]\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n"),
+        mode: 0o644,
+    })
+}
+
+/// VLANs name the card that carries them, so that it must have the name they use.
+fn names_of_parents(network: &Network<'_>) -> Vec<File> {
+    network
+        .devices
+        .iter()
+        .filter(|device| !device.vlans.is_empty())
+        .filter_map(naming_rule)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

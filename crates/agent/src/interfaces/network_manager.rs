@@ -1,0 +1,116 @@
+//! Connection profiles of NetworkManager (nm-settings-keyfile(5)).
+
+use std::fmt::Write as _;
+
+use super::device::{Device, Kind, Match, Network};
+use super::{File, names_of_parents};
+
+pub(super) fn files(network: &Network<'_>) -> Vec<File> {
+    let mut files = names_of_parents(network);
+    for device in &network.devices {
+        files.push(file(device.system_name(), profile(device, network)));
+        for part in network.unlisted_parts(device) {
+            let bond = device.system_name();
+            files.push(file(part, part_profile(part, bond)));
+        }
+    }
+    files
+}
+
+fn file(name: &str, text: String) -> File {
+    // NetworkManager ignores profiles that others can read.
+    File {
+        path: format!("etc/NetworkManager/system-connections/Connection_{name}.nmconnection"),
+        text,
+        mode: 0o600,
+    }
+}
+
+fn part_profile(part: &str, bond: &str) -> String {
+    format!(
+        "[connection]\nid=Connection_{part}\ntype=ethernet\ninterface-name={part}\nautoconnect=true\n\
+         controller={bond}\nmaster={bond}\nport-type=bond\nslave-type=bond\n"
+    )
+}
+
+/// Writing to a string does not fail.
+fn profile(device: &Device<'_>, network: &Network<'_>) -> String {
+    let name = device.system_name();
+    let kind = match &device.kind {
+        Kind::Ethernet => "ethernet",
+        Kind::Infiniband => "infiniband",
+        Kind::Vlan { .. } => "vlan",
+        Kind::Bond { .. } => "bond",
+    };
+    let mut text = format!("[connection]\nid=Connection_{name}\ntype={kind}\nautoconnect=true\n");
+    if device.matched == Match::Name {
+        writeln!(text, "interface-name={name}").ok();
+    }
+    if let Some(bond) = &device.bond {
+        // The older words beside the newer ones: each release reads its own.
+        write!(text, "controller={bond}\nmaster={bond}\nport-type=bond\nslave-type=bond\n").ok();
+    }
+    let mtu = device.interface.mtu.map(|mtu| format!("mtu={mtu}\n")).unwrap_or_default();
+    match device.matched {
+        Match::Mac(mac) => write!(text, "\n[ethernet]\nmac-address={mac}\n{mtu}").ok(),
+        Match::Name if device.kind == Kind::Infiniband => {
+            write!(text, "\n[infiniband]\ntransport-mode=datagram\n{mtu}").ok()
+        }
+        Match::Name if !mtu.is_empty() => write!(text, "\n[ethernet]\n{mtu}").ok(),
+        Match::Name => None,
+    };
+    match &device.kind {
+        Kind::Vlan { id, parent } => {
+            write!(text, "\n[vlan]\nid={id}\nparent={}\n", network.system_name(parent)).ok();
+        }
+        Kind::Bond { mode, .. } => {
+            write!(text, "\n[bond]\nmode={mode}\nmiimon=100\n").ok();
+        }
+        Kind::Ethernet | Kind::Infiniband => {}
+    }
+    if device.bond.is_none() {
+        family(&mut text, device, network, false);
+        family(&mut text, device, network, true);
+    }
+    let options = device.options();
+    if !options.is_empty() {
+        text.push('\n');
+        text.push_str(&options);
+    }
+    text
+}
+
+fn family(text: &mut String, device: &Device<'_>, network: &Network<'_>, is_ipv6: bool) {
+    let has_address = device.addresses_of(is_ipv6).next().is_some();
+    let method = match (has_address, device.interface.dhcp, is_ipv6) {
+        (true, _, _) => "manual",
+        (false, true, _) => "auto",
+        (false, false, true) => "link-local",
+        (false, false, false) => "disabled",
+    };
+    writeln!(text, "\n[{}]\nmethod={method}", if is_ipv6 { "ipv6" } else { "ipv4" }).ok();
+    for (number, address) in (1..).zip(device.addresses_of(is_ipv6)) {
+        writeln!(text, "address{number}={address}").ok();
+    }
+    if let Some(gateway) = device.gateway(is_ipv6) {
+        writeln!(text, "gateway={gateway}").ok();
+    }
+    if let Some(metric) = device.interface.gateway_metric {
+        writeln!(text, "route-metric={metric}").ok();
+    }
+    if !device.is_boot {
+        return;
+    }
+    let servers: Vec<String> = network
+        .nameservers
+        .iter()
+        .filter(|server| server.is_ipv6() == is_ipv6)
+        .map(ToString::to_string)
+        .collect();
+    if !servers.is_empty() {
+        writeln!(text, "dns={};", servers.join(";")).ok();
+    }
+    if !network.search.is_empty() {
+        writeln!(text, "dns-search={};", network.search.join(";")).ok();
+    }
+}

@@ -1,0 +1,169 @@
+use std::fmt::Write as _;
+
+use perilune_plan::{Image, Interface, Root};
+
+use super::*;
+use crate::console::tests::Memory;
+
+const BOOT: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+
+fn plan(interfaces: Vec<Interface>) -> Plan {
+    Plan {
+        node: "node001".to_owned(),
+        hostname: "node001.cluster".to_owned(),
+        image: Image {
+            name: "image".to_owned(),
+            file: String::new(),
+            checksum: None,
+            size: None,
+            unpacked_size: None,
+            distribution: None,
+            kernel_file: String::new(),
+            initrd_file: String::new(),
+        },
+        root: Root::Memory,
+        prescript: None,
+        postscript: None,
+        interfaces,
+        boot_interface: "BOOTIF".to_owned(),
+        nameservers: vec!["10.141.255.254".parse().unwrap(), "fd00::254".parse().unwrap()],
+        search: vec!["cluster".to_owned(), "ib".to_owned()],
+        kerneloptions: String::new(),
+        secrets: Vec::new(),
+        bmc: None,
+    }
+}
+
+fn interface(name: &str) -> Interface {
+    Interface { name: name.to_owned(), kind: "ethernet".to_owned(), ..Interface::default() }
+}
+
+/// A node with one of everything.
+fn everything() -> Plan {
+    let boot = Interface {
+        addresses: vec!["10.141.0.1/16".to_owned(), "fd00::1/64".to_owned()],
+        gateways: vec!["10.141.255.253".parse().unwrap(), "fd00::253".parse().unwrap()],
+        gateway_metric: Some(101),
+        mtu: Some(9000),
+        ..interface("BOOTIF")
+    };
+    let infiniband = Interface {
+        kind: "infiniband".to_owned(),
+        addresses: vec!["10.149.0.1/16".to_owned()],
+        ..interface("ib0")
+    };
+    let vlan = Interface {
+        vlanid: Some(30),
+        vlan_parent: Some("BOOTIF".to_owned()),
+        addresses: vec!["10.142.0.1/16".to_owned()],
+        ..interface("storage")
+    };
+    let part = Interface { mac: Some("52:54:00:00:00:02".to_owned()), ..interface("left") };
+    let bond = Interface {
+        bond_mode: Some("802.3ad".to_owned()),
+        bond_slaves: vec!["left".to_owned(), "eth9".to_owned()],
+        dhcp: true,
+        ..interface("bond0")
+    };
+    plan(vec![boot, infiniband, vlan, part, bond])
+}
+
+fn tree(programs: &[&str], units: &[&str]) -> (tempfile::TempDir, Tree) {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = Tree::new(directory.path());
+    for program in programs {
+        tree.write(program, "", 0o755).unwrap();
+    }
+    for unit in units {
+        let target = format!("/lib/systemd/system/{unit}");
+        tree.link(format!("etc/systemd/system/multi-user.target.wants/{unit}"), &target).unwrap();
+    }
+    (directory, tree)
+}
+
+/// All files that are written, with their modes.
+fn written(plan: &Plan, programs: &[&str]) -> String {
+    let (_directory, tree) = tree(programs, &[]);
+    let console = Console::new(Memory::default());
+    let kind = Kind::of(&tree).unwrap();
+    let network = Network::of(plan, BOOT, &console);
+    assert_eq!(write(&tree, plan, BOOT, &console).unwrap(), Some(kind));
+    let files = match kind {
+        Kind::NetworkManager => network_manager::files(&network),
+        Kind::Networkd => networkd::files(&network),
+        Kind::Netplan => netplan::files(&network),
+        Kind::Ifupdown => ifupdown::files(&network),
+        Kind::Ifcfg => ifcfg::files(&network),
+        Kind::Wicked => wicked::files(&network),
+    };
+    let mut all = String::new();
+    for file in files {
+        let text = tree.read(&file.path).unwrap();
+        assert_eq!(text, file.text);
+        writeln!(all, "--- {} {:o}\n{text}", file.path, file.mode).unwrap();
+    }
+    all
+}
+
+#[test]
+fn network_manager_gets_profiles() {
+    insta::assert_snapshot!(written(&everything(), &["usr/sbin/NetworkManager"]));
+}
+
+#[test]
+fn networkd_gets_its_files() {
+    insta::assert_snapshot!(written(&everything(), &["lib/systemd/systemd-networkd"]));
+}
+
+#[test]
+fn netplan_gets_one_file() {
+    let text = written(&everything(), &["usr/sbin/netplan", "lib/systemd/systemd-networkd"]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn ifupdown_gets_interfaces() {
+    insta::assert_snapshot!(written(&everything(), &["sbin/ifup"]));
+}
+
+#[test]
+fn network_scripts_get_ifcfg_files() {
+    insta::assert_snapshot!(written(&everything(), &["etc/sysconfig/network-scripts/ifup"]));
+}
+
+#[test]
+fn wicked_gets_ifcfg_files() {
+    insta::assert_snapshot!(written(&everything(), &["usr/sbin/wicked"]));
+}
+
+#[test]
+fn what_is_enabled_comes_before_what_is_installed() {
+    let programs = ["usr/sbin/NetworkManager", "usr/lib/systemd/systemd-networkd", "usr/sbin/ifup"];
+    let kind = |units: &[&str]| Kind::of(&tree(&programs, units).1);
+    assert_eq!(kind(&[]), Some(Kind::NetworkManager));
+    assert_eq!(kind(&["systemd-networkd.service"]), Some(Kind::Networkd));
+    assert_eq!(kind(&["networking.service"]), Some(Kind::Ifupdown));
+    assert_eq!(Kind::of(&tree(&[], &[]).1), None);
+}
+
+#[test]
+fn networkd_is_enabled_where_nothing_else_is_there() {
+    let (_directory, tree) = tree(&["usr/lib/systemd/systemd-networkd"], &[]);
+    write(&tree, &everything(), BOOT, &Console::new(Memory::default())).unwrap();
+    assert!(tree.is_link("etc/systemd/system/multi-user.target.wants/systemd-networkd.service"));
+}
+
+#[test]
+fn strange_names_and_addresses_are_left_out_and_said() {
+    let memory = Memory::default();
+    let console = Console::new(memory.clone());
+    let strange = plan(vec![
+        interface("../../etc/passwd"),
+        interface("a\nb"),
+        Interface { addresses: vec!["10.0.0.1".to_owned()], ..interface("eth1") },
+    ]);
+    let network = Network::of(&strange, BOOT, &console);
+    assert_eq!(network.devices.len(), 1);
+    assert!(network.devices[0].addresses.is_empty());
+    assert_eq!(memory.text().matches("warning").count(), 3);
+}

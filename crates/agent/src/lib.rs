@@ -1,0 +1,46 @@
+//! What runs on a node from its initramfs to the image's own init: it asks the controller for the node's plan and
+//! carries it out.
+
+pub mod console;
+pub mod controller;
+pub mod dhcp;
+pub mod download;
+pub mod hardware;
+pub mod init;
+pub mod install;
+pub mod interfaces;
+pub mod kernel_arguments;
+pub mod link;
+pub mod memory_root;
+pub mod mounts;
+pub mod network;
+pub mod progress;
+pub mod script;
+pub mod service;
+pub mod switch_root;
+pub mod system_files;
+pub mod tool;
+pub mod tree;
+pub mod unpack;
+pub mod wait;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The program: the first process of an initramfs, or, started by itself, the shell of service mode.
+pub fn main() -> ExitCode {
+    let asked = std::env::args().nth(1);
+    let complaint = if asked.as_deref() == Some(service::SHELL) {
+        match service::become_shell() {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => format!("{error:#}"),
+        }
+    } else if std::process::id() == 1 {
+        init::run()
+    } else {
+        "perilune-agent is the /init of an initramfs that Perilune packs; it does nothing elsewhere"
+            .to_owned()
+    };
+    writeln!(std::io::stderr(), "{complaint}").ok();
+    ExitCode::FAILURE
+}

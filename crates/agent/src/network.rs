@@ -1,0 +1,106 @@
+//! Brings the boot interface up: the card that the machine booted from, with the address that it was given.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::console::Console;
+use crate::dhcp;
+use crate::hardware::Drivers;
+use crate::kernel_arguments::{Addressing, Boot, MacAddress};
+use crate::link::{self, Link};
+
+/// Some cards need their firmware loaded, some ports half a minute to begin to forward.
+const CARD_LIMIT: Duration = Duration::from_mins(1);
+const CARRIER_LIMIT: Duration = Duration::from_mins(1);
+const DHCP_LIMIT: Duration = Duration::from_secs(90);
+
+/// Finds the boot interface, waits for its link and gives it its address.
+pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result<Link> {
+    link_loopback();
+    let link = find(boot.mac, drivers, console)?;
+    link.up()?;
+    if !link.wait_for_carrier(CARRIER_LIMIT) {
+        bail!("{} ({}) has no link; check its cable and switch port", link.name, link.mac);
+    }
+    match &boot.addressing {
+        Addressing::Static { address, gateway } => {
+            link.add_address(*address)?;
+            if let Some(gateway) = gateway {
+                link.add_default_route(*gateway)?;
+            }
+            console.line(&format!("{} ({}) has {address}", link.name, link.mac));
+        }
+        Addressing::Dhcp => {
+            let lease = dhcp::acquire(&link, DHCP_LIMIT)?;
+            link.add_address(lease.address.into())?;
+            if let Some(gateway) = lease.gateway {
+                link.add_default_route(gateway.into())?;
+            }
+            fs::write("/etc/resolv.conf", resolver(&lease.nameservers, lease.domain.as_slice()))
+                .context("cannot write /etc/resolv.conf")?;
+            console.line(&format!(
+                "{} ({}) has {}, lent by {}",
+                link.name, link.mac, lease.address, lease.server
+            ));
+        }
+    }
+    Ok(link)
+}
+
+/// Takes all interfaces down: the image's udev cannot rename one that is up, and waits for it.
+pub fn take_down(console: &Console) {
+    for link in link::all() {
+        if let Err(error) = link.down() {
+            console.warning(&format!("{} stays up: {error}", link.name));
+        }
+    }
+}
+
+/// The text of `resolv.conf`.
+pub fn resolver(nameservers: &[IpAddr], search: &[String]) -> String {
+    let mut text = String::new();
+    if !search.is_empty() {
+        writeln!(text, "search {}", search.join(" ")).ok();
+    }
+    for server in nameservers {
+        writeln!(text, "nameserver {server}").ok();
+    }
+    text
+}
+
+fn link_loopback() {
+    drop(crate::tool::run("ip", ["link", "set", "dev", "lo", "up"]));
+}
+
+fn find(mac: Option<MacAddress>, drivers: &mut Drivers, console: &Console) -> Result<Link> {
+    let wanted = || match mac {
+        Some(mac) => link::all().into_iter().find(|link| link.mac == mac),
+        None => {
+            let links = link::all();
+            // The carrier shows only when the interface is up.
+            for link in &links {
+                drop(link.up());
+            }
+            links.into_iter().find(Link::has_carrier)
+        }
+    };
+    if let Some(link) = drivers.until(console, CARD_LIMIT, wanted) {
+        return Ok(link);
+    }
+    let links = link::all();
+    let there: Vec<String> =
+        links.iter().map(|link| format!("{} {}", link.name, link.mac)).collect();
+    let there = if there.is_empty() {
+        "this kernel found none: does the image have the card's driver?".to_owned()
+    } else {
+        format!("there are: {}", there.join(", "))
+    };
+    match mac {
+        Some(mac) => bail!("there is no network card with the address {mac} ({there})"),
+        None => bail!("no network card has a link ({there})"),
+    }
+}

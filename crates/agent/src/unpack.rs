@@ -1,0 +1,54 @@
+//! The image: from the network straight into its decompressor and onto the root, verified on the way.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+
+use anyhow::{Context, Result};
+use perilune_archive::{Summary, decompressor, unpack, unpack_verified};
+use perilune_plan::{Image, Phase};
+
+use crate::console::{Console, bytes};
+use crate::controller::Controller;
+use crate::download::Download;
+use crate::progress;
+
+/// As many warnings of the archive are shown.
+const SHOWN: usize = 5;
+
+/// Fetches and unpacks the image below `root`. When its checksum is not that of the plan, nothing of it may be used.
+pub fn image(image: &Image, root: &Path, controller: &Controller, console: &Console) -> Result<()> {
+    let position = AtomicU64::new(0);
+    let mut download = Download::open(controller, console, &image.file, &position)?;
+    let total = download.total();
+    console.line(&format!("{}, {}", image.file, bytes(total)));
+    controller.report("unpack", None, console);
+    let summary = progress::follow(controller, console, Phase::Unpack, total, &position, || {
+        plant(&mut download, image.checksum.as_deref(), root)
+    })
+    .with_context(|| format!("the image {} was not unpacked", image.name))?;
+    for warning in summary.warnings.iter().take(SHOWN) {
+        console.warning(warning);
+    }
+    let left = summary.warnings.len().saturating_sub(SHOWN);
+    if left > 0 {
+        console.warning(&format!("and {left} more of the kind"));
+    }
+    let checked =
+        if image.checksum.is_some() { "checksum verified" } else { "no checksum to verify" };
+    console.line(&format!("{} files, {}, {checked}", summary.members, bytes(summary.bytes)));
+    Ok(())
+}
+
+fn plant(
+    input: &mut dyn Read,
+    checksum: Option<&str>,
+    root: &Path,
+) -> Result<Summary, perilune_archive::Error> {
+    let mut proceed = |_| ControlFlow::Continue(());
+    match checksum {
+        Some(checksum) => unpack_verified(input, checksum, root, &mut proceed),
+        None => unpack(&mut decompressor(input)?, root, &mut proceed),
+    }
+}
