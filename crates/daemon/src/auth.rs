@@ -8,9 +8,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 /// How long a node's token is good for.
-const PROVISION_LIFE: Duration = Duration::from_secs(60 * 60);
+const PROVISION_LIFE: Duration = Duration::from_hours(1);
 /// How long a boot may take from its script to its end.
-const TICKET_LIFE: Duration = Duration::from_secs(6 * 60 * 60);
+const TICKET_LIFE: Duration = Duration::from_hours(6);
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +151,7 @@ mod tests {
     use crate::clock;
 
     fn keys() -> Keys {
-        Keys::new("0123456789abcdef", Duration::from_secs(60))
+        Keys::new("0123456789abcdef", Duration::from_mins(1))
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
     fn old_and_foreign_tokens_are_good_for_nothing() {
         let (keys, now) = (keys(), clock::seconds());
         assert_eq!(keys.identify(&keys.for_user("ann", now - 61).unwrap()), None);
-        let foreign = Keys::new("another", Duration::from_secs(60));
+        let foreign = Keys::new("another", Duration::from_mins(1));
         assert_eq!(keys.identify(&foreign.for_user("ann", now).unwrap()), None);
         assert_eq!(keys.identify("nonsense"), None);
         // An unsigned token: {"alg":"none"} and the claims of an administrator.

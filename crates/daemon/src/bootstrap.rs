@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Ini;
 
 /// The file that is read, when there is one: as the command line says, else beside the configuration.
-pub fn find(given: Option<&Path>, configuration: &Path) -> Option<PathBuf> {
+pub(crate) fn find(given: Option<&Path>, configuration: &Path) -> Option<PathBuf> {
     if let Some(given) = given {
         return Some(given.to_owned());
     }
@@ -14,7 +14,7 @@ pub fn find(given: Option<&Path>, configuration: &Path) -> Option<PathBuf> {
 }
 
 /// The sections and keys of a file.
-pub fn read(file: &Path) -> Result<Ini, crate::config::Error> {
+pub(crate) fn read(file: &Path) -> Result<Ini, crate::config::Error> {
     let text = std::fs::read_to_string(file).map_err(|source| crate::config::Error::File {
         path: file.to_owned(),
         action: "read",

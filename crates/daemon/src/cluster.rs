@@ -1,8 +1,11 @@
 //! The one way to change the cluster: decide, store, publish.
 
 use std::any::Any;
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Meta, Store};
@@ -12,6 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 const BATCH: usize = 1024;
 /// As many changes as may wait to be decided; more make their callers wait.
 const WAITING: usize = 4096;
+
+/// How long a promised address is kept.
+const PROMISE: Duration = Duration::from_mins(10);
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +39,14 @@ pub enum Error {
 type Answer = Box<dyn Any + Send>;
 type Decision = Box<dyn FnOnce(&mut Draft) -> Result<Answer, perilune_model::Error> + Send>;
 
-struct Request {
+type Search = Box<dyn FnOnce(&Cluster) -> Result<Option<IpAddr>, perilune_model::Error> + Send>;
+
+enum Request {
+    Change(ChangeRequest),
+    Reserve { find: Search, answer: oneshot::Sender<Result<Option<IpAddr>, Error>> },
+}
+
+struct ChangeRequest {
     meta: Meta,
     /// Only show what would change.
     dry_run: bool,
@@ -86,6 +99,19 @@ impl ClusterService {
         self.request(meta, true, decide).await
     }
 
+    /// Finds an address and promises it: for ten minutes nobody is given it unasked.
+    pub async fn reserve<F>(&self, find: F) -> Result<Option<IpAddr>, Error>
+    where
+        F: FnOnce(&Cluster) -> Result<Option<IpAddr>, perilune_model::Error> + Send + 'static,
+    {
+        let (sender, answer) = oneshot::channel();
+        let request = Request::Reserve { find: Box::new(find), answer: sender };
+        if self.requests.send(request).await.is_err() {
+            return Err(Error::Stopping);
+        }
+        answer.await.unwrap_or(Err(Error::Stopping))
+    }
+
     async fn request<T, F>(
         &self,
         meta: Meta,
@@ -99,7 +125,7 @@ impl ClusterService {
         let decide: Decision =
             Box::new(move |draft| decide(draft).map(|answer| -> Answer { Box::new(answer) }));
         let (sender, answer) = oneshot::channel();
-        let request = Request { meta, dry_run, decide, answer: sender };
+        let request = Request::Change(ChangeRequest { meta, dry_run, decide, answer: sender });
         if self.requests.send(request).await.is_err() {
             return Err(Error::Stopping);
         }
@@ -123,40 +149,84 @@ async fn serve(
     publisher: watch::Sender<Arc<Cluster>>,
 ) {
     let mut requests = Vec::with_capacity(BATCH);
+    let mut promises = VecDeque::new();
     while waiting.recv_many(&mut requests, BATCH).await > 0 {
         let base = Arc::clone(&publisher.borrow());
         let mut working = Cluster::clone(&base);
-        let decided: Vec<Decided> =
-            requests.drain(..).filter_map(|request| decide(&mut working, request)).collect();
-        if decided.is_empty() {
-            continue;
-        }
-        let commits = decided.iter().map(|decided| decided.commit.clone()).collect();
-        match store.apply(base.revision(), commits).await {
-            Ok(revision) => {
-                working.set_revision(revision);
-                publisher.send_replace(Arc::new(working));
-                for Decided { commit, answer, sender } in decided {
-                    drop(sender.send(Ok((answer, commit.change))));
+        let mut decided = Vec::new();
+        take_back(&mut working, &mut promises);
+        for request in requests.drain(..) {
+            match request {
+                Request::Change(request) => decided.extend(decide(&mut working, request)),
+                Request::Reserve { find, answer } => {
+                    promise(&mut working, &mut promises, find, answer);
                 }
             }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    changes = decided.len(),
-                    "changes were not stored"
-                );
-                for Decided { sender, .. } in decided {
-                    drop(sender.send(Err(Error::Store(error.clone()))));
-                }
+        }
+        store_and_publish(&store, &publisher, working, decided).await;
+    }
+}
+
+async fn store_and_publish(
+    store: &Store,
+    publisher: &watch::Sender<Arc<Cluster>>,
+    mut working: Cluster,
+    decided: Vec<Decided>,
+) {
+    if decided.is_empty() {
+        // Promises may have been made or taken back; nobody who follows the cluster needs to know.
+        publisher.send_if_modified(|published| {
+            *published = Arc::new(working);
+            false
+        });
+        return;
+    }
+    let commits = decided.iter().map(|decided| decided.commit.clone()).collect();
+    match store.apply(working.revision(), commits).await {
+        Ok(revision) => {
+            working.set_revision(revision);
+            publisher.send_replace(Arc::new(working));
+            for Decided { commit, answer, sender } in decided {
+                drop(sender.send(Ok((answer, commit.change))));
+            }
+        }
+        Err(error) => {
+            let changes = decided.len();
+            let cause = &error as &dyn std::error::Error;
+            tracing::error!(error = cause, changes, "changes were not stored");
+            for Decided { sender, .. } in decided {
+                drop(sender.send(Err(Error::Store(error.clone()))));
             }
         }
     }
 }
 
+/// Takes back the promises that are over.
+fn take_back(working: &mut Cluster, promises: &mut VecDeque<(Instant, IpAddr)>) {
+    let is_over = |(made, _): &(Instant, IpAddr)| made.elapsed() >= PROMISE;
+    while let Some((_, address)) = promises.front().copied().filter(is_over) {
+        promises.pop_front();
+        working.release(address);
+    }
+}
+
+fn promise(
+    working: &mut Cluster,
+    promises: &mut VecDeque<(Instant, IpAddr)>,
+    find: Search,
+    answer: oneshot::Sender<Result<Option<IpAddr>, Error>>,
+) {
+    let found = find(working).map_err(Error::Refused);
+    if let Ok(Some(address)) = found {
+        working.reserve(address);
+        promises.push_back((Instant::now(), address));
+    }
+    drop(answer.send(found));
+}
+
 /// Decides one request on the working cluster. What needs no storing is answered at once.
-fn decide(working: &mut Cluster, request: Request) -> Option<Decided> {
-    let Request { meta, dry_run, decide, answer: sender } = request;
+fn decide(working: &mut Cluster, request: ChangeRequest) -> Option<Decided> {
+    let ChangeRequest { meta, dry_run, decide, answer: sender } = request;
     let mut draft = Draft::new(working);
     // A panic is a defect, but it must not take the cluster from everybody else; the draft is thrown away with it.
     let outcome = catch_unwind(AssertUnwindSafe(|| decide(&mut draft)));
@@ -197,7 +267,7 @@ mod tests {
         Group { name: Name::trusted(&format!("group{number}")), ..Group::default() }
     }
 
-    async fn service(directory: &std::path::Path) -> (ClusterService, tokio::task::JoinSet<()>) {
+    fn service(directory: &std::path::Path) -> (ClusterService, tokio::task::JoinSet<()>) {
         let (store, cluster) = Store::open(directory).unwrap();
         let (service, task) = ClusterService::new(store, cluster);
         let mut tasks = tokio::task::JoinSet::new();
@@ -208,7 +278,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn changes_of_many_writers_all_count_and_equal_what_is_stored() {
         let directory = tempfile::tempdir().unwrap();
-        let (service, _tasks) = service(directory.path()).await;
+        let (service, _tasks) = service(directory.path());
         let mut writers = tokio::task::JoinSet::new();
         for number in 0..300 {
             let service = service.clone();
@@ -227,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_change_a_preview_and_a_defect_change_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let (service, _tasks) = service(directory.path()).await;
+        let (service, _tasks) = service(directory.path());
         let refused = service
             .commit(Meta::default(), |draft| {
                 draft.put(group(1))?;

@@ -189,7 +189,7 @@ mod tests {
         );
         let (settings, odd) = read(&text).unwrap();
         assert_eq!(settings.password, "lu%na;x");
-        assert_eq!(settings.expiry, Duration::from_secs(1800));
+        assert_eq!(settings.expiry, Duration::from_mins(30));
         assert_eq!((settings.port, settings.protocol), (7051, Protocol::Https));
         assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));
         assert_eq!(settings.image_files, Path::new("/srv/files"));

@@ -19,7 +19,7 @@ const NETWORK: &str = "cluster";
 const CONTROLLER: &str = "controller";
 
 /// Makes the first cluster where there is none.
-pub async fn make_if_empty(
+pub(crate) async fn make_if_empty(
     cluster: &ClusterService,
     options: &Options,
     settings: &Settings,

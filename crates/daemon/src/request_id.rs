@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock;
 
 /// A text that no other failure of this daemon has.
-pub fn new() -> String {
+pub(crate) fn new() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{:x}-{:x}", clock::milliseconds(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

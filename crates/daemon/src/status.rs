@@ -87,7 +87,7 @@ impl Status {
             match serde_json::from_str(&record.body) {
                 Ok(state) => drop(states.nodes.insert(record.key, state)),
                 Err(error) => {
-                    tracing::warn!(node = record.key, %error, "a stored node state cannot be read; it is left out")
+                    tracing::warn!(node = record.key, %error, "a stored node state cannot be read; it is left out");
                 }
             }
         }
@@ -107,7 +107,7 @@ impl Status {
     }
 
     /// A node is this far. Without a state before, it is in that of the step.
-    pub fn progress(&self, node: &str, progress: Progress, now: u64) {
+    pub fn progress(&self, node: &str, progress: &Progress, now: u64) {
         let mut states = self.lock();
         let fresh = || NodeState {
             state: format!("{INSTALLER}{}", progress.phase.word()),
@@ -176,7 +176,7 @@ impl Status {
                 match states.nodes.get(&name).map(serde_json::to_string) {
                     Some(Ok(body)) => records.push(Record { key: name, body }),
                     Some(Err(error)) => {
-                        tracing::error!(node = name, %error, "a node state cannot be stored")
+                        tracing::error!(node = name, %error, "a node state cannot be stored");
                     }
                     None => gone.push(name),
                 }
@@ -234,7 +234,7 @@ mod tests {
         let (store, _) = Store::open(directory.path()).unwrap();
         let status = Status::load(store.clone()).await.unwrap();
         status.report("node001", "install.unpack", None, 1_000);
-        status.progress("node001", progress(7), 2_000);
+        status.progress("node001", &progress(7), 2_000);
         let stop = CancellationToken::new();
         stop.cancel();
         status.write(stop).await;
@@ -249,7 +249,7 @@ mod tests {
         let (store, _) = Store::open(directory.path()).unwrap();
         let status = Status::load(store).await.unwrap();
         status.report("node001", "install.unpack", None, 1);
-        status.progress("node001", progress(7), 2);
+        status.progress("node001", &progress(7), 2);
         status.report("node001", "install.unpack", Some("again".into()), 3);
         assert_eq!(status.get("node001").unwrap().since, 1);
         assert!(status.get("node001").unwrap().progress.is_some());

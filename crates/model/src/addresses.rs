@@ -155,7 +155,7 @@ pub(crate) fn to_number(address: IpAddr) -> u128 {
     }
 }
 
-fn from_number(family: Family, number: u128) -> Option<IpAddr> {
+pub(crate) fn from_number(family: Family, number: u128) -> Option<IpAddr> {
     match family {
         Family::V4 => u32::try_from(number).ok().map(|number| IpAddr::V4(number.into())),
         Family::V6 => Some(IpAddr::V6(number.into())),

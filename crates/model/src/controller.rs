@@ -1,5 +1,8 @@
 //! Controllers: the machines that this program runs on.
 
+mod address;
+
+pub use address::{BEACON_KEY, by_key, set_address};
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, Name};

@@ -1,8 +1,15 @@
 //! Networks: ranges of addresses, and what hosts in them are told.
 
+mod dynamic_range;
+mod renumber;
+mod save;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use dynamic_range::RangeRequest;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use save::{Request, clone, save};
 use serde::{Deserialize, Serialize};
 
 use crate::{Family, Name};

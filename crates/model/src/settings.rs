@@ -1,6 +1,10 @@
 //! Settings of the cluster as a whole.
 
+mod save;
+
 use std::net::IpAddr;
+
+pub use save::{Request, save};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,23 @@
-//! `perilune serve`: hands over to the daemon.
+//! `perilune serve`: runs the daemon until it is told to stop.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use perilune_daemon::config::Options;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 /// What the daemon is told on the command line.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  perilune serve                                        everything below ./perilune-data, no privileges needed
+  perilune serve --data-dir /var/lib/perilune --dhcp-interface eth1
+                                                        boot machines on eth1, too (as root)
+  perilune serve --config /trinity/local/luna/daemon/config/luna.ini --data-dir /var/lib/perilune
+                                                        with the configuration of an existing site")]
 pub(crate) struct ServeArgs {
     /// The luna.ini to read; without one the daemon makes its own in the data directory
     #[arg(long, env = "PERILUNE_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -29,9 +40,70 @@ pub(crate) struct ServeArgs {
     /// A bootstrap.ini for the first start
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
+    /// The static program that becomes /init of packed images; found beside this program without it
+    #[arg(long, env = "PERILUNE_AGENT", hide_env_values = true, value_name = "FILE")]
+    pub(crate) agent: Option<PathBuf>,
+    /// What log lines look like
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as info,perilune_dhcp=debug
+    #[arg(long, env = "PERILUNE_LOG", value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+}
+
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Runs until it is told to stop.
 pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no daemon (asked for {})", arguments.data_dir.display())
+    start_log(arguments)?;
+    let options = Options {
+        config: arguments.config.clone(),
+        data_dir: std::path::absolute(&arguments.data_dir)
+            .with_context(|| format!("--data-dir {}", arguments.data_dir.display()))?,
+        listen: arguments.listen.clone(),
+        dhcp_interfaces: arguments.dhcp_interface.clone(),
+        bootstrap: arguments.bootstrap.clone(),
+        agent: arguments.agent.clone(),
+    };
+    let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let told = stop.clone();
+        let watch = async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("stopping");
+            told.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = watch => Ok(()),
+            served = perilune_daemon::serve(options, stop, |_| {}) => served.map_err(anyhow::Error::from),
+        }
+    })
+}
+
+fn start_log(arguments: &ServeArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log)
+        .with_context(|| format!("--log '{}' is no filter; try info", arguments.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => {
+            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            log.with_ansi(terminal).with_target(false).init();
+        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ pub struct Fields<'a> {
     object: &'a Map<String, Value>,
     /// Where the object stands, for messages about a list's items; empty at the top.
     place: String,
-    known: Vec<&'static str>,
+    known: Vec<String>,
     violations: Vec<Violation>,
 }
 
@@ -34,13 +34,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The field as it stands. It counts as read.
-    pub fn raw(&mut self, field: &'static str) -> Option<&'a Value> {
-        self.known.push(field);
+    pub fn raw(&mut self, field: &str) -> Option<&'a Value> {
+        self.known.push(field.to_owned());
         self.object.get(field)
     }
 
     /// A text; `""` and null clear.
-    pub fn text(&mut self, field: &'static str) -> Patch<String> {
+    pub fn text(&mut self, field: &str) -> Patch<String> {
         let text = match self.raw(field) {
             None => return Patch::Keep,
             Some(Value::Null) => return Patch::Clear,
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A boolean in any of its spellings; `""` and null clear.
-    pub fn boolean(&mut self, field: &'static str) -> Patch<bool> {
+    pub fn boolean(&mut self, field: &str) -> Patch<bool> {
         let value = match self.raw(field) {
             None => return Patch::Keep,
             Some(Value::Null) => return Patch::Clear,
@@ -83,12 +83,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A flag that is false unless it is given as true.
-    pub fn flag(&mut self, field: &'static str) -> bool {
+    pub fn flag(&mut self, field: &str) -> bool {
         self.boolean(field).value().copied().unwrap_or(false)
     }
 
     /// A value that is written as a text or a number; `""` and null clear.
-    pub fn parsed<T>(&mut self, field: &'static str) -> Patch<T>
+    pub fn parsed<T>(&mut self, field: &str) -> Patch<T>
     where
         T: FromStr,
         T::Err: Display,
@@ -97,32 +97,28 @@ impl<'a> Fields<'a> {
     }
 
     /// An IP address.
-    pub fn address(&mut self, field: &'static str) -> Patch<IpAddr> {
+    pub fn address(&mut self, field: &str) -> Patch<IpAddr> {
         self.converted(field, |text| {
             text.parse().map_err(|_error| format!("'{text}' is not an IP address"))
         })
     }
 
     /// A whole number.
-    pub fn number<T: FromStr>(&mut self, field: &'static str) -> Patch<T> {
+    pub fn number<T: FromStr>(&mut self, field: &str) -> Patch<T> {
         self.converted(field, |text| {
             text.parse().map_err(|_error| format!("'{text}' is not a number in its range"))
         })
     }
 
     /// A name of one of the classes of [`Name`].
-    pub fn name(
-        &mut self,
-        field: &'static str,
-        check: fn(&str) -> Result<Name, NameError>,
-    ) -> Patch<Name> {
+    pub fn name(&mut self, field: &str, check: fn(&str) -> Result<Name, NameError>) -> Patch<Name> {
         self.converted(field, |text| check(text).map_err(|error| error.to_string()))
     }
 
     /// A new name: `""` and null are refused.
     pub fn new_name(
         &mut self,
-        field: &'static str,
+        field: &str,
         check: fn(&str) -> Result<Name, NameError>,
     ) -> Option<Name> {
         match self.name(field, check) {
@@ -136,9 +132,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of words separated by commas or blanks, or a JSON list of texts; `""` and null clear.
-    pub fn list(&mut self, field: &'static str) -> Patch<Vec<String>> {
+    pub fn list(&mut self, field: &str) -> Patch<Vec<String>> {
         if let Some(Value::Array(items)) = self.object.get(field) {
-            self.known.push(field);
+            self.known.push(field.to_owned());
             let texts: Option<Vec<String>> =
                 items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
             return match texts {
@@ -159,7 +155,7 @@ impl<'a> Fields<'a> {
     /// A text that `convert` reads; its error becomes the reason of the refusal.
     pub fn converted<T>(
         &mut self,
-        field: &'static str,
+        field: &str,
         convert: impl FnOnce(&str) -> Result<T, String>,
     ) -> Patch<T> {
         match self.text(field) {
@@ -178,7 +174,7 @@ impl<'a> Fields<'a> {
     /// A list of objects, each read in turn. `None` when the field is absent.
     pub fn objects<T>(
         &mut self,
-        field: &'static str,
+        field: &str,
         mut read: impl FnMut(&mut Fields<'a>) -> T,
     ) -> Option<Vec<T>> {
         let items = match self.raw(field)? {
@@ -209,8 +205,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Fields that may be there and have no effect.
-    pub fn ignore(&mut self, fields: &[&'static str]) {
-        self.known.extend(fields);
+    pub fn ignore(&mut self, fields: &[&str]) {
+        self.known.extend(fields.iter().map(|field| (*field).to_owned()));
     }
 
     /// Refuses a field.
@@ -227,7 +223,7 @@ impl<'a> Fields<'a> {
 
     fn violations_of_all(&mut self) -> Vec<Violation> {
         for field in self.object.keys() {
-            if !self.known.contains(&field.as_str()) {
+            if !self.known.contains(field) {
                 let reason = unknown(field, &self.known);
                 self.violations.push(Violation { field: format!("{}{field}", self.place), reason });
             }
@@ -236,7 +232,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn unknown(field: &str, known: &[&'static str]) -> String {
+fn unknown(field: &str, known: &[String]) -> String {
     let alike = known.iter().map(|known| (strsim::jaro_winkler(field, known), known));
     let nearest = alike.filter(|(alike, _)| *alike > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
     match nearest {

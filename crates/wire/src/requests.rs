@@ -46,7 +46,7 @@ pub fn group(fields: &mut Fields<'_>, name: &Name) -> group::Request {
     }
 }
 
-fn provisioning(fields: &mut Fields<'_>, bmcsetup: &'static str) -> provisioning::Request {
+fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provisioning::Request {
     // `default` is what clients are shown where no tag is set.
     let tag = fields.converted("osimagetag", |text| match text {
         "default" => Ok(None),
@@ -85,7 +85,7 @@ fn provisioning(fields: &mut Fields<'_>, bmcsetup: &'static str) -> provisioning
     }
 }
 
-fn words(fields: &mut Fields<'_>, field: &'static str) -> Patch<String> {
+fn words(fields: &mut Fields<'_>, field: &str) -> Patch<String> {
     fields.list(field).map(|words| words.join(","))
 }
 
@@ -147,13 +147,13 @@ fn interface_name(fields: &mut Fields<'_>) -> Name {
 
 fn given(
     fields: &mut Fields<'_>,
-    field: &'static str,
+    field: &str,
     check: fn(&str) -> Result<Name, perilune_model::NameError>,
 ) -> Option<Name> {
     fields.new_name(field, check)
 }
 
-fn decided(fields: &mut Fields<'_>, field: &'static str) -> Option<bool> {
+fn decided(fields: &mut Fields<'_>, field: &str) -> Option<bool> {
     match fields.boolean(field) {
         Patch::Keep => None,
         Patch::Set(value) => Some(value),

@@ -53,13 +53,13 @@ async fn menu(state: axum::extract::State<State>, Peer(asker): Peer) -> Response
 /// The boot menu, of few words.
 #[utoipa::path(get, path = "/boot/short", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
 async fn short_menu(state: axum::extract::State<State>) -> Response {
-    with_site(&state, |site| site.short_menu())
+    with_site(&state, |site: &Site<'_>| site.short_menu())
 }
 
 /// On from the machine's own disk.
 #[utoipa::path(get, path = "/boot/disk", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
 async fn disk(state: axum::extract::State<State>) -> Response {
-    with_site(&state, |site| site.disk_script())
+    with_site(&state, |site: &Site<'_>| site.disk_script())
 }
 
 /// The script of the machine with this hardware address.
@@ -81,11 +81,11 @@ async fn search(
             .await;
         match decided {
             Ok(Some(node)) => {
-                tracing::info!(%node, %mac, "a machine that nobody described became a node")
+                tracing::info!(%node, %mac, "a machine that nobody described became a node");
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%mac, error = chain(&error), "a machine could not become a node")
+                tracing::warn!(%mac, error = chain(&error), "a machine could not become a node");
             }
         }
     }
@@ -115,7 +115,7 @@ async fn manual_group(
             );
         }
         Err(error) => {
-            tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node")
+            tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node");
         }
     }
     Ok(script_of(&state, asker, mac))

@@ -139,9 +139,7 @@ fn path_of(state: &State, filename: &str) -> Option<PathBuf> {
 fn content_type(filename: &str) -> &'static str {
     match filename {
         name if name.ends_with(".torrent") => "application/x-bittorrent",
-        name if LISTED.iter().any(|end| name.ends_with(end)) || name.ends_with(".tar") => {
-            "application/x-tar"
-        }
+        name if LISTED.iter().any(|end| name.ends_with(end)) => "application/x-tar",
         _ => "application/octet-stream",
     }
 }

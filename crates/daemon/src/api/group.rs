@@ -61,9 +61,9 @@ async fn show(
 
 /// The nodes of something.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Members<'a> {
+pub(super) struct Members<'a> {
     /// Their names, in order.
-    pub members: Vec<&'a str>,
+    pub(super) members: Vec<&'a str>,
 }
 
 /// The nodes of a group.

@@ -8,12 +8,14 @@ mod group;
 mod interface;
 mod job;
 mod monitor;
+mod network;
 mod node;
 mod osimage;
 mod osimage_work;
 pub mod problem;
 mod routes;
 mod session;
+mod settings;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -36,6 +38,8 @@ const LARGEST_BODY: usize = 16 << 20;
 pub fn router() -> (Router<State>, OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(document())
         .merge(session::routes())
+        .merge(settings::routes())
+        .merge(network::routes())
         .merge(node::routes())
         .merge(group::routes())
         .merge(interface::routes())
@@ -147,6 +151,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text

@@ -128,7 +128,7 @@ async fn progress_of_node(
     })?;
     state.cluster.published().node(&node)?;
     let message = progress.message.map(|text| text.chars().take(LONGEST_STATUS).collect());
-    state.status.progress(&node, Progress { message, ..progress }, clock::milliseconds());
+    state.status.progress(&node, &Progress { message, ..progress }, clock::milliseconds());
     Ok(answer::done())
 }
 

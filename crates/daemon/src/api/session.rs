@@ -25,9 +25,9 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// A token.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Token {
+struct Token {
     /// The value of the header `x-access-tokens`.
-    pub token: String,
+    token: String,
 }
 
 /// Logs in.

@@ -38,6 +38,8 @@ const KNOWN: &[(&str, &[&str])] = &[
             "CONFIG6_PATH",
         ],
     ),
+    ("SECRETS", &["ENCRYPT_SECRETS"]),
+    ("WEBSERVER", &["PORT", "PROTOCOL"]),
     ("BMCCONTROL", &["BMC_BATCH_SIZE", "BMC_BATCH_DELAY"]),
     ("TEMPLATES", &["TEMPLATE_FILES", "TEMPLATE_LIST", "TMP_DIRECTORY"]),
     (
@@ -46,7 +48,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
 ];
 const DEFAULT_PORT: u16 = 7050;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
 /// How alike an unknown word and a known one must be for a hint.
 const ALIKE: f64 = 0.75;

@@ -5,5 +5,6 @@ mod discovery;
 mod groups;
 mod images;
 mod invariants;
+mod networks;
 mod nodes;
 mod site;

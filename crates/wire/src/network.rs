@@ -1,0 +1,240 @@
+//! Networks, as clients read and ask for them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use perilune_model::network::{Network, RangeRequest, Request, Zone};
+use perilune_model::{Family, Name, Patch};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::fields::Fields;
+
+const ETHERNET: &str = "ethernet";
+
+/// A network. What concerns DHCP is there only while it is served.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NetworkKeys<'a> {
+    name: &'a str,
+    #[schema(value_type = Option<String>)]
+    network: Option<Ipv4Net>,
+    #[schema(value_type = Option<String>)]
+    network_ipv6: Option<Ipv6Net>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    subnet_ipv6: Option<serde_json::Value>,
+    #[schema(value_type = Option<String>)]
+    gateway: Option<Ipv4Addr>,
+    #[schema(value_type = Option<String>)]
+    gateway_ipv6: Option<Ipv6Addr>,
+    gateway_metric: Option<u32>,
+    nameserver_ip: Option<&'a str>,
+    nameserver_ip_ipv6: Option<&'a str>,
+    ntp_server: Option<&'a str>,
+    dhcp: bool,
+    #[serde(flatten)]
+    served: Option<DhcpKeys>,
+    zone: ZoneWord,
+    shared: Option<&'a str>,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<bool>)]
+    non_authoritative: Option<serde_json::Value>,
+    comment: Option<&'a str>,
+}
+
+/// What concerns DHCP.
+#[expect(clippy::struct_field_names, reason = "the names that clients read")]
+#[derive(Debug, Serialize, ToSchema)]
+struct DhcpKeys {
+    dhcp_nodes_in_pool: bool,
+    dhcp_nodes_only: bool,
+    #[schema(value_type = Option<String>)]
+    dhcp_range_begin: Option<Ipv4Addr>,
+    #[schema(value_type = Option<String>)]
+    dhcp_range_begin_ipv6: Option<Ipv6Addr>,
+    #[schema(value_type = Option<String>)]
+    dhcp_range_end: Option<Ipv4Addr>,
+    #[schema(value_type = Option<String>)]
+    dhcp_range_end_ipv6: Option<Ipv6Addr>,
+}
+
+/// `internal` or `external`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ZoneWord {
+    Internal,
+    External,
+}
+
+impl<'a> NetworkKeys<'a> {
+    /// A network in a list.
+    pub fn entry(network: &'a Network) -> Self {
+        Self {
+            subnet_ipv6: Some(network.ipv6.map(|range| range.prefix_len().to_string()).into()),
+            non_authoritative: Some(network.non_authoritative.then_some(true).into()),
+            ..Self::new(network)
+        }
+    }
+
+    /// A network by itself.
+    pub fn detail(network: &'a Network) -> Self {
+        Self {
+            non_authoritative: network.non_authoritative.then(|| true.into()),
+            ..Self::new(network)
+        }
+    }
+
+    fn new(network: &'a Network) -> Self {
+        let served = network.dhcp.then(|| DhcpKeys {
+            dhcp_nodes_in_pool: network.dhcp_nodes_in_pool,
+            dhcp_nodes_only: network.dhcp_nodes_only,
+            dhcp_range_begin: network.dhcp_range.map(|(begin, _)| begin),
+            dhcp_range_begin_ipv6: network.dhcp_range_ipv6.map(|(begin, _)| begin),
+            dhcp_range_end: network.dhcp_range.map(|(_, end)| end),
+            dhcp_range_end_ipv6: network.dhcp_range_ipv6.map(|(_, end)| end),
+        });
+        Self {
+            name: network.name.as_str(),
+            network: network.ipv4,
+            network_ipv6: network.ipv6,
+            subnet_ipv6: None,
+            gateway: network.gateway,
+            gateway_ipv6: network.gateway_ipv6,
+            gateway_metric: network.gateway_metric,
+            nameserver_ip: network.nameserver_ip.as_deref(),
+            nameserver_ip_ipv6: network.nameserver_ip_ipv6.as_deref(),
+            ntp_server: network.ntp_server.as_deref(),
+            dhcp: network.dhcp,
+            served,
+            zone: match network.zone {
+                Zone::Internal => ZoneWord::Internal,
+                Zone::External => ZoneWord::External,
+            },
+            shared: network.shared.as_ref().map(Name::as_str),
+            r#type: network.r#type.as_deref().unwrap_or(ETHERNET),
+            non_authoritative: None,
+            comment: network.comment.as_deref(),
+        }
+    }
+}
+
+/// The request of a network. `controllers` are the keys by which clients may give controllers new addresses.
+pub fn request(fields: &mut Fields<'_>, controllers: &[String]) -> Request {
+    fields.ignore(&["name"]);
+    let (nameserver_ip, nameserver_ip_ipv6) = name_servers(fields);
+    Request {
+        new_name: fields.new_name("newnetname", Name::domain),
+        range: range(fields),
+        clear: fields
+            .converted("clear", |text| match text {
+                "ipv4" => Ok(Family::V4),
+                "ipv6" => Ok(Family::V6),
+                _ => Err("it must be 'ipv4' or 'ipv6'".to_owned()),
+            })
+            .value()
+            .copied(),
+        gateway: fields.address("gateway"),
+        gateway_ipv6: fields.address("gateway_ipv6"),
+        gateway_metric: fields.number("gateway_metric"),
+        nameserver_ip,
+        nameserver_ip_ipv6,
+        ntp_server: fields.converted("ntp_server", time_server),
+        zone: fields
+            .converted("zone", |text| match text {
+                "internal" => Ok(Zone::Internal),
+                "external" => Ok(Zone::External),
+                _ => Err("it must be 'internal' or 'external'".to_owned()),
+            })
+            .value()
+            .copied(),
+        dhcp: dynamic_range(fields),
+        shared: fields.name("shared", Name::domain),
+        r#type: fields.text("type"),
+        non_authoritative: fields.boolean("non_authoritative"),
+        comment: fields.text("comment"),
+        controllers: self::controllers(fields, controllers),
+    }
+}
+
+/// The new addresses of controllers that a request gives.
+pub fn controllers(fields: &mut Fields<'_>, keys: &[String]) -> Vec<(String, IpAddr)> {
+    let mut given = Vec::new();
+    for key in keys {
+        match fields.address(key) {
+            Patch::Keep => {}
+            Patch::Set(address) => given.push((key.clone(), address)),
+            Patch::Clear => fields.refuse(key, "a controller needs an address; give one"),
+        }
+    }
+    given
+}
+
+fn range(fields: &mut Fields<'_>) -> Option<IpNet> {
+    let range = fields.converted("network", |text| {
+        let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        range.map_err(|_error| {
+            format!("'{text}' is not a range of addresses; write it like 10.141.0.0/16")
+        })
+    });
+    if range == Patch::Clear {
+        fields.refuse("network", "it is empty; give a range such as 10.141.0.0/16, or use clear");
+    }
+    range.value().copied()
+}
+
+fn dynamic_range(fields: &mut Fields<'_>) -> RangeRequest {
+    let decided = |fields: &mut Fields<'_>, field: &str| {
+        let value = fields.boolean(field);
+        if value == Patch::Clear {
+            fields.refuse(field, "it must be true or false");
+        }
+        value.value().copied()
+    };
+    RangeRequest {
+        dhcp: decided(fields, "dhcp"),
+        begin: fields.address("dhcp_range_begin"),
+        end: fields.address("dhcp_range_end"),
+        nodes_in_pool: decided(fields, "dhcp_nodes_in_pool"),
+        nodes_only: decided(fields, "dhcp_nodes_only"),
+    }
+}
+
+/// Name servers may come in one field for both families; each goes to its own.
+fn name_servers(fields: &mut Fields<'_>) -> (Patch<String>, Patch<String>) {
+    let parse = |word: &str| {
+        word.parse::<IpAddr>().map_err(|_error| format!("'{word}' is not an IP address"))
+    };
+    let both = fields.converted("nameserver_ip", |text| {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        words.map(parse).collect::<Result<Vec<_>, _>>()
+    });
+    let ipv6_only = fields.converted("nameserver_ip_ipv6", |text| {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        words.map(parse).collect::<Result<Vec<_>, _>>()
+    });
+    let of = |addresses: &[IpAddr], family: Family| {
+        let mine = addresses.iter().filter(|address| Family::of(**address) == family);
+        let list = mine.map(ToString::to_string).collect::<Vec<_>>().join(",");
+        if list.is_empty() { Patch::Keep } else { Patch::Set(list) }
+    };
+    let (ipv4, ipv6) = match &both {
+        Patch::Keep => (Patch::Keep, Patch::Keep),
+        Patch::Clear => (Patch::Clear, Patch::Clear),
+        Patch::Set(addresses) => (of(addresses, Family::V4), of(addresses, Family::V6)),
+    };
+    match ipv6_only {
+        Patch::Keep => (ipv4, ipv6),
+        Patch::Clear => (ipv4, Patch::Clear),
+        Patch::Set(addresses) => (ipv4, of(&addresses, Family::V6)),
+    }
+}
+
+fn time_server(text: &str) -> Result<String, String> {
+    let host = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+    if host && !text.starts_with(['.', '-']) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("'{text}' is neither an IPv4 address nor a host name"))
+    }
+}
