@@ -106,7 +106,8 @@ impl<W> Schedule<W> {
                 Waiting::Continue(work) => return Next::Start(work),
                 Waiting::Begin(lane, work) => {
                     if let Some(lane) = self.lanes.get_mut(lane) {
-                        lane.queue.push_front(work);
+                        // Behind those that have not had their turn: a dead BMC takes nobody else's.
+                        lane.queue.push_back(work);
                         self.fresh += 1;
                     }
                 }

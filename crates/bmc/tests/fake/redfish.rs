@@ -199,7 +199,7 @@ impl Bmc {
                 json_error(StatusCode::PRECONDITION_FAILED, "somebody was faster")
             }
             ("PATCH", SYSTEM) => {
-                state.light = body["IndicatorLED"].as_str().unwrap_or_default().to_owned();
+                body["IndicatorLED"].as_str().unwrap_or_default().clone_into(&mut state.light);
                 json_answer(&json!({}))
             }
             ("POST", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset") => {
