@@ -13,6 +13,7 @@ mod plugins;
 mod resolved;
 mod site;
 mod templates;
+pub mod tftp;
 
 pub use context::{ControllerContext, MenuContext, NodeContext};
 pub use environment::{Environment, Protocol, Settings};
