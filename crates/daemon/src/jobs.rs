@@ -18,12 +18,14 @@ mod tests;
 mod tree;
 mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::Error;
 pub use message::{Delivery, Message, OK, Time, timestamp};
 use message::{END, Streams};
+use perilune_model::image::Image;
 use perilune_store::{Record, Store, Table};
 use queue::Queue;
 use tokio::sync::Notify;
@@ -65,6 +67,8 @@ struct Shared {
 struct State {
     queue: Queue,
     streams: Streams,
+    /// The images that are being packed, as they were when that began, by the job's number.
+    packing: BTreeMap<u64, Arc<Image>>,
 }
 
 /// What became of a wish.
@@ -123,7 +127,7 @@ impl Jobs {
     ) -> Result<Submitted, perilune_store::Error> {
         let job = {
             let mut state = self.shared.lock();
-            if let Some(same) = state.queue.same(&work).cloned() {
+            if let Some(same) = self.shared.same(&state, &work) {
                 let text = format!(
                     "a similar task with id {} is queued, progress shown here",
                     same.number
@@ -240,11 +244,6 @@ impl Jobs {
             }
         }
     }
-
-    /// Where images and their files are.
-    pub fn places(&self) -> &Places {
-        &self.shared.places
-    }
 }
 
 impl State {
@@ -277,6 +276,25 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // What a panicking holder left is still a list of jobs and what they told.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The job that does the same. One that packs an image as it was before somebody changed it does not.
+    fn same(&self, state: &State, work: &Work) -> Option<Job> {
+        let cluster = self.cluster.published();
+        let is_outdated = |job: &Job| {
+            let then = state.packing.get(&job.number);
+            let image = then.and_then(|then| cluster.images().get(&then.name));
+            then.zip(image).is_some_and(|(then, now)| !pack::is_packed_alike(then, now))
+        };
+        state.queue.same(work, is_outdated).cloned()
+    }
+
+    /// The image that a job packs, as it is now, which is remembered.
+    fn image_to_pack(&self, job: &Job, name: &str) -> Option<Arc<Image>> {
+        let mut state = self.lock();
+        let image = self.cluster.published().images().get(name).map(Arc::clone)?;
+        state.packing.insert(job.number, Arc::clone(&image));
+        Some(image)
     }
 
     async fn remember(&self, job: &Job) -> Result<(), perilune_store::Error> {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use perilune_image::{Packed, Parts, Progress, Request, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
@@ -22,8 +21,7 @@ const NOTES: usize = 20;
 /// before are served; they go an hour later.
 pub(super) async fn run(context: &Context, name: &Name, format: Format) -> Result<(), Failed> {
     let assembling = format!("assembling osimage {name}");
-    let cluster = context.shared.cluster.published();
-    let image = cluster.images().get(name).map(Arc::clone);
+    let image = context.shared.image_to_pack(&context.job, name.as_str());
     let image = image.ok_or_else(|| Error::Missing(name.to_string()).while_doing(&assembling))?;
     let request =
         request(context, &image, format).map_err(|error| error.while_doing(&assembling))?;
@@ -32,7 +30,7 @@ pub(super) async fn run(context: &Context, name: &Name, format: Format) -> Resul
     }
     let files = request.files_dir.clone();
     let stem = format!("{}-{}", request.name, request.epoch);
-    remove_leftovers(&files, &stem, &cluster);
+    remove_leftovers(&files, &stem, &context.shared.cluster.published());
     let packed = pack(context, name, request).await;
     let result = match packed {
         Ok(packed) => {
@@ -61,6 +59,13 @@ fn request(context: &Context, image: &Image, format: Format) -> Result<Request, 
         archive_format: format.into(),
         parts: Parts::All,
     })
+}
+
+/// Whether packing makes the same of both.
+pub(super) fn is_packed_alike(one: &Image, other: &Image) -> bool {
+    one.path == other.path
+        && one.kernelversion == other.kernelversion
+        && one.kernelmodules == other.kernelmodules
 }
 
 /// Whether an earlier run of this very job came to its end, but for its record.

@@ -49,9 +49,11 @@ impl Queue {
         self.entries.insert(job.number, Entry { job, running: None });
     }
 
-    /// The job that does the same and was asked for before.
-    pub(super) fn same(&self, work: &Work) -> Option<&Job> {
-        self.entries.values().map(|entry| &entry.job).find(|job| job.work.is_same(work))
+    /// The job that does the same and was asked for before; one that runs counts unless it is outdated.
+    pub(super) fn same(&self, work: &Work, is_outdated: impl Fn(&Job) -> bool) -> Option<&Job> {
+        let counts = |entry: &&Entry| entry.running.is_none() || !is_outdated(&entry.job);
+        let entries = self.entries.values().filter(|entry| entry.job.work.is_same(work));
+        entries.filter(counts).map(|entry| &entry.job).next()
     }
 
     /// The job that must be done before one with this work, because both are about the same image.
@@ -166,9 +168,19 @@ mod tests {
     #[test]
     fn the_same_work_is_found_but_files_of_two_packs_are_cleaned_twice() {
         let queue = queue(&[pack("a"), cleanup()]);
-        assert_eq!(queue.same(&pack("a")).map(|job| job.number), Some(1));
-        assert!(queue.same(&pack("b")).is_none());
-        assert!(queue.same(&cleanup()).is_none());
+        let same = |work| queue.same(&work, |_| false).map(|job| job.number);
+        assert_eq!(same(pack("a")), Some(1));
+        assert_eq!(same(pack("b")), None);
+        assert_eq!(same(cleanup()), None);
+    }
+
+    #[test]
+    fn an_outdated_job_counts_only_while_it_waits() {
+        let mut queue = queue(&[pack("a")]);
+        assert!(queue.same(&pack("a"), |_| true).is_some());
+        assert_eq!(claimed(&mut queue), [1]);
+        assert!(queue.same(&pack("a"), |_| true).is_none());
+        assert!(queue.same(&pack("a"), |_| false).is_some());
     }
 
     #[test]

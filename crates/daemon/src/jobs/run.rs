@@ -104,6 +104,7 @@ impl Context {
         }
         let mut state = self.shared.lock();
         state.queue.take(self.job.number);
+        state.packing.remove(&self.job.number);
         if self.job.work.target().is_some() {
             state.streams.end(clock::milliseconds(), &self.job.request, &self.job.user);
         }

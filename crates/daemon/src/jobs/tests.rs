@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use perilune_model::image::{self, Image};
-use perilune_model::{Kind, Name, Object};
+use perilune_model::{Draft, Kind, Name, Object, Patch};
 use perilune_store::Meta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -249,6 +249,22 @@ async fn the_same_wish_gets_the_same_request_and_later_ones_wait() {
     assert!(told.ends_with("task 1 goes first: pack osimage compute"), "{told}");
     let told = jobs.poll(&first.request).unwrap().message;
     assert!(told.ends_with("a similar task with id 1 is queued, progress shown here"), "{told}");
+}
+
+#[tokio::test]
+async fn an_image_that_was_changed_while_it_is_packed_is_packed_again() {
+    let site = Site::new().await;
+    let jobs = site.open().await;
+    jobs.submit(now(), "luna", pack("compute")).await.unwrap();
+    let (job, _) = jobs.shared.lock().queue.claim(now(), 1).unwrap();
+    jobs.shared.image_to_pack(&job, "compute").unwrap();
+    assert!(jobs.submit(now(), "luna", pack("compute")).await.unwrap().already);
+    let kernel =
+        image::Request { kernelversion: Patch::Set("7.0".to_owned()), ..image::Request::default() };
+    let change = move |draft: &mut Draft| image::save(draft, &Name::trusted("compute"), &kernel);
+    site.cluster.commit(Meta::default(), change).await.unwrap();
+    assert!(!jobs.submit(now(), "luna", pack("compute")).await.unwrap().already);
+    assert!(jobs.submit(now(), "luna", pack("compute")).await.unwrap().already);
 }
 
 #[tokio::test]
