@@ -1,9 +1,5 @@
 //! A site's own way to a BMC: an executable that is asked in JSON on its standard input, and answers in JSON on its
-//! standard output.
-//!
-//! The question: `{"version": 1, "action": "power on", "name", "address", "group", "username", "password"}`.
-//! The answer: `{"power": "on"}` to a power status, `{"text": "…"}` or `{}` to anything else; to a list also
-//! `{"events": […]}`, `{"sensors": […]}` or `{"inventory": […]}`; and `{"error": "…"}` when it failed.
+//! standard output. What both look like is told at [`Driver::Plugin`](crate::Driver).
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

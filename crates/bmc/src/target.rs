@@ -58,7 +58,11 @@ pub enum Driver {
     Redfish,
     /// Redfish where it is, else IPMI; found out once.
     Auto,
-    /// A site's own executable: a question as JSON on its standard input, the answer as JSON on its standard output.
+    /// A site's own executable, started once for each question, which comes as JSON on its standard input:
+    /// `{"version": 1, "action": "power on", "name", "address", "group", "username", "password"}`.
+    /// It answers as JSON on its standard output: `{"power": "on"}` to a power status; `{}` to a change; to a list
+    /// `{"events": […]}` (or `{"text": "a line for each"}`), `{"sensors": […]}` or `{"inventory": […]}`, with the fields
+    /// of [`Event`](crate::Event), [`Sensor`](crate::Sensor) and [`Item`](crate::Item); `{"error": "why"}` when it failed.
     Plugin(PathBuf),
 }
 

@@ -3,6 +3,12 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+/// No request is waited for longer than this.
+const LONGEST: Duration = Duration::from_hours(24);
+/// A BMC is not asked for its power more often than this.
+const OFTENEST: Duration = Duration::from_millis(50);
+const MOST_TRIES: u32 = 20;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// How many BMCs are spoken to at one moment.
@@ -62,6 +68,34 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For sites that have set a size and a delay of batches: never more at once, and no faster than in batches, but
+    /// nobody waits for the slowest of a batch.
+    pub fn in_batches(size: NonZeroUsize, delay: Duration) -> Self {
+        let size_in_floating_point = f64::from(u32::try_from(size.get()).unwrap_or(u32::MAX));
+        let rate = size_in_floating_point / delay.as_secs_f64();
+        Self {
+            concurrent: size,
+            starts_per_second: rate.is_finite().then_some(rate),
+            ..Self::default()
+        }
+    }
+
+    /// With everything inside what makes sense, whatever was configured.
+    pub(crate) fn sensible(mut self) -> Self {
+        self.deadline = self.deadline.min(LONGEST);
+        self.attempt = self.attempt.min(LONGEST);
+        self.pause = self.pause.min(LONGEST);
+        self.tries = self.tries.clamp(1, MOST_TRIES);
+        if let Some(inrush) = &mut self.inrush {
+            inrush.within = inrush.within.min(LONGEST);
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.within = verification.within.min(LONGEST);
+            verification.every = verification.every.clamp(OFTENEST, LONGEST);
+        }
+        self
+    }
+
     /// How long to wait before the try after `tries` tries. `random` spreads those that failed at one moment.
     pub(crate) fn pause_after(&self, tries: u32, random: u32) -> Duration {
         let doubled = self
@@ -75,6 +109,14 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_become_a_rate() {
+        let limits = Limits::in_batches(NonZeroUsize::new(10).unwrap(), Duration::from_secs(2));
+        assert_eq!((limits.concurrent.get(), limits.starts_per_second), (10, Some(5.0)));
+        let limits = Limits::in_batches(NonZeroUsize::MIN, Duration::ZERO);
+        assert_eq!(limits.starts_per_second, None);
+    }
 
     #[test]
     fn pauses_double_and_are_spread_by_a_half() {

@@ -131,6 +131,7 @@ impl Engine {
         cancel: CancellationToken,
         outcomes: mpsc::Sender<Outcome>,
     ) {
+        let limits = limits.sensible();
         let mut schedule =
             Schedule::new(limits.starts_per_second, limits.inrush.filter(|_| action.switches_on()));
         let deadline = Instant::now() + limits.deadline;

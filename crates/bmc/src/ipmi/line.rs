@@ -10,6 +10,8 @@ use super::Garbled;
 use super::hub::{Hub, Mailbox};
 use crate::Error;
 
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
 /// How often and how long a BMC is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
@@ -48,12 +50,12 @@ impl Line {
         mut accept: impl FnMut(&[u8]) -> Result<Option<T>, Garbled>,
     ) -> Result<T, Error> {
         let began = Instant::now();
-        let mut wait = self.patience.first;
+        let mut wait = self.patience.first.min(LONGEST_WAIT);
         let mut nonsense = None;
         for attempt in 0..sends {
             self.hub.send(self.peer, &question(attempt)).await?;
             let until = Instant::now() + wait;
-            wait = wait.mul_f64(1.5);
+            wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
             while let Ok(Some(letter)) = tokio::time::timeout_at(until, self.mailbox.next()).await {
                 match accept(&letter) {
                     Ok(Some(answer)) => return Ok(answer),

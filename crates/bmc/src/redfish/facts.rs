@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::Client;
-use super::service::{link, members, text};
+use super::service::{link, members, printable, text};
 use crate::{Error, Item, Sensor};
 
 /// Where a chassis tells many readings at once: the list, the name of the value, its unit.
@@ -38,17 +38,17 @@ pub(super) async fn sensors(client: &mut Client, chassis: &Value) -> Result<Vec<
     Ok(sensors)
 }
 
-fn sensor(entry: &Value, value: &str, unit: &str) -> Sensor {
+pub(super) fn sensor(entry: &Value, value: &str, unit: &str) -> Sensor {
     let own_unit = text(entry, "/ReadingUnits");
     let state = match (text(entry, "/Status/Health"), text(entry, "/Status/State")) {
         ("OK", _) | ("", "Enabled" | "") => "ok".to_owned(),
-        ("", state) => state.to_lowercase(),
-        (health, _) => health.to_lowercase(),
+        ("", state) => printable(state).to_lowercase(),
+        (health, _) => printable(health).to_lowercase(),
     };
     Sensor {
-        name: text(entry, "/Name").to_owned(),
+        name: printable(text(entry, "/Name")),
         value: entry.get(value).and_then(Value::as_f64),
-        unit: if own_unit.is_empty() { unit } else { own_unit }.to_owned(),
+        unit: if own_unit.is_empty() { unit.to_owned() } else { printable(own_unit) },
         state,
     }
 }
@@ -78,11 +78,11 @@ pub(super) fn inventory(system: &Value, manager: Option<&Value>) -> Vec<Item> {
 
 fn fact(resource: &Value, (part, field, path): (&str, &str, &str)) -> Option<Item> {
     let value = match resource.pointer(path)? {
-        Value::String(text) if !text.trim().is_empty() => text.trim().to_owned(),
+        Value::String(text) => printable(text),
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    Some(Item { part: part.to_owned(), field: field.to_owned(), value })
+    (!value.is_empty()).then(|| Item { part: part.to_owned(), field: field.to_owned(), value })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::service::{link, members, text};
+use super::service::{link, members, printable, text};
 use crate::{Error, Event};
 
 /// A log comes in pages; and where a page has links only, entry by entry.
@@ -48,11 +48,7 @@ pub(super) async fn clear(client: &mut Client, service: &Value) -> Result<(), Er
 pub(super) fn event(entry: &Value) -> Event {
     let first = |paths: &[&str]| {
         let found = paths.iter().map(|path| text(entry, path)).find(|text| !text.is_empty());
-        found
-            .unwrap_or_default()
-            .chars()
-            .filter(|character| !character.is_control())
-            .collect::<String>()
+        printable(found.unwrap_or_default())
     };
     Event {
         id: first(&["/Id"]),

@@ -270,6 +270,11 @@ fn is_unknown(reason: &str) -> bool {
     ["(status 400)", "(status 422)", "(status 501)"].iter().any(|status| reason.ends_with(status))
 }
 
+/// For people, on a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect::<String>().trim().to_owned()
+}
+
 pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
@@ -299,4 +304,70 @@ fn strings(value: Option<&Value>) -> Option<Vec<String>> {
 
 fn list(offered: Option<Vec<String>>) -> String {
     offered.map_or_else(|| "it does not say".to_owned(), |offered| offered.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Objects whose keys are those that are looked for, with values of any type.
+    fn resources() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        let keys = proptest::sample::select(vec![
+            "Id",
+            "Created",
+            "Message",
+            "Members",
+            "@odata.id",
+            "Status",
+            "Health",
+            "Name",
+            "Reading",
+            "Model",
+            "error",
+            "@Message.ExtendedInfo",
+            "Messages",
+            "ProcessorSummary",
+            "Count",
+            "EntryCode",
+            "Links",
+            "Chassis",
+            "0",
+        ]);
+        leaf.prop_recursive(4, 32, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((keys.clone(), inner), 0..6).prop_map(|pairs| {
+                    Value::Object(
+                        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+                    )
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_resource_makes_it_panic_or_write_control_characters(resource in resources()) {
+            let clean = |text: &str| !text.chars().any(char::is_control);
+            prop_assert!(clean(&log::event(&resource).to_string()));
+            for item in facts::inventory(&resource, Some(&resource)) {
+                prop_assert!(clean(&item.to_string()), "{:?}", item);
+            }
+            prop_assert!(clean(&facts::sensor(&resource, "Reading", "").to_string()));
+            prop_assert!(super::super::client::reason(&resource).is_none_or(|reason| clean(&reason)));
+            for path in members(&resource) {
+                last_part(path);
+            }
+            link(&resource, "/Links/Chassis/0");
+            strings(Some(&resource));
+        }
+    }
 }

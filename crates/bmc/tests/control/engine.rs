@@ -284,3 +284,26 @@ async fn a_hundred_thousand_names_are_no_trouble() {
     let outcomes = run(&Engine::new(Vec::new()), targets, Action::PowerStatus, limits).await;
     assert_eq!(outcomes.len(), 100_000);
 }
+
+#[tokio::test]
+async fn absurd_limits_are_made_sensible() {
+    let mut tasks = JoinSet::new();
+    let (_fakes, mut targets) = fakes(&mut tasks, 1, Behaviour::Good).await;
+    targets[0].ipmi.patience.first = Duration::MAX;
+    let verification = perilune_bmc::Verification { within: Duration::MAX, every: Duration::MAX };
+    let inrush = Inrush { machines: NonZeroUsize::MAX, within: Duration::MAX };
+    let limits = Limits {
+        concurrent: NonZeroUsize::MAX,
+        starts_per_second: Some(f64::NAN),
+        inrush: Some(inrush),
+        deadline: Duration::MAX,
+        attempt: Duration::MAX,
+        tries: 0,
+        pause: Duration::MAX,
+        verification: Some(verification),
+        insist: true,
+    };
+    let outcome =
+        run_one(&Engine::new(Vec::new()), targets[0].clone(), Action::PowerOn, limits).await;
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+}

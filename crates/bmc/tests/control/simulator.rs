@@ -25,10 +25,19 @@ impl Simulator {
         if !is_there("ipmi_sim", "openipmi") || !is_there("ipmitool", "ipmitool") {
             return None;
         }
-        let directory = tempfile::tempdir().unwrap();
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
+        let simulator = Self::start_at(address);
+        let until = Instant::now() + Duration::from_secs(20);
+        while !ipmitool(address, 3, "chassis power status").await.status.success() {
+            assert!(Instant::now() < until, "the simulator does not come up");
+        }
+        Some(simulator)
+    }
+
+    fn start_at(address: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         write_files(directory.path(), address);
         let path = |name: &str| directory.path().join(name);
         let process = Command::new("ipmi_sim")
@@ -42,12 +51,7 @@ impl Simulator {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let simulator = Self { address, directory, _process: process };
-        let until = Instant::now() + Duration::from_secs(20);
-        while !ipmitool(address, 3, "chassis power status").await.status.success() {
-            assert!(Instant::now() < until, "the simulator does not come up");
-        }
-        Some(simulator)
+        Self { address, directory, _process: process }
     }
 
     /// What its chassis was told.
@@ -278,4 +282,31 @@ async fn the_inventory_is_what_ipmitool_prints() {
         assert!(line.ends_with(value), "{line}");
     }
     assert!(ours.contains("bmc | firmware | 9.08"), "{ours}");
+}
+
+#[tokio::test]
+async fn many_are_switched_on_at_once() {
+    let Some(_) = Simulator::start().await else { return };
+    let simulators: Vec<Simulator> = (1..=40)
+        .map(|number| Simulator::start_at(SocketAddr::from(([127, 8, 0, number], 9623))))
+        .collect();
+    let targets: Vec<_> = simulators
+        .iter()
+        .enumerate()
+        .map(|(number, simulator)| target(&format!("node{number:03}"), simulator.address))
+        .collect();
+    // They take a moment to come up: tries bridge it.
+    let limits = Limits { tries: 8, ..Limits::default() };
+    let outcomes = run(&Engine::new(Vec::new()), targets, Action::PowerOn, limits).await;
+    assert_eq!(outcomes.len(), simulators.len());
+    for outcome in outcomes {
+        assert!(
+            matches!(outcome.result, Ok(Reply::Done)),
+            "{}: {:?}",
+            outcome.name,
+            outcome.result
+        );
+        assert_eq!(outcome.power, Some(PowerState::On));
+    }
+    assert!(simulators.iter().all(|simulator| simulator.log().contains("power 1")));
 }
