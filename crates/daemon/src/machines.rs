@@ -1,19 +1,159 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use nix::ifaddrs::getifaddrs;
+use perilune_boot::tftp;
+use perilune_dhcp::{Lease, Leases, Policy, Server, Sighting, Site, StoreLease};
+use perilune_model::Cluster;
+use perilune_store::{Record, Store, Table};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::problem::chain;
+use crate::clock;
 use crate::config::Options;
 use crate::serve::Error;
+use crate::sightings::Sightings;
 use crate::state::State;
 
+/// How long addresses of a dynamic range are lent.
+const LEASE_SECONDS: u32 = 8 * 60 * 60;
+/// As many leases as wait for the store.
+const WAITING: usize = 1024;
+/// As many transfers by TFTP as may run at once on each interface.
+const TRANSFERS: usize = 512;
+
 /// Starts them on the interfaces that the command line names.
-pub(crate) fn start(
+pub(crate) async fn start(
     options: &Options,
     state: &State,
+    store: &Store,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let (_, _, _, _) = (options, state, tasks, stop);
+    if options.dhcp_interfaces.is_empty() {
+        return Ok(());
+    }
+    let (store_leases, leases_to_store) = mpsc::channel(WAITING);
+    let (sightings, strangers) = mpsc::channel(WAITING);
+    let site = Site {
+        cluster: state.cluster.subscribe(),
+        leases: Arc::new(Mutex::new(restore(store).await?)),
+        store: store_leases,
+        sightings,
+        clock: clock::milliseconds,
+    };
+    tasks.spawn(store_leases_of(leases_to_store, store.clone()));
+    tasks.spawn(note(strangers, state.sightings.clone()));
+    let mut listeners = Vec::new();
+    for interface in &options.dhcp_interfaces {
+        let failed = |source| Error::Interface { interface: interface.clone(), source };
+        let address = address_of(interface, &state.cluster.published()).map_err(failed)?;
+        let environment = state.environment();
+        let policy = Policy {
+            server: address,
+            url: format!("{}://{address}:{}", environment.web_protocol, environment.web_port),
+            lease_seconds: LEASE_SECONDS,
+        };
+        let server = Server::bind(interface, policy).map_err(failed)?;
+        tasks.spawn(server.run(site.clone(), stop.clone()));
+        let listener = (IpAddr::V4(address), tftp::PORT).into();
+        listeners.push(tftp::Listener { address: listener, interface: Some(interface.clone()) });
+        tracing::info!(interface, %address, "serving DHCP and TFTP");
+    }
+    let root = state.settings.data_dir.join("tftp");
+    std::fs::create_dir_all(&root).map_err(|source| crate::config::Error::File {
+        path: root.clone(),
+        action: "made",
+        source,
+    })?;
+    let fallbacks = tftp::distribution_loaders();
+    let settings = tftp::Settings { root, fallbacks, transfers: TRANSFERS };
+    let server = tftp::Server::bind(&listeners, settings)?;
+    tasks.spawn(server.run(stop.clone()));
     Ok(())
+}
+
+async fn restore(store: &Store) -> Result<Leases, Error> {
+    let mut leases = Vec::new();
+    for record in store.records(Table::Leases).await? {
+        match serde_json::from_str::<Lease>(&record.body) {
+            Ok(lease) => leases.push(lease),
+            Err(error) => {
+                tracing::warn!(address = record.key, %error, "a stored lease cannot be read; it is left out");
+            }
+        }
+    }
+    Ok(Leases::restore(leases))
+}
+
+/// Our address on an interface: a controller's where it has one, else its first.
+fn address_of(interface: &str, cluster: &Cluster) -> std::io::Result<Ipv4Addr> {
+    let mut found: Vec<Ipv4Addr> = Vec::new();
+    let mut exists = false;
+    for known in getifaddrs()?.filter(|known| known.interface_name == interface) {
+        exists = true;
+        let address = known.address.as_ref().and_then(|address| address.as_sockaddr_in());
+        found.extend(address.map(nix::sys::socket::SockaddrIn::ip));
+    }
+    let is_controllers = |address: &&Ipv4Addr| {
+        let mut controllers = cluster.controllers().values();
+        controllers.any(|controller| controller.addresses.ipv4 == Some(**address))
+    };
+    let chosen = found.iter().find(is_controllers).or(found.first()).copied();
+    chosen.ok_or_else(|| {
+        let reason = if exists {
+            format!("the interface {interface} has no IPv4 address; give it one")
+        } else {
+            format!("there is no interface {interface}; `ip link` lists those there are")
+        };
+        std::io::Error::other(reason)
+    })
+}
+
+/// Stores leases; all that wait together at once.
+async fn store_leases_of(mut waiting: mpsc::Receiver<StoreLease>, store: Store) {
+    let mut batch = Vec::with_capacity(WAITING);
+    while waiting.recv_many(&mut batch, WAITING).await > 0 {
+        // The last word on an address counts: it may be over and lent again within one batch.
+        let mut last = BTreeMap::new();
+        let mut told = Vec::new();
+        for StoreLease { address, lease, stored } in batch.drain(..) {
+            last.insert(address.to_string(), lease);
+            told.push(stored);
+        }
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        for (key, lease) in last {
+            match lease.map(|lease| serde_json::to_string(&lease)) {
+                Some(Ok(body)) => put.push(Record { key, body }),
+                Some(Err(error)) => {
+                    tracing::error!(address = key, %error, "a lease cannot be written")
+                }
+                None => gone.push(key),
+            }
+        }
+        let (put, gone) =
+            tokio::join!(store.put(Table::Leases, put), store.remove(Table::Leases, gone));
+        let stored = put.and(gone);
+        if let Err(error) = &stored {
+            tracing::error!(
+                error = chain(error),
+                "leases are not stored; machines go without until they are"
+            );
+        }
+        for tell in told {
+            // A server that stops does not want to know any more.
+            tell.send(stored.is_ok()).ok();
+        }
+    }
+}
+
+async fn note(mut strangers: mpsc::Receiver<Sighting>, sightings: Sightings) {
+    while let Some(Sighting { mac, address, vendor_class }) = strangers.recv().await {
+        sightings.seen(mac, address, vendor_class, clock::milliseconds());
+    }
 }

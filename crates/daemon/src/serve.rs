@@ -45,7 +45,10 @@ pub enum Error {
     /// The cluster of the first start is refused.
     #[error("the first cluster cannot be made")]
     FirstCluster(#[source] crate::cluster::Error),
-    /// DHCP or TFTP cannot be served on an interface.
+    /// TFTP cannot be served.
+    #[error(transparent)]
+    Tftp(#[from] perilune_boot::tftp::Error),
+    /// DHCP cannot be served on an interface.
     #[error("cannot serve machines on the interface {interface}")]
     Interface {
         /// The interface.
@@ -87,10 +90,11 @@ pub async fn serve(
     let port = addresses.first().map_or(settings.port, SocketAddr::port);
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
+    let machines_store = store.clone();
     let state = assemble(settings, options.agent.clone(), store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
-    crate::machines::start(&options, &state, &mut tasks, &stop)?;
+    crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop).await?;
     for listener in listeners {
         tasks.spawn(answer(listener, state.clone(), stop.clone()));
     }

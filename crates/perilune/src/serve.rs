@@ -46,7 +46,7 @@ pub(crate) struct ServeArgs {
     /// What log lines look like
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or a filter such as info,perilune_dhcp=debug
+    /// What is logged: error, warn, info, debug, or a filter such as `info,perilune_dhcp=debug`
     #[arg(long, env = "PERILUNE_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
 }

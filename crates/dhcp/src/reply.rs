@@ -1,0 +1,217 @@
+//! What a machine is answered.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use dhcproto::v4::{Message, MessageType};
+use perilune_model::network::Network;
+use perilune_model::{Cluster, MacAddress};
+
+use crate::answer::{self, Subject};
+use crate::leases::{Lease, Leases};
+use crate::network::{self, Reservation};
+use crate::request::Request;
+
+/// How the server answers on one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Our address on the interface.
+    pub server: Ipv4Addr,
+    /// Where boot scripts and files are fetched: `http://ADDRESS:PORT`.
+    pub url: String,
+    /// How long addresses of a dynamic range are lent, in seconds.
+    pub lease_seconds: u32,
+}
+
+/// A machine that is no node's asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The machine.
+    pub mac: MacAddress,
+    /// The address that it was given.
+    pub address: Option<IpAddr>,
+    /// What its firmware calls itself.
+    pub vendor_class: Option<String>,
+}
+
+/// An answer and what must be stored before it is sent.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The packet.
+    pub message: Message,
+    /// Where it goes.
+    pub to: SocketAddrV4,
+    /// The lease that it gives.
+    pub lease: Option<Lease>,
+}
+
+/// What is to be done about a request.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// Nothing, and why.
+    Ignore(&'static str),
+    /// An answer.
+    Answer(Box<Answer>),
+    /// The lease of this address is over.
+    Forget(Ipv4Addr),
+}
+
+/// Decides about a request. `now` is in milliseconds since 1970.
+pub fn reply(
+    cluster: &Cluster,
+    leases: &mut Leases,
+    policy: &Policy,
+    request: &Request,
+    now: u64,
+) -> (Decision, Option<Sighting>) {
+    let Some(network) = network::of(cluster, policy, request) else {
+        return (Decision::Ignore("it asks in a network that is not described"), None);
+    };
+    let case = Case {
+        cluster,
+        network,
+        policy,
+        request,
+        now,
+        reservation: network::reservation(cluster, network, request),
+    };
+    let decision = match request.kind {
+        MessageType::Discover => case.discover(leases),
+        MessageType::Request => case.request(leases),
+        MessageType::Inform => case.answer(MessageType::Ack, None, None),
+        MessageType::Release => case.release(leases),
+        MessageType::Decline => case.decline(leases),
+        _ => Decision::Ignore("it is not for a server"),
+    };
+    let sighting = cluster.node_by_mac(request.mac).is_none().then(|| Sighting {
+        mac: request.mac,
+        address: leases.of(request.mac).map(IpAddr::V4),
+        vendor_class: request.vendor_class(),
+    });
+    (decision, sighting)
+}
+
+struct Case<'a> {
+    cluster: &'a Cluster,
+    network: &'a Arc<Network>,
+    policy: &'a Policy,
+    request: &'a Request,
+    now: u64,
+    reservation: Option<Reservation<'a>>,
+}
+
+impl Case<'_> {
+    fn discover(&self, leases: &mut Leases) -> Decision {
+        if let Some(reservation) = &self.reservation {
+            return self.answer(MessageType::Offer, Some(reservation.address), None);
+        }
+        match network::choose(self.cluster, leases, self.network, self.request, self.now) {
+            Some(address) => {
+                leases.offer(address, self.request.mac, self.now);
+                self.answer(MessageType::Offer, Some(address), None)
+            }
+            None => {
+                Decision::Ignore("there is no free address for it in the network's dynamic range")
+            }
+        }
+    }
+
+    /// RFC 2131, section 4.3.2.
+    fn request(&self, leases: &mut Leases) -> Decision {
+        let chosen = self.request.server();
+        if chosen.is_some_and(|server| server != self.policy.server) {
+            if let Some(offered) = leases
+                .of(self.request.mac)
+                .filter(|offered| !leases.is_lent(*offered, self.request.mac, self.now))
+            {
+                leases.release(offered, self.request.mac);
+            }
+            return Decision::Ignore("it has chosen another server");
+        }
+        let Some(wanted) = self.request.wanted().or_else(|| self.request.current()) else {
+            return Decision::Ignore("it does not say which address it wants");
+        };
+        if let Some(reservation) = &self.reservation {
+            return if wanted == reservation.address {
+                leases.of(self.request.mac).map(|former| leases.release(former, self.request.mac));
+                self.answer(MessageType::Ack, Some(wanted), None)
+            } else {
+                self.refuse("another address is reserved for this machine")
+            };
+        }
+        self.request_dynamic(leases, wanted, chosen.is_some())
+    }
+
+    fn request_dynamic(&self, leases: &mut Leases, wanted: Ipv4Addr, chosen: bool) -> Decision {
+        let mac = self.request.mac;
+        let inside = self.network.contains(IpAddr::V4(wanted));
+        let dynamic = network::is_dynamic(self.network, wanted);
+        let free = leases.is_free(wanted, mac, self.now)
+            && self.cluster.holder(IpAddr::V4(wanted)).is_none();
+        let known = leases.of(mac) == Some(wanted);
+        match (dynamic && free, inside) {
+            // One that we do not know may have its address from before our time: it keeps it when it is free.
+            (true, _) if known || chosen || self.request.current().is_some() => {
+                let until = self.now + u64::from(self.policy.lease_seconds) * 1000;
+                let lease = Lease { address: wanted, mac, until };
+                leases.lend(lease.clone());
+                self.answer(MessageType::Ack, Some(wanted), Some(lease))
+            }
+            (true, _) => Decision::Ignore("it wants an address of which nothing is known here"),
+            // Where nothing is lent, strangers are somebody else's business.
+            _ if !self.network.dhcp && self.cluster.node_by_mac(mac).is_none() => {
+                Decision::Ignore("it is not ours, and nothing is lent here")
+            }
+            (false, true) => self.refuse("the address is not free"),
+            (false, false) => self.refuse("the address is of another network"),
+        }
+    }
+
+    fn release(&self, leases: &mut Leases) -> Decision {
+        match self.request.current().filter(|address| leases.release(*address, self.request.mac)) {
+            Some(address) => Decision::Forget(address),
+            None => Decision::Ignore("it releases what it does not have"),
+        }
+    }
+
+    fn decline(&self, leases: &mut Leases) -> Decision {
+        let declined =
+            self.request.wanted().filter(|address| network::is_dynamic(self.network, *address));
+        match declined.filter(|address| leases.of(self.request.mac) == Some(*address)) {
+            Some(address) => {
+                leases.decline(address, self.now);
+                Decision::Forget(address)
+            }
+            None => Decision::Ignore("it declines what it was not given"),
+        }
+    }
+
+    fn answer(
+        &self,
+        kind: MessageType,
+        address: Option<Ipv4Addr>,
+        lease: Option<Lease>,
+    ) -> Decision {
+        let (network, node) = match &self.reservation {
+            Some(reservation) => (reservation.network, Some(reservation.node)),
+            None => {
+                (self.network, self.cluster.node_by_mac(self.request.mac).map(|(node, _)| node))
+            }
+        };
+        let subject = Subject {
+            cluster: self.cluster,
+            network,
+            node: node.map(|node| &**node),
+            policy: self.policy,
+        };
+        let message = answer::give(&subject, self.request, kind, address);
+        let to = answer::destination(self.request, &message);
+        Decision::Answer(Box::new(Answer { message, to, lease }))
+    }
+
+    fn refuse(&self, reason: &str) -> Decision {
+        let message = answer::refuse(self.policy, self.request, reason);
+        let to = answer::destination(self.request, &message);
+        Decision::Answer(Box::new(Answer { message, to, lease: None }))
+    }
+}
