@@ -65,6 +65,11 @@ impl Action {
         matches!(self, Self::PowerOn | Self::PowerCycle)
     }
 
+    /// Whether its answer comes in many pieces, and so takes a slow BMC long.
+    pub fn reads_much(self) -> bool {
+        matches!(self, Self::SelList | Self::Sensors | Self::Inventory)
+    }
+
     /// Whether doing it twice is not the same as doing it once.
     pub fn must_not_repeat(self) -> bool {
         matches!(self, Self::PowerCycle | Self::PowerReset | Self::PowerSoft)

@@ -19,7 +19,7 @@ pub struct Limits {
     pub inrush: Option<Inrush>,
     /// When everything ends, whatever is done by then.
     pub deadline: Duration,
-    /// How long one try with one BMC may take.
+    /// How long one try with one BMC may take; six times as long where a list is read.
     pub attempt: Duration,
     /// How often a BMC is tried that does not answer, or not sensibly.
     pub tries: u32,

@@ -10,6 +10,9 @@ use super::{Limits, Shared};
 use crate::connection::Connection;
 use crate::{Action, Error, PowerState, Reply, Target};
 
+/// A log of hundreds of entries may take so many times as long as a word.
+const LISTS: u32 = 6;
+
 pub(super) struct Work {
     pub(super) number: usize,
     pub(super) target: Arc<Target>,
@@ -122,12 +125,13 @@ impl Work {
             let reply = connection.perform(action).await?;
             Ok((connection, reply))
         };
-        let Ok(result) = tokio::time::timeout(limits.attempt, conversation).await else {
+        let time = if action.reads_much() { limits.attempt * LISTS } else { limits.attempt };
+        let Ok(result) = tokio::time::timeout(time, conversation).await else {
             let address = self.target.ipmi_address();
             return Err(if action.must_not_repeat() {
                 Error::Unconfirmed { action, address }
             } else {
-                Error::TimedOut { address, tries: 1, waited: limits.attempt }
+                Error::TimedOut { address, tries: 1, waited: time }
             });
         };
         result
