@@ -65,6 +65,13 @@ impl Drivers {
     }
 }
 
+/// Tells the kernel where modprobe is, for modules that it asks for itself; the usual place need not exist here.
+pub fn provide_modprobe() {
+    if let Some(place) = tool::find("modprobe") {
+        fs::write("/proc/sys/kernel/modprobe", place.as_os_str().as_encoded_bytes()).ok();
+    }
+}
+
 /// A module by its name; that the kernel has it built in, or not at all, shows when it is used.
 pub fn load_module(name: &str) {
     drop(tool::run("modprobe", ["-q", "-b", name]));

@@ -10,7 +10,7 @@ use crate::hardware::Drivers;
 use crate::install::Install;
 use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::link::Link;
-use crate::{mounts, network, service};
+use crate::{disk_boot, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -18,6 +18,8 @@ pub fn run() -> ! {
     mounts::kernel_file_systems(&console);
     let text = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let arguments = KernelArguments::parse(&text);
+    mounts::usual_directories();
+    hardware::provide_modprobe();
     mounts::quieten(arguments.get("debug").is_some());
     console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
     let mut machine = Machine { arguments, drivers: Drivers::default(), was_served: false };
@@ -26,7 +28,7 @@ pub fn run() -> ! {
         let reason = reason(&error);
         service::wait_for_person(
             &[
-                "THIS NODE IS NOT INSTALLED".to_owned(),
+                machine.title().to_owned(),
                 reason,
                 "This is a shell on the node; leave it with 'exit' to try again.".to_owned(),
             ],
@@ -43,8 +45,19 @@ struct Machine {
 }
 
 impl Machine {
+    /// What a person reads first when a try has failed.
+    fn title(&self) -> &'static str {
+        match self.arguments.disk_root() {
+            Ok(None) => "THIS NODE IS NOT INSTALLED",
+            Ok(Some(_)) | Err(_) => "THIS NODE DOES NOT START FROM ITS DISK",
+        }
+    }
+
     /// One try. It returns only when something failed, or a person in service mode wants to go on.
     fn start(&mut self, console: &Console) -> Result<()> {
+        if let Some(uuid) = self.arguments.disk_root()? {
+            return disk_boot::start(&uuid, &self.arguments, &mut self.drivers, console);
+        }
         let boot = self.arguments.boot()?;
         console.line(&format!("{}, from {}", boot.hostname, boot.url));
         rustix::system::sethostname(boot.hostname.as_bytes()).ok();

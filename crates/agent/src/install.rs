@@ -2,21 +2,29 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use perilune_plan::{Phase, Plan, Progress, Root};
 use rustix::mount::mount_bind_recursive;
 
+use crate::boot_loader::Loader;
 use crate::console::Console;
 use crate::controller::Controller;
+use crate::disk::devices::Disk;
+use crate::disk::{self, Firmware, Made};
 use crate::kernel_arguments::Boot;
 use crate::link::Link;
 use crate::script::Environment;
 use crate::tree::Tree;
-use crate::{interfaces, memory_root, mounts, network, switch_root, system_files, unpack};
+use crate::{
+    bmc, fstab, interfaces, memory_root, mounts, network, switch_root, system_files, unpack, wait,
+};
 
 /// Where the root is until it is the root.
 pub const ROOT: &str = "/sysroot";
+
+const DISK_LIMIT: Duration = Duration::from_mins(1);
 
 pub struct Install<'a> {
     pub boot: &'a Boot,
@@ -37,24 +45,42 @@ impl Install<'_> {
             self.begin(Phase::Prescript, "Prescript");
             self.script("prescript", script)?;
         }
-        self.make_root(root)?;
+        if let Some(bmc) = &self.plan.bmc {
+            self.begin(Phase::Setupbmc, "BMC");
+            bmc::set_up(bmc, self.console)?;
+        }
+        let disks = self.make_root(root)?;
         self.title(Phase::Unpack, "Image");
         self.controller.report("download", None, self.console);
         unpack::image(&self.plan.image, root, self.controller, self.console)?;
-        self.configure(&tree)?;
+        self.configure(&tree, &disks)?;
+        if !disks.is_empty() {
+            self.begin(Phase::Bootloader, "Boot loader");
+            let Self { plan, controller, console, .. } = *self;
+            let loader = Loader { plan, tree: &tree, disks: &disks, controller, console };
+            loader.install(Firmware::of_this_machine())?;
+        }
         if let Some(script) = &self.plan.postscript {
             self.begin(Phase::Postscript, "Postscript");
             let _mounted = Inside::mount(root)?;
             self.script("postscript", script)?;
         }
+        if !disks.is_empty() {
+            // The system mounts them again, with the options of its table.
+            mounts::unmount_below(root).context("a file system of the node cannot be unmounted")?;
+        }
         rustix::fs::sync();
         Ok(())
     }
 
-    fn make_root(&self, root: &Path) -> Result<()> {
+    /// Makes and mounts the root; what it returns are the disks that the agent has laid out.
+    fn make_root(&self, root: &Path) -> Result<Vec<Made>> {
         self.begin(Phase::Partscript, "Root");
         match &self.plan.root {
-            Root::Memory => memory_root::make(root, self.plan.image.unpacked_size, self.console),
+            Root::Memory => {
+                memory_root::make(root, self.plan.image.unpacked_size, self.console)?;
+                Ok(Vec::new())
+            }
             Root::Script(script) => {
                 self.script("partscript", script)?;
                 if !mounts::is_mounted(root) {
@@ -62,17 +88,27 @@ impl Install<'_> {
                         "the partscript has mounted nothing at {ROOT}; it must mount the node's root there"
                     );
                 }
-                Ok(())
+                Ok(Vec::new())
             }
-            Root::Disk(_layout) => bail!("disks"),
+            Root::Disk(layout) => {
+                let unpacked = self.plan.image.unpacked_size;
+                let disks = present_disks();
+                let targets =
+                    disk::layout::decide(layout, &disks, Firmware::of_this_machine(), unpacked)?;
+                disk::make(&targets, root, self.console)
+            }
         }
     }
 
-    fn configure(&self, tree: &Tree) -> Result<()> {
+    fn configure(&self, tree: &Tree, disks: &[Made]) -> Result<()> {
         self.begin(Phase::Setnet, "Name and network");
         let kind = interfaces::write(tree, self.plan, self.link.mac, self.console)?;
         let writes_resolver = kind.is_none_or(|kind| !kind.resolves());
         system_files::write_identity(tree, self.plan, writes_resolver)?;
+        // A script may have written its own table.
+        if !matches!(self.plan.root, Root::Script(_)) {
+            tree.write("etc/fstab", fstab::render(&tree.read("etc/fstab")?, disks), 0o644)?;
+        }
         if !self.plan.secrets.is_empty() {
             self.begin(Phase::Secrets, "Secrets");
             system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
@@ -131,6 +167,12 @@ impl Install<'_> {
             ("LUNA_TOKEN", self.controller.token().unwrap_or_default()),
         ])
     }
+}
+
+/// The disks, once there are any: their drivers may still be at work.
+fn present_disks() -> Vec<Disk> {
+    let look = || Some(disk::devices::all()).filter(|disks| !disks.is_empty());
+    wait::until(DISK_LIMIT, look).unwrap_or_default()
 }
 
 /// The kernel's file systems, seen from inside the root for as long as this lives, for what runs there by chroot.

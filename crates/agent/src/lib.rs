@@ -1,10 +1,15 @@
 //! What runs on a node from its initramfs to the image's own init: it asks the controller for the node's plan and
 //! carries it out.
 
+pub mod bmc;
+pub mod boot_loader;
 pub mod console;
 pub mod controller;
 pub mod dhcp;
+pub mod disk;
+pub mod disk_boot;
 pub mod download;
+pub mod fstab;
 pub mod hardware;
 pub mod init;
 pub mod install;
@@ -17,6 +22,7 @@ pub mod network;
 pub mod progress;
 pub mod script;
 pub mod service;
+pub mod superblock;
 pub mod switch_root;
 pub mod system_files;
 pub mod tool;

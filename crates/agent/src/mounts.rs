@@ -73,6 +73,15 @@ pub fn kernel_file_systems(console: &Console) {
     }
 }
 
+/// The places that scripts name in their first lines, where the image has them elsewhere.
+pub fn usual_directories() {
+    for (link, target) in [("/bin", "usr/bin"), ("/sbin", "usr/sbin")] {
+        if !Path::new(link).exists() {
+            std::os::unix::fs::symlink(target, link).ok();
+        }
+    }
+}
+
 /// Keeps the kernel's chatter off the console, unless it was asked for.
 pub fn quieten(is_debugging: bool) {
     if !is_debugging {
@@ -88,6 +97,16 @@ pub fn unquieten() {
 /// Whether something is mounted at `place`.
 pub fn is_mounted(place: &Path) -> bool {
     mounts().iter().any(|mounted| mounted == place)
+}
+
+/// Unmounts everything below `place`, and leaves `place` mounted.
+pub fn unmount_below(place: &Path) -> io::Result<()> {
+    let is_below = |mounted: &&std::path::PathBuf| mounted.starts_with(place) && *mounted != place;
+    for mounted in mounts().iter().rev().filter(is_below) {
+        unmount(mounted, UnmountFlags::empty())
+            .or_else(|_busy| unmount(mounted, UnmountFlags::DETACH))?;
+    }
+    Ok(())
 }
 
 /// Unmounts everything at and below `place`, the last mounted first.

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const DIRECTORIES: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -77,7 +77,15 @@ pub fn feed<Word: AsRef<OsStr>>(
 
 /// Whether a tool is there.
 pub fn exists(program: &str) -> bool {
-    DIRECTORIES.split(':').any(|directory| Path::new(directory).join(program).exists())
+    find(program).is_some()
+}
+
+/// Where a tool is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    DIRECTORIES
+        .split(':')
+        .map(|directory| Path::new(directory).join(program))
+        .find(|place| place.exists())
 }
 
 fn describe(command: &Command) -> String {

@@ -1,0 +1,251 @@
+//! The disks of the machine, in an order that does not change from one boot to the next: that of their places in the
+//! machine, and not that in which the kernel happened to find them. There is no udev that would name them.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::console::bytes;
+
+const BLOCK: &str = "/sys/block";
+/// sysfs counts in these, whatever the disk's sectors are.
+const SECTOR: u64 = 512;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its name below `/dev`.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// A stick or a card, which is never chosen by itself.
+    pub is_removable: bool,
+    /// Where it is in the machine.
+    place: PathBuf,
+    /// What tells it from all others: serial number, world wide name.
+    identities: Vec<String>,
+}
+
+/// All disks that can be written to.
+pub fn all() -> Vec<Disk> {
+    all_in(Path::new(BLOCK))
+}
+
+fn all_in(directory: &Path) -> Vec<Disk> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut disks: Vec<Disk> = entries.filter_map(|entry| read(&entry.path())).collect();
+    disks.sort_by(|one, other| {
+        by_place(&one.place.to_string_lossy(), &other.place.to_string_lossy())
+            .then_with(|| one.name.cmp(&other.name))
+    });
+    disks
+}
+
+fn read(entry: &Path) -> Option<Disk> {
+    let value = |name: &str| {
+        let text = fs::read_to_string(entry.join(name)).unwrap_or_default();
+        text.trim_matches(|character: char| character.is_whitespace() || character == '\0')
+            .to_owned()
+    };
+    let place = fs::canonicalize(entry).ok()?;
+    let size = value("size").parse::<u64>().ok()?.checked_mul(SECTOR)?;
+    // What is no hardware (loop devices, memory) has no device; optical drives are no disks.
+    let name = entry.file_name()?.to_str()?.to_owned();
+    let is_disk = entry.join("device").exists()
+        && size > 0
+        && value("ro") != "1"
+        && value("hidden") != "1"
+        && !name.starts_with("sr")
+        && !name.starts_with("fd");
+    if !is_disk {
+        return None;
+    }
+    let page = fs::read(entry.join("device/vpd_pg80")).unwrap_or_default();
+    let scsi_serial = String::from_utf8_lossy(page.get(4..).unwrap_or_default()).trim().to_owned();
+    let mut identities = vec![
+        value("serial"),
+        value("device/serial"),
+        value("wwid"),
+        value("device/wwid"),
+        scsi_serial,
+    ];
+    identities.retain(|identity| !identity.is_empty());
+    let is_removable = value("removable") == "1" || place.to_string_lossy().contains("/usb");
+    Some(Disk { name, size, is_removable, place, identities })
+}
+
+impl Disk {
+    pub fn device(&self) -> PathBuf {
+        Path::new("/dev").join(&self.name)
+    }
+
+    /// The device of its partition of this number.
+    pub fn partition(&self, number: usize) -> PathBuf {
+        let ends_in_digit = self.name.ends_with(|character: char| character.is_ascii_digit());
+        let between = if ends_in_digit { "p" } else { "" };
+        Path::new("/dev").join(format!("{}{between}{number}", self.name))
+    }
+
+    /// The partitions that are on it now.
+    pub fn partitions(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(Path::new(BLOCK).join(&self.name))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let partitions = entries.filter(|entry| entry.path().join("partition").exists());
+        partitions.map(|entry| Path::new("/dev").join(entry.file_name())).collect()
+    }
+
+    /// Whether a name below `/dev/disk/by-id` means it: they end in what identifies the disk.
+    fn is_identified_by(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.identities.iter().any(|identity| {
+            let identity = identity.trim_start_matches("naa.").to_lowercase().replace(' ', "_");
+            name.strip_suffix(&identity)
+                .is_some_and(|start| start.ends_with(['-', '_', 'x']) && !identity.is_empty())
+        })
+    }
+}
+
+/// The disk that a layout means by `device`; without one the first that is not removable.
+pub fn choose<'a>(disks: &'a [Disk], device: Option<&str>) -> Result<&'a Disk> {
+    let Some(device) = device else {
+        let first = disks.iter().find(|disk| !disk.is_removable);
+        return match first {
+            Some(disk) => Ok(disk),
+            None => bail!("this machine has no disk that is not removable ({})", list(disks)),
+        };
+    };
+    let mut matching: Vec<&Disk> = match device.strip_prefix("/dev/disk/by-id/") {
+        Some(name) => disks.iter().filter(|disk| disk.is_identified_by(name)).collect(),
+        None => disks
+            .iter()
+            .filter(|disk| Some(disk.name.as_str()) == device.strip_prefix("/dev/"))
+            .collect(),
+    };
+    match (matching.pop(), matching.is_empty()) {
+        (Some(disk), true) => Ok(disk),
+        (None, _) => bail!("this machine has no disk {device} ({})", list(disks)),
+        (Some(_), false) => bail!("{device} means more than one disk ({})", list(disks)),
+    }
+}
+
+/// The disks, for an error.
+fn list(disks: &[Disk]) -> String {
+    if disks.is_empty() {
+        return "the kernel found none: does the image have the driver of their controller?"
+            .to_owned();
+    }
+    let texts: Vec<String> = disks
+        .iter()
+        .map(|disk| {
+            let identity =
+                disk.identities.first().map(|identity| format!(", {identity}")).unwrap_or_default();
+            let removable = if disk.is_removable { ", removable" } else { "" };
+            format!("/dev/{} of {}{identity}{removable}", disk.name, bytes(disk.size))
+        })
+        .collect();
+    format!("there are: {}", texts.join("; "))
+}
+
+/// Numbers compare as numbers: ata2 is before ata10. All others are text.
+fn by_place(one: &str, other: &str) -> Ordering {
+    pieces(one).cmp(&pieces(other))
+}
+
+/// Text and number, in turns.
+fn pieces(text: &str) -> Vec<(String, u64)> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let start = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(start);
+        let end = tail.find(|character: char| !character.is_ascii_digit()).unwrap_or(tail.len());
+        let (number, tail) = tail.split_at(end);
+        pieces.push((word.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        rest = tail;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A machine with these disks: name, place, sectors, removable, serial number.
+    fn machine(disks: &[(&str, &str, u64, &str, &str)]) -> (tempfile::TempDir, Vec<Disk>) {
+        let sys = tempfile::tempdir().unwrap();
+        let block = sys.path().join("block");
+        fs::create_dir(&block).unwrap();
+        for (name, place, sectors, removable, serial) in disks {
+            let device = sys.path().join(place).join(name);
+            fs::create_dir_all(device.join("device")).unwrap();
+            fs::write(device.join("size"), format!("{sectors}\n")).unwrap();
+            fs::write(device.join("removable"), format!("{removable}\n")).unwrap();
+            fs::write(device.join("device/serial"), format!("{serial} \n")).unwrap();
+            symlink(&device, block.join(name)).unwrap();
+        }
+        let loops = sys.path().join("virtual/loop0");
+        fs::create_dir_all(&loops).unwrap();
+        fs::write(loops.join("size"), "100\n").unwrap();
+        symlink(&loops, block.join("loop0")).unwrap();
+        let found = all_in(&block);
+        (sys, found)
+    }
+
+    const MACHINE: [(&str, &str, u64, &str, &str); 5] = [
+        ("sda", "pci0/usb1/1-1", 1000, "0", "STICK"),
+        ("sdb", "pci0/ata10", 2000, "0", "TEN"),
+        ("sdc", "pci0/ata2", 3000, "0", "TWO"),
+        ("sr0", "pci0/ata3", 10, "1", ""),
+        ("nvme0n1", "pci1/nvme0", 4000, "0", "S4 NVME"),
+    ];
+
+    #[test]
+    fn disks_come_in_the_order_of_their_places() {
+        let (_sys, disks) = machine(&MACHINE);
+        let names: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
+        assert_eq!(names, ["sdc", "sdb", "sda", "nvme0n1"]);
+        assert_eq!(choose(&disks, None).unwrap().name, "sdc");
+    }
+
+    #[test]
+    fn a_disk_is_chosen_by_name_or_identity() {
+        let (_sys, disks) = machine(&MACHINE);
+        assert_eq!(choose(&disks, Some("/dev/nvme0n1")).unwrap().name, "nvme0n1");
+        assert_eq!(
+            choose(&disks, Some("/dev/disk/by-id/ata-Maker_Model_TEN")).unwrap().name,
+            "sdb"
+        );
+        assert_eq!(
+            choose(&disks, Some("/dev/disk/by-id/nvme-Model_S4_NVME")).unwrap().name,
+            "nvme0n1"
+        );
+        let error = choose(&disks, Some("/dev/vda")).unwrap_err().to_string();
+        assert!(
+            error.contains("no disk /dev/vda") && error.contains("/dev/sdc of 1.4 MiB, TWO"),
+            "{error}"
+        );
+        assert!(choose(&disks, Some("/dev/disk/by-id/x-EN")).is_err());
+    }
+
+    #[test]
+    fn a_machine_with_sticks_only_has_no_disk() {
+        let (_sys, disks) = machine(&MACHINE[..1]);
+        assert!(choose(&disks, None).unwrap_err().to_string().contains("removable"));
+        assert!(choose(&[], None).unwrap_err().to_string().contains("driver"));
+    }
+
+    #[test]
+    fn partitions_are_named_as_the_kernel_does() {
+        let (_sys, disks) = machine(&MACHINE);
+        assert_eq!(choose(&disks, None).unwrap().partition(2), Path::new("/dev/sdc2"));
+        assert_eq!(
+            choose(&disks, Some("/dev/nvme0n1")).unwrap().partition(1),
+            Path::new("/dev/nvme0n1p1")
+        );
+    }
+}
