@@ -76,6 +76,12 @@ fn read(entry: &Path) -> Option<Disk> {
 }
 
 impl Disk {
+    /// A disk that is told by its name alone.
+    pub fn new(name: &str, size: u64) -> Self {
+        let place = Path::new(BLOCK).join(name);
+        Self { name: name.to_owned(), size, is_removable: false, place, identities: Vec::new() }
+    }
+
     pub fn device(&self) -> PathBuf {
         Path::new("/dev").join(&self.name)
     }

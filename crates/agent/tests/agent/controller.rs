@@ -1,0 +1,148 @@
+//! A controller on a loopback port, that answers as its test says. Each connection serves one request.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What came in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    /// Method and path.
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first byte that is asked for.
+    pub(crate) fn from(&self) -> usize {
+        let range = self.header("range").and_then(|range| range.strip_prefix("bytes="));
+        range.and_then(|range| range.strip_suffix('-')).map_or(0, |from| from.parse().unwrap())
+    }
+}
+
+/// What goes out.
+pub(crate) struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+    /// Hang up after so many bytes of the body.
+    cut: Option<usize>,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, text: &str) -> Self {
+        let headers = vec![("content-length", text.len().to_string())];
+        Self { status, headers, body: text.as_bytes().to_vec(), cut: None }
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self { status: 204, headers: Vec::new(), body: Vec::new(), cut: None }
+    }
+
+    /// A file from a byte on, with a tag.
+    pub(crate) fn file(whole: &[u8], from: usize, tag: &str) -> Self {
+        let body = whole[from..].to_vec();
+        let mut headers =
+            vec![("content-length", body.len().to_string()), ("etag", format!("\"{tag}\""))];
+        if from > 0 {
+            headers.push((
+                "content-range",
+                format!("bytes {from}-{}/{}", whole.len() - 1, whole.len()),
+            ));
+        }
+        Self { status: if from > 0 { 206 } else { 200 }, headers, body, cut: None }
+    }
+
+    pub(crate) fn cut_after(self, bytes: usize) -> Self {
+        Self { cut: Some(bytes), ..self }
+    }
+}
+
+/// Answers until the test ends.
+pub(crate) struct Controller {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Controller {
+    /// Answers each request, of which it is told how many came before.
+    pub(crate) fn start(answer: impl Fn(usize, &Request) -> Answer + Send + 'static) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        answer: impl Fn(usize, &Request) -> Answer + Send + 'static,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                serve_once(stream, |request| {
+                    let before = seen.lock().unwrap().len();
+                    seen.lock().unwrap().push(request.clone());
+                    answer(before, request)
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Methods and paths of what came in.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.requests().into_iter().map(|request| request.line).collect()
+    }
+}
+
+/// Answers one request.
+pub(crate) fn serve_once(stream: TcpStream, answer: impl FnOnce(&Request) -> Answer) {
+    if let Some(request) = read(&stream) {
+        write(stream, &answer(&request));
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let mut words = first.split(' ');
+    let mut request =
+        Request { line: format!("{} {}", words.next()?, words.next()?), ..Request::default() };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        request.headers.push((name.to_lowercase(), value.to_owned()));
+    }
+    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    request.body = String::from_utf8(body).unwrap();
+    Some(request)
+}
+
+/// A client that hung up is not interested.
+fn write(mut stream: TcpStream, answer: &Answer) {
+    let mut head = format!("HTTP/1.1 {} Status\r\nconnection: close\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head += "\r\n";
+    let body = &answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())];
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).ok();
+}

@@ -1,0 +1,8 @@
+//! The agent against a controller that is played by a thread: what it asks, and what it does when things go wrong.
+#![cfg(test)]
+
+mod console;
+mod controller;
+mod disks;
+mod download;
+mod protocol;

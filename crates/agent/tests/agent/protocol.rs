@@ -1,0 +1,164 @@
+//! Ticket, token, plan and reports.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use perilune_agent::controller::{self, Controller as Client};
+use perilune_plan::{Phase, Progress, Root};
+
+use crate::console::Memory;
+use crate::controller::{Answer, Controller, Request};
+
+const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
+    "image":{"name":"compute","file":"compute-1.tar.zst","checksum":null,"size":null,"unpacked_size":null,
+             "distribution":null,"kernel_file":"k","initrd_file":"i"},
+    "root":"memory","prescript":null,"postscript":null,"interfaces":[],"boot_interface":"BOOTIF",
+    "nameservers":[],"search":[],"kerneloptions":"","secrets":[],"bmc":null}"#;
+
+fn client(controller: &Controller) -> Client {
+    Client::new(&controller.url(), "node001", Some("ticket"))
+}
+
+/// A controller that does everything right.
+fn willing(request: &Request) -> Answer {
+    match request.line.as_str() {
+        "POST /boot/ticket/node001" => Answer::json(201, r#"{"token":"token"}"#),
+        "GET /boot/plan/node001" => Answer::json(200, PLAN),
+        _ => Answer::nothing(),
+    }
+}
+
+#[test]
+fn a_ticket_is_changed_for_a_token_and_the_token_shown_for_the_plan() {
+    let controller = Controller::start(|_, request| willing(request));
+    let (console, _) = Memory::console();
+    let plan = client(&controller).plan(&console).unwrap();
+    assert_eq!((plan.hostname.as_str(), plan.root), ("node001.cluster", Root::Memory));
+    let requests = controller.requests();
+    assert_eq!(requests[0].body, r#"{"ticket":"ticket"}"#);
+    assert_eq!(requests[0].header("x-access-tokens"), None);
+    assert_eq!(requests[1].header("x-access-tokens"), Some("token"));
+}
+
+#[test]
+fn a_failing_controller_is_asked_until_it_works() {
+    let controller = Controller::start(|before, request| match before {
+        0 => Answer::json(503, r#"{"message":"starting"}"#),
+        _ => willing(request),
+    });
+    let (console, memory) = Memory::console();
+    client(&controller).plan(&console).unwrap();
+    let text = memory.text();
+    assert!(text.contains("the controller fails (503): starting; trying until it works"), "{text}");
+    assert!(text.contains("the controller answers again"), "{text}");
+}
+
+#[test]
+fn a_controller_that_is_away_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (console, seen) = Memory::console();
+    let back = thread::spawn(move || {
+        // It comes back only when the node has noticed.
+        perilune_agent::wait::until(Duration::from_secs(20), || {
+            seen.text().contains("nothing listens").then_some(())
+        })
+        .unwrap();
+        Controller::start_on(TcpListener::bind(address).unwrap(), |_, request| willing(request))
+    });
+    Client::new(&format!("http://{address}"), "node001", Some("ticket")).plan(&console).unwrap();
+    assert_eq!(back.join().unwrap().lines().len(), 2);
+}
+
+#[test]
+fn a_refusal_is_final_and_in_the_controllers_words() {
+    let controller = Controller::start(|before, request| match before {
+        0 => willing(request),
+        _ => Answer::json(409, r#"{"message":"its image 'compute' is not packed"}"#),
+    });
+    let (console, _) = Memory::console();
+    let error = client(&controller).plan(&console).unwrap_err();
+    assert!(matches!(error, controller::Error::Refused { status: 409, .. }));
+    assert!(error.to_string().contains("its image 'compute' is not packed"), "{error}");
+}
+
+#[test]
+fn a_ticket_that_is_not_taken_says_what_to_do() {
+    let controller =
+        Controller::start(|_, _| Answer::json(401, r#"{"message":"this ticket has expired"}"#));
+    let (console, _) = Memory::console();
+    let error = client(&controller).plan(&console).unwrap_err().to_string();
+    assert!(
+        error.contains("this ticket has expired") && error.contains("switch the node off and on"),
+        "{error}"
+    );
+    let without =
+        Client::new(&controller.url(), "node001", None).plan(&console).unwrap_err().to_string();
+    assert!(without.contains("no perilune.ticket"), "{without}");
+}
+
+#[test]
+fn a_token_that_has_run_out_is_renewed_by_the_ticket() {
+    let controller = Controller::start(|before, request| match before {
+        2 => Answer::json(401, r#"{"message":"token expired"}"#),
+        _ => willing(request),
+    });
+    let (console, memory) = Memory::console();
+    let client = client(&controller);
+    client.plan(&console).unwrap();
+    client.plan(&console).unwrap();
+    let expected =
+        ["POST /boot/ticket/node001", "GET /boot/plan/node001", "GET /boot/plan/node001"];
+    assert_eq!(controller.lines(), [&expected[..], &expected[..2]].concat());
+    assert_eq!(memory.text(), "");
+}
+
+#[test]
+fn an_answer_that_is_not_a_plan_is_said() {
+    let controller = Controller::start(|before, request| match before {
+        0 => willing(request),
+        _ => Answer::json(200, "<html>"),
+    });
+    let (console, _) = Memory::console();
+    let error = client(&controller).plan(&console).unwrap_err();
+    assert!(matches!(error, controller::Error::Unreadable(_)), "{error}");
+}
+
+#[test]
+fn states_and_progress_are_reported_as_the_controller_reads_them() {
+    let controller = Controller::start(|_, request| willing(request));
+    let (console, memory) = Memory::console();
+    let client = client(&controller);
+    client.report("error", Some("the disk is too small"), &console);
+    client.progress(&Progress {
+        phase: Phase::Unpack,
+        bytes_done: Some(1),
+        bytes_total: Some(2),
+        rate: Some(3),
+        message: None,
+    });
+    let requests = controller.requests();
+    assert_eq!(requests[1].line, "POST /monitor/node/node001");
+    let state = r#"{"monitor":{"status":{"node001":{"state":"install.error","status":"the disk is too small"}}}}"#;
+    assert_eq!(requests[1].body, state);
+    assert_eq!(requests[2].line, "POST /boot/progress/node001");
+    assert_eq!(
+        requests[2].body,
+        r#"{"phase":"unpack","bytes_done":1,"bytes_total":2,"rate":3,"message":null}"#
+    );
+    assert_eq!(requests[2].header("x-access-tokens"), Some("token"));
+    assert_eq!(memory.text(), "");
+}
+
+#[test]
+fn a_state_that_is_refused_does_not_stop_a_node() {
+    let controller = Controller::start(|before, request| match before {
+        0 => willing(request),
+        _ => Answer::json(404, r#"{"message":"node001 not found"}"#),
+    });
+    let (console, memory) = Memory::console();
+    client(&controller).report("unpack", None, &console);
+    assert!(memory.text().contains("install.unpack was not reported"), "{}", memory.text());
+}
