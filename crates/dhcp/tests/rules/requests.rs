@@ -1,0 +1,260 @@
+//! One rule of RFC 2131 and its relatives at a time.
+
+use std::net::Ipv4Addr;
+
+use dhcproto::v4::relay::{RelayAgentInformation, RelayInfo};
+use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
+use perilune_dhcp::{Decision, Request};
+use perilune_model::network::Network;
+
+use crate::machine::{Packet, SERVER, Site, cluster, ip, mac};
+
+const STRANGER: u8 = 99;
+
+fn discover(last: u8) -> Packet {
+    Packet::new(mac(last), MessageType::Discover)
+}
+
+fn request(last: u8) -> Packet {
+    Packet::new(mac(last), MessageType::Request)
+}
+
+fn range() -> std::ops::RangeInclusive<Ipv4Addr> {
+    ip("10.141.0.100")..=ip("10.141.0.103")
+}
+
+#[test]
+fn a_node_gets_the_address_that_is_reserved_for_it_and_nothing_is_stored() {
+    let mut site = Site::new(cluster());
+    let answer = site.answer(&discover(1)).unwrap();
+    assert_eq!(answer.message.yiaddr(), ip("10.141.0.1"));
+    assert_eq!(answer.to, "255.255.255.255:68".parse().unwrap());
+    let ack = site.answer(&request(1).wants(ip("10.141.0.1")).of_server(SERVER)).unwrap();
+    assert!(ack.message.opts().has_msg_type(MessageType::Ack));
+    assert_eq!(ack.lease, None);
+    let options = ack.message.opts();
+    assert_eq!(options.get(OptionCode::Hostname), Some(&DhcpOption::Hostname("node001".into())));
+    assert_eq!(
+        options.get(OptionCode::Router),
+        Some(&DhcpOption::Router(vec![ip("10.141.0.253")]))
+    );
+    assert_eq!(
+        options.get(OptionCode::SubnetMask),
+        Some(&DhcpOption::SubnetMask(ip("255.255.255.0")))
+    );
+    assert_eq!(
+        options.get(OptionCode::DomainName),
+        Some(&DhcpOption::DomainName("cluster".into()))
+    );
+    let name_servers = vec![ip("10.141.0.252"), ip("10.141.0.251")];
+    assert_eq!(
+        options.get(OptionCode::DomainNameServer),
+        Some(&DhcpOption::DomainNameServer(name_servers))
+    );
+}
+
+#[test]
+fn a_node_that_wants_another_address_must_begin_anew() {
+    let mut site = Site::new(cluster());
+    let outcome = site.outcome(&request(1).wants(ip("10.141.0.7")).of_server(SERVER));
+    assert_eq!(outcome, Some((MessageType::Nak, Ipv4Addr::UNSPECIFIED)));
+    let elsewhere = site.outcome(&request(1).wants(ip("192.168.1.7")));
+    assert_eq!(elsewhere, Some((MessageType::Nak, Ipv4Addr::UNSPECIFIED)));
+}
+
+#[test]
+fn a_stranger_and_a_node_that_asks_dhcp_get_addresses_of_the_range_that_are_stored() {
+    let mut site = Site::new(cluster());
+    for last in [STRANGER, 2] {
+        let address = site.join(mac(last)).unwrap();
+        assert!(range().contains(&address), "{address}");
+        let renewal = site.answer(&request(last).has(address)).unwrap();
+        assert_eq!(renewal.message.yiaddr(), address);
+        assert_eq!(
+            renewal.to,
+            format!("{address}:68").parse().unwrap(),
+            "it is reached where it is"
+        );
+        assert_eq!(renewal.lease.map(|lease| lease.address), Some(address));
+    }
+    let (_, sighting) = site.ask(&discover(STRANGER));
+    assert_eq!(sighting.map(|sighting| sighting.mac), Some(mac(STRANGER)));
+    assert_eq!(site.ask(&discover(2)).1, None, "a node is no stranger");
+}
+
+#[test]
+fn a_machine_gets_its_former_address_again() {
+    let mut site = Site::new(cluster());
+    let address = site.join(mac(STRANGER)).unwrap();
+    site.now += 9 * 3600 * 1000;
+    assert_eq!(site.join(mac(STRANGER)), Some(address));
+}
+
+#[test]
+fn a_full_range_answers_nobody_else_until_a_lease_ends() {
+    let mut site = Site::new(cluster());
+    for last in 10..14 {
+        assert!(site.join(mac(last)).is_some());
+    }
+    assert!(site.answer(&discover(14)).is_none());
+    site.now += 9 * 3600 * 1000;
+    assert!(site.join(mac(14)).is_some());
+}
+
+#[test]
+fn an_offer_is_kept_for_a_minute() {
+    let mut site = Site::new(cluster());
+    for last in 10..14 {
+        assert!(site.answer(&discover(last)).is_some());
+    }
+    assert!(site.answer(&discover(14)).is_none());
+    site.now += 61_000;
+    assert!(site.answer(&discover(14)).is_some());
+}
+
+#[test]
+fn who_chooses_another_server_gives_our_offer_back() {
+    let mut site = Site::new(cluster());
+    for last in 10..14 {
+        assert!(site.answer(&discover(last)).is_some());
+    }
+    assert!(
+        site.answer(&request(10).wants(ip("10.141.0.50")).of_server(ip("10.141.0.9"))).is_none()
+    );
+    assert!(site.answer(&discover(14)).is_some());
+}
+
+#[test]
+fn a_declined_address_rests_and_a_released_one_is_free() {
+    let mut site = Site::new(cluster());
+    let address = site.join(mac(10)).unwrap();
+    let declined = site.ask(&Packet::new(mac(10), MessageType::Decline).wants(address)).0;
+    assert!(matches!(declined, Decision::Forget(forgotten) if forgotten == address));
+    for last in 20..23 {
+        assert_ne!(site.join(mac(last)).unwrap(), address);
+    }
+    assert!(site.answer(&discover(23)).is_none(), "the declined one is not given out");
+    let other = site.join(mac(20)).unwrap();
+    let released = site.ask(&Packet::new(mac(20), MessageType::Release).has(other)).0;
+    assert!(matches!(released, Decision::Forget(forgotten) if forgotten == other));
+    assert_eq!(site.join(mac(24)), Some(other));
+}
+
+#[test]
+fn nobody_can_release_or_decline_for_another() {
+    let mut site = Site::new(cluster());
+    let address = site.join(mac(10)).unwrap();
+    for packet in [
+        Packet::new(mac(11), MessageType::Release).has(address),
+        Packet::new(mac(11), MessageType::Decline).wants(address),
+    ] {
+        assert!(matches!(site.ask(&packet).0, Decision::Ignore(_)));
+    }
+    assert_eq!(site.join(mac(10)), Some(address));
+}
+
+#[test]
+fn an_address_of_another_network_or_of_another_machine_is_refused() {
+    let mut site = Site::new(cluster());
+    let held = site.join(mac(10)).unwrap();
+    for wanted in [held, ip("10.141.0.1"), ip("172.16.0.1")] {
+        let outcome = site.outcome(&request(STRANGER).wants(wanted));
+        assert_eq!(outcome, Some((MessageType::Nak, Ipv4Addr::UNSPECIFIED)), "{wanted}");
+    }
+}
+
+#[test]
+fn where_nothing_is_lent_strangers_are_left_to_others_and_nodes_are_served() {
+    let mut cluster = cluster();
+    let network = Network { dhcp: false, ..Network::clone(cluster.network("cluster").unwrap()) };
+    cluster.apply(&perilune_model::Edit::Put(network.into()));
+    let mut site = Site::new(cluster);
+    assert!(site.answer(&discover(STRANGER)).is_none());
+    assert!(site.answer(&request(STRANGER).wants(ip("172.16.0.1"))).is_none());
+    assert_eq!(site.join(mac(1)), Some(ip("10.141.0.1")));
+}
+
+#[test]
+fn a_relay_gets_the_answer_with_what_it_said_for_the_network_that_it_is_in() {
+    let mut site = Site::new(cluster());
+    let mut information = RelayAgentInformation::default();
+    information.insert(RelayInfo::AgentCircuitId(b"port7".to_vec()));
+    let packet = discover(STRANGER)
+        .through(ip("10.150.0.1"))
+        .with(DhcpOption::RelayAgentInformation(information.clone()));
+    let answer = site.answer(&packet).unwrap();
+    assert_eq!(answer.to, "10.150.0.1:67".parse().unwrap());
+    assert!((ip("10.150.0.10")..=ip("10.150.0.11")).contains(&answer.message.yiaddr()));
+    let echoed = answer.message.opts().get(OptionCode::RelayAgentInformation);
+    assert_eq!(echoed, Some(&DhcpOption::RelayAgentInformation(information.clone())));
+    // RFC 3527: the relay answers from one network and asks for another.
+    information.insert(RelayInfo::LinkSelection(ip("10.141.0.0")));
+    let selected =
+        discover(98).through(ip("10.150.0.1")).with(DhcpOption::RelayAgentInformation(information));
+    let answer = site.answer(&selected).unwrap();
+    assert!(range().contains(&answer.message.yiaddr()));
+    assert_eq!(answer.to, "10.150.0.1:67".parse().unwrap());
+}
+
+#[test]
+fn firmware_gets_the_program_of_its_kind() {
+    let mut site = Site::new(cluster());
+    for (class, architecture, file) in [
+        ("PXEClient:Arch:00000:UNDI:002001", 0, "luna_undionly.kpxe"),
+        ("PXEClient:Arch:00007:UNDI:003000", 7, "luna_ipxe.efi"),
+        ("PXEClient:Arch:00009:UNDI:003000", 9, "luna_ipxe.efi"),
+        ("PXEClient:Arch:00011:UNDI:003000", 11, "luna_ipxe_arm64.efi"),
+        ("HTTPClient:Arch:00016:UNDI:003000", 16, "http://10.141.0.254:7050/files/luna_ipxe.efi"),
+    ] {
+        let answer = site.answer(&discover(1).firmware(class, architecture)).unwrap().message;
+        assert_eq!(answer.fname_str().unwrap().unwrap(), file);
+        assert_eq!(answer.siaddr(), SERVER);
+        let named = DhcpOption::BootfileName(file.as_bytes().to_vec());
+        assert_eq!(answer.opts().get(OptionCode::BootfileName), Some(&named));
+        let echoed =
+            DhcpOption::ClassIdentifier(class.split(':').next().unwrap().as_bytes().to_vec());
+        assert_eq!(answer.opts().get(OptionCode::ClassIdentifier), Some(&echoed));
+    }
+    let power = site.answer(&discover(1).firmware("PXEClient:Arch:00014", 14)).unwrap().message;
+    assert_eq!(power.fname(), None);
+    let system = site.answer(&discover(1)).unwrap().message;
+    assert_eq!(system.fname(), None, "a running system is not told to boot");
+}
+
+#[test]
+fn ipxe_is_sent_to_its_script() {
+    let mut site = Site::new(cluster());
+    for packet in [
+        discover(1)
+            .firmware("PXEClient:Arch:00000", 0)
+            .with(DhcpOption::UserClass(b"iPXE".to_vec())),
+        discover(1).firmware("PXEClient:Arch:00007", 7).unknown(175, &[177, 5, 1, 26, 244, 16, 0]),
+    ] {
+        let answer = site.answer(&packet).unwrap().message;
+        assert_eq!(answer.fname_str().unwrap().unwrap(), "http://10.141.0.254:7050/boot");
+    }
+}
+
+#[test]
+fn an_inquiry_is_answered_without_an_address() {
+    let mut site = Site::new(cluster());
+    let answer =
+        site.answer(&Packet::new(mac(1), MessageType::Inform).has(ip("10.141.0.1"))).unwrap();
+    assert_eq!(answer.message.yiaddr(), Ipv4Addr::UNSPECIFIED);
+    assert_eq!(answer.message.opts().get(OptionCode::AddressLeaseTime), None);
+    assert_eq!(answer.to, "10.141.0.1:68".parse().unwrap());
+}
+
+#[test]
+fn what_is_no_request_is_not_read() {
+    let good = discover(1).bytes();
+    for length in 0..good.len().min(236) {
+        assert!(Request::read(&good[..length]).is_none(), "{length} bytes");
+    }
+    let mut answer = good.clone();
+    answer[0] = 2;
+    assert!(Request::read(&answer).is_none(), "an answer is not answered");
+    let mut token_ring = good;
+    token_ring[1] = 6;
+    assert!(Request::read(&token_ring).is_none());
+}
