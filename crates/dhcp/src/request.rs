@@ -24,6 +24,9 @@ pub struct Request {
 impl Request {
     /// Reads a packet; `None` for what is no request of a machine on Ethernet.
     pub fn read(packet: &[u8]) -> Option<Self> {
+        if !is_sound(packet) {
+            return None;
+        }
         let message = Message::decode(&mut Decoder::new(packet)).ok()?;
         if message.opcode() != Opcode::BootRequest
             || message.htype() != HType::Eth
@@ -110,6 +113,38 @@ impl Request {
             _ => true,
         }
     }
+}
+
+/// Whether the options of a packet have lengths that its decoder takes: it would not return from others.
+fn is_sound(packet: &[u8]) -> bool {
+    const OPTIONS: usize = 240;
+    const PAD: u8 = 0;
+    const END: u8 = 255;
+    /// RFC 4039: nothing.
+    const RAPID_COMMIT: u8 = 80;
+    /// RFC 4578, section 2.2: three octets.
+    const NETWORK_INTERFACE: u8 = 94;
+    let mut rest = packet.get(OPTIONS..).unwrap_or_default();
+    while let Some((code, tail)) = rest.split_first() {
+        match *code {
+            PAD => rest = tail,
+            END => return true,
+            code => {
+                let Some((length, tail)) = tail.split_first() else { return false };
+                let right = match code {
+                    NETWORK_INTERFACE => *length == 3,
+                    RAPID_COMMIT => *length == 0,
+                    _ => true,
+                };
+                if !right {
+                    return false;
+                }
+                let Some(next) = tail.get(usize::from(*length)..) else { return false };
+                rest = next;
+            }
+        }
+    }
+    true
 }
 
 fn number(architecture: Architecture) -> u16 {
