@@ -64,6 +64,10 @@ fn entry(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
     }
     let dhcp = device.interface.dhcp && device.bond.is_none();
     writeln!(text, "      dhcp4: {dhcp}\n      dhcp6: {dhcp}").ok();
+    if dhcp {
+        // Addresses are reserved by hardware address, and lent to it while the node installs itself.
+        text.push_str("      dhcp-identifier: mac\n");
+    }
     if !device.addresses.is_empty() {
         let addresses: Vec<String> =
             device.addresses.iter().map(|address| format!("\"{address}\"")).collect();

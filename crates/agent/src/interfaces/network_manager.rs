@@ -92,6 +92,10 @@ fn family(text: &mut String, device: &Device<'_>, network: &Network<'_>, is_ipv6
     for (number, address) in (1..).zip(device.addresses_of(is_ipv6)) {
         writeln!(text, "address{number}={address}").ok();
     }
+    if method == "auto" && !is_ipv6 {
+        // Addresses are reserved by hardware address, and lent to it while the node installs itself.
+        text.push_str("dhcp-client-id=mac\n");
+    }
     if let Some(gateway) = device.gateway(is_ipv6) {
         writeln!(text, "gateway={gateway}").ok();
     }

@@ -71,6 +71,10 @@ fn configuration(device: &Device<'_>, network: &Network<'_>) -> String {
             writeln!(text, "Metric={metric}").ok();
         }
     }
+    if device.interface.dhcp && device.bond.is_none() {
+        // Addresses are reserved by hardware address, and lent to it while the node installs itself.
+        text.push_str("\n[DHCPv4]\nClientIdentifier=mac\n");
+    }
     let options = device.options();
     if !options.is_empty() {
         text.push('\n');

@@ -3,6 +3,7 @@
 
 mod console;
 mod controller;
+mod dhcp;
 mod disks;
 mod download;
 mod protocol;
