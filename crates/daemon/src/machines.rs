@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use nix::ifaddrs::getifaddrs;
 use perilune_boot::tftp;
@@ -28,7 +28,7 @@ const WAITING: usize = 1024;
 const TRANSFERS: usize = 512;
 
 /// Starts them on the interfaces that the command line names.
-pub(crate) async fn start(
+pub(crate) fn start(
     options: &Options,
     state: &State,
     store: &Store,
@@ -42,7 +42,7 @@ pub(crate) async fn start(
     let (sightings, strangers) = mpsc::channel(WAITING);
     let site = Site {
         cluster: state.cluster.subscribe(),
-        leases: Arc::new(Mutex::new(restore(store).await?)),
+        leases: Arc::clone(&state.leases),
         store: store_leases,
         sightings,
         clock: clock::milliseconds,
@@ -78,7 +78,8 @@ pub(crate) async fn start(
     Ok(())
 }
 
-async fn restore(store: &Store) -> Result<Leases, Error> {
+/// The leases that are stored.
+pub(crate) async fn leases(store: &Store) -> Result<Leases, Error> {
     let mut leases = Vec::new();
     for record in store.records(Table::Leases).await? {
         match serde_json::from_str::<Lease>(&record.body) {
@@ -131,7 +132,7 @@ async fn store_leases_of(mut waiting: mpsc::Receiver<StoreLease>, store: Store) 
             match lease.map(|lease| serde_json::to_string(&lease)) {
                 Some(Ok(body)) => put.push(Record { key, body }),
                 Some(Err(error)) => {
-                    tracing::error!(address = key, %error, "a lease cannot be written")
+                    tracing::error!(address = key, %error, "a lease cannot be written");
                 }
                 None => gone.push(key),
             }

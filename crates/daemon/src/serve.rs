@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use perilune_boot::{Directories, Templates};
@@ -94,7 +95,7 @@ pub async fn serve(
     let state = assemble(settings, options.agent.clone(), store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
-    crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop).await?;
+    crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
     for listener in listeners {
         tasks.spawn(answer(listener, state.clone(), stop.clone()));
     }
@@ -167,6 +168,7 @@ async fn assemble(
         tracing::warn!(error = %broken, "a template of the site is left out");
     }
     let keys = Keys::new(&settings.secret_key, settings.expiry);
+    let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let status = Status::load(store).await?;
     Ok(State::new(Parts {
         settings,
@@ -174,6 +176,7 @@ async fn assemble(
         status,
         jobs,
         sightings: Sightings::default(),
+        leases,
         templates,
         keys,
     }))

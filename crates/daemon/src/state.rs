@@ -1,9 +1,12 @@
 //! What every handler can reach.
 
+use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_boot::{Environment, Templates};
+use perilune_dhcp::Leases;
+use perilune_model::MacAddress;
 
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
@@ -28,6 +31,8 @@ pub struct Parts {
     pub jobs: Jobs,
     /// Machines that nobody described.
     pub sightings: Sightings,
+    /// Addresses that are lent to machines.
+    pub leases: Arc<Mutex<Leases>>,
     /// Boot and install scripts.
     pub templates: Templates,
     /// What tokens are signed with.
@@ -46,6 +51,13 @@ impl State {
     /// Shares the parts.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Whether the address is lent to this machine.
+    pub fn is_lent(&self, address: IpAddr, mac: MacAddress) -> bool {
+        // What a panicking holder left is still a table of leases.
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.of(mac).is_some_and(|lent| IpAddr::V4(lent) == address)
     }
 
     /// Where machines find the controller, as of now.

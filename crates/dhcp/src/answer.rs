@@ -163,16 +163,17 @@ fn describe_boot(subject: &Subject<'_>, request: &Request, message: &mut Message
     let options = message.opts_mut();
     options.insert(DhcpOption::TFTPServerName(policy.server.to_string().into_bytes()));
     options.insert(DhcpOption::BootfileName(file.into_bytes()));
-    // Firmware takes answers only from those who speak its class (PXE 2.1, section 2.2; UEFI 2.10, section 24.7).
     match program {
-        BootProgram::Tftp(_) => options.insert(DhcpOption::ClassIdentifier(b"PXEClient".to_vec())),
-        BootProgram::Http(_) => options.insert(DhcpOption::ClassIdentifier(b"HTTPClient".to_vec())),
+        // No class for PXE: with it, UEFI firmware takes the answer for one of a separate boot server and asks that one next.
+        BootProgram::Tftp(_) => {}
+        // UEFI 2.10, section 24.7.3: firmware that boots by HTTP takes answers of its own class only.
+        BootProgram::Http(_) => {
+            options.insert(DhcpOption::ClassIdentifier(b"HTTPClient".to_vec()));
+        }
         BootProgram::Script => {
             let (code, bytes) = NO_PROXY;
-            options.insert(DhcpOption::Unknown(UnknownOption::new(
-                OptionCode::from(code),
-                bytes.to_vec(),
-            )))
+            let option = UnknownOption::new(OptionCode::from(code), bytes.to_vec());
+            options.insert(DhcpOption::Unknown(option));
         }
-    };
+    }
 }

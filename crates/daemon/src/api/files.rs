@@ -133,7 +133,19 @@ fn check(parts: &request::Parts, state: &State, filename: &str) -> Result<(), Ap
 fn path_of(state: &State, filename: &str) -> Option<PathBuf> {
     let plain =
         !filename.is_empty() && !filename.starts_with('.') && !filename.contains(['/', '\\', '\0']);
-    plain.then(|| state.settings.image_files.join(filename))
+    if !plain {
+        return None;
+    }
+    let path = state.settings.image_files.join(filename);
+    Some(if path.exists() { path } else { boot_program(state, filename).unwrap_or(path) })
+}
+
+/// A program that firmware starts: what TFTP serves is there by HTTP, too.
+fn boot_program(state: &State, filename: &str) -> Option<PathBuf> {
+    let own = state.settings.data_dir.join("tftp").join(filename);
+    let mut packaged = perilune_boot::tftp::distribution_loaders().into_iter();
+    let packaged = packaged.find(|loader| loader.name == filename)?;
+    std::iter::once(own).chain(packaged.paths).find(|path| path.is_file())
 }
 
 fn content_type(filename: &str) -> &'static str {
