@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::console::Console;
 use crate::{tool, wait};
@@ -13,6 +13,7 @@ const DEVICES: &str = "/sys/devices";
 const MOST_ROUNDS: usize = 8;
 /// As many aliases are handed to one modprobe.
 const BATCH: usize = 500;
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 /// sysfs is not deeper than this, so that a loop in it ends.
 const DEEPEST: usize = 40;
 
@@ -56,11 +57,14 @@ impl Drivers {
         mut look: impl FnMut() -> Option<T>,
     ) -> Option<T> {
         self.settle(console);
+        let mut loaded = Instant::now();
         wait::until(limit, || {
-            look().or_else(|| {
+            // A large machine has thousands of devices to look at.
+            if loaded.elapsed() > LOAD_EVERY {
                 self.load(console);
-                None
-            })
+                loaded = Instant::now();
+            }
+            look()
         })
     }
 }

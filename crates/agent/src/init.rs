@@ -1,6 +1,7 @@
 //! The first process of the initramfs.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, Result};
 
@@ -24,8 +25,15 @@ pub fn run() -> ! {
     console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
     let mut machine = Machine { arguments, drivers: Drivers::default(), was_served: false };
     loop {
-        let Err(error) = machine.start(&console) else { continue };
-        let reason = reason(&error);
+        // The kernel stops when its first process ends, for whatever reason.
+        let started = catch_unwind(AssertUnwindSafe(|| machine.start(&console)));
+        let reason = match started {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => reason(&error),
+            Err(_panic) => {
+                "the agent has a fault, which is described above; please report it".to_owned()
+            }
+        };
         service::wait_for_person(
             &[
                 machine.title().to_owned(),

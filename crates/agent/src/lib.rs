@@ -20,6 +20,7 @@ pub mod memory_root;
 pub mod mounts;
 pub mod network;
 pub mod progress;
+pub mod read_ahead;
 pub mod script;
 pub mod service;
 pub mod superblock;

@@ -15,6 +15,8 @@ use crate::link::{self, Link};
 
 /// Some cards need their firmware loaded, some ports half a minute to begin to forward.
 const CARD_LIMIT: Duration = Duration::from_mins(1);
+/// Then a person wonders what it is that takes so long.
+const CARRIER_SOON: Duration = Duration::from_secs(5);
 const CARRIER_LIMIT: Duration = Duration::from_mins(1);
 const DHCP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -23,6 +25,9 @@ pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result
     link_loopback();
     let link = find(boot.mac, drivers, console)?;
     link.up()?;
+    if !link.wait_for_carrier(CARRIER_SOON) {
+        console.line(&format!("waiting for the link of {} ({})", link.name, link.mac));
+    }
     if !link.wait_for_carrier(CARRIER_LIMIT) {
         bail!("{} ({}) has no link; check its cable and switch port", link.name, link.mac);
     }

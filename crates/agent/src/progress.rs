@@ -1,5 +1,6 @@
 //! How far a long step is, about once a second for the controller and every few seconds for the console.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -13,6 +14,7 @@ use crate::controller::Controller;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Of so many reports one is shown on the console.
 const SHOWN: u32 = 3;
+const REMEMBERED: usize = 5;
 
 /// Says how far `work` is while it runs: `done` of `total` bytes.
 pub fn follow<T>(
@@ -23,8 +25,9 @@ pub fn follow<T>(
     done: &AtomicU64,
     work: impl FnOnce() -> T,
 ) -> T {
-    let started = Instant::now();
-    let progress = || at(phase, total, done.load(Ordering::Relaxed), started.elapsed());
+    let mut window = Window::starting(Instant::now());
+    let mut progress =
+        move || window.at(Instant::now(), phase, total, done.load(Ordering::Relaxed));
     thread::scope(|scope| {
         let (finished, is_finished) = channel::<()>();
         scope.spawn(move || {
@@ -44,15 +47,30 @@ pub fn follow<T>(
     })
 }
 
-/// Progress after some time.
-fn at(phase: Phase, total: u64, done: u64, elapsed: Duration) -> Progress {
-    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-    Progress {
-        phase,
-        bytes_done: Some(done),
-        bytes_total: Some(total),
-        rate: Some(done.saturating_mul(1000) / milliseconds),
-        message: None,
+/// The last few reports: from them the rate is told, so that it is that of now.
+struct Window(VecDeque<(Instant, u64)>);
+
+impl Window {
+    fn starting(now: Instant) -> Self {
+        Self(VecDeque::from([(now, 0)]))
+    }
+
+    fn at(&mut self, now: Instant, phase: Phase, total: u64, done: u64) -> Progress {
+        self.0.push_back((now, done));
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+        let (since, before) = self.0.front().copied().unwrap_or((now, done));
+        let milliseconds =
+            u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = done.saturating_sub(before).saturating_mul(1000) / milliseconds;
+        Progress {
+            phase,
+            bytes_done: Some(done),
+            bytes_total: Some(total),
+            rate: Some(rate),
+            message: None,
+        }
     }
 }
 
@@ -73,12 +91,25 @@ mod tests {
 
     #[test]
     fn progress_is_one_readable_line() {
-        let progress = at(Phase::Unpack, 400 << 20, 100 << 20, Duration::from_secs(4));
+        let start = Instant::now();
+        let mut window = Window::starting(start);
+        let progress =
+            window.at(start + Duration::from_secs(4), Phase::Unpack, 400 << 20, 100 << 20);
         assert_eq!(progress.rate, Some(25 << 20));
         assert_eq!(describe(&progress), " 25 %  100 MiB of 400 MiB, 25.0 MiB/s");
-        assert_eq!(
-            describe(&at(Phase::Unpack, 0, 0, Duration::ZERO)),
-            "  0 %  0 bytes of 0 bytes, 0 bytes/s"
-        );
+        let nothing = Window::starting(start).at(start, Phase::Unpack, 0, 0);
+        assert_eq!(describe(&nothing), "  0 %  0 bytes of 0 bytes, 0 bytes/s");
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let start = Instant::now();
+        let mut window = Window::starting(start);
+        let mut at = |second, done| {
+            window.at(start + Duration::from_secs(second), Phase::Unpack, 1000, done).rate.unwrap()
+        };
+        assert_eq!(at(1, 500), 500);
+        let rates: Vec<u64> = (2..10).map(|second| at(second, 500)).collect();
+        assert_eq!(rates.last(), Some(&0), "{rates:?}");
     }
 }

@@ -12,7 +12,7 @@ use perilune_plan::{Image, Phase};
 use crate::console::{Console, bytes};
 use crate::controller::Controller;
 use crate::download::Download;
-use crate::progress;
+use crate::{progress, read_ahead};
 
 /// As many warnings of the archive are shown.
 const SHOWN: usize = 5;
@@ -25,7 +25,9 @@ pub fn image(image: &Image, root: &Path, controller: &Controller, console: &Cons
     console.line(&format!("{}, {}", image.file, bytes(total)));
     controller.report("unpack", None, console);
     let summary = progress::follow(controller, console, Phase::Unpack, total, &position, || {
-        plant(&mut download, image.checksum.as_deref(), root)
+        read_ahead::while_reading(&mut download, |input| {
+            plant(input, image.checksum.as_deref(), root)
+        })
     })
     .with_context(|| format!("the image {} was not unpacked", image.name))?;
     for warning in summary.warnings.iter().take(SHOWN) {

@@ -44,10 +44,25 @@ pub(super) fn install(loader: &Loader<'_>) -> Result<()> {
 }
 
 fn configuration(image: &str, uuid: &str, path: &str, options: &str) -> String {
+    let (title, options) = (quoted(&format!("Perilune: {image}")), words(options));
     format!(
         "set timeout=0\nset default=0\nsearch --no-floppy --fs-uuid --set=root {uuid}\n\
-         menuentry 'Perilune: {image}' {{\n    linux {path}/{KERNEL} {options}\n    initrd {path}/{INITRAMFS}\n}}\n"
+         menuentry {title} {{\n    linux {path}/{KERNEL} {options}\n    initrd {path}/{INITRAMFS}\n}}\n"
     )
+}
+
+/// The words of the kernel's command line, none of which may mean anything to GRUB's own language.
+fn words(options: &str) -> String {
+    let is_plain =
+        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "._=,:/@%+-".contains(c));
+    let words = options
+        .split_whitespace()
+        .map(|word| if is_plain(word) { word.to_owned() } else { quoted(word) });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -62,5 +77,11 @@ mod tests {
                 && text.contains("linux /perilune/vmlinuz root=UUID=c rw\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn options_mean_nothing_to_grub() {
+        assert_eq!(words("quiet a=$b;c  tty=S0,1"), "quiet 'a=$b;c' tty=S0,1");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

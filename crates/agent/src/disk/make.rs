@@ -162,8 +162,10 @@ fn mount_all(made: &[Made], root: &Path) -> Result<()> {
 pub(crate) fn mount_at(partition: &Made, place: &Path) -> Result<()> {
     let kind = kind(partition.filesystem);
     load_module(kind);
+    // An image may have files for this place, with modes and owners that FAT does not know.
+    let options = (partition.filesystem == FileSystem::Esp).then_some(c"quiet");
     let mounted = fs::create_dir_all(place)
-        .and_then(|()| Ok(mount(&partition.device, place, kind, MountFlags::empty(), None)?));
+        .and_then(|()| Ok(mount(&partition.device, place, kind, MountFlags::empty(), options)?));
     mounted.with_context(|| {
         format!("{} cannot be mounted at {}", partition.device.display(), place.display())
     })
