@@ -122,7 +122,9 @@ fn is_sound(packet: &[u8]) -> bool {
     const END: u8 = 255;
     /// RFC 4039: nothing.
     const RAPID_COMMIT: u8 = 80;
-    /// RFC 4578, section 2.2: three octets.
+    /// RFC 4702, section 2: flags and two codes, then the name.
+    const CLIENT_FQDN: u8 = 81;
+    /// RFC 4578, section 2.2: three octets. Below, 152 to 155 are times of RFC 6926, four octets each.
     const NETWORK_INTERFACE: u8 = 94;
     let mut rest = packet.get(OPTIONS..).unwrap_or_default();
     while let Some((code, tail)) = rest.split_first() {
@@ -134,6 +136,8 @@ fn is_sound(packet: &[u8]) -> bool {
                 let right = match code {
                     NETWORK_INTERFACE => *length == 3,
                     RAPID_COMMIT => *length == 0,
+                    CLIENT_FQDN => *length >= 3,
+                    152..=155 => *length == 4,
                     _ => true,
                 };
                 if !right {
