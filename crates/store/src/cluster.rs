@@ -19,13 +19,20 @@ pub struct Commit {
 /// Reads the whole cluster.
 pub(crate) fn load(connection: &Connection) -> Result<Cluster, Error> {
     let mut cluster = Cluster::default();
-    let mut statement = connection.prepare_cached("SELECT name, body FROM object WHERE kind = ?1 ORDER BY name")?;
+    let mut statement =
+        connection.prepare_cached("SELECT name, body FROM object WHERE kind = ?1 ORDER BY name")?;
     for kind in Kind::ALL {
         let mut rows = statement.query([kind.word()])?;
         while let Some(row) = rows.next()? {
             let body = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
             let parsed = Object::from_json(*kind, body);
-            let name = || row.get_ref(0).ok().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned();
+            let name = || {
+                row.get_ref(0)
+                    .ok()
+                    .and_then(|name| name.as_str().ok())
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let object = parsed.map_err(|source| corrupt(kind.word(), &name(), source))?;
             cluster.apply(&Edit::Put(object));
         }
@@ -48,13 +55,15 @@ pub(crate) fn apply(connection: &Connection, base: u64, commits: &[Commit]) -> R
         }
         history::append(connection, revision, commit)?;
     }
-    let mut update = connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
+    let mut update =
+        connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
     update.execute([record::signed(revision)])?;
     Ok(revision)
 }
 
 fn revision(connection: &Connection) -> Result<u64, Error> {
-    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = 'revision'")?;
+    let mut statement =
+        connection.prepare_cached("SELECT value FROM meta WHERE key = 'revision'")?;
     let revision: i64 = statement.query_row([], |row| row.get(0))?;
     Ok(revision.unsigned_abs())
 }
@@ -68,7 +77,8 @@ fn store(connection: &Connection, edit: &Edit) -> Result<(), Error> {
             connection.prepare_cached(sql)?.execute(params![kind, name, body])?;
         }
         Edit::Remove(kind, name) => {
-            let mut delete = connection.prepare_cached("DELETE FROM object WHERE kind = ?1 AND name = ?2")?;
+            let mut delete =
+                connection.prepare_cached("DELETE FROM object WHERE kind = ?1 AND name = ?2")?;
             delete.execute(params![kind.word(), name.as_str()])?;
         }
     }

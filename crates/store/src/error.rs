@@ -42,7 +42,9 @@ pub enum Error {
         source: Arc<serde_json::Error>,
     },
     /// The store was made by a newer program.
-    #[error("the database has layout {found}, this program knows up to {known}; use the newer program")]
+    #[error(
+        "the database has layout {found}, this program knows up to {known}; use the newer program"
+    )]
     Newer {
         /// The layout that was found.
         found: u32,

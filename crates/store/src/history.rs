@@ -36,12 +36,25 @@ pub struct Entry {
 pub(crate) fn append(connection: &Connection, revision: u64, commit: &Commit) -> Result<(), Error> {
     let Meta { at, author, origin, action } = &commit.meta;
     let (edits, inverse) = (encode(&commit.change.edits)?, encode(&commit.change.inverse)?);
-    let mut insert = connection.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    insert.execute(params![signed(revision), signed(*at), author, origin, action, edits, inverse])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    insert.execute(params![
+        signed(revision),
+        signed(*at),
+        author,
+        origin,
+        action,
+        edits,
+        inverse
+    ])?;
     Ok(())
 }
 
-pub(crate) fn list(connection: &Connection, before: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
+pub(crate) fn list(
+    connection: &Connection,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<Entry>, Error> {
     let sql = "SELECT * FROM history WHERE revision < ?1 ORDER BY revision DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before.map_or(i64::MAX, signed), limit])?;
@@ -78,10 +91,13 @@ fn encode(edits: &[Edit]) -> Result<String, Error> {
         stored.push(match edit {
             Edit::Put(object) => {
                 let (kind, name) = (object.kind().word(), object.name());
-                let body = object.to_json().map_err(|source| corrupt(kind, name.as_str(), source))?;
+                let body =
+                    object.to_json().map_err(|source| corrupt(kind, name.as_str(), source))?;
                 StoredEdit { kind, name: name.to_string(), body: Some(body) }
             }
-            Edit::Remove(kind, name) => StoredEdit { kind: kind.word(), name: name.to_string(), body: None },
+            Edit::Remove(kind, name) => {
+                StoredEdit { kind: kind.word(), name: name.to_string(), body: None }
+            }
         });
     }
     serde_json::to_string(&stored).map_err(|source| corrupt("history", "edits", source))
@@ -101,7 +117,8 @@ fn decode(revision: u64, text: &str) -> Result<Vec<Edit>, Error> {
     let stored: Vec<StoredEdit<'_>> = serde_json::from_str(text).map_err(unreadable)?;
     let mut edits = Vec::with_capacity(stored.len());
     for edit in stored {
-        let unknown = || unreadable(serde::de::Error::custom(format!("unknown kind '{}'", edit.kind)));
+        let unknown =
+            || unreadable(serde::de::Error::custom(format!("unknown kind '{}'", edit.kind)));
         let kind = Kind::from_word(edit.kind).ok_or_else(unknown)?;
         edits.push(match edit.body {
             Some(body) => Edit::Put(Object::from_json(kind, &body).map_err(unreadable)?),

@@ -83,9 +83,18 @@ impl Store {
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Directory { path: directory.to_owned(), source: std::sync::Arc::new(source) };
+    let failed = |source| Error::Directory {
+        path: directory.to_owned(),
+        source: std::sync::Arc::new(source),
+    };
     let private = |name: &str| {
-        File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join(name)).map_err(failed)
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(directory.join(name))
+            .map_err(failed)
     };
     let lock = private("perilune.lock")?;
     // The database holds passwords; the files that SQLite puts beside it get the mode that it has.

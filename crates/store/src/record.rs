@@ -35,7 +35,11 @@ struct Statements {
 macro_rules! statements {
     ($table:literal) => {
         Statements {
-            put: concat!("INSERT INTO ", $table, " VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body"),
+            put: concat!(
+                "INSERT INTO ",
+                $table,
+                " VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body"
+            ),
             remove: concat!("DELETE FROM ", $table, " WHERE key = ?1"),
             all: concat!("SELECT key, body FROM ", $table, " ORDER BY key"),
         }

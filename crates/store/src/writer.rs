@@ -41,7 +41,10 @@ impl Writer {
             drop(lock);
         };
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(body);
-        spawned.map_err(|source| Error::Directory { path: "threads".into(), source: Arc::new(source) })?;
+        spawned.map_err(|source| Error::Directory {
+            path: "threads".into(),
+            source: Arc::new(source),
+        })?;
         Ok(Self { requests })
     }
 
@@ -63,7 +66,11 @@ impl Writer {
         self.submit(Request::Outside(request), answer).await
     }
 
-    async fn submit<T>(&self, request: Request, answer: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
+    async fn submit<T>(
+        &self,
+        request: Request,
+        answer: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
         if self.requests.send(request).is_err() {
             return Err(Error::Closed);
         }
@@ -85,7 +92,10 @@ fn package<T: Send + 'static>(
     (request, answer)
 }
 
-fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
     let result = work(connection);
     if result.is_err() {
@@ -106,7 +116,11 @@ fn serve(connection: &Connection, waiting: &mpsc::Receiver<Request>) {
 }
 
 /// Serves this and all other work that waits in one transaction; gives back what could not be part of it.
-fn serve_batch(connection: &Connection, first: Work, waiting: &mpsc::Receiver<Request>) -> Option<Request> {
+fn serve_batch(
+    connection: &Connection,
+    first: Work,
+    waiting: &mpsc::Receiver<Request>,
+) -> Option<Request> {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         let (answer, error) = (first, Error::from(error));
         // The work runs outside of any transaction on nothing but an error: its savepoint is rolled back with it.

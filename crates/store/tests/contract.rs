@@ -6,11 +6,19 @@ use perilune_model::network::Network;
 use perilune_model::{Cluster, Draft, Error as Refusal, Kind, Name};
 use perilune_store::{Commit, Error, Meta, Record, Store, Table};
 
-fn commit(cluster: &Cluster, decide: impl FnOnce(&mut Draft) -> Result<(), Refusal>) -> (Cluster, Commit) {
+fn commit(
+    cluster: &Cluster,
+    decide: impl FnOnce(&mut Draft) -> Result<(), Refusal>,
+) -> (Cluster, Commit) {
     let mut draft = Draft::new(cluster);
     decide(&mut draft).unwrap();
     let (cluster, change) = draft.finish();
-    let meta = Meta { at: 1_700_000_000_000, author: "ann".into(), origin: "10.0.0.1".into(), action: "test".into() };
+    let meta = Meta {
+        at: 1_700_000_000_000,
+        author: "ann".into(),
+        origin: "10.0.0.1".into(),
+        action: "test".into(),
+    };
     (cluster, Commit { change, meta })
 }
 
@@ -72,7 +80,8 @@ async fn work_of_many_shares_transactions_and_each_gets_its_own_answer() {
     let (_, stale) = commit(&empty, |draft| draft.put(group("never")));
     let puts = (0..500).map(|number| {
         let store = store.clone();
-        let record = Record { key: format!("10.141.0.{number}"), body: format!("{{\"number\":{number}}}") };
+        let record =
+            Record { key: format!("10.141.0.{number}"), body: format!("{{\"number\":{number}}}") };
         async move { store.put(Table::Leases, vec![record]).await }
     });
     let (stored, refused) = tokio::join!(futures(puts), store.apply(7, vec![stale]));
@@ -119,7 +128,9 @@ where
 async fn reopen(directory: &std::path::Path) -> (Store, Cluster) {
     for _ in 0..500 {
         match Store::open(directory) {
-            Err(Error::Locked { .. }) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(Error::Locked { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await
+            }
             opened => return opened.unwrap(),
         }
     }

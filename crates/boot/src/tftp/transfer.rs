@@ -204,7 +204,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn window(length: usize, block_size: u16, width: u16) -> Window {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250_u8).cycle().take(length).collect();
         Window::new(bytes.into(), block_size, width, false)
     }
 
