@@ -129,7 +129,7 @@ async fn reopen(directory: &std::path::Path) -> (Store, Cluster) {
     for _ in 0..500 {
         match Store::open(directory) {
             Err(Error::Locked { .. }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
             opened => return opened.unwrap(),
         }

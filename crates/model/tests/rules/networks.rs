@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use perilune_model::network::{self, RangeRequest, Request};
+use perilune_model::network::{self, Network, RangeRequest, Request};
 use perilune_model::{Cluster, Draft, Error, Family, Kind, Patch, Saved, addresses, settings};
 
 use crate::site::{address, change, cluster, fields, name, refused, with_node};
@@ -142,7 +142,7 @@ fn a_network_of_sixteen_bits_fills_to_its_last_address() {
     let mut taken = 0_u32;
     // Everything but one address in the middle and the last.
     let mut draft = Draft::new(&cluster);
-    let network = draft.network("big").unwrap().clone();
+    let network = Network::clone(draft.network("big").unwrap());
     while let Some(free) = addresses::first_free(&draft, &network, Family::V4) {
         let device = perilune_model::device::OtherDevice {
             name: name(&format!("device{taken}")),
