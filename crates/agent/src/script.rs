@@ -103,7 +103,8 @@ mod tests {
         let memory = Memory::default();
         let console = Console::new(memory.clone());
         let environment = Environment(vec![("LUNA_NODE", "node001".to_owned())]);
-        let name = format!("script-{:?}", thread::current().id()).replace(['(', ')'], "");
+        let id = (std::process::id(), thread::current().id());
+        let name = format!("script-{id:?}").replace(|c: char| !c.is_alphanumeric() && c != '-', "");
         let result = environment.run(&name, text, &console);
         fs::remove_file(Path::new("/tmp").join(name)).unwrap();
         (result, memory.text())
