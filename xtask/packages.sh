@@ -49,6 +49,9 @@ TEST_NEEDS=(
     "/usr/sbin/setcap /sbin/setcap|libcap2-bin|libcap|file capabilities in images"
     "/usr/bin/lbzip2|lbzip2|lbzip2|the packer that ours is measured against"
     "/usr/bin/busybox /bin/busybox|busybox|-|small roots for tests"
+    "/usr/bin/ipmi_sim|openipmi|OpenIPMI-lanserv|BMCs to test against"
+    "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
+    "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 
 is_there() {
