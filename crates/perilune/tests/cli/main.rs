@@ -1,6 +1,8 @@
 //! The program as a shell sees it: what it prints where, and its exit codes.
 #![cfg(test)]
 
+mod kill;
+
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,0 +1,192 @@
+//! A daemon that is killed in the middle of everything loses nothing that it has acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const ROUNDS: usize = 5;
+const WRITERS: usize = 12;
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A daemon process on a data directory.
+struct Daemon {
+    process: Child,
+    url: String,
+    token: String,
+    agent: ureq::Agent,
+}
+
+impl Daemon {
+    #[expect(clippy::disallowed_methods, reason = "a test may block")]
+    fn start(data: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
+            .args(["serve", "--listen", &listen, "--log", "warn", "--data-dir"])
+            .arg(data)
+            .env_remove("PERILUNE_CONFIG")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder().http_status_as_error(false).build(),
+        );
+        let mut daemon =
+            Self { process, url: format!("http://{listen}"), token: String::new(), agent };
+        let started = Instant::now();
+        while daemon.get("/ping").is_none() {
+            assert!(started.elapsed() < DEADLINE, "the daemon does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let ini = std::fs::read_to_string(data.join("luna.ini")).unwrap();
+        let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
+        let login = json!({ "username": "admin", "password": password });
+        let (code, answer) = daemon.post("/token", &login).unwrap();
+        assert_eq!(code, 201);
+        answer["token"].as_str().unwrap().clone_into(&mut daemon.token);
+        daemon
+    }
+
+    fn get(&self, path: &str) -> Option<(u16, Value)> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        read(request.header("x-access-tokens", &self.token).call())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        read(request.header("x-access-tokens", &self.token).send_json(body))
+    }
+
+    fn config(&self, resource: &str, name: &str, fields: &Value) -> Option<u16> {
+        let body = json!({ "config": { resource: { name: fields } } });
+        self.post(&format!("/config/{resource}/{name}"), &body).map(|(code, _)| code)
+    }
+
+    /// SIGKILL, at whatever instruction it is.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Status and body; `None` when the daemon went away before it had answered.
+fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<(u16, Value)> {
+    let mut answer = answer.ok()?;
+    let code = answer.status().as_u16();
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((code, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+/// What the writers know: nodes that must be there, that must not, and of which nobody knows.
+#[derive(Default)]
+struct Known {
+    there: BTreeSet<String>,
+    gone: BTreeSet<String>,
+    unsure: BTreeSet<String>,
+}
+
+impl Known {
+    fn acknowledged(&self) -> usize {
+        self.there.len() + self.gone.len()
+    }
+}
+
+#[test]
+fn a_daemon_that_is_killed_while_hundreds_write_has_all_that_it_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let known = Mutex::new(Known::default());
+    let mut daemon = Daemon::start(directory.path());
+    assert_eq!(daemon.config("network", "ib", &json!({ "network": "10.149.0.0/16" })), Some(201));
+    let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster" }, { "interface": "ib0", "network": "ib" }]);
+    assert_eq!(daemon.config("group", "compute", &json!({ "interfaces": interfaces })), Some(201));
+    for round in 0..ROUNDS {
+        let before = known.lock().unwrap().acknowledged();
+        let enough = before + 60 + 35 * round;
+        std::thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (daemon, known) = (&daemon, &known);
+                scope.spawn(move || write(daemon, known, &format!("r{round}w{writer}n")));
+            }
+            let started = Instant::now();
+            while known.lock().unwrap().acknowledged() < enough && started.elapsed() < DEADLINE {
+                std::thread::yield_now();
+            }
+            // From here on nothing that the daemon does can be helped: the writers see it go.
+            kill(daemon.process.id());
+        });
+        daemon.kill();
+        daemon = Daemon::start(directory.path());
+        check(&daemon, &known.lock().unwrap());
+    }
+    let known = known.lock().unwrap();
+    assert!(known.there.len() > 100, "only {} changes were acknowledged", known.there.len());
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+}
+
+/// Makes nodes, and removes every third again, until the daemon is gone.
+fn write(daemon: &Daemon, known: &Mutex<Known>, prefix: &str) {
+    for number in 0.. {
+        let name = format!("{prefix}{number}");
+        match daemon.config("node", &name, &json!({ "group": "compute" })) {
+            Some(201) => drop(known.lock().unwrap().there.insert(name.clone())),
+            Some(code) => panic!("{name}: {code}"),
+            None => {
+                known.lock().unwrap().unsure.insert(name);
+                return;
+            }
+        }
+        if number % 3 == 0 {
+            known.lock().unwrap().there.remove(&name);
+            match daemon.get(&format!("/config/node/{name}/_delete")) {
+                Some((204, _)) => drop(known.lock().unwrap().gone.insert(name)),
+                Some((code, _)) => panic!("{name} is not removed: {code}"),
+                None => {
+                    known.lock().unwrap().unsure.insert(name);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn check(daemon: &Daemon, known: &Known) {
+    let (code, answer) = daemon.get("/config/node").unwrap();
+    assert_eq!(code, 200);
+    let nodes = answer["config"]["node"].as_object().unwrap();
+    for name in &known.there {
+        assert!(nodes.contains_key(name), "{name} was acknowledged and is lost");
+    }
+    for name in &known.gone {
+        assert!(!nodes.contains_key(name), "{name} was removed and is back");
+    }
+    let mut holders = BTreeMap::new();
+    for (name, node) in nodes {
+        assert!(
+            known.there.contains(name) || known.unsure.contains(name),
+            "{name} was never asked for"
+        );
+        let interfaces = node["interfaces"].as_array().unwrap();
+        assert_eq!(interfaces.len(), 2, "{name} is half there: {node}");
+        for interface in interfaces {
+            let address = interface["ipaddress"].as_str().unwrap().to_owned();
+            let former = holders.insert(address.clone(), name);
+            assert_eq!(former, None, "{address} is held twice");
+        }
+    }
+}
