@@ -1,6 +1,7 @@
 //! What is done with the repository beyond building it: `cargo xtask demo`, `cargo xtask vmtest`.
 
 mod api;
+mod bench;
 mod boot_programs;
 mod build;
 mod cluster;
@@ -33,6 +34,8 @@ enum Task {
     Demo(Demo),
     /// The same with fewer machines, as a test
     Vmtest(Vmtest),
+    /// How fast the daemon is, with a cluster of 4,000 nodes
+    Bench(Bench),
     /// Only make the operating system image that the machines run
     Image,
 }
@@ -48,6 +51,13 @@ struct Demo {
     /// The programs are built already
     #[arg(long, hide = true)]
     built: bool,
+}
+
+#[derive(Args)]
+struct Bench {
+    /// Print figures for programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -71,10 +81,14 @@ fn perform(arguments: &Arguments) -> Result<()> {
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
         Task::Vmtest(vmtest) => vmtest.built,
-        Task::Image => true,
+        Task::Image | Task::Bench(_) => true,
     };
     if !built {
         build::release()?;
+    }
+    if let Task::Bench(bench) = &arguments.task {
+        build::release()?;
+        return bench::run(bench.json);
     }
     if !rustix::process::geteuid().is_root() {
         return become_root(&arguments.task);
@@ -85,6 +99,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(Demo { down: true, .. }) => site::take_down(),
         Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
+        Task::Bench(_) => Ok(()),
         Task::Image => image::make(&stop).map(drop),
     }
 }
@@ -102,6 +117,7 @@ fn become_root(task: &Task) -> Result<()> {
             .args(["demo", if demo.down { "--down" } else { "--built" }])
             .args(demo.keep.then_some("--keep")),
         Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
+        Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
     };
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 5;
-const WRITERS: usize = 12;
+const WRITERS: usize = 100;
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A daemon process on a data directory.
@@ -113,7 +113,7 @@ fn a_daemon_that_is_killed_while_hundreds_write_has_all_that_it_acknowledged() {
     assert_eq!(daemon.config("group", "compute", &json!({ "interfaces": interfaces })), Some(201));
     for round in 0..ROUNDS {
         let before = known.lock().unwrap().acknowledged();
-        let enough = before + 60 + 35 * round;
+        let enough = before + 200 + 75 * round;
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
                 let (daemon, known) = (&daemon, &known);
