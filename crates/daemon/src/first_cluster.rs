@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
-use perilune_model::controller::Controller;
-use perilune_model::network::Network;
-use perilune_model::settings::Settings as ClusterSettings;
-use perilune_model::{Addresses, Draft, Error as Refusal, Name};
+use perilune_model::bootstrap::{self, FirstController};
+use perilune_model::{Draft, Error as Refusal, Name};
 
+use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::{Options, Settings};
 use crate::serve::{Error, own_meta};
@@ -28,32 +27,27 @@ pub(crate) async fn make_if_empty(
     if cluster.published().revision() > 0 {
         return Ok(());
     }
-    if let Some(file) = crate::bootstrap::find(options.bootstrap.as_deref(), &settings.file) {
-        tracing::info!(file = %file.display(), "first start: the cluster is made as this file says");
-        let _ini = crate::bootstrap::read(&file)?;
-    }
-    tracing::info!(network = NETWORK, address = %ADDRESS, "first start: a cluster to begin with is made");
-    let decided = cluster.commit(own_meta("first start"), move |draft| small(draft, port)).await;
-    decided.map_err(Error::FirstCluster)
+    let Some(file) = crate::bootstrap::find(options.bootstrap.as_deref(), &settings.file) else {
+        tracing::info!(network = NETWORK, address = %ADDRESS, "first start: a cluster to begin with is made");
+        let decided =
+            cluster.commit(own_meta("first start"), move |draft| small(draft, port)).await;
+        return decided.map_err(Error::FirstCluster);
+    };
+    let request = crate::bootstrap::read(&file)?;
+    let decide = move |draft: &mut Draft| bootstrap::first_cluster(draft, &request);
+    cluster.commit(own_meta("bootstrap"), decide).await.map_err(Error::FirstCluster)?;
+    let aside = crate::bootstrap::put_aside(&file, clock::seconds())?;
+    tracing::info!(file = %file.display(), aside = %aside.display(), "first start: the cluster was made as this file says");
+    Ok(())
 }
 
 fn small(draft: &mut Draft, port: u16) -> Result<(), Refusal> {
-    let name_server = vec![IpAddr::V4(ADDRESS)];
-    draft.put(ClusterSettings {
-        nameserver_ip: name_server.clone(),
-        ntp_server: name_server,
-        provision_method: Some("http".to_owned()),
-        domain_search: vec![NETWORK.to_owned()],
-        ..ClusterSettings::default()
-    })?;
-    let range = Ipv4Net::new(ADDRESS, PREFIX).ok().map(|range| range.trunc());
-    draft.put(Network { name: Name::trusted(NETWORK), ipv4: range, ..Network::default() })?;
-    draft.put(Controller {
+    let range = Ipv4Net::new_assert(ADDRESS, PREFIX).trunc();
+    let controller = FirstController {
         name: Name::trusted(CONTROLLER),
-        beacon: true,
-        addresses: Addresses { ipv4: Some(ADDRESS), ipv6: None },
-        network: Some(Name::trusted(NETWORK)),
-        serverport: port,
-        ..Controller::default()
-    })
+        address: IpAddr::V4(ADDRESS),
+        network: None,
+        shadow: false,
+    };
+    bootstrap::small_cluster(draft, &Name::trusted(NETWORK), range, controller, port)
 }

@@ -4,6 +4,7 @@
 
 pub mod addresses;
 pub mod bmc_setup;
+pub mod bootstrap;
 mod change;
 mod cluster;
 pub mod controller;
