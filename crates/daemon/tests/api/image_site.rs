@@ -93,6 +93,50 @@ impl ImageSite {
         answer(request.header("x-access-tokens", &self.token).send_json(body))
     }
 
+    pub(crate) fn post_as(&self, path: &str, body: &Value, token: &str) -> (u16, Value) {
+        let request = agent().post(format!("http://{}{path}", self.address));
+        answer(request.header("x-access-tokens", token).send_json(body))
+    }
+
+    /// Posts a text that need not be JSON.
+    pub(crate) fn post_text(&self, path: &str, text: &str) -> (u16, Value) {
+        let request = agent().post(format!("http://{}{path}", self.address));
+        answer(request.header("x-access-tokens", &self.token).send(text))
+    }
+
+    /// Posts as a machine at this address, of which a proxy on the daemon's machine tells.
+    pub(crate) fn post_from(&self, path: &str, body: &Value, from: &str) -> (u16, Value) {
+        let request = agent().post(format!("http://{}{path}", self.address));
+        answer(request.header("x-forwarded-for", from).send_json(body))
+    }
+
+    /// What a machine at this address is given.
+    pub(crate) fn text_from(&self, path: &str, from: &str) -> (u16, String) {
+        let request = agent().get(format!("http://{}{path}", self.address));
+        let mut response = request.header("x-forwarded-for", from).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// A group `compute` with node001 and node002.
+    pub(crate) fn describe(&self) {
+        let save = |resource: &str, name: &str, fields: &Value| {
+            let body = json!({ "config": { resource: { name: fields } } });
+            assert_eq!(self.post(&format!("/config/{resource}/{name}"), &body).0, 201);
+        };
+        save("group", "compute", &json!({}));
+        for node in ["node001", "node002"] {
+            save("node", node, &json!({ "group": "compute" }));
+        }
+    }
+
+    /// The token that a node has while it installs.
+    pub(crate) fn node_token(&self, node: &str) -> String {
+        let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();
+        let secret = ini.lines().find_map(|line| line.strip_prefix("SECRET_KEY = ")).unwrap();
+        let keys = perilune_daemon::auth::Keys::new(secret, Duration::from_mins(1));
+        keys.for_node(node, perilune_daemon::clock::seconds()).unwrap()
+    }
+
     /// Posts to an image, or to what is below it.
     pub(crate) fn post_image(&self, name: &str, below: &str, fields: &Value) -> (u16, Value) {
         let body = json!({ "config": { "osimage": { name: fields } } });

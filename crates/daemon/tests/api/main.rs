@@ -1,6 +1,9 @@
 //! The API as clients see it.
 #![cfg(test)]
 
+mod boots;
 mod image_site;
 mod jobs;
+mod nodes;
 mod osimage;
+mod routes;

@@ -1,0 +1,113 @@
+//! What machines fetch, and what they are believed.
+
+use serde_json::json;
+
+use crate::image_site::{ImageSite, until};
+
+const MAC: &str = "52:54:00:00:00:01";
+
+fn bootable(site: &ImageSite) {
+    let files = json!({ "kernelfile": "k", "initrdfile": "i", "imagefile": "a.tar.zst" });
+    assert_eq!(site.post_image("compute", "", &files).0, 201);
+    site.describe();
+    let body = json!({ "config": { "group": { "compute": { "osimage": "compute" } } } });
+    assert_eq!(site.post("/config/group/compute", &body).0, 204);
+    let interface = json!({ "interfaces": [{ "interface": "BOOTIF", "macaddress": MAC }] });
+    assert_eq!(
+        site.post(
+            "/config/node/node001",
+            &json!({ "config": { "node": { "node001": interface } } })
+        )
+        .0,
+        204
+    );
+}
+
+fn ticket_in(script: &str) -> Option<String> {
+    let (_, rest) = script.split_once("perilune.ticket=")?;
+    Some(rest.split_whitespace().next()?.to_owned())
+}
+
+#[test]
+fn a_machine_that_nobody_described_is_told_what_to_do_and_is_listed() {
+    let site = ImageSite::start();
+    let (code, script) = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.200.7");
+    assert_eq!(code, 200);
+    assert!(
+        script.starts_with("#!ipxe") && script.contains(&format!("perilune node adopt {MAC}")),
+        "{script}"
+    );
+    let unknown = site.get("/monitor/unknown").1["monitor"]["unknown"].clone();
+    assert_eq!(unknown[0]["macaddress"], MAC);
+    assert_eq!(unknown[0]["ipaddress"], "10.141.200.7");
+    assert_eq!(site.text_from("/boot/search/mac/nonsense", "10.141.200.7").0, 400);
+}
+
+#[test]
+fn a_ticket_is_for_the_node_at_its_own_address_until_it_is_installed() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let elsewhere = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.9.9.9").1;
+    assert_eq!(ticket_in(&elsewhere), None, "somebody else gets no ticket");
+    let script = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+    let ticket = ticket_in(&script).unwrap();
+    let exchange = |node: &str, ticket: &str, from: &str| {
+        site.post_from(&format!("/boot/ticket/{node}"), &json!({ "ticket": ticket }), from)
+    };
+    assert_eq!(exchange("node002", &ticket, "10.141.0.1").0, 401);
+    assert_eq!(exchange("node001", &ticket, "10.9.9.9").0, 401);
+    assert_eq!(exchange("node001", "forged", "10.141.0.1").0, 401);
+    let (code, answer) = exchange("node001", &ticket, "10.141.0.1");
+    assert_eq!(code, 201);
+    let token = answer["token"].as_str().unwrap().to_owned();
+    let plan = site.get_as("/boot/plan/node001", &token).1;
+    assert_eq!((&plan["node"], &plan["image"]["file"]), (&json!("node001"), &json!("a.tar.zst")));
+    // A ticket has the second of its boot; what comes later is another boot.
+    let begun = perilune_daemon::clock::seconds();
+    until(|| perilune_daemon::clock::seconds() > begun + 1);
+    let success = json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } });
+    assert_eq!(site.post_as("/monitor/node/node001", &success, &token).0, 204);
+    assert_eq!(exchange("node001", &ticket, "10.141.0.1").0, 401, "the boot is over");
+}
+
+#[test]
+fn a_node_goes_past_the_menu_unless_it_wants_it() {
+    let site = ImageSite::start();
+    bootable(&site);
+    assert!(site.text_from("/boot", "10.141.0.1").1.contains(&format!("/boot/search/mac/{MAC}")));
+    assert!(site.text_from("/boot", "10.141.200.1").1.contains("menu"));
+    let body = json!({ "config": { "node": { "node001": { "bootmenu": true } } } });
+    assert_eq!(site.post("/config/node/node001", &body).0, 204);
+    assert!(site.text_from("/boot", "10.141.0.1").1.contains("menu"));
+}
+
+#[test]
+fn files_need_a_token_by_their_kind_and_stay_in_their_directory() {
+    let site = ImageSite::start();
+    for name in ["a.tar.zst", "kernel-6.1"] {
+        std::fs::write(site.files().join(name), "0123456789").unwrap();
+    }
+    assert_eq!(site.text_from("/files/kernel-6.1", "10.141.0.1"), (200, "0123456789".to_owned()));
+    assert_eq!(site.get_as("/files/a.tar.zst", "").0, 401);
+    assert_eq!(site.get("/files/a.tar.zst").0, 200);
+    assert_eq!(site.get("/files").1, json!(["a.tar.zst"]));
+    for path in
+        ["/files/..%2fluna.ini", "/files/%2e%2e%2fluna.ini", "/files/.hidden", "/files/absent"]
+    {
+        let (code, answer) = site.get(path);
+        assert!(matches!(code, 404 | 503), "{path}: {code}");
+        assert!(answer.is_null() || answer["message"].is_string());
+    }
+    assert_eq!(site.get_as("/filesauth", "").1["message"], "Missing request uri");
+}
+
+#[test]
+fn unknown_paths_are_empty_and_wrong_methods_say_so() {
+    let site = ImageSite::start();
+    assert_eq!(site.get("/nonsense"), (404, json!("")));
+    assert_eq!(site.get("/config/node/"), (404, json!("")));
+    assert_eq!(site.get("//config//cluster").0, 200);
+    let (code, answer) = site.post("/config/node/node001/_delete", &json!({}));
+    assert_eq!(code, 405);
+    assert!(answer["message"].is_string());
+}

@@ -1,0 +1,141 @@
+//! Networks, groups, nodes and their interfaces over the API.
+
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> (u16, Value) {
+    site.post(
+        &format!("/config/{resource}/{name}"),
+        &json!({ "config": { resource: { name: fields } } }),
+    )
+}
+
+#[test]
+fn a_node_is_made_shown_changed_renamed_cloned_and_removed() {
+    let site = ImageSite::start();
+    assert_eq!(site.get("/config/node").0, 404);
+    site.describe();
+    let shown = site.get("/config/node/node001").1["config"]["node"]["node001"].clone();
+    assert_eq!(shown["netboot"], "True");
+    assert_eq!(shown["setupbmc"], false);
+    assert_eq!(shown["hostname"], "node001.cluster");
+    assert_eq!(shown["_netboot_source"], "group");
+    assert_eq!(shown["osimagetag"], "default");
+    assert_eq!(shown.get("_osimage_source"), None, "there is no image, so no source of it");
+    assert_eq!(shown["interfaces"][0]["ipaddress"], "10.141.0.1");
+    let listed = site.get("/config/node").1["config"]["node"]["node001"].clone();
+    assert_eq!((&listed["netboot"], &listed["prescript"]), (&json!(true), &json!("<empty>")));
+    assert_eq!(
+        save(&site, "node", "node001", &json!({ "comment": "YQ==", "netboot": "no" })),
+        (204, json!(""))
+    );
+    assert_eq!(
+        site.get("/config/node/node001").1["config"]["node"]["node001"]["_netboot_source"],
+        "node"
+    );
+    assert_eq!(save(&site, "node", "node001", &json!({ "newnodename": "node009" })).0, 204);
+    assert_eq!(site.get("/config/node/node001").0, 404);
+    let clone = json!({ "config": { "node": { "node009": { "newnodename": "node010" } } } });
+    assert_eq!(site.post("/config/node/node009/_clone", &clone).0, 201);
+    assert_eq!(site.get("/config/node/node010/_delete").0, 204);
+    assert_eq!(site.get("/config/node/node010/_delete").0, 404);
+}
+
+#[test]
+fn bad_input_is_refused_with_all_that_is_wrong_and_changes_nothing() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/config/node").1;
+    let long = "n".repeat(10_000);
+    for (name, fields) in [
+        ("node009", json!({})),
+        ("node009", json!({ "group": "none" })),
+        ("node001", json!({ "osimag": "x", "netboot": "maybe", "interfaces": 7 })),
+        (
+            "node001",
+            json!({ "interfaces": [{ "interface": "BOOTIF", "ipaddress": "10.142.0.1" }] }),
+        ),
+        (
+            "node001",
+            json!({ "interfaces": [{ "interface": "BOOTIF", "ipaddress": "10.141.0.2" }] }),
+        ),
+        ("node001", json!({ "interfaces": [{ "interface": "BOOTIF", "macaddress": "no" }] })),
+        ("node001", json!([])),
+        ("node001", json!(null)),
+        ("Node'1", json!({ "group": "compute" })),
+        (long.as_str(), json!({ "group": "compute" })),
+    ] {
+        let path = format!("/config/node/{}", name.replace('\'', "%27"));
+        let (code, answer) = site.post(&path, &json!({ "config": { "node": { name: fields } } }));
+        assert_eq!(code, 400, "{fields}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(|message| !message.is_empty()));
+    }
+    let (_, answer) = save(&site, "node", "node001", &json!({ "osimag": "x", "netboot": "maybe" }));
+    let fields: Vec<&str> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(fields, ["netboot", "osimag"]);
+    assert!(answer["message"].as_str().unwrap().contains("did you mean 'osimage'"), "{answer}");
+    assert_eq!(site.get("/config/node").1, before);
+}
+
+#[test]
+fn a_body_that_is_no_json_or_lacks_its_place_is_told_so() {
+    let site = ImageSite::start();
+    let (code, answer) = site.post("/config/group/compute", &json!({ "config": {} }));
+    assert_eq!(code, 400);
+    assert!(
+        answer["message"].as_str().unwrap().starts_with("data structure incomplete or incorrect")
+    );
+    let (code, answer) = site.post_text("/config/group/compute", "{");
+    assert_eq!((code, &answer["message"]), (400, &json!("data is not valid json")));
+    let deep = "[".repeat(100_000);
+    assert_eq!(site.post_text("/config/group/compute", &deep).0, 400);
+}
+
+#[test]
+fn interfaces_of_a_group_reach_its_nodes() {
+    let site = ImageSite::start();
+    site.describe();
+    assert_eq!(save(&site, "network", "ib", &json!({ "network": "10.149.0.0/16" })).0, 201);
+    let interfaces =
+        json!({ "interfaces": [{ "interface": "ib0", "network": "ib", "mtu": "4092" }] });
+    let body = json!({ "config": { "group": { "compute": interfaces } } });
+    assert_eq!(site.post("/config/group/compute/interfaces", &body), (204, json!("")));
+    let interface = site.get("/config/node/node002/interfaces/ib0").1["config"]["node"]["node002"]
+        ["interfaces"][0]
+        .clone();
+    assert_eq!(
+        (&interface["ipaddress"], &interface["mtu"]),
+        (&json!("10.149.0.2"), &json!("4092"))
+    );
+    assert_eq!(site.get("/config/group/compute/interfaces/ib0/_delete").0, 204);
+    assert_eq!(site.get("/config/node/node002/interfaces/ib0").0, 404);
+    assert_eq!(site.get("/config/network/ib/_delete").0, 204);
+    let (code, answer) = site.get("/config/network/cluster/_delete");
+    assert_eq!(code, 400);
+    assert!(answer["message"].as_str().unwrap().contains("controller controller"), "{answer}");
+}
+
+#[test]
+fn a_free_address_is_promised_once() {
+    let site = ImageSite::start();
+    let next = || {
+        site.get("/config/network/cluster/_nextfreeip").1["config"]["network"]["cluster"]["nextip"]
+            .clone()
+    };
+    assert_eq!((next(), next()), (json!("10.141.0.1"), json!("10.141.0.2")));
+    site.describe();
+    assert_eq!(
+        site.get("/config/node/node001").1["config"]["node"]["node001"]["interfaces"][0]["ipaddress"],
+        "10.141.0.3"
+    );
+    assert_eq!(
+        site.get("/config/network/cluster/10.141.0.3").1["config"]["network"]["10.141.0.3"]["status"],
+        "taken"
+    );
+}
