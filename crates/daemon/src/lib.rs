@@ -15,5 +15,6 @@ pub mod serve;
 pub mod sightings;
 pub mod state;
 pub mod status;
+pub mod vault;
 
 pub use serve::serve;

@@ -18,6 +18,7 @@ use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
 use crate::state::{Parts, State};
 use crate::status::Status;
+use crate::vault::{self, Vault};
 use crate::{api, clock, first_cluster};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -46,6 +47,9 @@ pub enum Error {
     /// The cluster of the first start is refused.
     #[error("the first cluster cannot be made")]
     FirstCluster(#[source] crate::cluster::Error),
+    /// Secrets cannot be encrypted.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
     /// TFTP cannot be served.
     #[error(transparent)]
     Tftp(#[from] perilune_boot::tftp::Error),
@@ -168,6 +172,7 @@ async fn assemble(
         tracing::warn!(error = %broken, "a template of the site is left out");
     }
     let keys = Keys::new(&settings.secret_key, settings.expiry);
+    let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let status = Status::load(store).await?;
     Ok(State::new(Parts {
@@ -178,6 +183,7 @@ async fn assemble(
         sightings: Sightings::default(),
         leases,
         templates,
+        vault,
         keys,
     }))
 }

@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::jobs::Jobs;
 use crate::sightings::Sightings;
 use crate::status::Status;
+use crate::vault::Vault;
 
 /// What every handler can reach; clones share it.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Parts {
     pub leases: Arc<Mutex<Leases>>,
     /// Boot and install scripts.
     pub templates: Templates,
+    /// What encrypts secrets.
+    pub vault: Vault,
     /// What tokens are signed with.
     pub keys: Keys,
 }

@@ -1,11 +1,17 @@
 //! BMC setups: how the BMCs of nodes are reached.
 
-use std::fmt;
+mod save;
 
+use std::fmt;
+use std::sync::Arc;
+
+pub use save::{Request, clone, save};
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::effective::Effective;
+use crate::node::Node;
 use crate::provisioning::UnmanagedUsers;
+use crate::{Cluster, Error, Name};
 
 /// How BMCs are set up and reached.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,15 @@ pub struct BmcSetup {
     pub unmanaged_bmc_users: Option<UnmanagedUsers>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+}
+
+/// The nodes whose BMCs are set up so, in name order: those that name it, and those of its groups that name no other.
+pub fn members(cluster: &Cluster, setup: &str) -> Result<Vec<Name>, Error> {
+    cluster.bmc_setup(setup)?;
+    let uses = |node: &&Arc<Node>| {
+        Effective::of_node(cluster, node).bmcsetup().value.is_some_and(|name| *name == setup)
+    };
+    Ok(cluster.nodes().values().filter(uses).map(|node| node.name.clone()).collect())
 }
 
 impl Default for BmcSetup {

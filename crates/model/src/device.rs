@@ -1,5 +1,11 @@
 //! Switches, other devices and clouds.
 
+mod address;
+pub mod cloud;
+pub mod other;
+pub mod switch;
+
+pub use address::PlaceRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, Name};

@@ -1,7 +1,10 @@
 //! DNS hosts that are not devices of the cluster.
 
+mod save;
+
 use std::net::IpAddr;
 
+pub use save::{remove, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;

@@ -15,6 +15,18 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
+    /// The object has no such part.
+    #[error("the {kind} '{name}' has no {part} '{wanted}'")]
+    NoPart {
+        /// What kind of object.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// What kind of part, such as `secret`.
+        part: &'static str,
+        /// The part that was asked for.
+        wanted: String,
+    },
     /// The name is taken.
     #[error("there is already a {kind} '{name}'; choose another name")]
     AlreadyExists {

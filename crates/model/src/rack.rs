@@ -1,8 +1,13 @@
 //! Racks and what stands in them.
 
+mod inventory;
+mod save;
+
+pub use inventory::{Device, InventoryRequest, devices, remove_from_rack, save_inventory};
+pub use save::{PlacementRequest, Request, save};
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::{Kind, Name};
 
 /// A rack.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,6 +40,24 @@ pub enum DeviceType {
 }
 
 impl DeviceType {
+    /// All of them, in the order in which racks list them.
+    pub const ALL: [Self; 4] = [Self::Node, Self::Switch, Self::OtherDevices, Self::Controller];
+
+    /// The type that the API knows by this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|device_type| device_type.word() == word)
+    }
+
+    /// The kind of the device.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Node => Kind::Node,
+            Self::Switch => Kind::Switch,
+            Self::OtherDevices => Kind::OtherDevice,
+            Self::Controller => Kind::Controller,
+        }
+    }
+
     /// The word of the API.
     pub fn word(self) -> &'static str {
         match self {
@@ -65,7 +88,25 @@ pub struct Placement {
     pub orientation: String,
 }
 
+/// Height units of a rack of which nobody said the size.
+pub const USUAL_SIZE: u32 = 42;
+/// The order of a rack of which nobody said one.
+pub const USUAL_ORDER: &str = "ascending";
+
 impl Placement {
+    /// Where a device that nobody placed is: in no rack.
+    pub fn nowhere(device_type: DeviceType, device: &Name) -> Self {
+        Self {
+            name: Self::key(device_type, device.as_str()),
+            device_type,
+            device: device.clone(),
+            rack: None,
+            position: None,
+            height: 1,
+            orientation: "front".to_owned(),
+        }
+    }
+
     /// The key of a device's placement.
     pub fn key(device_type: DeviceType, device: &str) -> Name {
         Name::trusted(&format!("{}/{device}", device_type.word()))

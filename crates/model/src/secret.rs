@@ -1,7 +1,10 @@
 //! Secrets of nodes and groups.
 
+mod save;
+
 use std::fmt;
 
+pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;

@@ -1,6 +1,9 @@
 //! The API's contract: what requests say and what answers show.
 
+pub mod bmc_setup;
 pub mod cluster;
+pub mod device;
+pub mod dns;
 pub mod envelope;
 pub mod fields;
 pub mod group;
@@ -8,5 +11,7 @@ pub mod interface;
 pub mod network;
 pub mod node;
 pub mod osimage;
+pub mod rack;
 pub mod requests;
+pub mod secret;
 pub mod word;

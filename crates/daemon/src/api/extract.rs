@@ -199,6 +199,25 @@ impl Body {
         })
     }
 
+    /// Reads every object of the list that stands there under `key`.
+    pub fn read_list<T>(
+        &self,
+        place: &[&str],
+        key: &str,
+        read: impl FnMut(&mut Fields<'_>) -> T,
+    ) -> Result<Vec<T>, ApiError> {
+        let object = self.object(place)?;
+        if !object.contains_key(key) {
+            return self.at(&[place, &[key]].concat()).map(|_| Vec::new());
+        }
+        let mut fields = Fields::new(object);
+        // Only what stands under the name in the path is meant.
+        fields.ignore(&object.keys().map(String::as_str).collect::<Vec<_>>());
+        let items = fields.objects(key, read);
+        fields.finish()?;
+        Ok(items.unwrap_or_default())
+    }
+
     /// Reads the fields of the object that stands there; all that is wrong with them is told at once.
     pub fn read<T>(
         &self,

@@ -1,7 +1,10 @@
 //! Every route, each with its entry in the API's document.
 
 pub mod answer;
+mod bmc_setup;
 mod boot;
+mod cloud;
+mod dns;
 pub mod extract;
 mod files;
 mod group;
@@ -12,10 +15,14 @@ mod network;
 mod node;
 mod osimage;
 mod osimage_work;
+mod other_device;
 pub mod problem;
+mod rack;
 mod routes;
+mod secret;
 mod session;
 mod settings;
+mod switch;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -45,6 +52,13 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(interface::routes())
         .merge(osimage::routes())
         .merge(osimage_work::routes())
+        .merge(bmc_setup::routes())
+        .merge(switch::routes())
+        .merge(other_device::routes())
+        .merge(cloud::routes())
+        .merge(dns::routes())
+        .merge(secret::routes())
+        .merge(rack::routes())
         .merge(job::routes())
         .merge(monitor::routes())
         .merge(files::routes())

@@ -98,7 +98,9 @@ impl ApiError {
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Refused(refusal) => match refusal {
-                Refusal::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+                Refusal::NotFound { .. } | Refusal::NoPart { .. } => {
+                    (StatusCode::NOT_FOUND, "not_found")
+                }
                 // Existing clients take 400 for all of these.
                 Refusal::AlreadyExists { .. } => (StatusCode::BAD_REQUEST, "already_exists"),
                 Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),

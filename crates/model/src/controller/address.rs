@@ -50,7 +50,7 @@ fn at_key(error: Error, key: &str) -> Error {
             }
             Error::Invalid(violations)
         }
-        Error::NotFound { .. }
+        Error::NotFound { .. } | Error::NoPart { .. }
         | Error::AlreadyExists { .. }
         | Error::InUse { .. }
         | Error::Exhausted { .. } => error,

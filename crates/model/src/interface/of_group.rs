@@ -42,9 +42,11 @@ pub fn remove(draft: &mut Draft, group: &str, interface: &str) -> Result<(), Err
     let before = group.interfaces.len();
     group.interfaces.retain(|known| known.name != interface);
     if group.interfaces.len() == before {
-        return Err(Error::NotFound {
+        return Err(Error::NoPart {
             kind: Kind::Group,
-            name: format!("{} with an interface '{interface}'", group.name),
+            name: group.name.to_string(),
+            part: "interface",
+            wanted: interface.to_owned(),
         });
     }
     for node in members(draft, &group.name) {

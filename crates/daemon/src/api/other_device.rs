@@ -1,0 +1,124 @@
+//! `/config/otherdev`: other devices.
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::device::other;
+use perilune_model::{Kind, Name};
+use perilune_wire::device::{OtherDeviceKeys, other_request};
+use perilune_wire::envelope::Config;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(clone))
+        .routes(routes!(remove))
+}
+
+/// All other devices.
+#[utoipa::path(get, path = "/config/otherdev", tag = "otherdev", security(("token" = [])), responses(
+    (status = 200, description = "Other devices by name, below config and otherdev", body = OtherDeviceKeys),
+    (status = 404, description = "There is no other device", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let entries =
+        cluster.other_devices().values().map(|device| (device.name.as_str(), OtherDeviceKeys::new(device)));
+    answer::listed(
+        cluster.other_devices().is_empty(),
+        "other device",
+        Config { resource: "otherdev", entries: entries.collect() },
+    )
+}
+
+/// One other device.
+#[utoipa::path(get, path = "/config/otherdev/{name}", tag = "otherdev", security(("token" = [])), responses(
+    (status = 200, description = "The other device by name, below config and otherdev", body = OtherDeviceKeys),
+    (status = 404, description = "There is no such other device", body = Problem),
+))]
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let device = cluster.other_device(&name)?;
+    Ok(Json(Config::one("otherdev", &name, OtherDeviceKeys::new(device))).into_response())
+}
+
+/// Makes or changes another device.
+#[utoipa::path(post, path = "/config/otherdev/{name}", tag = "otherdev", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such network", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = device_name(&name)?;
+    let request = body.read(&["config", "otherdev", &name], other_request)?;
+    let saved = state
+        .cluster
+        .commit(caller.meta(), move |draft| other::save(draft, &key, &request))
+        .await?;
+    Ok(answer::saved(saved, "Device", &name))
+}
+
+/// Makes another device like this one, at the next address.
+#[utoipa::path(post, path = "/config/otherdev/{name}/_clone", tag = "otherdev", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such other device", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request = body.read(&["config", "otherdev", &name], |fields| {
+        if !fields.has("newotherdevname") {
+            fields.refuse("newotherdevname", "say what the new other device is called");
+        }
+        other_request(fields)
+    })?;
+    let new_name = request.new_name.clone().unwrap_or_default();
+    let message = format!("Device {name} cloned to {new_name} successfully");
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| other::clone(draft, &name, &new_name, &request))
+        .await?;
+    Ok(answer::created(message))
+}
+
+/// Removes another device.
+#[utoipa::path(get, path = "/config/otherdev/{name}/_delete", tag = "otherdev", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such other device", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::OtherDevice, &name)).await?;
+    Ok(answer::done())
+}
+
+fn device_name(name: &str) -> Result<Name, ApiError> {
+    Name::host(name).map_err(|error| {
+        ApiError::Malformed(format!("the other device name '{}' cannot be: {error}", shown(name)))
+    })
+}

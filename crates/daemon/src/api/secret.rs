@@ -1,0 +1,358 @@
+//! `/config/secrets`: secrets of nodes and groups.
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::secret::{self, Owner, Request, Secret};
+use perilune_model::{Name, Saved};
+use perilune_wire::secret::{SecretKeys, copy_request, request};
+use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(of_node, save_of_node))
+        .routes(routes!(of_group, save_of_group))
+        .routes(routes!(one_of_node, save_one_of_node))
+        .routes(routes!(one_of_group, save_one_of_group))
+        .routes(routes!(clone_of_node))
+        .routes(routes!(clone_of_group))
+        .routes(routes!(remove_of_node))
+        .routes(routes!(remove_of_group, remove_of_group_by_post))
+}
+
+/// All secrets of nodes and groups.
+#[utoipa::path(get, path = "/config/secrets", tag = "secrets", security(("token" = [])), responses(
+    (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
+    (status = 404, description = "There is no secret", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let mut answer = Map::new();
+    let of_nodes = cluster.node_secrets().values().map(|list| &***list);
+    add(&mut answer, Owner::Node, of_nodes.map(|list| (&list.name, keys(&state, &list.secrets))));
+    let of_groups = cluster.group_secrets().values().map(|list| &***list);
+    add(&mut answer, Owner::Group, of_groups.map(|list| (&list.name, keys(&state, &list.secrets))));
+    answer::listed(answer.is_empty(), "secret", json!({ "config": { "secrets": answer } }))
+}
+
+/// The secrets of a node and of its group. An installing node is given those that have a path.
+#[utoipa::path(get, path = "/config/secrets/node/{name}", tag = "secrets", security(("token" = [])), responses(
+    (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
+    (status = 404, description = "There is no such node, or no secret", body = Problem),
+))]
+async fn of_node(
+    state: axum::extract::State<State>,
+    caller: NodeOrCaller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let group = &cluster.node(&name)?.group;
+    let mut answer = Map::new();
+    for (owner, name) in [(Owner::Node, name.as_str()), (Owner::Group, group.as_str())] {
+        let mut list = owner.secrets(&cluster, name)?;
+        // Shell installers lose their way at a secret that has no path.
+        list.secrets.retain(|secret| !caller.is_node || secret.path.is_some());
+        add(&mut answer, owner, std::iter::once((&list.name, keys(&state, &list.secrets))));
+    }
+    if answer.is_empty() {
+        return Err(ApiError::NotFound(format!("the node '{name}' has no secrets")));
+    }
+    Ok(Json(json!({ "config": { "secrets": answer } })).into_response())
+}
+
+/// The secrets of a group.
+#[utoipa::path(get, path = "/config/secrets/group/{name}", tag = "secrets", security(("token" = [])), responses(
+    (status = 200, description = "A list below config, secrets, group and the group's name", body = SecretKeys),
+    (status = 404, description = "There is no such group, or no secret", body = Problem),
+))]
+async fn of_group(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let list = Owner::Group.secrets(&state.cluster.published(), &name)?;
+    if list.secrets.is_empty() {
+        return Err(ApiError::NotFound(format!("the group '{name}' has no secrets")));
+    }
+    Ok(found(Owner::Group, &name, keys(&state, &list.secrets)))
+}
+
+/// Writes secrets of a node; those that are not named stay.
+#[utoipa::path(post, path = "/config/secrets/node/{name}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "All of them are new", body = Message),
+    (status = 204, description = "They are as was asked; one at least was there"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn save_of_node(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let saved = save_all(&state, &caller, Owner::Node, name.clone(), &body).await?;
+    Ok(answer::saved(saved, "Secrets of node", &name))
+}
+
+/// One secret of a node.
+#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", security(("token" = [])), responses(
+    (status = 200, description = "A list of one, below config, secrets, node and the node's name", body = SecretKeys),
+    (status = 404, description = "There is no such node or secret", body = Problem),
+))]
+async fn one_of_node(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    show_one(&state, Owner::Node, &name, &secret)
+}
+
+/// Writes one secret of a node, the one that the body names.
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 204, description = "It is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn save_one_of_node(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, _)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    save_one(&state, &caller, Owner::Node, name, &body).await
+}
+
+/// Copies a secret of a node; what the body does not have is that of the source.
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}/_clone", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such node or secret", body = Problem),
+))]
+async fn clone_of_node(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, _)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    copy(&state, &caller, Owner::Node, name, &body).await
+}
+
+/// Removes a secret of a node.
+#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such node or secret", body = Problem),
+))]
+async fn remove_of_node(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    remove(&state, &caller, Owner::Node, name, secret).await
+}
+
+/// Writes secrets of a group; those that are not named stay.
+#[utoipa::path(post, path = "/config/secrets/group/{name}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "All of them are new", body = Message),
+    (status = 204, description = "They are as was asked; one at least was there"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such group", body = Problem),
+))]
+async fn save_of_group(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let saved = save_all(&state, &caller, Owner::Group, name.clone(), &body).await?;
+    Ok(answer::saved(saved, "Secrets of group", &name))
+}
+
+/// One secret of a group.
+#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", security(("token" = [])), responses(
+    (status = 200, description = "A list of one, below config, secrets, group and the group's name", body = SecretKeys),
+    (status = 404, description = "There is no such group or secret", body = Problem),
+))]
+async fn one_of_group(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    show_one(&state, Owner::Group, &name, &secret)
+}
+
+/// Writes one secret of a group, the one that the body names.
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 204, description = "It is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such group", body = Problem),
+))]
+async fn save_one_of_group(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, _)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    save_one(&state, &caller, Owner::Group, name, &body).await
+}
+
+/// Copies a secret of a group; what the body does not have is that of the source.
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_clone", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such group or secret", body = Problem),
+))]
+async fn clone_of_group(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, _)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    copy(&state, &caller, Owner::Group, name, &body).await
+}
+
+/// Removes a secret of a group.
+#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such group or secret", body = Problem),
+))]
+async fn remove_of_group(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    remove(&state, &caller, Owner::Group, name, secret).await
+}
+
+/// Removes a secret of a group, the way the document has it.
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such group or secret", body = Problem),
+))]
+async fn remove_of_group_by_post(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    remove(&state, &caller, Owner::Group, name, secret).await
+}
+
+fn add<'a>(
+    answer: &mut Map<String, Value>,
+    owner: Owner,
+    lists: impl Iterator<Item = (&'a Name, Vec<SecretKeys>)>,
+) {
+    let lists = lists.filter(|(_, secrets)| !secrets.is_empty());
+    let lists: Map<_, _> = lists.map(|(name, secrets)| (name.to_string(), json!(secrets))).collect();
+    if !lists.is_empty() {
+        answer.insert(owner.word().to_owned(), Value::Object(lists));
+    }
+}
+
+fn keys(state: &State, secrets: &[Secret]) -> Vec<SecretKeys> {
+    let keys = secrets.iter().map(|secret| SecretKeys {
+        name: secret.name.to_string(),
+        content: state.vault.reveal(&secret.content),
+        path: secret.path.clone(),
+    });
+    keys.collect()
+}
+
+fn found(owner: Owner, name: &str, secrets: Vec<SecretKeys>) -> Response {
+    Json(json!({ "config": { "secrets": { owner.word(): { name: secrets } } } })).into_response()
+}
+
+fn show_one(state: &State, owner: Owner, name: &str, wanted: &str) -> Result<Response, ApiError> {
+    let list = owner.secrets(&state.cluster.published(), name)?;
+    let one = secret::find(&list, owner, wanted)?;
+    Ok(found(owner, name, keys(state, std::slice::from_ref(one))))
+}
+
+fn requests(
+    state: &State,
+    owner: Owner,
+    name: &str,
+    body: &Body,
+) -> Result<Vec<Request>, ApiError> {
+    let mut requests = body.read_list(&["config", "secrets", owner.word()], name, request)?;
+    if requests.is_empty() {
+        return Err(ApiError::Malformed(format!(
+            "the list of secrets of {} '{name}' is empty; give at least one",
+            owner.word()
+        )));
+    }
+    requests.iter_mut().try_for_each(|request| seal(state, request))?;
+    Ok(requests)
+}
+
+fn seal(state: &State, request: &mut Request) -> Result<(), ApiError> {
+    if let Some(content) = &request.content {
+        let sealed = state.vault.seal(content);
+        request.content =
+            Some(sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?);
+    }
+    Ok(())
+}
+
+async fn save_all(
+    state: &State,
+    caller: &Caller,
+    owner: Owner,
+    name: String,
+    body: &Body,
+) -> Result<Saved, ApiError> {
+    let requests = requests(state, owner, &name, body)?;
+    let decide = move |draft: &mut _| secret::save(draft, owner, &name, &requests);
+    Ok(state.cluster.commit(caller.meta(), decide).await?)
+}
+
+async fn save_one(
+    state: &State,
+    caller: &Caller,
+    owner: Owner,
+    name: String,
+    body: &Body,
+) -> Result<Response, ApiError> {
+    let mut requests = requests(state, owner, &name, body)?;
+    requests.truncate(1);
+    let decide = move |draft: &mut _| secret::save(draft, owner, &name, &requests);
+    state.cluster.commit(caller.meta(), decide).await?;
+    Ok(answer::done())
+}
+
+async fn copy(
+    state: &State,
+    caller: &Caller,
+    owner: Owner,
+    name: String,
+    body: &Body,
+) -> Result<Response, ApiError> {
+    let copies = body.read_list(&["config", "secrets", owner.word()], &name, copy_request)?;
+    let Some((new_name, mut request)) = copies.into_iter().next() else {
+        let message = "the list is empty; say which secret to copy, and newsecretname";
+        return Err(ApiError::Malformed(message.to_owned()));
+    };
+    seal(state, &mut request)?;
+    let message = format!("Secret {} cloned to {new_name} successfully", request.name);
+    let decide = move |draft: &mut _| secret::clone(draft, owner, &name, &new_name, &request);
+    state.cluster.commit(caller.meta(), decide).await?;
+    Ok(answer::created(message))
+}
+
+async fn remove(
+    state: &State,
+    caller: &Caller,
+    owner: Owner,
+    name: String,
+    wanted: String,
+) -> Result<Response, ApiError> {
+    let decide = move |draft: &mut _| secret::remove(draft, owner, &name, &wanted);
+    state.cluster.commit(caller.meta(), decide).await?;
+    Ok(answer::done())
+}

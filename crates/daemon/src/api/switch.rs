@@ -1,0 +1,125 @@
+//! `/config/switch`: switches.
+
+use axum::response::{IntoResponse, Response};
+use perilune_model::device::switch;
+use perilune_model::{Kind, Name};
+use perilune_wire::device::{SwitchKeys, switch_request};
+use perilune_wire::envelope::Config;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(clone))
+        .routes(routes!(remove))
+}
+
+/// All switches.
+#[utoipa::path(get, path = "/config/switch", tag = "switch", security(("token" = [])), responses(
+    (status = 200, description = "Switches by name, below config and switch", body = SwitchKeys),
+    (status = 404, description = "There is no switch", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let entries =
+        cluster.switches().values().map(|switch| (switch.name.as_str(), SwitchKeys::new(switch)));
+    answer::listed(
+        cluster.switches().is_empty(),
+        "switch",
+        Config { resource: "switch", entries: entries.collect() },
+    )
+}
+
+/// One switch.
+#[utoipa::path(get, path = "/config/switch/{name}", tag = "switch", security(("token" = [])), responses(
+    (status = 200, description = "The switch by name, below config and switch", body = SwitchKeys),
+    (status = 404, description = "There is no such switch", body = Problem),
+))]
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let switch = cluster.switch(&name)?;
+    Ok(Json(Config::one("switch", &name, SwitchKeys::new(switch))).into_response())
+}
+
+/// Makes or changes a switch.
+#[utoipa::path(post, path = "/config/switch/{name}", tag = "switch", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such network", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = switch_name(&name)?;
+    let request = body.read(&["config", "switch", &name], switch_request)?;
+    let saved = state
+        .cluster
+        .commit(caller.meta(), move |draft| switch::save(draft, &key, &request))
+        .await?;
+    Ok(answer::saved(saved, "Switch", &name))
+}
+
+/// Makes a switch like this one, at the next address.
+#[utoipa::path(post, path = "/config/switch/{name}/_clone", tag = "switch", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such switch", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request = body.read(&["config", "switch", &name], |fields| {
+        if !fields.has("newswitchname") {
+            fields.refuse("newswitchname", "say what the new switch is called");
+        }
+        switch_request(fields)
+    })?;
+    let new_name = request.new_name.clone().unwrap_or_default();
+    let message = format!("Switch {name} cloned to {new_name} successfully");
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| switch::clone(draft, &name, &new_name, &request))
+        .await?;
+    Ok(answer::created(message))
+}
+
+/// Removes a switch that no node is at.
+#[utoipa::path(get, path = "/config/switch/{name}/_delete", tag = "switch", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 400, description = "Nodes are at it; the message names them", body = Problem),
+    (status = 404, description = "There is no such switch", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Switch, &name)).await?;
+    Ok(answer::done())
+}
+
+fn switch_name(name: &str) -> Result<Name, ApiError> {
+    Name::host(name).map_err(|error| {
+        ApiError::Malformed(format!("the switch name '{}' cannot be: {error}", shown(name)))
+    })
+}

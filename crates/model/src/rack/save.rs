@@ -1,0 +1,72 @@
+//! Racks, and putting devices into them.
+
+use crate::rack::{Placement, Rack, USUAL_ORDER, USUAL_SIZE, inventory};
+use crate::{Draft, Error, Kind, Name, Patch, Saved};
+
+use super::DeviceType;
+
+/// What a client asks of a rack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The new name.
+    pub new_name: Option<Name>,
+    /// Height units.
+    pub size: Patch<u32>,
+    /// `ascending` or `descending`.
+    pub order: Patch<String>,
+    /// The room.
+    pub room: Patch<String>,
+    /// The site.
+    pub site: Patch<String>,
+    /// Devices to put into it; those that are not named stay.
+    pub devices: Vec<PlacementRequest>,
+}
+
+/// What a client asks of a device's place in a rack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlacementRequest {
+    /// The device.
+    pub device: Name,
+    /// What it is; without it, the first device of this name that stands somewhere is meant.
+    pub device_type: Option<DeviceType>,
+    /// The lowest unit that it takes.
+    pub position: Patch<u32>,
+    /// Height units.
+    pub height: Patch<u32>,
+    /// `front` or `back`.
+    pub orientation: Patch<String>,
+}
+
+/// Changes a rack; makes it where there is none of this name.
+pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
+    let known = draft.racks().get(name).map(|rack| Rack::clone(rack));
+    let saved = Saved::foreseen(known.is_some(), request.new_name.is_some())
+        .ok_or_else(|| Error::NotFound { kind: Kind::Rack, name: name.to_string() })?;
+    let mut rack = known.unwrap_or_else(|| Rack {
+        size: Some(USUAL_SIZE),
+        order: Some(USUAL_ORDER.to_owned()),
+        ..Rack::default()
+    });
+    request.size.apply(&mut rack.size);
+    request.order.apply(&mut rack.order);
+    request.room.apply(&mut rack.room);
+    request.site.apply(&mut rack.site);
+    rack.name = request.new_name.as_ref().unwrap_or(name).clone();
+    let rack_name = rack.name.clone();
+    draft.rename(rack, name.as_str())?;
+    for device in &request.devices {
+        place(draft, &rack_name, device)?;
+    }
+    Ok(saved)
+}
+
+fn place(draft: &mut Draft, rack: &Name, request: &PlacementRequest) -> Result<(), Error> {
+    let mut placement: Placement =
+        inventory::find(draft, request.device_type, request.device.as_str())?;
+    placement.rack = Some(rack.clone());
+    request.position.apply(&mut placement.position);
+    request.height.apply_or(&mut placement.height, 1);
+    request.orientation.apply_or(&mut placement.orientation, "front".to_owned());
+    inventory::check_height(&placement)?;
+    draft.put(placement)
+}

@@ -1,0 +1,145 @@
+//! Writing, copying and removing secrets.
+
+use crate::object::{GroupSecrets, NodeSecrets};
+use crate::secret::{Secret, Secrets};
+use crate::{Draft, Error, Kind, Name, Saved};
+
+/// Whose secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Those of a node.
+    Node,
+    /// Those of a group.
+    Group,
+}
+
+impl Owner {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Group => "group",
+        }
+    }
+
+    /// The kind of the owner.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Node => Kind::Node,
+            Self::Group => Kind::Group,
+        }
+    }
+
+    fn lists(self) -> Kind {
+        match self {
+            Self::Node => Kind::NodeSecrets,
+            Self::Group => Kind::GroupSecrets,
+        }
+    }
+
+    /// The owner's secrets, none at all included; [`Error::NotFound`] without the owner.
+    pub fn secrets(self, cluster: &crate::Cluster, name: &str) -> Result<Secrets, Error> {
+        let (name, known) = match self {
+            Self::Node => {
+                let known = cluster.node_secrets().get(name).map(|list| Secrets::clone(list));
+                (&cluster.node(name)?.name, known)
+            }
+            Self::Group => {
+                let known = cluster.group_secrets().get(name).map(|list| Secrets::clone(list));
+                (&cluster.group(name)?.name, known)
+            }
+        };
+        Ok(known.unwrap_or_else(|| Secrets { name: name.clone(), secrets: Vec::new() }))
+    }
+
+    fn put(self, draft: &mut Draft, secrets: Secrets) -> Result<(), Error> {
+        if secrets.secrets.is_empty() {
+            return draft.remove(self.lists(), secrets.name.as_str());
+        }
+        match self {
+            Self::Node => draft.put(NodeSecrets(secrets)),
+            Self::Group => draft.put(GroupSecrets(secrets)),
+        }
+    }
+}
+
+/// What a client asks of one secret. The content is in the form in which it is to be stored.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The secret.
+    pub name: Name,
+    /// Its content; a new secret needs one.
+    pub content: Option<String>,
+    /// Where the installer writes it.
+    pub path: Option<String>,
+}
+
+/// Writes secrets of an owner; those that are not named stay. [`Saved::Updated`] as soon as one of them was there.
+pub fn save(
+    draft: &mut Draft,
+    owner: Owner,
+    name: &str,
+    requests: &[Request],
+) -> Result<Saved, Error> {
+    let mut list = owner.secrets(draft, name)?;
+    let mut saved = Saved::Created;
+    for request in requests {
+        match list.secrets.iter_mut().find(|known| known.name == request.name) {
+            Some(known) => {
+                saved = Saved::Updated;
+                known.content = request.content.clone().unwrap_or_else(|| known.content.clone());
+                known.path = request.path.clone().or_else(|| known.path.take());
+            }
+            None => {
+                let content = request.content.clone().ok_or_else(|| {
+                    let reason = format!("the secret '{}' is new and needs a content", request.name);
+                    Error::invalid("content", reason)
+                })?;
+                let path = request.path.clone();
+                list.secrets.push(Secret { name: request.name.clone(), content, path });
+            }
+        }
+    }
+    owner.put(draft, list)?;
+    Ok(saved)
+}
+
+/// Makes a secret like another of the same owner; content and path are those of the source unless the request has them.
+pub fn clone(
+    draft: &mut Draft,
+    owner: Owner,
+    name: &str,
+    new_name: &Name,
+    request: &Request,
+) -> Result<(), Error> {
+    let mut list = owner.secrets(draft, name)?;
+    let source = find(&list, owner, request.name.as_str())?.clone();
+    if list.secrets.iter().any(|known| known.name == *new_name) {
+        let reason = format!("the {} '{name}' already has a secret '{new_name}'", owner.word());
+        return Err(Error::invalid("newsecretname", reason));
+    }
+    list.secrets.push(Secret {
+        name: new_name.clone(),
+        content: request.content.clone().unwrap_or(source.content),
+        path: request.path.clone().or(source.path),
+    });
+    owner.put(draft, list)
+}
+
+/// Removes a secret.
+pub fn remove(draft: &mut Draft, owner: Owner, name: &str, secret: &str) -> Result<(), Error> {
+    let mut list = owner.secrets(draft, name)?;
+    find(&list, owner, secret)?;
+    list.secrets.retain(|known| known.name != secret);
+    owner.put(draft, list)
+}
+
+/// A secret of an owner.
+pub fn find<'a>(list: &'a Secrets, owner: Owner, secret: &str) -> Result<&'a Secret, Error> {
+    list.secrets.iter().find(|known| known.name == secret).ok_or_else(|| Error::NoPart {
+        kind: owner.kind(),
+        name: list.name.to_string(),
+        part: "secret",
+        wanted: secret.to_owned(),
+    })
+}

@@ -1,0 +1,54 @@
+//! BMC setups, as clients read and ask for them.
+
+use perilune_model::bmc_setup::{BmcSetup, Request};
+use perilune_model::provisioning::UnmanagedUsers;
+use perilune_model::Name;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::fields::Fields;
+use crate::requests::unmanaged_users;
+
+/// A BMC setup. Clients show the password.
+#[derive(Serialize, ToSchema)]
+pub struct BmcSetupKeys<'a> {
+    name: &'a str,
+    userid: u32,
+    username: &'a str,
+    password: &'a str,
+    netchannel: u32,
+    mgmtchannel: u32,
+    comment: Option<&'a str>,
+    unmanaged_bmc_users: Option<&'a str>,
+}
+
+impl<'a> BmcSetupKeys<'a> {
+    /// The BMC setup.
+    pub fn new(setup: &'a BmcSetup) -> Self {
+        Self {
+            name: setup.name.as_str(),
+            userid: setup.userid,
+            username: &setup.username,
+            password: &setup.password,
+            netchannel: setup.netchannel,
+            mgmtchannel: setup.mgmtchannel,
+            comment: setup.comment.as_deref(),
+            unmanaged_bmc_users: setup.unmanaged_bmc_users.map(UnmanagedUsers::word),
+        }
+    }
+}
+
+/// The request of a BMC setup.
+pub fn request(fields: &mut Fields<'_>) -> Request {
+    fields.ignore(&["name"]);
+    Request {
+        new_name: fields.new_name("newbmcname", Name::general),
+        userid: fields.number("userid"),
+        username: fields.text("username"),
+        password: fields.text("password"),
+        netchannel: fields.number("netchannel"),
+        mgmtchannel: fields.number("mgmtchannel"),
+        unmanaged_bmc_users: unmanaged_users(fields),
+        comment: fields.text("comment"),
+    }
+}
