@@ -5,6 +5,7 @@ mod ini;
 mod keys;
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,10 +90,27 @@ pub struct Settings {
     pub plugins: Option<PathBuf>,
     /// `debug`, `info`, `warning`, `error`.
     pub log_level: String,
-    /// BMCs that are spoken to at once, where the site limits it.
-    pub bmc_batch_size: Option<usize>,
-    /// The pause between batches of BMCs.
-    pub bmc_batch_delay: Duration,
+    /// Limits of control.
+    pub control: Control,
+}
+
+/// What the site allows when many BMCs are spoken to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Control {
+    /// BMCs in one batch.
+    pub batch_size: Option<NonZeroUsize>,
+    /// The pause between batches.
+    pub batch_delay: Duration,
+    /// BMCs that are spoken to at one moment.
+    pub concurrent: Option<NonZeroUsize>,
+    /// BMCs that are begun with in a second.
+    pub ramp: Option<NonZeroU32>,
+    /// Machines of one rack that are switched on, and within which time.
+    pub rack_inrush: Option<(NonZeroUsize, Duration)>,
+    /// How long one request may take.
+    pub deadline: Option<Duration>,
+    /// Certificates, in PEM, of those who sign the certificates of BMCs.
+    pub authorities: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -152,9 +170,7 @@ impl Settings {
             template_files: given("TEMPLATES", "TEMPLATE_FILES").map(PathBuf::from),
             plugins: given("PLUGINS", "PLUGINS_DIRECTORY").map(PathBuf::from),
             log_level: keys::log_level(ini)?,
-            bmc_batch_size: keys::number(ini, "BMCCONTROL", "BMC_BATCH_SIZE")?,
-            bmc_batch_delay: keys::seconds(ini, "BMCCONTROL", "BMC_BATCH_DELAY")?
-                .unwrap_or_default(),
+            control: keys::control(ini)?,
         })
     }
 
@@ -194,7 +210,7 @@ mod tests {
         assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));
         assert_eq!(settings.image_files, Path::new("/srv/files"));
         assert!(settings.encrypt_secrets);
-        assert_eq!(settings.bmc_batch_delay, Duration::from_secs(2));
+        assert_eq!(settings.control.batch_delay, Duration::from_secs(2));
         assert!(odd.is_empty(), "{odd:?}");
     }
 

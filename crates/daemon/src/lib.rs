@@ -6,6 +6,7 @@ mod bootstrap;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod control;
 mod first_cluster;
 pub mod jobs;
 pub mod json;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
 use crate::config::{self, Options, Settings};
+use crate::control::{self, Control};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
 use crate::state::{Parts, State};
@@ -50,6 +51,9 @@ pub enum Error {
     /// Secrets cannot be encrypted.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+    /// Machines cannot be controlled.
+    #[error(transparent)]
+    Control(#[from] control::Error),
     /// TFTP cannot be served.
     #[error(transparent)]
     Tftp(#[from] perilune_boot::tftp::Error),
@@ -174,12 +178,14 @@ async fn assemble(
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
-    let status = Status::load(store).await?;
+    let status = Status::load(store.clone()).await?;
+    let control = Control::open(&settings, store, status.clone()).await?;
     Ok(State::new(Parts {
         settings,
         cluster,
         status,
         jobs,
+        control,
         sightings: Sightings::default(),
         leases,
         templates,

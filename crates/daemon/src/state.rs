@@ -11,6 +11,7 @@ use perilune_model::MacAddress;
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
+use crate::control::Control;
 use crate::jobs::Jobs;
 use crate::sightings::Sightings;
 use crate::status::Status;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub status: Status,
     /// Long operations.
     pub jobs: Jobs,
+    /// Control of machines by their BMCs.
+    pub control: Control,
     /// Machines that nobody described.
     pub sightings: Sightings,
     /// Addresses that are lent to machines.

@@ -154,11 +154,8 @@ fn looks_sealed(stored: &str) -> bool {
 fn make(key_file: &Path) -> Result<String, Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |source| Error::File {
-        path: key_file.display().to_string(),
-        action: "made",
-        source,
-    };
+    let failed =
+        |source| Error::File { path: key_file.display().to_string(), action: "made", source };
     let mut bytes = [0; 2 * HALF];
     fill(&mut bytes)?;
     let text = URL_SAFE.encode(bytes);

@@ -31,8 +31,74 @@ pub struct BmcSetup {
     pub mgmtchannel: u32,
     /// What happens to other users.
     pub unmanaged_bmc_users: Option<UnmanagedUsers>,
+    /// Which protocol the BMCs speak; unset is IPMI.
+    pub driver: Option<Driver>,
+    /// Another port than the protocol's own.
+    pub port: Option<u16>,
+    /// Which certificates of BMCs are believed; unset is the first one that is seen.
+    pub certificate: Option<Certificate>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+}
+
+/// The protocol that BMCs are spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// IPMI 2.0 over LAN.
+    Ipmi,
+    /// Redfish over HTTPS.
+    Redfish,
+    /// Redfish where it is, else IPMI.
+    Auto,
+}
+
+impl Driver {
+    const ALL: [Self; 3] = [Self::Ipmi, Self::Redfish, Self::Auto];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ipmi => "ipmi",
+            Self::Redfish => "redfish",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The driver that the API knows by this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|driver| driver.word() == word)
+    }
+}
+
+/// Which certificates of BMCs are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certificate {
+    /// The first that is seen; later, that one only.
+    Pin,
+    /// One that an authority of the site has signed.
+    Verify,
+    /// Any.
+    Any,
+}
+
+impl Certificate {
+    const ALL: [Self; 3] = [Self::Pin, Self::Verify, Self::Any];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pin => "pin",
+            Self::Verify => "verify",
+            Self::Any => "any",
+        }
+    }
+
+    /// What the API knows by this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|certificate| certificate.word() == word)
+    }
 }
 
 /// The nodes whose BMCs are set up so, in name order: those that name it, and those of its groups that name no other.
@@ -54,6 +120,9 @@ impl Default for BmcSetup {
             netchannel: 2,
             mgmtchannel: 2,
             unmanaged_bmc_users: None,
+            driver: None,
+            port: None,
+            certificate: None,
             comment: None,
         }
     }

@@ -15,6 +15,8 @@ pub enum Table {
     NodeStates,
     /// Long operations, by request.
     Jobs,
+    /// Certificates that BMCs showed first, by address.
+    BmcCertificates,
 }
 
 /// A key and the text that is stored under it.
@@ -52,6 +54,7 @@ impl Table {
             Self::Leases => statements!("lease"),
             Self::NodeStates => statements!("node_state"),
             Self::Jobs => statements!("job"),
+            Self::BmcCertificates => statements!("bmc_certificate"),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
-//! ([`machine`]), and commands that cannot hang ([`process`]).
+//! ([`machine`]), simulated BMCs ([`bmc`]), and commands that cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
+pub mod bmc;
 pub mod lab;
 pub mod machine;
 pub mod process;
 
+pub use bmc::Bmc;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use process::{Limit, Stop};

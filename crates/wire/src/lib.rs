@@ -2,6 +2,7 @@
 
 pub mod bmc_setup;
 pub mod cluster;
+pub mod control;
 pub mod device;
 pub mod dns;
 pub mod envelope;

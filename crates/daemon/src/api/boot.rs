@@ -246,7 +246,8 @@ async fn plan(
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let plan = perilune_boot::plan_for(&cluster, &node, &|stored| state.vault.content_for_node(stored));
+    let plan =
+        perilune_boot::plan_for(&cluster, &node, &|stored| state.vault.content_for_node(stored));
     match plan {
         Ok(plan) => {
             state.status.report(&node, RENDERED, None, clock::milliseconds());

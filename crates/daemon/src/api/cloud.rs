@@ -16,10 +16,7 @@ use crate::json::Json;
 use crate::state::State;
 
 pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(remove))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, save)).routes(routes!(remove))
 }
 
 /// All clouds.

@@ -51,10 +51,7 @@ async fn save(
     let hosts: Vec<_> =
         body.read_list(&["config", "dns"], &network, host)?.into_iter().flatten().collect();
     let message = format!("DNS hosts of network {network} saved successfully");
-    state
-        .cluster
-        .commit(caller.meta(), move |draft| dns::save(draft, &network, &hosts))
-        .await?;
+    state.cluster.commit(caller.meta(), move |draft| dns::save(draft, &network, &hosts)).await?;
     Ok(answer::created(message))
 }
 
@@ -68,9 +65,6 @@ async fn remove(
     caller: Caller,
     Path((network, host)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    state
-        .cluster
-        .commit(caller.meta(), move |draft| dns::remove(draft, &network, &host))
-        .await?;
+    state.cluster.commit(caller.meta(), move |draft| dns::remove(draft, &network, &host)).await?;
     Ok(answer::done())
 }

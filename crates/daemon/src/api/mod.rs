@@ -4,6 +4,7 @@ pub mod answer;
 mod bmc_setup;
 mod boot;
 mod cloud;
+mod control;
 mod dns;
 pub mod extract;
 mod files;
@@ -59,6 +60,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(dns::routes())
         .merge(secret::routes())
         .merge(rack::routes())
+        .merge(control::routes())
         .merge(job::routes())
         .merge(monitor::routes())
         .merge(files::routes())

@@ -30,8 +30,10 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 ))]
 async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let entries =
-        cluster.other_devices().values().map(|device| (device.name.as_str(), OtherDeviceKeys::new(device)));
+    let entries = cluster
+        .other_devices()
+        .values()
+        .map(|device| (device.name.as_str(), OtherDeviceKeys::new(device)));
     answer::listed(
         cluster.other_devices().is_empty(),
         "other device",
@@ -113,7 +115,10 @@ async fn remove(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
-    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::OtherDevice, &name)).await?;
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| draft.remove(Kind::OtherDevice, &name))
+        .await?;
     Ok(answer::done())
 }
 

@@ -118,10 +118,7 @@ async fn part_of_inventory(
     })
 }
 
-fn inventory_of(
-    state: &State,
-    wanted: impl Fn(&Device<'_>) -> bool,
-) -> Result<Response, ApiError> {
+fn inventory_of(state: &State, wanted: impl Fn(&Device<'_>) -> bool) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let devices = rack::devices(&cluster);
     let listed: Vec<_> =

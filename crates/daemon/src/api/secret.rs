@@ -249,7 +249,8 @@ fn add<'a>(
     lists: impl Iterator<Item = (&'a Name, Vec<SecretKeys>)>,
 ) {
     let lists = lists.filter(|(_, secrets)| !secrets.is_empty());
-    let lists: Map<_, _> = lists.map(|(name, secrets)| (name.to_string(), json!(secrets))).collect();
+    let lists: Map<_, _> =
+        lists.map(|(name, secrets)| (name.to_string(), json!(secrets))).collect();
     if !lists.is_empty() {
         answer.insert(owner.word().to_owned(), Value::Object(lists));
     }
@@ -294,8 +295,7 @@ fn requests(
 fn seal(state: &State, request: &mut Request) -> Result<(), ApiError> {
     if let Some(content) = &request.content {
         let sealed = state.vault.seal(content);
-        request.content =
-            Some(sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?);
+        request.content = Some(sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?);
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The documented keys of `luna.ini`, and how their values are read.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use perilune_boot::Protocol;
 
-use super::Ini;
+use super::{Control, Ini};
 
 /// Sections with the keys that they may have. Other sections are the site's own business.
 const KNOWN: &[(&str, &[&str])] = &[
@@ -40,7 +41,18 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("SECRETS", &["ENCRYPT_SECRETS"]),
     ("WEBSERVER", &["PORT", "PROTOCOL"]),
-    ("BMCCONTROL", &["BMC_BATCH_SIZE", "BMC_BATCH_DELAY"]),
+    (
+        "BMCCONTROL",
+        &[
+            "BMC_BATCH_SIZE",
+            "BMC_BATCH_DELAY",
+            "BMC_CONCURRENT",
+            "BMC_RAMP",
+            "BMC_RACK_INRUSH",
+            "BMC_DEADLINE",
+            "BMC_AUTHORITIES",
+        ],
+    ),
     ("TEMPLATES", &["TEMPLATE_FILES", "TEMPLATE_LIST", "TMP_DIRECTORY"]),
     (
         "PLUGINS",
@@ -119,6 +131,35 @@ pub(super) fn seconds(ini: &Ini, section: &str, key: &str) -> Result<Option<Dura
     number
         .map(Some)
         .ok_or_else(|| format!("[{section}] {key} is '{text}'; write seconds, such as 2s"))
+}
+
+/// What is configured of the limits of control: how many BMCs at once, how many begun with in a second, how many of a rack
+/// switched on within how many seconds (`5/2s`), and how long a request may take.
+pub(super) fn control(ini: &Ini) -> Result<Control, String> {
+    let section = "BMCCONTROL";
+    let inrush = match ini.get(section, "BMC_RACK_INRUSH") {
+        None => None,
+        Some(text) => {
+            let wrong = || {
+                format!(
+                    "[{section}] BMC_RACK_INRUSH is '{text}'; write machines/seconds, such as 5/2s"
+                )
+            };
+            let (machines, within) = text.split_once('/').ok_or_else(wrong)?;
+            let within = within.trim_end_matches('s').parse().ok();
+            let within = within.map(Duration::from_secs).ok_or_else(wrong)?;
+            Some((machines.parse().ok().ok_or_else(wrong)?, within))
+        }
+    };
+    Ok(Control {
+        batch_size: number(ini, section, "BMC_BATCH_SIZE")?,
+        batch_delay: seconds(ini, section, "BMC_BATCH_DELAY")?.unwrap_or_default(),
+        concurrent: number(ini, section, "BMC_CONCURRENT")?,
+        ramp: number(ini, section, "BMC_RAMP")?,
+        rack_inrush: inrush,
+        deadline: seconds(ini, section, "BMC_DEADLINE")?,
+        authorities: ini.get(section, "BMC_AUTHORITIES").map(PathBuf::from),
+    })
 }
 
 /// How long a login is good for: `30m`, `1h`, `3600s`; a bare number is hours; nothing is a day.

@@ -2,8 +2,11 @@
 #![cfg(test)]
 
 mod boots;
+mod control;
+mod devices;
 mod image_site;
 mod jobs;
 mod nodes;
 mod osimage;
 mod routes;
+mod secrets;

@@ -1,6 +1,6 @@
 //! Creating, changing and cloning BMC setups.
 
-use crate::bmc_setup::BmcSetup;
+use crate::bmc_setup::{BmcSetup, Certificate, Driver};
 use crate::provisioning::UnmanagedUsers;
 use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
@@ -21,6 +21,12 @@ pub struct Request {
     pub mgmtchannel: Patch<u32>,
     /// What happens to other users.
     pub unmanaged_bmc_users: Patch<UnmanagedUsers>,
+    /// The protocol that the BMCs speak.
+    pub driver: Patch<Driver>,
+    /// Another port than the protocol's own.
+    pub port: Patch<u16>,
+    /// Which certificates are believed.
+    pub certificate: Patch<Certificate>,
     /// Free text.
     pub comment: Patch<String>,
 }
@@ -35,10 +41,8 @@ pub fn save(
     let known = draft.bmc_setups().get(name).map(|setup| BmcSetup::clone(setup));
     let saved = Saved::foreseen(known.is_some(), request.new_name.is_some())
         .ok_or_else(|| Error::NotFound { kind: Kind::BmcSetup, name: name.to_string() })?;
-    let mut setup = known.unwrap_or_else(|| BmcSetup {
-        password: fresh_password.to_owned(),
-        ..BmcSetup::default()
-    });
+    let mut setup = known
+        .unwrap_or_else(|| BmcSetup { password: fresh_password.to_owned(), ..BmcSetup::default() });
     request.apply(&mut setup);
     setup.name = request.new_name.as_ref().unwrap_or(name).clone();
     draft.rename(setup, name.as_str())?;
@@ -70,6 +74,9 @@ impl Request {
         self.netchannel.apply_or(&mut setup.netchannel, blank.netchannel);
         self.mgmtchannel.apply_or(&mut setup.mgmtchannel, blank.mgmtchannel);
         self.unmanaged_bmc_users.apply(&mut setup.unmanaged_bmc_users);
+        self.driver.apply(&mut setup.driver);
+        self.port.apply(&mut setup.port);
+        self.certificate.apply(&mut setup.certificate);
         self.comment.apply(&mut setup.comment);
     }
 }

@@ -50,7 +50,8 @@ fn at_key(error: Error, key: &str) -> Error {
             }
             Error::Invalid(violations)
         }
-        Error::NotFound { .. } | Error::NoPart { .. }
+        Error::NotFound { .. }
+        | Error::NoPart { .. }
         | Error::AlreadyExists { .. }
         | Error::InUse { .. }
         | Error::Exhausted { .. } => error,

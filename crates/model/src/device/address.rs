@@ -31,7 +31,9 @@ impl PlaceRequest {
                 return Err(Error::invalid("nonetwork", reason));
             }
             *network = None;
-            self.ipaddress.into_iter().for_each(|address| addresses.set(address));
+            if let Some(address) = self.ipaddress {
+                addresses.set(address);
+            }
             return Ok(());
         }
         if let Some(name) = &self.network {
@@ -68,7 +70,9 @@ impl PlaceRequest {
         };
         let target = draft.network(place.as_str())?;
         for address in source.iter().filter(|address| target.contains(*address)) {
-            next_after(draft, target, address).into_iter().for_each(|next| addresses.set(next));
+            if let Some(next) = next_after(draft, target, address) {
+                addresses.set(next);
+            }
         }
         if addresses.is_empty() {
             allocate(draft, target, addresses)?;
@@ -87,8 +91,7 @@ fn leave_what_does_not_fit(addresses: &mut Addresses, network: &Network) {
 fn allocate(draft: &Draft, network: &Network, addresses: &mut Addresses) -> Result<(), Error> {
     for family in Family::BOTH.into_iter().filter(|family| network.range(*family).is_some()) {
         let free = first_free(draft, network, family);
-        addresses
-            .set(free.ok_or_else(|| Error::Exhausted { network: network.name.to_string() })?);
+        addresses.set(free.ok_or_else(|| Error::Exhausted { network: network.name.to_string() })?);
     }
     Ok(())
 }

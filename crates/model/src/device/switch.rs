@@ -31,10 +31,7 @@ pub struct Request {
 pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
     let known = draft.switches().get(name).map(|switch| Switch::clone(switch));
     let saved = Saved::foreseen(known.is_some(), request.new_name.is_some()).ok_or_else(|| {
-        Error::invalid(
-            "newswitchname",
-            format!("there is no {} '{name}' to rename", Kind::Switch),
-        )
+        Error::invalid("newswitchname", format!("there is no {} '{name}' to rename", Kind::Switch))
     })?;
     let mut switch = known.unwrap_or_default();
     request.apply(&mut switch);

@@ -36,9 +36,8 @@ pub fn devices(cluster: &Cluster) -> Vec<Device<'_>> {
     let others =
         others.map(|device| (DeviceType::OtherDevices, &device.name, device.vendor.as_deref()));
     let controllers = cluster.controllers().values();
-    let controllers = controllers.map(|controller| {
-        (DeviceType::Controller, &controller.name, controller.vendor.as_deref())
-    });
+    let controllers = controllers
+        .map(|controller| (DeviceType::Controller, &controller.name, controller.vendor.as_deref()));
     let all = nodes.chain(switches).chain(others).chain(controllers);
     all.map(|(device_type, name, vendor)| {
         let key = Placement::key(device_type, name.as_str());

@@ -92,7 +92,8 @@ pub fn save(
             }
             None => {
                 let content = request.content.clone().ok_or_else(|| {
-                    let reason = format!("the secret '{}' is new and needs a content", request.name);
+                    let reason =
+                        format!("the secret '{}' is new and needs a content", request.name);
                     Error::invalid("content", reason)
                 })?;
                 let path = request.path.clone();

@@ -1,0 +1,335 @@
+//! `/control`: power, identification, event log, sensors and inventory of machines, by their BMCs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use perilune_model::hostlist;
+use perilune_wire::control::{ResultKeys, RunKeys, Wishes, wishes};
+use perilune_wire::fields::Fields;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path, Query};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::control::{Row, Run, Verdict};
+use crate::json::Json;
+use crate::state::State;
+
+/// How long a request for many waits for results before it answers.
+const FIRST_RESULTS: Duration = Duration::from_secs(1);
+/// How long a request for one machine waits; the engine's own deadlines come before.
+const ONE_RESULT: Duration = Duration::from_mins(5);
+/// The longest that a client may wait for news in one request.
+const LONGEST_WAIT: u64 = 30;
+/// Existing clients stop polling at this very text.
+const NOTHING: &str = "No data for this request";
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(act_on_one))
+        .routes(routes!(act_on_many))
+        .routes(routes!(poll))
+        .routes(routes!(power_of))
+        .routes(routes!(requests))
+        .routes(routes!(results))
+        .routes(routes!(cancel))
+        .routes(routes!(forget))
+}
+
+/// Does something with one machine, and waits until it is done.
+#[utoipa::path(get, path = "/control/action/{subsystem}/{hostname}/{_action}", tag = "control", security(("token" = [])), params(
+    ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
+    ("hostname" = String, Path, description = "The node"),
+    ("_action" = String, Path, description = "_on, _off, _status, _cycle, _reset, _soft; _identify, _noidentify; _list, _clear"),
+), responses(
+    (status = 200, description = "What was asked for, below control and the subsystem", body = Value),
+    (status = 204, description = "It is done"),
+    (status = 400, description = "The host name cannot be one", body = Problem),
+    (status = 404, description = "There is no such node, or it has no BMC, or no BMC setup", body = Problem),
+    (status = 501, description = "The BMC did not do it; why stands below control and the subsystem", body = Value),
+))]
+async fn act_on_one(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((subsystem, hostname, action)): Path<(String, String, String)>,
+) -> Result<Response, ApiError> {
+    let Some(action) = action.strip_prefix('_') else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    let row = one(&state, &caller, (&subsystem, action), &hostname).await?;
+    if row.verdict == Verdict::Failed {
+        let answer = Json(json!({ "control": { subsystem: row.text } }));
+        return Ok((StatusCode::NOT_IMPLEMENTED, answer).into_response());
+    }
+    if action.contains("status") || action.contains("list") {
+        let text = row.text.replace('\n', ";;");
+        return Ok(Json(json!({ "control": { subsystem: text } })).into_response());
+    }
+    Ok(answer::done())
+}
+
+/// Whether a machine is switched on.
+#[utoipa::path(get, path = "/control/power/{hostname}", tag = "control", security(("token" = [])), responses(
+    (status = 200, description = "on or off, below control and power", body = Value),
+    (status = 400, description = "The host name cannot be one", body = Problem),
+    (status = 404, description = "There is no such node, or it has no BMC, or no BMC setup", body = Problem),
+    (status = 503, description = "The BMC does not say", body = Problem),
+))]
+async fn power_of(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(hostname): Path<String>,
+) -> Result<Response, ApiError> {
+    let row = one(&state, &caller, ("power", "status"), &hostname).await?;
+    if row.verdict == Verdict::Failed {
+        return Err(ApiError::Unavailable(row.text));
+    }
+    Ok(Json(json!({ "control": { "power": row.text } })).into_response())
+}
+
+async fn one(
+    state: &State,
+    caller: &Caller,
+    words: (&str, &str),
+    hostname: &str,
+) -> Result<Row, ApiError> {
+    perilune_model::Name::host(hostname).map_err(|error| {
+        ApiError::Malformed(format!("the host name '{}' cannot be: {error}", shown(hostname)))
+    })?;
+    let cluster = state.cluster.published();
+    let nodes = vec![hostname.to_owned()];
+    let run = state.control.start(&cluster, words, nodes, &Wishes::default(), &caller.user);
+    // Nobody is left to hear of it when the client goes away.
+    let cancel = CancelOnDrop(Arc::clone(&run));
+    run.over(ONE_RESULT).await;
+    let (rows, _) = run.after(0);
+    drop(cancel);
+    let row = rows.into_iter().next();
+    let mut row = row.ok_or_else(|| {
+        ApiError::Unavailable(format!("the BMC of '{hostname}' did not answer in time"))
+    })?;
+    let is_unknown_action = row.text.starts_with("Instruction not implemented");
+    match row.verdict {
+        Verdict::Impossible if is_unknown_action => {
+            row.verdict = Verdict::Failed;
+            Ok(row)
+        }
+        Verdict::Impossible => Err(ApiError::NotFound(row.text)),
+        Verdict::Done | Verdict::Failed => Ok(row),
+    }
+}
+
+struct CancelOnDrop(Arc<Run>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Does something with many machines at once. The words that count are those in the body.
+#[utoipa::path(post, path = "/control/action/{subsystem}/{_action}", tag = "control", security(("token" = [])), params(
+    ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
+    ("_action" = String, Path, description = "The action after an underscore"),
+), request_body = Value, responses(
+    (status = 200, description = "request_id, to be polled, and the first results", body = Value),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "The host list cannot be read", body = Problem),
+))]
+async fn act_on_many(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(_): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let control = body.object(&["control"])?;
+    let bad = || {
+        ApiError::NotFound("Bad request: there is no control:SUBSYSTEM:ACTION:hostlist".to_owned())
+    };
+    let (subsystem, actions) = control.iter().next().ok_or_else(bad)?;
+    let (action, fields) = actions.as_object().and_then(|map| map.iter().next()).ok_or_else(bad)?;
+    let mut fields = Fields::new(fields.as_object().ok_or_else(bad)?);
+    let list = fields.raw("hostlist").and_then(Value::as_str).ok_or_else(bad)?;
+    let wished = wishes(&mut fields);
+    fields.finish()?;
+    let nodes = expand(list)?;
+    let cluster = state.cluster.published();
+    let words = (subsystem.as_str(), action.as_str());
+    let run = state.control.start(&cluster, words, nodes, &wished, &caller.user);
+    run.over(FIRST_RESULTS).await;
+    let news = run.poll().unwrap_or_default();
+    let mut answer = Map::new();
+    answer.insert("request_id".to_owned(), run.id.clone().into());
+    answer.insert("control".to_owned(), batch(&run, subsystem, &news));
+    Ok(Json(answer).into_response())
+}
+
+fn expand(list: &str) -> Result<Vec<String>, ApiError> {
+    let invalid =
+        |reason: String| ApiError::NotFound(format!("Invalid request: invalid hostlist: {reason}"));
+    let mut nodes = hostlist::expand(list).map_err(|error| invalid(error.to_string()))?;
+    let mut seen = std::collections::BTreeSet::new();
+    nodes.retain(|node| seen.insert(node.clone()));
+    if nodes.is_empty() {
+        return Err(invalid("it names nobody".to_owned()));
+    }
+    Ok(nodes)
+}
+
+/// New results of a request for many machines, each given once. When it is over and all was told, there is none any more.
+#[utoipa::path(get, path = "/control/status/{request_id}", tag = "control", responses(
+    (status = 200, description = "ok, on and off below control and the subsystem, failed beside it", body = Value),
+    (status = 404, description = "The request is over, or unknown", body = Problem),
+))]
+async fn poll(
+    state: axum::extract::State<State>,
+    Path(request_id): Path<String>,
+) -> Result<Response, ApiError> {
+    let nothing = || ApiError::NotFound(NOTHING.to_owned());
+    let run = state.control.run(&request_id).ok_or_else(nothing)?;
+    let news = run.poll().ok_or_else(nothing)?;
+    let subsystem = if news.is_empty() { "unknown" } else { run.subsystem.as_str() };
+    Ok(Json(json!({ "control": batch(&run, subsystem, &news) })).into_response())
+}
+
+/// Results as existing clients read them.
+fn batch(run: &Run, subsystem: &str, rows: &[Row]) -> Value {
+    let (mut ok, mut on, mut off, mut failed) = (Map::new(), Map::new(), Map::new(), Map::new());
+    let is_power_status = run.subsystem == "power" && run.action == "status";
+    for row in rows {
+        let node = row.node.clone();
+        match (row.verdict, row.text.as_str()) {
+            (Verdict::Done, "on") if is_power_status => drop(on.insert(node, "None".into())),
+            (Verdict::Done, "off") if is_power_status => drop(off.insert(node, "None".into())),
+            (Verdict::Done, _) => {
+                ok.insert(node, format!("{} {}", run.subsystem, run.action).into());
+            }
+            (Verdict::Failed | Verdict::Impossible, text) => drop(failed.insert(node, text.into())),
+        }
+    }
+    let mut control = Map::new();
+    control.insert(subsystem.to_owned(), json!({ "ok": ok, "on": on, "off": off }));
+    control.insert("failed".to_owned(), failed.into());
+    control.into()
+}
+
+/// Requests for many machines that are remembered, the latest first.
+#[utoipa::path(get, path = "/control/request", tag = "control", security(("token" = [])), responses(
+    (status = 200, description = "A list below control and request", body = RunKeys),
+))]
+async fn requests(state: axum::extract::State<State>, _: Caller) -> Response {
+    let runs: Vec<_> = state.control.all().iter().map(|run| keys(run, 0).0).collect();
+    Json(json!({ "control": { "request": runs } })).into_response()
+}
+
+/// Which results are wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+struct Which {
+    /// Results that the client has already.
+    #[serde(default)]
+    after: usize,
+    /// Seconds, at most 30, to wait for further ones.
+    #[serde(default)]
+    wait: u64,
+}
+
+/// A request for many machines with its results in full; several clients may follow it.
+#[utoipa::path(get, path = "/control/request/{request_id}", tag = "control", security(("token" = [])), params(Which), responses(
+    (status = 200, description = "Below control and request, its results under results", body = RunKeys),
+    (status = 400, description = "The query cannot be read", body = Problem),
+    (status = 404, description = "There is no such request", body = Problem),
+))]
+async fn results(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(request_id): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Response, ApiError> {
+    let run = request(&state, &request_id)?;
+    run.more_than(which.after, Duration::from_secs(which.wait.min(LONGEST_WAIT))).await;
+    let (keys, rows) = keys(&run, which.after);
+    let results: Vec<_> = rows.iter().map(result_keys).collect();
+    Ok(Json(json!({ "control": { "request": keys, "results": results } })).into_response())
+}
+
+/// Stops a request: what was not begun is not done any more.
+#[utoipa::path(post, path = "/control/request/{request_id}/_cancel", tag = "control", security(("token" = [])), responses(
+    (status = 204, description = "It stops, or was over"),
+    (status = 404, description = "There is no such request", body = Problem),
+))]
+async fn cancel(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(request_id): Path<String>,
+) -> Result<Response, ApiError> {
+    request(&state, &request_id)?.cancel();
+    Ok(answer::done())
+}
+
+/// Forgets what is remembered of BMCs: failures, refused passwords, pinned certificates.
+#[utoipa::path(post, path = "/control/forget", tag = "control", security(("token" = [])), request_body = Value, responses(
+    (status = 200, description = "It is forgotten", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "The host list cannot be read, or one of them has no BMC", body = Problem),
+))]
+async fn forget(
+    state: axum::extract::State<State>,
+    _: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let list = body.read(&["control", "forget"], |fields| {
+        fields.raw("hostlist").and_then(Value::as_str).map(str::to_owned)
+    })?;
+    let list = list.ok_or_else(|| {
+        ApiError::Malformed("say whose BMCs: control:forget:hostlist is no text".to_owned())
+    })?;
+    let nodes = expand(&list)?;
+    let unknown = state.control.forget(&state.cluster.published(), &nodes);
+    if let Some((_, reason)) = unknown.first() {
+        return Err(ApiError::NotFound(reason.clone()));
+    }
+    let message = format!("forgotten what was known of {} BMCs", nodes.len());
+    Ok(Json(Message { message }).into_response())
+}
+
+fn request(state: &State, request_id: &str) -> Result<Arc<Run>, ApiError> {
+    state.control.run(request_id).ok_or_else(|| {
+        ApiError::NotFound(format!(
+            "there is no request '{}'; they are forgotten after an hour",
+            shown(request_id)
+        ))
+    })
+}
+
+fn keys(run: &Run, after: usize) -> (RunKeys, Vec<Row>) {
+    let (rows, is_over) = run.after(after);
+    let keys = RunKeys {
+        request_id: run.id.clone(),
+        subsystem: run.subsystem.clone(),
+        action: run.action.clone(),
+        user: run.user.clone(),
+        begun: run.begun / 1000,
+        total: run.total,
+        done: after.saturating_add(rows.len()).min(run.total),
+        is_over,
+    };
+    (keys, rows)
+}
+
+fn result_keys(row: &Row) -> ResultKeys {
+    ResultKeys {
+        node: row.node.clone(),
+        ok: row.verdict == Verdict::Done,
+        text: row.text.clone(),
+        power: row.power,
+        reply: row.reply.clone(),
+        tries: row.tries,
+        seconds: row.elapsed.as_secs_f64(),
+    }
+}

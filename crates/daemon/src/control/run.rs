@@ -1,0 +1,198 @@
+//! One request for many machines, and what became of each.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use perilune_bmc::{Outcome, Reply};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::power_word;
+use super::targets::Unreachable;
+
+/// What became of one machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The node.
+    pub node: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What the BMC answered, or why it was not done.
+    pub text: String,
+    /// The power as it was last seen, where it was looked at: `on` or `off`.
+    pub power: Option<&'static str>,
+    /// What the BMC answered, where that is a list.
+    pub reply: Option<serde_json::Value>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What became of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was done.
+    Done,
+    /// It was tried and failed.
+    Failed,
+    /// There was nothing to try: no node, no BMC, no setup.
+    Impossible,
+}
+
+impl Row {
+    pub(super) fn without_target(node: &str, reason: &Unreachable) -> Self {
+        Self {
+            node: node.to_owned(),
+            verdict: Verdict::Impossible,
+            text: reason.to_string(),
+            power: None,
+            reply: None,
+            tries: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn of(outcome: Outcome) -> Self {
+        let power = match &outcome.result {
+            Ok(Reply::Power(state)) => Some(*state),
+            Ok(Reply::Done | Reply::Events(_) | Reply::Sensors(_) | Reply::Inventory(_))
+            | Err(_) => outcome.power,
+        };
+        let (verdict, text, reply) = match &outcome.result {
+            Ok(Reply::Done) => (Verdict::Done, outcome.action.as_str().to_owned(), None),
+            Ok(reply @ Reply::Power(_)) => (Verdict::Done, reply.to_string(), None),
+            Ok(reply) => (Verdict::Done, reply.to_string(), serde_json::to_value(reply).ok()),
+            Err(error) => (Verdict::Failed, error.chain(), None),
+        };
+        Self {
+            node: outcome.name,
+            verdict,
+            text,
+            power: power_word(power),
+            reply,
+            tries: outcome.tries,
+            elapsed: outcome.elapsed,
+        }
+    }
+}
+
+/// A request and its results.
+#[derive(Debug)]
+pub struct Run {
+    /// Its identifier.
+    pub id: String,
+    /// The first word of the command, such as `power`.
+    pub subsystem: String,
+    /// The second word, such as `status`.
+    pub action: String,
+    /// How many machines it is for.
+    pub total: usize,
+    /// Who asked.
+    pub user: String,
+    /// When: milliseconds since 1970.
+    pub begun: u64,
+    pub(super) cancel: CancellationToken,
+    results: Mutex<Results>,
+    /// How many results there are, and whether there will be more.
+    progress: watch::Sender<(usize, bool)>,
+}
+
+#[derive(Debug, Default)]
+struct Results {
+    rows: Vec<Row>,
+    is_over: bool,
+    /// How many were given to whoever polls; each is given once.
+    delivered: usize,
+    end_is_delivered: bool,
+}
+
+impl Run {
+    pub(super) fn new(
+        id: &str,
+        (subsystem, action): (&str, &str),
+        total: usize,
+        user: &str,
+        begun: u64,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            subsystem: subsystem.to_owned(),
+            action: action.to_owned(),
+            total,
+            user: user.to_owned(),
+            begun,
+            cancel: CancellationToken::new(),
+            results: Mutex::default(),
+            progress: watch::Sender::new((0, false)),
+        }
+    }
+
+    /// Stops what has not begun; what may have happened is said to be so.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Whether every machine has its verdict.
+    pub fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    /// The results that come after the first `after`, and whether there will be more.
+    pub fn after(&self, after: usize) -> (Vec<Row>, bool) {
+        let results = self.lock();
+        (results.rows.iter().skip(after).cloned().collect(), results.is_over)
+    }
+
+    /// The results that nobody has polled yet; `None` when the end was told.
+    pub fn poll(&self) -> Option<Vec<Row>> {
+        let mut results = self.lock();
+        if results.end_is_delivered {
+            return None;
+        }
+        let news = results.rows.iter().skip(results.delivered).cloned().collect();
+        results.delivered = results.rows.len();
+        results.end_is_delivered = results.is_over;
+        Some(news)
+    }
+
+    /// Waits until there are more than `after` results, or it is over, or `patience` has passed.
+    pub async fn more_than(&self, after: usize, patience: Duration) {
+        let mut progress = self.progress.subscribe();
+        let more = progress.wait_for(|(count, is_over)| *is_over || *count > after);
+        // Both ways of ending mean the same to whoever looks next.
+        drop(tokio::time::timeout(patience, more).await);
+    }
+
+    /// Waits until it is over, or `patience` has passed.
+    pub async fn over(&self, patience: Duration) {
+        self.more_than(usize::MAX, patience).await;
+    }
+
+    pub(super) fn note(&self, row: Row) {
+        let mut results = self.lock();
+        results.rows.push(row);
+        let count = results.rows.len();
+        drop(results);
+        self.progress.send_modify(|progress| progress.0 = count);
+    }
+
+    pub(super) fn end(&self) {
+        self.lock().is_over = true;
+        self.progress.send_modify(|progress| progress.1 = true);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An identifier that existing clients can put into a path: digits and one dot.
+pub(super) fn new_id() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 4];
+    if getrandom::fill(&mut random).is_err() {
+        random = since.subsec_nanos().to_ne_bytes();
+    }
+    format!("{}.{:06}{}", since.as_secs(), since.subsec_micros(), u32::from_ne_bytes(random))
+}

@@ -1,0 +1,107 @@
+//! Which BMC a node has, and how it is spoken to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use perilune_bmc::redfish::{Fingerprint, Trust};
+use perilune_bmc::{Credentials, Driver, Target};
+use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver as DriverWord};
+use perilune_model::effective::Effective;
+use perilune_model::interface::BMC_INTERFACE;
+use perilune_model::node::Node;
+use perilune_model::rack::{DeviceType, Placement};
+use perilune_model::{Cluster, Family};
+
+/// Why there is no BMC to speak to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreachable {
+    #[error("there is no node '{0}'")]
+    NoNode(String),
+    #[error("the node '{0}' has no interface 'BMC'; add one with an address")]
+    NoInterface(String),
+    #[error("the interface 'BMC' of the node '{0}' has no address; give it one")]
+    NoAddress(String),
+    #[error("neither the node '{0}' nor its group has a BMC setup; give one of them one")]
+    NoSetup(String),
+    #[error("Instruction not implemented: {0}")]
+    NoSuchAction(String),
+}
+
+/// What is needed to find nodes' BMCs.
+pub(super) struct Resolver<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// The site's own plugins.
+    pub(super) plugins: Option<&'a Path>,
+    /// Certificates that were seen first, by [`pin_key`].
+    pub(super) pins: &'a BTreeMap<String, Fingerprint>,
+}
+
+impl Resolver<'_> {
+    /// The BMC of a node.
+    pub(super) fn target(&self, name: &str) -> Result<Target, Unreachable> {
+        let node =
+            self.cluster.node(name).map_err(|_error| Unreachable::NoNode(name.to_owned()))?;
+        let interface = node.interface(BMC_INTERFACE);
+        let interface = interface.ok_or_else(|| Unreachable::NoInterface(name.to_owned()))?;
+        let addresses = &interface.addresses;
+        let address = addresses.get(Family::V4).or_else(|| addresses.get(Family::V6));
+        let address = address.ok_or_else(|| Unreachable::NoAddress(name.to_owned()))?;
+        let setup = Effective::of_node(self.cluster, node).bmcsetup().value;
+        let setup = setup
+            .and_then(|setup| self.cluster.bmc_setups().get(setup))
+            .ok_or_else(|| Unreachable::NoSetup(name.to_owned()))?;
+        Ok(self.target_of(node, address, setup))
+    }
+
+    fn target_of(&self, node: &Node, address: IpAddr, setup: &BmcSetup) -> Target {
+        let credentials =
+            Credentials { user: setup.username.clone(), password: setup.password.clone() };
+        let mut target = Target::new(node.name.as_str(), address, credentials);
+        target.group = self.rack(node);
+        target.driver = match (self.plugin(node), setup.driver) {
+            (Some(plugin), _) => Driver::Plugin(plugin),
+            (None, None | Some(DriverWord::Ipmi)) => Driver::Ipmi,
+            (None, Some(DriverWord::Redfish)) => Driver::Redfish,
+            (None, Some(DriverWord::Auto)) => Driver::Auto,
+        };
+        if let Some(port) = setup.port {
+            match target.driver {
+                Driver::Redfish | Driver::Auto => target.redfish.port = port,
+                Driver::Ipmi | Driver::Plugin(_) => target.ipmi.port = port,
+            }
+        }
+        target.redfish.trust = match setup.certificate {
+            Some(Certificate::Verify) => Trust::Verified { name: None },
+            Some(Certificate::Any) => Trust::Unverified,
+            Some(Certificate::Pin) | None => {
+                self.pins.get(&pin_key(&target)).map_or(Trust::FirstUse, |pin| Trust::Pinned(*pin))
+            }
+        };
+        target
+    }
+
+    fn rack(&self, node: &Node) -> Option<String> {
+        let key = Placement::key(DeviceType::Node, node.name.as_str());
+        let placement = self.cluster.placements().get(&key)?;
+        placement.rack.as_ref().map(ToString::to_string)
+    }
+
+    /// A site's own executable: named after the node, its group, or `default`, in the plugins' directory `control`.
+    fn plugin(&self, node: &Node) -> Option<PathBuf> {
+        let directory = self.plugins?.join("control");
+        let names = [node.name.as_str(), node.group.as_str(), "default"];
+        names.into_iter().map(|name| directory.join(name)).find(|path| is_executable(path))
+    }
+}
+
+/// What a BMC's certificate is kept under.
+pub(super) fn pin_key(target: &Target) -> String {
+    format!("{} {}", target.address, target.redfish.port)
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
