@@ -28,6 +28,7 @@ MACHINE_NEEDS=(
     "/usr/bin/mmdebstrap /usr/bin/dnf|mmdebstrap|dnf|makes the operating system image"
     "/usr/sbin/ip /usr/bin/ip /bin/ip|iproute2|iproute|network namespaces and bridges"
     "/usr/sbin/ethtool /sbin/ethtool|ethtool|ethtool|checksums on the bridge"
+    "/usr/bin/ipmi_sim|openipmi|OpenIPMI-lanserv|a BMC for a machine"
     "/usr/bin/ssh|openssh-client|openssh-clients|logs in to the nodes"
     "/usr/bin/zstd|zstd|zstd|compresses the initramfs"
     "/usr/bin/cpio|cpio|cpio|lists the initramfs"
@@ -49,7 +50,6 @@ TEST_NEEDS=(
     "/usr/sbin/setcap /sbin/setcap|libcap2-bin|libcap|file capabilities in images"
     "/usr/bin/lbzip2|lbzip2|lbzip2|the packer that ours is measured against"
     "/usr/bin/busybox /bin/busybox|busybox|-|small roots for tests"
-    "/usr/bin/ipmi_sim|openipmi|OpenIPMI-lanserv|BMCs to test against"
     "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use perilune_testkit::process::run;
-use perilune_testkit::{Limit, Stop};
+use perilune_testkit::{Limit, Stop, bmc};
 
 use crate::daemon::Daemon;
 use crate::image::Image;
 use crate::output::{self, Output};
 use crate::scenario::{Member, Root};
-use crate::site::Site;
+use crate::site::{BMC, Site};
 
 /// What machines without a description are lent.
 const RANGE: (&str, &str) = ("10.141.200.1", "10.141.200.100");
@@ -53,6 +53,9 @@ impl CommandLine<'_> {
         self.perilune(
             &[&["network", "change", "cluster", "--dhcp", "yes"], range.as_slice()].concat(),
         )?;
+        self.perilune(&["network", "add", "bmcs", "--network", "10.148.0.0/16"])?;
+        let user = ["--username", bmc::USER, "--password", bmc::PASSWORD];
+        self.perilune(&[&["bmcsetup", "add", "simulated"], user.as_slice()].concat())?;
         self.perilune(&[
             "osimage",
             "add",
@@ -78,7 +81,10 @@ impl CommandLine<'_> {
         let address = member.address();
         let interface = ["--mac", &member.mac_address, "--ip", &address];
         let node = ["node", "add", &member.name, "--group", member.group()];
-        self.perilune(&[node.as_slice(), interface.as_slice()].concat())?;
+        let bmc = format!("BMC,network=bmcs,ipaddress={BMC}");
+        let bmc: &[&str] =
+            if member.has_bmc { &["--bmcsetup", "simulated", "--interface", &bmc] } else { &[] };
+        self.perilune(&[node.as_slice(), interface.as_slice(), bmc].concat())?;
         Ok(())
     }
 

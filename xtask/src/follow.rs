@@ -1,17 +1,19 @@
 //! Follows one machine from its power button until it is a running node, and checks that it is the right one.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use perilune_testkit::machine::{Accelerator, Description};
 use perilune_testkit::process::{command, run, wait_for};
-use perilune_testkit::{Limit, Machine};
+use perilune_testkit::{Bmc, Limit, Machine, bmc};
 
 use crate::api::{Api, Progress};
 use crate::cluster::CommandLine;
 use crate::output;
 use crate::report::{Phase, Timeline};
 use crate::scenario::{Member, Root};
+use crate::site::BMC;
 
 /// The image is unpacked into memory, and the system runs there.
 const MEMORY_MEBIBYTES: u32 = 2048;
@@ -43,14 +45,56 @@ struct Facts {
     addresses: String,
 }
 
+/// A machine that is on, and the BMC that switched it on.
+pub(crate) struct Powered {
+    pub(crate) machine: Machine,
+    pub(crate) bmc: Option<Bmc>,
+}
+
+/// IPMI 2.0, section 13.1.2: the port of BMCs.
+const IPMI: u16 = 623;
+
 impl Follower<'_> {
     /// Switches the machine on and sees it through. The machine stays on.
-    pub(crate) fn bring_up(&self, member: &Member, timeline: &mut Timeline) -> Result<Machine> {
+    pub(crate) fn bring_up(&self, member: &Member, timeline: &mut Timeline) -> Result<Powered> {
+        let bmc = member.has_bmc.then(|| self.bmc()).transpose()?;
+        if let Some(bmc) = &bmc {
+            self.perilune.perilune(&["power", "status", &member.name])?;
+            self.perilune.perilune(&["power", "on", &member.name])?;
+            ensure!(bmc.is_powered(), "the BMC of {} did not switch it on", member.name);
+        }
         let machine = self.switch_on(member)?;
         timeline.start();
         let seen_through = self.see_through(member, &machine, timeline);
         seen_through.with_context(|| explain(member, &machine))?;
-        Ok(machine)
+        Ok(Powered { machine, bmc })
+    }
+
+    /// Switches a machine off by its BMC, and makes sure that the node is gone. A machine without a BMC stays on.
+    pub(crate) fn switch_off(&self, member: &Member, powered: Powered) -> Result<Option<Powered>> {
+        let Powered { machine, bmc } = powered;
+        let Some(bmc) = bmc else { return Ok(Some(Powered { machine, bmc })) };
+        let seen = self.perilune.perilune(&["power", "status", &member.name])?;
+        ensure!(seen.trim() == format!("{}: on", member.name), "the BMC says: {seen}");
+        self.perilune.perilune(&["power", "off", &member.name])?;
+        ensure!(!bmc.is_powered(), "the BMC of {} did not switch it off", member.name);
+        machine.power_off();
+        ensure!(self.ssh(&member.address(), "true").is_err(), "{} still answers", member.name);
+        self.event(member, "switched off by its BMC");
+        Ok(None)
+    }
+
+    /// The BMC of a machine; whoever plays the machine looks there whether the power is on.
+    fn bmc(&self) -> Result<Bmc> {
+        let site = self.perilune.site;
+        let directory = site.path("bmc");
+        std::fs::create_dir(&directory)?;
+        let address = SocketAddr::new(BMC.parse()?, IPMI);
+        let bmc = Bmc::start(site.lab.command(bmc::PROGRAM), address, &directory)?;
+        // It takes a moment to come up.
+        let up = || std::net::UdpSocket::bind(address).is_err().then_some(());
+        wait_for(&Limit::seconds(20).unless(self.perilune.stop), up)?;
+        Ok(bmc)
     }
 
     fn switch_on(&self, member: &Member) -> Result<Machine> {

@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, anyhow};
 use perilune_testkit::machine::{self, Accelerator};
 use perilune_testkit::process::{command, run as run_command};
-use perilune_testkit::{Limit, Machine, Stop};
+use perilune_testkit::{Limit, Stop};
 
 use crate::api::Api;
 use crate::build::programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
-use crate::follow::Follower;
+use crate::follow::{Follower, Powered};
 use crate::image;
 use crate::output::{self, Output};
 use crate::report::{Timeline, table};
@@ -23,7 +23,8 @@ use crate::site::Site;
 struct Arrived {
     member: Member,
     timeline: Timeline,
-    machine: Machine,
+    /// None when it was switched off again.
+    powered: Option<Powered>,
 }
 
 pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
@@ -36,7 +37,7 @@ pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     output.step("The daemon, in a network namespace of its own");
     let mut site = Site::create()?;
     let mut daemon = Daemon::start(&site, &programs, &output, stop)?;
-    let result = bring_up_cluster(&site, &daemon, members, &image, &output, stop);
+    let result = bring_up_cluster(&site, &daemon, members, &image, &output, (keep, stop));
     let mut arrived = match result {
         Ok(arrived) => arrived,
         Err(error) => {
@@ -61,8 +62,11 @@ pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     if keep {
         site.keep()?;
         daemon.keep();
-        for arrived in &mut arrived {
-            arrived.machine.keep();
+        for powered in arrived.iter_mut().filter_map(|arrived| arrived.powered.as_mut()) {
+            powered.machine.keep();
+            if let Some(bmc) = &mut powered.bmc {
+                bmc.keep();
+            }
         }
         output::block(&how_to_look(&site, &daemon));
     }
@@ -75,7 +79,7 @@ fn bring_up_cluster(
     members: &[Member],
     image: &image::Image,
     output: &Output,
-    stop: &Stop,
+    (keep, stop): (bool, &Stop),
 ) -> Result<Vec<Arrived>> {
     let perilune = CommandLine { site, daemon, output, stop };
     output.step("The cluster, described");
@@ -102,9 +106,11 @@ fn bring_up_cluster(
         let mut arrived = Vec::new();
         while let Some(member) = next(&queue) {
             let mut timeline = Timeline::new();
-            let machine =
+            let powered =
                 follower.bring_up(&member, &mut timeline).inspect_err(|_| stop.request())?;
-            arrived.push(Arrived { member, timeline, machine });
+            let powered =
+                if keep { Some(powered) } else { follower.switch_off(&member, powered)? };
+            arrived.push(Arrived { member, timeline, powered });
         }
         Ok(arrived)
     };

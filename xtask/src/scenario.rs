@@ -20,6 +20,8 @@ pub(crate) struct Member {
     pub(crate) root: Root,
     /// Whether it is described before it is switched on. If not, it must be adopted.
     pub(crate) known: bool,
+    /// Whether it is switched on and off by its BMC, as a machine in a rack is.
+    pub(crate) has_bmc: bool,
 }
 
 impl Member {
@@ -30,7 +32,12 @@ impl Member {
             firmware,
             root,
             known,
+            has_bmc: false,
         }
+    }
+
+    fn with_bmc(self) -> Self {
+        Self { has_bmc: true, ..self }
     }
 
     /// The address that the description gives it.
@@ -48,7 +55,7 @@ impl Member {
 
 pub(crate) fn demo() -> Vec<Member> {
     vec![
-        Member::new(1, Firmware::Bios, Root::Ram, true),
+        Member::new(1, Firmware::Bios, Root::Ram, true).with_bmc(),
         Member::new(2, Firmware::Uefi, Root::Ram, true),
         Member::new(3, Firmware::UefiWithoutRom, Root::Disk, true),
         Member::new(4, Firmware::Bios, Root::Ram, false),
@@ -57,7 +64,7 @@ pub(crate) fn demo() -> Vec<Member> {
 
 pub(crate) fn vmtest() -> Vec<Member> {
     vec![
-        Member::new(1, Firmware::Bios, Root::Ram, true),
+        Member::new(1, Firmware::Bios, Root::Ram, true).with_bmc(),
         Member::new(2, Firmware::UefiWithoutRom, Root::Disk, true),
         Member::new(3, Firmware::Bios, Root::Ram, false),
     ]

@@ -13,6 +13,9 @@ use crate::output::Output;
 /// The controller's address on the lab's bridge: the one that a new cluster starts with.
 pub(crate) const CONTROLLER: &str = "10.141.255.254";
 const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
+/// The address of the BMC, on the same bridge.
+pub(crate) const BMC: &str = "10.148.0.1";
+const BMC_WITH_PREFIX: &str = "10.148.0.1/16";
 const PREFIX: &str = "perilune-demo-";
 const BASE: &str = "/var/tmp";
 /// The namespaces and directories of a run have its process number, which tells whether it is still at work.
@@ -37,7 +40,7 @@ impl Site {
         // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
         fs::create_dir(directory.path())
             .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX])
+        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX, BMC_WITH_PREFIX])
             .context("no network namespace could be made")?;
         Ok(Self { lab, directory })
     }

@@ -87,6 +87,33 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Garbled { .. })
     }
 
+    /// What went wrong in a few words that are the same for all BMCs to which it happened, so that they can be listed together.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Unreachable { .. } => "unreachable".to_owned(),
+            Self::TimedOut { .. } => "no answer".to_owned(),
+            Self::Garbled { .. } => "answers nonsense".to_owned(),
+            Self::WrongPassword { user, .. } => {
+                format!("refuses user name or password of \"{user}\"")
+            }
+            Self::NotPermitted { user, .. } => format!("\"{user}\" is not permitted to do this"),
+            Self::NoFreeSession { .. } => "has no free session".to_owned(),
+            Self::SessionLost { .. } => "lost the session".to_owned(),
+            Self::Rejected { reason, .. } => format!("refused: {reason}"),
+            Self::Unconfirmed { .. } => "may or may not have been done".to_owned(),
+            Self::NotChanged { seen, .. } => format!("accepted, but the power is still {seen}"),
+            Self::Held { reason, .. } => format!("not tried, because it failed lately: {reason}"),
+            Self::CertificateChanged { .. } => "shows another certificate than before".to_owned(),
+            Self::CertificateRefused { reason, .. } => format!("certificate not trusted: {reason}"),
+            Self::Unsupported { .. }
+            | Self::Busy { .. }
+            | Self::Plugin { .. }
+            | Self::DeadlinePassed { .. }
+            | Self::Cancelled
+            | Self::Local { .. } => self.to_string(),
+        }
+    }
+
     /// The message with its causes, in one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

@@ -5,6 +5,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use perilune_bmc::redfish::Fingerprint;
@@ -15,13 +16,15 @@ use perilune_wire::control::Wishes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 pub use run::{Row, Run, Verdict};
 
 use crate::clock;
 use crate::config::{self, Settings};
 use crate::status::Status;
-use targets::{Resolver, Unreachable};
+use targets::{Missing, Resolver};
 
 /// How long the results of a request are kept: milliseconds.
 const KEPT: u64 = 60 * 60 * 1000;
@@ -58,13 +61,19 @@ struct Shared {
     plugins: Option<PathBuf>,
     runs: Mutex<BTreeMap<String, Arc<Run>>>,
     pins: Mutex<BTreeMap<String, Fingerprint>>,
+    /// Requests to be carried out by the [`Worker`]. Callers wait for results, so these are as many as there are callers.
+    work: mpsc::UnboundedSender<Work>,
     store: Store,
     status: Status,
 }
 
 impl Control {
     /// With the certificates that were pinned before.
-    pub async fn open(settings: &Settings, store: Store, status: Status) -> Result<Self, Error> {
+    pub async fn open(
+        settings: &Settings,
+        store: Store,
+        status: Status,
+    ) -> Result<(Self, Worker), Error> {
         let authorities = match &settings.control.authorities {
             Some(path) => read_authorities(path)?,
             None => Vec::new(),
@@ -72,16 +81,18 @@ impl Control {
         let records = store.records(Table::BmcCertificates).await?;
         let pins = records.into_iter().filter_map(|pin| Some((pin.key, pin.body.parse().ok()?)));
         let pins = Mutex::new(pins.collect());
+        let (work, waiting) = mpsc::unbounded_channel();
         let shared = Shared {
             engine: Engine::new(authorities),
             limits: settings.control.clone(),
             plugins: settings.plugins.clone(),
             runs: Mutex::default(),
             pins,
+            work,
             store,
             status,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok((Self { shared: Arc::new(shared) }, Worker(waiting)))
     }
 
     /// Begins an action on machines. Those that cannot be reached at all have their verdict at once. `subsystem` and `action`
@@ -96,15 +107,15 @@ impl Control {
     ) -> Arc<Run> {
         let command = format!("{} {}", words.0, words.1);
         let action = command.parse::<Action>();
-        let id = run::new_id();
-        let run = Arc::new(Run::new(&id, words, nodes.len(), user, clock::milliseconds()));
+        let now = clock::milliseconds();
+        let run = Arc::new(Run::new(&run::new_id(now), words, nodes.len(), user, now));
         let mut targets = Vec::new();
         let pins = self.pins().clone();
         let resolver = Resolver { cluster, plugins: self.shared.plugins.as_deref(), pins: &pins };
         for node in nodes {
             let target = match &action {
                 Ok(_) => resolver.target(&node),
-                Err(error) => Err(Unreachable::NoSuchAction(error.to_string())),
+                Err(error) => Err(Missing::Action(error.to_string())),
             };
             match target {
                 Ok(target) => targets.push(target),
@@ -113,7 +124,7 @@ impl Control {
         }
         self.remember(Arc::clone(&run));
         match action {
-            Ok(action) => self.carry_out(targets, action, wishes, Arc::clone(&run)),
+            Ok(action) => self.carry_out(targets, action, wishes, &run),
             Err(_) => run.end(),
         }
         run
@@ -132,7 +143,11 @@ impl Control {
     }
 
     /// Forgets what is remembered of machines' BMCs: failures, refused passwords, pinned certificates. Names those that have none.
-    pub fn forget(&self, cluster: &Cluster, nodes: &[String]) -> Vec<(String, String)> {
+    pub async fn forget(
+        &self,
+        cluster: &Cluster,
+        nodes: &[String],
+    ) -> Result<Vec<(String, String)>, perilune_store::Error> {
         let pins = BTreeMap::new();
         let resolver = Resolver { cluster, plugins: self.shared.plugins.as_deref(), pins: &pins };
         let mut unknown = Vec::new();
@@ -147,32 +162,33 @@ impl Control {
             }
         }
         forgotten.retain(|key| self.pins().remove(key).is_some());
-        if !forgotten.is_empty() {
-            let store = self.shared.store.clone();
-            tokio::spawn(async move {
-                if let Err(error) = store.remove(Table::BmcCertificates, forgotten).await {
-                    tracing::warn!(%error, "certificates of BMCs are still stored");
-                }
-            });
-        }
-        unknown
+        self.shared.store.remove(Table::BmcCertificates, forgotten).await?;
+        Ok(unknown)
     }
 
-    fn carry_out(&self, targets: Vec<Target>, action: Action, wishes: &Wishes, run: Arc<Run>) {
+    fn carry_out(&self, targets: Vec<Target>, action: Action, wishes: &Wishes, run: &Arc<Run>) {
         let keys: BTreeMap<_, _> =
             targets.iter().map(|target| (target.name.clone(), targets::pin_key(target))).collect();
         let (outcomes, mut waiting) = mpsc::channel(WAITING);
         let engine = self.shared.engine.clone();
         let (limits, cancel) = (self.limits(wishes), run.cancel.clone());
-        tokio::spawn(async move { engine.run(targets, action, limits, cancel, outcomes).await });
         let control = self.clone();
-        tokio::spawn(async move {
-            let ended = Ended(Arc::clone(&run));
-            while let Some(outcome) = waiting.recv().await {
-                control.note(&run, &keys, outcome).await;
-            }
+        let noted = Arc::clone(run);
+        let work = async move {
+            let ended = Ended(Arc::clone(&noted));
+            let carried_out = engine.run(targets, action, limits, cancel, outcomes);
+            let all_noted = async {
+                while let Some(outcome) = waiting.recv().await {
+                    control.note(&noted, &keys, outcome).await;
+                }
+            };
+            tokio::join!(carried_out, all_noted);
             drop(ended);
-        });
+        };
+        if self.shared.work.send(Box::pin(work)).is_err() {
+            // The daemon is stopping.
+            run.end();
+        }
     }
 
     async fn note(&self, run: &Run, keys: &BTreeMap<String, String>, outcome: Outcome) {
@@ -246,6 +262,33 @@ impl Control {
 
     fn pins(&self) -> MutexGuard<'_, BTreeMap<String, Fingerprint>> {
         self.shared.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Carries out what [`Control`] is asked for.
+pub struct Worker(mpsc::UnboundedReceiver<Work>);
+
+impl Worker {
+    /// Works until `stop` is cancelled. What is under way then is cut off; sessions with BMCs are closed.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut requests = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                work = self.0.recv() => match work {
+                    Some(work) => drop(requests.spawn(work)),
+                    None => break,
+                },
+                Some(ended) = requests.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a request to control machines failed");
+                    }
+                }
+            }
+        }
+        requests.shutdown().await;
     }
 }
 

@@ -100,9 +100,10 @@ pub async fn serve(
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
     let machines_store = store.clone();
-    let state = assemble(settings, options.agent.clone(), store, service).await?;
+    let (state, controls) = assemble(settings, options.agent.clone(), store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
+    tasks.spawn(controls.run(stop.clone()));
     crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
     for listener in listeners {
         tasks.spawn(answer(listener, state.clone(), stop.clone()));
@@ -159,7 +160,7 @@ async fn assemble(
     agent: Option<PathBuf>,
     store: Store,
     cluster: ClusterService,
-) -> Result<State, Error> {
+) -> Result<(State, control::Worker), Error> {
     let places = Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
@@ -179,8 +180,8 @@ async fn assemble(
     let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let status = Status::load(store.clone()).await?;
-    let control = Control::open(&settings, store, status.clone()).await?;
-    Ok(State::new(Parts {
+    let (control, worker) = Control::open(&settings, store, status.clone()).await?;
+    let state = State::new(Parts {
         settings,
         cluster,
         status,
@@ -191,7 +192,8 @@ async fn assemble(
         templates,
         vault,
         keys,
-    }))
+    });
+    Ok((state, worker))
 }
 
 async fn answer(listener: TcpListener, state: State, stop: CancellationToken) {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
-use crate::commands::{cluster, completion, group, login, network, node, osimage};
+use crate::commands::{
+    cluster, completion, control, dns, group, login, network, node, osimage, rack, secret, standard,
+};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 use crate::serve::ServeArgs;
@@ -92,6 +94,45 @@ pub(crate) enum Command {
     /// Nodes: the machines of the cluster
     #[command(subcommand)]
     Node(node::Command),
+    /// BMC setups: users, passwords and protocols of BMCs
+    #[command(subcommand)]
+    Bmcsetup(standard::Command<standard::BmcSetup>),
+    /// Switches
+    #[command(subcommand)]
+    Switch(standard::Command<standard::Switch>),
+    /// Other devices that have an address
+    #[command(subcommand)]
+    Otherdev(standard::Command<standard::OtherDevice>),
+    /// Clouds that nodes live in
+    #[command(subcommand)]
+    Cloud(standard::Command<standard::Cloud>),
+    /// DNS hosts that are not devices of the cluster
+    #[command(subcommand, after_help = dns::EXAMPLES)]
+    Dns(dns::Command),
+    /// Secrets that the installer writes into nodes
+    #[command(subcommand, after_help = secret::EXAMPLES)]
+    Secret(secret::Command),
+    /// Racks, and what stands in them
+    #[command(subcommand, after_help = rack::EXAMPLES)]
+    Rack(rack::Command),
+    /// Switch machines on and off
+    #[command(after_help = control::POWER_EXAMPLES)]
+    Power(control::Power),
+    /// Make machines blink
+    #[command(subcommand, after_help = control::EXAMPLES)]
+    Identify(control::Identify),
+    /// Event logs of machines
+    #[command(subcommand, after_help = control::EXAMPLES)]
+    Sel(control::Sel),
+    /// Temperatures, fans and voltages of machines
+    #[command(after_help = control::EXAMPLES)]
+    Sensors(control::Hosts),
+    /// What machines are made of, as their BMCs know it
+    #[command(after_help = control::EXAMPLES)]
+    Inventory(control::Hosts),
+    /// What is remembered of BMCs
+    #[command(subcommand)]
+    Bmc(control::Bmc),
     /// Log in to a daemon, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),

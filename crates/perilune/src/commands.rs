@@ -3,11 +3,16 @@
 pub(crate) mod adopt;
 pub(crate) mod cluster;
 pub(crate) mod completion;
+pub(crate) mod control;
+pub(crate) mod dns;
 pub(crate) mod group;
 pub(crate) mod interface;
 pub(crate) mod login;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod osimage;
+pub(crate) mod rack;
+pub(crate) mod secret;
+pub(crate) mod standard;
 pub(crate) mod status;
 pub(crate) mod watch;

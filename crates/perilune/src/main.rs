@@ -16,7 +16,10 @@ mod serve;
 mod session;
 
 use arguments::{Arguments, Command};
-use commands::{cluster, completion, group, login, network, node, osimage, status};
+use commands::{
+    cluster, completion, control, dns, group, login, network, node, osimage, rack, secret,
+    standard, status,
+};
 use failure::Failure;
 use output::Output;
 use session::Session;
@@ -41,6 +44,21 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Osimage(command) => osimage::run(&session(output)?, command),
         Command::Group(command) => group::run(&session(output)?, command),
         Command::Node(command) => node::run(&session(output)?, command),
+        Command::Bmcsetup(command) => standard::run(&session(output)?, command),
+        Command::Switch(command) => standard::run(&session(output)?, command),
+        Command::Otherdev(command) => standard::run(&session(output)?, command),
+        Command::Cloud(command) => standard::run(&session(output)?, command),
+        Command::Dns(command) => dns::run(&session(output)?, command),
+        Command::Secret(command) => secret::run(&session(output)?, command),
+        Command::Rack(command) => rack::run(&session(output)?, command),
+        Command::Power(arguments) => control::power(&session(output)?, arguments),
+        Command::Identify(command) => control::identify(&session(output)?, &command),
+        Command::Sel(command) => control::sel(&session(output)?, &command),
+        Command::Sensors(hosts) => control::many(&session(output)?, ("sensors", "list"), &hosts),
+        Command::Inventory(hosts) => {
+            control::many(&session(output)?, ("inventory", "list"), &hosts)
+        }
+        Command::Bmc(command) => control::bmc(&session(output)?, &command),
         Command::Login(arguments) => login::run(&options, arguments),
         Command::Logout => login::logout(),
         Command::Completion { shell } => completion::run(shell),

@@ -21,6 +21,7 @@ pub const PROGRAM: &str = "ipmi_sim";
 pub struct Bmc {
     directory: PathBuf,
     process: Child,
+    keep: bool,
 }
 
 impl Bmc {
@@ -37,12 +38,17 @@ impl Bmc {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let not_started = |source| Error::NotStarted { command: PROGRAM.to_owned(), source };
         let process = process.spawn().map_err(not_started)?;
-        Ok(Self { directory: directory.to_owned(), process })
+        Ok(Self { directory: directory.to_owned(), process, keep: false })
     }
 
     /// Whether the power is on.
     pub fn is_powered(&self) -> bool {
         std::fs::read_to_string(self.directory.join("power")).is_ok_and(|text| text.trim() == "1")
+    }
+
+    /// Leaves the simulator running when this value is dropped.
+    pub fn keep(&mut self) {
+        self.keep = true;
     }
 
     /// What the chassis was told, one instruction in a line.
@@ -53,7 +59,9 @@ impl Bmc {
 
 impl Drop for Bmc {
     fn drop(&mut self) {
-        kill(&mut self.process);
+        if !self.keep {
+            kill(&mut self.process);
+        }
     }
 }
 

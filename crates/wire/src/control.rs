@@ -39,6 +39,8 @@ pub struct ResultKeys {
     pub ok: bool,
     /// What the BMC answered, or why it was not done.
     pub text: String,
+    /// Why it was not done, in words that are the same for all nodes to which it happened.
+    pub brief: Option<String>,
     /// `on` or `off`, where it was looked at.
     pub power: Option<&'static str>,
     /// The events, sensors or parts that were asked for.

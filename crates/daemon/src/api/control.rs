@@ -290,7 +290,7 @@ async fn forget(
         ApiError::Malformed("say whose BMCs: control:forget:hostlist is no text".to_owned())
     })?;
     let nodes = expand(&list)?;
-    let unknown = state.control.forget(&state.cluster.published(), &nodes);
+    let unknown = state.control.forget(&state.cluster.published(), &nodes).await?;
     if let Some((_, reason)) = unknown.first() {
         return Err(ApiError::NotFound(reason.clone()));
     }
@@ -327,6 +327,7 @@ fn result_keys(row: &Row) -> ResultKeys {
         node: row.node.clone(),
         ok: row.verdict == Verdict::Done,
         text: row.text.clone(),
+        brief: row.brief.clone(),
         power: row.power,
         reply: row.reply.clone(),
         tries: row.tries,

@@ -81,7 +81,7 @@ async fn of_group(
     if list.secrets.is_empty() {
         return Err(ApiError::NotFound(format!("the group '{name}' has no secrets")));
     }
-    Ok(found(Owner::Group, &name, keys(&state, &list.secrets)))
+    Ok(found(Owner::Group, &name, &keys(&state, &list.secrets)))
 }
 
 /// Writes secrets of a node; those that are not named stay.
@@ -265,14 +265,14 @@ fn keys(state: &State, secrets: &[Secret]) -> Vec<SecretKeys> {
     keys.collect()
 }
 
-fn found(owner: Owner, name: &str, secrets: Vec<SecretKeys>) -> Response {
+fn found(owner: Owner, name: &str, secrets: &[SecretKeys]) -> Response {
     Json(json!({ "config": { "secrets": { owner.word(): { name: secrets } } } })).into_response()
 }
 
 fn show_one(state: &State, owner: Owner, name: &str, wanted: &str) -> Result<Response, ApiError> {
     let list = owner.secrets(&state.cluster.published(), name)?;
     let one = secret::find(&list, owner, wanted)?;
-    Ok(found(owner, name, keys(state, std::slice::from_ref(one))))
+    Ok(found(owner, name, &keys(state, std::slice::from_ref(one))))
 }
 
 fn requests(

@@ -1,14 +1,15 @@
 //! One request for many machines, and what became of each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use perilune_bmc::{Outcome, Reply};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::power_word;
-use super::targets::Unreachable;
+use super::targets::Missing;
 
 /// What became of one machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Row {
     pub verdict: Verdict,
     /// What the BMC answered, or why it was not done.
     pub text: String,
+    /// Why it was not done, in words that are the same for all machines to which it happened.
+    pub brief: Option<String>,
     /// The power as it was last seen, where it was looked at: `on` or `off`.
     pub power: Option<&'static str>,
     /// What the BMC answered, where that is a list.
@@ -41,11 +44,12 @@ pub enum Verdict {
 }
 
 impl Row {
-    pub(super) fn without_target(node: &str, reason: &Unreachable) -> Self {
+    pub(super) fn without_target(node: &str, reason: &Missing) -> Self {
         Self {
             node: node.to_owned(),
             verdict: Verdict::Impossible,
             text: reason.to_string(),
+            brief: Some(reason.brief().to_owned()),
             power: None,
             reply: None,
             tries: 0,
@@ -69,6 +73,7 @@ impl Row {
             node: outcome.name,
             verdict,
             text,
+            brief: outcome.result.as_ref().err().map(perilune_bmc::Error::brief),
             power: power_word(power),
             reply,
             tries: outcome.tries,
@@ -188,11 +193,11 @@ impl Run {
 }
 
 /// An identifier that existing clients can put into a path: digits and one dot.
-pub(super) fn new_id() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+pub(super) fn new_id(now: u64) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(1001);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut random = [0; 4];
-    if getrandom::fill(&mut random).is_err() {
-        random = since.subsec_nanos().to_ne_bytes();
-    }
-    format!("{}.{:06}{}", since.as_secs(), since.subsec_micros(), u32::from_ne_bytes(random))
+    // Without randomness the identifier is still unique, only easier to guess.
+    getrandom::fill(&mut random).ok();
+    format!("{}.{:03}{number}{:010}", now / 1000, now % 1000, u32::from_ne_bytes(random))
 }

@@ -14,19 +14,32 @@ use perilune_model::node::Node;
 use perilune_model::rack::{DeviceType, Placement};
 use perilune_model::{Cluster, Family};
 
-/// Why there is no BMC to speak to.
+/// Why there is no BMC to speak to: what is missing, and of which node.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreachable {
+pub(super) enum Missing {
     #[error("there is no node '{0}'")]
-    NoNode(String),
+    Node(String),
     #[error("the node '{0}' has no interface 'BMC'; add one with an address")]
-    NoInterface(String),
+    Interface(String),
     #[error("the interface 'BMC' of the node '{0}' has no address; give it one")]
-    NoAddress(String),
+    Address(String),
     #[error("neither the node '{0}' nor its group has a BMC setup; give one of them one")]
-    NoSetup(String),
+    Setup(String),
     #[error("Instruction not implemented: {0}")]
-    NoSuchAction(String),
+    Action(String),
+}
+
+impl Missing {
+    /// The same without the node's name.
+    pub(super) fn brief(&self) -> &str {
+        match self {
+            Self::Node(_) => "no such node",
+            Self::Interface(_) => "no interface 'BMC'",
+            Self::Address(_) => "its interface 'BMC' has no address",
+            Self::Setup(_) => "no BMC setup",
+            Self::Action(reason) => reason,
+        }
+    }
 }
 
 /// What is needed to find nodes' BMCs.
@@ -40,18 +53,17 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// The BMC of a node.
-    pub(super) fn target(&self, name: &str) -> Result<Target, Unreachable> {
-        let node =
-            self.cluster.node(name).map_err(|_error| Unreachable::NoNode(name.to_owned()))?;
+    pub(super) fn target(&self, name: &str) -> Result<Target, Missing> {
+        let node = self.cluster.node(name).map_err(|_error| Missing::Node(name.to_owned()))?;
         let interface = node.interface(BMC_INTERFACE);
-        let interface = interface.ok_or_else(|| Unreachable::NoInterface(name.to_owned()))?;
+        let interface = interface.ok_or_else(|| Missing::Interface(name.to_owned()))?;
         let addresses = &interface.addresses;
         let address = addresses.get(Family::V4).or_else(|| addresses.get(Family::V6));
-        let address = address.ok_or_else(|| Unreachable::NoAddress(name.to_owned()))?;
+        let address = address.ok_or_else(|| Missing::Address(name.to_owned()))?;
         let setup = Effective::of_node(self.cluster, node).bmcsetup().value;
         let setup = setup
             .and_then(|setup| self.cluster.bmc_setups().get(setup))
-            .ok_or_else(|| Unreachable::NoSetup(name.to_owned()))?;
+            .ok_or_else(|| Missing::Setup(name.to_owned()))?;
         Ok(self.target_of(node, address, setup))
     }
 

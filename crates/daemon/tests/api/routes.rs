@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 18] = [
+const PUBLIC: [&str; 19] = [
     "POST /token",
     "GET /version",
     "GET /ping",
@@ -24,6 +24,7 @@ const PUBLIC: [&str; 18] = [
     "GET /monitor/node/{node}",
     "GET /config/status/{request_id}",
     "GET /service/status/{request_id}",
+    "GET /control/status/{request_id}",
 ];
 
 #[test]

@@ -198,7 +198,7 @@ fn reason(progress: &Progress) -> String {
 }
 
 /// Seconds, or a number with its unit.
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),

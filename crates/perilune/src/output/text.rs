@@ -39,7 +39,7 @@ pub(crate) fn field_text(key: &str, value: &Value) -> String {
 }
 
 /// Text that does not decode is shown as it is: some daemons keep plain text.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let bytes = STANDARD.decode(text).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
 }

@@ -1,0 +1,234 @@
+//! `perilune rack`: racks, and what stands in them.
+
+use clap::{Args, Subcommand, ValueEnum};
+use perilune::client;
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::field::{Field, FieldArguments, Fields};
+use crate::output::table::{Cell, Table};
+use crate::output::text::field_text;
+use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::session::{Session, expand};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  perilune rack add rack1 --size 48 --room A
+  perilune rack place rack1 node[001-016] --position 3   (one above the other, from unit 3 on)
+  perilune rack place rack1 pdu01 --type otherdevices --height 0
+  perilune rack show rack1
+  perilune rack inventory --unplaced";
+
+const RESOURCE: Resource = Resource {
+    kind: "rack",
+    new_name: "newrackname",
+    table,
+    first: "add one with `perilune rack add rack1`",
+};
+
+pub(crate) struct RackFields;
+
+impl Fields for RackFields {
+    const FIELDS: &'static [Field] = &[
+        Field::text("size", "Height units (42)"),
+        Field::text("order", "ascending or descending"),
+        Field::text("room", "The room"),
+        Field::text("site", "The site"),
+    ];
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum DeviceType {
+    #[default]
+    Node,
+    Switch,
+    Otherdevices,
+    Controller,
+}
+
+impl DeviceType {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Switch => "switch",
+            Self::Otherdevices => "otherdevices",
+            Self::Controller => "controller",
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List racks
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show racks and what stands in them
+    Show(Names),
+    /// Add racks
+    Add(WithFields),
+    /// Change racks
+    Change(WithFields),
+    /// Remove racks; what stood in them stands in none
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+    /// Give a rack another name
+    Rename(Rename),
+    /// Put devices into a rack
+    Place(Place),
+    /// Take devices out of their racks
+    TakeOut {
+        /// Names or host lists
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// What they are
+        #[arg(long, value_enum, default_value = "node")]
+        r#type: DeviceType,
+    },
+    /// List everything that can stand in a rack
+    Inventory {
+        /// Only what stands in none
+        #[arg(long)]
+        unplaced: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct WithFields {
+    /// Names or host lists
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    fields: FieldArguments<RackFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The rack
+    source: String,
+    /// Names or host lists of devices
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// What they are
+    #[arg(long, value_enum, default_value = "node")]
+    r#type: DeviceType,
+    /// The lowest unit of the first; the others stand above it
+    #[arg(long)]
+    position: Option<u32>,
+    /// Height units of each
+    #[arg(long)]
+    height: Option<u32>,
+    /// front or back
+    #[arg(long)]
+    orientation: Option<String>,
+}
+
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => resource::list(session, &RESOURCE, &arguments),
+        Command::Show(arguments) => show(session, &arguments),
+        Command::Add(WithFields { names, fields }) => {
+            resource::add(session, &RESOURCE, &expand(&names)?, &fields.into_object()?)
+        }
+        Command::Change(WithFields { names, fields }) => {
+            resource::change(session, &RESOURCE, &expand(&names)?, &fields.into_object()?)
+        }
+        Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
+        Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
+        Command::Place(arguments) => place(session, arguments),
+        Command::TakeOut { names, r#type } => session.each("taken out", &expand(&names)?, |name| {
+            let path = ["config", "rack", "inventory", name, "type", r#type.word(), "_delete"];
+            Ok(session.client.get(&client::path(path)).map(drop)?)
+        }),
+        Command::Inventory { unplaced } => inventory(session, unplaced),
+    }
+}
+
+fn place(session: &Session, arguments: Place) -> Result<(), Failure> {
+    let Place { source, names, r#type, position, height, orientation } = arguments;
+    session
+        .client
+        .object("rack", &source)
+        .map_err(|error| resource::or_unknown(session, "rack", &source, error))?;
+    let names = expand(&names)?;
+    let mut devices = Vec::new();
+    let mut unit = position;
+    for name in &names {
+        let mut device = Map::new();
+        device.insert("name".to_owned(), name.as_str().into());
+        device.insert("type".to_owned(), r#type.word().into());
+        device.extend(unit.map(|unit| ("position".to_owned(), unit.into())));
+        device.extend(height.map(|height| ("height".to_owned(), height.into())));
+        let orientation = orientation.clone();
+        device.extend(orientation.map(|word| ("orientation".to_owned(), word.into())));
+        devices.push(Value::Object(device));
+        unit = unit.map(|unit| unit.saturating_add(height.unwrap_or(1)));
+    }
+    let fields = Map::from_iter([("devices".to_owned(), devices.into())]);
+    session.client.save("rack", &source, &fields)?;
+    session.done(&format!("{} placed in {source}", perilune_model::hostlist::fold(&names)))
+}
+
+fn show(session: &Session, arguments: &Names) -> Result<(), Failure> {
+    if !session.output.is_table() {
+        return resource::show(session, &RESOURCE, arguments);
+    }
+    for name in expand(&arguments.names)? {
+        let rack = session.client.object("rack", &name);
+        let rack = rack.map_err(|error| resource::or_unknown(session, "rack", &name, error))?;
+        let text =
+            |key: &str| rack.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        let units = format!("{} units", text("size"));
+        let facts = [units, text("order"), text("room"), text("site")];
+        let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+        crate::output::line(&format!("{name}: {}", facts.join(", ")))?;
+        let devices = rack.get("devices").and_then(Value::as_array).cloned().unwrap_or_default();
+        session.output.table(&device_table(&devices, true))?;
+    }
+    Ok(())
+}
+
+fn inventory(session: &Session, unplaced: bool) -> Result<(), Failure> {
+    let path =
+        if unplaced { "/config/rack/inventory/unconfigured" } else { "/config/rack/inventory" };
+    let answer = session.client.get(path)?;
+    let devices = answer.pointer("/config/rack/inventory").and_then(Value::as_array).cloned();
+    let devices = devices.unwrap_or_default();
+    if !session.output.is_table() {
+        return Ok(session.output.value(&json!(devices))?);
+    }
+    Ok(session.output.table(&device_table(&devices, false))?)
+}
+
+fn device_table(devices: &[Value], is_placed: bool) -> Table {
+    let mut titles = vec!["NAME", "TYPE", "HEIGHT", "ORIENTATION", "VENDOR"];
+    let mut keys = vec!["name", "type", "height", "orientation", "vendor"];
+    if is_placed {
+        titles.insert(0, "UNIT");
+        keys.insert(0, "position");
+    }
+    let mut table = Table::new(titles);
+    for device in devices {
+        let text =
+            |key: &&str| device.get(*key).map(|value| field_text(key, value)).unwrap_or_default();
+        table.row(keys.iter().map(|key| Cell::new(text(key))).collect::<Vec<_>>());
+    }
+    table
+}
+
+fn table(racks: &Map<String, Value>) -> Table {
+    let mut table = Table::new(["NAME", "SIZE", "ORDER", "ROOM", "SITE", "DEVICES"]);
+    for (name, rack) in racks {
+        let text =
+            |key: &str| rack.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        let devices = rack.get("devices").and_then(Value::as_array).map_or(0, Vec::len);
+        table.row([
+            Cell::new(name),
+            Cell::new(text("size")),
+            Cell::new(text("order")),
+            Cell::new(text("room")),
+            Cell::new(text("site")),
+            Cell::new(devices.to_string()),
+        ]);
+    }
+    table
+}
