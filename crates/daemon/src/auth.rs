@@ -30,6 +30,8 @@ struct Claims {
     exp: u64,
 }
 
+/// Whom a token is for that names nobody: programs of the site make such with its key. Not a name that a user can have.
+pub const UNNAMED: &str = "(unnamed)";
 const PROVISION: &str = "provision";
 const TICKET: &str = "ticket";
 
@@ -112,9 +114,7 @@ impl Keys {
     pub fn identify(&self, token: &str) -> Option<Identity> {
         let claims = self.read(token)?;
         match (claims.scope.as_deref(), claims.node) {
-            (None, None) => {
-                Some(Identity::User(claims.user.unwrap_or_else(|| "unknown".to_owned())))
-            }
+            (None, None) => Some(Identity::User(claims.user.unwrap_or_else(|| UNNAMED.to_owned()))),
             (Some(PROVISION), Some(node)) => Some(Identity::Node(node)),
             _ => None,
         }

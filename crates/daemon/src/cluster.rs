@@ -34,6 +34,24 @@ pub enum Error {
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
+    /// Only a trial was asked for: this would change.
+    #[error("only a trial was asked for")]
+    Trial(Change),
+}
+
+/// Who asks for a change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Author {
+    /// What the history says about it.
+    pub meta: Meta,
+    /// Whether it is only tried: it is decided, and answered with [`Error::Trial`].
+    pub dry_run: bool,
+}
+
+impl From<Meta> for Author {
+    fn from(meta: Meta) -> Self {
+        Self { meta, dry_run: false }
+    }
 }
 
 type Answer = Box<dyn Any + Send>;
@@ -82,21 +100,23 @@ impl ClusterService {
 
     /// Decides a change on the newest cluster, stores it, publishes it; durable when it returns. It runs on even when the caller
     /// goes away.
-    pub async fn commit<T, F>(&self, meta: Meta, decide: F) -> Result<T, Error>
+    pub async fn commit<T, F>(&self, author: impl Into<Author>, decide: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
-        self.request(meta, false, decide).await.map(|(answer, _)| answer)
+        let Author { meta, dry_run } = author.into();
+        let (answer, change) = self.request(meta, dry_run, decide).await?;
+        if dry_run { Err(Error::Trial(change)) } else { Ok(answer) }
     }
 
-    /// Decides a change and tells what it would be; nothing is stored.
-    pub async fn preview<T, F>(&self, meta: Meta, decide: F) -> Result<(T, Change), Error>
+    /// Whether a change would be accepted now; nothing is stored. For what has to be known before files are touched.
+    pub async fn check<T, F>(&self, decide: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
-        self.request(meta, true, decide).await
+        self.request(Meta::default(), true, decide).await.map(|(answer, _)| answer)
     }
 
     /// Finds an address and promises it: for ten minutes nobody is given it unasked.
@@ -295,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_change_a_preview_and_a_defect_change_nothing() {
+    async fn a_refused_change_a_trial_and_a_defect_change_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let (service, _tasks) = service(directory.path());
         let refused = service
@@ -305,9 +325,9 @@ mod tests {
             })
             .await;
         assert!(matches!(refused, Err(Error::Refused(_))));
-        let ((), change) =
-            service.preview(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
-        assert_eq!(change.edits.len(), 1);
+        let trial = Author { meta: Meta::default(), dry_run: true };
+        let tried = service.commit(trial, |draft| draft.put(group(1))).await;
+        assert!(matches!(tried, Err(Error::Trial(change)) if change.edits.len() == 1));
         let defect = service
             .commit(Meta::default(), |_| -> Result<(), Refusal> { panic!("a defect") })
             .await;

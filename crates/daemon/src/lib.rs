@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod control;
+mod diff;
 mod first_cluster;
 pub mod jobs;
 pub mod json;

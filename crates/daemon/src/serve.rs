@@ -179,11 +179,13 @@ async fn assemble(
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
+    let history = store.clone();
     let status = Status::load(store.clone()).await?;
     let (control, worker) = Control::open(&settings, store, status.clone()).await?;
     let state = State::new(Parts {
         settings,
         cluster,
+        history,
         status,
         jobs,
         control,

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use perilune_boot::{Environment, Templates};
 use perilune_dhcp::Leases;
 use perilune_model::MacAddress;
+use perilune_model::user::Role;
+use perilune_store::Store;
 
-use crate::auth::Keys;
+use crate::auth::{Keys, UNNAMED};
 use crate::cluster::ClusterService;
 use crate::config::Settings;
 use crate::control::Control;
@@ -27,6 +29,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The cluster, and the way to change it.
     pub cluster: ClusterService,
+    /// What was changed in the past.
+    pub history: Store,
     /// What nodes report.
     pub status: Status,
     /// Long operations.
@@ -57,6 +61,14 @@ impl State {
     /// Shares the parts.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// What a user may do; `None` when there is no such user. Who is in the configuration may do everything.
+    pub fn role_of(&self, user: &str) -> Option<Role> {
+        if user == self.settings.username || user == UNNAMED {
+            return Some(Role::Admin);
+        }
+        self.cluster.published().users().get(user).map(|user| user.role)
     }
 
     /// Whether the address is lent to this machine.

@@ -1,5 +1,7 @@
 //! Changes: what one commit does, and the draft on which it is decided.
 
+mod replay;
+
 use std::ops::Deref;
 
 use crate::addresses::Family;
@@ -70,6 +72,15 @@ impl Draft {
         references::check(&self.cluster, old.as_ref(), &object)?;
         self.check_addresses(&object)?;
         self.check_hardware(&object)?;
+        self.put_unchecked(object);
+        Ok(())
+    }
+
+    fn put_unchecked(&mut self, object: Object) {
+        let old = self.cluster.object(object.kind(), object.name().as_str());
+        if old.as_ref() == Some(&object) {
+            return;
+        }
         let again = match self.change.edits.last() {
             Some(Edit::Put(last)) => last.kind() == object.kind() && last.name() == object.name(),
             Some(Edit::Remove(..)) | None => false,
@@ -84,7 +95,6 @@ impl Draft {
             });
         }
         self.edit(Edit::Put(object));
-        Ok(())
     }
 
     /// Removes an object and what belongs to it. Refused when there is none, or others refer to it.

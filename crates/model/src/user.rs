@@ -1,22 +1,44 @@
 //! Users of the API.
 
+mod save;
+
 use std::fmt;
 
+pub use save::{Request, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything.
-    Admin,
-    /// Everything but users, secrets and the cluster's own settings.
-    Operator,
     /// Reads what is no secret.
     #[default]
     Viewer,
+    /// Everything but users, secrets and the cluster's own settings.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// From the least to the most.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role that the API knows by this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
 }
 
 /// A person or a program that may log in.
@@ -29,6 +51,8 @@ pub struct User {
     pub password_hash: String,
     /// What the user may do.
     pub role: Role,
+    /// Free text, as clients sent it.
+    pub comment: Option<String>,
 }
 
 impl fmt::Debug for User {

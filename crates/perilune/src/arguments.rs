@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    cluster, completion, control, dns, group, login, network, node, osimage, rack, secret, standard,
+    cluster, completion, control, dns, group, history, login, network, node, osimage, rack, secret,
+    standard, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
         help_heading = "Connection"
     )]
     token: Option<String>,
+    /// Say what would change, and change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
     /// How results are written: a table for people, the API's objects for programs
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,
@@ -69,7 +73,8 @@ impl Arguments {
         // An environment variable that is set to nothing is not set.
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let config = self.config.clone().filter(|path| !path.as_os_str().is_empty());
-        Options { url: text(&self.url), config, token: text(&self.token) }
+        let dry_run = self.dry_run;
+        Options { url: text(&self.url), config, token: text(&self.token), dry_run }
     }
 }
 
@@ -133,6 +138,18 @@ pub(crate) enum Command {
     /// What is remembered of BMCs
     #[command(subcommand)]
     Bmc(control::Bmc),
+    /// Who changed what, when and from where
+    #[command(after_help = history::EXAMPLES)]
+    History(history::History),
+    /// What lies between two revisions
+    #[command(after_help = history::DIFF_EXAMPLES)]
+    Diff(history::Diff),
+    /// Take a commit back
+    #[command(after_help = history::UNDO_EXAMPLES)]
+    Undo(history::Undo),
+    /// Users: who may log in, and what they may do
+    #[command(subcommand, after_help = user::EXAMPLES)]
+    User(user::Command),
     /// Log in to a daemon, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),

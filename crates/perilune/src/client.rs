@@ -68,6 +68,9 @@ pub struct Client {
     url: String,
     credentials: Credentials,
     token: Mutex<Option<String>>,
+    only_tries: bool,
+    /// What would have changed, since it was last asked.
+    tried: Mutex<Vec<Value>>,
 }
 
 /// An answer of the daemon, before it is judged.
@@ -92,6 +95,8 @@ impl Client {
             url: access.url,
             credentials: access.credentials,
             token: Mutex::new(token),
+            only_tries: false,
+            tried: Mutex::default(),
         }
     }
 
@@ -103,6 +108,22 @@ impl Client {
             cache: None,
         };
         Self::new(Access { url: access::normalise(url), credentials })
+    }
+
+    /// From now on changes are only tried: the daemon says what would change, and changes nothing.
+    #[must_use]
+    pub fn only_trying(self) -> Self {
+        Self { only_tries: true, ..self }
+    }
+
+    /// The objects that would have changed, since this was last asked.
+    pub fn take_tried(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.tried.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether changes are only tried.
+    pub fn only_tries(&self) -> bool {
+        self.only_tries
     }
 
     /// Where the daemon is.
@@ -193,6 +214,9 @@ impl Client {
 
     /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
     fn with_token(&self, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+        let changes = body.is_some() || path.ends_with("/_delete");
+        let trial = (self.only_tries && changes).then(|| format!("{path}?dry_run=true"));
+        let path = trial.as_deref().unwrap_or(path);
         let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(token) = known.filter(|token| !token::is_expired(token, token::now())) {
             let answer = self.exchange(path, body, Some(&token))?;
@@ -236,6 +260,16 @@ impl Client {
         Ok(Answer { status: response.status().as_u16(), body })
     }
 
+    /// Keeps what would have changed; nobody else asked for it.
+    fn noted(&self, value: Value) -> Value {
+        if value.get("dry_run").and_then(Value::as_bool) != Some(true) {
+            return value;
+        }
+        let changes = value.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
+        Value::Null
+    }
+
     fn judge(&self, path: &str, answer: &Answer) -> Result<Value, Error> {
         if (200..300).contains(&answer.status) {
             if answer.body.is_empty() {
@@ -244,7 +278,7 @@ impl Client {
             let Ok(value) = serde_json::from_slice(&answer.body) else {
                 return Err(self.malformed(path, "no JSON in it"));
             };
-            return Ok(value);
+            return Ok(self.noted(value));
         }
         let status = answer.status;
         match (status, answer.message()) {

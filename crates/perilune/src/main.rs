@@ -17,8 +17,8 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    cluster, completion, control, dns, group, login, network, node, osimage, rack, secret,
-    standard, status,
+    cluster, completion, control, dns, group, history, login, network, node, osimage, rack, secret,
+    standard, status, user,
 };
 use failure::Failure;
 use output::Output;
@@ -59,6 +59,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             control::many(&session(output)?, ("inventory", "list"), &hosts)
         }
         Command::Bmc(command) => control::bmc(&session(output)?, &command),
+        Command::History(arguments) => history::run(&session(output)?, arguments),
+        Command::Diff(arguments) => history::diff(&session(output)?, &arguments),
+        Command::Undo(arguments) => history::undo(&session(output)?, &arguments),
+        Command::User(command) => user::run(&session(output)?, command),
         Command::Login(arguments) => login::run(&options, arguments),
         Command::Logout => login::logout(),
         Command::Completion { shell } => completion::run(shell),

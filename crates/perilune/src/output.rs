@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use console::Term;
 use serde_json::Value;
 
+pub(crate) mod changes;
 pub(crate) mod object;
 pub(crate) mod table;
 pub(crate) mod text;

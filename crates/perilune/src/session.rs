@@ -9,7 +9,7 @@ use perilune_model::hostlist;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{self, Failure, error_line};
-use crate::output::{self, Output, note};
+use crate::output::{self, Output, changes, note};
 
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -19,7 +19,9 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn open(options: &Options, output: Output) -> Result<Self, Failure> {
         let access = access::find(options, &Surroundings::here()).map_err(client::Error::from)?;
-        Ok(Self { client: Client::new(access), output })
+        let client = Client::new(access);
+        let client = if options.dry_run { client.only_trying() } else { client };
+        Ok(Self { client, output })
     }
 
     /// Does `operation` for each name. A failure is told at once and does not stop the others; only a daemon that
@@ -30,6 +32,12 @@ impl Session {
         names: &[String],
         mut operation: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        if self.client.only_tries() {
+            for name in names {
+                operation(name)?;
+            }
+            return self.show_tried();
+        }
         if let ([name], true) = (names, self.output.is_table()) {
             operation(name)?;
             return Ok(output::line(&format!("{name} {done}"))?);
@@ -92,8 +100,25 @@ impl Session {
         unknown_among(kind, name, &known)
     }
 
+    /// Says what would have changed.
+    fn show_tried(&self) -> Result<(), Failure> {
+        let changes = self.client.take_tried();
+        if !self.output.is_table() {
+            return Ok(self.output.value(&json!({ "dry_run": true, "changes": changes }))?);
+        }
+        if changes.is_empty() {
+            return Ok(output::line("nothing would change")?);
+        }
+        output::write(&changes::render(&changes, self.output.canvas.colour))?;
+        note("nothing was changed: this was a trial (--dry-run)");
+        Ok(())
+    }
+
     /// `message` of an answer, for people.
     pub(crate) fn say(&self, answer: &Value) -> Result<(), Failure> {
+        if self.client.only_tries() {
+            return self.show_tried();
+        }
         if !self.output.is_table() {
             return Ok(self.output.value(answer)?);
         }

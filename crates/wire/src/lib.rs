@@ -15,4 +15,5 @@ pub mod osimage;
 pub mod rack;
 pub mod requests;
 pub mod secret;
+pub mod user;
 pub mod word;

@@ -7,16 +7,21 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{
+    ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request,
+};
 use axum::http::request::Parts;
+use perilune_model::user::Role;
 use perilune_store::Meta;
 use perilune_wire::fields::Fields;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::api::permissions;
 use crate::api::problem::ApiError;
 use crate::auth::Identity;
 use crate::clock;
+use crate::cluster::Author;
 use crate::state::State;
 
 const TOKEN_HEADER: &str = "x-access-tokens";
@@ -55,19 +60,28 @@ fn peer(parts: &Parts) -> Peer {
 pub struct Caller {
     /// The user.
     pub user: String,
+    /// What the user may do.
+    pub role: Role,
     origin: IpAddr,
     action: String,
+    is_trial: bool,
 }
 
 impl Caller {
-    /// What the history says about a change that this request makes.
-    pub fn meta(&self) -> Meta {
-        Meta {
+    /// Who asks for a change by this request, and whether it is only tried.
+    pub fn meta(&self) -> Author {
+        let meta = Meta {
             at: clock::milliseconds(),
             author: self.user.clone(),
             origin: self.origin.to_string(),
             action: self.action.clone(),
-        }
+        };
+        Author { meta, dry_run: self.is_trial }
+    }
+
+    /// Whether the request only asks what would change.
+    pub fn is_trial(&self) -> bool {
+        self.is_trial
     }
 }
 
@@ -76,7 +90,7 @@ impl FromRequestParts<State> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         match identify(parts, state)? {
-            Identity::User(user) => Ok(caller(parts, user)),
+            Identity::User(user) => caller(parts, state, user),
             Identity::Node(_) => {
                 Err(ApiError::Forbidden("Token is not permitted for this endpoint".to_owned()))
             }
@@ -99,7 +113,7 @@ impl FromRequestParts<State> for NodeOrCaller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         let node = match identify(parts, state)? {
             Identity::User(user) => {
-                return Ok(Self { caller: caller(parts, user), is_node: false });
+                return Ok(Self { caller: caller(parts, state, user)?, is_node: false });
             }
             Identity::Node(node) => node,
         };
@@ -108,20 +122,59 @@ impl FromRequestParts<State> for NodeOrCaller {
         let mut named =
             path.iter().filter(|(key, _)| matches!(*key, "node" | "name")).map(|(_, value)| value);
         if named.next().is_none_or(|named| named == node) {
-            Ok(Self { caller: caller(parts, format!("node {node}")), is_node: true })
+            let caller = the_caller(parts, format!("node {node}"), Role::Viewer);
+            Ok(Self { caller, is_node: true })
         } else {
             Err(ApiError::Forbidden("Token is not valid for this node".to_owned()))
         }
     }
 }
 
-fn caller(parts: &Parts, user: String) -> Caller {
+/// Somebody who is logged in, if their role lets them do this.
+fn caller(parts: &Parts, state: &State, user: String) -> Result<Caller, ApiError> {
+    let role = state.role_of(&user).ok_or_else(|| {
+        ApiError::Unauthenticated(format!("there is no user '{user}' any more; log in again"))
+    })?;
+    let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
+    let needed = permissions::needed(&parts.method, path, parts.uri.path());
+    if role < needed {
+        let (role, needed) = (role.word(), needed.word());
+        return Err(ApiError::Forbidden(format!(
+            "the user '{user}' is a {role}, and this needs the role {needed}"
+        )));
+    }
+    let mut caller = the_caller(parts, user, role);
+    caller.is_trial = wants_trial(parts);
+    if caller.is_trial && !permissions::can_be_tried(&parts.method, path) {
+        let message = "this does more than change the description of the cluster, and cannot be tried with dry_run";
+        return Err(ApiError::Malformed(message.to_owned()));
+    }
+    Ok(caller)
+}
+
+fn the_caller(parts: &Parts, user: String, role: Role) -> Caller {
     let Peer(origin) = peer(parts);
-    Caller { user, origin, action: format!("{} {}", parts.method, parts.uri.path()) }
+    let action = format!("{} {}", parts.method, parts.uri.path());
+    Caller { user, role, origin, action, is_trial: false }
+}
+
+fn wants_trial(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| {
+        matches!(pair.split_once('='), Some(("dry_run", "true" | "1" | "yes"))) || pair == "dry_run"
+    })
+}
+
+/// Lets in who is logged in and has the role for this, and any node.
+pub(crate) fn admit(parts: &Parts, state: &State) -> Result<(), ApiError> {
+    match identify(parts, state)? {
+        Identity::User(user) => caller(parts, state, user).map(drop),
+        Identity::Node(_) => Ok(()),
+    }
 }
 
 /// Who the request's token is for.
-pub(crate) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
+fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
     let token =
         parts.headers.get(TOKEN_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if token.is_empty() {

@@ -121,7 +121,7 @@ fn check(parts: &request::Parts, state: &State, filename: &str) -> Result<(), Ap
     if !PROTECTED.iter().any(|end| lower.ends_with(end)) {
         return Ok(());
     }
-    extract::identify(parts, state).map(drop).map_err(|error| match error {
+    extract::admit(parts, state).map_err(|error| match error {
         ApiError::Unauthenticated(text) => {
             ApiError::Unauthenticated(format!("Authentication error: {text}"))
         }

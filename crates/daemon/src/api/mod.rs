@@ -9,6 +9,7 @@ mod dns;
 pub mod extract;
 mod files;
 mod group;
+mod history;
 mod interface;
 mod job;
 mod monitor;
@@ -17,6 +18,7 @@ mod node;
 mod osimage;
 mod osimage_work;
 mod other_device;
+mod permissions;
 pub mod problem;
 mod rack;
 mod routes;
@@ -24,6 +26,7 @@ mod secret;
 mod session;
 mod settings;
 mod switch;
+mod user;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -60,6 +63,8 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(dns::routes())
         .merge(secret::routes())
         .merge(rack::routes())
+        .merge(user::routes())
+        .merge(history::routes())
         .merge(control::routes())
         .merge(job::routes())
         .merge(monitor::routes())

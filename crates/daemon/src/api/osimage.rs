@@ -112,7 +112,13 @@ async fn move_tree(
     let image = cluster.image(key.as_str())?;
     refuse_at_work(state, key.as_str())?;
     let (target, asked) = (key.clone(), request.clone());
-    state.cluster.preview(caller.meta(), move |draft| image::save(draft, &target, &asked)).await?;
+    let decide = move |draft: &mut _| image::save(draft, &target, &asked);
+    if caller.is_trial() {
+        // It ends here, with what would change.
+        state.cluster.commit(caller.meta(), decide).await?;
+        return Ok(None);
+    }
+    state.cluster.check(decide).await?;
     let Some(new_name) = request.new_name.as_ref().filter(|_| request.moves_tree(image)) else {
         return Ok(None);
     };

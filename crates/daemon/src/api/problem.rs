@@ -2,11 +2,12 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use perilune_model::{Error as Refusal, Violation};
+use perilune_model::{Change, Error as Refusal, Violation};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::cluster;
+use crate::diff::{Net, ObjectChange};
 use crate::json::Json;
 
 /// Why a request is not answered as it was meant to be.
@@ -42,9 +43,21 @@ pub enum ApiError {
     /// The daemon is stopping.
     #[error("the daemon is stopping; try again in a moment")]
     Stopping,
+    /// Only a trial was asked for; this is no failure, and the answer says what would change.
+    #[error("only a trial was asked for")]
+    Trial(Change),
     /// A defect.
     #[error("{0}")]
     Defect(String),
+}
+
+/// What would change, had it not been a trial.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Trial {
+    /// Always true.
+    pub dry_run: bool,
+    /// The objects that would change.
+    pub changes: Vec<ObjectChange>,
 }
 
 impl From<cluster::Error> for ApiError {
@@ -54,6 +67,7 @@ impl From<cluster::Error> for ApiError {
             cluster::Error::Store(error) => Self::Store(error),
             cluster::Error::Defect(text) => Self::Defect(text),
             cluster::Error::Stopping => Self::Stopping,
+            cluster::Error::Trial(change) => Self::Trial(change),
         }
     }
 }
@@ -109,6 +123,7 @@ impl ApiError {
             },
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            Self::Trial(_) => (StatusCode::OK, "trial"),
             Self::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
         }
     }
@@ -125,6 +140,7 @@ impl ApiError {
             | Self::Refused(_)
             | Self::Store(_)
             | Self::Stopping
+            | Self::Trial(_)
             | Self::Defect(_) => &[],
         }
     }
@@ -132,6 +148,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Self::Trial(change) = &self {
+            let mut net = Net::default();
+            net.add(&change.edits, &change.inverse);
+            return Json(Trial { dry_run: true, changes: net.changes() }).into_response();
+        }
         let (status, code) = self.status();
         let is_ours = status == StatusCode::INTERNAL_SERVER_ERROR;
         let request_id = is_ours.then(crate::request_id::new);

@@ -1,6 +1,5 @@
 //! Logging in, and what anybody may know: `/token`, `/version`, `/ping`, `/all-routes`, `/openapi.json`, `/docs`.
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -11,6 +10,7 @@ use utoipa_axum::routes;
 
 use crate::api::extract::Body;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::user::is_password;
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
@@ -62,7 +62,7 @@ async fn log_in(
         if !same(password.as_bytes(), state.settings.password.as_bytes()) {
             return refuse("Incorrect password ******, check luna.ini");
         }
-    } else if !is_users_password(&state, user, password).await? {
+    } else if !is_password(&state, user, password.to_owned()).await? {
         // One answer for both, so that nobody learns who may log in.
         return refuse("Incorrect username or password");
     }
@@ -77,22 +77,6 @@ async fn log_in(
 fn same(given: &[u8], known: &[u8]) -> bool {
     let differences = given.iter().zip(known).fold(0, |sum, (a, b)| sum | (a ^ b));
     given.len() == known.len() && differences == 0
-}
-
-async fn is_users_password(state: &State, user: &str, password: &str) -> Result<bool, ApiError> {
-    let Some(hash) =
-        state.cluster.published().users().get(user).map(|user| user.password_hash.clone())
-    else {
-        return Ok(false);
-    };
-    let password = password.to_owned();
-    let verify = move || {
-        let hash = PasswordHash::new(&hash).ok();
-        hash.is_some_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
-        })
-    };
-    tokio::task::spawn_blocking(verify).await.map_err(|error| ApiError::Defect(error.to_string()))
 }
 
 /// The versions of the API and of the program.

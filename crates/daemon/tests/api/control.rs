@@ -13,7 +13,7 @@ use crate::image_site::{ImageSite, until};
 struct Row {
     bmcs: Vec<Bmc>,
     site: ImageSite,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> u16 {
@@ -58,7 +58,7 @@ impl Row {
             );
         }
         assert_eq!(site.get("/config/node/node004/interfaces/BMC/_delete").0, 204);
-        let row = Self { bmcs, site, _directory: directory };
+        let row = Self { bmcs, site, directory };
         // The simulators take a moment to come up, and a BMC that failed is left alone for a while.
         until(|| {
             let hosts = json!({ "control": { "forget": { "hostlist": "node[001-002]" } } });
@@ -249,8 +249,8 @@ fn a_sites_own_program_controls_the_machines_it_is_named_after() {
     let directory = row.site.directory.path().join("plugins");
     let text = format!("{text}\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", directory.display());
     std::fs::write(&ini, text).unwrap();
-    let Row { site, bmcs, _directory } = row;
-    let row = Row { site: site.restart(), bmcs, _directory };
+    let Row { site, bmcs, directory } = row;
+    let row = Row { site: site.restart(), bmcs, directory };
     let bmc = json!({ "interfaces": [{ "interface": "BMC", "network": "bmcs", "ipaddress": address(4) }] });
     assert_eq!(save(&row.site, "node", "node004", &bmc), 204);
     assert_eq!(row.power(4), (200, json!("on")));

@@ -1,6 +1,7 @@
 //! The API as clients see it.
 #![cfg(test)]
 
+mod access;
 mod boots;
 mod control;
 mod devices;

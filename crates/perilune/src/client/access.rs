@@ -50,6 +50,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// A token to use as it is.
     pub token: Option<String>,
+    /// Changes are only tried.
+    pub dry_run: bool,
 }
 
 /// What this user's surroundings offer.

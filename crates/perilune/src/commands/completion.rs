@@ -86,6 +86,7 @@ fn names(kind: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
         url: variable("PERILUNE_URL"),
         config: variable("PERILUNE_CONFIG").map(Into::into),
         token: variable("PERILUNE_TOKEN"),
+        dry_run: false,
     };
     let Ok(access) = access::find(&options, &Surroundings::here()) else {
         return Vec::new();

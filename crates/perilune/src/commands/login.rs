@@ -63,7 +63,7 @@ fn token_file() -> Result<TokenFile, Failure> {
 }
 
 /// Not shown while it is typed; a line of standard input where nobody types.
-fn read_password(terminal: &Term) -> Result<String, Failure> {
+pub(crate) fn read_password(terminal: &Term) -> Result<String, Failure> {
     if terminal.is_term() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         terminal.write_str("Password: ")?;
         return Ok(terminal.read_secure_line()?);

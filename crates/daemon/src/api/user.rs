@@ -1,0 +1,185 @@
+//! `/config/user`: who may log in, and what they may do.
+
+use argon2::password_hash::PasswordHasher;
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use axum::response::{IntoResponse, Response};
+use perilune_model::user::{self, Role};
+use perilune_model::{Error as Refusal, Kind, Name};
+use perilune_wire::envelope::Config;
+use perilune_wire::user::{UserKeys, password, request};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::answer::{self, Message};
+use crate::api::extract::{Body, Caller, Path};
+use crate::api::node::shown;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, save))
+        .routes(routes!(change_password))
+        .routes(routes!(remove))
+}
+
+/// All users, but the one of the configuration.
+#[utoipa::path(get, path = "/config/user", tag = "user", security(("token" = [])), responses(
+    (status = 200, description = "Users by name, below config and user", body = UserKeys),
+    (status = 404, description = "There is no user", body = Problem),
+))]
+async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let entries = cluster.users().values().map(|user| (user.name.as_str(), UserKeys::new(user)));
+    answer::listed(
+        cluster.users().is_empty(),
+        "user",
+        Config { resource: "user", entries: entries.collect() },
+    )
+}
+
+/// One user.
+#[utoipa::path(get, path = "/config/user/{name}", tag = "user", security(("token" = [])), responses(
+    (status = 200, description = "The user by name, below config and user", body = UserKeys),
+    (status = 404, description = "There is no such user", body = Problem),
+))]
+async fn show(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let cluster = state.cluster.published();
+    let user = cluster.user(&name)?;
+    Ok(Json(Config::one("user", &name, UserKeys::new(user))).into_response())
+}
+
+/// Makes or changes a user.
+#[utoipa::path(post, path = "/config/user/{name}", tag = "user", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 201, description = "It is new", body = Message),
+    (status = 204, description = "It was there and is as was asked"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such user to rename", body = Problem),
+))]
+async fn save(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let key = user_name(&state, &name)?;
+    let asked = body.read(&["config", "user", &name], request)?;
+    if let Some(new_name) = &asked.new_name {
+        user_name(&state, new_name.as_str())?;
+    }
+    let password_hash = match asked.password {
+        Some(password) => Some(hash(password).await?),
+        None => None,
+    };
+    let request = user::Request {
+        new_name: asked.new_name,
+        password_hash,
+        role: asked.role,
+        comment: asked.comment,
+    };
+    let saved =
+        state.cluster.commit(caller.meta(), move |draft| user::save(draft, &key, &request)).await?;
+    Ok(answer::saved(saved, "User", &name))
+}
+
+/// Changes a password. Whoever is no administrator changes the own one, and gives the present one.
+#[utoipa::path(post, path = "/config/user/{name}/_password", tag = "user", security(("token" = [])), request_body = serde_json::Value, responses(
+    (status = 204, description = "It is changed"),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 403, description = "It is another's, or the present password is not that", body = Problem),
+    (status = 404, description = "There is no such user", body = Problem),
+))]
+async fn change_password(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (present, new) = body.read(&["config", "user", &name], |fields| {
+        let present = fields.text("present").value().cloned();
+        if !fields.has("password") {
+            fields.refuse("password", "say what the new password is");
+        }
+        (present, password(fields, "password").unwrap_or_default())
+    })?;
+    if caller.role < Role::Admin {
+        let known = match present {
+            Some(present) if caller.user == name => is_password(&state, &name, present).await?,
+            Some(_) | None => false,
+        };
+        if !known {
+            let message = format!(
+                "only administrators and '{}' with the present password may change this password",
+                shown(&name)
+            );
+            return Err(ApiError::Forbidden(message));
+        }
+    }
+    let key = state.cluster.published().user(&name)?.name.clone();
+    let request =
+        user::Request { password_hash: Some(hash(new).await?), ..user::Request::default() };
+    state.cluster.commit(caller.meta(), move |draft| user::save(draft, &key, &request)).await?;
+    Ok(answer::done())
+}
+
+/// Removes a user. Tokens that were given to it are good for nothing from then on.
+#[utoipa::path(get, path = "/config/user/{name}/_delete", tag = "user", security(("token" = [])), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such user", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::User, &name)).await?;
+    Ok(answer::done())
+}
+
+/// The user of the configuration is nobody else's name.
+fn user_name(state: &State, name: &str) -> Result<Name, ApiError> {
+    let key = Name::general(name).map_err(|error| {
+        ApiError::Malformed(format!("the user name '{}' cannot be: {error}", shown(name)))
+    })?;
+    if name == state.settings.username {
+        let reason = format!("'{name}' is the user of {}", state.settings.file.display());
+        return Err(Refusal::invalid("name", reason).into());
+    }
+    Ok(key)
+}
+
+/// Whether this is the password of a user.
+pub(super) async fn is_password(
+    state: &State,
+    user: &str,
+    password: String,
+) -> Result<bool, ApiError> {
+    let Some(hash) =
+        state.cluster.published().users().get(user).map(|user| user.password_hash.clone())
+    else {
+        return Ok(false);
+    };
+    let verify = move || {
+        let hash = PasswordHash::new(&hash).ok();
+        hash.is_some_and(|hash| {
+            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        })
+    };
+    tokio::task::spawn_blocking(verify).await.map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+/// The Argon2id hash of a password, in PHC string format. It takes its time, away from those who answer requests.
+async fn hash(password: String) -> Result<String, ApiError> {
+    let compute = move || {
+        let hash = Argon2::default().hash_password(password.as_bytes());
+        hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
+    };
+    let hash = tokio::task::spawn_blocking(compute).await;
+    hash.map_err(|error| ApiError::Defect(error.to_string()))?.map_err(ApiError::Defect)
+}

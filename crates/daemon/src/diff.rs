@@ -1,0 +1,187 @@
+//! What commits change, as people and programs read it: objects, and of each the fields before and after. No secret is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perilune_model::{Edit, Kind, Name, Object};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// What stands in place of a value that only few may see.
+const HIDDEN: &str = "(hidden)";
+/// Fields whose values only few may see, wherever they stand.
+const SECRET: [&str; 5] = ["password", "password_hash", "content", "read", "rw"];
+
+/// What becomes of one object.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ObjectChange {
+    /// What it is, such as `node`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// `create`, `change` or `remove`.
+    pub action: &'static str,
+    /// The fields that differ. For a new object those that are set; for one that goes, those that were.
+    #[schema(value_type = Object)]
+    pub fields: BTreeMap<String, FieldChange>,
+}
+
+/// One field before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FieldChange {
+    from: Value,
+    to: Value,
+}
+
+/// Edits of one or more commits, in their order, and what takes each back.
+#[derive(Debug, Default)]
+pub(crate) struct Net {
+    before: BTreeMap<(Kind, Name), Option<Object>>,
+    after: BTreeMap<(Kind, Name), Option<Object>>,
+}
+
+impl Net {
+    /// Adds a commit that comes after those that were added.
+    pub(crate) fn add(&mut self, edits: &[Edit], inverse: &[Edit]) {
+        let mut before = BTreeMap::new();
+        for edit in inverse {
+            before.extend([state(edit)]);
+        }
+        for (key, object) in before {
+            self.before.entry(key).or_insert(object);
+        }
+        for edit in edits {
+            self.after.extend([state(edit)]);
+        }
+    }
+
+    /// What differs in the end.
+    pub(crate) fn changes(&self) -> Vec<ObjectChange> {
+        let keys: BTreeSet<_> = self.before.keys().chain(self.after.keys()).collect();
+        let changes = keys.into_iter().filter_map(|key| {
+            let before = self.before.get(key).and_then(Option::as_ref);
+            let after = self.after.get(key).and_then(Option::as_ref);
+            change(key, before, after)
+        });
+        changes.collect()
+    }
+
+    /// What the commits left: objects with their names, `None` for those that went.
+    pub(crate) fn after(&self) -> &BTreeMap<(Kind, Name), Option<Object>> {
+        &self.after
+    }
+}
+
+fn state(edit: &Edit) -> ((Kind, Name), Option<Object>) {
+    match edit {
+        Edit::Put(object) => ((object.kind(), object.name().clone()), Some(object.clone())),
+        Edit::Remove(kind, name) => ((*kind, name.clone()), None),
+    }
+}
+
+fn change(
+    (kind, name): &(Kind, Name),
+    before: Option<&Object>,
+    after: Option<&Object>,
+) -> Option<ObjectChange> {
+    let action = match (before, after) {
+        (None, None) => return None,
+        (None, Some(_)) => "create",
+        (Some(_), None) => "remove",
+        (Some(before), Some(after)) if before == after => return None,
+        (Some(_), Some(_)) => "change",
+    };
+    let (before, after) = (fields(before), fields(after));
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let mut differing = BTreeMap::new();
+    for key in keys {
+        let (from, to) = (value(&before, key), value(&after, key));
+        if from != to {
+            let fields = FieldChange { from: shown(key, from), to: shown(key, to) };
+            differing.insert(key.clone(), fields);
+        }
+    }
+    Some(ObjectChange { kind: kind.word(), name: name.to_string(), action, fields: differing })
+}
+
+fn fields(object: Option<&Object>) -> Map<String, Value> {
+    let json = object.and_then(|object| object.to_json().ok());
+    let value = json.and_then(|json| serde_json::from_str::<Value>(&json).ok());
+    match value {
+        Some(Value::Object(map)) => flat(map),
+        Some(_) | None => Map::new(),
+    }
+}
+
+/// Settings that objects keep in a part of their own are fields like others to whoever reads of them.
+fn flat(map: Map<String, Value>) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (key, value) in map {
+        match (key.as_str(), value) {
+            ("provisioning", Value::Object(inner)) => fields.extend(inner),
+            (_, value) => drop(fields.insert(key, value)),
+        }
+    }
+    fields.retain(|_, value| !is_unset(value));
+    fields
+}
+
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
+    }
+}
+
+fn value(fields: &Map<String, Value>, key: &str) -> Value {
+    fields.get(key).cloned().unwrap_or_default()
+}
+
+fn shown(key: &str, value: Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if SECRET.contains(&key) => HIDDEN.into(),
+        Value::Array(items) => items.into_iter().map(|item| shown("", item)).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (key.clone(), shown(&key, value))).collect()
+        }
+        value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_model::bmc_setup::BmcSetup;
+
+    use super::*;
+
+    fn setup(username: &str, password: &str) -> Object {
+        let setup = BmcSetup {
+            name: Name::trusted("a"),
+            username: username.into(),
+            password: password.into(),
+            ..BmcSetup::default()
+        };
+        setup.into()
+    }
+
+    #[test]
+    fn several_commits_are_told_as_what_they_come_to_and_no_password_is_shown() {
+        let (first, second) = (setup("ann", "one"), setup("bob", "two"));
+        let mut net = Net::default();
+        net.add(&[Edit::Put(first.clone())], &[Edit::Remove(Kind::BmcSetup, Name::trusted("a"))]);
+        assert_eq!(net.changes()[0].action, "create");
+        net.add(&[Edit::Put(second.clone())], &[Edit::Put(first.clone())]);
+        let mut later = Net::default();
+        later.add(&[Edit::Put(second.clone())], &[Edit::Put(first.clone())]);
+        let [change] = &later.changes()[..] else { panic!("one object changes") };
+        let text = serde_json::to_string(change).unwrap();
+        assert_eq!(
+            text,
+            r#"{"kind":"bmcsetup","name":"a","action":"change","fields":{"password":{"from":"(hidden)","to":"(hidden)"},"username":{"from":"ann","to":"bob"}}}"#
+        );
+        later.add(&[Edit::Put(first)], &[Edit::Put(second)]);
+        assert!(later.changes().is_empty(), "back to where it was");
+    }
+}

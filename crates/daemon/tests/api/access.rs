@@ -1,0 +1,290 @@
+//! Who may do what: users, roles, trials, history.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+const PERMISSIONS: &str = include_str!("../../../../docs/permissions.md");
+
+fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> (u16, Value) {
+    save_at(site, &format!("/config/{resource}/{name}"), (resource, name), fields)
+}
+
+fn save_at(
+    site: &ImageSite,
+    path: &str,
+    (resource, name): (&str, &str),
+    fields: &Value,
+) -> (u16, Value) {
+    site.post(path, &json!({ "config": { resource: { name: fields } } }))
+}
+
+fn log_in(site: &ImageSite, user: &str, password: &str) -> Option<String> {
+    let login = json!({ "username": user, "password": password });
+    let (status, answer) = site.post_as("/token", &login, "");
+    (status == 201).then(|| answer["token"].as_str().unwrap().to_owned())
+}
+
+/// A user of each role, with the role's name and a password of it.
+fn with_users(site: &ImageSite) -> BTreeMap<&'static str, String> {
+    let mut tokens = BTreeMap::new();
+    for role in ["viewer", "operator", "admin"] {
+        let name = format!("a-{role}");
+        let password = format!("password of {role}");
+        assert_eq!(
+            save(site, "user", &name, &json!({ "role": role, "password": password })).0,
+            201
+        );
+        tokens.insert(role, log_in(site, &name, &password).unwrap());
+    }
+    tokens
+}
+
+fn ask(site: &ImageSite, operation: &str, token: &str) -> u16 {
+    let (method, path) = operation.split_once(' ').unwrap();
+    match method {
+        "GET" => site.get_as(path, token).0,
+        "POST" => site.post_as(path, &json!({}), token).0,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_operation_lets_those_in_whom_the_document_names_and_nobody_else() {
+    let site = ImageSite::start();
+    site.describe();
+    let mut tokens = with_users(&site);
+    tokens.insert("node", site.node_token("node001"));
+    let document = site.get("/openapi.json").1;
+    let mut rows: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for line in PERMISSIONS.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let operation = cells[1].trim_matches('`').to_owned();
+        rows.insert(operation, cells[2].split(", ").collect());
+    }
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let operation = format!("{} {path}", method.to_uppercase());
+            let row = rows.remove(&operation);
+            let row = row.unwrap_or_else(|| panic!("docs/permissions.md lacks {operation}"));
+            let concrete = path
+                .replace("{name}", "nothing")
+                .replace("{node}", "node001")
+                .replace("{_action}", "_on");
+            let concrete: String = concrete.split('/').skip(1).fold(String::new(), |all, part| {
+                let part = if part.starts_with('{') { "nothing" } else { part };
+                format!("{all}/{part}")
+            });
+            let concrete = format!("{} {concrete}", method.to_uppercase());
+            let is_public = row == ["everybody"];
+            // These two answer 401 to whoever gives them nothing to look at.
+            let looks = ["POST /token", "GET /filesauth"].contains(&operation.as_str());
+            assert_eq!(
+                ask(&site, &concrete, "") != 401,
+                is_public && !looks,
+                "{operation} without a token"
+            );
+            if is_public {
+                continue;
+            }
+            let lowest =
+                ["viewer", "operator", "admin"].iter().position(|role| row.contains(role)).unwrap();
+            for (rank, role) in ["viewer", "operator", "admin"].into_iter().enumerate() {
+                let may = ask(&site, &concrete, &tokens[role]) != 403;
+                assert_eq!(may, rank >= lowest, "{operation} as {role}");
+                asked += 1;
+            }
+            let own = concrete.replace("nothing", "node001");
+            let own =
+                if path.contains("{node}") || path.contains("{name}") { own } else { concrete };
+            assert_eq!(
+                ask(&site, &own, &tokens["node"]) != 403,
+                row.contains(&"node"),
+                "{operation} as the node"
+            );
+        }
+    }
+    assert!(rows.is_empty(), "docs/permissions.md names what is not there: {:?}", rows.keys());
+    assert!(asked > 300, "only {asked} questions");
+}
+
+#[test]
+fn users_are_made_log_in_change_their_passwords_and_are_gone_with_their_tokens() {
+    let site = ImageSite::start();
+    assert_eq!(site.get("/config/user").0, 404);
+    for (fields, expected) in [
+        (json!({}), 400),
+        (json!({ "password": "short" }), 400),
+        (json!({ "password": "long enough", "role": "king" }), 400),
+        (json!({ "password": "long enough", "shell": "/bin/sh" }), 400),
+        (json!({ "password": "long enough" }), 201),
+    ] {
+        assert_eq!(save(&site, "user", "ann", &fields).0, expected, "{fields}");
+    }
+    assert_eq!(save(&site, "user", "admin", &json!({ "password": "long enough" })).0, 400);
+    let shown = site.get("/config/user/ann").1["config"]["user"]["ann"].clone();
+    assert_eq!(shown, json!({ "name": "ann", "role": "viewer", "comment": null }));
+    assert_eq!(log_in(&site, "ann", "wrong one"), None);
+    let token = log_in(&site, "ann", "long enough").unwrap();
+    let change = |token: &str, name: &str, fields: Value| {
+        let body = json!({ "config": { "user": { name: fields } } });
+        site.post_as(&format!("/config/user/{name}/_password"), &body, token).0
+    };
+    assert_eq!(change(&token, "ann", json!({ "password": "another one" })), 403);
+    assert_eq!(
+        change(&token, "ann", json!({ "password": "another one", "present": "wrong one" })),
+        403
+    );
+    assert_eq!(
+        change(&token, "ann", json!({ "password": "another one", "present": "long enough" })),
+        204
+    );
+    assert_eq!(log_in(&site, "ann", "long enough"), None);
+    assert!(log_in(&site, "ann", "another one").is_some());
+    assert_eq!(
+        save(&site, "user", "ann", &json!({ "newusername": "bob", "role": "operator" })).0,
+        204
+    );
+    assert_eq!(site.get_as("/config/network", &token).0, 401, "there is no ann any more");
+    assert!(log_in(&site, "bob", "another one").is_some());
+    assert_eq!(site.get("/config/user/bob/_delete").0, 204);
+    assert_eq!(log_in(&site, "bob", "another one"), None);
+}
+
+#[test]
+fn a_trial_says_what_would_change_and_changes_nothing() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = (site.get("/config/node").1, site.get("/history").1);
+    let (status, answer) = save_at(
+        &site,
+        "/config/node/node001?dry_run=true",
+        ("node", "node001"),
+        &json!({ "comment": "YQ==" }),
+    );
+    assert_eq!(status, 200);
+    let expected = json!({ "dry_run": true, "changes": [
+        { "kind": "node", "name": "node001", "action": "change", "fields": { "comment": { "from": null, "to": "YQ==" } } }] });
+    assert_eq!(answer, expected);
+    let (status, answer) = site.get("/config/node/node002/_delete?dry_run=1");
+    assert_eq!((status, &answer["changes"][0]["action"]), (200, &json!("remove")));
+    let setup = json!({ "password": "very secret" });
+    let (status, answer) =
+        save_at(&site, "/config/bmcsetup/a?dry_run=true", ("bmcsetup", "a"), &setup);
+    assert_eq!(status, 200);
+    assert!(!answer.to_string().contains("very secret"), "{answer}");
+    let moved = json!({ "network": "10.150.0.0/16", "controller": "10.150.255.254" });
+    let (status, answer) =
+        save_at(&site, "/config/network/cluster?dry_run=true", ("network", "cluster"), &moved);
+    assert_eq!(status, 200, "{answer}");
+    assert!(
+        answer["changes"].as_array().unwrap().len() >= 4,
+        "the network, the controller and two nodes: {answer}"
+    );
+    let refused = save_at(
+        &site,
+        "/config/node/node001?dry_run=true",
+        ("node", "node001"),
+        &json!({ "group": "none" }),
+    );
+    assert_eq!(refused.0, 400);
+    assert_eq!(site.get("/config/network/cluster/_nextfreeip?dry_run=true").0, 400);
+    assert_eq!((site.get("/config/node").1, site.get("/history").1), before);
+}
+
+#[test]
+fn a_trial_of_an_images_new_name_moves_no_tree() {
+    let site = ImageSite::start();
+    site.add_image("debian");
+    let renamed = json!({ "newosimage": "trixie" });
+    let (status, answer) =
+        save_at(&site, "/config/osimage/debian?dry_run=true", ("osimage", "debian"), &renamed);
+    assert_eq!(status, 200, "{answer}");
+    assert!(site.images().join("debian").exists() && !site.images().join("trixie").exists());
+    assert_eq!(site.get("/config/osimage/debian/_delete?dry_run=true").0, 200);
+    assert!(site.images().join("debian").exists());
+}
+
+#[test]
+fn the_history_tells_who_did_what_and_a_commit_is_taken_back_when_nothing_came_after() {
+    let site = ImageSite::start();
+    site.describe();
+    assert_eq!(save(&site, "node", "node001", &json!({ "comment": "b25l" })).0, 204);
+    let newest = |site: &ImageSite| site.get("/history?limit=1").1["history"][0].clone();
+    let first = newest(&site);
+    assert_eq!(first["action"], "POST /config/node/node001");
+    assert_eq!((&first["author"], &first["origin"]), (&json!("admin"), &json!("127.0.0.1")));
+    assert_eq!(first["objects"], json!(["node/node001"]));
+    let revision = first["revision"].as_u64().unwrap();
+    let shown = site.get(&format!("/history/{revision}")).1["history"].clone();
+    assert_eq!(shown["changes"][0]["fields"]["comment"], json!({ "from": null, "to": "b25l" }));
+    assert_eq!(save(&site, "node", "node001", &json!({ "comment": "dHdv" })).0, 204);
+    let between = site.get(&format!("/history/{}/{}", revision - 1, revision + 1)).1;
+    assert_eq!(
+        between["history"]["changes"][0]["fields"]["comment"],
+        json!({ "from": null, "to": "dHdv" })
+    );
+    let of_node2 = site.get("/history?object=node/node002").1["history"].as_array().unwrap().len();
+    assert_eq!(of_node2, 1);
+
+    let undo = |revision: u64, query: &str| {
+        site.post(&format!("/history/{revision}/_undo{query}"), &json!({}))
+    };
+    let (status, answer) = undo(revision, "");
+    assert_eq!(status, 409);
+    assert!(
+        answer["message"].as_str().unwrap().contains("changed since: node 'node001'"),
+        "{answer}"
+    );
+    assert_eq!(undo(revision + 1, "?dry_run=true").0, 200);
+    assert_eq!(undo(revision + 1, "").0, 201);
+    let comment = |site: &ImageSite| {
+        site.get("/config/node/node001").1["config"]["node"]["node001"]["comment"].clone()
+    };
+    assert_eq!(comment(&site), "b25l");
+    assert_eq!(undo(revision, "").0, 201, "now nothing came after it");
+    assert_eq!(comment(&site), Value::Null);
+    for (path, expected) in [
+        ("/history/99999", 404),
+        ("/history/x", 400),
+        ("/history/2/1", 400),
+        ("/history/1/9999", 404),
+        ("/history?object=x", 400),
+    ] {
+        assert_eq!(site.get(path).0, expected, "{path}");
+    }
+}
+
+#[test]
+fn removals_and_renames_are_taken_back_with_all_that_went_along() {
+    let site = ImageSite::start();
+    site.describe();
+    let secret = json!({ "config": { "secrets": { "node": { "node001": [{ "name": "key", "content": "c2VjcmV0", "path": "/etc/key" }] } } } });
+    assert_eq!(site.post("/config/secrets/node/node001", &secret).0, 201);
+    let before = site.get("/config/node").1;
+    let newest = || site.get("/history?limit=1").1["history"][0]["revision"].as_u64().unwrap();
+    assert_eq!(site.get("/config/node/node001/_delete").0, 204);
+    let removal = newest();
+    assert_eq!(site.post(&format!("/history/{removal}/_undo"), &json!({})).0, 201);
+    assert_eq!(site.get("/config/node").1, before);
+    assert_eq!(site.get("/config/secrets/node/node001/key").0, 200);
+    assert_eq!(save(&site, "group", "compute", &json!({ "newgroupname": "workers" })).0, 204);
+    let rename = newest();
+    assert_eq!(site.post(&format!("/history/{rename}/_undo"), &json!({})).0, 201);
+    assert_eq!(site.get("/config/node").1, before);
+    // What somebody else holds by now is not taken from them.
+    assert_eq!(site.get("/config/node/node001/_delete").0, 204);
+    let removal = newest();
+    let other = json!({ "group": "compute", "interfaces": [{ "interface": "BOOTIF", "ipaddress": "10.141.0.1" }] });
+    assert_eq!(save(&site, "node", "node007", &other).0, 201);
+    let (status, answer) = site.post(&format!("/history/{removal}/_undo"), &json!({}));
+    assert_eq!(status, 409);
+    assert!(answer["message"].as_str().unwrap().contains("10.141.0.1 is in use"), "{answer}");
+    for entry in site.get("/history").1["history"].as_array().unwrap() {
+        let shown = site.get(&format!("/history/{}", entry["revision"])).1.to_string();
+        assert!(!shown.contains("c2VjcmV0"), "{shown}");
+    }
+}

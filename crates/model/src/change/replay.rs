@@ -1,0 +1,78 @@
+//! Doing edits that were decided before, such as those that take a commit back, on a cluster that may have moved on.
+
+use std::collections::BTreeSet;
+
+use crate::object::Object;
+use crate::{Draft, Edit, Error, Kind, Name, references};
+
+impl Draft {
+    /// Does edits as they stand, in their order; between them, objects may refer to what is not there yet. Afterwards every
+    /// object is as sound as [`Draft::put`] would have it, or all is refused.
+    pub fn replay(&mut self, edits: &[Edit]) -> Result<(), Error> {
+        let touched: BTreeSet<(Kind, Name)> = edits
+            .iter()
+            .map(|edit| match edit {
+                Edit::Put(object) => (object.kind(), object.name().clone()),
+                Edit::Remove(kind, name) => (*kind, name.clone()),
+            })
+            .collect();
+        for edit in edits {
+            match edit {
+                Edit::Put(object) => {
+                    self.check_others(object, &touched)?;
+                    self.put_unchecked(object.clone());
+                }
+                Edit::Remove(kind, name) if self.object(*kind, name.as_str()).is_some() => {
+                    self.take_out(*kind, name.as_str())?;
+                }
+                Edit::Remove(..) => {}
+            }
+        }
+        for (kind, name) in &touched {
+            match self.object(*kind, name.as_str()) {
+                Some(object) => {
+                    references::check(self, None, &object)?;
+                    self.check_addresses(&object)?;
+                    self.check_hardware(&object)?;
+                }
+                None => self.check_unused(*kind, name)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the object wants must not be held by somebody who does not give it up with these edits.
+    fn check_others(&self, object: &Object, touched: &BTreeSet<(Kind, Name)>) -> Result<(), Error> {
+        for held in object.held() {
+            let other = self.holder(held.address);
+            let other =
+                other.filter(|other| !touched.contains(&(other.kind(), other.device().clone())));
+            if let Some(other) = other {
+                let reason = format!("the address {} is in use by {other}", held.address);
+                return Err(Error::invalid("ipaddress", reason));
+            }
+        }
+        for (mac, _) in object.hardware() {
+            let other = self
+                .node_by_mac(mac)
+                .filter(|(node, _)| !touched.contains(&(Kind::Node, node.name.clone())));
+            if let Some((node, interface)) = other {
+                let reason = format!(
+                    "the MAC address {mac} is that of interface {} of node {}",
+                    interface.name, node.name
+                );
+                return Err(Error::invalid("macaddress", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_unused(&self, kind: Kind, name: &Name) -> Result<(), Error> {
+        let users = references::referring(self, kind, name.as_str());
+        if users.is_empty() {
+            return Ok(());
+        }
+        let by = users.iter().map(|user| format!("{} {}", user.kind(), user.name())).collect();
+        Err(Error::InUse { kind, name: name.to_string(), by })
+    }
+}

@@ -1,0 +1,159 @@
+//! `perilune history`, `diff` and `undo`: what was changed, and taking it back.
+
+use clap::{Args, Subcommand};
+use perilune::client::{self, encode};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::table::{Cell, Table};
+use crate::output::text::field_text;
+use crate::output::{self, changes};
+use crate::session::Session;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  perilune history
+  perilune history --object node/node001
+  perilune history show 42
+  perilune diff 40..42
+  perilune undo 42 --dry-run";
+
+pub(crate) const DIFF_EXAMPLES: &str = "\
+Examples:
+  perilune diff 40..42      (what revisions 41 and 42 came to)
+  perilune diff 40..        (everything since revision 40)";
+
+pub(crate) const UNDO_EXAMPLES: &str = "\
+A commit is taken back as a new commit, when nothing of it was changed since.
+
+Examples:
+  perilune undo 42 --dry-run
+  perilune undo 42";
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct History {
+    #[command(flatten)]
+    list: List,
+    #[command(subcommand)]
+    command: Option<HistoryCommand>,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// How many commits at most
+    #[arg(long, short = 'n', default_value = "20")]
+    limit: u32,
+    /// Only commits that concern this object, such as node/node001
+    #[arg(long, value_name = "KIND/NAME")]
+    object: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// List the latest commits, the newest first
+    List(List),
+    /// Show what one commit changed
+    Show {
+        /// Its revision
+        revision: u64,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Diff {
+    /// Two revisions, such as 40..42; the newest without the second
+    #[arg(value_name = "FROM..TO")]
+    range: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Undo {
+    /// The revision to take back
+    revision: u64,
+}
+
+pub(crate) fn run(session: &Session, arguments: History) -> Result<(), Failure> {
+    match arguments.command {
+        None => list(session, &arguments.list),
+        Some(HistoryCommand::List(arguments)) => list(session, &arguments),
+        Some(HistoryCommand::Show { revision }) => show(session, revision),
+    }
+}
+
+fn list(session: &Session, arguments: &List) -> Result<(), Failure> {
+    let object = arguments.object.as_ref().map(|object| format!("&object={}", encode(object)));
+    let query = format!("/history?limit={}{}", arguments.limit, object.unwrap_or_default());
+    let answer = session.client.get(&query)?;
+    let commits = answer.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
+    if !session.output.is_table() {
+        return Ok(session.output.value(&commits.into())?);
+    }
+    if commits.is_empty() {
+        return Ok(output::line("nothing was changed yet")?);
+    }
+    let mut table = Table::new(["REVISION", "WHEN", "WHO", "FROM", "OBJECTS", "WHAT"])
+        .whole(&["REVISION", "WHEN", "WHO"]);
+    for commit in &commits {
+        let text =
+            |key: &str| commit.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        table.row([
+            Cell::new(text("revision")),
+            Cell::new(text("at")),
+            Cell::new(text("author")),
+            Cell::new(text("origin")),
+            Cell::new(text("count")),
+            Cell::new(text("action")),
+        ]);
+    }
+    Ok(session.output.table(&table)?)
+}
+
+fn show(session: &Session, revision: u64) -> Result<(), Failure> {
+    let answer = session.client.get(&client::path(["history", &revision.to_string()]))?;
+    let commit = answer.get("history").cloned().unwrap_or_default();
+    if !session.output.is_table() {
+        return Ok(session.output.value(&commit)?);
+    }
+    let text = |key: &str| commit.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+    output::line(&format!(
+        "revision {} of {} by {} from {}: {}",
+        text("revision"),
+        text("at"),
+        text("author"),
+        text("origin"),
+        text("action")
+    ))?;
+    show_changes(session, &commit)
+}
+
+pub(crate) fn diff(session: &Session, arguments: &Diff) -> Result<(), Failure> {
+    let wrong = || Failure::usage("give two revisions, such as 40..42");
+    let (from, to) = arguments.range.split_once("..").ok_or_else(wrong)?;
+    let newest = || -> Result<String, Failure> {
+        let answer = session.client.get("/history?limit=1")?;
+        let newest = answer.pointer("/history/0/revision").and_then(Value::as_u64);
+        Ok(newest.unwrap_or_default().to_string())
+    };
+    let to = if to.is_empty() { newest()? } else { to.to_owned() };
+    let answer = session.client.get(&client::path(["history", from, &to]))?;
+    let compared = answer.get("history").cloned().unwrap_or_default();
+    if !session.output.is_table() {
+        return Ok(session.output.value(&compared)?);
+    }
+    show_changes(session, &compared)
+}
+
+pub(crate) fn undo(session: &Session, arguments: &Undo) -> Result<(), Failure> {
+    let path = client::path(["history", &arguments.revision.to_string(), "_undo"]);
+    let answer = session.client.post(&path, &json!({}))?;
+    session.say(&answer)
+}
+
+fn show_changes(session: &Session, of: &Value) -> Result<(), Failure> {
+    let listed = of.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
+    if listed.is_empty() {
+        return Ok(output::line("nothing differs")?);
+    }
+    Ok(output::write(&changes::render(&listed, session.output.canvas.colour))?)
+}

@@ -1,0 +1,176 @@
+//! `perilune user`: who may log in, and what they may do.
+
+use std::io::BufRead as _;
+
+use clap::{Args, Subcommand, ValueEnum};
+use console::Term;
+use perilune::client;
+use serde_json::{Map, Value, json};
+
+use super::login::read_password;
+use crate::failure::Failure;
+use crate::output::table::{Cell, Table};
+use crate::output::text::{self, field_text};
+use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::session::Session;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  perilune user add ann --role operator            (asks for the password)
+  echo \"$SECRET\" | perilune user add backup --password-stdin
+  perilune user change ann --role viewer
+  perilune user password ann
+
+viewer reads what is no secret; operator also changes and controls; admin may do everything.";
+
+const RESOURCE: Resource = Resource {
+    kind: "user",
+    new_name: "newusername",
+    table,
+    first: "add one with `perilune user add ann --role operator`",
+};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List users
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show users
+    Show(Names),
+    /// Add a user
+    Add {
+        #[command(flatten)]
+        fields: UserFields,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Change a user's role or comment
+    Change(UserFields),
+    /// Change a password: one's own, or as an administrator any
+    Password {
+        /// The user
+        source: String,
+        /// Read the new password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// Ask for the present password, too: needed unless an administrator does it
+        #[arg(long)]
+        own: bool,
+    },
+    /// Remove users; they are logged out
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+    /// Give a user another name
+    Rename(Rename),
+}
+
+#[derive(Args)]
+pub(crate) struct UserFields {
+    /// The login name
+    source: String,
+    /// What the user may do; viewer for a new user
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+    /// A note
+    #[arg(long)]
+    comment: Option<String>,
+}
+
+impl UserFields {
+    fn object(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.extend(self.role.map(|role| ("role".to_owned(), role.word().into())));
+        let comment = self.comment.as_ref().map(|comment| text::encode(comment));
+        fields.extend(comment.map(|comment| ("comment".to_owned(), comment.into())));
+        fields
+    }
+}
+
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => resource::list(session, &RESOURCE, &arguments),
+        Command::Show(arguments) => resource::show(session, &RESOURCE, &arguments),
+        Command::Add { fields, password_stdin } => {
+            let mut object = fields.object();
+            object.insert("password".to_owned(), new_password(password_stdin)?.into());
+            resource::add(session, &RESOURCE, &[fields.source], &object)
+        }
+        Command::Change(fields) => resource::change(
+            session,
+            &RESOURCE,
+            std::slice::from_ref(&fields.source),
+            &fields.object(),
+        ),
+        Command::Password { source, password_stdin, own } => {
+            password(session, &source, password_stdin, own)
+        }
+        Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
+        Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
+    }
+}
+
+fn password(session: &Session, user: &str, from_stdin: bool, own: bool) -> Result<(), Failure> {
+    let mut fields = Map::new();
+    if own {
+        crate::output::note("The present password:");
+        fields.insert("present".to_owned(), read_password(&Term::stderr())?.into());
+    }
+    fields.insert("password".to_owned(), new_password(from_stdin)?.into());
+    let body = json!({ "config": { "user": { user: fields } } });
+    session.client.post(&client::path(["config", "user", user, "_password"]), &body)?;
+    session.done(&format!("{user} has another password"))
+}
+
+fn new_password(from_stdin: bool) -> Result<String, Failure> {
+    if from_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        let line = line.trim_end_matches(['\n', '\r']).to_owned();
+        return if line.is_empty() {
+            Err(Failure::usage("standard input is empty"))
+        } else {
+            Ok(line)
+        };
+    }
+    let terminal = Term::stderr();
+    if !terminal.is_term() {
+        return Err(Failure::usage(
+            "nobody can be asked for a password here; give --password-stdin",
+        ));
+    }
+    let first = read_password(&terminal)?;
+    crate::output::note("Once more:");
+    if read_password(&terminal)? == first {
+        Ok(first)
+    } else {
+        Err(Failure::failed("the two are not the same; nothing was changed"))
+    }
+}
+
+fn table(users: &Map<String, Value>) -> Table {
+    let mut table = Table::new(["NAME", "ROLE", "COMMENT"]);
+    for (name, user) in users {
+        let text =
+            |key: &str| user.get(key).map(|value| field_text(key, value)).unwrap_or_default();
+        table.row([Cell::new(name), Cell::new(text("role")), Cell::new(text("comment"))]);
+    }
+    table
+}

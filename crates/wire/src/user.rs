@@ -1,0 +1,73 @@
+//! Users of the API, as clients read and ask for them.
+
+use perilune_model::user::{Role, User};
+use perilune_model::{Name, Patch};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::fields::Fields;
+
+/// The fewest characters of a password.
+const SHORTEST_PASSWORD: usize = 8;
+/// The most; hashing takes its time for each.
+const LONGEST_PASSWORD: usize = 1024;
+
+/// A user. Passwords are never shown.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserKeys<'a> {
+    name: &'a str,
+    /// `viewer`, `operator` or `admin`.
+    role: &'static str,
+    comment: Option<&'a str>,
+}
+
+impl<'a> UserKeys<'a> {
+    /// The user.
+    pub fn new(user: &'a User) -> Self {
+        Self { name: user.name.as_str(), role: user.role.word(), comment: user.comment.as_deref() }
+    }
+}
+
+/// What a request asks of a user; the password is in the clear.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// The new name.
+    pub new_name: Option<Name>,
+    /// The password.
+    pub password: Option<String>,
+    /// What the user may do.
+    pub role: Option<Role>,
+    /// Free text.
+    pub comment: Patch<String>,
+}
+
+/// The request of a user.
+pub fn request(fields: &mut Fields<'_>) -> Request {
+    fields.ignore(&["name"]);
+    let role = fields.converted("role", |text| {
+        Role::from_word(text).ok_or_else(|| "it must be viewer, operator or admin".to_owned())
+    });
+    if role == Patch::Clear {
+        fields.refuse("role", "it is empty; give viewer, operator or admin");
+    }
+    Request {
+        new_name: fields.new_name("newusername", Name::general),
+        password: password(fields, "password"),
+        role: role.value().copied(),
+        comment: fields.text("comment"),
+    }
+}
+
+/// A password that can be one.
+pub fn password(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    if !fields.has(field) {
+        return None;
+    }
+    let password = fields.text(field).value().cloned().unwrap_or_default();
+    let length = password.chars().count();
+    if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
+        let reason = format!("it must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters");
+        fields.refuse(field, reason);
+    }
+    Some(password)
+}
