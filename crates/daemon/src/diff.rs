@@ -113,41 +113,53 @@ fn fields(object: Option<&Object>) -> Map<String, Value> {
     }
 }
 
-/// Settings that objects keep in a part of their own are fields like others to whoever reads of them.
+/// The parts of an object as fields of their own: `interfaces.BOOTIF.addresses.ipv4`. Parts of a list go by their names. Settings
+/// that objects keep in a part of their own are fields like others to whoever reads of them.
 fn flat(map: Map<String, Value>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (key, value) in map {
-        match (key.as_str(), value) {
-            ("provisioning", Value::Object(inner)) => fields.extend(inner),
-            (_, value) => drop(fields.insert(key, value)),
-        }
+        let prefix = if key == "provisioning" { "" } else { key.as_str() };
+        flatten(prefix, value, &mut fields);
     }
-    fields.retain(|_, value| !is_unset(value));
     fields
 }
 
-fn is_unset(value: &Value) -> bool {
+fn flatten(place: &str, value: Value, fields: &mut Map<String, Value>) {
+    let below = |key: &str| {
+        if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
+    };
     match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
+        Value::Null => {}
+        Value::Object(map) => {
+            for (key, value) in map {
+                flatten(&below(&key), value, fields);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) => match items.iter().map(name_of).collect::<Option<Vec<_>>>() {
+            Some(names) => {
+                for (name, item) in names.iter().zip(items) {
+                    flatten(&below(name), item, fields);
+                }
+            }
+            None => drop(fields.insert(place.to_owned(), Value::Array(items))),
+        },
+        value => drop(fields.insert(place.to_owned(), value)),
     }
+}
+
+fn name_of(item: &Value) -> Option<String> {
+    let name = item.get("name").or_else(|| item.get("host"))?;
+    name.as_str().map(str::to_owned)
 }
 
 fn value(fields: &Map<String, Value>, key: &str) -> Value {
     fields.get(key).cloned().unwrap_or_default()
 }
 
-fn shown(key: &str, value: Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        _ if SECRET.contains(&key) => HIDDEN.into(),
-        Value::Array(items) => items.into_iter().map(|item| shown("", item)).collect(),
-        Value::Object(map) => {
-            map.into_iter().map(|(key, value)| (key.clone(), shown(&key, value))).collect()
-        }
-        value => value,
-    }
+fn shown(field: &str, value: Value) -> Value {
+    let last = field.rsplit('.').next().unwrap_or(field);
+    if SECRET.contains(&last) && !value.is_null() { HIDDEN.into() } else { value }
 }
 
 #[cfg(test)]
