@@ -55,7 +55,9 @@ impl CommandLine<'_> {
         )?;
         self.perilune(&["network", "add", "bmcs", "--network", "10.148.0.0/16"])?;
         let user = ["--username", bmc::USER, "--password", bmc::PASSWORD];
-        self.perilune(&[&["bmcsetup", "add", "simulated"], user.as_slice()].concat())?;
+        self.perilune(&[&["bmcsetup", "add", "factory"], user.as_slice()].concat())?;
+        let channels = ["--userid", "3", "--netchannel", "1", "--mgmtchannel", "1"];
+        self.perilune(&[&["bmcsetup", "add", "own"], channels.as_slice()].concat())?;
         self.perilune(&[
             "osimage",
             "add",
@@ -83,7 +85,7 @@ impl CommandLine<'_> {
         let node = ["node", "add", &member.name, "--group", member.group()];
         let bmc = format!("BMC,network=bmcs,ipaddress={BMC}");
         let bmc: &[&str] =
-            if member.has_bmc { &["--bmcsetup", "simulated", "--interface", &bmc] } else { &[] };
+            if member.has_bmc { &["--bmcsetup", "factory", "--interface", &bmc] } else { &[] };
         self.perilune(&[node.as_slice(), interface.as_slice(), bmc].concat())?;
         Ok(())
     }

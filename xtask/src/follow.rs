@@ -53,6 +53,8 @@ pub(crate) struct Powered {
 
 /// IPMI 2.0, section 13.1.2: the port of BMCs.
 const IPMI: u16 = 623;
+/// Where a machine and its BMC meet.
+const BMC_PORT: u16 = 9002;
 
 impl Follower<'_> {
     /// Switches the machine on and sees it through. The machine stays on.
@@ -62,6 +64,10 @@ impl Follower<'_> {
             self.perilune.perilune(&["power", "status", &member.name])?;
             self.perilune.perilune(&["power", "on", &member.name])?;
             ensure!(bmc.is_powered(), "the BMC of {} did not switch it on", member.name);
+            // From here on the cluster's own user is the one that counts; the installer makes it, from inside the machine.
+            let own = ["--bmcsetup", "own", "--setupbmc", "yes"];
+            let change = ["node", "change", &member.name];
+            self.perilune.perilune(&[change.as_slice(), &own].concat())?;
         }
         let machine = self.switch_on(member)?;
         timeline.start();
@@ -90,7 +96,7 @@ impl Follower<'_> {
         let directory = site.path("bmc");
         std::fs::create_dir(&directory)?;
         let address = SocketAddr::new(BMC.parse()?, IPMI);
-        let bmc = Bmc::start(site.lab.command(bmc::PROGRAM), address, &directory)?;
+        let bmc = Bmc::start(site.lab.command(bmc::PROGRAM), address, Some(BMC_PORT), &directory)?;
         // It takes a moment to come up.
         let up = || std::net::UdpSocket::bind(address).is_err().then_some(());
         wait_for(&Limit::seconds(20).unless(self.perilune.stop), up)?;
@@ -107,6 +113,7 @@ impl Follower<'_> {
             // Every machine has an empty disk; those that run from memory must leave it alone.
             disk_bytes: Some(DISK_BYTES),
             accelerator: self.accelerator,
+            bmc_port: member.has_bmc.then_some(BMC_PORT),
         };
         self.event(member, &format!("switched on: {} {:?}", member.mac_address, member.firmware));
         Ok(Machine::start(

@@ -21,9 +21,11 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "dosfstools",
     "e2fsprogs",
     "fdisk",
+    "ipmitool",
     "iproute2",
     "kmod",
-    "linux-image-cloud-amd64",
+    // That of clouds knows no BMCs.
+    "linux-image-amd64",
     "openssh-server",
     "procps",
     "systemd-boot",
@@ -38,8 +40,10 @@ const ENTERPRISE_LINUX_PACKAGES: &[&str] = &[
     "curl",
     "dosfstools",
     "e2fsprogs",
+    "ipmitool",
     "iproute",
     "kernel-core",
+    "kernel-modules",
     "kmod",
     "openssh-server",
     "passwd",
@@ -51,8 +55,19 @@ const ENTERPRISE_LINUX_PACKAGES: &[&str] = &[
     "zstd",
 ];
 /// What no node of a demonstration reads.
-const LEFT_OUT: &[&str] =
-    &["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
+const LEFT_OUT: &[&str] = &[
+    "/usr/share/man/*",
+    "/usr/share/doc/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+    "/lib/modules/*/kernel/sound/*",
+    "/lib/modules/*/kernel/drivers/gpu/*",
+    "/lib/modules/*/kernel/drivers/iio/*",
+    "/lib/modules/*/kernel/drivers/infiniband/*",
+    "/lib/modules/*/kernel/drivers/media/*",
+    "/lib/modules/*/kernel/drivers/net/wireless/*",
+    "/lib/modules/*/kernel/drivers/staging/*",
+];
 
 /// An operating system tree.
 pub(crate) struct Image {

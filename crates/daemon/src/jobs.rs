@@ -232,6 +232,18 @@ impl Jobs {
             .collect()
     }
 
+    /// Tells what became of a request that is over already; whoever asked polls for it. Answers the request's identifier.
+    pub fn tell(&self, now: Time, user: &str, messages: &[(u16, String)]) -> String {
+        let request = request_id::new(now);
+        let mut state = self.shared.lock();
+        state.streams.begin(&request);
+        for (status, message) in messages {
+            state.streams.say(now, &request, user, *status, message);
+        }
+        state.streams.end(now, &request, user);
+        request
+    }
+
     /// Takes messages that another controller has for a request.
     pub fn relay(&self, now: Time, request: &str, messages: &[String]) {
         let mut state = self.shared.lock();

@@ -1,7 +1,7 @@
 //! Starts everything, and stops it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub async fn serve(
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
     let machines_store = store.clone();
-    let (state, controls) = assemble(settings, options.agent.clone(), store, service).await?;
+    let (state, controls) = assemble(settings, &options, store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(controls.run(stop.clone()));
@@ -157,14 +157,14 @@ async fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> 
 
 async fn assemble(
     settings: Settings,
-    agent: Option<PathBuf>,
+    options: &Options,
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, control::Worker), Error> {
     let places = Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
-        agent,
+        agent: options.agent.clone(),
     };
     make_directory(&settings.image_files)?;
     let jobs = Jobs::open(store.clone(), cluster.clone(), places, clock::milliseconds()).await?;
@@ -190,6 +190,7 @@ async fn assemble(
         jobs,
         control,
         sightings: Sightings::default(),
+        serves_machines: !options.dhcp_interfaces.is_empty(),
         leases,
         templates,
         vault,

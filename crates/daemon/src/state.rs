@@ -39,6 +39,8 @@ pub struct Parts {
     pub control: Control,
     /// Machines that nobody described.
     pub sightings: Sightings,
+    /// Whether machines are given addresses and boot programs.
+    pub serves_machines: bool,
     /// Addresses that are lent to machines.
     pub leases: Arc<Mutex<Leases>>,
     /// Boot and install scripts.

@@ -26,12 +26,16 @@ pub struct Bmc {
 
 impl Bmc {
     /// Starts the simulator by `command` (which runs [`PROGRAM`], here or in a lab) at an address, with its files in `directory`.
+    /// At `machine_port` of the loopback interface it waits for the machine that it is in, see [`Description::bmc_port`].
+    ///
+    /// [`Description::bmc_port`]: crate::machine::Description::bmc_port
     pub fn start(
         mut command: Command,
         address: SocketAddr,
+        machine_port: Option<u16>,
         directory: &Path,
     ) -> Result<Self, Error> {
-        write_files(directory, address)?;
+        write_files(directory, address, machine_port)?;
         command.arg("-c").arg(directory.join("lan.conf"));
         command.arg("-f").arg(directory.join("sim.emu"));
         command.arg("-s").arg(directory.join("state")).arg("-n");
@@ -65,7 +69,11 @@ impl Drop for Bmc {
     }
 }
 
-fn write_files(directory: &Path, address: SocketAddr) -> Result<(), Error> {
+fn write_files(
+    directory: &Path,
+    address: SocketAddr,
+    machine_port: Option<u16>,
+) -> Result<(), Error> {
     let there = directory.display();
     let chassis = format!(
         "#!/bin/sh\ncd {there} || exit 1\nshift; verb=$1; shift\n\
@@ -74,11 +82,13 @@ fn write_files(directory: &Path, address: SocketAddr) -> Result<(), Error> {
          while [ $# -gt 0 ]; do case \"$1\" in power) echo \"$2\" >power; shift;; esac; shift; done\n"
     );
     let methods = "none md2 md5 straight";
+    let inside = machine_port.map(|port| format!("serial 15 127.0.0.1 {port} codec VM\n"));
+    let inside = inside.unwrap_or_default();
     let lan = format!(
         "name \"bmc\"\nset_working_mc 0x20\nstartlan 1\n  addr {} {}\n  priv_limit admin\n\
          \x20 allowed_auths_callback {methods}\n  allowed_auths_user {methods}\n\
          \x20 allowed_auths_operator {methods}\n  allowed_auths_admin {methods}\n\
-         \x20 guid a123456789abcdefa123456789abcdef\nendlan\n\
+         \x20 guid a123456789abcdefa123456789abcdef\nendlan\n{inside}\
          chassis_control \"{there}/chassis.sh x\"\n\
          user 1 true \"\" \"test\" user 10 {methods}\n\
          user 2 true \"{USER}\" \"{PASSWORD}\" admin 10 {methods}\n",

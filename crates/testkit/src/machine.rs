@@ -51,6 +51,8 @@ pub struct Description {
     /// An empty disk of this size, in bytes, is made unless it is there already.
     pub disk_bytes: Option<u64>,
     pub accelerator: Accelerator,
+    /// Where, on the loopback interface of the lab, the machine's BMC waits for it. The machine sees it as `/dev/ipmi0`.
+    pub bmc_port: Option<u16>,
 }
 
 /// A machine that is switched on; switched off when dropped.
@@ -253,6 +255,11 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
         add(&["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={code}")]);
         add(&["-drive", &format!("if=pflash,format=raw,unit=1,file={}", variables.display())]);
     }
+    if let Some(port) = description.bmc_port {
+        add(&["-chardev", &format!("socket,id=bmc,host=127.0.0.1,port={port},reconnect=2")]);
+        add(&["-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc"]);
+        add(&["-device", "isa-ipmi-kcs,bmc=bmc0"]);
+    }
     let rom = if description.firmware == Firmware::UefiWithoutRom { ",romfile=" } else { "" };
     add(&["-netdev", &format!("tap,id=network,ifname={port},script=no,downscript=no")]);
     let mac = &description.mac_address;
@@ -350,6 +357,7 @@ mod tests {
             processors: 2,
             disk_bytes: None,
             accelerator: Accelerator::Software,
+            bmc_port: None,
         }
     }
 

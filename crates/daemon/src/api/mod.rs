@@ -23,6 +23,7 @@ pub mod problem;
 mod rack;
 mod routes;
 mod secret;
+mod service;
 mod session;
 mod settings;
 mod switch;
@@ -66,6 +67,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(user::routes())
         .merge(history::routes())
         .merge(control::routes())
+        .merge(service::routes())
         .merge(job::routes())
         .merge(monitor::routes())
         .merge(files::routes())

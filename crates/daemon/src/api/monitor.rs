@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(nodes))
         .routes(routes!(node, report))
+        .routes(routes!(node_by_its_documented_path, report_by_its_documented_path))
         .routes(routes!(progress_of_node))
         .routes(routes!(progress))
         .routes(routes!(unknown))
@@ -109,6 +110,33 @@ async fn report(
     };
     state.status.report(&node, &reported, text("status", LONGEST_STATUS), clock::milliseconds());
     Ok(answer::done())
+}
+
+/// The same as `/monitor/node/{node}`.
+#[utoipa::path(get, path = "/monitor/status/{node}", tag = "monitor", responses(
+    (status = 200, description = "Its state and status, below monitor, status and its name", body = Value),
+    (status = 404, description = "It has reported nothing", body = Problem),
+))]
+async fn node_by_its_documented_path(
+    state: axum::extract::State<State>,
+    path: Path<String>,
+) -> Result<Response, ApiError> {
+    node(state, path).await
+}
+
+/// The same as `/monitor/node/{node}`.
+#[utoipa::path(post, path = "/monitor/status/{node}", tag = "monitor", security(("token" = [])), request_body = Value, responses(
+    (status = 204, description = "It is noted"),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+))]
+async fn report_by_its_documented_path(
+    state: axum::extract::State<State>,
+    caller: NodeOrCaller,
+    path: Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    report(state, caller, path, body).await
 }
 
 /// A node reports how far its installation is.

@@ -40,7 +40,7 @@ impl Row {
             let files = directory.path().join(number.to_string());
             std::fs::create_dir(&files).unwrap();
             let at = SocketAddr::new(address(number), port);
-            Bmc::start(process::command(PROGRAM), at, &files).unwrap()
+            Bmc::start(process::command(PROGRAM), at, None, &files).unwrap()
         };
         let bmcs = vec![start(1), start(2)];
         assert_eq!(save(&site, "network", "bmcs", &json!({ "network": "127.9.0.0/16" })), 201);

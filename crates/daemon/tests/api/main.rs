@@ -5,6 +5,7 @@ mod access;
 mod boots;
 mod control;
 mod devices;
+mod document;
 mod image_site;
 mod jobs;
 mod nodes;

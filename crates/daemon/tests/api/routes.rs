@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 19] = [
+const PUBLIC: [&str; 21] = [
     "POST /token",
     "GET /version",
     "GET /ping",
@@ -22,6 +22,8 @@ const PUBLIC: [&str; 19] = [
     "POST /boot/ticket/{node}",
     "GET /monitor/node",
     "GET /monitor/node/{node}",
+    "GET /monitor/status/{node}",
+    "GET /monitor/service/{name}",
     "GET /config/status/{request_id}",
     "GET /service/status/{request_id}",
     "GET /control/status/{request_id}",

@@ -1,0 +1,106 @@
+//! `/service` and `/monitor/service`: the services that existing clients know as programs of their own. Here they are parts of the
+//! daemon, and follow the cluster by themselves.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Caller, Path};
+use crate::clock;
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(act)).routes(routes!(look))
+}
+
+/// A service, and whether this daemon serves it.
+enum Service {
+    Running,
+    /// Not here; why, and what to do.
+    Absent(&'static str),
+    Unknown,
+}
+
+fn find(state: &State, name: &str) -> Service {
+    match name {
+        "luna2" => Service::Running,
+        "dhcp" | "dhcpd" if state.serves_machines => Service::Running,
+        "dhcp" | "dhcpd" => {
+            Service::Absent("the daemon was started without --dhcp-interface; start it with one")
+        }
+        "dns" | "named" => Service::Absent("this daemon serves no DNS yet"),
+        _ => Service::Unknown,
+    }
+}
+
+/// What is asked for, to be polled.
+#[derive(Debug, Serialize, ToSchema)]
+struct Queued {
+    message: String,
+    request_id: String,
+}
+
+/// Tells whether a service runs (`status`), or lets it take over what changed. DHCP and TFTP always know the cluster as it is, so
+/// there is nothing to wait for.
+#[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", security(("token" = [])), responses(
+    (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = Queued),
+    (status = 503, description = "It does not run", body = serde_json::Value),
+))]
+async fn act(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path((name, action)): Path<(String, String)>,
+) -> Response {
+    if action == "status" {
+        return told(&state, &name);
+    }
+    let number = clock::milliseconds() % 1000;
+    let failed = |reason: &str| (500, format!("error {action} service {name}: {reason}"));
+    let outcome = match (find(&state, &name), action.as_str()) {
+        (Service::Running, "start" | "reload" | "restart" | "only_start") => {
+            (200, format!("finished {action} service {name}"))
+        }
+        (Service::Running, "stop") => {
+            failed("it is a part of the daemon; stop the daemon to stop it")
+        }
+        (Service::Running, _) => failed(&format!("Service Action {action} Is Not Recognized")),
+        (Service::Absent(reason), _) => failed(reason),
+        (Service::Unknown, _) => failed(&format!("Service Name {name} Is Not Recognized.")),
+    };
+    let messages = [
+        (200, format!("queued service {name} {action} with queue_id {number}")),
+        (200, format!("{action} service {name}")),
+        outcome,
+    ];
+    let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &messages);
+    let message = format!("service for {name} {action} queued");
+    Json(Queued { message, request_id }).into_response()
+}
+
+/// Whether a service runs.
+#[utoipa::path(get, path = "/monitor/service/{name}", tag = "service", responses(
+    (status = 200, description = "It runs, below monitor and Service", body = serde_json::Value),
+    (status = 503, description = "It does not run", body = serde_json::Value),
+))]
+async fn look(state: axum::extract::State<State>, Path(name): Path<String>) -> Response {
+    told(&state, &name)
+}
+
+fn told(state: &State, name: &str) -> Response {
+    let (status, text) = match find(state, name) {
+        Service::Running => (StatusCode::OK, "OK, running".to_owned()),
+        Service::Absent(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("FAIL, not running: {reason}"))
+        }
+        Service::Unknown => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("Service Name {name} Is Not Recognized."))
+        }
+    };
+    let answer = json!({ "monitor": { "Service": { name: text } } });
+    (status, Json(answer)).into_response()
+}
