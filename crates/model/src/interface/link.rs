@@ -86,6 +86,13 @@ impl LinkRequest {
     }
 }
 
+impl Link {
+    /// What cannot be: numbers out of range, and settings that cannot be together.
+    pub fn violations(&self) -> Vec<Violation> {
+        violations(self)
+    }
+}
+
 fn violations(link: &Link) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut refuse = |field: &str, reason: String| {

@@ -1,0 +1,100 @@
+//! Puts a plan into the cluster: all of it, or nothing.
+
+use std::collections::BTreeSet;
+
+use perilune_model::controller::Controller;
+use perilune_model::{Draft, Error, Kind, Name, Object, Violation};
+
+use crate::Plan;
+
+/// As many objects as a refusal names.
+const NAMED: usize = 50;
+
+/// What a commit does beside putting what is imported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Objects that were there and are not in the database; they go.
+    pub removed: Vec<(Kind, String)>,
+    /// Objects that were there and become those of the database.
+    pub replaced: Vec<(Kind, String)>,
+    /// The cluster's own settings stay as they are.
+    pub keeps_settings: bool,
+}
+
+/// Puts everything into the cluster.
+///
+/// A cluster that has neither nodes nor groups is new: what its first start made gives way to the import. So does a used one with
+/// `replace`: it becomes what the database says, but for the users. Else the import is added to what is there, and refused where
+/// something of the same name is there already and different.
+pub fn commit(plan: &Plan, draft: &mut Draft, replace: bool) -> Result<Outcome, Error> {
+    let is_new = draft.nodes().is_empty() && draft.groups().is_empty();
+    if replace || is_new { take_over(plan, draft) } else { add(plan, draft) }
+}
+
+fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    let objects: Vec<Object> = plan.objects().collect();
+    let imported: BTreeSet<(Kind, &Name)> =
+        objects.iter().map(|object| (object.kind(), object.name())).collect();
+    let stays = |object: &Object| matches!(object.kind(), Kind::User | Kind::Settings);
+    let there: Vec<Object> = draft.objects().filter(|object| !stays(object)).collect();
+    for object in there.iter().rev() {
+        let is_imported = imported.contains(&(object.kind(), object.name()));
+        let named = (object.kind(), object.name().to_string());
+        if is_imported { &mut outcome.replaced } else { &mut outcome.removed }.push(named);
+        // What belongs to an object that went has gone with it.
+        if draft.object(object.kind(), object.name().as_str()).is_some() {
+            draft.remove(object.kind(), object.name().as_str())?;
+        }
+    }
+    plan.puts().try_for_each(|object| draft.put(object.clone()))?;
+    Ok(outcome)
+}
+
+fn add(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
+    let beacon = draft.beacon().filter(|controller| controller.beacon);
+    let beacon = beacon.map(|controller| controller.name.clone());
+    // Its own settings stay, and so does the controller that it talks to.
+    let wanted = |object: &Object| object.kind() != Kind::Settings;
+    let adapted = |object: &Object| match (object, &beacon) {
+        (Object::Controller(controller), Some(beacon)) => {
+            let is_beacon = controller.name == *beacon;
+            Controller { beacon: is_beacon, ..Controller::clone(controller) }.into()
+        }
+        (object, _) => object.clone(),
+    };
+    let taken: Vec<Object> = plan
+        .objects()
+        .filter(wanted)
+        .filter(|object| {
+            let own = draft.object(object.kind(), object.name().as_str());
+            own.is_some_and(|own| own != adapted(object))
+        })
+        .collect();
+    if !taken.is_empty() {
+        return Err(conflict(&taken));
+    }
+    let puts = plan.puts().filter(|object| wanted(object));
+    puts.map(adapted).try_for_each(|object| draft.put(object))?;
+    Ok(Outcome { keeps_settings: true, ..Outcome::default() })
+}
+
+fn conflict(taken: &[Object]) -> Error {
+    let mut violations: Vec<Violation> = taken
+        .iter()
+        .take(NAMED)
+        .map(|object| Violation {
+            field: format!("{} {}", object.kind(), object.name()),
+            reason: "it is in the cluster already, and different".to_owned(),
+        })
+        .collect();
+    if let Some(more) = taken.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        let reason = format!("{more} more are in the cluster already");
+        violations.push(Violation { field: "and".to_owned(), reason });
+    }
+    violations.push(Violation {
+        field: "replace".to_owned(),
+        reason: "remove or rename them, or let the import replace the whole cluster".to_owned(),
+    });
+    Error::Invalid(violations)
+}

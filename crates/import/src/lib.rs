@@ -1,0 +1,20 @@
+//! Reads the database of a Luna 2 site into objects of the model. Pure but for reading the file: what is decided is a plan, and the
+//! plan is committed by whoever owns the cluster.
+#![warn(missing_docs)]
+
+mod cell;
+mod commit;
+mod error;
+mod link;
+mod names;
+mod plan;
+mod reading;
+mod report;
+mod schema;
+mod source;
+
+pub use commit::{Outcome, commit};
+pub use error::Error;
+pub use plan::{Plan, plan};
+pub use report::{Finding, Report, Verdict};
+pub use source::Source;

@@ -1,0 +1,205 @@
+//! From rows to objects: what is taken, decided on a draft of an empty cluster, so that what is planned can be committed.
+
+mod address;
+mod device;
+mod group;
+mod image;
+mod network;
+mod node;
+mod rack;
+mod secret;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use perilune_model::{Change, Cluster, Draft, Edit, Kind, Object};
+
+use crate::names::Names;
+use crate::reading::Reading;
+use crate::report::{Finding, Report, Verdict};
+use crate::schema::{KNOWN, LEFT};
+use crate::source::{Row, Source};
+
+/// What a database becomes.
+#[derive(Debug, Default)]
+pub struct Plan {
+    cluster: Cluster,
+    change: Change,
+    /// What is said about it.
+    pub report: Report,
+}
+
+impl Plan {
+    /// What is imported. The settings are among them, as everywhere.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        self.cluster.objects()
+    }
+
+    /// The steps that make the objects, in an order in which each is possible.
+    pub(crate) fn puts(&self) -> impl Iterator<Item = &Object> {
+        self.change.edits.iter().filter_map(|edit| match edit {
+            Edit::Put(object) => Some(object),
+            Edit::Remove(..) => None,
+        })
+    }
+}
+
+/// Plans the import of a database.
+pub fn plan(source: &Source) -> Plan {
+    let mut planner = Planner {
+        source,
+        draft: Draft::new(&Cluster::default()),
+        names: Names::default(),
+        addresses: address::rows(source),
+        report: Report::default(),
+    };
+    planner.schema();
+    planner.settings();
+    planner.networks();
+    planner.controllers();
+    planner.images();
+    planner.bmc_setups();
+    planner.switches();
+    planner.other_devices();
+    planner.clouds();
+    planner.groups();
+    planner.nodes();
+    planner.orphans();
+    planner.dns_hosts();
+    planner.secrets();
+    planner.racks();
+    planner.users();
+    let Planner { draft, mut report, .. } = planner;
+    let (cluster, change) = draft.finish();
+    count(&cluster, &mut report);
+    report.sort();
+    Plan { cluster, change, report }
+}
+
+struct Planner<'a> {
+    source: &'a Source,
+    draft: Draft,
+    names: Names,
+    /// Rows of addresses by the table and the row of the device that they are of.
+    addresses: BTreeMap<(&'static str, i64), &'a Row>,
+    report: Report,
+}
+
+impl Planner<'_> {
+    /// Takes an object that a row describes, under the row's id; refused where its name is taken, or the model refuses it.
+    fn take(&mut self, table: &'static str, row: &Row, object: impl Into<Object>) {
+        let object = object.into();
+        let name = object.name().clone();
+        let refusal = if self.draft.object(object.kind(), name.as_str()).is_some() {
+            Some(
+                "another row has this name already, and is taken; rename one in the old site"
+                    .to_owned(),
+            )
+        } else {
+            self.draft.put(object).err().map(|error| error.to_string())
+        };
+        match refusal {
+            None => self.names.taken(table, row.id, name),
+            Some(message) => {
+                self.names.refused(table, row.id);
+                self.report.add(Finding {
+                    verdict: Verdict::Refused,
+                    table: table.to_owned(),
+                    row: Some(row.id),
+                    name: Some(name.to_string()),
+                    column: None,
+                    message,
+                });
+            }
+        }
+    }
+
+    /// Says what the database has that nothing is made of, and what it should have and has not.
+    fn schema(&mut self) {
+        for known in KNOWN {
+            let Some(columns) = self.source.columns(known.name) else {
+                let message = "there is no such table; nothing of it is taken".to_owned();
+                self.report.table(Verdict::Left, known.name, message);
+                continue;
+            };
+            let rows = self.source.rows(known.name);
+            for column in columns.iter().filter(|column| !known.mentions(column)) {
+                let is_set =
+                    |row: &&Row| row.cell(column).text().is_some_and(|text| !text.is_empty());
+                let set = rows.iter().filter(is_set).count();
+                if set > 0 {
+                    self.report.add(Finding {
+                        verdict: Verdict::Left,
+                        table: known.name.to_owned(),
+                        row: None,
+                        name: None,
+                        column: Some(crate::cell::shown(column)),
+                        message: format!(
+                            "the column is not known; values of {set} rows are left out"
+                        ),
+                    });
+                }
+            }
+        }
+        for (table, rows) in self.source.others().filter(|(_, rows)| *rows > 0) {
+            let reason = LEFT.iter().find(|(name, _)| *name == table).map(|(_, reason)| *reason);
+            let reason = reason.unwrap_or("the table is not known");
+            let message = format!("{rows} rows are left out: {reason}");
+            self.report.table(Verdict::Left, &crate::cell::shown(table), message);
+        }
+    }
+
+    /// Rows that nothing was made of because the row that they belong to is not there.
+    fn orphans(&mut self) {
+        self.orphans_of("nodeinterface", "node", "nodeid");
+        self.orphans_of("groupinterface", "group", "groupid");
+        address::report_orphans(self);
+        image::report_orphans(self);
+    }
+
+    fn orphans_of(&mut self, table: &'static str, owner: &'static str, column: &'static str) {
+        for row in self.source.rows(table) {
+            Reading::new(table, row, &mut self.report).owner(&self.names, owner, column);
+            self.names.refused(table, row.id);
+        }
+    }
+
+    fn users(&mut self) {
+        for row in self.source.rows("user") {
+            let mut reading = Reading::new("user", row, &mut self.report);
+            reading.name = reading.text("username").map(|name| crate::cell::shown(&name));
+            reading.refuse(
+                "password",
+                "its password is kept as an MD5 hash, which nobody may log in with here; add the user anew",
+            );
+        }
+    }
+}
+
+/// Counts what is taken: objects, and what belongs to them.
+fn count(cluster: &Cluster, report: &mut Report) {
+    for object in cluster.objects().filter(|object| object.kind() != Kind::Settings) {
+        report.count(object.kind().word(), 1);
+        match &object {
+            Object::Image(image) => report.count("osimagetag", image.tags.len()),
+            Object::Node(node) => report.count("nodeinterface", node.interfaces.len()),
+            Object::Group(group) => report.count("groupinterface", group.interfaces.len()),
+            Object::DnsHosts(hosts) => report.count("dnshosts", hosts.hosts.len()),
+            Object::NodeSecrets(list) => report.count("secrets", list.secrets.len()),
+            Object::GroupSecrets(list) => report.count("secrets", list.secrets.len()),
+            _ => {}
+        }
+    }
+}
+
+/// Rows by the id that a column holds.
+fn grouped<'a>(source: &'a Source, table: &str, column: &str) -> BTreeMap<i64, Vec<&'a Row>> {
+    let mut groups: BTreeMap<i64, Vec<&Row>> = BTreeMap::new();
+    for row in source.rows(table) {
+        // What is no number is told of when the row is looked at as one of no owner.
+        if let Some(id) = row.cell(column).text().and_then(|text| text.parse().ok()) {
+            groups.entry(id).or_default().push(row);
+        }
+    }
+    groups
+}

@@ -1,0 +1,134 @@
+//! Groups, and what nodes inherit from them.
+
+use perilune_model::group::Group;
+use perilune_model::interface::GroupInterface;
+use perilune_model::provisioning::{IpxeKernel, Provisioning};
+use perilune_model::{Draft, Name};
+
+use super::Planner;
+use super::image::unmanaged_users;
+use crate::link::link;
+use crate::names::{Names, Referent};
+use crate::reading::Reading;
+use crate::source::Row;
+
+/// Whether zero is a word of its own, or says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    No,
+    Inherits,
+}
+
+impl Planner<'_> {
+    pub(super) fn groups(&mut self) {
+        let interfaces = super::grouped(self.source, "groupinterface", "groupid");
+        for row in self.source.rows("group") {
+            let mut reading = Reading::new("group", row, &mut self.report);
+            let Some(name) = reading.own_name("name", Name::general) else {
+                self.names.refused("group", row.id);
+                continue;
+            };
+            let mut provisioning = provisioning(&mut reading, &self.names, Zero::No);
+            tag(&mut reading, &self.names, &self.draft, &mut provisioning, None);
+            let domain = reading.text("domain");
+            let comment = reading.text("comment");
+            let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+            let interfaces = self.group_interfaces(&name, rows);
+            self.take("group", row, Group { name, provisioning, domain, comment, interfaces });
+        }
+    }
+
+    fn group_interfaces(&mut self, group: &Name, rows: &[&Row]) -> Vec<GroupInterface> {
+        let mut interfaces: Vec<GroupInterface> = Vec::new();
+        for row in rows {
+            let mut reading = Reading::of("groupinterface", row, group, &mut self.report);
+            let Some(name) = reading.own_name("interface", Name::interface) else { continue };
+            reading.name = Some(format!("{group}:{name}"));
+            if interfaces.iter().any(|other| other.name == name) {
+                reading.refuse(
+                    "interface",
+                    "the group has another interface of this name, which is taken",
+                );
+                continue;
+            }
+            let Some(network) = reading.reference(&self.names, "network", "networkid") else {
+                reading.refuse("networkid", "an interface of a group must be in a network");
+                continue;
+            };
+            let dhcp = reading.boolean("dhcp");
+            interfaces.push(GroupInterface { name, network, dhcp, link: link(&mut reading) });
+        }
+        interfaces
+    }
+}
+
+/// What nodes and groups have alike, but for the tag.
+pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero) -> Provisioning {
+    let mut switch = |column: &str| match zero {
+        Zero::No => reading.boolean(column),
+        Zero::Inherits => reading.boolean_or_inherited(column),
+    };
+    let (setupbmc, netboot, bootmenu) = (switch("setupbmc"), switch("netboot"), switch("bootmenu"));
+    Provisioning {
+        osimage: reading.reference(names, "osimage", "osimageid"),
+        osimagetag: None,
+        bmcsetup: reading.reference(names, "bmcsetup", "bmcsetupid"),
+        setupbmc,
+        netboot,
+        bootmenu,
+        roles: words(reading, "roles"),
+        scripts: words(reading, "scripts"),
+        provision_interface: reading.text("provision_interface"),
+        provision_method: reading.text("provision_method"),
+        provision_fallback: reading.text("provision_fallback"),
+        kerneloptions: reading.text("kerneloptions"),
+        ipxe_kernel: reading.word("ipxe_kernel", |word| match word {
+            "default" => Some(IpxeKernel::Default),
+            "alternative" => Some(IpxeKernel::Alternative),
+            _ => None,
+        }),
+        unmanaged_bmc_users: unmanaged_users(reading),
+        prescript: reading.script("prescript"),
+        partscript: reading.script("partscript"),
+        postscript: reading.script("postscript"),
+        disklayout: None,
+    }
+}
+
+/// The tag: one of the image that is in effect. The word `default` is no tag.
+pub(super) fn tag(
+    reading: &mut Reading<'_>,
+    names: &Names,
+    draft: &Draft,
+    provisioning: &mut Provisioning,
+    inherited: Option<&Name>,
+) {
+    let column = "osimagetagid";
+    if reading.text(column).as_deref() == Some("default") {
+        return;
+    }
+    let Some(id) = reading.number_of_row(column) else { return };
+    let image = provisioning.osimage.as_ref().or(inherited);
+    let image = image.and_then(|name| draft.images().get(name));
+    let name = match names.find("osimagetag", id) {
+        Referent::Taken(name) => Some(name),
+        Referent::Refused | Referent::Missing => None,
+    };
+    let own =
+        name.filter(|name| image.is_some_and(|image| image.tag_named(name.as_str()).is_some()));
+    if own.is_none() {
+        reading.odd(
+            column,
+            format!(
+                "row {id} of osimagetag is no tag of its image; the image's own files are used"
+            ),
+        );
+    }
+    provisioning.osimagetag = own;
+}
+
+/// Words with commas between them, as nodes read them.
+fn words(reading: &mut Reading<'_>, column: &str) -> Option<String> {
+    let words = reading.list(column);
+    if words.is_empty() { None } else { Some(words.join(",")) }
+}

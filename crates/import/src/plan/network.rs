@@ -1,0 +1,240 @@
+//! Networks.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use perilune_model::network::{Network, Zone};
+use perilune_model::{Family, Name, addresses};
+
+use super::Planner;
+use crate::cell::shown;
+use crate::reading::Reading;
+use crate::report::Verdict;
+use crate::source::Row;
+
+impl Planner<'_> {
+    pub(super) fn networks(&mut self) {
+        for row in self.source.rows("network") {
+            let mut reading = Reading::new("network", row, &mut self.report);
+            match network(&mut reading) {
+                Some(network) => self.take("network", row, network),
+                None => self.names.refused("network", row.id),
+            }
+        }
+        // A network may share the wire of one that comes later.
+        for row in self.source.rows("network") {
+            self.share(row);
+        }
+        self.overlaps();
+    }
+
+    fn share(&mut self, row: &Row) {
+        let crate::names::Referent::Taken(name) = self.names.find("network", row.id) else {
+            return;
+        };
+        let Some(network) = self.draft.networks().get(&name).cloned() else { return };
+        let mut reading = Reading::of("network", row, &name, &mut self.report);
+        let Some(shared) = reading.text("shared") else { return };
+        let Some((shared, _)) = self.draft.networks().get_key_value(shared.as_str()) else {
+            reading
+                .odd("shared", format!("there is no network '{}'; read as unset", shown(&shared)));
+            return;
+        };
+        if *shared == name {
+            reading.odd("shared", "it names the network itself; read as unset");
+            return;
+        }
+        let network = Network { shared: Some(shared.clone()), ..Network::clone(&network) };
+        if let Err(error) = self.draft.put(network) {
+            reading.odd("shared", format!("{error}; read as unset"));
+        }
+    }
+
+    /// Ranges that overlap are taken, for they worked; no new ones could be made so.
+    fn overlaps(&mut self) {
+        let networks: Vec<_> = self.draft.networks().values().cloned().collect();
+        for (position, one) in networks.iter().enumerate() {
+            for other in networks.iter().skip(position + 1) {
+                let shares = one.shared.as_ref() == Some(&other.name)
+                    || other.shared.as_ref() == Some(&one.name);
+                let overlap = Family::BOTH.into_iter().any(|family| {
+                    let ranges = one.range(family).zip(other.range(family));
+                    ranges.is_some_and(|(one, other)| one.contains(&other) || other.contains(&one))
+                });
+                if overlap && !shares {
+                    let message = format!(
+                        "the ranges of '{}' and '{}' overlap; both are taken, but one address could mean two machines",
+                        one.name, other.name
+                    );
+                    self.report.table(Verdict::Odd, "network", message);
+                }
+            }
+        }
+    }
+}
+
+fn network(reading: &mut Reading<'_>) -> Option<Network> {
+    let name = reading.own_name("name", Name::domain)?;
+    let ipv4 = match range(reading, "network", "subnet") {
+        Some(IpNet::V4(range)) => Some(range),
+        Some(IpNet::V6(range)) => {
+            reading.odd("network", format!("{range} is a range of the other family; left out"));
+            None
+        }
+        None => None,
+    };
+    let ipv6 = match range(reading, "network_ipv6", "subnet_ipv6") {
+        Some(IpNet::V6(range)) => Some(range),
+        Some(IpNet::V4(range)) => {
+            reading
+                .odd("network_ipv6", format!("{range} is a range of the other family; left out"));
+            None
+        }
+        None => None,
+    };
+    if ipv4.is_none() && ipv6.is_none() {
+        reading.refuse("network", "it has no range of addresses");
+        return None;
+    }
+    let mut network = Network {
+        name,
+        ipv4,
+        ipv6,
+        gateway_metric: reading.number("gateway_metric"),
+        nameserver_ip: reading.text("nameserver_ip"),
+        nameserver_ip_ipv6: reading.text("nameserver_ip_ipv6"),
+        ntp_server: reading.text("ntp_server"),
+        zone: zone(reading),
+        r#type: reading.text("type"),
+        non_authoritative: reading.boolean("non_authoritative").unwrap_or(false),
+        comment: reading.text("comment"),
+        ..Network::default()
+    };
+    network.gateway = inside(reading, "gateway", &network).and_then(v4);
+    network.gateway_ipv6 = inside(reading, "gateway_ipv6", &network).and_then(v6);
+    dhcp(reading, &mut network);
+    Some(network)
+}
+
+/// A range: the address in one column and the length or the mask of its prefix in another, or both in the first.
+fn range(reading: &mut Reading<'_>, column: &str, prefix: &str) -> Option<IpNet> {
+    let address = reading.text(column)?;
+    let length = reading.text(prefix);
+    let text = match &length {
+        Some(_) if address.contains('/') => address.clone(),
+        Some(length) => format!("{address}/{length}"),
+        None => address.clone(),
+    };
+    let range = text.parse::<IpNet>().ok().or_else(|| with_mask(&address, length.as_deref()?));
+    let Some(range) = range else {
+        let message = format!("'{}' is no range of addresses; read as unset", shown(&text));
+        reading.odd(column, message);
+        return None;
+    };
+    if range != range.trunc() {
+        reading.odd(
+            column,
+            format!("{range} names an address within the range; read as {}", range.trunc()),
+        );
+    }
+    Some(range.trunc())
+}
+
+fn with_mask(address: &str, mask: &str) -> Option<IpNet> {
+    match (address.parse().ok()?, mask.parse().ok()?) {
+        (IpAddr::V4(address), IpAddr::V4(mask)) => {
+            Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4)
+        }
+        (IpAddr::V6(address), IpAddr::V6(mask)) => {
+            Ipv6Net::with_netmask(address, mask).ok().map(IpNet::V6)
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+    }
+}
+
+fn zone(reading: &mut Reading<'_>) -> Zone {
+    let zone = reading.word("zone", |word| match word {
+        "internal" => Some(Zone::Internal),
+        "external" => Some(Zone::External),
+        _ => None,
+    });
+    zone.unwrap_or_default()
+}
+
+/// An address that must be in the network.
+fn inside(reading: &mut Reading<'_>, column: &str, network: &Network) -> Option<IpAddr> {
+    let address = reading.address(column)?;
+    if network.contains(address) {
+        return Some(address);
+    }
+    reading.odd(column, format!("{address} lies outside of the network; read as unset"));
+    None
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
+}
+
+fn dhcp(reading: &mut Reading<'_>, network: &mut Network) {
+    network.dhcp = reading.boolean("dhcp").unwrap_or(false);
+    network.dhcp_nodes_in_pool = reading.boolean("dhcp_nodes_in_pool").unwrap_or(false);
+    network.dhcp_nodes_only = reading.boolean("dhcp_nodes_only").unwrap_or(false);
+    let ipv4 = ends(reading, ("dhcp_range_begin", "dhcp_range_end"), network);
+    let ipv6 = ends(reading, ("dhcp_range_begin_ipv6", "dhcp_range_end_ipv6"), network);
+    network.dhcp_range = ipv4.and_then(|(begin, end)| v4(begin).zip(v4(end)));
+    network.dhcp_range_ipv6 = ipv6.and_then(|(begin, end)| v6(begin).zip(v6(end)));
+    let has_range = network.dhcp_range.is_some() || network.dhcp_range_ipv6.is_some();
+    if network.dhcp_nodes_only && network.dhcp_nodes_in_pool {
+        reading.odd(
+            "dhcp_nodes_only",
+            "nodes cannot be the only ones served and be in the pool; they are in the pool",
+        );
+        network.dhcp_nodes_only = false;
+    }
+    if network.dhcp && !network.dhcp_nodes_only && !has_range {
+        reading.odd("dhcp", "it is on and has no range; only nodes are served");
+        network.dhcp_nodes_only = true;
+        network.dhcp_nodes_in_pool = false;
+    }
+    if network.dhcp_nodes_only {
+        network.dhcp_range = None;
+        network.dhcp_range_ipv6 = None;
+    }
+}
+
+/// The ends of a dynamic range, where both are right.
+fn ends(
+    reading: &mut Reading<'_>,
+    (begin_column, end_column): (&str, &str),
+    network: &Network,
+) -> Option<(IpAddr, IpAddr)> {
+    let begin = reading.address(begin_column);
+    let end = reading.address(end_column);
+    let (begin, end) = match (begin, end) {
+        (None, None) => return None,
+        (Some(begin), Some(end)) => (begin, end),
+        (Some(_), None) | (None, Some(_)) => {
+            reading.odd(begin_column, "the range has one end only; left out");
+            return None;
+        }
+    };
+    let range = network.range(Family::of(begin));
+    let is_host = |address| range.is_some_and(|range| addresses::is_host(range, address));
+    if begin <= end && is_host(begin) && is_host(end) {
+        return Some((begin, end));
+    }
+    let message =
+        format!("{begin} to {end} is no range of addresses for hosts in this network; left out");
+    reading.odd(begin_column, message);
+    None
+}

@@ -1,0 +1,108 @@
+//! Nodes and their interfaces.
+
+use perilune_model::Name;
+use perilune_model::interface::Interface;
+use perilune_model::node::Node;
+
+use super::Planner;
+use super::group::{Zero, provisioning, tag};
+use crate::link::link;
+use crate::reading::Reading;
+use crate::source::Row;
+
+impl Planner<'_> {
+    pub(super) fn nodes(&mut self) {
+        let interfaces = super::grouped(self.source, "nodeinterface", "nodeid");
+        for row in self.source.rows("node") {
+            let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+            match self.node(row) {
+                Some(node) => {
+                    let interfaces = self.interfaces(&node.name, rows);
+                    self.take("node", row, Node { interfaces, ..node });
+                }
+                None => self.names.refused("node", row.id),
+            }
+        }
+    }
+
+    /// The node without its interfaces.
+    fn node(&mut self, row: &Row) -> Option<Node> {
+        let mut reading = Reading::new("node", row, &mut self.report);
+        let name = reading.own_name("name", Name::host)?;
+        let Some(group) = reading.reference(&self.names, "group", "groupid") else {
+            reading.refuse("groupid", "a node must have a group; give it one in the old site");
+            return None;
+        };
+        let mut provisioning = provisioning(&mut reading, &self.names, Zero::Inherits);
+        let inherited =
+            self.draft.groups().get(&group).and_then(|group| group.provisioning.osimage.clone());
+        tag(&mut reading, &self.names, &self.draft, &mut provisioning, inherited.as_ref());
+        Some(Node {
+            name,
+            group,
+            provisioning,
+            service: reading.boolean("service").unwrap_or(false),
+            switch: reading.reference(&self.names, "switch", "switchid"),
+            switchport: reading.text("switchport"),
+            cloud: reading.reference(&self.names, "cloud", "cloudid"),
+            vendor: reading.text("vendor"),
+            assettag: reading.text("assettag"),
+            comment: reading.text("comment"),
+            status: reading.text("status"),
+            tpm_uuid: reading.text("tpm_uuid"),
+            tpm_pubkey: reading.text("tpm_pubkey"),
+            tpm_sha256: reading.text("tpm_sha256"),
+            interfaces: Vec::new(),
+        })
+    }
+
+    fn interfaces(&mut self, node: &Name, rows: &[&Row]) -> Vec<Interface> {
+        let mut interfaces: Vec<Interface> = Vec::new();
+        for row in rows {
+            let mut reading = Reading::of("nodeinterface", row, node, &mut self.report);
+            let Some(name) = reading.own_name("interface", Name::interface) else { continue };
+            let label = format!("{node}:{name}");
+            reading.name = Some(label.clone());
+            if interfaces.iter().any(|other| other.name == name) {
+                reading.refuse(
+                    "interface",
+                    "the node has another interface of this name, which is taken",
+                );
+                continue;
+            }
+            let mut macaddress = reading.mac("macaddress");
+            if let Some(mac) = macaddress {
+                let others = self
+                    .draft
+                    .node_by_mac(mac)
+                    .map(|(node, interface)| format!("{}:{}", node.name, interface.name));
+                let own = interfaces
+                    .iter()
+                    .find(|other| other.macaddress == Some(mac))
+                    .map(|other| format!("{node}:{}", other.name));
+                if let Some(holder) = others.or(own) {
+                    reading.odd("macaddress", format!("{mac} is that of {holder}; read as unset"));
+                    macaddress = None;
+                }
+            }
+            let link = link(&mut reading);
+            self.names.taken("nodeinterface", row.id, name.clone());
+            let place = self.place("nodeinterface", row, &label);
+            let mut addresses = place.addresses;
+            for address in place.addresses.iter() {
+                if interfaces.iter().any(|other| other.addresses.iter().any(|held| held == address))
+                {
+                    addresses.clear(perilune_model::Family::of(address));
+                    let mut reading = Reading::of("nodeinterface", row, &label, &mut self.report);
+                    reading.odd(
+                        "ipaddress",
+                        format!("another interface of the node has {address}; left out"),
+                    );
+                }
+            }
+            let (network, dhcp) = (place.network, place.dhcp);
+            interfaces.push(Interface { name, macaddress, network, addresses, dhcp, link });
+        }
+        interfaces
+    }
+}

@@ -1,0 +1,108 @@
+//! The tables of a Luna 2 database, and what becomes of each.
+
+/// A table that is read.
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    /// Columns that are read.
+    pub(crate) read: &'static [&'static str],
+    /// Columns whose loss nobody notices.
+    pub(crate) without_meaning: &'static [&'static str],
+}
+
+/// What a node can say for itself or inherit from its group; columns of both tables.
+macro_rules! with_provisioning {
+    ($($column:literal),* $(,)?) => {
+        &[
+            $($column,)*
+            "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
+            "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
+            "unmanaged_bmc_users", "prescript", "partscript", "postscript",
+        ]
+    };
+}
+
+/// What an interface is; columns of both tables of interfaces.
+macro_rules! with_link {
+    ($($column:literal),* $(,)?) => {
+        &[$($column,)* "interface", "mtu", "vlanid", "vlan_parent", "bond_mode", "bond_slaves", "options"]
+    };
+}
+
+macro_rules! known {
+    ($($name:literal: $read:expr, $without_meaning:expr;)*) => {
+        pub(crate) const KNOWN: &[Known] =
+            &[$(Known { name: $name, read: $read, without_meaning: $without_meaning },)*];
+    };
+}
+
+known! {
+    "cluster": &[
+        "name", "user", "domain_search", "nameserver_ip", "forwardserver_ip", "ntp_server", "technical_contacts",
+        "provision_method", "provision_fallback", "debug", "security", "packing_bootpause", "createnode_ondemand",
+        "createnode_macashost", "nextnode_discover", "bind_legacy", "dnssec_enable", "dnssec_validation",
+    ], &[];
+    "network": &[
+        "name", "network", "subnet", "network_ipv6", "subnet_ipv6", "gateway", "gateway_ipv6", "gateway_metric",
+        "nameserver_ip", "nameserver_ip_ipv6", "ntp_server", "dhcp", "dhcp_nodes_in_pool", "dhcp_nodes_only",
+        "dhcp_range_begin", "dhcp_range_end", "dhcp_range_begin_ipv6", "dhcp_range_end_ipv6", "zone", "shared", "type",
+        "non_authoritative", "comment",
+    ], &[];
+    "controller": &["hostname", "beacon", "shadow", "serverport", "status", "vendor"], &["clusterid"];
+    "osimage": &[
+        "name", "path", "kernelfile", "initrdfile", "imagefile", "kernelversion", "kernelmodules", "kerneloptions",
+        "grab_filesystems", "grab_exclude", "distribution", "osrelease", "comment", "tagid",
+    ], &["changed"];
+    "osimagetag": &["name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions"], &[];
+    "bmcsetup": &[
+        "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "comment",
+    ], &[];
+    "switch": &["name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment"], &[];
+    "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];
+    "cloud": &["name", "type", "comment"], &[];
+    "group": with_provisioning!["name", "domain", "comment"], &[];
+    "groupinterface": with_link!["groupid", "networkid", "dhcp"], &[];
+    "node": with_provisioning![
+        "name", "groupid", "switchid", "switchport", "cloudid", "service", "vendor", "assettag", "comment", "status",
+        "tpm_uuid", "tpm_pubkey", "tpm_sha256",
+    ], &[];
+    "nodeinterface": with_link!["nodeid", "macaddress"], &[];
+    "ipaddress": &["tableref", "tablerefid", "ipaddress", "ipaddress_ipv6", "networkid", "dhcp"], &[];
+    "dns": &["host", "ipaddress", "networkid"], &[];
+    "nodesecrets": &["nodeid", "name", "content", "path"], &[];
+    "groupsecrets": &["groupid", "name", "content", "path"], &[];
+    "rack": &["name", "size", "order", "room", "site"], &[];
+    "rackinventory": &["tableref", "tablerefid", "rackid", "height", "position", "orientation"], &[];
+    "user": &["username"], &["password", "roleid", "createdby", "lastlogin", "created"];
+}
+
+/// Tables that are not read, each with the reason that the report gives when it has rows.
+pub(crate) const LEFT: &[(&str, &str)] = &[
+    ("ha", "how controllers stand for each other is set up anew"),
+    (
+        "journal",
+        "changes that another controller had not received yet are not replayed; let it come into step first",
+    ),
+    ("monitor", "states of nodes come anew with their next report"),
+    ("ping", "nothing in it outlives the daemon"),
+    ("queue", "work that was waiting is not done; start it again"),
+    ("reference", "it only numbers states of the old daemon"),
+    ("reservedipaddress", "addresses that were promised for ten minutes are free again"),
+    ("roles", "roles of users are given anew"),
+    ("status", "messages of work that is over"),
+    ("tracker", "peers of image transfers announce themselves anew"),
+];
+
+/// Tables of which at least one must be there.
+pub(crate) const TELLING: [&str; 4] = ["cluster", "group", "network", "node"];
+
+/// What is done with the table of this name.
+pub(crate) fn known(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
+
+impl Known {
+    /// Whether the loss of this column need not be told.
+    pub(crate) fn mentions(&self, column: &str) -> bool {
+        column == "id" || self.read.contains(&column) || self.without_meaning.contains(&column)
+    }
+}

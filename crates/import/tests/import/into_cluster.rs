@@ -1,0 +1,142 @@
+//! What a plan does to a cluster: new ones give way, used ones are added to or replaced.
+
+use perilune_import::{Outcome, Plan, commit};
+use perilune_model::bootstrap::{FirstController, small_cluster};
+use perilune_model::network::Network;
+use perilune_model::user::User;
+use perilune_model::{Cluster, Draft, Error, Kind, Name, group, node};
+
+use crate::database::Database;
+
+/// A cluster as the first start makes it, but in another network, and with a user.
+fn new_cluster() -> Cluster {
+    let mut draft = Draft::new(&Cluster::default());
+    let controller = FirstController {
+        name: Name::trusted("here"),
+        address: "10.200.255.254".parse().unwrap(),
+        network: None,
+        shadow: false,
+    };
+    small_cluster(
+        &mut draft,
+        &Name::trusted("first"),
+        "10.200.0.0/16".parse().unwrap(),
+        controller,
+        7051,
+    )
+    .unwrap();
+    draft.put(User { name: Name::trusted("root"), ..User::default() }).unwrap();
+    draft.finish().0
+}
+
+/// One that is in use, with a group and a node.
+fn used_cluster() -> Cluster {
+    let mut draft = Draft::new(&new_cluster());
+    group::save(&mut draft, &Name::trusted("others"), &group::Request::default()).unwrap();
+    let request =
+        node::Request { group: Some(Name::trusted("others")), ..node::Request::default() };
+    node::save(&mut draft, &Name::trusted("other1"), &request).unwrap();
+    draft.finish().0
+}
+
+fn import(cluster: &Cluster, plan: &Plan, replace: bool) -> Result<(Cluster, Outcome), Error> {
+    let mut draft = Draft::new(cluster);
+    let outcome = commit(plan, &mut draft, replace)?;
+    let (changed, change) = draft.finish();
+    // What the store does with the change: edits, and later perhaps what takes them back.
+    let mut replayed = cluster.clone();
+    change.edits.iter().for_each(|edit| replayed.apply(edit));
+    assert_eq!(replayed, changed);
+    change.inverse.iter().for_each(|edit| replayed.apply(edit));
+    assert_eq!(replayed, *cluster);
+    Ok((changed, outcome))
+}
+
+#[test]
+fn what_the_first_start_made_gives_way() {
+    let (cluster, outcome) = import(&new_cluster(), &Database::site().plan(), false).unwrap();
+    assert_eq!(
+        outcome.removed,
+        [(Kind::Controller, "here".to_owned()), (Kind::Network, "first".to_owned())]
+    );
+    assert_eq!(cluster.beacon().unwrap().name, "controller");
+    assert_eq!((cluster.nodes().len(), cluster.networks().len(), cluster.users().len()), (2, 3, 1));
+    assert_eq!(cluster.settings().title, "mycluster");
+}
+
+#[test]
+fn a_used_cluster_is_added_to_and_keeps_its_settings_and_its_beacon() {
+    let used = used_cluster();
+    let (cluster, outcome) = import(&used, &Database::site().plan(), false).unwrap();
+    assert_eq!(outcome, Outcome { keeps_settings: true, ..Outcome::default() });
+    assert_eq!((cluster.nodes().len(), cluster.networks().len()), (3, 4));
+    assert_eq!(cluster.settings(), used.settings());
+    let beacons: Vec<&str> = cluster
+        .controllers()
+        .values()
+        .filter(|one| one.beacon)
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(beacons, ["here"]);
+    let (again, _) =
+        import(&cluster, &Database::site().plan(), false).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again, cluster);
+}
+
+#[test]
+fn names_that_are_taken_refuse_the_import_unless_it_replaces_everything() {
+    let mut draft = Draft::new(&used_cluster());
+    draft
+        .put(Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.3.0.0/16".parse().unwrap()),
+            ..Network::default()
+        })
+        .unwrap();
+    group::save(&mut draft, &Name::trusted("compute"), &group::Request::default()).unwrap();
+    let used = draft.finish().0;
+    let plan = Database::site().plan();
+    let Err(Error::Invalid(violations)) = import(&used, &plan, false) else {
+        panic!("it is not refused")
+    };
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["network cluster", "group compute", "replace"]);
+
+    let (cluster, outcome) = import(&used, &plan, true).unwrap();
+    assert!(outcome.replaced.contains(&(Kind::Network, "cluster".to_owned())));
+    assert!(outcome.removed.contains(&(Kind::Node, "other1".to_owned())));
+    assert_eq!(cluster.network("cluster").unwrap().ipv4.unwrap().to_string(), "10.141.0.0/16");
+    assert_eq!((cluster.nodes().len(), cluster.groups().len(), cluster.users().len()), (2, 1, 1));
+}
+
+#[test]
+fn an_address_that_another_device_of_the_cluster_has_refuses_all() {
+    let mut draft = Draft::new(&used_cluster());
+    let request =
+        node::Request { group: Some(Name::trusted("others")), ..node::Request::default() };
+    node::save(&mut draft, &Name::trusted("other2"), &request).unwrap();
+    let mut device =
+        perilune_model::device::OtherDevice { name: Name::trusted("thief"), ..Default::default() };
+    device.addresses.set("10.141.0.1".parse().unwrap());
+    draft.put(device).unwrap();
+    let used = draft.finish().0;
+    let error = import(&used, &Database::site().plan(), false).unwrap_err().to_string();
+    assert_eq!(error, "ipaddress: the address 10.141.0.1 is in use by other device thief");
+}
+
+#[test]
+fn ten_thousand_nodes_are_imported_in_seconds() {
+    let database = Database::site();
+    database.sql(
+        "WITH RECURSIVE counter(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM counter WHERE x < 10099)
+         INSERT INTO node (id, name, groupid) SELECT x, 'big' || x, 1 FROM counter;
+         INSERT INTO nodeinterface (id, nodeid, interface, macaddress) SELECT id, id, 'BOOTIF', printf('02:00:00:00:%02x:%02x', id / 256, id % 256) FROM node WHERE id >= 100;
+         INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress, networkid) SELECT id, 'nodeinterface', id, printf('10.141.%d.%d', 10 + id / 256, id % 256), 1 FROM node WHERE id >= 100;",
+    );
+    let started = std::time::Instant::now();
+    let (cluster, _) = import(&new_cluster(), &database.plan(), false).unwrap();
+    assert_eq!(cluster.nodes().len(), 10_002);
+    let (cluster, _) = import(&cluster, &database.plan(), true).unwrap();
+    assert_eq!(cluster.nodes().len(), 10_002);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
