@@ -61,12 +61,16 @@ const LEFT_OUT: &[&str] = &[
     "/usr/share/locale/*",
     "/usr/share/info/*",
     "/lib/modules/*/kernel/sound/*",
+    "/lib/modules/*/kernel/drivers/bluetooth/*",
     "/lib/modules/*/kernel/drivers/gpu/*",
     "/lib/modules/*/kernel/drivers/iio/*",
     "/lib/modules/*/kernel/drivers/infiniband/*",
     "/lib/modules/*/kernel/drivers/media/*",
+    "/lib/modules/*/kernel/drivers/net/ethernet/*",
     "/lib/modules/*/kernel/drivers/net/wireless/*",
+    "/lib/modules/*/kernel/drivers/scsi/*",
     "/lib/modules/*/kernel/drivers/staging/*",
+    "/lib/modules/*/kernel/drivers/usb/*",
 ];
 
 /// An operating system tree.

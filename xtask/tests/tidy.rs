@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-boot", &["perilune-model", "perilune-plan"]),
     ("perilune-render", &["perilune-model"]),
     ("perilune-image", &["perilune-archive"]),
+    ("perilune-import", &["perilune-model"]),
     ("perilune-bmc", &[]),
     ("perilune-agent", &["perilune-archive", "perilune-plan"]),
     (
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-dhcp",
             "perilune-dns",
             "perilune-image",
+            "perilune-import",
             "perilune-model",
             "perilune-plan",
             "perilune-render",
@@ -48,7 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Who alone may use a crate from outside, so that there is one place for what it does.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("rusqlite", &["perilune-store", "perilune-testkit"]),
+    ("rusqlite", &["perilune-store", "perilune-import", "perilune-testkit"]),
     ("tokio-postgres", &["perilune-store", "perilune-testkit"]),
     ("axum", &["perilune-daemon", "perilune-testkit"]),
     ("anyhow", &["perilune", "perilune-agent", "xtask"]),

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    cluster, completion, control, dns, group, history, login, network, node, osimage, rack, secret,
-    standard, user,
+    cluster, completion, control, dns, group, history, import, login, network, node, osimage, rack,
+    secret, standard, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -150,6 +150,9 @@ pub(crate) enum Command {
     /// Users: who may log in, and what they may do
     #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::Command),
+    /// Take over an existing site from its database
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Import),
     /// Log in to a daemon, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),

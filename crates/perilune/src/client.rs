@@ -1,5 +1,7 @@
 //! The API as a value: finds the token, asks, and turns every answer into JSON or an [`Error`].
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use access::{Access, Credentials};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// A file has to travel, and to be read at the other end.
+const FILE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The whole list of ten thousand nodes with their scripts is some tens of megabytes.
 const LARGEST_ANSWER: u64 = 512 << 20;
@@ -52,6 +56,14 @@ pub enum Error {
         /// The daemon's own words.
         message: String,
     },
+    /// A file that is to be sent cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The answer is not what this API answers.
     #[error("the answer of {url} is not that of a Perilune daemon: {reason}")]
     Malformed {
@@ -71,6 +83,13 @@ pub struct Client {
     only_tries: bool,
     /// What would have changed, since it was last asked.
     tried: Mutex<Vec<Value>>,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Body<'a> {
+    Json(&'a Value),
+    File(&'a Path),
 }
 
 /// An answer of the daemon, before it is judged.
@@ -143,7 +162,12 @@ impl Client {
 
     /// Sends `body` to a route that needs a token.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
-        self.judge(path, &self.with_token(path, Some(body))?)
+        self.judge(path, &self.with_token(path, Some(Body::Json(body)))?)
+    }
+
+    /// Sends a file, as it is, to a route that needs a token.
+    pub fn post_file(&self, path: &str, file: &Path) -> Result<Value, Error> {
+        self.judge(path, &self.with_token(path, Some(Body::File(file)))?)
     }
 
     /// All objects of a kind (`node`, `group`, `network`, `osimage`), by name.
@@ -195,7 +219,7 @@ impl Client {
             return Err(Error::LoginRefused { url: self.url.clone(), message });
         };
         let body = json!({ "username": username, "password": password });
-        let answer = self.exchange("/token", Some(&body), None)?;
+        let answer = self.exchange("/token", Some(Body::Json(&body)), None)?;
         if matches!(answer.status, 400 | 401 | 403) {
             let message = answer.message().unwrap_or_else(|| "no reason given".to_owned());
             return Err(Error::LoginRefused { url: self.url.clone(), message });
@@ -213,8 +237,8 @@ impl Client {
     }
 
     /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
-    fn with_token(&self, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
-        let changes = body.is_some() || path.ends_with("/_delete");
+    fn with_token(&self, path: &str, body: Option<Body<'_>>) -> Result<Answer, Error> {
+        let changes = matches!(body, Some(Body::Json(_))) || path.ends_with("/_delete");
         let trial = (self.only_tries && changes).then(|| format!("{path}?dry_run=true"));
         let path = trial.as_deref().unwrap_or(path);
         let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -231,7 +255,7 @@ impl Client {
     fn exchange(
         &self,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Body<'_>>,
         token: Option<&str>,
     ) -> Result<Answer, Error> {
         let url = format!("{}{path}", self.url);
@@ -244,11 +268,20 @@ impl Client {
                 }
             }
             Some(body) => {
-                let request = self.agent.post(&url).content_type("application/json");
-                let body = body.to_string();
-                match token {
-                    Some(token) => request.header("x-access-tokens", token).send(&body),
-                    None => request.send(&body),
+                let mut request = self.agent.post(&url);
+                if let Some(token) = token {
+                    request = request.header("x-access-tokens", token);
+                }
+                match body {
+                    Body::Json(body) => {
+                        request.content_type("application/json").send(&body.to_string())
+                    }
+                    Body::File(path) => {
+                        let failed = |source| Error::File { path: path.to_owned(), source };
+                        let file = File::open(path).map_err(failed)?;
+                        let request = request.config().timeout_global(Some(FILE_TIMEOUT)).build();
+                        request.content_type("application/vnd.sqlite3").send(&file)
+                    }
                 }
             }
         };

@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub(crate) mod dns;
 pub(crate) mod group;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod interface;
 pub(crate) mod login;
 pub(crate) mod network;

@@ -94,7 +94,7 @@ pub(crate) fn client_code(error: &client::Error) -> u8 {
         | client::Error::Access(_)
         | client::Error::Malformed { .. } => 3,
         client::Error::NotFound { .. } => 4,
-        client::Error::Refused { .. } => 1,
+        client::Error::Refused { .. } | client::Error::File { .. } => 1,
     }
 }
 
@@ -120,7 +120,9 @@ fn client_hint(error: &client::Error) -> Option<String> {
             "the daemon writes this file at its first start, in its data directory"
         }
         client::Error::Malformed { .. } => "check the address: --url http://CONTROLLER:7050",
-        client::Error::NotFound { .. } | client::Error::Refused { .. } => return None,
+        client::Error::NotFound { .. }
+        | client::Error::Refused { .. }
+        | client::Error::File { .. } => return None,
     };
     Some(hint.to_owned())
 }

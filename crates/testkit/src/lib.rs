@@ -1,10 +1,11 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
-//! ([`machine`]), simulated BMCs ([`bmc`]), and commands that cannot hang ([`process`]).
+//! ([`machine`]), simulated BMCs ([`bmc`]), databases of old sites ([`luna`]), and commands that cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
 pub mod bmc;
 pub mod lab;
+pub mod luna;
 pub mod machine;
 pub mod process;
 

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod envelope;
 pub mod fields;
 pub mod group;
+pub mod import;
 pub mod interface;
 pub mod network;
 pub mod node;

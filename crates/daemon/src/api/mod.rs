@@ -10,6 +10,7 @@ pub mod extract;
 mod files;
 mod group;
 mod history;
+mod import;
 mod interface;
 mod job;
 mod monitor;
@@ -54,6 +55,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(network::routes())
         .merge(node::routes())
         .merge(group::routes())
+        .merge(import::routes())
         .merge(interface::routes())
         .merge(osimage::routes())
         .merge(osimage_work::routes())

@@ -104,6 +104,12 @@ impl ImageSite {
         answer(request.header("x-access-tokens", &self.token).send(text))
     }
 
+    /// Posts bytes.
+    pub(crate) fn post_bytes(&self, path: &str, bytes: &[u8], token: Option<&str>) -> (u16, Value) {
+        let request = agent().post(format!("http://{}{path}", self.address));
+        answer(request.header("x-access-tokens", token.unwrap_or(&self.token)).send(bytes))
+    }
+
     /// Posts as a machine at this address, of which a proxy on the daemon's machine tells.
     pub(crate) fn post_from(&self, path: &str, body: &Value, from: &str) -> (u16, Value) {
         let request = agent().post(format!("http://{}{path}", self.address));
@@ -198,7 +204,9 @@ fn agent() -> ureq::Agent {
 
 fn answer(response: Result<http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
     let mut response = response.unwrap();
-    let text = response.body_mut().read_to_string().unwrap();
+    let bytes = response.body_mut().read_to_vec().unwrap();
+    // Archives are no text; whoever asks for one looks at the status.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 

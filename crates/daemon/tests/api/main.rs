@@ -7,6 +7,7 @@ mod control;
 mod devices;
 mod document;
 mod image_site;
+mod import;
 mod jobs;
 mod nodes;
 mod osimage;

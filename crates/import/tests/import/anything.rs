@@ -4,7 +4,9 @@ use perilune_model::{Cluster, Draft, Object};
 use proptest::prelude::*;
 use rusqlite::types::Value;
 
-use crate::database::{Database, TABLES};
+use perilune_testkit::luna::{Database, TABLES};
+
+use crate::database::plan;
 
 /// Values that columns might hold: right ones, wrong ones, and ones that look right.
 fn value() -> impl Strategy<Value = Value> {
@@ -90,7 +92,7 @@ proptest! {
             let values = values.into_iter().take(columns.len());
             database.connection.execute(&sql, rusqlite::params_from_iter(values)).unwrap();
         }
-        let plan = database.plan();
+        let plan = plan(&database);
         let mut draft = Draft::new(&Cluster::default());
         perilune_import::commit(&plan, &mut draft, false).unwrap();
         let (cluster, change) = draft.finish();

@@ -6,7 +6,9 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use perilune_import::{Error, Source};
 use rusqlite::Connection;
 
-use crate::database::Database;
+use perilune_testkit::luna::Database;
+
+use crate::database::plan;
 
 fn refusal(content: &[u8]) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -68,7 +70,7 @@ fn a_file_that_is_not_there_is_said_to_be_unreadable() {
 fn a_database_in_write_ahead_mode_is_read() {
     let database = Database::site();
     database.sql("PRAGMA journal_mode = WAL; UPDATE cluster SET name = 'ahead'; PRAGMA wal_checkpoint(TRUNCATE);");
-    let plan = database.plan();
+    let plan = plan(&database);
     assert_eq!(plan.report.taken.get("node"), Some(&2));
 }
 
@@ -81,7 +83,7 @@ fn nothing_in_the_file_is_run() {
          CREATE VIEW rack AS WITH RECURSIVE forever(x) AS (SELECT 1 UNION ALL SELECT x FROM forever) SELECT x AS id FROM forever;
          CREATE VIRTUAL TABLE cloud USING fts5(name);",
     );
-    let plan = database.plan();
+    let plan = plan(&database);
     let left: Vec<&str> = plan
         .report
         .findings
@@ -106,7 +108,6 @@ fn a_database_with_more_than_any_site_has_is_refused() {
 fn a_page_of_zeros_in_the_middle_is_found() {
     let database = Database::site();
     let file = database.file();
-    drop(database.connection);
     let length = fs::metadata(&file).unwrap().len();
     let mut handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
     handle.seek(SeekFrom::Start(length / 2 / 4096 * 4096)).unwrap();

@@ -6,7 +6,9 @@ use perilune_model::network::Network;
 use perilune_model::user::User;
 use perilune_model::{Cluster, Draft, Error, Kind, Name, group, node};
 
-use crate::database::Database;
+use perilune_testkit::luna::Database;
+
+use crate::database::plan;
 
 /// A cluster as the first start makes it, but in another network, and with a user.
 fn new_cluster() -> Cluster {
@@ -54,7 +56,7 @@ fn import(cluster: &Cluster, plan: &Plan, replace: bool) -> Result<(Cluster, Out
 
 #[test]
 fn what_the_first_start_made_gives_way() {
-    let (cluster, outcome) = import(&new_cluster(), &Database::site().plan(), false).unwrap();
+    let (cluster, outcome) = import(&new_cluster(), &plan(&Database::site()), false).unwrap();
     assert_eq!(
         outcome.removed,
         [(Kind::Controller, "here".to_owned()), (Kind::Network, "first".to_owned())]
@@ -67,7 +69,7 @@ fn what_the_first_start_made_gives_way() {
 #[test]
 fn a_used_cluster_is_added_to_and_keeps_its_settings_and_its_beacon() {
     let used = used_cluster();
-    let (cluster, outcome) = import(&used, &Database::site().plan(), false).unwrap();
+    let (cluster, outcome) = import(&used, &plan(&Database::site()), false).unwrap();
     assert_eq!(outcome, Outcome { keeps_settings: true, ..Outcome::default() });
     assert_eq!((cluster.nodes().len(), cluster.networks().len()), (3, 4));
     assert_eq!(cluster.settings(), used.settings());
@@ -79,7 +81,7 @@ fn a_used_cluster_is_added_to_and_keeps_its_settings_and_its_beacon() {
         .collect();
     assert_eq!(beacons, ["here"]);
     let (again, _) =
-        import(&cluster, &Database::site().plan(), false).unwrap_or_else(|error| panic!("{error}"));
+        import(&cluster, &plan(&Database::site()), false).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again, cluster);
 }
 
@@ -95,7 +97,7 @@ fn names_that_are_taken_refuse_the_import_unless_it_replaces_everything() {
         .unwrap();
     group::save(&mut draft, &Name::trusted("compute"), &group::Request::default()).unwrap();
     let used = draft.finish().0;
-    let plan = Database::site().plan();
+    let plan = plan(&Database::site());
     let Err(Error::Invalid(violations)) = import(&used, &plan, false) else {
         panic!("it is not refused")
     };
@@ -120,7 +122,7 @@ fn an_address_that_another_device_of_the_cluster_has_refuses_all() {
     device.addresses.set("10.141.0.1".parse().unwrap());
     draft.put(device).unwrap();
     let used = draft.finish().0;
-    let error = import(&used, &Database::site().plan(), false).unwrap_err().to_string();
+    let error = import(&used, &plan(&Database::site()), false).unwrap_err().to_string();
     assert_eq!(error, "ipaddress: the address 10.141.0.1 is in use by other device thief");
 }
 
@@ -134,9 +136,9 @@ fn ten_thousand_nodes_are_imported_in_seconds() {
          INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress, networkid) SELECT id, 'nodeinterface', id, printf('10.141.%d.%d', 10 + id / 256, id % 256), 1 FROM node WHERE id >= 100;",
     );
     let started = std::time::Instant::now();
-    let (cluster, _) = import(&new_cluster(), &database.plan(), false).unwrap();
+    let (cluster, _) = import(&new_cluster(), &plan(&database), false).unwrap();
     assert_eq!(cluster.nodes().len(), 10_002);
-    let (cluster, _) = import(&cluster, &database.plan(), true).unwrap();
+    let (cluster, _) = import(&cluster, &plan(&database), true).unwrap();
     assert_eq!(cluster.nodes().len(), 10_002);
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

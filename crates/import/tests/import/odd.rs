@@ -2,13 +2,15 @@
 
 use perilune_model::Cluster;
 
-use crate::database::{Database, cluster, lines};
+use perilune_testkit::luna::Database;
+
+use crate::database::{cluster, lines, plan};
 
 /// The site with a change, what must be told, and the cluster that becomes of it.
 fn with(sql: &str, told: &[&str]) -> Cluster {
     let database = Database::site();
     database.sql(sql);
-    let plan = database.plan();
+    let plan = plan(&database);
     let lines = lines(&plan);
     for told in told {
         assert!(lines.iter().any(|line| line.contains(told)), "{told:?} is not in {lines:#?}");
@@ -46,7 +48,7 @@ fn what_belongs_to_a_refused_node_goes_with_it_unsaid() {
          INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress, networkid) VALUES (30, 'nodeinterface', 30, '10.141.0.30', 1);
          INSERT INTO nodesecrets (id, nodeid, name, content) VALUES (30, 3, 'key', 'x');",
     );
-    let lines = lines(&database.plan());
+    let lines = lines(&plan(&database));
     let about: Vec<&String> = lines.iter().filter(|line| line.starts_with("refused")).collect();
     assert_eq!(about.len(), 1, "{about:?}");
     assert!(about[0].starts_with("refused node 3 (Node_3) name: 'Node_3' cannot be a name: a name may contain only lower-case"), "{about:?}");
@@ -267,7 +269,7 @@ fn no_report_shows_a_password_or_a_secret() {
         "UPDATE bmcsetup SET password = '!!Geheim!!'; UPDATE nodesecrets SET content = '!!Geheim!!', path = NULL;
          UPDATE groupsecrets SET content = x'4765686569';",
     );
-    let plan = database.plan();
+    let plan = plan(&database);
     assert!(lines(&plan).iter().all(|line| !line.contains("Geheim")), "{:#?}", lines(&plan));
     assert_eq!(cluster(&plan).bmc_setup("compute-bmc").unwrap().password, "!!Geheim!!");
 }

@@ -6,11 +6,13 @@ use perilune_model::network::Zone;
 use perilune_model::rack::DeviceType;
 use perilune_model::{Holder, Name};
 
-use crate::database::{Database, cluster, lines};
+use perilune_testkit::luna::Database;
+
+use crate::database::{cluster, lines, plan};
 
 #[test]
 fn a_site_is_taken_whole_and_nothing_is_odd_about_it() {
-    let plan = Database::site().plan();
+    let plan = plan(&Database::site());
     assert_eq!(
         lines(&plan),
         [
@@ -48,7 +50,7 @@ fn a_site_is_taken_whole_and_nothing_is_odd_about_it() {
 
 #[test]
 fn networks_controllers_and_devices_are_what_they_were() {
-    let cluster = cluster(&Database::site().plan());
+    let cluster = cluster(&plan(&Database::site()));
     let settings = cluster.settings();
     assert_eq!((settings.title.as_str(), settings.domain_search.len()), ("mycluster", 2));
     assert_eq!(settings.nameserver_ip, ["10.141.255.254".parse::<IpAddr>().unwrap()]);
@@ -81,7 +83,7 @@ fn networks_controllers_and_devices_are_what_they_were() {
 
 #[test]
 fn images_groups_and_nodes_are_what_they_were() {
-    let cluster = cluster(&Database::site().plan());
+    let cluster = cluster(&plan(&Database::site()));
     let image = cluster.image("compute").unwrap();
     assert_eq!(image.files.imagefile.as_deref(), Some("compute-1.tar.bz2"));
     assert_eq!(image.tag.as_ref().unwrap(), "stable");
@@ -127,7 +129,7 @@ fn images_groups_and_nodes_are_what_they_were() {
 
 #[test]
 fn secrets_are_taken_as_they_are_stored_and_racks_keep_their_devices() {
-    let cluster = cluster(&Database::site().plan());
+    let cluster = cluster(&plan(&Database::site()));
     let secret = &cluster.secrets_of_node("node001").unwrap().secrets[0];
     assert_eq!(
         (secret.content.as_str(), secret.path.as_deref()),

@@ -14,7 +14,7 @@ const WRITERS: usize = 100;
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A daemon process on a data directory.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     url: String,
     token: String,
@@ -23,7 +23,7 @@ struct Daemon {
 
 impl Daemon {
     #[expect(clippy::disallowed_methods, reason = "a test may block")]
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
@@ -52,7 +52,7 @@ impl Daemon {
         daemon
     }
 
-    fn get(&self, path: &str) -> Option<(u16, Value)> {
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
         let request = self.agent.get(format!("{}{path}", self.url));
         read(request.header("x-access-tokens", &self.token).call())
     }

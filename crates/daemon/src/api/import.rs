@@ -1,0 +1,173 @@
+//! `/config/import`: takes over an existing site from its database.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt as _;
+use perilune_import::{Outcome, Plan, Source};
+use perilune_model::{Error as Refusal, Kind};
+use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
+use serde::Deserialize;
+use serde_json::json;
+use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Caller, Query};
+use crate::api::problem::{ApiError, Problem, chain};
+use crate::cluster;
+use crate::json::Json;
+use crate::state::State;
+
+/// As large as a database may be. That of a site with ten thousand nodes has some tens of megabytes.
+const LARGEST_DATABASE: u64 = 256 << 20;
+/// A database is read whole: one at a time is enough.
+static READING: Semaphore = Semaphore::const_new(1);
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(import))
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    /// Whether nothing is to be changed.
+    #[serde(default = "yes")]
+    dry_run: bool,
+    /// Whether the import takes the place of everything that is there.
+    #[serde(default)]
+    replace: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Takes over the database of a Luna 2 site, the whole body of the request, in one change. Unless `dry_run` is false it only tells what would be taken.
+#[utoipa::path(post, path = "/config/import", tag = "import", security(("token" = [])), params(
+    ("dry_run" = Option<bool>, Query, description = "false: do it. Else nothing changes; this is the default here"),
+    ("replace" = Option<bool>, Query, description = "true: a cluster that is in use becomes what the database says, but for its users"),
+), request_body(content = Vec<u8>, content_type = "application/vnd.sqlite3", description = "The file luna.db, at most 256 MiB"), responses(
+    (status = 200, description = "What is taken, odd and refused, below import", body = ImportKeys),
+    (status = 400, description = "The body is no such database, or the cluster already has what would be imported", body = Problem),
+))]
+async fn import(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Query(choice): Query<Choice>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let file = receive(&state.settings.data_dir, request).await?;
+    let plan = Arc::new(plan(file).await?);
+    let decided = Arc::clone(&plan);
+    let decide = move |draft: &mut perilune_model::Draft| {
+        perilune_import::commit(&decided, draft, choice.replace)
+    };
+    let (outcome, obstacles) = if choice.dry_run {
+        match state.cluster.check(decide).await {
+            Ok(outcome) => (outcome, Vec::new()),
+            Err(cluster::Error::Refused(refusal)) => (Outcome::default(), obstacles(&refusal)),
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        let outcome = state.cluster.commit(caller.meta(), decide).await?;
+        tracing::info!(user = caller.user, objects = plan.objects().count(), "a site was imported");
+        (outcome, Vec::new())
+    };
+    let keys = keys(&plan, outcome, obstacles, !choice.dry_run);
+    Ok(Json(json!({ "import": keys })).into_response())
+}
+
+/// Writes the body to a file that nobody else can read, and that goes when it is dropped.
+async fn receive(directory: &Path, request: Request) -> Result<NamedTempFile, ApiError> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > LARGEST_DATABASE) {
+        return Err(too_large());
+    }
+    let failed = |error: std::io::Error| {
+        ApiError::Unavailable(format!(
+            "the database cannot be kept in {} while it is read: {error}; make room there",
+            directory.display()
+        ))
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix("import-")
+        .suffix(".db")
+        .tempfile_in(directory)
+        .map_err(failed)?;
+    let mut stream = HttpBody::into_data_stream(request.into_body());
+    let mut received: u64 = 0;
+    let broken = |error: axum::Error| {
+        ApiError::Malformed(format!("the database did not arrive whole: {error}"))
+    };
+    while let Some(piece) = stream.try_next().await.map_err(broken)? {
+        received += piece.len() as u64;
+        if received > LARGEST_DATABASE {
+            return Err(too_large());
+        }
+        file.write_all(&piece).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+fn too_large() -> ApiError {
+    ApiError::Malformed(format!(
+        "the database has more than {} MiB, the most that is read; empty its tables queue, status and journal, then: sqlite3 luna.db VACUUM",
+        LARGEST_DATABASE >> 20
+    ))
+}
+
+async fn plan(file: NamedTempFile) -> Result<Plan, ApiError> {
+    let _alone = READING.acquire().await.map_err(|error| ApiError::Defect(error.to_string()))?;
+    let read = move || Source::read(file.path()).map(|source| perilune_import::plan(&source));
+    let plan = tokio::task::spawn_blocking(read).await;
+    let plan = plan.map_err(|error| ApiError::Defect(error.to_string()))?;
+    plan.map_err(|error| match error {
+        perilune_import::Error::File(error) => ApiError::Unavailable(error.to_string()),
+        error => ApiError::Malformed(chain(&error)),
+    })
+}
+
+fn obstacles(refusal: &Refusal) -> Vec<String> {
+    match refusal {
+        Refusal::Invalid(violations) => violations
+            .iter()
+            .map(|violation| format!("{}: {}", violation.field, violation.reason))
+            .collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+fn keys(plan: &Plan, outcome: Outcome, obstacles: Vec<String>, committed: bool) -> ImportKeys {
+    let objects = |objects: Vec<(Kind, String)>| {
+        objects
+            .into_iter()
+            .map(|(kind, name)| ObjectKeys { kind: kind.word().to_owned(), name })
+            .collect()
+    };
+    let report = &plan.report;
+    let findings = report.findings.iter().cloned().map(|finding| FindingKeys {
+        verdict: finding.verdict.word(),
+        table: finding.table,
+        row: finding.row,
+        name: finding.name,
+        column: finding.column,
+        message: finding.message,
+    });
+    ImportKeys {
+        committed,
+        obstacles,
+        taken: report.taken.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+        removed: objects(outcome.removed),
+        replaced: objects(outcome.replaced),
+        keeps_settings: outcome.keeps_settings,
+        findings: findings.collect(),
+        more_findings: report.more,
+    }
+}

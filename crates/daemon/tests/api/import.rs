@@ -1,0 +1,138 @@
+//! Taking over an old site by the API.
+
+use std::fs;
+
+use perilune_testkit::luna::Database;
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+fn bytes(database: &Database) -> Vec<u8> {
+    fs::read(database.file()).unwrap()
+}
+
+fn import(site: &ImageSite, query: &str, database: &Database) -> (u16, Value) {
+    site.post_bytes(&format!("/config/import{query}"), &bytes(database), None)
+}
+
+/// Files of uploads that are still there.
+fn left_behind(site: &ImageSite) -> Vec<String> {
+    let entries = fs::read_dir(site.directory.path().join("data")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("import-")).collect()
+}
+
+#[test]
+fn a_dry_run_is_what_happens_unless_somebody_says_otherwise_and_changes_nothing() {
+    let site = ImageSite::start();
+    let database = Database::site();
+    database.sql("UPDATE node SET groupid = 9 WHERE id = 2");
+    for query in ["", "?dry_run=true"] {
+        let (code, answer) = import(&site, query, &database);
+        assert_eq!(code, 200, "{answer}");
+        let report = &answer["import"];
+        assert_eq!((&report["committed"], &report["obstacles"]), (&json!(false), &json!([])));
+        assert_eq!(report["taken"]["node"], 1);
+        assert_eq!(
+            report["replaced"],
+            json!([{ "kind": "controller", "name": "controller" }, { "kind": "network", "name": "cluster" }])
+        );
+        assert_eq!(report["findings"][0]["verdict"], "refused");
+        assert_eq!(report["findings"][0]["table"], "node");
+        assert_eq!(report["findings"][0]["row"], 2);
+        assert_eq!(report["findings"][0]["name"], "node002");
+    }
+    assert_eq!(site.get("/config/node").0, 404);
+    assert_eq!(left_behind(&site), [""; 0]);
+}
+
+#[test]
+fn a_site_is_taken_over_in_one_change_and_serves_as_it_did() {
+    let site = ImageSite::start();
+    let (code, answer) = import(&site, "?dry_run=false", &Database::site());
+    assert_eq!((code, &answer["import"]["committed"]), (200, &json!(true)), "{answer}");
+    let node = site.get("/config/node/node001").1["config"]["node"]["node001"].clone();
+    assert_eq!(
+        (&node["group"], &node["osimage"], &node["osimagetag"]),
+        (&json!("compute"), &json!("compute"), &json!("stable"))
+    );
+    assert_eq!(node["interfaces"][0]["ipaddress"], "10.141.0.1");
+    assert_eq!(
+        site.get("/config/switch/switch01").1["config"]["switch"]["switch01"]["ipaddress"],
+        "10.141.200.1"
+    );
+    assert_eq!(
+        site.get("/config/secrets/group/compute").1["config"]["secrets"]["group"]["compute"][0]["content"],
+        "bXVuZ2U="
+    );
+    assert_eq!(
+        site.get("/config/rack/rack1").1["config"]["rack"]["rack1"]["devices"][0]["name"],
+        "node001"
+    );
+    assert_eq!(
+        site.get("/config/bmcsetup/compute-bmc").1["config"]["bmcsetup"]["compute-bmc"]["password"],
+        "A1B2#!"
+    );
+    // Everything is there after a restart, too: one revision was written.
+    let site = site.restart();
+    assert_eq!(site.get("/config/node/node002").0, 200);
+    assert_eq!(left_behind(&site), [""; 0]);
+}
+
+#[test]
+fn a_cluster_that_is_in_use_is_not_overwritten_unless_it_is_asked_for() {
+    let site = ImageSite::start();
+    site.describe();
+    let database = Database::site();
+    let (code, answer) = import(&site, "", &database);
+    assert_eq!(code, 200);
+    let obstacles = answer["import"]["obstacles"].as_array().unwrap();
+    assert!(
+        obstacles.contains(&json!("group compute: it is in the cluster already, and different")),
+        "{obstacles:?}"
+    );
+    let (code, answer) = import(&site, "?dry_run=false", &database);
+    assert_eq!(code, 400);
+    let fields: Vec<&str> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(fields.last(), Some(&"replace"), "{fields:?}");
+    assert!(fields.contains(&"node node001"), "{fields:?}");
+    assert_eq!(site.get("/config/switch").0, 404, "nothing of it was taken");
+
+    let (code, answer) = import(&site, "?dry_run=false&replace=true", &database);
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(site.get("/config/switch/switch01").0, 200);
+}
+
+#[test]
+fn what_is_no_database_of_a_site_is_refused_and_not_kept() {
+    let site = ImageSite::start();
+    let whole = bytes(&Database::site());
+    for (body, reason) in [
+        (b"".as_slice(), "not an SQLite database"),
+        (b"{\"config\": {}}", "not an SQLite database"),
+        (&whole[..whole.len() / 2], "damaged or cut off"),
+    ] {
+        let (code, answer) = site.post_bytes("/config/import?dry_run=false", body, None);
+        assert_eq!(code, 400);
+        assert!(answer["message"].as_str().unwrap().contains(reason), "{answer}");
+    }
+    let (code, answer) = site.post_bytes("/config/import?dry_run=perhaps", &whole, None);
+    assert_eq!(code, 400, "{answer}");
+    assert_eq!(left_behind(&site), [""; 0]);
+}
+
+#[test]
+fn nobody_imports_without_a_login() {
+    let site = ImageSite::start();
+    // Whoever is not let in is not listened to, so there is no use in sending much.
+    let whole = b"SQLite format 3";
+    site.describe();
+    let node = site.node_token("node001");
+    assert_eq!(site.post_bytes("/config/import", whole, Some("")).0, 401);
+    assert_eq!(site.post_bytes("/config/import", whole, Some(&node)).0, 403);
+}
