@@ -1,5 +1,7 @@
 //! Control of machines by their BMCs: requests for many at once, and what became of each machine.
 
+mod acquaintance;
+mod limits;
 mod run;
 mod targets;
 
@@ -8,9 +10,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use perilune_bmc::redfish::Fingerprint;
-use perilune_bmc::{Action, Engine, Inrush, Limits, Outcome, PowerState, Target, Verification};
-use perilune_model::Cluster;
+use perilune_bmc::redfish::{Fingerprint, Trust};
+use perilune_bmc::{Action, Engine, Outcome, PowerState, Target};
 use perilune_store::{Record, Store, Table};
 use perilune_wire::control::Wishes;
 use rustls::pki_types::CertificateDer;
@@ -21,15 +22,19 @@ use tokio_util::sync::CancellationToken;
 
 pub use run::{Row, Run, Verdict};
 
-use crate::clock;
+use crate::cluster::ClusterService;
 use crate::config::{self, Settings};
 use crate::status::Status;
+use crate::{clock, jobs};
+use acquaintance::{Acquaintances, News};
 use targets::{Missing, Resolver};
 
 /// How long the results of a request are kept: milliseconds.
 const KEPT: u64 = 60 * 60 * 1000;
 /// As many requests as are remembered; the oldest one that is over is forgotten first.
 const REMEMBERED: usize = 256;
+/// Bytes of results that are kept; beyond, the oldest request that is over is forgotten first.
+const ROOM: usize = 256 << 20;
 /// Outcomes that may wait to be noted.
 const WAITING: usize = 256;
 
@@ -61,10 +66,12 @@ struct Shared {
     plugins: Option<PathBuf>,
     runs: Mutex<BTreeMap<String, Arc<Run>>>,
     pins: Mutex<BTreeMap<String, Fingerprint>>,
+    acquaintances: Mutex<Acquaintances>,
     /// Requests to be carried out by the [`Worker`]. Callers wait for results, so these are as many as there are callers.
     work: mpsc::UnboundedSender<Work>,
     store: Store,
     status: Status,
+    cluster: ClusterService,
 }
 
 impl Control {
@@ -73,6 +80,7 @@ impl Control {
         settings: &Settings,
         store: Store,
         status: Status,
+        cluster: ClusterService,
     ) -> Result<(Self, Worker), Error> {
         let authorities = match &settings.control.authorities {
             Some(path) => read_authorities(path)?,
@@ -88,46 +96,88 @@ impl Control {
             plugins: settings.plugins.clone(),
             runs: Mutex::default(),
             pins,
+            acquaintances: Mutex::default(),
             work,
             store,
             status,
+            cluster,
         };
         Ok((Self { shared: Arc::new(shared) }, Worker(waiting)))
     }
 
-    /// Begins an action on machines. Those that cannot be reached at all have their verdict at once. `subsystem` and `action`
-    /// are the words of the request; when there is no such action, every machine is told so.
+    /// Begins an action on machines, to be followed by its identifier. Those that cannot be reached at all have their verdict at
+    /// once. `words` are the request's, subsystem and action; when there is no such action, every machine is told so.
     pub fn start(
         &self,
-        cluster: &Cluster,
         words: (&str, &str),
         nodes: Vec<String>,
         wishes: &Wishes,
         user: &str,
     ) -> Arc<Run> {
-        let command = format!("{} {}", words.0, words.1);
-        let action = command.parse::<Action>();
+        let run = self.begin(words, nodes, wishes, user);
+        self.remember(Arc::clone(&run));
+        run
+    }
+
+    /// Begins an action on one machine for somebody who waits for it. It is not remembered.
+    pub fn start_for_one(&self, words: (&str, &str), node: &str, user: &str) -> Arc<Run> {
+        self.begin(words, vec![node.to_owned()], &Wishes::default(), user)
+    }
+
+    fn begin(
+        &self,
+        words: (&str, &str),
+        nodes: Vec<String>,
+        wishes: &Wishes,
+        user: &str,
+    ) -> Arc<Run> {
         let now = clock::milliseconds();
-        let run = Arc::new(Run::new(&run::new_id(now), words, nodes.len(), user, now));
-        let mut targets = Vec::new();
+        let run = Arc::new(Run::new(&jobs::new_request_id(now), words, nodes.len(), user, now));
+        match format!("{} {}", words.0, words.1).parse::<Action>() {
+            Ok(action) => {
+                let targets = self.targets(nodes, &run);
+                self.carry_out(targets, action, wishes, &run);
+            }
+            Err(error) => {
+                let reason = Missing::Action(error.to_string());
+                for node in nodes {
+                    run.note(Row::without_target(&node, &reason));
+                }
+                run.end();
+            }
+        }
+        run
+    }
+
+    /// The BMCs of nodes; those that have none get their verdict.
+    fn targets(&self, nodes: Vec<String>, run: &Run) -> Vec<Target> {
+        let cluster = self.shared.cluster.published();
         let pins = self.pins().clone();
-        let resolver = Resolver { cluster, plugins: self.shared.plugins.as_deref(), pins: &pins };
+        let plugins = self.shared.plugins.as_deref();
+        let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
+        let mut targets = Vec::new();
         for node in nodes {
-            let target = match &action {
-                Ok(_) => resolver.target(&node),
-                Err(error) => Err(Missing::Action(error.to_string())),
-            };
-            match target {
-                Ok(target) => targets.push(target),
+            match resolver.target(&node) {
+                Ok(mut target) => {
+                    self.meet(&mut target);
+                    targets.push(target);
+                }
                 Err(reason) => run.note(Row::without_target(&node, &reason)),
             }
         }
-        self.remember(Arc::clone(&run));
-        match action {
-            Ok(action) => self.carry_out(targets, action, wishes, &run),
-            Err(_) => run.end(),
+        targets
+    }
+
+    /// Forgets what is remembered of a BMC that has changed hands, or is spoken to in another way.
+    fn meet(&self, target: &mut Target) {
+        let news = self.acquaintances().meet(target);
+        if news != News::None {
+            self.shared.engine.forget(target);
         }
-        run
+        // The certificate is the BMC's, whoever logs in to it.
+        if news == News::Node && self.pins().remove(&targets::pin_key(target)).is_some() {
+            target.redfish.trust = Trust::FirstUse;
+        }
     }
 
     /// A request, as long as it is remembered.
@@ -145,11 +195,11 @@ impl Control {
     /// Forgets what is remembered of machines' BMCs: failures, refused passwords, pinned certificates. Names those that have none.
     pub async fn forget(
         &self,
-        cluster: &Cluster,
         nodes: &[String],
     ) -> Result<Vec<(String, String)>, perilune_store::Error> {
-        let pins = BTreeMap::new();
-        let resolver = Resolver { cluster, plugins: self.shared.plugins.as_deref(), pins: &pins };
+        let cluster = self.shared.cluster.published();
+        let (pins, plugins) = (BTreeMap::new(), self.shared.plugins.as_deref());
+        let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
         let mut unknown = Vec::new();
         let mut forgotten = Vec::new();
         for node in nodes {
@@ -171,7 +221,8 @@ impl Control {
             targets.iter().map(|target| (target.name.clone(), targets::pin_key(target))).collect();
         let (outcomes, mut waiting) = mpsc::channel(WAITING);
         let engine = self.shared.engine.clone();
-        let (limits, cancel) = (self.limits(wishes), run.cancel.clone());
+        let limits = limits::limits(&self.shared.limits, wishes, action, &targets);
+        let cancel = run.cancel.clone();
         let control = self.clone();
         let noted = Arc::clone(run);
         let work = async move {
@@ -192,10 +243,7 @@ impl Control {
     }
 
     async fn note(&self, run: &Run, keys: &BTreeMap<String, String>, outcome: Outcome) {
-        if outcome.result.is_ok() && outcome.action.is_power_change() {
-            let state = outcome.action.as_str();
-            self.shared.status.report(&outcome.name, state, None, clock::milliseconds());
-        }
+        self.tell_status(&outcome);
         if let (Some(key), Some(certificate)) = (keys.get(&outcome.name), outcome.certificate) {
             self.pin(key, certificate).await;
         }
@@ -203,6 +251,24 @@ impl Control {
             tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC did not do it");
         }
         run.note(Row::of(outcome));
+    }
+
+    /// What was done to a node is its state, until it says more itself. A node that starts may have done so already.
+    fn tell_status(&self, outcome: &Outcome) {
+        let is_done = outcome.result.is_ok() && outcome.action.is_power_change();
+        if !is_done || self.shared.cluster.published().node(&outcome.name).is_err() {
+            return;
+        }
+        let now = clock::milliseconds();
+        let elapsed = u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let state = outcome.action.as_str();
+        match outcome.action {
+            Action::PowerOn | Action::PowerCycle | Action::PowerReset => {
+                let begun = now.saturating_sub(elapsed);
+                self.shared.status.report_unless_newer(&outcome.name, state, begun, now);
+            }
+            _ => self.shared.status.report(&outcome.name, state, None, now),
+        }
     }
 
     async fn pin(&self, key: &str, certificate: Fingerprint) {
@@ -215,49 +281,25 @@ impl Control {
         }
     }
 
-    fn limits(&self, wishes: &Wishes) -> Limits {
-        let site = &self.shared.limits;
-        let mut limits = match site.batch_size {
-            Some(size) => Limits::in_batches(size, site.batch_delay),
-            None => Limits::default(),
-        };
-        limits.concurrent = site.concurrent.unwrap_or(limits.concurrent);
-        limits.starts_per_second =
-            site.ramp.map(|ramp| f64::from(ramp.get())).or(limits.starts_per_second);
-        limits.inrush = site.rack_inrush.map(|(machines, within)| Inrush { machines, within });
-        limits.deadline = site.deadline.unwrap_or(limits.deadline);
-        // A request may ask for less than the site allows, and never for more.
-        limits.concurrent =
-            wishes.concurrent.map_or(limits.concurrent, |wished| wished.min(limits.concurrent));
-        if let Some(ramp) = wishes.ramp.map(|ramp| f64::from(ramp.get())) {
-            limits.starts_per_second =
-                Some(limits.starts_per_second.map_or(ramp, |site| site.min(ramp)));
-        }
-        limits.deadline = wishes.deadline.unwrap_or(limits.deadline);
-        if wishes.verify == Some(false) {
-            limits.verification = None;
-        }
-        if wishes.verify == Some(true) {
-            limits.verification = Some(Verification::default());
-        }
-        limits.insist = wishes.insist;
-        limits
-    }
-
     fn remember(&self, run: Arc<Run>) {
         let now = clock::milliseconds();
         let mut runs = self.runs();
         runs.retain(|_, run| !run.is_over() || run.begun + KEPT > now);
-        while runs.len() >= REMEMBERED {
+        let mut size: usize = runs.values().map(|run| run.size()).sum();
+        while runs.len() >= REMEMBERED || size > ROOM {
             let oldest = runs.values().filter(|run| run.is_over()).min_by_key(|run| run.begun);
             let Some(oldest) = oldest.map(|run| run.id.clone()) else { break };
-            runs.remove(&oldest);
+            size -= runs.remove(&oldest).map_or(0, |run| run.size());
         }
         runs.insert(run.id.clone(), run);
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Run>>> {
         self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
+        self.shared.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pins(&self) -> MutexGuard<'_, BTreeMap<String, Fingerprint>> {

@@ -28,6 +28,7 @@ use message::{END, Streams};
 use perilune_model::image::Image;
 use perilune_store::{Record, Store, Table};
 use queue::Queue;
+pub(crate) use request_id::new as new_request_id;
 use tokio::sync::Notify;
 pub use work::{Format, Job, Work};
 

@@ -181,7 +181,8 @@ async fn assemble(
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
     let status = Status::load(store.clone()).await?;
-    let (control, worker) = Control::open(&settings, store, status.clone()).await?;
+    let (control, worker) =
+        Control::open(&settings, store, status.clone(), cluster.clone()).await?;
     let state = State::new(Parts {
         settings,
         cluster,

@@ -106,6 +106,14 @@ impl Status {
         states.unwritten.insert(node.to_owned());
     }
 
+    /// A node was put into a state by what began at `begun`. What its installer has begun to say since is newer, and stays.
+    pub fn report_unless_newer(&self, node: &str, state: &str, begun: u64, now: u64) {
+        let is_newer = |known: NodeState| known.state.starts_with(INSTALLER) && known.since > begun;
+        if !self.get(node).is_some_and(is_newer) {
+            self.report(node, state, None, now);
+        }
+    }
+
     /// A node is this far. Without a state before, it is in that of the step.
     pub fn progress(&self, node: &str, progress: &Progress, now: u64) {
         let mut states = self.lock();
@@ -241,6 +249,22 @@ mod tests {
         let state = Status::load(store).await.unwrap().get("node001").unwrap();
         assert_eq!((state.since, state.updated), (1_000, 2_000));
         assert_eq!(state.progress, Some(progress(7)));
+    }
+
+    #[tokio::test]
+    async fn what_a_node_has_said_since_it_was_switched_on_is_newer_than_the_news_that_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let status = Status::load(store).await.unwrap();
+        let state = || status.get("node001").unwrap().state;
+        status.report("node001", "install.success", None, 1_000);
+        status.report_unless_newer("node001", "power cycle", 2_000, 9_000);
+        assert_eq!(state(), "power cycle");
+        status.report("node001", "install.discovered", None, 12_000);
+        status.report_unless_newer("node001", "power cycle", 10_000, 15_000);
+        assert_eq!(state(), "install.discovered");
+        status.report_unless_newer("node001", "power on", 20_000, 21_000);
+        assert_eq!(state(), "power on");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_model::hostlist;
-use perilune_wire::control::{ResultKeys, RunKeys, Wishes, wishes};
+use perilune_wire::control::{ResultKeys, RunKeys, wishes};
 use perilune_wire::fields::Fields;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -102,9 +102,7 @@ async fn one(
     perilune_model::Name::host(hostname).map_err(|error| {
         ApiError::Malformed(format!("the host name '{}' cannot be: {error}", shown(hostname)))
     })?;
-    let cluster = state.cluster.published();
-    let nodes = vec![hostname.to_owned()];
-    let run = state.control.start(&cluster, words, nodes, &Wishes::default(), &caller.user);
+    let run = state.control.start_for_one(words, hostname, &caller.user);
     // Nobody is left to hear of it when the client goes away.
     let cancel = CancelOnDrop(Arc::clone(&run));
     run.over(ONE_RESULT).await;
@@ -159,9 +157,8 @@ async fn act_on_many(
     let wished = wishes(&mut fields);
     fields.finish()?;
     let nodes = expand(list)?;
-    let cluster = state.cluster.published();
     let words = (subsystem.as_str(), action.as_str());
-    let run = state.control.start(&cluster, words, nodes, &wished, &caller.user);
+    let run = state.control.start(words, nodes, &wished, &caller.user);
     run.over(FIRST_RESULTS).await;
     let news = run.poll().unwrap_or_default();
     let mut answer = Map::new();
@@ -290,7 +287,7 @@ async fn forget(
         ApiError::Malformed("say whose BMCs: control:forget:hostlist is no text".to_owned())
     })?;
     let nodes = expand(&list)?;
-    let unknown = state.control.forget(&state.cluster.published(), &nodes).await?;
+    let unknown = state.control.forget(&nodes).await?;
     if let Some((_, reason)) = unknown.first() {
         return Err(ApiError::NotFound(reason.clone()));
     }

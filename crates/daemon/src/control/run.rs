@@ -1,6 +1,5 @@
 //! One request for many machines, and what became of each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +56,13 @@ impl Row {
         }
     }
 
+    /// Bytes of memory, about. A list is kept as text and, somewhat larger, as values.
+    fn size(&self) -> usize {
+        let texts = self.node.len() + self.text.len();
+        let values = if self.reply.is_some() { self.text.len() * 8 } else { 0 };
+        size_of::<Self>() + texts + values
+    }
+
     pub(super) fn of(outcome: Outcome) -> Self {
         let power = match &outcome.result {
             Ok(Reply::Power(state)) => Some(*state),
@@ -106,6 +112,8 @@ pub struct Run {
 #[derive(Debug, Default)]
 struct Results {
     rows: Vec<Row>,
+    /// Bytes of memory, about.
+    size: usize,
     is_over: bool,
     /// How many were given to whoever polls; each is given once.
     delivered: usize,
@@ -143,6 +151,11 @@ impl Run {
         self.lock().is_over
     }
 
+    /// Bytes of memory that the results take, about.
+    pub(super) fn size(&self) -> usize {
+        self.lock().size
+    }
+
     /// The results that come after the first `after`, and whether there will be more.
     pub fn after(&self, after: usize) -> (Vec<Row>, bool) {
         let results = self.lock();
@@ -176,6 +189,7 @@ impl Run {
 
     pub(super) fn note(&self, row: Row) {
         let mut results = self.lock();
+        results.size += row.size();
         results.rows.push(row);
         let count = results.rows.len();
         drop(results);
@@ -190,14 +204,4 @@ impl Run {
     fn lock(&self) -> MutexGuard<'_, Results> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An identifier that existing clients can put into a path: digits and one dot.
-pub(super) fn new_id(now: u64) -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(1001);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut random = [0; 4];
-    // Without randomness the identifier is still unique, only easier to guess.
-    getrandom::fill(&mut random).ok();
-    format!("{}.{:03}{number}{:010}", now / 1000, now % 1000, u32::from_ne_bytes(random))
 }

@@ -3,7 +3,7 @@
 use super::message::Time;
 
 /// Digits with one dot: the seconds since 1970, then the rest of the time and a random number.
-pub(super) fn new(now: Time) -> String {
+pub(crate) fn new(now: Time) -> String {
     let mut random = [0; 8];
     if getrandom::fill(&mut random).is_err() {
         // Without randomness the address of a local variable and the time have to do.
