@@ -1,6 +1,8 @@
 //! A BMC that is none: the simulator of `OpenIPMI` (`ipmi_sim`), which speaks IPMI 2.0 over LAN. Its chassis is a file: whoever
 //! plays the machine looks there whether the power is on.
 
+mod contents;
+
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -95,9 +97,12 @@ fn write_files(
         address.ip(),
         address.port()
     );
-    let emulation = "mc_setbmc 0x20\n\
+    let emulation = format!(
+        "mc_setbmc 0x20\n\
          mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
-         sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n";
+         sel_enable 0x20 1000 0x0a\n{}mc_enable 0x20\n",
+        contents::instructions()
+    );
     let file = |name: &str, text: &str| {
         let path = directory.join(name);
         std::fs::write(&path, text)?;
@@ -105,7 +110,7 @@ fn write_files(
     };
     let written = file("chassis.sh", &chassis)
         .and_then(|()| file("lan.conf", &lan))
-        .and_then(|()| file("sim.emu", emulation))
+        .and_then(|()| file("sim.emu", &emulation))
         .and_then(|()| std::fs::create_dir_all(directory.join("state")));
     written.map_err(|source| Error::File {
         what: "files of a simulated BMC cannot be written to",

@@ -1,22 +1,21 @@
 //! The simulator of `OpenIPMI`, with `ipmitool` as the other client of the same one.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use perilune_bmc::{Action, Engine, Error, Limits, PowerState, Reply};
+use perilune_testkit::bmc::PROGRAM;
+use perilune_testkit::{Bmc, process};
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
-use tokio::process::{Child, Command};
 
 use crate::tools::{credentials, ipmitool, is_there, output_text, run, run_one, target};
 
 /// Runs as long as this lives.
 struct Simulator {
     address: SocketAddr,
+    bmc: Bmc,
     directory: TempDir,
-    _process: Child,
 }
 
 impl Simulator {
@@ -38,119 +37,14 @@ impl Simulator {
 
     fn start_at(address: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_files(directory.path(), address);
-        let path = |name: &str| directory.path().join(name);
-        let process = Command::new("ipmi_sim")
-            .args(["-c".as_ref(), path("lan.conf").as_os_str()])
-            .args(["-f".as_ref(), path("sim.emu").as_os_str()])
-            .args(["-s".as_ref(), path("state").as_os_str()])
-            .arg("-n")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { address, directory, _process: process }
+        let bmc = Bmc::start(process::command(PROGRAM), address, None, directory.path()).unwrap();
+        Self { address, bmc, directory }
     }
 
     /// What its chassis was told.
     fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        self.bmc.log()
     }
-}
-
-fn write_files(directory: &Path, address: SocketAddr) {
-    let there = directory.display();
-    let script = format!(
-        "#!/bin/sh\ncd {there} || exit 1\ncase \"$4\" in\nesac\n\
-         shift; verb=$1; shift\n\
-         if [ \"$verb\" = get ]; then echo \"power:$(cat power 2>/dev/null || echo 0)\"; exit 0; fi\n\
-         echo \"$*\" >>log\n\
-         while [ $# -gt 0 ]; do case \"$1\" in power) echo \"$2\" >power; shift;; esac; shift; done\n"
-    );
-    write(&directory.join("chassis.sh"), &script);
-    let lan = format!(
-        "name \"bmc1\"\nset_working_mc 0x20\nstartlan 1\n  addr {} {}\n  priv_limit admin\n\
-         \x20 allowed_auths_callback none md2 md5 straight\n  allowed_auths_user none md2 md5 straight\n\
-         \x20 allowed_auths_operator none md2 md5 straight\n  allowed_auths_admin none md2 md5 straight\n\
-         \x20 guid a123456789abcdefa123456789abcdef\nendlan\n\
-         chassis_control \"{there}/chassis.sh x\"\n\
-         user 1 true \"\" \"test\" user 10 none md2 md5 straight\n\
-         user 2 true \"admin\" \"password\" admin 10 none md2 md5 straight\n",
-        address.ip(),
-        address.port()
-    );
-    write(&directory.join("lan.conf"), &lan);
-    let emulation = format!(
-        "mc_setbmc 0x20\n\
-         mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
-         sel_enable 0x20 1000 0x0a\n\
-         sensor_add 0x20 0 0x30 0x01 0x01\n\
-         sensor_set_event_support 0x20 0 0x30 enable scanning per-state \
-         000000000000000 000000000000000 000000000000000 000000000000000\n\
-         sensor_set_value 0x20 0 0x30 42 0\n\
-         main_sdr_add 0x20 {}\n\
-         mc_add_fru_data 0x20 0 {} data {}\n\
-         mc_enable 0x20\n",
-        words(&temperature_record()),
-        fru().len(),
-        words(&fru())
-    );
-    write(&directory.join("sim.emu"), &emulation);
-    std::fs::create_dir(directory.join("state")).unwrap();
-}
-
-fn words(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:#04x}")).collect::<Vec<_>>().join(" ")
-}
-
-/// A sensor that reads degrees, one for each step, called "CPU Temp".
-fn temperature_record() -> Vec<u8> {
-    let mut record = vec![0, 0, 0x51, 0x01, 51];
-    record.extend([0x20, 0, 0x30, 3, 1, 0x7f, 0x68, 0x01, 0x01]);
-    record.extend([0; 6]);
-    record.extend([0, 1, 0]);
-    record.extend([0, 1, 0, 0, 0, 0, 0]);
-    record.extend([0; 17]);
-    record.push(0xc8);
-    record.extend(b"CPU Temp");
-    record
-}
-
-/// A board and a product, with the checksums that other tools insist on.
-fn fru() -> Vec<u8> {
-    let area = |head: &[u8], texts: &[&str]| {
-        let mut area = vec![1, 0];
-        area.extend(head);
-        for text in texts {
-            area.push(0xc0 | u8::try_from(text.len()).unwrap());
-            area.extend(text.as_bytes());
-        }
-        area.push(0xc1);
-        area.resize((area.len() + 1).next_multiple_of(8) - 1, 0);
-        area[1] = u8::try_from((area.len() + 1) / 8).unwrap();
-        with_checksum(area)
-    };
-    let board = area(&[0, 0, 0, 0], &["ACME Boards", "X11", "BS-77", "BP-1"]);
-    let product = area(&[0], &["ACME", "Node 3000", "P-9", "1.0", "S/N 42", "tag"]);
-    let product_at = u8::try_from(1 + board.len() / 8).unwrap();
-    let mut bytes = with_checksum(vec![1, 0, 0, 1, product_at, 0, 0]);
-    bytes.extend(board);
-    bytes.extend(product);
-    bytes
-}
-
-fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    let sum = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-    bytes.push(sum.wrapping_neg());
-    bytes
-}
-
-fn write(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[tokio::test]
@@ -227,7 +121,7 @@ async fn the_event_log_is_what_ipmitool_lists_and_can_be_cleared() {
     let file = simulator.directory.path().join("events");
     let events = "0x04 0x01 0x30 0x01 0x59 0x5f 0x5a\n0x04 0x02 0x60 0x01 0x52 0x00 0x00\n\
                   0x04 0x0c 0x53 0x6f 0x00 0xff 0xff\n0x04 0x09 0x01 0xef 0x00 0xff 0xff\n";
-    write(&file, events);
+    std::fs::write(&file, events).unwrap();
     let add = format!("sel add {}", file.display());
     output_text(&ipmitool(simulator.address, 3, &add).await);
     let theirs = output_text(&ipmitool(simulator.address, 3, "sel list").await);
