@@ -14,6 +14,7 @@ struct Row {
     bmcs: Vec<Bmc>,
     site: ImageSite,
     directory: tempfile::TempDir,
+    port: u16,
 }
 
 fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> u16 {
@@ -23,6 +24,14 @@ fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> u16 {
 
 fn address(number: u8) -> IpAddr {
     Ipv4Addr::new(127, 9, 0, number).into()
+}
+
+/// A simulated BMC at the address of this number.
+fn bmc(directory: &Path, number: u8, port: u16) -> Bmc {
+    let files = directory.join(number.to_string());
+    std::fs::create_dir(&files).unwrap();
+    let at = SocketAddr::new(address(number), port);
+    Bmc::start(process::command(PROGRAM), at, None, &files).unwrap()
 }
 
 impl Row {
@@ -36,13 +45,7 @@ impl Row {
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
-        let start = |number: u8| {
-            let files = directory.path().join(number.to_string());
-            std::fs::create_dir(&files).unwrap();
-            let at = SocketAddr::new(address(number), port);
-            Bmc::start(process::command(PROGRAM), at, None, &files).unwrap()
-        };
-        let bmcs = vec![start(1), start(2)];
+        let bmcs = vec![bmc(directory.path(), 1, port), bmc(directory.path(), 2, port)];
         assert_eq!(save(&site, "network", "bmcs", &json!({ "network": "127.9.0.0/16" })), 201);
         let setup = json!({ "username": USER, "password": PASSWORD, "port": port });
         assert_eq!(save(&site, "bmcsetup", "sim", &setup), 201);
@@ -58,7 +61,7 @@ impl Row {
             );
         }
         assert_eq!(site.get("/config/node/node004/interfaces/BMC/_delete").0, 204);
-        let row = Self { bmcs, site, directory };
+        let row = Self { bmcs, site, directory, port };
         // The simulators take a moment to come up, and a BMC that failed is left alone for a while.
         until(|| {
             let hosts = json!({ "control": { "forget": { "hostlist": "node[001-002]" } } });
@@ -249,10 +252,108 @@ fn a_sites_own_program_controls_the_machines_it_is_named_after() {
     let directory = row.site.directory.path().join("plugins");
     let text = format!("{text}\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", directory.display());
     std::fs::write(&ini, text).unwrap();
-    let Row { site, bmcs, directory } = row;
-    let row = Row { site: site.restart(), bmcs, directory };
+    let Row { site, bmcs, directory, port } = row;
+    let row = Row { site: site.restart(), bmcs, directory, port };
     let bmc = json!({ "interfaces": [{ "interface": "BMC", "network": "bmcs", "ipaddress": address(4) }] });
     assert_eq!(save(&row.site, "node", "node004", &bmc), 204);
     assert_eq!(row.power(4), (200, json!("on")));
     assert_eq!(row.power(1), (200, json!("off")), "others are spoken to as before");
+}
+
+#[test]
+fn sensors_and_inventory_are_had_as_text_and_for_programs() {
+    let Some(row) = Row::start() else { return };
+    let (status, mut answer) = row.act("sensors list", 1);
+    assert_eq!(
+        (status, answer["control"]["sensors"].take()),
+        (200, json!("CPU Temp | 42.000 degrees C | ok"))
+    );
+    let (_, answer) = row.act("inventory list", 1);
+    let inventory = answer["control"]["inventory"].as_str().unwrap();
+    assert!(inventory.contains(";;product | serial number | S/N 42;;"), "{inventory}");
+    let (all, id) = row.act_on_many("sensors list", "node[001-002]");
+    assert_eq!(all["ok"], json!({ "node001": "sensors list", "node002": "sensors list" }));
+    let results = row.site.get(&format!("/control/request/{id}")).1["control"]["results"].take();
+    for result in results.as_array().unwrap() {
+        assert_eq!(result["reply"]["sensors"][0]["name"], "CPU Temp", "{result}");
+        assert_eq!(result["reply"]["sensors"][0]["value"], 42.0, "{result}");
+    }
+}
+
+#[test]
+fn of_two_operators_on_one_machine_the_second_is_told_what_the_first_is_doing() {
+    let Some(row) = Row::start() else { return };
+    assert_eq!(row.act("power on", 1).0, 204);
+    std::thread::scope(|scope| {
+        // Its BMC is watched for seconds until the machine is on again.
+        let first = scope.spawn(|| row.act("power cycle", 1));
+        until(|| row.bmcs[0].log().contains("power 0"));
+        let (all, _) = row.act_on_many("power off", "node[001-002]");
+        assert_eq!(all["ok"], json!({ "node002": "power off" }));
+        let told = all["failed"]["node001"].as_str().unwrap();
+        assert!(told.contains("another request is just doing \"power cycle\""), "{told}");
+        assert_eq!(first.join().unwrap().0, 204);
+    });
+    assert_eq!(row.power(1), (200, json!("on")));
+    assert_eq!((row.state(1), row.state(2)), (json!("power cycle"), json!("power off")));
+}
+
+#[test]
+fn results_that_nobody_waits_for_become_states_too() {
+    let Some(row) = Row::start() else { return };
+    assert_eq!(row.act_on_many("power on", "node[001-002]").0["failed"], json!({}));
+    let body = json!({ "control": { "power": { "cycle": { "hostlist": "node[001-002]" } } } });
+    let (status, answer) = row.site.post("/control/action/power/_cycle", &body);
+    assert_eq!(status, 200);
+    assert_eq!(answer["control"]["power"]["ok"], json!({}), "a cycle takes longer");
+    until(|| (row.state(1), row.state(2)) == (json!("power cycle"), json!("power cycle")));
+}
+
+#[test]
+fn a_bmc_that_another_node_has_now_is_not_held_to_what_it_was() {
+    let Some(row) = Row::start() else { return };
+    until(|| {
+        let (_, answer) = row.act("power status", 3);
+        answer["control"]["power"].as_str().unwrap().contains("not tried for another")
+    });
+    assert_eq!(row.site.get("/config/node/node003/_delete").0, 204);
+    let other = json!({ "interfaces": [{ "interface": "BMC", "network": "bmcs", "ipaddress": address(3) }] });
+    assert_eq!(save(&row.site, "node", "node004", &other), 204);
+    let _replacement = bmc(row.directory.path(), 3, row.port);
+    // It takes a moment to come up.
+    until(|| UdpSocket::bind((address(3), row.port)).is_err());
+    assert_eq!(row.power(4), (200, json!("off")));
+}
+
+#[test]
+fn requests_for_one_machine_do_not_push_those_for_many_out_of_memory() {
+    let Some(row) = Row::start() else { return };
+    let (_, id) = row.act_on_many("power status", "node[001-002]");
+    for _ in 0..300 {
+        assert_eq!(row.act("power status", 9).0, 404);
+    }
+    assert_eq!(row.site.get(&format!("/control/request/{id}")).0, 200);
+    assert_eq!(
+        row.site.get("/control/request").1["control"]["request"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_machine_without_a_bmc_setup_is_told_so_and_the_others_are_done() {
+    let Some(row) = Row::start() else { return };
+    assert_eq!(save(&row.site, "group", "bare", &json!({})), 201);
+    assert_eq!(save(&row.site, "node", "node002", &json!({ "group": "bare" })), 204);
+    let bmc = json!({ "interfaces": [{ "interface": "BMC", "network": "bmcs", "ipaddress": address(2) }] });
+    assert_eq!(save(&row.site, "node", "node002", &bmc), 204);
+    let (status, answer) = row.act("power on", 2);
+    assert_eq!(status, 404);
+    assert!(answer["message"].as_str().unwrap().contains("has a BMC setup"), "{answer}");
+    let (all, _) = row.act_on_many("power on", "node[001-002]");
+    assert_eq!(all["ok"], json!({ "node001": "power on" }));
+    assert!(all["failed"]["node002"].as_str().unwrap().contains("has a BMC setup"), "{all}");
+    assert_eq!(
+        row.site.get_as("/control/status/1767348000.1", ""),
+        (404, row.site.get_as("/control/status/x", "").1)
+    );
 }
