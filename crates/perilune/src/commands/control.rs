@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::watch::duration;
 use crate::failure::Failure;
+use crate::job::pause;
 use crate::output;
 use crate::output::note;
 use crate::output::table::{Tone, paint};
@@ -43,6 +44,8 @@ const SOME: u8 = 1;
 const NONE: u8 = 5;
 /// Seconds that one question waits for news.
 const WAIT: u64 = 1;
+/// A daemon that does not answer is asked again for so long: the request goes on without us.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PowerAction {
@@ -225,11 +228,14 @@ fn carry_out(
     let body = json!({ "control": { subsystem: { action: request } } });
     let answer = session.client.post(&path, &body)?;
     let id = answer.get("request_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let outcomes = follow(session, &id, &interrupted)?;
+    let (outcomes, lost) = follow(session, &id, &interrupted)?;
     if session.output.is_table() {
         show(session, (subsystem, action), &outcomes)?;
     } else {
         session.output.value(&as_json(&outcomes))?;
+    }
+    if let Some(failure) = lost {
+        return Err(failure);
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.ok).count();
     match failed {
@@ -239,22 +245,38 @@ fn carry_out(
     }
 }
 
-/// Waits for all results, with a line on a terminal that says how many there are.
-fn follow(session: &Session, id: &str, stop: &AtomicBool) -> Result<Vec<Outcome>, Failure> {
+/// Waits for all results, with a line on a terminal that says how many there are. When the request is lost from sight: those
+/// that came, and why there are no more.
+fn follow(
+    session: &Session,
+    id: &str,
+    stop: &AtomicBool,
+) -> Result<(Vec<Outcome>, Option<Failure>), Failure> {
     let bar = progress_bar(session);
+    let path = client::path(["control", "request", id]);
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut is_cancelled = false;
+    let mut heard = Instant::now();
     loop {
         if stop.load(Ordering::Relaxed) && !is_cancelled {
-            is_cancelled = true;
+            // What is wrong with the daemon, if anything, is told where the results are asked for.
+            is_cancelled = session.client.post(&format!("{path}/_cancel"), &json!({})).is_ok();
             bar.suspend(|| note("what has not begun is not done any more"));
-            session
-                .client
-                .post(&client::path(["control", "request", id, "_cancel"]), &json!({}))?;
         }
         let after = outcomes.len();
-        let path = client::path(["control", "request", id]);
-        let answer = session.client.get(&format!("{path}?after={after}&wait={WAIT}"))?;
+        let answer = match session.client.get(&format!("{path}?after={after}&wait={WAIT}")) {
+            Ok(answer) => answer,
+            Err(client::Error::Unreachable { .. }) if heard.elapsed() < PATIENCE => {
+                bar.set_message("the daemon does not answer; asking again");
+                pause(Duration::from_secs(WAIT));
+                continue;
+            }
+            Err(error) => {
+                bar.finish_and_clear();
+                return Ok((outcomes, Some(lost(error))));
+            }
+        };
+        heard = Instant::now();
         let request = answer.pointer("/control/request").cloned().unwrap_or_default();
         let news = answer.pointer("/control/results").cloned().unwrap_or_default();
         let news: Vec<Outcome> = serde_json::from_value(news)
@@ -266,8 +288,20 @@ fn follow(session: &Session, id: &str, stop: &AtomicBool) -> Result<Vec<Outcome>
         bar.set_message(if failed == 0 { String::new() } else { format!("{failed} failed") });
         if request.get("is_over").and_then(Value::as_bool).unwrap_or(true) {
             bar.finish_and_clear();
-            return Ok(outcomes);
+            return Ok((outcomes, None));
         }
+    }
+}
+
+/// Requests live as long as the daemon does.
+fn lost(error: client::Error) -> Failure {
+    match error {
+        client::Error::NotFound { .. } => Failure::Failed {
+            message: "the daemon was started anew meanwhile; it goes no further with this"
+                .to_owned(),
+            hint: Some("`perilune power status` tells how far it came".to_owned()),
+        },
+        error => error.into(),
     }
 }
 

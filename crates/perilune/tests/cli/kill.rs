@@ -16,8 +16,8 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// A daemon process on a data directory.
 pub(crate) struct Daemon {
     process: Child,
-    url: String,
-    token: String,
+    pub(crate) url: String,
+    pub(crate) token: String,
     agent: ureq::Agent,
 }
 
@@ -62,7 +62,7 @@ impl Daemon {
         read(request.header("x-access-tokens", &self.token).send_json(body))
     }
 
-    fn config(&self, resource: &str, name: &str, fields: &Value) -> Option<u16> {
+    pub(crate) fn config(&self, resource: &str, name: &str, fields: &Value) -> Option<u16> {
         let body = json!({ "config": { resource: { name: fields } } });
         self.post(&format!("/config/{resource}/{name}"), &body).map(|(code, _)| code)
     }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod import;
+mod control;
 mod kill;
 
 use std::io::Write as _;
