@@ -1,8 +1,8 @@
 //! The program as a shell sees it: what it prints where, and its exit codes.
 #![cfg(test)]
 
-mod import;
 mod control;
+mod import;
 mod kill;
 
 use std::io::Write as _;
