@@ -1,6 +1,7 @@
 //! Control of machines by their BMCs: requests for many at once, and what became of each machine.
 
 mod acquaintance;
+mod hook;
 mod limits;
 mod run;
 mod targets;
@@ -16,7 +17,7 @@ use perilune_store::{Record, Store, Table};
 use perilune_wire::control::Wishes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,8 @@ const KEPT: u64 = 60 * 60 * 1000;
 const REMEMBERED: usize = 256;
 /// Bytes of results that are kept; beyond, the oldest request that is over is forgotten first.
 const ROOM: usize = 256 << 20;
+/// Hooks of the site that run at one moment.
+const HOOKS: usize = 16;
 /// Outcomes that may wait to be noted.
 const WAITING: usize = 256;
 
@@ -64,6 +67,8 @@ struct Shared {
     engine: Engine,
     limits: config::Control,
     plugins: Option<PathBuf>,
+    /// As many hooks as may run at one moment.
+    hooks: Arc<Semaphore>,
     runs: Mutex<BTreeMap<String, Arc<Run>>>,
     pins: Mutex<BTreeMap<String, Fingerprint>>,
     acquaintances: Mutex<Acquaintances>,
@@ -94,6 +99,7 @@ impl Control {
             engine: Engine::new(authorities),
             limits: settings.control.clone(),
             plugins: settings.plugins.clone(),
+            hooks: Arc::new(Semaphore::new(HOOKS)),
             runs: Mutex::default(),
             pins,
             acquaintances: Mutex::default(),
@@ -250,7 +256,21 @@ impl Control {
         if let Err(error) = &outcome.result {
             tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC did not do it");
         }
+        self.tell_hook(&outcome);
         run.note(Row::of(outcome));
+    }
+
+    /// Nobody waits for a hook.
+    fn tell_hook(&self, outcome: &Outcome) {
+        let Some(plugins) = self.shared.plugins.as_deref() else { return };
+        let cluster = self.shared.cluster.published();
+        let Some((hook, group)) = hook::find(plugins, &cluster, &outcome.name) else { return };
+        let (turns, node, action) =
+            (Arc::clone(&self.shared.hooks), outcome.name.clone(), outcome.action);
+        let work = async move { hook::call(&turns, &hook, action, &node, &group).await };
+        if self.shared.work.send(Box::pin(work)).is_err() {
+            tracing::debug!(node = outcome.name, "the daemon stops; a hook is not called");
+        }
     }
 
     /// What was done to a node is its state, until it says more itself. A node that starts may have done so already.

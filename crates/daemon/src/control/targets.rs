@@ -113,7 +113,8 @@ pub(super) fn pin_key(target: &Target) -> String {
     format!("{} {}", target.address, target.redfish.port)
 }
 
-fn is_executable(path: &Path) -> bool {
+/// Whether a site has put a program there.
+pub(super) fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

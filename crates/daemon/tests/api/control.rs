@@ -239,18 +239,22 @@ fn a_request_can_be_cancelled_and_what_was_not_begun_is_not_done() {
 }
 
 #[test]
-fn a_sites_own_program_controls_the_machines_it_is_named_after() {
+fn a_sites_own_programs_control_machines_and_are_told_of_every_outcome() {
     use std::os::unix::fs::PermissionsExt;
     let Some(row) = Row::start() else { return };
-    let plugins = row.site.directory.path().join("plugins/control");
-    std::fs::create_dir_all(&plugins).unwrap();
-    let program = plugins.join("node004");
-    std::fs::write(&program, "#!/bin/sh\ncat >/dev/null\necho '{\"power\": \"on\"}'\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let plugins = row.site.directory.path().join("plugins");
+    let program = |path: &str, script: &str| {
+        let program = plugins.join(path);
+        std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program("control/node004", "cat >/dev/null; echo '{\"power\": \"on\"}'");
+    let told = plugins.join("told");
+    program("hooks/control/compute", &format!("echo \"$*\" >>{}", told.display()));
     let ini = row.site.directory.path().join("data/luna.ini");
     let text = std::fs::read_to_string(&ini).unwrap();
-    let directory = row.site.directory.path().join("plugins");
-    let text = format!("{text}\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", directory.display());
+    let text = format!("{text}\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", plugins.display());
     std::fs::write(&ini, text).unwrap();
     let Row { site, bmcs, directory, port } = row;
     let row = Row { site: site.restart(), bmcs, directory, port };
@@ -258,6 +262,12 @@ fn a_sites_own_program_controls_the_machines_it_is_named_after() {
     assert_eq!(save(&row.site, "node", "node004", &bmc), 204);
     assert_eq!(row.power(4), (200, json!("on")));
     assert_eq!(row.power(1), (200, json!("off")), "others are spoken to as before");
+    assert_eq!(row.act("power on", 1).0, 204);
+    let hook_is_told =
+        |line: &str| std::fs::read_to_string(&told).is_ok_and(|text| text.contains(line));
+    until(|| {
+        hook_is_told("power_on node001 compute") && hook_is_told("power_status node004 compute")
+    });
 }
 
 #[test]
