@@ -51,6 +51,7 @@ TEST_NEEDS=(
     "/usr/bin/lbzip2|lbzip2|lbzip2|the packer that ours is measured against"
     "/usr/bin/busybox /bin/busybox|busybox|-|small roots for tests"
     "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
+    "/usr/sbin/slapd|slapd|-|an LDAP server to keep users in"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 

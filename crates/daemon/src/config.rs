@@ -1,5 +1,6 @@
 //! What the daemon is configured with: `luna.ini` as sites have it, and its own data directory.
 
+mod directory;
 mod first_start;
 mod ini;
 mod keys;
@@ -9,6 +10,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
 pub use ini::{Ini, Section};
 use perilune_boot::Protocol;
@@ -88,6 +90,8 @@ pub struct Settings {
     pub template_files: Option<PathBuf>,
     /// The site's own plugins.
     pub plugins: Option<PathBuf>,
+    /// Where users and groups of the operating systems are kept.
+    pub directory: DirectoryChoice,
     /// `debug`, `info`, `warning`, `error`.
     pub log_level: String,
     /// Limits of control.
@@ -135,7 +139,9 @@ impl Settings {
             Ini::parse(&text).map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
         let settings = Self::from_ini(&ini, file, data_dir);
         let settings = settings.map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
-        Ok((settings, keys::unknown(&ini)))
+        let mut odd = keys::unknown(&ini);
+        odd.extend(settings.directory.odd());
+        Ok((settings, odd))
     }
 
     fn from_ini(ini: &Ini, file: &Path, data_dir: &Path) -> Result<Self, String> {
@@ -169,6 +175,7 @@ impl Settings {
             encrypt_secrets: keys::boolean(ini, "SECRETS", "ENCRYPT_SECRETS")?.unwrap_or(false),
             template_files: given("TEMPLATES", "TEMPLATE_FILES").map(PathBuf::from),
             plugins: given("PLUGINS", "PLUGINS_DIRECTORY").map(PathBuf::from),
+            directory: directory::read(ini)?,
             log_level: keys::log_level(ini)?,
             control: keys::control(ini)?,
         })

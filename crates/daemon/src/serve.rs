@@ -183,12 +183,14 @@ async fn assemble(
     let status = Status::load(store.clone()).await?;
     let (control, worker) =
         Control::open(&settings, store, status.clone(), cluster.clone()).await?;
+    let directory = settings.directory.open();
     let state = State::new(Parts {
         settings,
         cluster,
         history,
         status,
         jobs,
+        directory,
         control,
         sightings: Sightings::default(),
         serves_machines: !options.dhcp_interfaces.is_empty(),

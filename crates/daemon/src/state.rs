@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_boot::{Environment, Templates};
 use perilune_dhcp::Leases;
+use perilune_directory::Directory;
 use perilune_model::MacAddress;
 use perilune_model::user::Role;
 use perilune_store::Store;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub status: Status,
     /// Long operations.
     pub jobs: Jobs,
+    /// Users and groups of the operating systems.
+    pub directory: Directory,
     /// Control of machines by their BMCs.
     pub control: Control,
     /// Machines that nobody described.

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    cluster, completion, control, dns, group, history, import, login, network, node, osimage, rack,
-    secret, standard, user,
+    cluster, completion, control, dns, group, history, import, login, network, node, os_user,
+    osimage, rack, secret, standard, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -150,6 +150,12 @@ pub(crate) enum Command {
     /// Users: who may log in, and what they may do
     #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::Command),
+    /// Users of the nodes' operating systems
+    #[command(subcommand)]
+    Osuser(os_user::UserCommand),
+    /// Groups of the nodes' operating systems
+    #[command(subcommand)]
+    Osgroup(os_user::GroupCommand),
     /// Take over an existing site from its database
     #[command(after_help = import::EXAMPLES)]
     Import(import::Import),

@@ -167,6 +167,8 @@ impl Client {
 
     /// Sends a file, as it is, to a route that needs a token.
     pub fn post_file(&self, path: &str, file: &Path) -> Result<Value, Error> {
+        // A daemon that does not know the token answers before it has read the file, and the answer could get lost.
+        self.get("/config/cluster")?;
         self.judge(path, &self.with_token(path, Some(Body::File(file)))?)
     }
 

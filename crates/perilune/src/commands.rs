@@ -12,6 +12,7 @@ pub(crate) mod interface;
 pub(crate) mod login;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod os_user;
 pub(crate) mod osimage;
 pub(crate) mod rack;
 pub(crate) mod secret;

@@ -153,7 +153,7 @@ impl<F: Fields> clap::Args for FieldArguments<F> {
 }
 
 /// The text itself, that of a file, or that of standard input.
-fn content(field: &str, value: &str) -> Result<String, Failure> {
+pub(crate) fn content(field: &str, value: &str) -> Result<String, Failure> {
     let field = field.replace('_', "-");
     if value == "-" {
         let mut text = String::new();

@@ -17,8 +17,8 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    cluster, completion, control, dns, group, history, import, login, network, node, osimage, rack,
-    secret, standard, status, user,
+    cluster, completion, control, dns, group, history, import, login, network, node, os_user,
+    osimage, rack, secret, standard, status, user,
 };
 use failure::Failure;
 use output::Output;
@@ -63,6 +63,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Diff(arguments) => history::diff(&session(output)?, &arguments),
         Command::Undo(arguments) => history::undo(&session(output)?, &arguments),
         Command::User(command) => user::run(&session(output)?, command),
+        Command::Osuser(command) => os_user::users_command(&session(output)?, command),
+        Command::Osgroup(command) => os_user::groups_command(&session(output)?, command),
         Command::Import(arguments) => import::run(&session(output)?, &arguments),
         Command::Login(arguments) => login::run(&options, arguments),
         Command::Logout => login::logout(),

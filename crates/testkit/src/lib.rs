@@ -1,5 +1,6 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
-//! ([`machine`]), simulated BMCs ([`bmc`]), databases of old sites ([`luna`]), and commands that cannot hang ([`process`]).
+//! ([`machine`]), simulated BMCs ([`bmc`]), databases of old sites ([`luna`]), an LDAP server
+//! ([`slapd`]), and commands that cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
@@ -8,6 +9,7 @@ pub mod lab;
 pub mod luna;
 pub mod machine;
 pub mod process;
+pub mod slapd;
 
 pub use bmc::Bmc;
 pub use lab::Lab;

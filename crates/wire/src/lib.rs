@@ -12,6 +12,7 @@ pub mod import;
 pub mod interface;
 pub mod network;
 pub mod node;
+pub mod os_user;
 pub mod osimage;
 pub mod rack;
 pub mod requests;

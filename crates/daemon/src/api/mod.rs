@@ -16,6 +16,7 @@ mod job;
 mod monitor;
 mod network;
 mod node;
+mod os_user;
 mod osimage;
 mod osimage_work;
 mod other_device;
@@ -57,6 +58,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(group::routes())
         .merge(import::routes())
         .merge(interface::routes())
+        .merge(os_user::routes())
         .merge(osimage::routes())
         .merge(osimage_work::routes())
         .merge(bmc_setup::routes())

@@ -40,6 +40,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("SECRETS", &["ENCRYPT_SECRETS"]),
+    ("OSUSER", super::directory::KEYS),
     ("WEBSERVER", &["PORT", "PROTOCOL"]),
     (
         "BMCCONTROL",

@@ -10,6 +10,7 @@ mod image_site;
 mod import;
 mod jobs;
 mod nodes;
+mod os_users;
 mod osimage;
 mod routes;
 mod secrets;

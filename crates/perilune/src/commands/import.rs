@@ -27,6 +27,8 @@ const VERDICTS: [(&str, &str); 3] = [
     ("odd", "Odd: these are taken, and read as told"),
     ("left", "Left out: this has no place here"),
 ];
+/// As large as the daemon takes a database.
+const LARGEST: u64 = 256 << 20;
 /// As many objects as are named.
 const NAMED: usize = 10;
 
@@ -63,6 +65,12 @@ fn check(file: &Path) -> Result<(), Failure> {
     let metadata = fs::metadata(file).map_err(usage)?;
     if !metadata.is_file() {
         return Err(Failure::usage(format!("{} is no file", file.display())));
+    }
+    if metadata.len() > LARGEST {
+        return Err(Failure::Failed {
+            message: format!("{} is larger than {} MiB, the most that is read", file.display(), LARGEST >> 20),
+            hint: Some("empty the tables queue, status and journal of a copy, then: sqlite3 copy.db VACUUM".to_owned()),
+        });
     }
     let mut beside = file.as_os_str().to_owned();
     beside.push("-wal");
