@@ -40,6 +40,7 @@ impl Obol {
     }
 
     /// The same with another limit.
+    #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }

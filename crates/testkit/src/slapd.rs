@@ -119,8 +119,7 @@ fn free_port() -> u16 {
 fn configuration(directory: &Path) -> String {
     let here = directory.display();
     let schemas = ["core", "cosine", "nis", "inetorgperson"];
-    let schemas: String =
-        schemas.iter().map(|name| format!("include /etc/ldap/schema/{name}.schema\n")).collect();
+    let schemas = schemas.map(|name| format!("include /etc/ldap/schema/{name}.schema\n")).concat();
     let password = PASSWORD.replace('"', "\\\"");
     format!(
         "{schemas}modulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile {here}/pid\nargsfile {here}/args\n\

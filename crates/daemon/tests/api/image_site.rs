@@ -1,7 +1,8 @@
 //! A daemon with a directory of its own, trees of operating systems, and a program that could be the agent.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -108,6 +109,20 @@ impl ImageSite {
     pub(crate) fn post_bytes(&self, path: &str, bytes: &[u8], token: Option<&str>) -> (u16, Value) {
         let request = agent().post(format!("http://{}{path}", self.address));
         answer(request.header("x-access-tokens", token.unwrap_or(&self.token)).send(bytes))
+    }
+
+    /// What is answered to a post that only says how long its body is.
+    pub(crate) fn announce(&self, path: &str, length: u64) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-access-tokens: {}\r\ncontent-length: {length}\r\n\r\n",
+            self.token
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Posts as a machine at this address, of which a proxy on the daemon's machine tells.

@@ -41,10 +41,9 @@ pub(super) async fn run<T>(
         let mut settings = LdapConnSettings::new()
             .set_conn_timeout(CONNECT)
             .set_starttls(place.security.start_tls);
-        if place.security.start_tls || place.uri.starts_with("ldaps:") {
-            if let Some(file) = &place.security.authorities {
-                settings = settings.set_config(believing(place, file)?);
-            }
+        let is_encrypted = place.security.start_tls || place.uri.starts_with("ldaps:");
+        if let Some(file) = place.security.authorities.as_ref().filter(|_| is_encrypted) {
+            settings = settings.set_config(believing(place, file)?);
         }
         let connected = LdapConnAsync::with_settings(settings, &place.uri).await;
         let (driver, ldap) = connected.map_err(|error| unreachable(place, &error))?;

@@ -49,10 +49,6 @@ impl Fake {
     }
 }
 
-fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[tokio::test]
 async fn what_it_prints_is_handed_on_as_it_is() {
     let fake = fake();
@@ -70,17 +66,17 @@ async fn what_it_prints_is_handed_on_as_it_is() {
 async fn every_field_becomes_its_option_and_no_shell_reads_it() {
     let fake = fake();
     let request = UserRequest {
-        password: text("p'a\"s s$(id);`id`"),
-        surname: text("O'Neil"),
-        given_name: text("Éa"),
+        password: Some("p'a\"s s$(id);`id`".to_owned()),
+        surname: Some("O'Neil".to_owned()),
+        given_name: Some("Éa".to_owned()),
         uid: Some(1050),
         gid: Some(1051),
-        mail: text("a@b"),
-        telephone: text("1"),
-        shell: text("/bin/sh"),
+        mail: Some("a@b".to_owned()),
+        telephone: Some("1".to_owned()),
+        shell: Some("/bin/sh".to_owned()),
         groups: Some(vec!["users".to_owned(), "gpu".to_owned()]),
         expire: Some(-1),
-        home: text("/home/x"),
+        home: Some("/home/x".to_owned()),
     };
     assert_eq!(fake.obol.save_user("bob", &request).await.unwrap(), Saved::Created);
     assert_eq!(
@@ -96,8 +92,11 @@ async fn every_field_becomes_its_option_and_no_shell_reads_it() {
 #[tokio::test]
 async fn who_is_there_is_changed_and_an_empty_list_is_an_empty_value() {
     let fake = fake();
-    let request =
-        UserRequest { shell: text("/bin/zsh"), password: text("--help"), ..UserRequest::default() };
+    let request = UserRequest {
+        shell: Some("/bin/zsh".to_owned()),
+        password: Some("--help".to_owned()),
+        ..UserRequest::default()
+    };
     assert_eq!(fake.obol.save_user("alice", &request).await.unwrap(), Saved::Updated);
     let request = GroupRequest { gid: Some(5), members: Some(Vec::new()) };
     assert_eq!(fake.obol.save_group("users", &request).await.unwrap(), Saved::Updated);
@@ -130,7 +129,7 @@ async fn a_name_that_looks_like_an_option_never_reaches_it() {
 async fn its_failure_is_told_without_the_password() {
     let fake = fake();
     for password in ["Geheim", "-Geheim"] {
-        let request = UserRequest { password: text(password), ..UserRequest::default() };
+        let request = UserRequest { password: Some(password.to_owned()), ..UserRequest::default() };
         let error = fake.obol.save_user("refused", &request).await.unwrap_err();
         assert!(matches!(error, Error::Failed { .. }), "{error}");
         let message = error.to_string();

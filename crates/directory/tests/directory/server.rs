@@ -67,10 +67,12 @@ async fn the_way_there_can_be_secured_and_strangers_certificates_are_not_believe
     let other = tempfile::NamedTempFile::new().unwrap();
     fs::write(other.path(), cert.pem()).unwrap();
     for (uri, start_tls) in [(server.encrypted(), false), (server.plain(), true)] {
-        let stranger = secured(uri, start_tls, Some(other.path().to_owned()));
-        let error = stranger.list(Kind::User).await.unwrap_err();
-        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-        assert!(error.to_string().contains("certificate"), "{error}");
+        for authorities in [Some(other.path().to_owned()), None] {
+            let stranger = secured(uri.clone(), start_tls, authorities);
+            let error = stranger.list(Kind::User).await.unwrap_err();
+            assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+            assert!(error.to_string().contains("certificate"), "{error}");
+        }
     }
     let nothing = secured(server.encrypted(), false, Some(server.password_file()));
     let error = nothing.list(Kind::User).await.unwrap_err().to_string();

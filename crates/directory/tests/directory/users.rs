@@ -6,17 +6,13 @@ use serde_json::json;
 
 use crate::server::{can_log_in, directory, place, start};
 
-fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 fn alice() -> UserRequest {
     UserRequest {
-        password: text("pa'ss\"wörd, =+<>#;\\"),
-        surname: text("Smith"),
-        given_name: text("Alice"),
-        mail: text("alice@example.org"),
-        telephone: text("+49 89 1234"),
+        password: Some("pa'ss\"wörd, =+<>#;\\".to_owned()),
+        surname: Some("Smith".to_owned()),
+        given_name: Some("Alice".to_owned()),
+        mail: Some("alice@example.org".to_owned()),
+        telephone: Some("+49 89 1234".to_owned()),
         expire: Some(20_000),
         ..UserRequest::default()
     }
@@ -38,10 +34,10 @@ async fn a_user_is_made_shown_changed_and_removed() {
     assert!(!can_log_in(&server, "alice", "guessed").await);
 
     let change = UserRequest {
-        surname: text("Jones"),
-        mail: text(""),
-        shell: text("/bin/zsh"),
-        password: text("new"),
+        surname: Some("Jones".to_owned()),
+        mail: Some(String::new()),
+        shell: Some("/bin/zsh".to_owned()),
+        password: Some("new".to_owned()),
         ..UserRequest::default()
     };
     assert_eq!(users.save_user("alice", &change).await.unwrap(), Saved::Updated);

@@ -4,6 +4,7 @@
 mod control;
 mod import;
 mod kill;
+mod os_users;
 
 use std::io::Write as _;
 use std::net::TcpListener;
