@@ -36,10 +36,10 @@ pub(crate) struct Follower<'a> {
 
 /// What a node says of itself over ssh.
 #[derive(Debug, PartialEq)]
-struct Facts {
+pub(crate) struct Facts {
     host_name: String,
     init: String,
-    boot: String,
+    pub(crate) boot: String,
     kernel_command_line: String,
     root_file_system: String,
     addresses: String,
@@ -59,7 +59,7 @@ const BMC_PORT: u16 = 9002;
 impl Follower<'_> {
     /// Switches the machine on and sees it through. The machine stays on.
     pub(crate) fn bring_up(&self, member: &Member, timeline: &mut Timeline) -> Result<Powered> {
-        let bmc = member.has_bmc.then(|| self.bmc()).transpose()?;
+        let bmc = member.has_bmc.then(|| self.bmc(Some(BMC_PORT))).transpose()?;
         if let Some(bmc) = &bmc {
             self.perilune.perilune(&["power", "status", &member.name])?;
             self.perilune.perilune(&["power", "on", &member.name])?;
@@ -90,21 +90,22 @@ impl Follower<'_> {
         Ok(None)
     }
 
-    /// The BMC of a machine; whoever plays the machine looks there whether the power is on.
-    fn bmc(&self) -> Result<Bmc> {
+    /// The BMC of a machine; whoever plays the machine looks there whether the power is on. At `machine_port` the machine reaches
+    /// it from inside.
+    pub(crate) fn bmc(&self, machine_port: Option<u16>) -> Result<Bmc> {
         let site = self.perilune.site;
         let directory = site.path("bmc");
         std::fs::create_dir(&directory)?;
         let address = SocketAddr::new(BMC.parse()?, IPMI);
-        let bmc = Bmc::start(site.lab.command(bmc::PROGRAM), address, Some(BMC_PORT), &directory)?;
+        let bmc = Bmc::start(site.lab.command(bmc::PROGRAM), address, machine_port, &directory)?;
         // It takes a moment to come up.
         let up = || std::net::UdpSocket::bind(address).is_err().then_some(());
         wait_for(&Limit::seconds(20).unless(self.perilune.stop), up)?;
         Ok(bmc)
     }
 
-    fn switch_on(&self, member: &Member) -> Result<Machine> {
-        let description = Description {
+    pub(crate) fn description(&self, member: &Member, bmc_port: Option<u16>) -> Description {
+        Description {
             name: member.name.clone(),
             firmware: member.firmware,
             mac_address: member.mac_address.clone(),
@@ -113,8 +114,12 @@ impl Follower<'_> {
             // Every machine has an empty disk; those that run from memory must leave it alone.
             disk_bytes: Some(DISK_BYTES),
             accelerator: self.accelerator,
-            bmc_port: member.has_bmc.then_some(BMC_PORT),
-        };
+            bmc_port,
+        }
+    }
+
+    fn switch_on(&self, member: &Member) -> Result<Machine> {
+        let description = self.description(member, member.has_bmc.then_some(BMC_PORT));
         self.event(member, &format!("switched on: {} {:?}", member.mac_address, member.firmware));
         Ok(Machine::start(
             &self.perilune.site.lab,
@@ -182,7 +187,7 @@ impl Follower<'_> {
         self.perilune.adopt(member)
     }
 
-    fn follow_install(&self, member: &Member, timeline: &mut Timeline) -> Result<()> {
+    pub(crate) fn follow_install(&self, member: &Member, timeline: &mut Timeline) -> Result<()> {
         let mut shown = Progress::default();
         let mut told = Instant::now();
         loop {
@@ -209,7 +214,12 @@ impl Follower<'_> {
     }
 
     /// Waits until the node answers over ssh, in a boot other than `before`.
-    fn wait_for_node(&self, member: &Member, address: &str, before: Option<&str>) -> Result<Facts> {
+    pub(crate) fn wait_for_node(
+        &self,
+        member: &Member,
+        address: &str,
+        before: Option<&str>,
+    ) -> Result<Facts> {
         let mut last = String::new();
         let answers = || match self.ssh(address, FACTS).and_then(|text| Facts::parse(&text)) {
             Ok(facts) if before == Some(facts.boot.as_str()) => None,
@@ -223,7 +233,7 @@ impl Follower<'_> {
         facts.with_context(|| format!("{} does not answer over ssh: {last}", member.name))
     }
 
-    fn ssh(&self, address: &str, script: &str) -> Result<String> {
+    pub(crate) fn ssh(&self, address: &str, script: &str) -> Result<String> {
         let mut ssh = command("ssh");
         ssh.args([
             "-i",
@@ -241,13 +251,13 @@ impl Follower<'_> {
         Ok(run(&mut ssh, &Limit::seconds(30).unless(self.perilune.stop))?)
     }
 
-    fn limit(&self) -> Limit {
+    pub(crate) fn limit(&self) -> Limit {
         let (hardware, software) = STEP_SECONDS;
         let seconds = if self.accelerator == Accelerator::Hardware { hardware } else { software };
         Limit::seconds(seconds).every(LOOK).unless(self.perilune.stop)
     }
 
-    fn event(&self, member: &Member, text: &str) {
+    pub(crate) fn event(&self, member: &Member, text: &str) {
         self.perilune.output.event(&member.name, text);
     }
 }
@@ -261,7 +271,7 @@ fn explain(member: &Member, machine: &Machine) -> String {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Boot {
+pub(crate) enum Boot {
     Network,
     Disk,
 }
@@ -283,7 +293,7 @@ impl Facts {
     }
 
     /// Whether this is the node that was described, started as it should be.
-    fn check(&self, member: &Member, address: &str, boot: Boot) -> Result<()> {
+    pub(crate) fn check(&self, member: &Member, address: &str, boot: Boot) -> Result<()> {
         ensure!(self.host_name == member.name, "{} calls itself {:?}", member.name, self.host_name);
         ensure!(
             self.init.ends_with("/systemd"),

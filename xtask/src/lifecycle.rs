@@ -40,20 +40,7 @@ pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     let result = bring_up_cluster(&site, &daemon, members, &image, &output, (keep, stop));
     let mut arrived = match result {
         Ok(arrived) => arrived,
-        Err(error) => {
-            let log = daemon.log_tail();
-            match site.save_logs() {
-                Ok(directory) => {
-                    output.line(&format!("consoles and logs are in {}", directory.display()));
-                }
-                Err(error) => {
-                    output.line(&format!("consoles and logs could not be saved: {error:#}"));
-                }
-            }
-            return Err(
-                error.context(format!("the run failed. The end of the daemon's log:\n{log}"))
-            );
-        }
+        Err(error) => return Err(explain_failure(&site, &daemon, &output, error)),
     };
     output.step("Done: every machine is the node that was described");
     arrived.sort_by(|one, other| one.member.name.cmp(&other.member.name));
@@ -73,6 +60,40 @@ pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
+/// Keeps what consoles and logs say, and adds the end of the daemon's log to the error.
+pub(crate) fn explain_failure(
+    site: &Site,
+    daemon: &Daemon,
+    output: &Output,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let log = daemon.log_tail();
+    match site.save_logs() {
+        Ok(directory) => {
+            output.line(&format!("consoles and logs are in {}", directory.display()));
+        }
+        Err(error) => output.line(&format!("consoles and logs could not be saved: {error:#}")),
+    }
+    error.context(format!("the run failed. The end of the daemon's log:\n{log}"))
+}
+
+/// Describes the cluster and the members that are known beforehand. Answers the key that opens the nodes.
+pub(crate) fn describe(
+    perilune: &CommandLine<'_>,
+    image: &image::Image,
+    members: &[Member],
+) -> Result<String> {
+    let key = perilune.site.path("key").display().to_string();
+    let make_key = ["-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", &key];
+    run_command(command("ssh-keygen").args(make_key), &Limit::seconds(20))?;
+    let public_key = std::fs::read_to_string(format!("{key}.pub"))?;
+    perilune.describe(image, public_key.trim())?;
+    for member in members.iter().filter(|member| member.known) {
+        perilune.add(member)?;
+    }
+    Ok(key)
+}
+
 fn bring_up_cluster(
     site: &Site,
     daemon: &Daemon,
@@ -83,14 +104,7 @@ fn bring_up_cluster(
 ) -> Result<Vec<Arrived>> {
     let perilune = CommandLine { site, daemon, output, stop };
     output.step("The cluster, described");
-    let key = site.path("key").display().to_string();
-    let make_key = ["-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", &key];
-    run_command(command("ssh-keygen").args(make_key), &Limit::seconds(20))?;
-    let public_key = std::fs::read_to_string(format!("{key}.pub"))?;
-    perilune.describe(image, public_key.trim())?;
-    for member in members.iter().filter(|member| member.known) {
-        perilune.add(member)?;
-    }
+    let key = describe(&perilune, image, members)?;
     perilune.perilune(&["node", "list"])?;
 
     let accelerator = machine::accelerator();

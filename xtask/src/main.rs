@@ -2,6 +2,7 @@
 
 mod api;
 mod bench;
+mod bmctest;
 mod boot_programs;
 mod build;
 mod cluster;
@@ -34,6 +35,8 @@ enum Task {
     Demo(Demo),
     /// The same with fewer machines, as a test
     Vmtest(Vmtest),
+    /// A machine that only its BMC switches on and off, as a test
+    Bmctest(Vmtest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Only make the operating system image that the machines run
@@ -80,7 +83,7 @@ fn main() -> ExitCode {
 fn perform(arguments: &Arguments) -> Result<()> {
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
-        Task::Vmtest(vmtest) => vmtest.built,
+        Task::Vmtest(test) | Task::Bmctest(test) => test.built,
         Task::Image | Task::Bench(_) => true,
     };
     if !built {
@@ -99,6 +102,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(Demo { down: true, .. }) => site::take_down(),
         Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
+        Task::Bmctest(_) => bmctest::run(&stop),
         Task::Bench(_) => Ok(()),
         Task::Image => image::make(&stop).map(drop),
     }
@@ -117,6 +121,7 @@ fn become_root(task: &Task) -> Result<()> {
             .args(["demo", if demo.down { "--down" } else { "--built" }])
             .args(demo.keep.then_some("--keep")),
         Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
+        Task::Bmctest(_) => sudo.args(["bmctest", "--built"]),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
     };

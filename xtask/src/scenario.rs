@@ -53,9 +53,14 @@ impl Member {
     }
 }
 
+/// A machine that its BMC switches.
+pub(crate) fn with_bmc() -> Member {
+    Member::new(1, Firmware::Bios, Root::Ram, true).with_bmc()
+}
+
 pub(crate) fn demo() -> Vec<Member> {
     vec![
-        Member::new(1, Firmware::Bios, Root::Ram, true).with_bmc(),
+        with_bmc(),
         Member::new(2, Firmware::Uefi, Root::Ram, true),
         Member::new(3, Firmware::UefiWithoutRom, Root::Disk, true),
         Member::new(4, Firmware::Bios, Root::Ram, false),
@@ -64,7 +69,7 @@ pub(crate) fn demo() -> Vec<Member> {
 
 pub(crate) fn vmtest() -> Vec<Member> {
     vec![
-        Member::new(1, Firmware::Bios, Root::Ram, true).with_bmc(),
+        with_bmc(),
         Member::new(2, Firmware::UefiWithoutRom, Root::Disk, true),
         Member::new(3, Firmware::Bios, Root::Ram, false),
     ]

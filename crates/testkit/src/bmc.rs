@@ -52,6 +52,16 @@ impl Bmc {
         std::fs::read_to_string(self.directory.join("power")).is_ok_and(|text| text.trim() == "1")
     }
 
+    /// The machine has switched itself off.
+    pub fn note_power_off(&self) -> Result<(), Error> {
+        let path = self.directory.join("power");
+        std::fs::write(&path, "0\n").map_err(|source| Error::File {
+            what: "the power of a simulated BMC cannot be written to",
+            path: path.display().to_string(),
+            source,
+        })
+    }
+
     /// Leaves the simulator running when this value is dropped.
     pub fn keep(&mut self) {
         self.keep = true;

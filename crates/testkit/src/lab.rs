@@ -60,9 +60,12 @@ impl Lab {
         inside
     }
 
-    /// Adds a port of the bridge for a machine, and returns its name.
+    /// Adds a port of the bridge for a machine, unless it has one, and returns its name.
     pub fn add_port(&self, machine: &str) -> Result<String, Error> {
         let port: String = format!("p-{machine}").chars().take(LONGEST_INTERFACE_NAME).collect();
+        if self.ip(&["link", "show", &port]).is_ok() {
+            return Ok(port);
+        }
         self.ip(&["tuntap", "add", &port, "mode", "tap"])?;
         self.ip(&["link", "set", &port, "master", BRIDGE, "up"])?;
         Ok(port)

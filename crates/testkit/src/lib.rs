@@ -1,10 +1,11 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
-//! ([`machine`]), simulated BMCs ([`bmc`]), databases of old sites ([`luna`]), an LDAP server
-//! ([`slapd`]), and commands that cannot hang ([`process`]).
+//! ([`machine`]), simulated BMCs ([`bmc`]) that may have a machine of their own ([`chassis`]), databases of old sites ([`luna`]),
+//! an LDAP server ([`slapd`]), and commands that cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
 pub mod bmc;
+pub mod chassis;
 pub mod lab;
 pub mod luna;
 pub mod machine;

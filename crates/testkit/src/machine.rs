@@ -110,6 +110,11 @@ impl Machine {
         self.tell("system_reset")
     }
 
+    /// Presses the power button, as a hint to the operating system.
+    pub fn press_power_button(&self) -> Result<(), Error> {
+        self.tell("system_powerdown")
+    }
+
     /// Leaves the machine running when this value is dropped.
     pub fn keep(&mut self) {
         self.keep = true;
