@@ -17,7 +17,7 @@ struct Row {
     port: u16,
 }
 
-fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> u16 {
+pub(crate) fn save(site: &ImageSite, resource: &str, name: &str, fields: &Value) -> u16 {
     let body = json!({ "config": { resource: { name: fields } } });
     site.post(&format!("/config/{resource}/{name}"), &body).0
 }

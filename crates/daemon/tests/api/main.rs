@@ -12,5 +12,6 @@ mod jobs;
 mod nodes;
 mod os_users;
 mod osimage;
+mod redfish;
 mod routes;
 mod secrets;
