@@ -42,6 +42,7 @@ TEST_NEEDS=(
     "/usr/bin/curl|curl|curl|a TFTP and HTTP client"
     "/usr/bin/udhcpc /usr/sbin/udhcpc|udhcpc|-|a DHCP client"
     "/usr/sbin/dhclient /sbin/dhclient|isc-dhcp-client|dhcp-client|a DHCP client"
+    "/usr/sbin/dhcrelay|isc-dhcp-relay|dhcp-relay|asks for machines of other networks"
     "/usr/bin/atftp|atftp|-|a TFTP client"
     "/usr/bin/tftp|tftp-hpa|tftp|a TFTP client"
     "/usr/sbin/perfdhcp|kea-admin|-|a DHCP load generator"

@@ -1,0 +1,60 @@
+//! The clients, and what to install to have them.
+
+use std::path::{Path, PathBuf};
+
+/// A program of the distribution.
+pub(crate) struct Tool {
+    paths: &'static [&'static str],
+    debian: &'static str,
+    /// None where Enterprise Linux 9 has no such package.
+    enterprise: Option<&'static str>,
+}
+
+pub(crate) const UDHCPC: Tool =
+    Tool { paths: &["/usr/sbin/udhcpc", "/usr/bin/udhcpc"], debian: "udhcpc", enterprise: None };
+pub(crate) const DHCLIENT: Tool = Tool {
+    paths: &["/usr/sbin/dhclient", "/sbin/dhclient"],
+    debian: "isc-dhcp-client",
+    enterprise: Some("dhcp-client"),
+};
+pub(crate) const DHCRELAY: Tool = Tool {
+    paths: &["/usr/sbin/dhcrelay"],
+    debian: "isc-dhcp-relay",
+    enterprise: Some("dhcp-relay"),
+};
+pub(crate) const CURL: Tool =
+    Tool { paths: &["/usr/bin/curl"], debian: "curl", enterprise: Some("curl") };
+pub(crate) const ATFTP: Tool =
+    Tool { paths: &["/usr/bin/atftp"], debian: "atftp", enterprise: None };
+pub(crate) const TFTP: Tool =
+    Tool { paths: &["/usr/bin/tftp"], debian: "tftp-hpa", enterprise: Some("tftp") };
+
+impl Tool {
+    /// Where it is. Only a distribution that has none lets a test go without.
+    fn path(&self) -> Option<PathBuf> {
+        let found = self.paths.iter().map(PathBuf::from).find(|path| path.exists());
+        let package = if Path::new("/etc/redhat-release").exists() {
+            self.enterprise
+        } else {
+            Some(self.debian)
+        };
+        if let (None, Some(package)) = (&found, package) {
+            panic!("{} is not there: install the package {package}", self.paths[0]);
+        }
+        found
+    }
+
+    /// Where it is, for a test that needs root as well. `None`, said aloud, where this cannot be tested.
+    pub(crate) fn find(&self) -> Option<String> {
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "network namespaces need root");
+            eprintln!("SKIPPED: network namespaces need root");
+            return None;
+        }
+        let path = self.path();
+        if path.is_none() {
+            eprintln!("SKIPPED: this distribution has no package with {}", self.paths[0]);
+        }
+        path.map(|path| path.display().to_string())
+    }
+}
