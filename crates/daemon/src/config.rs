@@ -10,6 +10,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::connections::Limits;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
 pub use ini::{Ini, Section};
@@ -30,6 +31,8 @@ pub struct Options {
     pub bootstrap: Option<PathBuf>,
     /// The program that becomes `/init` of installers; looked for in the usual places without it.
     pub agent: Option<PathBuf>,
+    /// What clients of the API may take.
+    pub connections: Limits,
 }
 
 /// Why the configuration cannot be used.

@@ -6,6 +6,7 @@ mod bootstrap;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod connections;
 pub mod control;
 mod diff;
 mod first_cluster;

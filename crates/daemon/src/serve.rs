@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use perilune_boot::{Directories, Templates};
 use perilune_store::{Meta, Store};
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
 use crate::config::{self, Options, Settings};
+use crate::connections::Connections;
 use crate::control::{self, Control};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
@@ -21,9 +21,6 @@ use crate::state::{Parts, State};
 use crate::status::Status;
 use crate::vault::{self, Vault};
 use crate::{api, clock, first_cluster};
-
-/// How long requests that are being answered may take when the daemon stops.
-const LAST_ANSWERS: Duration = Duration::from_millis(700);
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -105,10 +102,12 @@ pub async fn serve(
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(controls.run(stop.clone()));
     crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
+    let connections = Connections::new(options.connections);
+    let service = api::service(state);
     for listener in listeners {
-        tasks.spawn(answer(listener, state.clone(), stop.clone()));
+        tasks.spawn(Arc::clone(&connections).answer(listener, service.clone(), stop.clone()));
     }
-    drop(state);
+    drop(service);
     for address in &addresses {
         tracing::info!(%address, "listening");
     }
@@ -200,32 +199,6 @@ async fn assemble(
         keys,
     });
     Ok((state, worker))
-}
-
-async fn answer(listener: TcpListener, state: State, stop: CancellationToken) {
-    use axum::ServiceExt;
-    use axum::serve::ListenerExt;
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its small packets back");
-        }
-    });
-    let service = api::service(state).into_make_service_with_connect_info::<SocketAddr>();
-    let finished = stop.clone();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stop.cancelled().await });
-    let last = async move {
-        finished.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        result = served => {
-            if let Err(error) = result {
-                tracing::error!(%error, "a listener failed");
-            }
-        }
-        () = last => tracing::debug!("requests that were still being answered are cut off"),
-    }
 }
 
 /// Waits until it is time to stop, then until every part has. A part that fails stops all.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use perilune_daemon::config::Options;
+use perilune_daemon::connections::Limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
         dhcp_interfaces: arguments.dhcp_interface.clone(),
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
+        connections: Limits::default(),
     };
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
     runtime.block_on(async {

@@ -9,16 +9,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use perilune_daemon::config::Options;
+use perilune_daemon::connections::Limits;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const VERSION: &str = "6.1.0-9-test";
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A daemon that serves until this is dropped.
 pub(crate) struct ImageSite {
     pub(crate) directory: tempfile::TempDir,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     token: String,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
@@ -26,10 +27,15 @@ pub(crate) struct ImageSite {
 
 impl ImageSite {
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap())
+        Self::start_with(Limits::default())
     }
 
-    fn start_in(directory: tempfile::TempDir) -> Self {
+    /// One whose clients may take so much.
+    pub(crate) fn start_with(connections: Limits) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), connections)
+    }
+
+    fn start_in(directory: tempfile::TempDir, connections: Limits) -> Self {
         let data_dir = directory.path().join("data");
         let agent = directory.path().join("agent");
         fs::write(&agent, smallest_program()).unwrap();
@@ -40,6 +46,7 @@ impl ImageSite {
             dhcp_interfaces: Vec::new(),
             bootstrap: None,
             agent: Some(agent),
+            connections,
         };
         let stop = CancellationToken::new();
         let (ready, told) = mpsc::channel();
@@ -64,7 +71,7 @@ impl ImageSite {
     pub(crate) fn restart(mut self) -> Self {
         self.halt();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
-        Self::start_in(directory)
+        Self::start_in(directory, Limits::default())
     }
 
     fn halt(&mut self) {

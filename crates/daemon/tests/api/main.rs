@@ -3,6 +3,7 @@
 
 mod access;
 mod boots;
+mod connections;
 mod control;
 mod devices;
 mod document;

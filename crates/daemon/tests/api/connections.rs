@@ -1,0 +1,89 @@
+//! Clients that are slow, silent, or many.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use perilune_daemon::connections::Limits;
+
+use crate::image_site::{DEADLINE, ImageSite};
+
+const SHORT: Duration = Duration::from_millis(400);
+
+fn impatient() -> ImageSite {
+    ImageSite::start_with(Limits { head: SHORT, pause: SHORT, ..Limits::default() })
+}
+
+fn connect(site: &ImageSite) -> TcpStream {
+    let stream = TcpStream::connect(site.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// What comes until the daemon closes the connection, which it does in time.
+fn until_closed(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    match stream.read_to_end(&mut text) {
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
+            panic!("it is still open: {error}")
+        }
+        _ => String::from_utf8_lossy(&text).into_owned(),
+    }
+}
+
+#[test]
+fn a_client_that_does_not_say_what_it_wants_is_sent_away() {
+    let site = impatient();
+    let mut silent = connect(&site);
+    let mut slow = connect(&site);
+    slow.write_all(b"GET /ping HTTP/1.1\r\nhost:").unwrap();
+    assert_eq!(until_closed(&mut silent), "");
+    assert!(!until_closed(&mut slow).contains("200 OK"));
+    assert_eq!(site.get("/ping").0, 200);
+}
+
+#[test]
+fn a_head_that_comes_letter_by_letter_has_no_more_time() {
+    let site = impatient();
+    let mut slow = connect(&site);
+    slow.write_all(b"GET /ping HTTP/1.1\r\nhost: ").unwrap();
+    let started = Instant::now();
+    let pause = Duration::from_millis(20);
+    slow.set_read_timeout(Some(pause)).unwrap();
+    // The read is the pause; when it does not time out, the daemon has closed the connection.
+    while slow.write_all(b"x").is_ok() {
+        assert!(started.elapsed() < DEADLINE, "it may go on for ever");
+        let read = slow.read(&mut [0; 64]).map_err(|error| error.kind());
+        if !matches!(read, Err(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_answered_client_that_asks_nothing_more_is_sent_away() {
+    let site = impatient();
+    let mut idle = connect(&site);
+    idle.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert!(until_closed(&mut idle).starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_body_that_stops_in_the_middle_is_not_waited_for() {
+    let site = impatient();
+    let mut slow = connect(&site);
+    let head = "POST /token HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{";
+    slow.write_all(head.as_bytes()).unwrap();
+    let answer = until_closed(&mut slow);
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[test]
+fn those_who_are_too_many_wait_and_are_answered_in_their_turn() {
+    let site = ImageSite::start_with(Limits { head: SHORT, connections: 2, ..Limits::default() });
+    let idle = [connect(&site), connect(&site), connect(&site)];
+    let mut last = connect(&site);
+    last.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    assert!(until_closed(&mut last).starts_with("HTTP/1.1 200 OK"));
+    drop(idle);
+}
