@@ -1,5 +1,6 @@
 //! How fast the daemon is, over loopback, with a cluster of 4,000 nodes. Clients and daemon share the machine's cores.
 
+mod dhcp_clients;
 mod load;
 
 use std::fs;
@@ -8,11 +9,14 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use perilune_testkit::Lab;
+use perilune_testkit::lab::BRIDGE;
 use perilune_testkit::process::{command, end};
 use serde_json::{Value, json};
 
 use crate::build;
 use crate::output::{self, Output};
+pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};
 
 const NODES: usize = 4000;
@@ -168,10 +172,22 @@ fn show(figures: &[Figure], as_json: bool) {
         output::block(&format!("{what:<36} {value:>9.1} {unit:<4} {goal}"));
     }
     output::block(
-        "\nDHCP:    cargo run --release -p perilune-dhcp --example exchange_bench\n\
+        "\nDHCP:    cargo xtask bench --dhcp-clients (as root), and without the socket\n\
+         \x20        cargo run --release -p perilune-dhcp --example exchange_bench\n\
          Packing: cargo run --release -p perilune-image --example pack_bench -- TREE DIRECTORY\n\
          BMCs:    cargo run --release -p perilune-bmc --example power_bench",
     );
+}
+
+fn wait_until_it_answers() -> Result<()> {
+    let started = Instant::now();
+    while load::get(PORT, "/ping", "").is_err() {
+        ensure!(
+            started.elapsed() < Duration::from_secs(20),
+            "the daemon does not answer on port {PORT}"
+        );
+    }
+    Ok(())
 }
 
 /// The daemon under test, in a process of its own.
@@ -182,8 +198,16 @@ struct Daemon {
 
 impl Daemon {
     fn start(data: &Path) -> Result<Self> {
-        let program = build::programs()?.perilune;
-        let mut serve = command(program.display().to_string());
+        Self::start_in(None, data)
+    }
+
+    /// Starts it here, or in a network where it serves DHCP as well.
+    fn start_in(network: Option<&Lab>, data: &Path) -> Result<Self> {
+        let program = build::programs()?.perilune.display().to_string();
+        let mut serve = match network {
+            Some(network) => network.command(&program),
+            None => command(program),
+        };
         serve
             .args([
                 "serve",
@@ -193,16 +217,15 @@ impl Daemon {
                 &format!("127.0.0.1:{PORT}"),
                 "--data-dir",
             ])
-            .arg(data);
+            .arg(data)
+            .args(network.map(|_| ["--dhcp-interface", BRIDGE]).into_iter().flatten());
         let process = serve.stdout(Stdio::null()).spawn().context("the daemon does not start")?;
-        let started = Instant::now();
-        while load::get(PORT, "/ping", "").is_err() {
-            ensure!(
-                started.elapsed() < Duration::from_secs(20),
-                "the daemon does not answer on port {PORT}"
-            );
+        let daemon = Self { process, configuration: data.join("luna.ini") };
+        match network {
+            Some(network) => network.inside(wait_until_it_answers)??,
+            None => wait_until_it_answers()?,
         }
-        Ok(Self { process, configuration: data.join("luna.ini") })
+        Ok(daemon)
     }
 
     fn token(&self) -> Result<String> {

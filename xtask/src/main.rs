@@ -61,6 +61,9 @@ struct Bench {
     /// Print figures for programs
     #[arg(long)]
     json: bool,
+    /// Only DHCP, with a load generator in a network namespace: needs root and the package kea-admin
+    #[arg(long)]
+    dhcp_clients: bool,
 }
 
 #[derive(Args)]
@@ -91,7 +94,11 @@ fn perform(arguments: &Arguments) -> Result<()> {
     }
     if let Task::Bench(bench) = &arguments.task {
         build::release()?;
-        return bench::run(bench.json);
+        return if bench.dhcp_clients {
+            bench::dhcp_clients(bench.json)
+        } else {
+            bench::run(bench.json)
+        };
     }
     if !rustix::process::geteuid().is_root() {
         return become_root(&arguments.task);
