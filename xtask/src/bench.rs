@@ -1,5 +1,6 @@
 //! How fast the daemon is, over loopback, with a cluster of 4,000 nodes. Clients and daemon share the machine's cores.
 
+mod config;
 mod dhcp_clients;
 mod load;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::output::{self, Output};
+pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};
 
@@ -172,7 +174,7 @@ fn show(figures: &[Figure], as_json: bool) {
         output::block(&format!("{what:<36} {value:>9.1} {unit:<4} {goal}"));
     }
     output::block(
-        "\nDHCP:    cargo xtask bench --dhcp-clients (as root), and without the socket\n\
+        "\nDHCP:    cargo xtask bench dhcp-clients (as root), and without the socket\n\
          \x20        cargo run --release -p perilune-dhcp --example exchange_bench\n\
          Packing: cargo run --release -p perilune-image --example pack_bench -- TREE DIRECTORY\n\
          BMCs:    cargo run --release -p perilune-bmc --example power_bench",

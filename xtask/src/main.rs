@@ -58,12 +58,24 @@ struct Demo {
 
 #[derive(Args)]
 struct Bench {
+    /// What to measure; without it, the daemon as a whole
+    #[command(subcommand)]
+    what: Option<Measured>,
     /// Print figures for programs
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
-    /// Only DHCP, with a load generator in a network namespace: needs root and the package kea-admin
-    #[arg(long)]
-    dhcp_clients: bool,
+}
+
+#[derive(Subcommand)]
+enum Measured {
+    /// DHCP, with a load generator in a network namespace: needs root and the package kea-admin
+    DhcpClients,
+    /// List, show, create, change, clone and delete nodes, and changes that touch every node
+    Config {
+        /// How many nodes the cluster has, one run for each
+        #[arg(long, value_delimiter = ',', default_value = "100,1000,10000")]
+        nodes: Vec<usize>,
+    },
 }
 
 #[derive(Args)]
@@ -94,10 +106,10 @@ fn perform(arguments: &Arguments) -> Result<()> {
     }
     if let Task::Bench(bench) = &arguments.task {
         build::release()?;
-        return if bench.dhcp_clients {
-            bench::dhcp_clients(bench.json)
-        } else {
-            bench::run(bench.json)
+        return match &bench.what {
+            None => bench::run(bench.json),
+            Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
+            Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
         };
     }
     if !rustix::process::geteuid().is_root() {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -134,6 +135,55 @@ pub(super) fn repeat(
     Ok(count.into_inner() as f64 / started.elapsed().as_secs_f64())
 }
 
+/// How long each of many took, and how many there were in a second.
+pub(super) struct Times {
+    milliseconds: Vec<f64>,
+    pub(super) per_second: f64,
+}
+
+impl Times {
+    /// Of what took so long each, one after the other or at once, and so long altogether.
+    pub(super) fn new(each: &[Duration], together: Duration) -> Self {
+        let mut milliseconds: Vec<f64> =
+            each.iter().map(|duration| duration.as_secs_f64() * 1000.0).collect();
+        milliseconds.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let per_second = each.len() as f64 / together.as_secs_f64();
+        Self { milliseconds, per_second }
+    }
+
+    /// The time in milliseconds that so many of a hundred did not exceed.
+    pub(super) fn percentile(&self, percent: usize) -> f64 {
+        let rank = (self.milliseconds.len() * percent).div_ceil(100).saturating_sub(1);
+        self.milliseconds.get(rank).copied().unwrap_or_default()
+    }
+}
+
+/// Sends each request once, over so many connections, and takes the time of each.
+pub(super) fn timed(
+    port: u16,
+    requests: &[Request],
+    clients: usize,
+    expected: u16,
+) -> Result<Times> {
+    let next = AtomicUsize::new(0);
+    let each = Mutex::new(Vec::with_capacity(requests.len()));
+    let started = Instant::now();
+    on_connections(port, clients, |client| {
+        let mut own = Vec::new();
+        while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let sent = Instant::now();
+            client.exchange(request, expected)?;
+            own.push(sent.elapsed());
+        }
+        each.lock().map_err(|_| anyhow::anyhow!("a client failed"))?.append(&mut own);
+        Ok(())
+    })?;
+    let together = started.elapsed();
+    let each = each.into_inner().map_err(|_| anyhow::anyhow!("a client failed"))?;
+    Ok(Times::new(&each, together))
+}
+
 fn on_connections(
     port: u16,
     clients: usize,
@@ -148,4 +198,19 @@ fn on_connections(
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_a_time_that_was_taken() {
+        let each: Vec<_> = (1..=100).rev().map(Duration::from_millis).collect();
+        let times = Times::new(&each, Duration::from_secs(10));
+        assert_eq!([50, 99, 100].map(|percent| times.percentile(percent)), [50.0, 99.0, 100.0]);
+        assert!((times.per_second - 10.0).abs() < 1e-9);
+        let one = Times::new(&[Duration::from_millis(7)], Duration::from_millis(7));
+        assert_eq!([50, 99].map(|percent| one.percentile(percent)), [7.0, 7.0]);
+    }
 }
