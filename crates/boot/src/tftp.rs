@@ -4,7 +4,7 @@
 //! machines that boot at once read it from the disk once.
 
 mod files;
-mod packet;
+pub mod packet;
 mod socket;
 mod transfer;
 

@@ -1,5 +1,6 @@
 //! What a machine asks, read from a packet.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use dhcproto::v4::relay::{RelayCode, RelayInfo};
@@ -24,10 +25,8 @@ pub struct Request {
 impl Request {
     /// Reads a packet; `None` for what is no request of a machine on Ethernet.
     pub fn read(packet: &[u8]) -> Option<Self> {
-        if !is_sound(packet) {
-            return None;
-        }
-        let message = Message::decode(&mut Decoder::new(packet)).ok()?;
+        let packet = with_known_options(packet)?;
+        let message = Message::decode(&mut Decoder::new(&packet)).ok()?;
         if message.opcode() != Opcode::BootRequest
             || message.htype() != HType::Eth
             || message.hlen() != 6
@@ -115,40 +114,67 @@ impl Request {
     }
 }
 
-/// Whether the options of a packet have lengths that its decoder takes: it would not return from others.
-fn is_sound(packet: &[u8]) -> bool {
+/// The packet with those options alone that this server reads, each of a right length.
+///
+/// Machines may send anything. The decoder gives up at the first option that it cannot read, and with it all behind; options of a kind it
+/// joins before it looks at their length (RFC 3396), and of some it asserts it. So it sees no others than these, and one of a fixed
+/// length once: the first.
+fn with_known_options(packet: &[u8]) -> Option<Vec<u8>> {
     const OPTIONS: usize = 240;
+    const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
     const PAD: u8 = 0;
     const END: u8 = 255;
-    /// RFC 4039: nothing.
-    const RAPID_COMMIT: u8 = 80;
-    /// RFC 4702, section 2: flags and two codes, then the name.
-    const CLIENT_FQDN: u8 = 81;
-    /// RFC 4578, section 2.2: three octets. Below, 152 to 155 are times of RFC 6926, four octets each.
-    const NETWORK_INTERFACE: u8 = 94;
-    let mut rest = packet.get(OPTIONS..).unwrap_or_default();
+    let (head, mut rest) = packet.split_at_checked(OPTIONS)?;
+    if !head.ends_with(&MAGIC) {
+        return None;
+    }
+    let mut kept = head.to_vec();
+    let mut single = BTreeSet::new();
     while let Some((code, tail)) = rest.split_first() {
         match *code {
             PAD => rest = tail,
-            END => return true,
+            END => break,
             code => {
-                let Some((length, tail)) = tail.split_first() else { return false };
-                let right = match code {
-                    NETWORK_INTERFACE => *length == 3,
-                    RAPID_COMMIT => *length == 0,
-                    CLIENT_FQDN => *length >= 3,
-                    152..=155 => *length == 4,
-                    _ => true,
-                };
-                if !right {
-                    return false;
+                let (length, tail) = tail.split_first()?;
+                let (value, next) = tail.split_at_checked(usize::from(*length))?;
+                let value = known(code, value);
+                if let Some(value) = value.filter(|_| is_text(code) || single.insert(code)) {
+                    kept.extend([code, u8::try_from(value.len()).ok()?]);
+                    kept.extend(value);
                 }
-                let Some(next) = tail.get(usize::from(*length)..) else { return false };
                 rest = next;
             }
         }
     }
-    true
+    kept.push(END);
+    Some(kept)
+}
+
+/// What of an option's value is read here; `None` for an option that is not.
+fn known(code: u8, value: &[u8]) -> Option<&[u8]> {
+    let right = match OptionCode::from(code) {
+        // RFC 4578, section 2.1: a list. The first is what the machine runs now.
+        OptionCode::ClientSystemArchitecture => return value.get(..2),
+        OptionCode::MessageType => value.len() == 1,
+        OptionCode::RequestedIpAddress
+        | OptionCode::ServerIdentifier
+        | OptionCode::SubnetSelection => value.len() == 4,
+        _ => is_text(code),
+    };
+    right.then_some(value)
+}
+
+/// Whether an option that is read here may have any length.
+fn is_text(code: u8) -> bool {
+    matches!(
+        OptionCode::from(code),
+        OptionCode::ParameterRequestList
+            | OptionCode::ClassIdentifier
+            | OptionCode::ClientIdentifier
+            | OptionCode::UserClass
+            | OptionCode::RelayAgentInformation
+            | OptionCode::Unknown(IPXE)
+    )
 }
 
 fn number(architecture: Architecture) -> u16 {

@@ -1,4 +1,6 @@
 //! TFTP packets (RFC 1350) and options (RFC 2347, 2348, 2349, 7440), to and from bytes.
+//!
+//! Public for fuzzing: nothing here does any input or output, and any bytes may come in.
 
 use std::time::Duration;
 
@@ -20,16 +22,21 @@ const LONGEST_REQUEST: usize = 1024;
 
 /// The error codes that we send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorCode {
+pub enum ErrorCode {
+    /// What the message says.
     Undefined = 0,
+    /// There is no such file.
     NotFound = 1,
+    /// It may not be read, or not be written.
     AccessViolation = 2,
+    /// The request cannot be understood.
     IllegalOperation = 4,
 }
 
 /// How the file is to be presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
+    /// Byte by byte.
     Octet,
     /// Lines end in CR LF (RFC 764); what `tftp` programs of old ask for unless told otherwise.
     Netascii,
@@ -37,33 +44,43 @@ pub(super) enum Mode {
 
 /// What a client asks first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub enum Request {
+    /// To be sent a file.
     Read(Read),
+    /// To send one, which nobody may.
     Write,
 }
 
 /// A wish to read, with the options as we grant them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Read {
+pub struct Read {
+    /// The file, as the client calls it: any text.
     pub name: String,
+    /// How it is to be presented.
     pub mode: Mode,
+    /// Bytes in a block (`blksize`).
     pub block_size: Option<u16>,
+    /// Blocks that may go before one is acknowledged (`windowsize`).
     pub window: Option<u16>,
+    /// When blocks are sent again (`timeout`).
     pub timeout: Option<Duration>,
+    /// Whether it wants to know the size (`tsize`).
     pub wants_size: bool,
 }
 
 impl Read {
-    pub(super) fn block_size(&self) -> u16 {
+    /// Bytes in a block, where nothing is agreed 512.
+    pub fn block_size(&self) -> u16 {
         self.block_size.unwrap_or(PLAIN_BLOCK_SIZE)
     }
 
-    pub(super) fn window(&self) -> u16 {
+    /// Blocks in a window, where nothing is agreed one.
+    pub fn window(&self) -> u16 {
         self.window.unwrap_or(1)
     }
 
     /// The answer to the options, when there were any that we grant.
-    pub(super) fn grant(&self, size: usize) -> Option<Vec<u8>> {
+    pub fn grant(&self, size: usize) -> Option<Vec<u8>> {
         let mut packet = OPTIONS.to_be_bytes().to_vec();
         let mut add = |name: &str, value: u64| {
             packet.extend(name.as_bytes());
@@ -89,15 +106,17 @@ impl Read {
 
 /// Why a first packet gets an error in answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub enum Malformed {
+    /// Texts that do not end, or are none.
     #[error("the request is not made of texts that end in zero bytes")]
     Text,
+    /// A mode that RFC 1350 does not have, or that nobody uses any more.
     #[error("mode {0:?} is unknown: use octet or netascii")]
     Mode(String),
 }
 
 /// Reads a first packet. `None`: it is no request at all, and deserves no answer.
-pub(super) fn parse_request(packet: &[u8]) -> Option<Result<Request, Malformed>> {
+pub fn parse_request(packet: &[u8]) -> Option<Result<Request, Malformed>> {
     let (opcode, rest) = split_u16(packet)?;
     match opcode {
         READ if packet.len() <= LONGEST_REQUEST => Some(parse_read(rest).map(Request::Read)),
@@ -152,13 +171,15 @@ impl Read {
 
 /// What a client says during a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
+    /// It has all blocks up to the one with this number.
     Acknowledged(u16),
+    /// It ends the transfer.
     Failed { code: u16, message: String },
 }
 
 /// Reads a packet of a running transfer. `None`: it means nothing here.
-pub(super) fn parse_answer(packet: &[u8]) -> Option<Answer> {
+pub fn parse_answer(packet: &[u8]) -> Option<Answer> {
     let (opcode, rest) = split_u16(packet)?;
     let (number, rest) = split_u16(rest)?;
     match opcode {
@@ -173,14 +194,15 @@ pub(super) fn parse_answer(packet: &[u8]) -> Option<Answer> {
 }
 
 /// Writes a block into `packet`, in place of what it held.
-pub(super) fn write_data(packet: &mut Vec<u8>, number: u16, data: &[u8]) {
+pub fn write_data(packet: &mut Vec<u8>, number: u16, data: &[u8]) {
     packet.clear();
     packet.extend(DATA.to_be_bytes());
     packet.extend(number.to_be_bytes());
     packet.extend(data);
 }
 
-pub(super) fn error(code: ErrorCode, message: &str) -> Vec<u8> {
+/// The packet that ends or refuses a transfer.
+pub fn error(code: ErrorCode, message: &str) -> Vec<u8> {
     let mut packet = ERROR.to_be_bytes().to_vec();
     packet.extend((code as u16).to_be_bytes());
     packet.extend(message.bytes().filter(|byte| *byte != 0));

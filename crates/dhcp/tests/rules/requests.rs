@@ -260,3 +260,55 @@ fn what_is_no_request_is_not_read() {
     token_ring[1] = 6;
     assert!(Request::read(&token_ring).is_none());
 }
+
+/// A good packet of firmware, with these bytes before its options.
+fn discover_with(bytes: &[u8]) -> Vec<u8> {
+    let mut packet = discover(1).firmware("PXEClient:Arch:00007", 7).bytes();
+    packet.splice(240..240, bytes.iter().copied());
+    packet
+}
+
+#[test]
+fn no_option_hides_what_is_behind_it_whatever_its_length() {
+    const ARCHITECTURE: u8 = 93;
+    const KIND: u8 = 53;
+    for code in (1..=254).filter(|code| ![ARCHITECTURE, KIND].contains(code)) {
+        for length in 0..=9 {
+            let option = [&[code, length][..], &[81; 9][..usize::from(length)]].concat();
+            // Two of a kind are one in two parts, for those who join them.
+            for bytes in [option.clone(), option.repeat(2)] {
+                let request = Request::read(&discover_with(&bytes))
+                    .unwrap_or_else(|| panic!("option {code} of {length} bytes"));
+                assert_eq!(request.kind, MessageType::Discover, "option {code}: {length} bytes");
+                assert_eq!(request.architecture(), Some(7), "option {code}: {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_addresses_that_are_wanted_the_first_counts() {
+    let packet = discover_with(&[50, 4, 10, 141, 0, 1, 50, 4, 10, 141, 0, 2]);
+    assert_eq!(Request::read(&packet).unwrap().wanted(), Some(ip("10.141.0.1")));
+}
+
+#[test]
+fn an_option_longer_than_its_packet_is_not_read() {
+    let mut packet = discover(1).bytes();
+    packet.truncate(240);
+    packet.extend([53, 1, 1, 60, 200, b'P']);
+    assert!(Request::read(&packet).is_none());
+}
+
+#[test]
+fn firmware_of_several_kinds_is_what_it_names_first() {
+    let packet = discover_with(&[53, 1, 1, 93, 4, 0, 11, 0, 19]);
+    assert_eq!(Request::read(&packet).unwrap().architecture(), Some(11));
+}
+
+#[test]
+fn a_packet_without_the_mark_of_dhcp_is_not_read() {
+    let mut packet = discover(1).bytes();
+    packet[236] = 0;
+    assert!(Request::read(&packet).is_none());
+}
