@@ -25,20 +25,25 @@ const SERVED_ALL_THE_SAME: [(&str, u16); 3] = [
     ("GET /config/network/{networkname}/_delete", 204),
 ];
 /// Routes that are not there yet: they answer 404 to everybody.
-const NOT_THERE_YET: [&str; 10] = [
+const NOT_THERE_YET: [&str; 8] = [
     "/tpm/",
     "/_osgrab",
     "/_ospush",
     "/ha/",
     "/journal",
-    "/config/osuser",
-    "/config/osgroup",
     "/control/power ",
     "/config/secrets/node ",
     "/config/secrets/group ",
 ];
 /// Good cases that the document gives other codes, with what the reference says that clients rely on.
-const GOOD: [(&str, u16); 8] = [
+const GOOD: [(&str, u16); 14] = [
+    // No directory of users is configured here, and the answer says so; the tests of OS users have the good cases.
+    ("GET /config/osuser", 404),
+    ("POST /config/osuser/{username}", 404),
+    ("GET /config/osuser/{username}/_delete", 404),
+    ("GET /config/osgroup", 404),
+    ("POST /config/osgroup/{groupname}", 404),
+    ("GET /config/osgroup/{groupname}/_delete", 404),
     // No node has a BMC here; the tests of control have the good case.
     ("GET /control/power/{hostname}", 404),
     // What it is asked about stands in a header that a web server sets; without it nothing may be handed out.
@@ -199,6 +204,12 @@ fn body(path: &str) -> Value {
         }
         "/control/action/power/_{action}" => {
             json!({ "control": { "power": { "status": { "hostlist": "node001" } } } })
+        }
+        "/config/osuser/{username}" => {
+            json!({ "config": { "osuser": { "nothing": { "uidNumber": 1100 } } } })
+        }
+        "/config/osgroup/{groupname}" => {
+            json!({ "config": { "osgroup": { "nothing": { "gidNumber": 3000 } } } })
         }
         "/monitor/status/{node}" => {
             json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } })
