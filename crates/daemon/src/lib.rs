@@ -1,6 +1,7 @@
 //! The daemon: wires the other crates together and speaks HTTP.
 
 pub mod api;
+pub mod attempts;
 pub mod auth;
 mod bootstrap;
 pub mod clock;

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts::Attempts;
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
 use crate::config::{self, Options, Settings};
@@ -17,7 +18,7 @@ use crate::connections::Connections;
 use crate::control::{self, Control};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
-use crate::state::{Parts, State};
+use crate::state::{Parts, State, Turns};
 use crate::status::Status;
 use crate::vault::{self, Vault};
 use crate::{api, clock, first_cluster};
@@ -197,6 +198,8 @@ async fn assemble(
         templates,
         vault,
         keys,
+        attempts: Attempts::default(),
+        turns: Turns::default(),
     });
     Ok((state, worker))
 }

@@ -10,7 +10,9 @@ use perilune_directory::Directory;
 use perilune_model::MacAddress;
 use perilune_model::user::Role;
 use perilune_store::Store;
+use tokio::sync::Semaphore;
 
+use crate::attempts::Attempts;
 use crate::auth::{Keys, UNNAMED};
 use crate::cluster::ClusterService;
 use crate::config::Settings;
@@ -52,6 +54,25 @@ pub struct Parts {
     pub vault: Vault,
     /// What tokens are signed with.
     pub keys: Keys,
+    /// Failed log-ins.
+    pub attempts: Attempts,
+    /// Who may do what takes much memory or many computations.
+    pub turns: Turns,
+}
+
+/// What takes so much that only so many may do it at once; others wait for their turn.
+pub struct Turns {
+    /// Reading a whole database of another site.
+    pub import: Semaphore,
+    /// Computing with a password, which is made to be slow and large.
+    pub password: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { import: Semaphore::new(1), password: Semaphore::new(processors) }
+    }
 }
 
 impl Deref for State {

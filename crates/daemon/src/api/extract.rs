@@ -79,6 +79,11 @@ impl Caller {
         Author { meta, dry_run: self.is_trial }
     }
 
+    /// The address that the request came from.
+    pub fn origin(&self) -> IpAddr {
+        self.origin
+    }
+
     /// Whether the request only asks what would change.
     pub fn is_trial(&self) -> bool {
         self.is_trial

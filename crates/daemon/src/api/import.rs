@@ -15,7 +15,6 @@ use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::NamedTempFile;
-use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,8 +26,6 @@ use crate::state::State;
 
 /// As large as a database may be. That of a site with ten thousand nodes has some tens of megabytes.
 const LARGEST_DATABASE: u64 = 256 << 20;
-/// A database is read whole: one at a time is enough.
-static READING: Semaphore = Semaphore::const_new(1);
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(import))
@@ -63,7 +60,7 @@ async fn import(
     request: Request,
 ) -> Result<Response, ApiError> {
     let file = receive(&state.settings.data_dir, request).await?;
-    let plan = Arc::new(plan(file).await?);
+    let plan = Arc::new(plan(&state, file).await?);
     let decided = Arc::clone(&plan);
     let decide = move |draft: &mut perilune_model::Draft| {
         perilune_import::commit(&decided, draft, choice.replace)
@@ -123,8 +120,9 @@ fn too_large() -> ApiError {
     ))
 }
 
-async fn plan(file: NamedTempFile) -> Result<Plan, ApiError> {
-    let _alone = READING.acquire().await.map_err(|error| ApiError::Defect(error.to_string()))?;
+async fn plan(state: &State, file: NamedTempFile) -> Result<Plan, ApiError> {
+    let alone = state.turns.import.acquire().await;
+    let _alone = alone.map_err(|error| ApiError::Defect(error.to_string()))?;
     let read = move || Source::read(file.path()).map(|source| perilune_import::plan(&source));
     let plan = tokio::task::spawn_blocking(read).await;
     let plan = plan.map_err(|error| ApiError::Defect(error.to_string()))?;

@@ -50,9 +50,7 @@ pub(super) fn needed(method: &Method, path: &str, asked: &str) -> Role {
     if begins(&FOR_ADMINISTRATORS) || path == "/boot/plan/{node}" {
         return Role::Admin;
     }
-    // One path is for looking and for acting; the last segment says which.
-    let looks = method == Method::GET && (asked.ends_with("/_status") || asked.ends_with("/_list"));
-    if path.starts_with("/control/action/") && looks {
+    if looks(method, path, asked) {
         return Role::Viewer;
     }
     if acts(method, path) {
@@ -62,13 +60,25 @@ pub(super) fn needed(method: &Method, path: &str, asked: &str) -> Role {
     if begins(&NOT_FOR_VIEWERS) { Role::Operator } else { Role::Viewer }
 }
 
+/// These paths are for looking and for acting; the last segment of what was asked says which.
+fn looks(method: &Method, path: &str, asked: &str) -> bool {
+    let words: &[&str] = match path {
+        "/service/{name}/{action}" => &["status"],
+        path if path.starts_with("/control/action/") => &["_status", "_list"],
+        _ => &[],
+    };
+    let last = asked.rsplit('/').next().unwrap_or_default();
+    method == Method::GET && words.contains(&last)
+}
+
 /// Whether an operation can be asked what it would change.
 pub(super) fn can_be_tried(method: &Method, path: &str) -> bool {
     let is_description = path.starts_with("/config/") || path.starts_with("/history/");
     !acts(method, path) || (is_description && !NOT_TRIED.iter().any(|part| path.contains(part)))
 }
 
-fn acts(method: &Method, path: &str) -> bool {
+/// Whether an operation does more than tell something.
+pub(super) fn acts(method: &Method, path: &str) -> bool {
     // Whatever the action is: one that only looks is asked for by the same path.
     let is_control = path.starts_with("/control/action/");
     method == Method::POST

@@ -1,6 +1,6 @@
 //! The one place that turns a failure into a status and a body.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Change, Error as Refusal, Violation};
 use serde::Serialize;
@@ -22,6 +22,10 @@ pub enum ApiError {
     /// Nobody is logged in.
     #[error("{0}")]
     Unauthenticated(String),
+    /// Too many wrong passwords were given; after so many seconds there is another try. Existing clients know no status for this but
+    /// that of a wrong password.
+    #[error("too many failed log-ins; wait {0} s, then try again")]
+    TooManyAttempts(u64),
     /// Who is logged in may not do this.
     #[error("{0}")]
     Forbidden(String),
@@ -107,6 +111,7 @@ impl ApiError {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::Fields(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::TooManyAttempts(_) => (StatusCode::UNAUTHORIZED, "too_many_attempts"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
@@ -133,6 +138,7 @@ impl ApiError {
             Self::Fields(violations) | Self::Refused(Refusal::Invalid(violations)) => violations,
             Self::Malformed(_)
             | Self::Unauthenticated(_)
+            | Self::TooManyAttempts(_)
             | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::Conflict(_)
@@ -177,7 +183,11 @@ impl IntoResponse for ApiError {
             reason: violation.reason.clone(),
         });
         let problem = Problem { message, code, errors: errors.collect(), request_id };
-        (status, Json(problem)).into_response()
+        let mut response = (status, Json(problem)).into_response();
+        if let Self::TooManyAttempts(seconds) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::Body;
+use crate::api::extract::{Body, Peer};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::user::is_password;
 use crate::clock;
@@ -34,10 +34,11 @@ struct Token {
 #[utoipa::path(post, path = "/token", tag = "session", request_body = Value, responses(
     (status = 201, description = "Logged in", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
-    (status = 401, description = "Not logged in", body = Problem),
+    (status = 401, description = "Not logged in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
+    Peer(from): Peer,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
@@ -58,25 +59,20 @@ async fn log_in(
     if user.is_empty() || password.is_empty() {
         return refuse("Please provide the username and password");
     }
-    if user == state.settings.username {
-        if !same(password.as_bytes(), state.settings.password.as_bytes()) {
-            return refuse("Incorrect password ******, check luna.ini");
-        }
-    } else if !is_password(&state, user, password.to_owned()).await? {
-        // One answer for both, so that nobody learns who may log in.
-        return refuse("Incorrect username or password");
+    if !is_password(&state, from, user, password.to_owned()).await? {
+        // One answer for a wrong name and a wrong password, so that nobody learns who may log in.
+        let is_configured = user == state.settings.username;
+        return refuse(if is_configured {
+            "Incorrect password ******, check luna.ini"
+        } else {
+            "Incorrect username or password"
+        });
     }
     let token = state
         .keys
         .for_user(user, clock::seconds())
         .map_err(|error| ApiError::Defect(error.to_string()))?;
     Ok((StatusCode::CREATED, Json(Token { token })).into_response())
-}
-
-/// Compares in a time that does not tell how much is equal.
-fn same(given: &[u8], known: &[u8]) -> bool {
-    let differences = given.iter().zip(known).fold(0, |sum, (a, b)| sum | (a ^ b));
-    given.len() == known.len() && differences == 0
 }
 
 /// The versions of the API and of the program.

@@ -1,5 +1,7 @@
 //! `/config/user`: who may log in, and what they may do.
 
+use std::net::IpAddr;
+
 use argon2::password_hash::PasswordHasher;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,7 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
+use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 
@@ -110,7 +113,9 @@ async fn change_password(
     })?;
     if caller.role < Role::Admin {
         let known = match present {
-            Some(present) if caller.user == name => is_password(&state, &name, present).await?,
+            Some(present) if caller.user == name => {
+                is_password(&state, caller.origin(), &name, present).await?
+            }
             Some(_) | None => false,
         };
         if !known {
@@ -154,21 +159,54 @@ fn user_name(state: &State, name: &str) -> Result<Name, ApiError> {
     Ok(key)
 }
 
-/// Whether this is the password of a user.
+/// Whether this is the password of a user, of the one of the configuration too. Whoever gave too many wrong ones has to wait.
 pub(super) async fn is_password(
     state: &State,
+    from: IpAddr,
     user: &str,
     password: String,
 ) -> Result<bool, ApiError> {
-    let Some(hash) =
-        state.cluster.published().users().get(user).map(|user| user.password_hash.clone())
-    else {
-        return Ok(false);
+    let check = || {
+        let checked = state.attempts.check(from, user, clock::milliseconds());
+        checked.map_err(|wait| ApiError::TooManyAttempts(wait.seconds()))
     };
+    check()?;
+    let is_right = if user == state.settings.username {
+        same(password.as_bytes(), state.settings.password.as_bytes())
+    } else {
+        let turn = state.turns.password.acquire().await;
+        let _turn = turn.map_err(|error| ApiError::Defect(error.to_string()))?;
+        // Others may have failed while this one waited for its turn.
+        check()?;
+        verify(state, user, password).await?
+    };
+    let now = clock::milliseconds();
+    if is_right {
+        state.attempts.succeeded(from, user, now);
+    } else {
+        state.attempts.failed(from, user, now);
+        tracing::warn!(user = shown(user), %from, "a wrong password was given");
+    }
+    Ok(is_right)
+}
+
+/// Compares in a time that does not tell how much is equal.
+fn same(given: &[u8], known: &[u8]) -> bool {
+    let differences = given.iter().zip(known).fold(0, |sum, (a, b)| sum | (a ^ b));
+    given.len() == known.len() && differences == 0
+}
+
+/// Takes as long for a user who is not there, so that nobody learns who may log in.
+async fn verify(state: &State, user: &str, password: String) -> Result<bool, ApiError> {
+    let cluster = state.cluster.published();
+    let Some(user) = cluster.users().get(user) else {
+        return hash(password).await.map(|_| false);
+    };
+    let known = user.password_hash.clone();
     let verify = move || {
-        let hash = PasswordHash::new(&hash).ok();
-        hash.is_some_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        let known = PasswordHash::new(&known).ok();
+        known.is_some_and(|known| {
+            Argon2::default().verify_password(password.as_bytes(), &known).is_ok()
         })
     };
     tokio::task::spawn_blocking(verify).await.map_err(|error| ApiError::Defect(error.to_string()))

@@ -155,6 +155,64 @@ fn users_are_made_log_in_change_their_passwords_and_are_gone_with_their_tokens()
 }
 
 #[test]
+fn whoever_gave_five_wrong_passwords_has_to_wait_and_nobody_else_has() {
+    let site = ImageSite::start();
+    with_users(&site);
+    let (guesser, other) = ("192.0.2.1", "192.0.2.2");
+    let log_in = |user: &str, password: &str, from: &str| {
+        let login = json!({ "username": user, "password": password });
+        site.post_from("/token", &login, from)
+    };
+    let password = site.password();
+    let answers = [
+        ("admin", password.as_str(), "Incorrect password ******, check luna.ini"),
+        ("a-viewer", "password of viewer", "Incorrect username or password"),
+    ];
+    for (user, right, wrong) in answers {
+        for guess in 0..5 {
+            let (status, answer) = log_in(user, &format!("guess {guess}"), guesser);
+            assert_eq!((status, &answer["message"]), (401, &json!(wrong)));
+        }
+        let (status, answer) = log_in(user, right, guesser);
+        assert_eq!((status, &answer["code"]), (401, &json!("too_many_attempts")), "{user}");
+        assert!(answer["message"].as_str().unwrap().contains("try again"), "{answer}");
+        assert_eq!(log_in(user, right, other).0, 201, "{user} elsewhere");
+    }
+    assert_eq!(log_in("a-operator", "password of operator", guesser).0, 201, "another there");
+}
+
+#[test]
+fn the_present_password_is_not_guessed_with_a_token_that_somebody_found() {
+    let site = ImageSite::start();
+    let tokens = with_users(&site);
+    let change = |present: &str| {
+        let fields = json!({ "password": "another one", "present": present });
+        let body = json!({ "config": { "user": { "a-viewer": fields } } });
+        site.post_as("/config/user/a-viewer/_password", &body, &tokens["viewer"]).0
+    };
+    for guess in 0..5 {
+        assert_eq!(change(&format!("guess {guess}")), 403);
+    }
+    assert_eq!(change("password of viewer"), 401);
+}
+
+#[test]
+fn viewers_see_whether_services_run_and_let_nothing_happen_to_them() {
+    let site = ImageSite::start();
+    let viewer = &with_users(&site)["viewer"];
+    let (status, answer) = site.get_as("/service/luna2/status", viewer);
+    assert_eq!(
+        (status, answer),
+        (200, json!({ "monitor": { "Service": { "luna2": "OK, running" } } }))
+    );
+    assert_eq!(site.get_as("/service/dhcp/status", viewer).0, 503, "it is not served here");
+    for action in ["reload", "restart", "stop", "status2", "x%2Fstatus", "st%61tus"] {
+        assert_eq!(site.get_as(&format!("/service/luna2/{action}"), viewer).0, 403, "{action}");
+    }
+    assert_eq!(site.post_as("/service/luna2/status", &json!({}), viewer).0, 405);
+}
+
+#[test]
 fn a_trial_says_what_would_change_and_changes_nothing() {
     let site = ImageSite::start();
     site.describe();

@@ -59,8 +59,7 @@ impl ImageSite {
         let address = told.recv_timeout(DEADLINE).unwrap();
         let mut site =
             Self { directory, address, token: String::new(), stop, server: Some(server) };
-        let ini = fs::read_to_string(data_dir.join("luna.ini")).unwrap();
-        let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
+        let password = site.password();
         let (_, answer) =
             site.post("/token", &json!({ "username": "admin", "password": password }));
         answer["token"].as_str().unwrap().clone_into(&mut site.token);
@@ -77,6 +76,13 @@ impl ImageSite {
     fn halt(&mut self) {
         self.stop.cancel();
         self.server.take().map_or(Ok(()), JoinHandle::join).unwrap();
+    }
+
+    /// The password of `admin`.
+    pub(crate) fn password(&self) -> String {
+        let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();
+        let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
+        password.to_owned()
     }
 
     pub(crate) fn images(&self) -> PathBuf {
