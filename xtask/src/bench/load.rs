@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -176,11 +176,11 @@ pub(super) fn timed(
             client.exchange(request, expected)?;
             own.push(sent.elapsed());
         }
-        each.lock().map_err(|_| anyhow::anyhow!("a client failed"))?.append(&mut own);
+        each.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
         Ok(())
     })?;
     let together = started.elapsed();
-    let each = each.into_inner().map_err(|_| anyhow::anyhow!("a client failed"))?;
+    let each = each.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Times::new(&each, together))
 }
 

@@ -41,7 +41,7 @@ impl ImageSite {
         fs::write(&agent, smallest_program()).unwrap();
         let options = Options {
             config: None,
-            data_dir: data_dir.clone(),
+            data_dir,
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             dhcp_interfaces: Vec::new(),
             bootstrap: None,
