@@ -22,6 +22,9 @@ pub use record::{Record, Table};
 use writer::Writer;
 
 const DATABASE: &str = "perilune.db";
+/// A store that was closed a moment ago holds its lock until its last write is done.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A handle on the store; clones share it. Work ends when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -99,9 +102,12 @@ fn lock(directory: &Path) -> Result<File, Error> {
     let lock = private("perilune.lock")?;
     // The database holds passwords; the files that SQLite puts beside it get the mode that it has.
     drop(private(DATABASE)?);
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: directory.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
+    Err(Error::Locked { path: directory.to_owned() })
 }
