@@ -85,6 +85,10 @@ impl Store {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lock tells nobody when it is free; the tries are bounded"
+)]
 fn lock(directory: &Path) -> Result<File, Error> {
     let failed = |source| Error::Directory {
         path: directory.to_owned(),
