@@ -1,6 +1,7 @@
 //! Changes: what one commit does, and the draft on which it is decided.
 
 mod replay;
+mod sound;
 
 use std::ops::Deref;
 

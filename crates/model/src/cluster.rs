@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::addresses::{Family, to_number};
+use crate::addresses::{Family, from_number, to_number};
 use crate::bmc_setup::BmcSetup;
 use crate::controller::Controller;
 use crate::device::{Cloud, OtherDevice, Switch};
@@ -219,6 +219,12 @@ impl Cluster {
     /// Takes the promise back.
     pub fn release(&mut self, address: IpAddr) {
         self.transient.reserved.remove(&address);
+    }
+
+    /// The lowest and the highest address that devices hold in a network.
+    pub(crate) fn held_between(&self, network: &Name, family: Family) -> Option<(IpAddr, IpAddr)> {
+        let (first, last) = self.index.held.get(&(network.clone(), family))?.bounds()?;
+        from_number(family, first).zip(from_number(family, last))
     }
 
     pub(crate) fn end_of_held(&self, network: &Name, family: Family, number: u128) -> Option<u128> {

@@ -41,6 +41,12 @@ impl Intervals {
         self.around(number).map(|(_, last)| last)
     }
 
+    /// The lowest and the highest number.
+    pub(crate) fn bounds(&self) -> Option<(u128, u128)> {
+        let ((first, _), (_, last)) = self.0.get_min().zip(self.0.get_max())?;
+        Some((*first, *last))
+    }
+
     /// Whether there are no numbers.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -79,6 +85,8 @@ mod tests {
                     oracle.remove(&number);
                 }
                 prop_assert_eq!(intervals.count(), oracle.len() as u128);
+                let bounds = oracle.first().copied().zip(oracle.last().copied());
+                prop_assert_eq!(intervals.bounds(), bounds);
                 for number in 0..41 {
                     let run = (number..41).take_while(|n| oracle.contains(n)).last();
                     prop_assert_eq!(intervals.end_of_run(number), run);

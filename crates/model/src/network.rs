@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub use dynamic_range::RangeRequest;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub(crate) use save::overlaps;
 pub use save::{Request, clone, save};
 use serde::{Deserialize, Serialize};
 

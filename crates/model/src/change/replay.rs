@@ -34,6 +34,7 @@ impl Draft {
                     references::check(self, None, &object)?;
                     self.check_addresses(&object)?;
                     self.check_hardware(&object)?;
+                    self.check_fit(&object)?;
                 }
                 None => self.check_unused(*kind, name)?,
             }

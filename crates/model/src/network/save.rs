@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::network::dynamic_range::{self, RangeRequest};
 use crate::network::renumber::renumber;
 use crate::network::{Network, Zone};
-use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, controller};
+use crate::{Cluster, Draft, Error, Family, Kind, Name, Patch, Saved, Violation, controller};
 
 /// What the route through a gateway costs when nobody says.
 const METRIC_INTERNAL: u32 = 101;
@@ -132,7 +132,6 @@ fn changed(draft: &Draft, mut network: Network, request: &Request) -> Result<Net
     let mut violations = Vec::new();
     if let Some(range) = request.range {
         set_range(&mut network, range);
-        check_overlap(draft, &network, range, &mut violations);
     }
     if let Some(family) = request.clear {
         clear(&mut network, family, &mut violations);
@@ -142,6 +141,17 @@ fn changed(draft: &Draft, mut network: Network, request: &Request) -> Result<Net
     request.nameserver_ip_ipv6.apply(&mut network.nameserver_ip_ipv6);
     request.ntp_server.apply(&mut network.ntp_server);
     request.shared.apply(&mut network.shared);
+    if network.shared.as_ref() == Some(&network.name) {
+        let reason = "a network cannot share its own wire; name another network".to_owned();
+        violations.push(Violation { field: "shared".to_owned(), reason });
+    }
+    // Networks that share a wire may overlap; those that no longer do may not.
+    let given: Vec<_> = match request.range {
+        Some(range) if !request.shared.is_given() => vec![Family::of(range.addr())],
+        None if !request.shared.is_given() => Vec::new(),
+        _ => Family::BOTH.to_vec(),
+    };
+    violations.extend(overlaps(draft, &network, &given));
     request.r#type.apply(&mut network.r#type);
     request.comment.apply(&mut network.comment);
     request.non_authoritative.apply_or(&mut network.non_authoritative, false);
@@ -169,22 +179,28 @@ fn set_range(network: &mut Network, range: IpNet) {
     dynamic_range::move_into(network, range);
 }
 
-fn check_overlap(draft: &Draft, network: &Network, range: IpNet, violations: &mut Vec<Violation>) {
-    let range = range.trunc();
-    let overlaps = |other: IpNet| other.contains(&range) || range.contains(&other);
+/// The networks whose ranges of these families overlap this one's, but for those that share its wire.
+pub(crate) fn overlaps(
+    cluster: &Cluster,
+    network: &Network,
+    families: &[Family],
+) -> Vec<Violation> {
     let shares = |other: &Network| {
         network.shared.as_ref() == Some(&other.name) || other.shared.as_ref() == Some(&network.name)
     };
-    let others =
-        draft.networks().values().filter(|other| other.name != network.name && !shares(other));
-    for other in others {
-        if let Some(theirs) =
-            other.range(Family::of(range.addr())).filter(|theirs| overlaps(*theirs))
-        {
-            let reason = format!("{range} overlaps the network '{}' ({theirs})", other.name);
-            violations.push(Violation { field: "network".to_owned(), reason });
-        }
+    let mut violations = Vec::new();
+    let others = cluster.networks().values();
+    for other in others.filter(|other| other.name != network.name && !shares(other)) {
+        let ranges = families
+            .iter()
+            .filter_map(|family| network.range(*family).zip(other.range(*family)))
+            .filter(|(own, theirs)| own.contains(theirs) || theirs.contains(own));
+        violations.extend(ranges.map(|(own, theirs)| Violation {
+            field: "network".to_owned(),
+            reason: format!("{own} overlaps the network '{}' ({theirs})", other.name),
+        }));
     }
+    violations
 }
 
 fn clear(network: &mut Network, family: Family, violations: &mut Vec<Violation>) {

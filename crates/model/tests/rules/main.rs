@@ -8,3 +8,4 @@ mod invariants;
 mod networks;
 mod nodes;
 mod site;
+mod undo;

@@ -189,3 +189,26 @@ fn the_cluster_is_changed_as_a_whole_or_not_at_all() {
         "which the API answers with 201: there was nothing to do"
     );
 }
+
+#[test]
+fn a_network_does_not_share_its_own_wire() {
+    let shared = |other: &str| Request { shared: Patch::Set(name(other)), ..Request::default() };
+    assert_eq!(refusal(&cluster(), "cluster", &shared("cluster")), ["shared"]);
+    let cluster = save(&cluster(), "cluster", &shared("ib"));
+    assert_eq!(cluster.network("cluster").unwrap().shared, Some(name("ib")));
+}
+
+#[test]
+fn networks_overlap_only_while_they_share_a_wire() {
+    let request = Request {
+        range: range("10.141.0.128/25"),
+        shared: Patch::Set(name("cluster")),
+        ..Request::default()
+    };
+    let cluster = save(&cluster(), "guests", &request);
+    let apart = Request { shared: Patch::Clear, ..Request::default() };
+    assert_eq!(refusal(&cluster, "guests", &apart), ["network"]);
+    let elsewhere = Request { range: range("10.142.0.0/24"), ..apart };
+    let cluster = save(&cluster, "guests", &elsewhere);
+    assert_eq!(cluster.network("guests").unwrap().shared, None);
+}
