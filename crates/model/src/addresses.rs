@@ -36,8 +36,10 @@ impl Family {
 #[serde(default)]
 pub struct Addresses {
     /// The IPv4 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv4: Option<Ipv4Addr>,
     /// The IPv6 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
 }
 

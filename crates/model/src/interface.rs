@@ -19,16 +19,22 @@ pub const BMC_INTERFACE: &str = "BMC";
 #[serde(default)]
 pub struct Link {
     /// Maximum transmission unit, 68 to 65535 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u16>,
     /// VLAN identifier (IEEE 802.1Q).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vlanid: Option<u16>,
     /// The interface that carries the VLAN.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan_parent: Option<String>,
     /// Bonding mode, a word of the Linux bonding driver or its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bond_mode: Option<String>,
     /// The interfaces that are bonded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bond_slaves: Vec<String>,
     /// Free text for the interface's configuration on the node, as clients sent it (base64 by convention).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
 }
 
@@ -39,8 +45,10 @@ pub struct Interface {
     /// The name: `BOOTIF`, `BMC`, or the device's name on the node.
     pub name: Name,
     /// Hardware address; one of all nodes' interfaces has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub macaddress: Option<MacAddress>,
     /// The network that the interface is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Name>,
     /// Its addresses in the network.
     pub addresses: Addresses,
@@ -59,6 +67,7 @@ pub struct GroupInterface {
     /// The network that the interface is in.
     pub network: Name,
     /// Whether nodes ask DHCP for their address; unset says nothing about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<bool>,
     /// MTU, VLAN, bond and options.
     pub link: Link,

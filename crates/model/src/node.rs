@@ -11,7 +11,7 @@ use crate::Name;
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::provisioning::Provisioning;
 
-/// A machine that is provisioned.
+/// A machine that is provisioned. There are thousands: what it does not say is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Node {
@@ -24,24 +24,34 @@ pub struct Node {
     /// Service mode: it boots, but nothing is installed.
     pub service: bool,
     /// The switch that it is connected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub switch: Option<Name>,
     /// The port of that switch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub switchport: Option<String>,
     /// The cloud that it lives in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud: Option<Name>,
     /// Who made the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
     /// The site's own number of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub assettag: Option<String>,
     /// Free text, as clients sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// A text that is stored and has no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Identifier of the TPM.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm_uuid: Option<String>,
     /// Public key of the TPM.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm_pubkey: Option<String>,
     /// SHA-256 of a platform configuration register.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm_sha256: Option<String>,
     /// Its interfaces, in the order in which they were given.
     pub interfaces: Vec<Interface>,

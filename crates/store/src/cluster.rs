@@ -3,7 +3,7 @@
 use perilune_model::{Change, Cluster, Edit, Kind, Object};
 use rusqlite::{Connection, params};
 
-use crate::history::{self, Meta};
+use crate::history::{self, Meta, StoredEdit};
 use crate::record::corrupt;
 use crate::{Error, record};
 
@@ -50,10 +50,12 @@ pub(crate) fn apply(connection: &Connection, base: u64, commits: &[Commit]) -> R
     let mut revision = base;
     for commit in commits {
         revision += 1;
-        for edit in &commit.change.edits {
+        let edits = StoredEdit::all(&commit.change.edits)?;
+        let inverse = StoredEdit::all(&commit.change.inverse)?;
+        for edit in &edits {
             store(connection, edit)?;
         }
-        history::append(connection, revision, commit)?;
+        history::append(connection, revision, &commit.meta, &edits, &inverse)?;
     }
     let mut update =
         connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
@@ -68,19 +70,14 @@ fn revision(connection: &Connection) -> Result<u64, Error> {
     Ok(revision.unsigned_abs())
 }
 
-fn store(connection: &Connection, edit: &Edit) -> Result<(), Error> {
-    match edit {
-        Edit::Put(object) => {
-            let (kind, name) = (object.kind().word(), object.name().as_str());
-            let body = object.to_json().map_err(|source| corrupt(kind, name, source))?;
-            let sql = "INSERT INTO object VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = excluded.body";
-            connection.prepare_cached(sql)?.execute(params![kind, name, body])?;
-        }
-        Edit::Remove(kind, name) => {
-            let mut delete =
-                connection.prepare_cached("DELETE FROM object WHERE kind = ?1 AND name = ?2")?;
-            delete.execute(params![kind.word(), name.as_str()])?;
-        }
+fn store(connection: &Connection, edit: &StoredEdit<'_>) -> Result<(), Error> {
+    if let Some(body) = &edit.body {
+        let sql =
+            "INSERT INTO object VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = excluded.body";
+        connection.prepare_cached(sql)?.execute(params![edit.kind, edit.name, body])?;
+    } else {
+        let sql = "DELETE FROM object WHERE kind = ?1 AND name = ?2";
+        connection.prepare_cached(sql)?.execute(params![edit.kind, edit.name])?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use perilune_model::{Edit, Kind, Name, Object};
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::record::{corrupt, signed};
-use crate::{Commit, Error};
 
 /// Who changed the cluster, when, from where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,9 +33,14 @@ pub struct Entry {
     pub inverse: Vec<Edit>,
 }
 
-pub(crate) fn append(connection: &Connection, revision: u64, commit: &Commit) -> Result<(), Error> {
-    let Meta { at, author, origin, action } = &commit.meta;
-    let (edits, inverse) = (encode(&commit.change.edits)?, encode(&commit.change.inverse)?);
+pub(crate) fn append(
+    connection: &Connection,
+    revision: u64,
+    Meta { at, author, origin, action }: &Meta,
+    edits: &[StoredEdit<'_>],
+    inverse: &[StoredEdit<'_>],
+) -> Result<(), Error> {
+    let (edits, inverse) = (encode(edits)?, encode(inverse)?);
     let mut insert =
         connection.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     insert.execute(params![
@@ -78,29 +83,34 @@ pub(crate) fn between(connection: &Connection, first: u64, last: u64) -> Result<
 
 /// An edit as it is stored: no body means that the object goes.
 #[derive(Serialize, Deserialize)]
-struct StoredEdit<'a> {
-    kind: &'a str,
-    name: String,
+pub(crate) struct StoredEdit<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
+    pub(crate) body: Option<String>,
 }
 
-fn encode(edits: &[Edit]) -> Result<String, Error> {
-    let mut stored = Vec::with_capacity(edits.len());
-    for edit in edits {
-        stored.push(match edit {
-            Edit::Put(object) => {
-                let (kind, name) = (object.kind().word(), object.name());
-                let body =
-                    object.to_json().map_err(|source| corrupt(kind, name.as_str(), source))?;
-                StoredEdit { kind, name: name.to_string(), body: Some(body) }
-            }
-            Edit::Remove(kind, name) => {
-                StoredEdit { kind: kind.word(), name: name.to_string(), body: None }
-            }
-        });
+impl StoredEdit<'static> {
+    /// Each of these edits; an object is turned into text once, for the history and for its own row.
+    pub(crate) fn all(edits: &[Edit]) -> Result<Vec<Self>, Error> {
+        let stored = |edit: &Edit| {
+            let (kind, name, body) = match edit {
+                Edit::Put(object) => {
+                    let (kind, name) = (object.kind().word(), object.name());
+                    let body = object.to_json();
+                    let body = body.map_err(|source| corrupt(kind, name.as_str(), source))?;
+                    (kind, name, Some(body))
+                }
+                Edit::Remove(kind, name) => (kind.word(), name, None),
+            };
+            Ok(Self { kind, name: name.to_string(), body })
+        };
+        edits.iter().map(stored).collect()
     }
-    serde_json::to_string(&stored).map_err(|source| corrupt("history", "edits", source))
+}
+
+fn encode(edits: &[StoredEdit<'_>]) -> Result<String, Error> {
+    serde_json::to_string(edits).map_err(|source| corrupt("history", "edits", source))
 }
 
 fn decode_row(row: &Row<'_>) -> Result<Entry, Error> {

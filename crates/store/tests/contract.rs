@@ -3,7 +3,7 @@
 
 use perilune_model::group::Group;
 use perilune_model::network::Network;
-use perilune_model::{Cluster, Draft, Error as Refusal, Kind, Name};
+use perilune_model::{Cluster, Draft, Error as Refusal, Kind, Name, Object};
 use perilune_store::{Commit, Error, Meta, Record, Store, Table};
 
 fn commit(
@@ -90,6 +90,25 @@ async fn work_of_many_shares_transactions_and_each_gets_its_own_answer() {
     assert_eq!(store.records(Table::Leases).await.unwrap().len(), 500);
     store.remove(Table::Leases, vec!["10.141.0.7".into()]).await.unwrap();
     assert_eq!(store.records(Table::Leases).await.unwrap().len(), 499);
+}
+
+#[test]
+fn what_a_node_does_not_say_takes_no_room_and_reads_as_unset() {
+    let node = perilune_model::node::Node {
+        name: Name::trusted("node001"),
+        group: Name::trusted("compute"),
+        interfaces: vec![perilune_model::interface::Interface {
+            name: Name::trusted("BOOTIF"),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let node = Object::from(node);
+    let text = node.to_json().unwrap();
+    assert!(!text.contains("null"), "{text}");
+    assert_eq!(Object::from_json(Kind::Node, &text).unwrap(), node);
+    let with_nulls = text.replace("\"service\"", "\"comment\":null,\"switch\":null,\"service\"");
+    assert_eq!(Object::from_json(Kind::Node, &with_nulls).unwrap(), node, "as it once was written");
 }
 
 #[tokio::test]
