@@ -41,6 +41,7 @@ pub struct SwitchKeys<'a> {
     vendor: Option<&'a str>,
     comment: Option<&'a str>,
     #[serde(flatten)]
+    #[schema(value_type = PlaceKeys)]
     place: Option<PlaceKeys<'a>>,
 }
 
@@ -69,6 +70,7 @@ pub struct OtherDeviceKeys<'a> {
     vendor: Option<&'a str>,
     comment: Option<&'a str>,
     #[serde(flatten)]
+    #[schema(value_type = PlaceKeys)]
     place: Option<PlaceKeys<'a>>,
 }
 

@@ -33,6 +33,7 @@ pub struct NetworkKeys<'a> {
     ntp_server: Option<&'a str>,
     dhcp: bool,
     #[serde(flatten)]
+    #[schema(value_type = DhcpKeys)]
     served: Option<DhcpKeys>,
     zone: ZoneWord,
     shared: Option<&'a str>,
@@ -47,7 +48,9 @@ pub struct NetworkKeys<'a> {
 #[expect(clippy::struct_field_names, reason = "the names that clients read")]
 #[derive(Debug, Serialize, ToSchema)]
 struct DhcpKeys {
+    #[schema(required = false)]
     dhcp_nodes_in_pool: bool,
+    #[schema(required = false)]
     dhcp_nodes_only: bool,
     #[schema(value_type = Option<String>)]
     dhcp_range_begin: Option<Ipv4Addr>,

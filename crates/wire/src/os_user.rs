@@ -10,6 +10,7 @@ use crate::fields::Fields;
 /// A user, as directories usually show one. A directory may show more attributes, and lists where there are several values.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OsUserKeys)]
 pub struct UserKeys {
     /// The name.
     pub uid: String,
@@ -36,6 +37,7 @@ pub struct UserKeys {
 /// A group, as directories usually show one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OsGroupKeys)]
 pub struct GroupKeys {
     /// The name.
     pub cn: String,

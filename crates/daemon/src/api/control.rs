@@ -60,7 +60,10 @@ async fn act_on_one(
     Path((subsystem, hostname, action)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
     let Some(action) = action.strip_prefix('_') else {
-        return Ok(StatusCode::NOT_FOUND.into_response());
+        return Err(ApiError::NotFound(format!(
+            "there is no action '{}'; actions begin with an underscore, such as _status",
+            shown(&action)
+        )));
     };
     let row = one(&state, &caller, (&subsystem, action), &hostname).await?;
     if row.verdict == Verdict::Failed {
@@ -227,6 +230,7 @@ async fn requests(state: axum::extract::State<State>, _: Caller) -> Response {
 
 /// Which results are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// Results that the client has already.
     #[serde(default)]

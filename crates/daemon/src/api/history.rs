@@ -80,6 +80,7 @@ impl CommitKeys {
 
 /// Which commits are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// How many at most; 50 unless it is given, never more than 1000.
     limit: Option<u32>,

@@ -4,8 +4,10 @@ pub mod answer;
 mod bmc_setup;
 mod boot;
 mod cloud;
+mod common;
 mod control;
 mod dns;
+mod envelope;
 pub mod extract;
 mod files;
 mod group;
@@ -77,6 +79,8 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(files::routes())
         .merge(boot::routes())
         .split_for_parts();
+    envelope::put_in_place(&mut document);
+    common::complete(&mut document);
     if let Some(components) = &mut document.components {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
         components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());

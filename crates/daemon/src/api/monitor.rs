@@ -162,6 +162,7 @@ async fn progress_of_node(
 
 /// Which nodes are asked about.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// A host list, such as `node[001-004]`; all nodes without it.
     nodes: Option<String>,

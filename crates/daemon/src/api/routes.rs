@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 use utoipa::openapi::OpenApi;
@@ -43,9 +43,8 @@ pub(super) async fn all(
     for (path, item) in &document.paths.paths {
         for (method, operation) in operations(item) {
             let function = operation.operation_id.clone().unwrap_or_default();
-            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
             let route = format!("http://{host}{}", path.replace('{', "<string:").replace('}', ">"));
-            routes.push(json!({ "function": format!("{tag}.{function}"), "method": method, "route": route }));
+            routes.push(json!({ "function": function, "method": method, "route": route }));
         }
     }
     Json(routes).into_response()
@@ -56,4 +55,18 @@ pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str,
     [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)]
         .into_iter()
         .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
+}
+
+/// The same, to be completed.
+pub(super) fn operations_mut(
+    item: &mut PathItem,
+) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
 }

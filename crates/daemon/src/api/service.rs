@@ -48,7 +48,7 @@ struct Queued {
 /// Tells whether a service runs (`status`), or lets it take over what changed. DHCP and TFTP always know the cluster as it is, so
 /// there is nothing to wait for.
 #[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", security(("token" = [])), responses(
-    (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = Queued),
+    (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = serde_json::Value),
     (status = 503, description = "It does not run", body = serde_json::Value),
 ))]
 async fn act(

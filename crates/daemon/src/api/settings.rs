@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::controller::BEACON_KEY;
 use perilune_model::{Saved, settings};
-use perilune_wire::cluster::{ClusterKeys, ControllerKeys, request};
+use perilune_wire::cluster::{ClusterKeys, request};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// The cluster's settings and controllers.
 #[utoipa::path(get, path = "/config/cluster", tag = "cluster", security(("token" = [])), responses(
-    (status = 200, description = "Settings, and each controller under its name, below config and cluster", body = ControllerKeys),
+    (status = 200, description = "Settings, and each controller under its name, below config and cluster", body = serde_json::Value),
     (status = 404, description = "There is no controller", body = Problem),
 ))]
 async fn show(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {

@@ -90,7 +90,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// A cluster in which every good case is one.
-fn site() -> ImageSite {
+pub(crate) fn site() -> ImageSite {
     let site = ImageSite::start();
     site.describe();
     site.add_image("debian");

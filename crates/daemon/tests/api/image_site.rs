@@ -78,6 +78,15 @@ impl ImageSite {
         self.server.take().map_or(Ok(()), JoinHandle::join).unwrap();
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The token of `admin`.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The password of `admin`.
     pub(crate) fn password(&self) -> String {
         let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();

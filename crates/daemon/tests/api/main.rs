@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod devices;
 mod document;
+mod generated;
 mod image_site;
 mod import;
 mod jobs;

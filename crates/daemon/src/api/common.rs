@@ -1,0 +1,122 @@
+//! What the operations of the API's document have in common, said here once: parameters of paths, names, trials, and the failures that
+//! any of them may answer with.
+
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::{
+    ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, Type,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::permissions;
+use super::problem::Trial;
+use super::routes::operations_mut;
+
+const PROBLEM: &str = "Problem";
+const TRIAL: &str = "Trial";
+const DRY_RUN: &str = "dry_run";
+
+/// Completes the document with it.
+pub(super) fn complete(document: &mut OpenApi) {
+    if let Some(components) = &mut document.components {
+        let mut needed = Vec::new();
+        Trial::schemas(&mut needed);
+        components.schemas.extend(needed);
+        components.schemas.insert(TRIAL.to_owned(), Trial::schema());
+    }
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            name(operation);
+            add_path_parameters(path, operation);
+            let acts = permissions::acts(&method, path);
+            if acts && is_protected(operation) && permissions::can_be_tried(&method, path) {
+                add_trial(operation);
+            }
+            add_failures(acts, operation);
+        }
+    }
+}
+
+/// Functions of several modules have the same name; with the tag before it, it is theirs alone.
+fn name(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+    if let Some(function) = &mut operation.operation_id {
+        *function = format!("{tag}.{function}");
+    }
+}
+
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in names {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(text()));
+        parameters.push(RefOr::T(parameter.build()));
+    }
+}
+
+/// A change can be asked for without making it.
+fn add_trial(operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    if parameters.iter().any(|parameter| named(parameter) == Some(DRY_RUN)) {
+        return;
+    }
+    let parameter = ParameterBuilder::new()
+        .name(DRY_RUN)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some("true: only say what would change"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)));
+    parameters.push(RefOr::T(parameter.build()));
+    add(operation, "200", "A trial was asked for: this would change", TRIAL);
+}
+
+/// What a route says about itself stands; this is for what it leaves out.
+fn add_failures(acts: bool, operation: &mut Operation) {
+    let takes_something = operation.request_body.is_some()
+        || operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
+    let is_protected = is_protected(operation);
+    if takes_something || is_protected {
+        add(operation, "400", "The request cannot be read, or is refused", PROBLEM);
+    }
+    if is_protected {
+        add(operation, "401", "Nobody is logged in", PROBLEM);
+        add(operation, "403", "The role, or the token of a node, does not allow it", PROBLEM);
+    }
+    add(
+        operation,
+        "500",
+        "A defect, or what changes could not be stored; the daemon's log says more under the request_id",
+        PROBLEM,
+    );
+    if acts {
+        add(operation, "503", "The daemon is stopping; try again in a moment", PROBLEM);
+    }
+}
+
+fn add(operation: &mut Operation, status: &str, description: &str, schema: &str) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema)));
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/json", content.build());
+    let responses = &mut operation.responses.responses;
+    responses.entry(status.to_owned()).or_insert_with(|| RefOr::<Response>::from(response));
+}
+
+fn is_protected(operation: &Operation) -> bool {
+    operation.security.as_ref().is_some_and(|security| !security.is_empty())
+}
+
+fn named(parameter: &RefOr<Parameter>) -> Option<&str> {
+    match parameter {
+        RefOr::T(parameter) => Some(&parameter.name),
+        RefOr::Ref(_) => None,
+    }
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
