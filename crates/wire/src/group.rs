@@ -108,6 +108,7 @@ pub struct GroupDetail<'a> {
 
 /// Where each value comes from: `group`, `osimage`, `bmcsetup`, `cluster` or `default`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GroupSources)]
 struct Sources {
     #[serde(rename = "_setupbmc_source")]
     setupbmc: &'static str,

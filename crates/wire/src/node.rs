@@ -149,6 +149,7 @@ pub struct NodeDetail<'a> {
 
 /// Where each value comes from: `node`, `group`, `osimage`, `bmcsetup`, `cluster` or `default`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeSources)]
 struct Sources {
     #[serde(rename = "_osimage_source", skip_serializing_if = "Option::is_none")]
     osimage: Option<&'static str>,

@@ -155,10 +155,12 @@ impl Walk {
         self.history(1)[0]["revision"].as_u64().unwrap()
     }
 
-    /// Whether somebody changed something. What the daemon does by itself, such as ending a packing, does not count.
+    /// Whether a request changed something. The end of a packing that another request began does not count.
     fn changed_since(&self, before: u64) -> bool {
         let since = self.revision() - before;
-        since > 0 && self.history(since).iter().any(|commit| commit["author"] != "perilune")
+        let is_of_request =
+            |commit: &Value| !commit["origin"].as_str().unwrap().starts_with("job ");
+        since > 0 && self.history(since).iter().any(is_of_request)
     }
 
     fn request(&mut self, operation: &Operation<'_>) -> Asked {
@@ -232,10 +234,10 @@ impl Walk {
             if part.starts_with('{') {
                 let name = if is_good || self.chance.percent(30) {
                     good_name(part, before).to_owned()
-                } else if self.chance.percent(30) {
-                    "nothing".to_owned()
                 } else {
-                    self.chance.hostile()
+                    // Without a name it would be another path.
+                    let hostile = self.chance.hostile();
+                    if hostile.is_empty() { "nothing".to_owned() } else { hostile }
                 };
                 path.push_str(&percent_encoded(&name));
                 names.push(name);

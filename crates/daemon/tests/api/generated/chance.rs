@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Numbers that look like chance and follow from the seed alone (SplitMix64).
+/// Numbers that look like chance and follow from the seed alone (`SplitMix64`).
 pub(super) struct Chance(u64);
 
 impl Chance {
