@@ -1,7 +1,9 @@
 //! Values in the forms that existing clients expect.
 
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A boolean as the text `True` or `False`.
 #[derive(Debug, Clone, Copy, ToSchema)]
@@ -15,9 +17,17 @@ impl Serialize for TrueFalse {
 }
 
 /// A port: a number where it is one, else a text.
-#[derive(Debug, Clone, Copy, ToSchema)]
-#[schema(value_type = String)]
+#[derive(Debug, Clone, Copy)]
 pub struct PortNumber<'a>(pub &'a str);
+
+impl PartialSchema for PortNumber<'_> {
+    fn schema() -> RefOr<Schema> {
+        let types = SchemaType::from_iter([Type::Integer, Type::String]);
+        ObjectBuilder::new().schema_type(types).into()
+    }
+}
+
+impl ToSchema for PortNumber<'_> {}
 
 impl Serialize for PortNumber<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -36,16 +36,24 @@ impl Client {
         request.extend_from_slice(headers);
         request.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
         request.extend_from_slice(body);
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let stream = TcpStream::connect(self.address)?;
-                stream.set_read_timeout(Some(DEADLINE))?;
-                stream.set_nodelay(true)?;
-                BufReader::new(stream)
-            }
-        };
-        connection.get_mut().write_all(&request)?;
+        // A server may close a connection between two requests, after one whose body it had no use for above all.
+        if let Some(kept) = self.connection.take()
+            && let Ok(answer) = self.exchange(kept, &request)
+        {
+            return Ok(answer);
+        }
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_nodelay(true)?;
+        self.exchange(BufReader::new(stream), &request)
+    }
+
+    fn exchange(
+        &mut self,
+        mut connection: BufReader<TcpStream>,
+        request: &[u8],
+    ) -> std::io::Result<Answer> {
+        connection.get_mut().write_all(request)?;
         let (answer, stays) = read(&mut connection)?;
         if stays {
             self.connection = Some(connection);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::client::Answer;
 
 /// The document of a daemon.
+#[derive(Clone)]
 pub(super) struct Document(pub(super) Value);
 
 /// A method on a path, and what the document says of it.
