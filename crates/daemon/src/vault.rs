@@ -86,6 +86,11 @@ impl Vault {
         Ok(key.seal(content, vector, clock::seconds()))
     }
 
+    /// The form in which to store a content that may be in that form already.
+    pub fn keep(&self, content: &str) -> Result<String, Error> {
+        if looks_sealed(content) { Ok(content.to_owned()) } else { self.seal(content) }
+    }
+
     /// The content as it was sent. What is no token of this key is shown as it is stored.
     pub fn reveal(&self, stored: &str) -> String {
         let opened = self.key.as_ref().and_then(|key| key.open(stored));

@@ -29,6 +29,27 @@ impl Cell {
         }
     }
 
+    /// A text that may be unset.
+    pub(crate) fn some(text: Option<impl ToString>) -> Self {
+        text.map_or(Self::Null, |text| Self::Text(text.to_string()))
+    }
+
+    /// A number that may be unset.
+    pub(crate) fn number(number: Option<impl Into<i64>>) -> Self {
+        number.map_or(Self::Null, |number| Self::Integer(number.into()))
+    }
+
+    /// A boolean that may be unset, as the old database keeps it.
+    pub(crate) fn boolean(boolean: Option<bool>) -> Self {
+        Self::number(boolean)
+    }
+
+    /// Words with commas between them; unset when there is none.
+    pub(crate) fn list(words: &[impl ToString]) -> Self {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        Self::some((!words.is_empty()).then(|| words.join(",")))
+    }
+
     /// The value as a text; nothing for null and for bytes.
     pub(crate) fn text(&self) -> Option<String> {
         match self {

@@ -46,6 +46,14 @@ impl Plan {
 
 /// Plans the import of a database.
 pub fn plan(source: &Source) -> Plan {
+    let mut plan = of_tables(source);
+    secret::report_encrypted(&plan.cluster, &mut plan.report);
+    plan.report.sort();
+    plan
+}
+
+/// Plans the import of tables, wherever they are from.
+pub(crate) fn of_tables(source: &Source) -> Plan {
     let mut planner = Planner {
         source,
         draft: Draft::new(&Cluster::default()),

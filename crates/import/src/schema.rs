@@ -1,4 +1,5 @@
-//! The tables of a Luna 2 database, and what becomes of each.
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, those that
+//! begin with `files_`, and `driver`, `port` and `certificate` of BMC setups: without them an export would lose what it came from.
 
 /// A table that is read.
 pub(crate) struct Known {
@@ -16,7 +17,7 @@ macro_rules! with_provisioning {
             $($column,)*
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
-            "unmanaged_bmc_users", "prescript", "partscript", "postscript",
+            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout",
         ]
     };
 }
@@ -50,11 +51,16 @@ known! {
     "controller": &["hostname", "beacon", "shadow", "serverport", "status", "vendor"], &["clusterid"];
     "osimage": &[
         "name", "path", "kernelfile", "initrdfile", "imagefile", "kernelversion", "kernelmodules", "kerneloptions",
-        "grab_filesystems", "grab_exclude", "distribution", "osrelease", "comment", "tagid",
+        "grab_filesystems", "grab_exclude", "distribution", "osrelease", "comment", "tagid", "files_kernelversion",
+        "files_checksum", "files_size", "files_unpacked_size",
     ], &["changed"];
-    "osimagetag": &["name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions"], &[];
+    "osimagetag": &[
+        "name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions", "files_kernelversion",
+        "files_checksum", "files_size", "files_unpacked_size",
+    ], &[];
     "bmcsetup": &[
-        "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "comment",
+        "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "driver", "port",
+        "certificate", "comment",
     ], &[];
     "switch": &["name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment"], &[];
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];

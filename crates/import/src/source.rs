@@ -38,6 +38,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A row with a value for each column.
+    pub(crate) fn new(id: i64, columns: &Arc<Vec<String>>, cells: Vec<Cell>) -> Self {
+        Self { id, columns: Arc::clone(columns), cells }
+    }
+
+    /// Whether the row's table has such a column.
+    pub(crate) fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
+
+    /// The columns with their values.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, &Cell)> {
+        self.columns.iter().map(String::as_str).zip(&self.cells)
+    }
+
     /// The value of a column; null where the table has no such column.
     pub(crate) fn cell(&self, column: &str) -> &Cell {
         let position = self.columns.iter().position(|name| name == column);
@@ -75,7 +90,20 @@ impl Source {
         }
     }
 
-    /// The rows of a table, by id.
+    /// Puts a table in the place of one of this name.
+    pub(crate) fn put(&mut self, table: &str, columns: Arc<Vec<String>>, rows: Vec<Row>) {
+        self.columns.insert(table.to_owned(), columns);
+        self.tables.insert(table.to_owned(), rows);
+    }
+
+    /// Keeps the rows of a table that are wanted.
+    pub(crate) fn retain(&mut self, table: &str, wanted: impl FnMut(&Row) -> bool) {
+        if let Some(rows) = self.tables.get_mut(table) {
+            rows.retain(wanted);
+        }
+    }
+
+    /// The rows of a table: those of a database by id, those of an export in its order.
     pub(crate) fn rows(&self, table: &str) -> &[Row] {
         self.tables.get(table).map(Vec::as_slice).unwrap_or_default()
     }
@@ -194,7 +222,7 @@ fn rows(
             values.push(Cell::of(row.get_ref(position).map_err(failed)?));
         }
         let place = i64::try_from(rows.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let mut row = Row { id: place, columns: Arc::clone(columns), cells: values };
+        let mut row = Row::new(place, columns, values);
         if let Cell::Integer(id) = row.cell("id") {
             row.id = *id;
         }

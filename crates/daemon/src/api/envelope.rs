@@ -13,8 +13,9 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 28] = [
+const ANSWERS: [(&str, &str); 29] = [
     ("/config/cluster", "config cluster"),
+    ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
     ("/config/group/{name}/interfaces", "config group * interfaces []"),
     ("/config/group/{name}/interfaces/{interface}", "config group * interfaces []"),
@@ -45,8 +46,9 @@ const ANSWERS: [(&str, &str); 28] = [
 ];
 
 /// Paths whose requests do not stand below `config`, the resource and a name.
-const REQUESTS: [(&str, &str); 10] = [
+const REQUESTS: [(&str, &str); 11] = [
     ("/config/cluster", "config cluster"),
+    ("/config/cluster/import", ""),
     ("/config/import", ""),
     ("/config/rack/inventory", "config rack inventory []"),
     ("/config/secrets/group/{name}", "config secrets group * []"),

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
-use perilune_import::{Outcome, Plan, Source};
+use perilune_import::{Finding, Outcome, Plan, Source};
 use perilune_model::{Error as Refusal, Kind};
 use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
@@ -142,6 +142,18 @@ fn obstacles(refusal: &Refusal) -> Vec<String> {
     }
 }
 
+/// A finding as answers tell of it.
+pub(super) fn finding_keys(finding: Finding) -> FindingKeys {
+    FindingKeys {
+        verdict: finding.verdict.word(),
+        table: finding.table,
+        row: finding.row,
+        name: finding.name,
+        column: finding.column,
+        message: finding.message,
+    }
+}
+
 fn keys(plan: &Plan, outcome: Outcome, obstacles: Vec<String>, committed: bool) -> ImportKeys {
     let objects = |objects: Vec<(Kind, String)>| {
         objects
@@ -150,14 +162,7 @@ fn keys(plan: &Plan, outcome: Outcome, obstacles: Vec<String>, committed: bool) 
             .collect()
     };
     let report = &plan.report;
-    let findings = report.findings.iter().cloned().map(|finding| FindingKeys {
-        verdict: finding.verdict.word(),
-        table: finding.table,
-        row: finding.row,
-        name: finding.name,
-        column: finding.column,
-        message: finding.message,
-    });
+    let findings = report.findings.iter().cloned().map(finding_keys);
     ImportKeys {
         committed,
         obstacles,

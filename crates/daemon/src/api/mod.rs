@@ -31,6 +31,7 @@ mod service;
 mod session;
 mod settings;
 mod switch;
+mod tables;
 mod user;
 
 use axum::extract::DefaultBodyLimit;
@@ -65,6 +66,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(osimage_work::routes())
         .merge(bmc_setup::routes())
         .merge(switch::routes())
+        .merge(tables::routes())
         .merge(other_device::routes())
         .merge(cloud::routes())
         .merge(dns::routes())

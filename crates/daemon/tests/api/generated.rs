@@ -99,17 +99,6 @@ impl Walk {
         {
             self.request_id = request_id;
         }
-        eprintln!("STAT {title} {}", answer.status);
-        if answer.status == 400 || answer.status == 404 {
-            eprintln!(
-                "WHY {title} {}",
-                String::from_utf8_lossy(&answer.body)
-                    .chars()
-                    .take(160)
-                    .collect::<String>()
-                    .escape_debug()
-            );
-        }
         let is_told = TOLD_BY_A_STATUS.contains(&(title.as_str(), answer.status));
         if answer.status >= 500 && !is_told {
             self.complain(&title, &format!("failed with {}", answer.status), asked, Some(&answer));

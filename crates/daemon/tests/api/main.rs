@@ -17,3 +17,4 @@ mod osimage;
 mod redfish;
 mod routes;
 mod secrets;
+mod tables;

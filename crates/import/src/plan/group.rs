@@ -91,7 +91,7 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         prescript: reading.script("prescript"),
         partscript: reading.script("partscript"),
         postscript: reading.script("postscript"),
-        disklayout: None,
+        disklayout: reading.text("disklayout"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images and their tags, and BMC setups.
 
 use perilune_model::Name;
-use perilune_model::bmc_setup::BmcSetup;
+use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver};
 use perilune_model::image::{Image, ImageFiles, Tag};
 use perilune_model::provisioning::UnmanagedUsers;
 
@@ -90,8 +90,10 @@ impl Planner<'_> {
                 netchannel: reading.number("netchannel").unwrap_or(usual.netchannel),
                 mgmtchannel: reading.number("mgmtchannel").unwrap_or(usual.mgmtchannel),
                 unmanaged_bmc_users: unmanaged_users(&mut reading),
+                driver: reading.word("driver", Driver::from_word),
+                port: reading.number("port"),
+                certificate: reading.word("certificate", Certificate::from_word),
                 comment: reading.text("comment"),
-                ..BmcSetup::default()
             };
             self.take("bmcsetup", row, setup);
         }
@@ -114,7 +116,8 @@ fn image(reading: &mut Reading<'_>) -> Option<Image> {
     let name = reading.own_name("name", Name::general)?;
     let mut files = files(reading);
     let kernelversion = reading.text("kernelversion");
-    if files.kernelfile.is_some() {
+    // The old daemon keeps one version, that of the kernel it packed last.
+    if files.kernelfile.is_some() && !reading.row.has("files_kernelversion") {
         files.kernelversion.clone_from(&kernelversion);
     }
     Some(Image {
@@ -147,6 +150,9 @@ fn files(reading: &mut Reading<'_>) -> ImageFiles {
         kernelfile: file("kernelfile"),
         initrdfile: file("initrdfile"),
         imagefile: file("imagefile"),
-        ..ImageFiles::default()
+        kernelversion: reading.text("files_kernelversion"),
+        checksum: reading.text("files_checksum"),
+        size: reading.number("files_size"),
+        unpacked_size: reading.number("files_unpacked_size"),
     }
 }

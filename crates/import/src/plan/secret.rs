@@ -5,27 +5,33 @@ use std::collections::BTreeMap;
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::secret::{Secret, Secrets};
-use perilune_model::{Name, Object};
+use perilune_model::{Cluster, Name, Object};
 
 use super::Planner;
 use crate::reading::Reading;
-use crate::report::Verdict;
+use crate::report::{Report, Verdict};
 
 /// How every Fernet token begins: the base64 of its version and of the high bits of its time.
 const TOKEN: &str = "gAAAA";
+
+/// Secrets that can be read with the key of the old site only.
+pub(super) fn report_encrypted(cluster: &Cluster, report: &mut Report) {
+    let of_nodes = cluster.node_secrets().values().flat_map(|list| &list.secrets);
+    let of_groups = cluster.group_secrets().values().flat_map(|list| &list.secrets);
+    let is_encrypted = |secret: &&Secret| secret.content.starts_with(TOKEN);
+    let encrypted = of_nodes.chain(of_groups).filter(is_encrypted).count();
+    if encrypted > 0 {
+        let message = format!(
+            "{encrypted} secrets are encrypted and taken as they are; they can be read where [FILES] KEYFILE is the key of the old site"
+        );
+        report.table(Verdict::Odd, "nodesecrets", message);
+    }
+}
 
 impl Planner<'_> {
     pub(super) fn secrets(&mut self) {
         let nodes = self.secrets_of("nodesecrets", "node", "nodeid");
         let groups = self.secrets_of("groupsecrets", "group", "groupid");
-        let all = || nodes.iter().chain(&groups).flat_map(|secrets| &secrets.secrets);
-        let encrypted = all().filter(|secret| secret.content.starts_with(TOKEN)).count();
-        if encrypted > 0 {
-            let message = format!(
-                "{encrypted} secrets are encrypted and taken as they are; they can be read where [FILES] KEYFILE is the key of the old site"
-            );
-            self.report.table(Verdict::Odd, "nodesecrets", message);
-        }
         for secrets in nodes {
             self.put_list("nodesecrets", NodeSecrets(secrets));
         }

@@ -130,6 +130,17 @@ fn step(
     Ok((!change.is_empty()).then_some((after, change)))
 }
 
+/// The cluster's export, imported, changes nothing.
+fn check_tables(state: &Cluster) {
+    let export = perilune_import::export(state);
+    let plan = perilune_import::plan_tables(&export, state).unwrap();
+    let mut draft = Draft::new(state);
+    perilune_import::commit(&plan, &mut draft, true).unwrap();
+    let (after, _) = draft.finish();
+    let findings = &plan.report.findings;
+    assert_eq!(objects(&after), objects(state), "an export is the cluster: {findings:?}");
+}
+
 async fn run(operations: &[Operation]) {
     let directory = tempfile::tempdir().unwrap();
     let (store, mut state) = Store::open(directory.path()).unwrap();
@@ -155,6 +166,7 @@ async fn run(operations: &[Operation]) {
     for (entry, (change, _)) in history.iter().zip(&past) {
         assert_eq!((&entry.edits, &entry.inverse), (&change.edits, &change.inverse));
     }
+    check_tables(&state);
     drop(store);
     let reloaded = loop {
         match Store::open(directory.path()) {

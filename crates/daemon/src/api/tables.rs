@@ -1,0 +1,125 @@
+//! `/config/cluster/export` and `/import`: the cluster as tables of the old database, as existing clients keep and restore it.
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use perilune_import::{TablesError, Verdict};
+use perilune_model::Violation;
+use perilune_wire::import::FindingKeys;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Body, Caller};
+use crate::api::import::finding_keys;
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::state::State;
+
+/// As large as an export may be that is sent back: that of ten thousand nodes has some twenty megabytes.
+const LARGEST_EXPORT: usize = 128 << 20;
+/// As many rows as an answer tells of.
+const TOLD: usize = 100;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    let import = OpenApiRouter::new().routes(routes!(import));
+    OpenApiRouter::new()
+        .routes(routes!(export))
+        .merge(import.layer(DefaultBodyLimit::max(LARGEST_EXPORT)))
+}
+
+/// What became of tables that were imported.
+#[derive(Debug, Serialize, ToSchema)]
+struct Imported {
+    /// What was done.
+    message: String,
+    /// Rows and values that were not taken as they stood; at most a hundred.
+    findings: Vec<FindingKeys>,
+}
+
+/// The whole cluster as tables of the old database: passwords of BMCs in the clear, secrets as they are stored, users without passwords.
+#[utoipa::path(get, path = "/config/cluster/export", tag = "cluster", security(("token" = [])), responses(
+    (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = Value),
+))]
+async fn export(state: axum::extract::State<State>, _: Caller) -> Response {
+    let cluster = state.cluster.published();
+    Json(perilune_import::export(&cluster)).into_response()
+}
+
+/// Replaces tables of the cluster, all in one change; tables that are not named stay, and so do users. What `export` answers can be sent back.
+#[utoipa::path(post, path = "/config/cluster/import", tag = "cluster", security(("token" = [])), request_body = Value, responses(
+    (status = 201, description = "It is done", body = Imported),
+    (status = 400, description = "A table or a row cannot be read or taken", body = Problem),
+    (status = 404, description = "There is no such table, or rows of it cannot be together", body = Problem),
+))]
+async fn import(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Body(mut body): Body,
+) -> Result<Response, ApiError> {
+    seal_secrets(&state, &mut body)?;
+    let plan = plan(&state, body).await?;
+    let report = plan.report.clone();
+    let refused: Vec<Violation> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Refused)
+        .take(TOLD)
+        .map(|finding| {
+            let row = finding.row.map(|row| format!(" row {row}")).unwrap_or_default();
+            let name = finding.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            Violation {
+                field: format!("table {}{row}{name}", finding.table),
+                reason: finding.message.clone(),
+            }
+        })
+        .collect();
+    if !refused.is_empty() {
+        return Err(ApiError::Fields(refused));
+    }
+    let objects = plan.objects().count();
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| perilune_import::commit(&plan, draft, true))
+        .await?;
+    tracing::info!(user = caller.user, objects, "tables were imported");
+    let findings: Vec<FindingKeys> =
+        report.findings.into_iter().take(TOLD).map(finding_keys).collect();
+    let message = format!("tables imported; the cluster has {objects} objects");
+    Ok((StatusCode::CREATED, Json(Imported { message, findings })).into_response())
+}
+
+/// Contents of secrets that are not encrypted yet become so before anybody keeps them.
+fn seal_secrets(state: &State, body: &mut Value) -> Result<(), ApiError> {
+    for table in ["nodesecrets", "groupsecrets"] {
+        let rows = body.get_mut(table).and_then(Value::as_array_mut);
+        for row in rows.into_iter().flatten() {
+            if let Some(Value::String(content)) = row.get_mut("content") {
+                let sealed = state.vault.keep(content);
+                *content = sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn plan(state: &State, body: Value) -> Result<perilune_import::Plan, ApiError> {
+    let alone = state.turns.import.acquire().await;
+    let _alone = alone.map_err(|error| ApiError::Defect(error.to_string()))?;
+    let cluster = state.cluster.published();
+    let plan = move || perilune_import::plan_tables(&body, &cluster);
+    let plan = tokio::task::spawn_blocking(plan).await;
+    let plan = plan.map_err(|error| ApiError::Defect(error.to_string()))?;
+    plan.map_err(|error| match error {
+        TablesError::Empty
+        | TablesError::NoRow { .. }
+        | TablesError::NoValue { .. }
+        | TablesError::Needed(_) => ApiError::Malformed(error.to_string()),
+        TablesError::NoTables
+        | TablesError::Unknown(_)
+        | TablesError::NoRows(_)
+        | TablesError::NotUnique { .. } => ApiError::NotFound(error.to_string()),
+    })
+}

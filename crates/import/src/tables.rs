@@ -1,0 +1,86 @@
+//! The cluster as the tables of the old database: what an export shows, and what an import of some tables starts from.
+
+mod export;
+mod given;
+mod ids;
+mod machines;
+mod site;
+
+use std::sync::Arc;
+
+pub use export::export;
+pub use given::{Error, plan};
+use perilune_model::Cluster;
+
+use crate::cell::Cell;
+use crate::schema;
+use crate::source::{Row, Source};
+use ids::Ids;
+
+/// Columns of users and their roles, which are shown and never taken.
+const USERS: [(&str, &[&str]); 2] = [
+    ("roles", &["id", "name"]),
+    ("user", &["id", "username", "password", "roleid", "createdby", "lastlogin", "created"]),
+];
+/// The table of how controllers stand for each other; it has no ids.
+const STANDING: (&str, &[&str]) =
+    ("ha", &["enabled", "syncimages", "insync", "sharedip", "overrule", "master", "updated"]);
+
+/// The columns of a table.
+fn columns(table: &str) -> Vec<String> {
+    let apart = USERS.iter().chain([&STANDING]).find(|(name, _)| *name == table);
+    match (apart, schema::known(table)) {
+        (Some((_, columns)), _) => columns.iter().map(|column| (*column).to_owned()).collect(),
+        (None, Some(known)) => std::iter::once("id")
+            .chain(known.read.iter().copied())
+            .chain(known.without_meaning.iter().copied())
+            .map(str::to_owned)
+            .collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// All tables of a cluster. Objects whose rows somebody gives anew have the ids that they get there.
+fn tables(cluster: &Cluster, ids: Ids) -> Source {
+    let mut writer = Writer { source: Source::default(), ids };
+    writer.site(cluster);
+    writer.machines(cluster);
+    writer.source
+}
+
+/// Writes objects as rows.
+struct Writer {
+    source: Source,
+    ids: Ids,
+}
+
+impl Writer {
+    /// Writes one table: for each row the key that its id is made of, and the columns that are set.
+    fn table<'a>(
+        &mut self,
+        table: &'static str,
+        rows: impl IntoIterator<Item = (String, Vec<(&'a str, Cell)>)>,
+    ) {
+        let columns = Arc::new(columns(table));
+        let rows = rows.into_iter().map(|(key, values)| {
+            let id = self.ids.of(table, &key);
+            let mut cells = vec![Cell::Null; columns.len()];
+            let all = std::iter::once(("id", Cell::Integer(id))).chain(values);
+            for (column, cell) in all {
+                let place = columns.iter().position(|name| name == column);
+                debug_assert!(place.is_some(), "{table} has a column {column}");
+                if let Some(place) = place.and_then(|place| cells.get_mut(place)) {
+                    *place = cell;
+                }
+            }
+            Row::new(id, &columns, cells)
+        });
+        let rows = rows.collect();
+        self.source.put(table, columns, rows);
+    }
+
+    /// The number by which rows refer to an object; null for none.
+    fn reference(&mut self, table: &'static str, name: Option<impl AsRef<str>>) -> Cell {
+        name.map_or(Cell::Null, |name| Cell::Integer(self.ids.of(table, name.as_ref())))
+    }
+}

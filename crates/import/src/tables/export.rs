@@ -1,0 +1,154 @@
+//! Tables as the JSON that old clients write to a file and send back.
+
+use perilune_model::Cluster;
+use serde_json::{Map, Value, json};
+
+use super::{Ids, STANDING, columns, tables};
+use crate::cell::Cell;
+use crate::source::Row;
+
+/// The tables of an export, in its order.
+pub(super) const EXPORTED: [&str; 20] = [
+    "osimage",
+    "osimagetag",
+    "nodesecrets",
+    "nodeinterface",
+    "bmcsetup",
+    "ipaddress",
+    "groupinterface",
+    "roles",
+    "group",
+    "network",
+    "user",
+    "switch",
+    "otherdevices",
+    "groupsecrets",
+    "node",
+    "cluster",
+    "dns",
+    "controller",
+    "cloud",
+    STANDING.0,
+];
+/// Columns that hold whole numbers; so do those whose name ends in `id`.
+const NUMBERS: [&str; 36] = [
+    "beacon",
+    "bind_legacy",
+    "bootmenu",
+    "createnode_macashost",
+    "createnode_ondemand",
+    "debug",
+    "dhcp",
+    "dhcp_nodes_in_pool",
+    "dhcp_nodes_only",
+    "dnssec_enable",
+    "dnssec_validation",
+    "enabled",
+    "files_size",
+    "files_unpacked_size",
+    "gateway_metric",
+    "height",
+    "insync",
+    "master",
+    "mgmtchannel",
+    "mtu",
+    "netboot",
+    "netchannel",
+    "nextnode_discover",
+    "non_authoritative",
+    "overrule",
+    "packing_bootpause",
+    "port",
+    "position",
+    "security",
+    "serverport",
+    "service",
+    "setupbmc",
+    "shadow",
+    "sharedip",
+    "size",
+    "syncimages",
+];
+/// Columns of long texts.
+const LONG: [&str; 9] = [
+    "comment",
+    "content",
+    "disklayout",
+    "kerneloptions",
+    "options",
+    "partscript",
+    "postscript",
+    "prescript",
+    "tpm_pubkey",
+];
+/// Columns of which no two rows hold the same.
+const UNIQUE: [(&str, &[&str]); 10] = [
+    ("osimage", &["name"]),
+    ("group", &["name"]),
+    ("node", &["name"]),
+    ("network", &["name"]),
+    ("switch", &["name"]),
+    ("otherdevices", &["name"]),
+    ("cloud", &["name"]),
+    ("cluster", &["name"]),
+    ("controller", &["hostname"]),
+    ("ipaddress", &["ipaddress", "ipaddress_ipv6"]),
+];
+
+/// The cluster as tables: `{table: [{"SQLITE_SEQUENCE": n}, {"STRUCTURE": […]}, row, …]}`. Passwords of BMCs are in it, those of
+/// users are not.
+pub fn export(cluster: &Cluster) -> Value {
+    let source = tables(cluster, Ids::default());
+    let exported = EXPORTED.into_iter().map(|table| {
+        let rows = source.rows(table);
+        let mut list = Vec::with_capacity(rows.len() + 2);
+        if let Some(last) = rows.iter().map(|row| row.id).max() {
+            list.push(json!({ "SQLITE_SEQUENCE": last }));
+        }
+        list.push(json!({ "STRUCTURE": structure(table) }));
+        list.extend(rows.iter().map(object));
+        (table.to_owned(), Value::Array(list))
+    });
+    Value::Object(exported.collect())
+}
+
+fn object(row: &Row) -> Value {
+    let cells = row.cells().map(|(column, cell)| (column.to_owned(), value(cell)));
+    Value::Object(cells.collect())
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null | Cell::Bytes => Value::Null,
+        Cell::Integer(number) => json!(number),
+        Cell::Real(number) => json!(number),
+        Cell::Text(text) => json!(text),
+    }
+}
+
+fn structure(table: &str) -> Vec<Value> {
+    let is_unique = |column: &str| {
+        UNIQUE.iter().any(|(name, columns)| *name == table && columns.contains(&column))
+    };
+    let describe = |column: String| {
+        let mut said = Map::new();
+        let name = column.as_str();
+        let is_id = name == "id";
+        let (datatype, length) = if name.ends_with("id") || NUMBERS.contains(&name) {
+            ("INTEGER", Some("10"))
+        } else if LONG.contains(&name) {
+            ("TEXT", None)
+        } else {
+            ("VARCHAR", Some("200"))
+        };
+        let key = if is_id { Some("PRIMARY") } else { is_unique(name).then_some("UNIQUE") };
+        said.insert("column".to_owned(), json!(name));
+        said.insert("datatype".to_owned(), json!(datatype));
+        let rest = [("length", length), ("key", key), ("keyadd", is_id.then_some("autoincrement"))];
+        said.extend(
+            rest.into_iter().filter_map(|(name, word)| Some((name.to_owned(), json!(word?)))),
+        );
+        Value::Object(said)
+    };
+    columns(table).into_iter().map(describe).collect()
+}

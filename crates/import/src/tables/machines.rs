@@ -1,0 +1,312 @@
+//! Tables of what is provisioned: images, BMC setups, groups, nodes, their interfaces, addresses and secrets.
+
+use perilune_model::bmc_setup::{Certificate, Driver};
+use perilune_model::image::ImageFiles;
+use perilune_model::interface::Link;
+use perilune_model::node::Node;
+use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use perilune_model::secret::Secrets;
+use perilune_model::{Addresses, Cluster, Name};
+
+use super::Writer;
+use crate::cell::Cell;
+
+/// The columns of one row that are set.
+type Cells = Vec<(&'static str, Cell)>;
+
+impl Writer {
+    pub(super) fn machines(&mut self, cluster: &Cluster) {
+        self.images(cluster);
+        self.bmc_setups(cluster);
+        self.groups(cluster);
+        let nodes: Vec<_> = cluster
+            .nodes()
+            .values()
+            .map(|node| (node.name.to_string(), self.node(cluster, node)))
+            .collect();
+        self.table("node", nodes);
+        self.interfaces(cluster);
+        self.addresses(cluster);
+        let of_nodes = cluster.node_secrets().values();
+        let of_nodes = of_nodes.flat_map(|list| self.secrets("node", "nodeid", list));
+        let of_nodes: Vec<_> = of_nodes.collect();
+        self.table("nodesecrets", of_nodes);
+        let of_groups = cluster.group_secrets().values();
+        let of_groups = of_groups.flat_map(|list| self.secrets("group", "groupid", list));
+        let of_groups: Vec<_> = of_groups.collect();
+        self.table("groupsecrets", of_groups);
+    }
+
+    fn images(&mut self, cluster: &Cluster) {
+        let mut images = Vec::new();
+        let mut tags = Vec::new();
+        for image in cluster.images().values() {
+            let mut row = vec![
+                ("name", Cell::some(Some(&image.name))),
+                ("path", Cell::some(image.path.as_ref())),
+                ("kernelversion", Cell::some(image.kernelversion.as_ref())),
+                ("kernelmodules", Cell::some(image.kernelmodules.as_ref())),
+                ("kerneloptions", Cell::some(image.kerneloptions.as_ref())),
+                ("grab_filesystems", Cell::some(image.grab_filesystems.as_ref())),
+                ("grab_exclude", Cell::some(image.grab_exclude.as_ref())),
+                ("distribution", Cell::some(image.distribution.as_ref())),
+                ("osrelease", Cell::some(image.osrelease.as_ref())),
+                ("comment", Cell::some(image.comment.as_ref())),
+                ("tagid", self.tag(&image.name, image.tag.as_ref())),
+            ];
+            row.extend(files(&image.files));
+            images.push((image.name.to_string(), row));
+            for tag in &image.tags {
+                let mut row = vec![
+                    ("name", Cell::some(Some(&tag.name))),
+                    ("osimageid", self.reference("osimage", Some(&image.name))),
+                    ("kerneloptions", Cell::some(tag.kerneloptions.as_ref())),
+                ];
+                row.extend(files(&tag.files));
+                tags.push((tag_key(&image.name, &tag.name), row));
+            }
+        }
+        self.table("osimage", images);
+        self.table("osimagetag", tags);
+    }
+
+    fn tag(&mut self, image: &Name, tag: Option<&Name>) -> Cell {
+        self.reference("osimagetag", tag.map(|tag| tag_key(image, tag)))
+    }
+
+    fn bmc_setups(&mut self, cluster: &Cluster) {
+        let setups = cluster.bmc_setups().values().map(|setup| {
+            let row = vec![
+                ("name", Cell::some(Some(&setup.name))),
+                ("userid", Cell::number(Some(setup.userid))),
+                ("username", Cell::some(Some(&setup.username))),
+                ("password", Cell::some(Some(&setup.password))),
+                ("netchannel", Cell::number(Some(setup.netchannel))),
+                ("mgmtchannel", Cell::number(Some(setup.mgmtchannel))),
+                (
+                    "unmanaged_bmc_users",
+                    Cell::some(setup.unmanaged_bmc_users.map(UnmanagedUsers::word)),
+                ),
+                ("driver", Cell::some(setup.driver.map(Driver::word))),
+                ("port", Cell::number(setup.port)),
+                ("certificate", Cell::some(setup.certificate.map(Certificate::word))),
+                ("comment", Cell::some(setup.comment.as_ref())),
+            ];
+            (setup.name.to_string(), row)
+        });
+        self.table("bmcsetup", setups);
+    }
+
+    fn groups(&mut self, cluster: &Cluster) {
+        let mut groups = Vec::new();
+        let mut interfaces = Vec::new();
+        for group in cluster.groups().values() {
+            let own = &group.provisioning;
+            let mut row = self.provisioning(own, own.osimage.as_ref());
+            row.extend([
+                ("name", Cell::some(Some(&group.name))),
+                ("setupbmc", Cell::boolean(own.setupbmc)),
+                ("netboot", Cell::boolean(own.netboot)),
+                ("bootmenu", Cell::boolean(own.bootmenu)),
+                ("domain", Cell::some(group.domain.as_ref())),
+                ("comment", Cell::some(group.comment.as_ref())),
+            ]);
+            groups.push((group.name.to_string(), row));
+            for interface in &group.interfaces {
+                let mut row = link(&interface.link);
+                row.extend([
+                    ("groupid", self.reference("group", Some(&group.name))),
+                    ("interface", Cell::some(Some(&interface.name))),
+                    ("networkid", self.reference("network", Some(&interface.network))),
+                    ("dhcp", Cell::boolean(interface.dhcp)),
+                ]);
+                interfaces.push((interface_key(&group.name, &interface.name), row));
+            }
+        }
+        self.table("group", groups);
+        self.table("groupinterface", interfaces);
+    }
+
+    fn node(&mut self, cluster: &Cluster, node: &Node) -> Cells {
+        let own = &node.provisioning;
+        let group = cluster.groups().get(&node.group);
+        let image = own.osimage.as_ref();
+        let image = image.or_else(|| group.and_then(|group| group.provisioning.osimage.as_ref()));
+        let mut row = self.provisioning(own, image);
+        // Zero says nothing in a node's row; the word does.
+        let switch = |value: Option<bool>| match value {
+            Some(false) => Cell::some(Some("no")),
+            value => Cell::boolean(value),
+        };
+        row.extend([
+            ("name", Cell::some(Some(&node.name))),
+            ("groupid", self.reference("group", Some(&node.group))),
+            ("setupbmc", switch(own.setupbmc)),
+            ("netboot", switch(own.netboot)),
+            ("bootmenu", switch(own.bootmenu)),
+            ("service", Cell::boolean(Some(node.service))),
+            ("switchid", self.reference("switch", node.switch.as_ref())),
+            ("switchport", Cell::some(node.switchport.as_ref())),
+            ("cloudid", self.reference("cloud", node.cloud.as_ref())),
+            ("vendor", Cell::some(node.vendor.as_ref())),
+            ("assettag", Cell::some(node.assettag.as_ref())),
+            ("comment", Cell::some(node.comment.as_ref())),
+            ("status", Cell::some(node.status.as_ref())),
+            ("tpm_uuid", Cell::some(node.tpm_uuid.as_ref())),
+            ("tpm_pubkey", Cell::some(node.tpm_pubkey.as_ref())),
+            ("tpm_sha256", Cell::some(node.tpm_sha256.as_ref())),
+        ]);
+        row
+    }
+
+    /// What nodes and groups have alike, but for the switches; tags are of the image that is in effect.
+    fn provisioning(&mut self, own: &Provisioning, image: Option<&Name>) -> Cells {
+        let tag = image.map_or(Cell::Null, |image| self.tag(image, own.osimagetag.as_ref()));
+        vec![
+            ("osimageid", self.reference("osimage", own.osimage.as_ref())),
+            ("osimagetagid", tag),
+            ("bmcsetupid", self.reference("bmcsetup", own.bmcsetup.as_ref())),
+            ("roles", Cell::some(own.roles.as_ref())),
+            ("scripts", Cell::some(own.scripts.as_ref())),
+            ("provision_interface", Cell::some(own.provision_interface.as_ref())),
+            ("provision_method", Cell::some(own.provision_method.as_ref())),
+            ("provision_fallback", Cell::some(own.provision_fallback.as_ref())),
+            ("kerneloptions", Cell::some(own.kerneloptions.as_ref())),
+            ("ipxe_kernel", Cell::some(own.ipxe_kernel.map(IpxeKernel::word))),
+            ("unmanaged_bmc_users", Cell::some(own.unmanaged_bmc_users.map(UnmanagedUsers::word))),
+            ("prescript", Cell::some(own.prescript.as_ref())),
+            ("partscript", Cell::some(own.partscript.as_ref())),
+            ("postscript", Cell::some(own.postscript.as_ref())),
+            ("disklayout", Cell::some(own.disklayout.as_ref())),
+        ]
+    }
+
+    fn interfaces(&mut self, cluster: &Cluster) {
+        let mut rows = Vec::new();
+        for node in cluster.nodes().values() {
+            for interface in &node.interfaces {
+                let mut row = link(&interface.link);
+                row.extend([
+                    ("nodeid", self.reference("node", Some(&node.name))),
+                    ("interface", Cell::some(Some(&interface.name))),
+                    ("macaddress", Cell::some(interface.macaddress)),
+                ]);
+                rows.push((interface_key(&node.name, &interface.name), row));
+            }
+        }
+        self.table("nodeinterface", rows);
+    }
+
+    fn addresses(&mut self, cluster: &Cluster) {
+        let mut rows = Vec::new();
+        let devices = cluster
+            .controllers()
+            .values()
+            .map(|it| ("controller", &it.name, &it.addresses, it.network.as_ref()))
+            .chain(
+                cluster
+                    .switches()
+                    .values()
+                    .map(|it| ("switch", &it.name, &it.addresses, it.network.as_ref())),
+            )
+            .chain(
+                cluster
+                    .other_devices()
+                    .values()
+                    .map(|it| ("otherdevices", &it.name, &it.addresses, it.network.as_ref())),
+            );
+        for (table, name, addresses, network) in devices {
+            rows.extend(self.address(table, name.as_str(), addresses, network, false));
+        }
+        for node in cluster.nodes().values() {
+            for interface in &node.interfaces {
+                let key = interface_key(&node.name, &interface.name);
+                let network = interface.network.as_ref();
+                let row = self.address(
+                    "nodeinterface",
+                    &key,
+                    &interface.addresses,
+                    network,
+                    interface.dhcp,
+                );
+                rows.extend(row);
+            }
+        }
+        self.table("ipaddress", rows);
+    }
+
+    /// The row that says where a device is; none where there is nothing to say.
+    fn address(
+        &mut self,
+        table: &'static str,
+        key: &str,
+        addresses: &Addresses,
+        network: Option<&Name>,
+        dhcp: bool,
+    ) -> Option<(String, Cells)> {
+        if addresses.is_empty() && network.is_none() && !dhcp {
+            return None;
+        }
+        let row = vec![
+            ("tableref", Cell::some(Some(table))),
+            ("tablerefid", self.reference(table, Some(key))),
+            ("ipaddress", Cell::some(addresses.ipv4)),
+            ("ipaddress_ipv6", Cell::some(addresses.ipv6)),
+            ("networkid", self.reference("network", network)),
+            ("dhcp", Cell::boolean(Some(dhcp))),
+        ];
+        Some((format!("{table}/{key}"), row))
+    }
+
+    fn secrets(
+        &mut self,
+        table: &'static str,
+        column: &'static str,
+        list: &Secrets,
+    ) -> Vec<(String, Cells)> {
+        let owner = self.reference(table, Some(&list.name));
+        let row = |secret: &perilune_model::secret::Secret| {
+            let row = vec![
+                (column, owner.clone()),
+                ("name", Cell::some(Some(&secret.name))),
+                ("content", Cell::some(Some(&secret.content))),
+                ("path", Cell::some(secret.path.as_ref())),
+            ];
+            (format!("{}/{}", list.name, secret.name), row)
+        };
+        list.secrets.iter().map(row).collect()
+    }
+}
+
+/// Tags of different images may have one name.
+fn tag_key(image: &Name, tag: &Name) -> String {
+    format!("{image}/{tag}")
+}
+
+fn interface_key(owner: &Name, interface: &Name) -> String {
+    format!("{owner}/{interface}")
+}
+
+fn files(files: &ImageFiles) -> Cells {
+    let size = |size: Option<u64>| Cell::number(size.and_then(|size| i64::try_from(size).ok()));
+    vec![
+        ("kernelfile", Cell::some(files.kernelfile.as_ref())),
+        ("initrdfile", Cell::some(files.initrdfile.as_ref())),
+        ("imagefile", Cell::some(files.imagefile.as_ref())),
+        ("files_kernelversion", Cell::some(files.kernelversion.as_ref())),
+        ("files_checksum", Cell::some(files.checksum.as_ref())),
+        ("files_size", size(files.size)),
+        ("files_unpacked_size", size(files.unpacked_size)),
+    ]
+}
+
+fn link(link: &Link) -> Cells {
+    vec![
+        ("mtu", Cell::number(link.mtu)),
+        ("vlanid", Cell::number(link.vlanid)),
+        ("vlan_parent", Cell::some(link.vlan_parent.as_ref())),
+        ("bond_mode", Cell::some(link.bond_mode.as_ref())),
+        ("bond_slaves", Cell::list(&link.bond_slaves)),
+        ("options", Cell::some(link.options.as_ref())),
+    ]
+}

@@ -1,0 +1,211 @@
+//! Tables of what the cluster stands in: settings, networks, controllers, devices, racks, names and users.
+
+use perilune_model::controller::Controller;
+use perilune_model::network::{Network, Zone};
+use perilune_model::rack::Placement;
+use perilune_model::settings::Settings;
+use perilune_model::user::Role;
+use perilune_model::{Cluster, Name};
+
+use super::Writer;
+use crate::cell::Cell;
+
+/// The key of the one row of the cluster.
+const CLUSTER: &str = "cluster";
+
+impl Writer {
+    pub(super) fn site(&mut self, cluster: &Cluster) {
+        let settings = settings(cluster.settings());
+        self.table("cluster", [(CLUSTER.to_owned(), settings)]);
+        let networks = cluster.networks().values();
+        self.table("network", networks.map(|network| (key(&network.name), row_of(network))));
+        self.controllers(cluster);
+        self.devices(cluster);
+        self.names(cluster);
+        self.racks(cluster);
+        self.users(cluster);
+    }
+
+    fn controllers(&mut self, cluster: &Cluster) {
+        let clusterid = self.reference("cluster", Some(CLUSTER));
+        let row = |controller: &Controller| {
+            vec![
+                ("hostname", Cell::some(Some(&controller.name))),
+                ("beacon", Cell::boolean(Some(controller.beacon))),
+                ("shadow", Cell::boolean(Some(controller.shadow))),
+                ("serverport", Cell::number(Some(controller.serverport))),
+                ("status", Cell::some(controller.status.as_ref())),
+                ("vendor", Cell::some(controller.vendor.as_ref())),
+                ("clusterid", clusterid.clone()),
+            ]
+        };
+        let controllers = cluster.controllers().values();
+        self.table(
+            "controller",
+            controllers.map(|controller| (key(&controller.name), row(controller))),
+        );
+    }
+
+    fn devices(&mut self, cluster: &Cluster) {
+        let switches = cluster.switches().values().map(|switch| {
+            let row = vec![
+                ("name", Cell::some(Some(&switch.name))),
+                ("macaddress", Cell::some(switch.macaddress.as_ref())),
+                ("oid", Cell::some(switch.oid.as_ref())),
+                ("read", Cell::some(switch.read.as_ref())),
+                ("rw", Cell::some(switch.rw.as_ref())),
+                ("uplinkports", Cell::some(switch.uplinkports.as_ref())),
+                ("vendor", Cell::some(switch.vendor.as_ref())),
+                ("comment", Cell::some(switch.comment.as_ref())),
+            ];
+            (key(&switch.name), row)
+        });
+        self.table("switch", switches);
+        let others = cluster.other_devices().values().map(|device| {
+            let row = vec![
+                ("name", Cell::some(Some(&device.name))),
+                ("macaddress", Cell::some(device.macaddress.as_ref())),
+                ("vendor", Cell::some(device.vendor.as_ref())),
+                ("comment", Cell::some(device.comment.as_ref())),
+            ];
+            (key(&device.name), row)
+        });
+        self.table("otherdevices", others);
+        let clouds = cluster.clouds().values().map(|cloud| {
+            let row = vec![
+                ("name", Cell::some(Some(&cloud.name))),
+                ("type", Cell::some(cloud.r#type.as_ref())),
+                ("comment", Cell::some(cloud.comment.as_ref())),
+            ];
+            (key(&cloud.name), row)
+        });
+        self.table("cloud", clouds);
+    }
+
+    fn names(&mut self, cluster: &Cluster) {
+        let mut rows = Vec::new();
+        for (list, host) in cluster
+            .dns_hosts()
+            .values()
+            .flat_map(|list| list.hosts.iter().map(move |host| (list, host)))
+        {
+            let row = vec![
+                ("host", Cell::some(Some(&host.host))),
+                ("ipaddress", Cell::some(Some(host.ipaddress))),
+                ("networkid", self.reference("network", Some(&list.name))),
+            ];
+            rows.push((format!("{}/{}", list.name, host.host), row));
+        }
+        self.table("dns", rows);
+    }
+
+    fn racks(&mut self, cluster: &Cluster) {
+        let racks = cluster.racks().values().map(|rack| {
+            let row = vec![
+                ("name", Cell::some(Some(&rack.name))),
+                ("size", Cell::number(rack.size)),
+                ("order", Cell::some(rack.order.as_ref())),
+                ("room", Cell::some(rack.room.as_ref())),
+                ("site", Cell::some(rack.site.as_ref())),
+            ];
+            (key(&rack.name), row)
+        });
+        self.table("rack", racks);
+        let placements: Vec<_> = cluster
+            .placements()
+            .values()
+            .map(|placement| (key(&placement.name), self.placement(placement)))
+            .collect();
+        self.table("rackinventory", placements);
+    }
+
+    fn placement(&mut self, placement: &Placement) -> Vec<(&'static str, Cell)> {
+        let table = placement.device_type.word();
+        vec![
+            ("tableref", Cell::some(Some(table))),
+            ("tablerefid", self.reference(table, Some(&placement.device))),
+            ("rackid", self.reference("rack", placement.rack.as_ref())),
+            ("height", Cell::number(Some(placement.height))),
+            ("position", Cell::number(placement.position)),
+            ("orientation", Cell::some(Some(&placement.orientation))),
+        ]
+    }
+
+    /// Users without what their passwords are checked by.
+    fn users(&mut self, cluster: &Cluster) {
+        let roles = Role::ALL
+            .map(|role| (role.word().to_owned(), vec![("name", Cell::some(Some(role.word())))]));
+        self.table("roles", roles);
+        let users: Vec<_> = cluster
+            .users()
+            .values()
+            .map(|user| {
+                let role = self.reference("roles", Some(user.role.word()));
+                (
+                    key(&user.name),
+                    vec![("username", Cell::some(Some(&user.name))), ("roleid", role)],
+                )
+            })
+            .collect();
+        self.table("user", users);
+    }
+}
+
+fn key(name: &Name) -> String {
+    name.to_string()
+}
+
+fn settings(settings: &Settings) -> Vec<(&'static str, Cell)> {
+    vec![
+        ("name", Cell::some(Some(&settings.title))),
+        ("user", Cell::some(settings.user.as_ref())),
+        ("domain_search", Cell::list(&settings.domain_search)),
+        ("nameserver_ip", Cell::list(&settings.nameserver_ip)),
+        ("forwardserver_ip", Cell::list(&settings.forwardserver_ip)),
+        ("ntp_server", Cell::list(&settings.ntp_server)),
+        ("technical_contacts", Cell::some(settings.technical_contacts.as_ref())),
+        ("provision_method", Cell::some(settings.provision_method.as_ref())),
+        ("provision_fallback", Cell::some(settings.provision_fallback.as_ref())),
+        ("debug", Cell::boolean(Some(settings.debug))),
+        ("security", Cell::boolean(Some(settings.security))),
+        ("packing_bootpause", Cell::boolean(Some(settings.packing_bootpause))),
+        ("createnode_ondemand", Cell::boolean(Some(settings.createnode_ondemand))),
+        ("createnode_macashost", Cell::boolean(Some(settings.createnode_macashost))),
+        ("nextnode_discover", Cell::boolean(Some(settings.nextnode_discover))),
+        ("bind_legacy", Cell::boolean(Some(settings.bind_legacy))),
+        ("dnssec_enable", Cell::boolean(settings.dnssec_enable)),
+        ("dnssec_validation", Cell::boolean(settings.dnssec_validation)),
+    ]
+}
+
+fn row_of(network: &Network) -> Vec<(&'static str, Cell)> {
+    let zone = match network.zone {
+        Zone::Internal => "internal",
+        Zone::External => "external",
+    };
+    vec![
+        ("name", Cell::some(Some(&network.name))),
+        ("network", Cell::some(network.ipv4.map(|range| range.network()))),
+        ("subnet", Cell::some(network.ipv4.map(|range| range.prefix_len()))),
+        ("network_ipv6", Cell::some(network.ipv6.map(|range| range.network()))),
+        ("subnet_ipv6", Cell::some(network.ipv6.map(|range| range.prefix_len()))),
+        ("gateway", Cell::some(network.gateway)),
+        ("gateway_ipv6", Cell::some(network.gateway_ipv6)),
+        ("gateway_metric", Cell::number(network.gateway_metric)),
+        ("nameserver_ip", Cell::some(network.nameserver_ip.as_ref())),
+        ("nameserver_ip_ipv6", Cell::some(network.nameserver_ip_ipv6.as_ref())),
+        ("ntp_server", Cell::some(network.ntp_server.as_ref())),
+        ("dhcp", Cell::boolean(Some(network.dhcp))),
+        ("dhcp_nodes_in_pool", Cell::boolean(Some(network.dhcp_nodes_in_pool))),
+        ("dhcp_nodes_only", Cell::boolean(Some(network.dhcp_nodes_only))),
+        ("dhcp_range_begin", Cell::some(network.dhcp_range.map(|range| range.0))),
+        ("dhcp_range_end", Cell::some(network.dhcp_range.map(|range| range.1))),
+        ("dhcp_range_begin_ipv6", Cell::some(network.dhcp_range_ipv6.map(|range| range.0))),
+        ("dhcp_range_end_ipv6", Cell::some(network.dhcp_range_ipv6.map(|range| range.1))),
+        ("zone", Cell::some(Some(zone))),
+        ("shared", Cell::some(network.shared.as_ref())),
+        ("type", Cell::some(network.r#type.as_ref())),
+        ("non_authoritative", Cell::boolean(Some(network.non_authoritative))),
+        ("comment", Cell::some(network.comment.as_ref())),
+    ]
+}
