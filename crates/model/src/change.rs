@@ -1,9 +1,12 @@
 //! Changes: what one commit does, and the draft on which it is decided.
 
+mod desired;
 mod replay;
 mod sound;
 
 use std::ops::Deref;
+
+pub use desired::{Desired, Interfaces};
 
 use crate::addresses::Family;
 use crate::object::{Holder, Object};

@@ -34,7 +34,7 @@ pub mod settings;
 pub mod user;
 
 pub use addresses::{Addresses, Family};
-pub use change::{Change, Draft, Edit};
+pub use change::{Change, Desired, Draft, Edit, Interfaces};
 pub use cluster::Cluster;
 pub use error::{Error, Violation};
 pub use mac::{MacAddress, NotAMacAddress};

@@ -4,7 +4,7 @@ mod save;
 
 use std::net::IpAddr;
 
-pub use save::{Request, save};
+pub use save::{Request, alone, save};
 
 use serde::{Deserialize, Serialize};
 

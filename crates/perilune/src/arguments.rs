@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    cluster, completion, control, dns, group, history, import, login, network, node, os_user,
-    osimage, rack, secret, standard, user,
+    apply, cluster, completion, control, dns, group, history, import, login, network, node,
+    os_user, osimage, rack, secret, standard, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -138,6 +138,12 @@ pub(crate) enum Command {
     /// What is remembered of BMCs
     #[command(subcommand)]
     Bmc(control::Bmc),
+    /// Write the configuration as one document
+    #[command(after_help = apply::EXPORT_EXAMPLES)]
+    Export(apply::Export),
+    /// Bring the cluster to what a document says
+    #[command(after_help = apply::EXAMPLES)]
+    Apply(apply::Apply),
     /// Who changed what, when and from where
     #[command(after_help = history::EXAMPLES)]
     History(history::History),

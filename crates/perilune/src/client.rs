@@ -241,7 +241,8 @@ impl Client {
     /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
     fn with_token(&self, path: &str, body: Option<Body<'_>>) -> Result<Answer, Error> {
         let changes = matches!(body, Some(Body::Json(_))) || path.ends_with("/_delete");
-        let trial = (self.only_tries && changes).then(|| format!("{path}?dry_run=true"));
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let trial = (self.only_tries && changes).then(|| format!("{path}{separator}dry_run=true"));
         let path = trial.as_deref().unwrap_or(path);
         let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(token) = known.filter(|token| !token::is_expired(token, token::now())) {

@@ -1,6 +1,7 @@
 //! One file for each resource, and for each command of its own.
 
 pub(crate) mod adopt;
+pub(crate) mod apply;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod control;

@@ -17,8 +17,8 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    cluster, completion, control, dns, group, history, import, login, network, node, os_user,
-    osimage, rack, secret, standard, status, user,
+    apply, cluster, completion, control, dns, group, history, import, login, network, node,
+    os_user, osimage, rack, secret, standard, status, user,
 };
 use failure::Failure;
 use output::Output;
@@ -59,6 +59,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             control::many(&session(output)?, ("inventory", "list"), &hosts)
         }
         Command::Bmc(command) => control::bmc(&session(output)?, &command),
+        Command::Export(arguments) => apply::export(&session(output)?, &arguments),
+        Command::Apply(arguments) => apply::run(&session(output)?, &arguments),
         Command::History(arguments) => history::run(&session(output)?, arguments),
         Command::Diff(arguments) => history::diff(&session(output)?, &arguments),
         Command::Undo(arguments) => history::undo(&session(output)?, &arguments),

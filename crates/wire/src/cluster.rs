@@ -102,6 +102,15 @@ fn list<T: ToString>(items: &[T]) -> Option<String> {
 pub fn request(fields: &mut Fields<'_>, keys: &[String]) -> Request {
     Request {
         title: fields.new_name("name", Name::general),
+        controller_network: fields.new_name("controller_network", Name::domain),
+        controllers: controllers(fields, keys),
+        ..settings_request(fields)
+    }
+}
+
+/// The part of it that is neither the name nor about controllers.
+pub(crate) fn settings_request(fields: &mut Fields<'_>) -> Request {
+    Request {
         user: fields.text("user"),
         domain_search: fields.list("domain_search"),
         nameserver_ip: addresses(fields, "nameserver_ip"),
@@ -119,8 +128,7 @@ pub fn request(fields: &mut Fields<'_>, keys: &[String]) -> Request {
         bind_legacy: fields.boolean("bind_legacy"),
         dnssec_enable: fields.boolean("dnssec_enable"),
         dnssec_validation: fields.boolean("dnssec_validation"),
-        controller_network: fields.new_name("controller_network", Name::domain),
-        controllers: controllers(fields, keys),
+        ..Request::default()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod control;
 pub mod device;
 pub mod dns;
+pub mod document;
 pub mod envelope;
 pub mod fields;
 pub mod group;

@@ -46,7 +46,7 @@ pub fn group(fields: &mut Fields<'_>, name: &Name) -> group::Request {
     }
 }
 
-fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provisioning::Request {
+pub(crate) fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provisioning::Request {
     // `default` is what clients are shown where no tag is set.
     let tag = fields.converted("osimagetag", |text| match text {
         "default" => Ok(None),

@@ -13,10 +13,11 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 29] = [
+const ANSWERS: [(&str, &str); 30] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
+    ("/config/export", ""),
     ("/config/group/{name}/interfaces", "config group * interfaces []"),
     ("/config/group/{name}/interfaces/{interface}", "config group * interfaces []"),
     ("/config/import", "import"),
@@ -46,7 +47,8 @@ const ANSWERS: [(&str, &str); 29] = [
 ];
 
 /// Paths whose requests do not stand below `config`, the resource and a name.
-const REQUESTS: [(&str, &str); 11] = [
+const REQUESTS: [(&str, &str); 12] = [
+    ("/config/apply", ""),
     ("/config/cluster", "config cluster"),
     ("/config/cluster/import", ""),
     ("/config/import", ""),

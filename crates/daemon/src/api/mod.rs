@@ -1,6 +1,7 @@
 //! Every route, each with its entry in the API's document.
 
 pub mod answer;
+mod apply;
 mod bmc_setup;
 mod boot;
 mod cloud;
@@ -56,6 +57,7 @@ pub fn router() -> (Router<State>, OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(document())
         .merge(session::routes())
         .merge(settings::routes())
+        .merge(apply::routes())
         .merge(network::routes())
         .merge(node::routes())
         .merge(group::routes())

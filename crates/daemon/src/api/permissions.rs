@@ -14,10 +14,12 @@ const NOT_FOR_VIEWERS: [&str; 6] = [
     "/files",
 ];
 /// Reading these shows secrets.
-const FOR_ADMINISTRATORS: [&str; 6] = [
+const FOR_ADMINISTRATORS: [&str; 8] = [
     "/config/secrets",
     "/config/user",
+    "/config/apply",
     "/config/cluster/",
+    "/config/export",
     "/config/import",
     "/config/osuser",
     "/config/osgroup",

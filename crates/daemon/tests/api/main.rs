@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod access;
+mod apply;
 mod boots;
 mod connections;
 mod control;

@@ -51,6 +51,20 @@ impl Request {
         cluster: &Cluster,
         provisioning: &mut Provisioning,
     ) -> Vec<Violation> {
+        self.write(provisioning);
+        let mut violations = self.unknown_plugins();
+        violations.extend(self.unknown_tag(cluster, provisioning));
+        violations
+    }
+
+    /// The settings of whoever said this and nothing else; and what cannot be, but for tags, which are looked for with the image.
+    pub fn alone(&self) -> (Provisioning, Vec<Violation>) {
+        let mut provisioning = Provisioning::default();
+        self.write(&mut provisioning);
+        (provisioning, self.unknown_plugins())
+    }
+
+    fn write(&self, provisioning: &mut Provisioning) {
         if self.osimage.is_given() {
             provisioning.osimagetag = None;
         }
@@ -72,9 +86,6 @@ impl Request {
         self.partscript.apply(&mut provisioning.partscript);
         self.postscript.apply(&mut provisioning.postscript);
         self.disklayout.apply(&mut provisioning.disklayout);
-        let mut violations = self.unknown_plugins();
-        violations.extend(self.unknown_tag(cluster, provisioning));
-        violations
     }
 
     fn unknown_plugins(&self) -> Vec<Violation> {

@@ -77,6 +77,13 @@ pub fn save(draft: &mut Draft, request: &Request) -> Result<Saved, Error> {
     Ok(if moved || request.sets_something() { Saved::Updated } else { Saved::Created })
 }
 
+/// The settings of a new cluster of which this is said and nothing else; and what cannot be.
+pub fn alone(request: &Request) -> (Settings, Vec<Violation>) {
+    let mut settings = Settings::default();
+    let violations = apply(request, &mut settings);
+    (settings, violations)
+}
+
 fn apply(request: &Request, settings: &mut Settings) -> Vec<Violation> {
     let mut violations = Vec::new();
     let factory = Settings::default();

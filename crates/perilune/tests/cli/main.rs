@@ -1,6 +1,7 @@
 //! The program as a shell sees it: what it prints where, and its exit codes.
 #![cfg(test)]
 
+mod apply;
 mod control;
 mod import;
 mod kill;

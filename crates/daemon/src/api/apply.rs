@@ -1,0 +1,129 @@
+//! `/config/export` and `/config/apply`: the configuration as one document, and bringing the cluster to what one says.
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use perilune_model::{Cluster, Draft};
+use perilune_wire::document::{self, Document};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Body, Caller, Query};
+use crate::api::problem::{ApiError, Problem};
+use crate::diff::{Net, ObjectChange};
+use crate::json::Json;
+use crate::state::State;
+
+/// As large as a document may be: that of ten thousand nodes has some megabytes.
+const LARGEST_DOCUMENT: usize = 128 << 20;
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    let apply = OpenApiRouter::new().routes(routes!(apply));
+    OpenApiRouter::new()
+        .routes(routes!(export))
+        .merge(apply.layer(DefaultBodyLimit::max(LARGEST_DOCUMENT)))
+}
+
+#[derive(Debug, Deserialize)]
+struct Export {
+    #[serde(default)]
+    secrets: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    #[serde(default)]
+    prune: bool,
+}
+
+/// What was changed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Applied {
+    /// The objects that changed; none when all was as it is written.
+    changes: Vec<ObjectChange>,
+}
+
+/// The whole configuration as one document: kind, name, and what each object itself says. Users, states and the files of images are not in it.
+#[utoipa::path(get, path = "/config/export", tag = "apply", security(("token" = [])), params(
+    ("secrets" = Option<bool>, Query, description = "true: with the passwords of BMCs, and secrets as they are stored"),
+), responses(
+    (status = 200, description = "Objects by kind and name", body = Value),
+))]
+async fn export(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Query(choice): Query<Export>,
+) -> Response {
+    let cluster = state.cluster.published();
+    Json(document::write(&cluster, choice.secrets)).into_response()
+}
+
+/// Brings the cluster to what a document says, all of it in one change. Objects that it does not name stay, unless they are pruned.
+#[utoipa::path(post, path = "/config/apply", tag = "apply", security(("token" = [])), params(
+    ("prune" = Option<bool>, Query, description = "true: objects of the kinds in the document that it does not name are removed, but for controllers"),
+), request_body = Value, responses(
+    (status = 200, description = "The cluster is as the document says", body = Applied),
+    (status = 400, description = "The document cannot be, and why; nothing is changed", body = Problem),
+))]
+async fn apply(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Query(choice): Query<Choice>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let Value::Object(mut said) = body else {
+        let message = "the document is no object of kinds and names; perilune export writes one";
+        return Err(ApiError::Malformed(message.to_owned()));
+    };
+    if said.is_empty() {
+        return Err(ApiError::Malformed("the document says nothing".to_owned()));
+    }
+    seal_secrets(&state, &mut said)?;
+    // What is kept of the cluster must be that of the moment of the change: a first look tells what is wrong with the document.
+    document::read(&said, &state.cluster.published())?;
+    let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
+        let Document { desired, kinds } =
+            document::read(&said, draft).map_err(perilune_model::Error::Invalid)?;
+        draft.bring_to(desired, if choice.prune { &kinds } else { &[] })?;
+        let (_, change) = draft.clone().finish();
+        let mut net = Net::default();
+        net.add(&change.edits, &change.inverse);
+        Ok(net.changes())
+    };
+    let changes = state.cluster.commit(caller.meta(), decide).await?;
+    tracing::info!(user = caller.user, changes = changes.len(), "a document was applied");
+    Ok(Json(Applied { changes }).into_response())
+}
+
+/// Contents of secrets are encrypted before anybody keeps them. One that is stored already stays as it is stored, so that a document
+/// that says the same changes nothing.
+fn seal_secrets(state: &State, said: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let cluster = state.cluster.published();
+    for kind in ["nodesecrets", "groupsecrets"] {
+        let owners = said.get_mut(kind).and_then(Value::as_object_mut);
+        for (owner, list) in owners.into_iter().flatten() {
+            for secret in list.as_array_mut().into_iter().flatten() {
+                let name = secret.get("name").and_then(Value::as_str).map(str::to_owned);
+                let own = name.and_then(|name| stored(&cluster, kind, owner, &name));
+                if let Some(Value::String(content)) = secret.get_mut("content") {
+                    let same = own.filter(|own| state.vault.reveal(own) == *content);
+                    let sealed = same.map_or_else(|| state.vault.keep(content), Ok);
+                    *content = sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A secret's content as it is stored.
+fn stored(cluster: &Cluster, kind: &str, owner: &str, name: &str) -> Option<String> {
+    let secrets = if kind == "nodesecrets" {
+        &cluster.node_secrets().get(owner)?.secrets
+    } else {
+        &cluster.group_secrets().get(owner)?.secrets
+    };
+    secrets.iter().find(|secret| secret.name == name).map(|secret| secret.content.clone())
+}

@@ -1,0 +1,119 @@
+//! `perilune export` and `perilune apply`: the configuration as one document, and bringing the cluster to what one says.
+
+use std::fs;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::output::{self, changes};
+use crate::session::{Session, confirm};
+
+pub(crate) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  perilune export > cluster.yaml
+  perilune export --secrets > backup.yaml       (with passwords; keep it as safe as they are)
+  perilune export -o json | jq .node.node001";
+
+pub(crate) const EXAMPLES: &str = "\
+The document says what the cluster is to be: kind, name, fields, as perilune export writes them. What an object in it does not say
+is unset; passwords and secrets that it does not say stay. Objects that it does not name stay, too, unless --prune is given: then
+those of the kinds in the document go. All of it is one change, or none.
+
+Examples:
+  perilune apply -f cluster.yaml                show the plan, ask, do it
+  perilune apply -f cluster.yaml --dry-run      only show the plan
+  perilune apply -f cluster.yaml --prune --yes  for scripts
+  perilune export | sed s/10.141/10.151/ | perilune apply -f - --dry-run";
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// With the passwords of BMCs, and secrets as they are stored
+    #[arg(long)]
+    secrets: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Apply {
+    /// The document, YAML or JSON; - reads standard input
+    #[arg(long, short)]
+    file: PathBuf,
+    /// Remove objects of the document's kinds that it does not name
+    #[arg(long)]
+    prune: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failure> {
+    let document = session.client.get(&format!("/config/export?secrets={}", arguments.secrets))?;
+    if !session.output.is_table() {
+        return Ok(session.output.value(&document)?);
+    }
+    let text = serde_yaml_ng::to_string(&document);
+    let text =
+        text.map_err(|error| Failure::failed(format!("the document cannot be written: {error}")))?;
+    Ok(output::write(&text)?)
+}
+
+pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
+    let document = read(&arguments.file)?;
+    let path = format!("/config/apply?prune={}", arguments.prune);
+    if session.client.only_tries() {
+        let answer = session.client.post(&path, &document)?;
+        return session.say(&answer);
+    }
+    session.client.post(&format!("{path}&dry_run=true"), &document)?;
+    let planned = session.client.take_tried();
+    if planned.is_empty() {
+        return done(session, &[], "nothing to do: the cluster is as the document says");
+    }
+    if !arguments.yes {
+        output::write(&changes::render(&planned, session.output.canvas.colour))?;
+        // Standard input may be the document.
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::usage(
+                "nobody can be asked here; add --yes to do it, or --dry-run to only look",
+            ));
+        }
+        confirm(&format!("This changes {}.", objects(planned.len())))?;
+    }
+    let answer = session.client.post(&path, &document)?;
+    let changed = answer.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
+    done(session, &changed, &format!("{} changed", objects(changed.len())))
+}
+
+fn done(session: &Session, changed: &[Value], message: &str) -> Result<(), Failure> {
+    if session.output.is_table() {
+        return Ok(output::line(message)?);
+    }
+    Ok(session.output.value(&serde_json::json!({ "changes": changed }))?)
+}
+
+fn objects(count: usize) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+fn read(file: &Path) -> Result<Value, Failure> {
+    let is_input = file == Path::new("-");
+    let name = if is_input { "standard input".to_owned() } else { file.display().to_string() };
+    let text = if is_input {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    let text = text.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let document: Value = serde_yaml_ng::from_str(&text)
+        .map_err(|error| Failure::usage(format!("{name} is neither YAML nor JSON: {error}")))?;
+    if document.is_object() {
+        Ok(document)
+    } else {
+        Err(Failure::usage(format!(
+            "{name} holds no document: kinds, names and fields, as perilune export writes them"
+        )))
+    }
+}

@@ -1,0 +1,80 @@
+//! `perilune export` and `perilune apply` as a shell sees them.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::kill::Daemon;
+
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
+fn perilune(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_perilune"))
+        .arg("--config")
+        .arg(data.join("luna.ini"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn a_document_is_planned_applied_and_written_again() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(data.path());
+    let file = data.path().join("cluster.yaml");
+    let text = "group:\n  compute:\n    prescript: |\n      echo one\n      echo two\n    interfaces:\n    - interface: BOOTIF\n      network: cluster\nnode:\n  node001: {group: compute}\n  node002: {group: compute}\n";
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap();
+
+    let output = perilune(data.path(), &["apply", "-f", path, "--dry-run"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for part in ["+ group compute", "+ node node001", "this was a trial"] {
+        assert!(said(&output).contains(part), "{part} is not in {}", said(&output));
+    }
+    let output = perilune(data.path(), &["apply", "-f", path]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("add --yes"), "{}", said(&output));
+    assert_eq!(daemon.get("/config/node").unwrap().0, 404);
+
+    let output = perilune(data.path(), &["apply", "-f", path, "--yes"]);
+    assert!(said(&output).contains("3 objects changed"), "{}", said(&output));
+    assert_eq!(daemon.get("/config/node/node002").unwrap().0, 200);
+    let output = perilune(data.path(), &["apply", "-f", path, "--yes"]);
+    assert!(said(&output).contains("nothing to do"), "{}", said(&output));
+
+    let output = perilune(data.path(), &["export"]);
+    let export = String::from_utf8(output.stdout).unwrap();
+    assert!(export.contains("prescript: |\n      echo one\n      echo two\n"), "{export}");
+    std::fs::write(&file, export.replace("  node002:", "  node003:")).unwrap();
+    let output = perilune(data.path(), &["apply", "-f", path, "--prune", "--yes", "-o", "json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["changes"].as_array().unwrap().len(), 2, "{answer}");
+    assert_eq!(daemon.get("/config/node/node002").unwrap().0, 404);
+    assert_eq!(daemon.get("/config/node/node003").unwrap().0, 200);
+}
+
+#[test]
+fn what_is_no_document_is_not_sent_and_what_is_wrong_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    let _daemon = Daemon::start(data.path());
+    let file = data.path().join("cluster.yaml");
+    for (text, code, words) in [
+        ("a: [b", 2, "neither YAML nor JSON"),
+        ("- a\n", 2, "holds no document"),
+        ("node:\n  node001: {grup: compute}\n", 1, "did you mean 'group'"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = perilune(data.path(), &["apply", "-f", file.to_str().unwrap(), "--yes"]);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    let output = perilune(data.path(), &["apply", "-f", "/nowhere.yaml"]);
+    assert!(said(&output).contains("/nowhere.yaml"), "{}", said(&output));
+}

@@ -1,0 +1,204 @@
+//! Controllers, switches, other devices, clouds and racks in documents.
+
+use perilune_model::controller::{Controller, DEFAULT_PORT};
+use perilune_model::device::{Cloud, OtherDevice, Switch};
+use perilune_model::rack::{DeviceType, Placement, Rack};
+use perilune_model::{Addresses, MacAddress, Name, Object, Patch};
+
+use super::Said;
+use crate::fields::Fields;
+
+/// Reads the addresses of a device.
+pub(super) fn addresses(fields: &mut Fields<'_>) -> Addresses {
+    Addresses {
+        ipv4: fields.parsed("ipaddress").value().copied(),
+        ipv6: fields.parsed("ipaddress_ipv6").value().copied(),
+    }
+}
+
+/// Adds the addresses of a device.
+pub(super) fn show_addresses(said: Said, addresses: &Addresses) -> Said {
+    said.text("ipaddress", addresses.ipv4).text("ipaddress_ipv6", addresses.ipv6)
+}
+
+fn network(fields: &mut Fields<'_>) -> Option<Name> {
+    fields.name("network", Name::domain).value().cloned()
+}
+
+fn mac(fields: &mut Fields<'_>) -> Option<String> {
+    fields.parsed::<MacAddress>("macaddress").value().map(ToString::to_string)
+}
+
+fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    fields.text(field).value().cloned()
+}
+
+/// A field that new objects have: absent means as new, empty means unset.
+fn text_or(fields: &mut Fields<'_>, field: &str, usual: Option<String>) -> Option<String> {
+    match fields.text(field) {
+        Patch::Keep => usual,
+        Patch::Clear => None,
+        Patch::Set(text) => Some(text),
+    }
+}
+
+pub(super) fn controller(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
+    let own = match own {
+        Some(Object::Controller(own)) => Controller::clone(own),
+        _ => Controller::default(),
+    };
+    let beacon = fields.boolean("beacon").value().copied().unwrap_or(own.beacon);
+    Controller {
+        name,
+        beacon,
+        shadow: fields.flag("shadow"),
+        network: network(fields),
+        addresses: addresses(fields),
+        serverport: fields.number("serverport").value().copied().unwrap_or(DEFAULT_PORT),
+        vendor: text(fields, "vendor"),
+        status: own.status,
+    }
+    .into()
+}
+
+pub(super) fn show_controller(controller: &Controller) -> Said {
+    let said = Said::default()
+        .put("beacon", Some(controller.beacon))
+        .flag("shadow", controller.shadow, false)
+        .text("network", controller.network.as_ref());
+    show_addresses(said, &controller.addresses)
+        .put("serverport", (controller.serverport != DEFAULT_PORT).then_some(controller.serverport))
+        .put("vendor", controller.vendor.clone())
+}
+
+pub(super) fn switch(fields: &mut Fields<'_>, name: Name) -> Object {
+    let usual = Switch::default();
+    Switch {
+        name,
+        macaddress: mac(fields),
+        network: network(fields),
+        addresses: addresses(fields),
+        oid: text_or(fields, "oid", usual.oid),
+        read: text_or(fields, "read", usual.read),
+        rw: text_or(fields, "rw", usual.rw),
+        uplinkports: text(fields, "uplinkports"),
+        vendor: text(fields, "vendor"),
+        comment: text(fields, "comment"),
+    }
+    .into()
+}
+
+pub(super) fn show_switch(switch: &Switch) -> Said {
+    let usual = Switch::default();
+    let unlike = |own: &Option<String>, usual: &Option<String>| {
+        (own != usual).then(|| own.clone().unwrap_or_default())
+    };
+    let said = Said::default()
+        .put("macaddress", switch.macaddress.clone())
+        .text("network", switch.network.as_ref());
+    show_addresses(said, &switch.addresses)
+        .put("oid", unlike(&switch.oid, &usual.oid))
+        .put("read", unlike(&switch.read, &usual.read))
+        .put("rw", unlike(&switch.rw, &usual.rw))
+        .put("uplinkports", switch.uplinkports.clone())
+        .put("vendor", switch.vendor.clone())
+        .put("comment", switch.comment.clone())
+}
+
+pub(super) fn other(fields: &mut Fields<'_>, name: Name) -> Object {
+    OtherDevice {
+        name,
+        macaddress: mac(fields),
+        network: network(fields),
+        addresses: addresses(fields),
+        vendor: text(fields, "vendor"),
+        comment: text(fields, "comment"),
+    }
+    .into()
+}
+
+pub(super) fn show_other(device: &OtherDevice) -> Said {
+    let said = Said::default()
+        .put("macaddress", device.macaddress.clone())
+        .text("network", device.network.as_ref());
+    show_addresses(said, &device.addresses)
+        .put("vendor", device.vendor.clone())
+        .put("comment", device.comment.clone())
+}
+
+pub(super) fn cloud(fields: &mut Fields<'_>, name: Name) -> Object {
+    let (r#type, comment) = (text(fields, "type"), text(fields, "comment"));
+    Cloud { name, r#type, comment }.into()
+}
+
+pub(super) fn show_cloud(cloud: &Cloud) -> Said {
+    Said::default().put("type", cloud.r#type.clone()).put("comment", cloud.comment.clone())
+}
+
+pub(super) fn rack(fields: &mut Fields<'_>, name: Name) -> Object {
+    let size = fields.number("size").value().copied();
+    if size == Some(0) {
+        fields.refuse("size", "a rack has at least one unit");
+    }
+    let order = one_of(fields, "order", ["ascending", "descending"]);
+    let (room, site) = (text(fields, "room"), text(fields, "site"));
+    Rack { name, size, order, room, site }.into()
+}
+
+pub(super) fn show_rack(rack: &Rack) -> Said {
+    Said::default()
+        .put("size", rack.size)
+        .put("order", rack.order.clone())
+        .put("room", rack.room.clone())
+        .put("site", rack.site.clone())
+}
+
+/// Where a device stands; its name in a document is `type/device`.
+pub(super) fn placement(fields: &mut Fields<'_>, name: &Name) -> Object {
+    let parts = name.as_str().split_once('/');
+    let parts = parts
+        .and_then(|(word, device)| Some((DeviceType::from_word(word)?, Name::host(device).ok()?)));
+    let rack = fields.name("rack", Name::general).value().cloned();
+    let position = fields.number("position").value().copied();
+    let height = fields.number("height").value().copied();
+    let orientation = one_of(fields, "orientation", ["front", "back"]);
+    let Some((device_type, device)) = parts else {
+        fields.refuse(
+            "",
+            "it must be called by the type and the name of a device, such as node/node001",
+        );
+        return Placement::nowhere(DeviceType::Node, name).into();
+    };
+    let nowhere = Placement::nowhere(device_type, &device);
+    Placement {
+        rack,
+        position,
+        height: height.unwrap_or(nowhere.height),
+        orientation: orientation.unwrap_or_else(|| nowhere.orientation.clone()),
+        ..nowhere
+    }
+    .into()
+}
+
+pub(super) fn show_placement(placement: &Placement) -> Said {
+    let nowhere = Placement::nowhere(placement.device_type, &placement.device);
+    Said::default()
+        .text("rack", placement.rack.as_ref())
+        .put("position", placement.position)
+        .put("height", (placement.height != nowhere.height).then_some(placement.height))
+        .put(
+            "orientation",
+            (placement.orientation != nowhere.orientation).then(|| placement.orientation.clone()),
+        )
+}
+
+fn one_of(fields: &mut Fields<'_>, field: &str, words: [&str; 2]) -> Option<String> {
+    let word = fields.converted(field, |text| {
+        if words.contains(&text) {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("'{text}' must be '{}'", words.join("' or '")))
+        }
+    });
+    word.value().cloned()
+}

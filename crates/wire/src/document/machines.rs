@@ -1,0 +1,260 @@
+//! Images, BMC setups, groups and nodes in documents.
+
+use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver};
+use perilune_model::group::Group;
+use perilune_model::image::Image;
+use perilune_model::interface::{GroupInterface, Interface, Link};
+use perilune_model::node::Node;
+use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use perilune_model::{Name, Object};
+use serde_json::Value;
+
+use super::devices::{addresses, show_addresses};
+use super::site::unique;
+use super::{Said, stored};
+use crate::fields::Fields;
+use crate::requests;
+
+fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    fields.text(field).value().cloned()
+}
+
+/// The files and tags of an image are what packing made, and stay.
+pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
+    let own = match own {
+        Some(Object::Image(own)) => Image::clone(own),
+        _ => Image::default(),
+    };
+    Image {
+        name,
+        path: text(fields, "path"),
+        kernelversion: text(fields, "kernelversion"),
+        kernelmodules: text(fields, "kernelmodules"),
+        kerneloptions: text(fields, "kerneloptions"),
+        grab_filesystems: text(fields, "grab_filesystems"),
+        grab_exclude: text(fields, "grab_exclude"),
+        distribution: text(fields, "distribution"),
+        osrelease: text(fields, "osrelease"),
+        comment: text(fields, "comment"),
+        files: own.files,
+        tag: own.tag,
+        tags: own.tags,
+    }
+    .into()
+}
+
+pub(super) fn show_image(image: &Image) -> Said {
+    Said::default()
+        .put("path", image.path.clone())
+        .put("kernelversion", image.kernelversion.clone())
+        .put("kernelmodules", image.kernelmodules.clone())
+        .put("kerneloptions", image.kerneloptions.clone())
+        .put("grab_filesystems", image.grab_filesystems.clone())
+        .put("grab_exclude", image.grab_exclude.clone())
+        .put("distribution", image.distribution.clone())
+        .put("osrelease", image.osrelease.clone())
+        .put("comment", image.comment.clone())
+}
+
+/// A password that is not given stays as it is.
+pub(super) fn bmc_setup(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
+    let usual = BmcSetup::default();
+    let own = match own {
+        Some(Object::BmcSetup(own)) => own.password.clone(),
+        _ => String::new(),
+    };
+    let request = crate::bmc_setup::request(fields);
+    BmcSetup {
+        name,
+        userid: request.userid.value().copied().unwrap_or(usual.userid),
+        username: request.username.value().cloned().unwrap_or(usual.username),
+        password: request.password.value().cloned().unwrap_or(own),
+        netchannel: request.netchannel.value().copied().unwrap_or(usual.netchannel),
+        mgmtchannel: request.mgmtchannel.value().copied().unwrap_or(usual.mgmtchannel),
+        unmanaged_bmc_users: request.unmanaged_bmc_users.value().copied(),
+        driver: request.driver.value().copied(),
+        port: request.port.value().copied(),
+        certificate: request.certificate.value().copied(),
+        comment: request.comment.value().cloned(),
+    }
+    .into()
+}
+
+pub(super) fn show_bmc_setup(setup: &BmcSetup, with_password: bool) -> Said {
+    Said::default()
+        .put("userid", Some(setup.userid))
+        .put("username", Some(setup.username.clone()))
+        .put("password", with_password.then(|| setup.password.clone()))
+        .put("netchannel", Some(setup.netchannel))
+        .put("mgmtchannel", Some(setup.mgmtchannel))
+        .put("unmanaged_bmc_users", setup.unmanaged_bmc_users.map(UnmanagedUsers::word))
+        .put("driver", setup.driver.map(Driver::word))
+        .put("port", setup.port)
+        .put("certificate", setup.certificate.map(Certificate::word))
+        .put("comment", setup.comment.clone())
+}
+
+pub(super) fn group(fields: &mut Fields<'_>, name: Name) -> Object {
+    let provisioning = provisioning(fields);
+    let interfaces = fields.objects("interfaces", |fields| {
+        let name = interface_name(fields);
+        if !fields.has("network") {
+            fields.refuse("network", "an interface of a group must be in a network");
+        }
+        let network = fields.new_name("network", Name::domain).unwrap_or_default();
+        let dhcp = fields.boolean("dhcp").value().copied();
+        GroupInterface { name, network, dhcp, link: link(fields) }
+    });
+    let interfaces = interfaces.unwrap_or_default();
+    unique(fields, interfaces.iter().map(|interface| &interface.name));
+    let (domain, comment) = (text(fields, "domain"), text(fields, "comment"));
+    Group { name, provisioning, domain, comment, interfaces }.into()
+}
+
+pub(super) fn show_group(group: &Group) -> Said {
+    let interface = |interface: &GroupInterface| {
+        let said = Said::default()
+            .text("interface", Some(&interface.name))
+            .text("network", Some(&interface.network))
+            .put("dhcp", interface.dhcp);
+        Value::Object(show_link(said, &interface.link).0)
+    };
+    show_provisioning(Said::default(), &group.provisioning)
+        .put("domain", group.domain.clone())
+        .put("comment", group.comment.clone())
+        .put("interfaces", interfaces(&group.interfaces, interface))
+}
+
+/// The state of a node is what it reported, and stays.
+pub(super) fn node(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
+    if !fields.has("group") {
+        fields.refuse("group", "a node needs a group; give one");
+    }
+    let status = match own {
+        Some(Object::Node(own)) => own.status.clone(),
+        _ => None,
+    };
+    let interfaces = fields.objects("interfaces", |fields| Interface {
+        name: interface_name(fields),
+        macaddress: fields.parsed("macaddress").value().copied(),
+        network: fields.name("network", Name::domain).value().cloned(),
+        addresses: addresses(fields),
+        dhcp: fields.flag("dhcp"),
+        link: link(fields),
+    });
+    let interfaces = interfaces.unwrap_or_default();
+    unique(fields, interfaces.iter().map(|interface| &interface.name));
+    Node {
+        name,
+        group: fields.new_name("group", Name::general).unwrap_or_default(),
+        provisioning: provisioning(fields),
+        service: fields.flag("service"),
+        switch: fields.name("switch", Name::host).value().cloned(),
+        switchport: text(fields, "switchport"),
+        cloud: fields.name("cloud", Name::general).value().cloned(),
+        vendor: text(fields, "vendor"),
+        assettag: text(fields, "assettag"),
+        comment: text(fields, "comment"),
+        status,
+        tpm_uuid: text(fields, "tpm_uuid"),
+        tpm_pubkey: text(fields, "tpm_pubkey"),
+        tpm_sha256: text(fields, "tpm_sha256"),
+        interfaces,
+    }
+    .into()
+}
+
+pub(super) fn show_node(node: &Node) -> Said {
+    let interface = |interface: &Interface| {
+        let said = Said::default()
+            .text("interface", Some(&interface.name))
+            .text("macaddress", interface.macaddress)
+            .text("network", interface.network.as_ref());
+        let said = show_addresses(said, &interface.addresses).flag("dhcp", interface.dhcp, false);
+        Value::Object(show_link(said, &interface.link).0)
+    };
+    let said = Said::default().text("group", Some(&node.group));
+    show_provisioning(said, &node.provisioning)
+        .flag("service", node.service, false)
+        .text("switch", node.switch.as_ref())
+        .put("switchport", node.switchport.clone())
+        .text("cloud", node.cloud.as_ref())
+        .put("vendor", node.vendor.clone())
+        .put("assettag", node.assettag.clone())
+        .put("comment", node.comment.clone())
+        .put("tpm_uuid", node.tpm_uuid.clone())
+        .put("tpm_pubkey", node.tpm_pubkey.clone())
+        .put("tpm_sha256", node.tpm_sha256.clone())
+        // Without the field a node would get the interfaces of its group.
+        .put("interfaces", Some(node.interfaces.iter().map(interface).collect::<Vec<Value>>()))
+}
+
+fn interfaces<T>(list: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+    (!list.is_empty()).then(|| list.iter().map(show).collect())
+}
+
+fn interface_name(fields: &mut Fields<'_>) -> Name {
+    if !fields.has("interface") {
+        fields.refuse("interface", "say which interface this is, such as BOOTIF");
+    }
+    fields.new_name("interface", Name::interface).unwrap_or_default()
+}
+
+/// What nodes and groups have alike.
+fn provisioning(fields: &mut Fields<'_>) -> Provisioning {
+    let (mut provisioning, violations) = requests::provisioning(fields, "bmcsetup").alone();
+    for violation in violations {
+        fields.refuse(&violation.field, violation.reason);
+    }
+    let scripts =
+        [&mut provisioning.prescript, &mut provisioning.partscript, &mut provisioning.postscript];
+    for script in scripts {
+        *script = script.as_deref().map(stored);
+    }
+    provisioning
+}
+
+fn show_provisioning(said: Said, own: &Provisioning) -> Said {
+    said.text("osimage", own.osimage.as_ref())
+        .text("osimagetag", own.osimagetag.as_ref())
+        .text("bmcsetup", own.bmcsetup.as_ref())
+        .put("setupbmc", own.setupbmc)
+        .put("netboot", own.netboot)
+        .put("bootmenu", own.bootmenu)
+        .put("roles", own.roles.clone())
+        .put("scripts", own.scripts.clone())
+        .put("provision_interface", own.provision_interface.clone())
+        .put("provision_method", own.provision_method.clone())
+        .put("provision_fallback", own.provision_fallback.clone())
+        .put("kerneloptions", own.kerneloptions.clone())
+        .put("ipxe_kernel", own.ipxe_kernel.map(IpxeKernel::word))
+        .put("unmanaged_bmc_users", own.unmanaged_bmc_users.map(UnmanagedUsers::word))
+        .script("prescript", own.prescript.as_deref())
+        .script("partscript", own.partscript.as_deref())
+        .script("postscript", own.postscript.as_deref())
+        .put("disklayout", own.disklayout.clone())
+}
+
+fn link(fields: &mut Fields<'_>) -> Link {
+    let link = Link {
+        mtu: fields.number("mtu").value().copied(),
+        vlanid: fields.number("vlanid").value().copied(),
+        vlan_parent: text(fields, "vlan_parent"),
+        bond_mode: text(fields, "bond_mode"),
+        bond_slaves: fields.list("bond_slaves").value().cloned().unwrap_or_default(),
+        options: text(fields, "options"),
+    };
+    for violation in link.violations() {
+        fields.refuse(&violation.field, violation.reason);
+    }
+    link
+}
+
+fn show_link(said: Said, link: &Link) -> Said {
+    said.put("mtu", link.mtu)
+        .put("vlanid", link.vlanid)
+        .put("vlan_parent", link.vlan_parent.clone())
+        .put("bond_mode", link.bond_mode.clone())
+        .list("bond_slaves", &link.bond_slaves)
+        .put("options", link.options.clone())
+}

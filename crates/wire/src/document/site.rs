@@ -1,0 +1,272 @@
+//! Settings, networks, DNS hosts and secrets in documents.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use perilune_model::dns::{DnsHost, DnsHosts};
+use perilune_model::network::{Network, Zone};
+use perilune_model::object::{GroupSecrets, NodeSecrets};
+use perilune_model::secret::{Secret, Secrets};
+use perilune_model::settings::Settings;
+use perilune_model::{Family, Kind, Name, Object, addresses};
+use serde_json::Value;
+
+use super::Said;
+use crate::fields::Fields;
+
+/// The field that a list is read as.
+pub(super) const LIST: &str = "list";
+
+pub(super) fn settings(fields: &mut Fields<'_>) -> Object {
+    let title = fields.text("name").value().cloned();
+    let request = crate::cluster::settings_request(fields);
+    let (mut settings, violations) = perilune_model::settings::alone(&request);
+    for violation in violations {
+        fields.refuse(&violation.field, violation.reason);
+    }
+    settings.title = title.unwrap_or(settings.title);
+    settings.into()
+}
+
+pub(super) fn show_settings(settings: &Settings) -> Said {
+    let usual = Settings::default();
+    // A field that is usually set is written empty when it is not.
+    let or_empty = |own: &Option<String>, usual: &Option<String>| match own {
+        Some(own) => Some(own.clone()),
+        None => usual.as_ref().map(|_| String::new()),
+    };
+    Said::default()
+        .text("name", Some(&settings.title))
+        .put("user", settings.user.clone())
+        .list("domain_search", &settings.domain_search)
+        .put("nameserver_ip", joined(&settings.nameserver_ip))
+        .put("forwardserver_ip", joined(&settings.forwardserver_ip))
+        .put("ntp_server", joined(&settings.ntp_server))
+        .put(
+            "technical_contacts",
+            or_empty(&settings.technical_contacts, &usual.technical_contacts),
+        )
+        .put("provision_method", or_empty(&settings.provision_method, &usual.provision_method))
+        .put(
+            "provision_fallback",
+            or_empty(&settings.provision_fallback, &usual.provision_fallback),
+        )
+        .flag("debug", settings.debug, usual.debug)
+        .flag("security", settings.security, usual.security)
+        .flag("packing_bootpause", settings.packing_bootpause, usual.packing_bootpause)
+        .flag("createnode_ondemand", settings.createnode_ondemand, usual.createnode_ondemand)
+        .flag("createnode_macashost", settings.createnode_macashost, usual.createnode_macashost)
+        .flag("nextnode_discover", settings.nextnode_discover, usual.nextnode_discover)
+        .flag("bind_legacy", settings.bind_legacy, usual.bind_legacy)
+        .put("dnssec_enable", settings.dnssec_enable)
+        .put("dnssec_validation", settings.dnssec_validation)
+}
+
+fn joined(addresses: &[IpAddr]) -> Option<String> {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
+    let zone = fields.converted("zone", |text| match text {
+        "internal" => Ok(Zone::Internal),
+        "external" => Ok(Zone::External),
+        _ => Err("it must be 'internal' or 'external'".to_owned()),
+    });
+    let mut network = Network {
+        name,
+        ipv4: fields.parsed::<Ipv4Net>("network").value().map(Ipv4Net::trunc),
+        ipv6: fields.parsed::<Ipv6Net>("network_ipv6").value().map(Ipv6Net::trunc),
+        gateway: fields.parsed("gateway").value().copied(),
+        gateway_ipv6: fields.parsed("gateway_ipv6").value().copied(),
+        gateway_metric: fields.number("gateway_metric").value().copied(),
+        nameserver_ip: servers(fields, "nameserver_ip"),
+        nameserver_ip_ipv6: servers(fields, "nameserver_ip_ipv6"),
+        ntp_server: fields.text("ntp_server").value().cloned(),
+        dhcp: fields.flag("dhcp"),
+        dhcp_nodes_in_pool: fields.flag("dhcp_nodes_in_pool"),
+        dhcp_nodes_only: fields.flag("dhcp_nodes_only"),
+        dhcp_range: range::<Ipv4Addr>(fields, "dhcp_range_begin", "dhcp_range_end"),
+        dhcp_range_ipv6: range::<Ipv6Addr>(fields, "dhcp_range_begin_ipv6", "dhcp_range_end_ipv6"),
+        zone: zone.value().copied().unwrap_or_default(),
+        shared: fields.name("shared", Name::domain).value().cloned(),
+        r#type: fields.text("type").value().cloned(),
+        non_authoritative: fields.flag("non_authoritative"),
+        comment: fields.text("comment").value().cloned(),
+    };
+    check(fields, &mut network);
+    network.into()
+}
+
+/// What is wrong within a network; what is between networks is seen when the cluster is changed.
+fn check(fields: &mut Fields<'_>, network: &mut Network) {
+    if network.ipv4.is_none()
+        && network.ipv6.is_none()
+        && !fields.has("network")
+        && !fields.has("network_ipv6")
+    {
+        fields.refuse("network", "a network needs a range, such as 10.141.0.0/16");
+    }
+    let gateways = [
+        ("gateway", network.gateway.map(IpAddr::V4)),
+        ("gateway_ipv6", network.gateway_ipv6.map(IpAddr::V6)),
+    ];
+    for (field, gateway) in gateways {
+        if let Some(gateway) = gateway.filter(|gateway| !network.contains(*gateway)) {
+            fields.refuse(field, format!("{gateway} is outside the network"));
+        }
+    }
+    if network.shared.as_ref() == Some(&network.name) {
+        fields.refuse("shared", "a network cannot share its own wire; name another network");
+    }
+    let ranges = [("dhcp_range_begin", Family::V4), ("dhcp_range_begin_ipv6", Family::V6)];
+    for (field, family) in ranges {
+        let Some((begin, end)) = network.dynamic_range(family) else { continue };
+        let is_host =
+            |address| network.range(family).is_some_and(|range| addresses::is_host(range, address));
+        if begin > end || !is_host(begin) || !is_host(end) {
+            let reason =
+                format!("{begin} to {end} is no range of addresses for hosts in this network");
+            fields.refuse(field, reason);
+        }
+    }
+    let has_range = network.dhcp_range.is_some() || network.dhcp_range_ipv6.is_some();
+    if network.dhcp_nodes_only && network.dhcp_nodes_in_pool {
+        fields.refuse(
+            "dhcp_nodes_only",
+            "nodes cannot be the only ones served and be in the pool; choose one",
+        );
+    }
+    if network.dhcp && !network.dhcp_nodes_only && !has_range {
+        fields.refuse(
+            "dhcp",
+            "it needs a range; give dhcp_range_begin and dhcp_range_end, or dhcp_nodes_only",
+        );
+    }
+}
+
+fn servers(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    let servers = fields.converted(field, |text| {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        let addresses: Result<Vec<String>, String> = words
+            .map(|word| match word.parse::<IpAddr>() {
+                Ok(_) => Ok(word.to_owned()),
+                Err(_) => Err(format!("'{word}' is not an IP address")),
+            })
+            .collect();
+        addresses.map(|addresses| addresses.join(","))
+    });
+    servers.value().cloned()
+}
+
+fn range<T: std::str::FromStr<Err: std::fmt::Display> + Copy>(
+    fields: &mut Fields<'_>,
+    begin: &str,
+    end: &str,
+) -> Option<(T, T)> {
+    let ends =
+        (fields.parsed::<T>(begin).value().copied(), fields.parsed::<T>(end).value().copied());
+    match ends {
+        (Some(begin), Some(end)) => Some((begin, end)),
+        (None, None) => None,
+        (Some(_), None) => {
+            fields.refuse(end, "a range needs its end; give both");
+            None
+        }
+        (None, Some(_)) => {
+            fields.refuse(begin, "a range needs its begin; give both");
+            None
+        }
+    }
+}
+
+pub(super) fn show_network(network: &Network) -> Said {
+    let zone = (network.zone == Zone::External).then_some("external");
+    Said::default()
+        .text("network", network.ipv4)
+        .text("network_ipv6", network.ipv6)
+        .text("gateway", network.gateway)
+        .text("gateway_ipv6", network.gateway_ipv6)
+        .put("gateway_metric", network.gateway_metric)
+        .put("nameserver_ip", network.nameserver_ip.clone())
+        .put("nameserver_ip_ipv6", network.nameserver_ip_ipv6.clone())
+        .put("ntp_server", network.ntp_server.clone())
+        .flag("dhcp", network.dhcp, false)
+        .flag("dhcp_nodes_in_pool", network.dhcp_nodes_in_pool, false)
+        .flag("dhcp_nodes_only", network.dhcp_nodes_only, false)
+        .text("dhcp_range_begin", network.dhcp_range.map(|range| range.0))
+        .text("dhcp_range_end", network.dhcp_range.map(|range| range.1))
+        .text("dhcp_range_begin_ipv6", network.dhcp_range_ipv6.map(|range| range.0))
+        .text("dhcp_range_end_ipv6", network.dhcp_range_ipv6.map(|range| range.1))
+        .put("zone", zone)
+        .text("shared", network.shared.as_ref())
+        .put("type", network.r#type.clone())
+        .flag("non_authoritative", network.non_authoritative, false)
+        .put("comment", network.comment.clone())
+}
+
+pub(super) fn dns_hosts(fields: &mut Fields<'_>, name: Name) -> Object {
+    let hosts = fields.objects(LIST, |fields| {
+        for field in ["host", "ipaddress"] {
+            if !fields.has(field) {
+                fields.refuse(field, "it is missing");
+            }
+        }
+        let host = fields.new_name("host", Name::host);
+        let address = fields.address("ipaddress").value().copied();
+        host.zip(address).map(|(host, ipaddress)| DnsHost { host, ipaddress })
+    });
+    let hosts: Vec<DnsHost> = hosts.unwrap_or_default().into_iter().flatten().collect();
+    unique(fields, hosts.iter().map(|host| &host.host));
+    DnsHosts { name, hosts }.into()
+}
+
+pub(super) fn show_dns_hosts(hosts: &DnsHosts) -> Value {
+    let host = |host: &DnsHost| {
+        Said::default().text("host", Some(&host.host)).text("ipaddress", Some(host.ipaddress)).0
+    };
+    hosts.hosts.iter().map(host).collect()
+}
+
+pub(super) fn secrets(fields: &mut Fields<'_>, kind: Kind, name: Name) -> Object {
+    let secrets = fields.objects(LIST, |fields| {
+        for field in ["name", "content"] {
+            if !fields.has(field) {
+                fields.refuse(field, "it is missing");
+            }
+        }
+        let name = fields.new_name("name", Name::general);
+        let content = fields.text("content").value().cloned();
+        let path = fields.text("path").value().cloned();
+        name.zip(content).map(|(name, content)| Secret { name, content, path })
+    });
+    let secrets: Vec<Secret> = secrets.unwrap_or_default().into_iter().flatten().collect();
+    unique(fields, secrets.iter().map(|secret| &secret.name));
+    let secrets = Secrets { name, secrets };
+    if kind == Kind::NodeSecrets {
+        NodeSecrets(secrets).into()
+    } else {
+        GroupSecrets(secrets).into()
+    }
+}
+
+pub(super) fn show_secrets(secrets: &Secrets) -> Value {
+    let secret = |secret: &Secret| {
+        Said::default()
+            .text("name", Some(&secret.name))
+            .put("content", Some(secret.content.clone()))
+            .put("path", secret.path.clone())
+            .0
+    };
+    secrets.secrets.iter().map(secret).collect()
+}
+
+/// Refuses a list that names something twice.
+pub(super) fn unique<'a>(fields: &mut Fields<'_>, names: impl Iterator<Item = &'a Name>) {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            fields.refuse("", format!("'{name}' is there twice"));
+        }
+    }
+}
