@@ -38,6 +38,7 @@ MACHINE_NEEDS=(
     "/usr/sbin/mkfs.vfat /sbin/mkfs.vfat|dosfstools|dosfstools|EFI system partitions"
 )
 TEST_NEEDS=(
+    "/usr/bin/rsync|rsync|rsync|copies images from nodes and to them"
     "/usr/sbin/dnsmasq|dnsmasq-base|dnsmasq|a server to test machines against"
     "/usr/bin/curl|curl|curl|a TFTP and HTTP client"
     "/usr/bin/udhcpc /usr/sbin/udhcpc|udhcpc|-|a DHCP client"

@@ -1,4 +1,4 @@
-//! Work that outlives its request: packing and copying images, and removing what they no longer need.
+//! Work that outlives its request: packing, copying, grabbing and pushing images, and removing what they no longer need.
 //!
 //! A job is stored before its request is answered, done by one worker, and safe to do twice: what was not done when the daemon
 //! stopped is done when it starts again. Its messages are for whoever polls with the request's id.
@@ -13,6 +13,7 @@ mod progress;
 mod queue;
 mod request_id;
 mod run;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -29,6 +30,7 @@ use perilune_model::image::Image;
 use perilune_store::{Record, Store, Table};
 use queue::Queue;
 pub(crate) use request_id::new as new_request_id;
+pub use sync::Receiver;
 use tokio::sync::Notify;
 pub use work::{Format, Job, Work};
 

@@ -21,6 +21,7 @@ mod network;
 mod node;
 mod os_user;
 mod osimage;
+mod osimage_sync;
 mod osimage_work;
 mod other_device;
 mod permissions;
@@ -66,6 +67,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(os_user::routes())
         .merge(osimage::routes())
         .merge(osimage_work::routes())
+        .merge(osimage_sync::routes())
         .merge(bmc_setup::routes())
         .merge(switch::routes())
         .merge(tables::routes())

@@ -163,7 +163,7 @@ async fn begin_packing(
     begin(state, caller, Work::PackImage { image, format }, &what).await
 }
 
-async fn begin(
+pub(super) async fn begin(
     state: &State,
     caller: &Caller,
     work: Work,
@@ -176,7 +176,7 @@ async fn begin(
 }
 
 /// Existing clients are told of every refusal of these by 404.
-fn missing(error: ApiError) -> ApiError {
+pub(super) fn missing(error: ApiError) -> ApiError {
     match error {
         ApiError::Fields(_) | ApiError::Refused(_) => ApiError::NotFound(error.to_string()),
         other => other,

@@ -19,6 +19,29 @@ pub enum Error {
     /// What the job is about is gone.
     #[error("there is no OS image '{0}'")]
     Missing(String),
+    /// The node is not known.
+    #[error("there is no node '{0}'")]
+    NoNode(String),
+    /// There is nothing to push, or it cannot be that.
+    #[error("{0} is no tree of an image; clone or grab an image first")]
+    NoTree(PathBuf),
+    /// What `grab_filesystems` names is no directory from the root.
+    #[error("'{0}' in grab_filesystems is no path from the root; write it like /boot")]
+    NoPlace(String),
+    /// The program that copies cannot be run.
+    #[error("rsync cannot be run; install the package rsync")]
+    NoRsync(#[source] std::io::Error),
+    /// It did not copy.
+    #[error("rsync ended with {}: {complaint}", code.map_or_else(|| "a signal".to_owned(), |code| code.to_string()))]
+    Rsync {
+        /// Its exit status.
+        code: Option<i32>,
+        /// The beginning of what it said.
+        complaint: String,
+    },
+    /// Some nodes were not reached; each was told of.
+    #[error("{0} nodes did not get it; see above")]
+    SomeNodes(usize),
     /// The installer cannot be made without our program.
     #[error(
         "the program perilune-agent, which becomes /init of the installer, was not found; looked for {}; install it there, or say \
@@ -53,7 +76,7 @@ impl Error {
     /// The status of the message about it.
     pub(super) fn status(&self) -> u16 {
         match self {
-            Self::Missing(_) => MISSING,
+            Self::Missing(_) | Self::NoNode(_) => MISSING,
             _ => FAILED,
         }
     }

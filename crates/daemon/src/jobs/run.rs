@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{Error, Failed, chain};
 use super::message::{OK, Time};
 use super::work::{Job, Work};
-use super::{Jobs, Shared, clean, clone, key, pack};
+use super::{Jobs, Shared, clean, clone, key, pack, sync};
 use crate::clock;
 
 /// Old messages are looked for this often; and a clock that was set is noticed.
@@ -90,6 +90,10 @@ impl Context {
             Work::CloneImage { source, target, pack } => {
                 clone::run(&self, source, target, *pack).await
             }
+            Work::GrabImage { node, image, really, pack } => {
+                sync::grab(&self, node, image, (*really, *pack)).await
+            }
+            Work::PushImage { to, image, really } => sync::push(&self, to, image, *really).await,
             Work::RemoveFiles { files } => clean::remove_files(&self, files).await,
             Work::RemoveTree { tree } => clean::remove_tree(&self, tree).await,
         };

@@ -7,6 +7,7 @@ use perilune_model::Name;
 use serde::{Deserialize, Serialize};
 
 use super::message::Time;
+use super::sync::Receiver;
 
 /// What is to be done. All of it is safe to do twice, because a daemon that was killed does it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,26 @@ pub enum Work {
         target: Name,
         /// Whether it is packed afterwards.
         pack: bool,
+    },
+    /// Bring the tree of an image to what a running node has.
+    GrabImage {
+        /// The node.
+        node: Name,
+        /// The image.
+        image: Name,
+        /// Whether anything is changed; else it is only told what would be.
+        really: bool,
+        /// Whether it is packed afterwards.
+        pack: bool,
+    },
+    /// Bring running nodes to what an image has.
+    PushImage {
+        /// The nodes.
+        to: Receiver,
+        /// The image.
+        image: Name,
+        /// Whether anything is changed; else it is only told what would be.
+        really: bool,
     },
     /// Remove files that nodes could boot from, unless they are used again.
     RemoveFiles {
@@ -89,16 +110,20 @@ impl Work {
     /// The images that nothing else may work on meanwhile.
     pub fn images(&self) -> Vec<&Name> {
         match self {
-            Self::PackImage { image, .. } => vec![image],
             Self::CloneImage { source, target, .. } => vec![target, source],
+            Self::PackImage { image, .. }
+            | Self::GrabImage { image, .. }
+            | Self::PushImage { image, .. } => vec![image],
             Self::RemoveFiles { .. } | Self::RemoveTree { .. } => Vec::new(),
         }
     }
 
-    /// The image that gets new files or a new tree.
+    /// The image that the work is about.
     pub fn target(&self) -> Option<&Name> {
         match self {
-            Self::PackImage { image, .. } => Some(image),
+            Self::PackImage { image, .. }
+            | Self::GrabImage { image, .. }
+            | Self::PushImage { image, .. } => Some(image),
             Self::CloneImage { target, .. } => Some(target),
             Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
         }
@@ -109,7 +134,8 @@ impl Work {
         match self {
             Self::PackImage { image, .. } => Some(image),
             Self::CloneImage { target, pack, .. } => Some(target).filter(|_| *pack),
-            Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
+            Self::GrabImage { image, really, pack, .. } => Some(image).filter(|_| *really && *pack),
+            Self::PushImage { .. } | Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
         }
     }
 
@@ -126,6 +152,8 @@ impl Work {
         match self {
             Self::PackImage { image, .. } => format!("pack osimage {image}"),
             Self::CloneImage { source, target, .. } => format!("clone osimage {source}->{target}"),
+            Self::GrabImage { image, .. } => format!("grab osimage {image}"),
+            Self::PushImage { image, .. } => format!("push osimage {image}"),
             Self::RemoveFiles { files } => format!("cleanup of {}", files.join(", ")),
             Self::RemoveTree { tree } => format!("removal of {}", tree.display()),
         }
@@ -140,6 +168,17 @@ impl Work {
             }
             Self::CloneImage { source, target, pack: false } => {
                 ("osimage", format!("clone_osimage {source}:{target}"))
+            }
+            Self::GrabImage { node, image, really, pack } => {
+                let task = if *pack { "grab_n_pack_n_build_osimage" } else { "grab_osimage" };
+                ("osimage", format!("{task} {node}:{image}:{really}"))
+            }
+            Self::PushImage { to, image, really } => {
+                let task = match to {
+                    Receiver::Node(_) => "push_osimage_to_node",
+                    Receiver::Group(_) => "push_osimage_to_group",
+                };
+                ("osimage", format!("{task} {}:{image}:{really}", to.name()))
             }
             Self::RemoveFiles { files } => {
                 ("housekeeper", format!("cleanup_old_file {}", files.join(",")))

@@ -21,8 +21,11 @@ const SEED: u64 = 1;
 const CLUSTERS: u64 = 6;
 /// How often each operation is asked of a cluster. After many changes by chance there is little left that is good.
 const ROUNDS: u64 = 8;
-/// What would change the machine that the tests run on: another program keeps its users.
-const LEFT_OUT: [&str; 4] = [
+/// What would change the machine that the tests run on, where another program keeps its users, or ask other machines.
+const LEFT_OUT: [&str; 7] = [
+    "POST /config/node/{name}/_osgrab",
+    "POST /config/node/{name}/_ospush",
+    "POST /config/group/{name}/_ospush",
     "POST /config/osuser/{username}",
     "GET /config/osuser/{username}/_delete",
     "POST /config/osgroup/{groupname}",

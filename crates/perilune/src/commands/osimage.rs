@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use perilune::client::path;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields};
@@ -88,6 +88,23 @@ pub(crate) enum Command {
         after_help = "Example:\n  perilune osimage kernel debian12 --kernelversion 6.1.0-28-amd64"
     )]
     Kernel(Kernel),
+    /// Bring an image to what a running node has
+    #[command(after_help = "\
+The file systems and exclusions are those of the image (grab_filesystems, grab_exclude). What the node has not is removed from the
+image. The daemon's root must be able to log in to the node by ssh without a password. Without --commit nothing is changed.
+
+Examples:
+  perilune osimage grab node001
+  perilune osimage grab node001 --osimage debian12 --commit")]
+    Grab(Grab),
+    /// Bring running nodes to what an image has
+    #[command(after_help = "\
+Nothing of the nodes' own is removed. Without --commit nothing is changed.
+
+Examples:
+  perilune osimage push node001
+  perilune osimage push --group compute --commit")]
+    Push(Push),
     /// Keep what is packed now under a name
     #[command(subcommand)]
     Tag(TagCommand),
@@ -162,6 +179,43 @@ pub(crate) struct Pack {
 }
 
 #[derive(Args)]
+pub(crate) struct Grab {
+    /// The node that it is taken from
+    node: String,
+    /// The image, where it is not the node's own
+    #[arg(long)]
+    osimage: Option<String>,
+    /// Do it; without this, only tell what would change
+    #[arg(long)]
+    commit: bool,
+    /// Do not pack afterwards
+    #[arg(long)]
+    bare: bool,
+    /// Do not wait for the end
+    #[arg(long, short)]
+    detach: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Push {
+    /// The node
+    #[arg(required_unless_present = "group", conflicts_with = "group")]
+    node: Option<String>,
+    /// All nodes of this group
+    #[arg(long, short)]
+    group: Option<String>,
+    /// The image, where it is not the node's or the group's own
+    #[arg(long)]
+    osimage: Option<String>,
+    /// Do it; without this, only tell what would change
+    #[arg(long)]
+    commit: bool,
+    /// Do not wait for the end
+    #[arg(long, short)]
+    detach: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Kernel {
     /// The image
     source: String,
@@ -198,10 +252,36 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             known(session, &source)?;
             session.say(&session.client.get(&path(["config", "osimage", &source, "_cancel"]))?)
         }
+        Command::Grab(Grab { node, osimage, commit, bare, detach }) => {
+            let fields = json!({ "osimage": osimage, "nodry": commit, "bare": bare });
+            synchronize(session, ("node", &node, "_osgrab"), fields, detach)
+        }
+        Command::Push(Push { node, group, osimage, commit, detach }) => {
+            let fields = json!({ "osimage": osimage, "nodry": commit });
+            let (kind, name) = match (&group, &node) {
+                (Some(group), _) => ("group", group.as_str()),
+                (None, node) => ("node", node.as_deref().unwrap_or_default()),
+            };
+            synchronize(session, (kind, name, "_ospush"), fields, detach)
+        }
         Command::Kernel(arguments) => kernel(session, arguments),
         Command::Tag(command) => tag(session, &command),
         Command::Members { source } => members(session, &source),
     }
+}
+
+fn synchronize(
+    session: &Session,
+    (kind, name, action): (&str, &str, &str),
+    mut fields: Value,
+    detach: bool,
+) -> Result<(), Failure> {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let body = json!({ "config": { kind: { name: fields } } });
+    let answer = session.client.post(&path(["config", kind, name, action]), &body)?;
+    job::finish(session, &answer, detach)
 }
 
 /// The API answers an unknown image with a job that fails; this says it before.

@@ -22,14 +22,20 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    #[expect(clippy::disallowed_methods, reason = "a test may block")]
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with variables in its environment.
+    #[expect(clippy::disallowed_methods, reason = "a test may block")]
+    pub(crate) fn start_with(data: &Path, variables: &[(&str, &Path)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
             .args(["serve", "--listen", &listen, "--log", "warn", "--data-dir"])
             .arg(data)
             .env_remove("PERILUNE_CONFIG")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

@@ -6,6 +6,7 @@ mod control;
 mod import;
 mod kill;
 mod os_users;
+mod sync;
 
 use std::io::Write as _;
 use std::net::TcpListener;

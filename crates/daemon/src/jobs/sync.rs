@@ -1,0 +1,395 @@
+//! Grabbing an image from a node that runs, and pushing one to nodes that run: `rsync` over the site's own `ssh`.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_image::CancelFlag;
+use perilune_model::image::{self, Image};
+use perilune_model::{Cluster, Name, Patch};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use super::error::{Error, Failed, chain};
+use super::pack;
+use super::run::Context;
+use super::work::{Format, Job, Work};
+
+/// How `rsync` reaches nodes, unless its own variable `RSYNC_RSH` says otherwise. Nobody can answer a question here.
+const REMOTE_SHELL: &str = "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15";
+/// Nothing moved for so many seconds: the node is gone.
+const SILENCE: &str = "--timeout=120";
+/// As many nodes are pushed to at once.
+const AT_ONCE: usize = 9;
+/// As many changes of a trial are told one by one.
+const TOLD: usize = 20;
+/// Whether somebody wants to stop is looked at this often.
+const LOOK: Duration = Duration::from_millis(200);
+/// Files that went away while they were copied are none to worry about (rsync(1), exit values).
+const VANISHED: i32 = 24;
+/// As much of what `rsync` complains about as is told.
+const COMPLAINT: u64 = 2000;
+
+/// Which nodes an image is pushed to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receiver {
+    /// One node.
+    Node(Name),
+    /// The nodes of a group.
+    Group(Name),
+}
+
+impl Receiver {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Node(name) | Self::Group(name) => name,
+        }
+    }
+}
+
+/// Brings the tree of an image to what a node has; then packs it, where that was asked for.
+pub(super) async fn grab(
+    context: &Context,
+    node: &Name,
+    image: &Name,
+    (really, and_pack): (bool, bool),
+) -> Result<(), Failed> {
+    let run = if really { "REAL/NODRY RUN" } else { "DRY RUN" };
+    let doing = format!("grabbing osimage {image}");
+    context.tell(&format!("{doing} [{run}]"));
+    let failed = |error: Error| error.while_doing(&doing);
+    let cluster = context.shared.cluster.published();
+    let found = image_of(&cluster, image).map_err(failed)?;
+    let host = host_of(&cluster, node).map_err(failed)?;
+    let tree = tree_of(context, &found).map_err(failed)?;
+    if really {
+        tokio::fs::create_dir_all(&tree)
+            .await
+            .map_err(|error| failed(Error::files("make", &tree, error)))?;
+    }
+    let mut count = Count::default();
+    for place in places(&found).map_err(failed)? {
+        let mut command = rsync(&found, really);
+        command.arg("--delete-after").arg(format!("{host}:/.{place}")).arg(slash(&tree));
+        count.add(run_one(context, command, &doing).await.map_err(failed)?);
+    }
+    count.tell(context, really);
+    if really {
+        keep_kernel_version(context, &found, &tree).await.map_err(failed)?;
+    }
+    context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
+    if !really || !and_pack {
+        return Ok(());
+    }
+    let work = Work::PackImage { image: image.clone(), format: Format::default() };
+    if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
+        tracing::warn!(error = %chain(&error), "a restart will grab the image again");
+    }
+    pack::run(context, image, Format::default()).await
+}
+
+/// Brings nodes that run to what an image has. Nothing of theirs is removed.
+pub(super) async fn push(
+    context: &Context,
+    to: &Receiver,
+    image: &Name,
+    really: bool,
+) -> Result<(), Failed> {
+    let run = if really { "REAL/NODRY RUN" } else { "DRY RUN" };
+    let what = match to {
+        Receiver::Node(_) => "node",
+        Receiver::Group(_) => "group",
+    };
+    context.tell(&format!("pushing osimage {image}->{what} {} [{run}]", to.name()));
+    let doing = "pushing osimage";
+    let failed = |error: Error| error.while_doing(doing);
+    let cluster = context.shared.cluster.published();
+    let found = image_of(&cluster, image).map_err(failed)?;
+    let tree = tree_of(context, &found).map_err(failed)?;
+    if !tree.is_dir() {
+        return Err(failed(Error::NoTree(tree)));
+    }
+    let places = places(&found).map_err(failed)?;
+    match to {
+        Receiver::Node(node) => {
+            let host = host_of(&cluster, node).map_err(failed)?;
+            let count = push_to(context, &found, (&tree, &places), &host, really);
+            let count = count.await.map_err(failed)?;
+            count.tell(context, really);
+            context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
+            Ok(())
+        }
+        Receiver::Group(group) => {
+            let nodes = cluster.members(group.as_str()).map(|node| node.name.clone()).collect();
+            let bad = push_to_all(context, &found, (tree, places), nodes, really).await;
+            if bad == 0 { Ok(()) } else { Err(failed(Error::SomeNodes(bad))) }
+        }
+    }
+}
+
+/// A line for each node as it ends; answers how many were not reached.
+async fn push_to_all(
+    context: &Context,
+    image: &Arc<Image>,
+    (tree, places): (PathBuf, Vec<String>),
+    nodes: Vec<Name>,
+    really: bool,
+) -> usize {
+    let cluster = context.shared.cluster.published();
+    let mut waiting = nodes.into_iter();
+    let mut running = JoinSet::new();
+    let mut bad = 0;
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(node) = waiting.next()
+        {
+            let (context, image, tree, places) =
+                (context.clone(), Arc::clone(image), tree.clone(), places.clone());
+            let host = host_of(&cluster, &node);
+            running.spawn(async move {
+                let result = match host {
+                    Ok(host) => push_to(&context, &image, (&tree, &places), &host, really).await,
+                    Err(error) => Err(error),
+                };
+                (node, result)
+            });
+        }
+        let Some(ended) = running.join_next().await else { break bad };
+        match ended {
+            Ok((node, Ok(_))) => context.tell(&format!("{node}:success")),
+            Ok((node, Err(error))) => {
+                bad += 1;
+                context.tell(&format!("{node}:Failed -> {}", chain(&error)));
+            }
+            Err(error) => {
+                tracing::error!(%error, "pushing to a node panicked");
+                bad += 1;
+            }
+        }
+    }
+}
+
+async fn push_to(
+    context: &Context,
+    image: &Image,
+    (tree, places): (&Path, &[String]),
+    host: &str,
+    really: bool,
+) -> Result<Count, Error> {
+    let mut count = Count::default();
+    for place in places {
+        let mut source = tree.as_os_str().to_owned();
+        source.push("/.");
+        source.push(place);
+        let mut command = rsync(image, really);
+        command.arg(source).arg(format!("{host}:/"));
+        let step = format!("pushing osimage {}", image.name);
+        count.add(run_one(context, command, &step).await?);
+    }
+    Ok(count)
+}
+
+/// What is the same for both directions. File names are not read by the shell of the other side.
+fn rsync(image: &Image, really: bool) -> Command {
+    let mut command = Command::new("rsync");
+    command.args(["-aHAXRs", "--numeric-ids", "--one-file-system", "--itemize-changes", SILENCE]);
+    if !really {
+        command.arg("-n");
+    }
+    if std::env::var_os("RSYNC_RSH").is_none() {
+        command.args(["-e", REMOTE_SHELL]);
+    }
+    for pattern in words(image.grab_exclude.as_deref()) {
+        command.arg(format!("--exclude={pattern}"));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// What differed.
+#[derive(Debug, Default)]
+struct Count {
+    files: usize,
+    first: Vec<String>,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.first.extend(other.first);
+        self.first.truncate(TOLD);
+    }
+
+    /// A trial tells what would change.
+    fn tell(&self, context: &Context, really: bool) {
+        if really {
+            return;
+        }
+        for line in &self.first {
+            context.tell(&format!("would change: {line}"));
+        }
+        if let Some(more) = self.files.checked_sub(self.first.len()).filter(|more| *more > 0) {
+            context.tell(&format!("would change: {more} more"));
+        }
+    }
+}
+
+async fn run_one(context: &Context, mut command: Command, step: &str) -> Result<Count, Error> {
+    let mut child = command.spawn().map_err(Error::NoRsync)?;
+    let complaints = child.stderr.take().map(|stream| {
+        let mut stream = stream.take(COMPLAINT);
+        async move {
+            let mut bytes = Vec::new();
+            // What is not read is only not told.
+            stream.read_to_end(&mut bytes).await.ok();
+            tokio::io::copy(&mut stream.into_inner(), &mut tokio::io::sink()).await.ok();
+            String::from_utf8_lossy(&bytes).trim().replace('\n', "; ")
+        }
+    });
+    let changes = changes(context, &mut child, step);
+    let read = async {
+        match complaints {
+            Some(complaints) => tokio::join!(changes, complaints),
+            None => (changes.await, String::new()),
+        }
+    };
+    let (count, complaint) = tokio::select! {
+        read = read => read,
+        () = cancelled(&context.cancel) => return Err(Error::Image(perilune_image::Error::Cancelled)),
+    };
+    let status = child.wait().await.map_err(Error::NoRsync)?;
+    match status.code() {
+        Some(0) => Ok(count),
+        Some(VANISHED) => {
+            tracing::info!(complaint, "files went away while they were copied");
+            Ok(count)
+        }
+        code => Err(Error::Rsync { code, complaint }),
+    }
+}
+
+/// Reads what `rsync` says that it changes, a line for each.
+async fn changes(context: &Context, child: &mut Child, step: &str) -> Count {
+    let mut count = Count::default();
+    let Some(stream) = child.stdout.take() else { return count };
+    let mut lines = BufReader::new(stream).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        count.files += 1;
+        if count.first.len() < TOLD {
+            count.first.push(String::from_utf8_lossy(&line).into_owned());
+        }
+        context.progress(&format!("{step}: {} files", count.files));
+    }
+    count
+}
+
+async fn cancelled(flag: &CancelFlag) {
+    while !flag.is_cancelled() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The kernel that the node runs is the newest that it has.
+async fn keep_kernel_version(context: &Context, image: &Image, tree: &Path) -> Result<(), Error> {
+    let modules = tree.join("lib/modules");
+    let newest = super::run::blocking(move || newest_directory(&modules)).await?;
+    let Some(newest) = newest.filter(|newest| image.kernelversion.as_ref() != Some(newest)) else {
+        return Ok(());
+    };
+    let name = image.name.clone();
+    let request = image::Request { kernelversion: Patch::Set(newest), ..image::Request::default() };
+    let decide = move |draft: &mut perilune_model::Draft| image::save(draft, &name, &request);
+    context.shared.cluster.commit(context.meta(), decide).await?;
+    Ok(())
+}
+
+/// The directory that was changed last.
+fn newest_directory(directory: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
+    let directories = entries.filter(|entry| entry.path().is_dir());
+    let newest =
+        directories.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+    newest.and_then(|entry| entry.file_name().into_string().ok())
+}
+
+fn image_of(cluster: &Cluster, name: &Name) -> Result<Arc<Image>, Error> {
+    cluster.images().get(name).map(Arc::clone).ok_or_else(|| Error::Missing(name.to_string()))
+}
+
+/// The tree; one that is the controller's own root is none.
+fn tree_of(context: &Context, image: &Image) -> Result<PathBuf, Error> {
+    let tree = image.tree(&context.shared.places.images);
+    if tree.components().count() > 2 { Ok(tree) } else { Err(Error::NoTree(tree)) }
+}
+
+/// Where the node is reached: the address that it boots from, for its name may not be known here; IPv6 in brackets.
+fn host_of(cluster: &Cluster, name: &Name) -> Result<String, Error> {
+    let node = cluster.nodes().get(name).ok_or_else(|| Error::NoNode(name.to_string()))?;
+    let addresses = node.boot_interface().map(|interface| interface.addresses).unwrap_or_default();
+    let host = match (addresses.ipv4, addresses.ipv6) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(address)) => format!("[{address}]"),
+        (None, None) => name.to_string(),
+    };
+    Ok(format!("root@{host}"))
+}
+
+/// The file systems, each with a slash before it: `/` alone where none is named.
+fn places(image: &Image) -> Result<Vec<String>, Error> {
+    let places = words(image.grab_filesystems.as_deref());
+    if places.is_empty() {
+        return Ok(vec!["/".to_owned()]);
+    }
+    let wrong = places
+        .iter()
+        .find(|place| !place.starts_with('/') || place.split('/').any(|part| part == ".."));
+    match wrong {
+        None => Ok(places),
+        Some(place) => Err(Error::NoPlace(place.clone())),
+    }
+}
+
+/// A list as clients send it: base64 or plain, with commas, blanks or line ends.
+fn words(list: Option<&str>) -> Vec<String> {
+    use base64::Engine as _;
+    let list = list.unwrap_or_default();
+    let decoded = base64::engine::general_purpose::STANDARD.decode(list.trim()).ok();
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = decoded.as_deref().unwrap_or(list);
+    let words = text.split([',', ' ', '\n', '\t', '\r']).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+fn slash(path: &Path) -> std::ffi::OsString {
+    let mut path = path.as_os_str().to_owned();
+    path.push("/");
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_however_clients_send_them() {
+        for list in ["/, /boot,/var", "/ /boot\n/var\n", "LywgL2Jvb3QsL3Zhcg=="] {
+            assert_eq!(words(Some(list)), ["/", "/boot", "/var"], "{list}");
+        }
+        assert_eq!(words(None), [""; 0]);
+    }
+
+    #[test]
+    fn file_systems_are_places_from_the_root() {
+        let image =
+            |list: &str| Image { grab_filesystems: Some(list.to_owned()), ..Image::default() };
+        assert_eq!(places(&image("/boot")).unwrap(), ["/boot"]);
+        assert_eq!(places(&Image::default()).unwrap(), ["/"]);
+        for wrong in ["boot", "/var/../etc", "-e,/boot"] {
+            assert!(places(&image(wrong)).is_err(), "{wrong}");
+        }
+    }
+}
