@@ -40,7 +40,7 @@ pub enum Error {
         complaint: String,
     },
     /// Some nodes were not reached; each was told of.
-    #[error("{0} nodes did not get it; see above")]
+    #[error("{0} of the nodes did not get it; see above")]
     SomeNodes(usize),
     /// The installer cannot be made without our program.
     #[error(

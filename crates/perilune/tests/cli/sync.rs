@@ -129,7 +129,7 @@ fn an_image_is_pushed_to_nodes_and_those_that_do_not_answer_are_named() {
         "node001:success",
         "node002:Failed -> rsync ended with",
         "No route to host",
-        "1 nodes did not get it",
+        "1 of the nodes did not get it",
     ] {
         assert!(said(&output).contains(part), "{part} is not in {}", said(&output));
     }
