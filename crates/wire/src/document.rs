@@ -106,7 +106,11 @@ fn place(kind: Kind, name: &str, field: &str) -> String {
 fn unknown_kinds(document: &Map<String, Value>) -> Vec<Violation> {
     let mut fields = Fields::new(document);
     fields.ignore(&KINDS.map(Kind::word));
-    fields.finish().err().unwrap_or_default()
+    let mut unknown = fields.finish().err().unwrap_or_default();
+    for violation in &mut unknown {
+        violation.reason = violation.reason.replacen("such field", "such kind of objects", 1);
+    }
+    unknown
 }
 
 /// Reads one object with the reader of its kind.

@@ -18,9 +18,10 @@ Examples:
   perilune export -o json | jq .node.node001";
 
 pub(crate) const EXAMPLES: &str = "\
-The document says what the cluster is to be: kind, name, fields, as perilune export writes them. What an object in it does not say
-is unset; passwords and secrets that it does not say stay. Objects that it does not name stay, too, unless --prune is given: then
-those of the kinds in the document go. All of it is one change, or none.
+The document says what the cluster is to be: kind, name, fields, as perilune export
+writes them. What an object in it does not say is unset; passwords and secrets that it
+does not say stay. Objects that it does not name stay, too, unless --prune is given:
+then those of the kinds in the document go. All of it is one change, or none.
 
 Examples:
   perilune apply -f cluster.yaml                show the plan, ask, do it

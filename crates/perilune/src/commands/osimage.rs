@@ -90,8 +90,9 @@ pub(crate) enum Command {
     Kernel(Kernel),
     /// Bring an image to what a running node has
     #[command(after_help = "\
-The file systems and exclusions are those of the image (grab_filesystems, grab_exclude). What the node has not is removed from the
-image. The daemon's root must be able to log in to the node by ssh without a password. Without --commit nothing is changed.
+The file systems and exclusions are those of the image (grab_filesystems,
+grab_exclude). What the node has not is removed from the image. The daemon must be
+able to log in to the node by ssh as root. Without --commit nothing is changed.
 
 Examples:
   perilune osimage grab node001
