@@ -12,6 +12,7 @@ mod pack;
 mod progress;
 mod queue;
 mod request_id;
+mod rsync;
 mod run;
 mod sync;
 #[cfg(test)]

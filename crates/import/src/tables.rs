@@ -26,6 +26,25 @@ const USERS: [(&str, &[&str]); 2] = [
 const STANDING: (&str, &[&str]) =
     ("ha", &["enabled", "syncimages", "insync", "sharedip", "overrule", "master", "updated"]);
 
+/// Columns that no two rows of a table may have alike.
+const UNIQUE: [(&str, &[&str]); 15] = [
+    ("osimage", &["name"]),
+    ("group", &["name"]),
+    ("node", &["name"]),
+    ("network", &["name"]),
+    ("switch", &["name"]),
+    ("otherdevices", &["name"]),
+    ("cloud", &["name"]),
+    ("cluster", &["name"]),
+    ("rack", &["name"]),
+    ("controller", &["hostname"]),
+    ("nodeinterface", &["nodeid", "interface"]),
+    ("ipaddress", &["ipaddress"]),
+    ("ipaddress", &["ipaddress_ipv6"]),
+    ("ipaddress", &["tableref", "tablerefid"]),
+    ("rackinventory", &["tableref", "tablerefid"]),
+];
+
 /// The columns of a table.
 fn columns(table: &str) -> Vec<String> {
     let apart = USERS.iter().chain([&STANDING]).find(|(name, _)| *name == table);

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use perilune_model::{Cluster, Desired, Interfaces, Kind, Name, NameError, Object, Violation};
 use serde_json::{Map, Value, json};
 
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 
 /// The kinds of objects in documents, in the order of references.
 pub const KINDS: [Kind; 15] = [
@@ -94,7 +94,7 @@ pub fn read(document: &Map<String, Value>, cluster: &Cluster) -> Result<Document
 }
 
 fn place(kind: Kind, name: &str, field: &str) -> String {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let name = shortened(name);
     let object = if kind == Kind::Settings {
         kind.word().to_owned()
     } else {
@@ -103,14 +103,20 @@ fn place(kind: Kind, name: &str, field: &str) -> String {
     if field.is_empty() { object } else { format!("{object}: {field}") }
 }
 
-fn unknown_kinds(document: &Map<String, Value>) -> Vec<Violation> {
-    let mut fields = Fields::new(document);
-    fields.ignore(&KINDS.map(Kind::word));
-    let mut unknown = fields.finish().err().unwrap_or_default();
-    for violation in &mut unknown {
-        violation.reason = violation.reason.replacen("such field", "such kind of objects", 1);
-    }
-    unknown
+fn unknown_kinds(document: &Map<String, Value>) -> impl Iterator<Item = Violation> {
+    let known = KINDS.map(|kind| kind.word().to_owned());
+    let unknown = document
+        .keys()
+        .filter(|kind| Kind::from_word(kind).is_none_or(|kind| !KINDS.contains(&kind)));
+    unknown.map(move |kind| Violation {
+        field: shortened(kind),
+        reason: fields::unknown("kind of objects", kind, &known),
+    })
+}
+
+/// A name from a document as a message shows it.
+fn shortened(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// Reads one object with the reader of its kind.
@@ -202,6 +208,11 @@ fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
         | Kind::Rack
         | Kind::User => Name::general(name),
     }
+}
+
+/// A text that is set.
+fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    fields.text(field).value().cloned()
 }
 
 fn wrong(reason: impl Into<String>) -> Violation {

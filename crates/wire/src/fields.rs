@@ -224,7 +224,7 @@ impl<'a> Fields<'a> {
     fn violations_of_all(&mut self) -> Vec<Violation> {
         for field in self.object.keys() {
             if !self.known.contains(field) {
-                let reason = unknown(field, &self.known);
+                let reason = unknown("field", field, &self.known);
                 self.violations.push(Violation { field: format!("{}{field}", self.place), reason });
             }
         }
@@ -232,12 +232,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn unknown(field: &str, known: &[String]) -> String {
-    let alike = known.iter().map(|known| (strsim::jaro_winkler(field, known), known));
+/// Why a word is refused that is none of those that are known; `what` says what it should be.
+pub(crate) fn unknown(what: &str, word: &str, known: &[String]) -> String {
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), known));
     let nearest = alike.filter(|(alike, _)| *alike > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
     match nearest {
-        Some((_, known)) => format!("there is no such field; did you mean '{known}'?"),
-        None => "there is no such field".to_owned(),
+        Some((_, known)) => format!("there is no such {what}; did you mean '{known}'?"),
+        None => format!("there is no such {what}"),
     }
 }
 

@@ -81,9 +81,8 @@ async fn apply(
         return Err(ApiError::Malformed("the document says nothing".to_owned()));
     }
     seal_secrets(&state, &mut said)?;
-    // What is kept of the cluster must be that of the moment of the change: a first look tells what is wrong with the document.
-    document::read(&said, &state.cluster.published())?;
     let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
+        // What a document leaves as it is must be that of the moment of the change.
         let Document { desired, kinds } =
             document::read(&said, draft).map_err(perilune_model::Error::Invalid)?;
         draft.bring_to(desired, if choice.prune { &kinds } else { &[] })?;

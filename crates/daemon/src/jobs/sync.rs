@@ -1,36 +1,20 @@
 //! Grabbing an image from a node that runs, and pushing one to nodes that run: `rsync` over the site's own `ssh`.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
-use perilune_image::CancelFlag;
 use perilune_model::image::{self, Image};
 use perilune_model::{Cluster, Name, Patch};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::error::{Error, Failed, chain};
 use super::pack;
+use super::rsync::{Count, rsync, run_one};
 use super::run::Context;
 use super::work::{Format, Job, Work};
 
-/// How `rsync` reaches nodes, unless its own variable `RSYNC_RSH` says otherwise. Nobody can answer a question here.
-const REMOTE_SHELL: &str = "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15";
-/// Nothing moved for so many seconds: the node is gone.
-const SILENCE: &str = "--timeout=120";
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
-/// As many changes of a trial are told one by one.
-const TOLD: usize = 20;
-/// Whether somebody wants to stop is looked at this often.
-const LOOK: Duration = Duration::from_millis(200);
-/// Files that went away while they were copied are none to worry about (rsync(1), exit values).
-const VANISHED: i32 = 24;
-/// As much of what `rsync` complains about as is told.
-const COMPLAINT: u64 = 2000;
 
 /// Which nodes an image is pushed to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -73,7 +57,7 @@ pub(super) async fn grab(
     }
     let mut count = Count::default();
     for place in places(&found).map_err(failed)? {
-        let mut command = rsync(&found, really);
+        let mut command = rsync(&words(found.grab_exclude.as_deref()), really);
         command.arg("--delete-after").arg(format!("{host}:/.{place}")).arg(slash(&tree));
         count.add(run_one(context, command, &doing).await.map_err(failed)?);
     }
@@ -185,112 +169,12 @@ async fn push_to(
         let mut source = tree.as_os_str().to_owned();
         source.push("/.");
         source.push(place);
-        let mut command = rsync(image, really);
+        let mut command = rsync(&words(image.grab_exclude.as_deref()), really);
         command.arg(source).arg(format!("{host}:/"));
         let step = format!("pushing osimage {}", image.name);
         count.add(run_one(context, command, &step).await?);
     }
     Ok(count)
-}
-
-/// What is the same for both directions. File names are not read by the shell of the other side.
-fn rsync(image: &Image, really: bool) -> Command {
-    let mut command = Command::new("rsync");
-    command.args(["-aHAXRs", "--numeric-ids", "--one-file-system", "--itemize-changes", SILENCE]);
-    if !really {
-        command.arg("-n");
-    }
-    if std::env::var_os("RSYNC_RSH").is_none() {
-        command.args(["-e", REMOTE_SHELL]);
-    }
-    for pattern in words(image.grab_exclude.as_deref()) {
-        command.arg(format!("--exclude={pattern}"));
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-/// What differed.
-#[derive(Debug, Default)]
-struct Count {
-    files: usize,
-    first: Vec<String>,
-}
-
-impl Count {
-    fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.first.extend(other.first);
-        self.first.truncate(TOLD);
-    }
-
-    /// A trial tells what would change.
-    fn tell(&self, context: &Context, really: bool) {
-        if really {
-            return;
-        }
-        for line in &self.first {
-            context.tell(&format!("would change: {line}"));
-        }
-        if let Some(more) = self.files.checked_sub(self.first.len()).filter(|more| *more > 0) {
-            context.tell(&format!("would change: {more} more"));
-        }
-    }
-}
-
-async fn run_one(context: &Context, mut command: Command, step: &str) -> Result<Count, Error> {
-    let mut child = command.spawn().map_err(Error::NoRsync)?;
-    let complaints = child.stderr.take().map(|stream| {
-        let mut stream = stream.take(COMPLAINT);
-        async move {
-            let mut bytes = Vec::new();
-            // What is not read is only not told.
-            stream.read_to_end(&mut bytes).await.ok();
-            tokio::io::copy(&mut stream.into_inner(), &mut tokio::io::sink()).await.ok();
-            String::from_utf8_lossy(&bytes).trim().replace('\n', "; ")
-        }
-    });
-    let changes = changes(context, &mut child, step);
-    let read = async {
-        match complaints {
-            Some(complaints) => tokio::join!(changes, complaints),
-            None => (changes.await, String::new()),
-        }
-    };
-    let (count, complaint) = tokio::select! {
-        read = read => read,
-        () = cancelled(&context.cancel) => return Err(Error::Image(perilune_image::Error::Cancelled)),
-    };
-    let status = child.wait().await.map_err(Error::NoRsync)?;
-    match status.code() {
-        Some(0) => Ok(count),
-        Some(VANISHED) => {
-            tracing::info!(complaint, "files went away while they were copied");
-            Ok(count)
-        }
-        code => Err(Error::Rsync { code, complaint }),
-    }
-}
-
-/// Reads what `rsync` says that it changes, a line for each.
-async fn changes(context: &Context, child: &mut Child, step: &str) -> Count {
-    let mut count = Count::default();
-    let Some(stream) = child.stdout.take() else { return count };
-    let mut lines = BufReader::new(stream).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
-        count.files += 1;
-        if count.first.len() < TOLD {
-            count.first.push(String::from_utf8_lossy(&line).into_owned());
-        }
-        context.progress(&format!("{step}: {} files", count.files));
-    }
-    count
-}
-
-async fn cancelled(flag: &CancelFlag) {
-    while !flag.is_cancelled() {
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// The kernel that the node runs is the newest that it has.

@@ -3,7 +3,7 @@
 use perilune_model::Cluster;
 use serde_json::{Map, Value, json};
 
-use super::{Ids, STANDING, columns, tables};
+use super::{Ids, STANDING, UNIQUE, columns, tables};
 use crate::cell::Cell;
 use crate::source::Row;
 
@@ -81,19 +81,6 @@ const LONG: [&str; 9] = [
     "prescript",
     "tpm_pubkey",
 ];
-/// Columns of which no two rows hold the same.
-const UNIQUE: [(&str, &[&str]); 10] = [
-    ("osimage", &["name"]),
-    ("group", &["name"]),
-    ("node", &["name"]),
-    ("network", &["name"]),
-    ("switch", &["name"]),
-    ("otherdevices", &["name"]),
-    ("cloud", &["name"]),
-    ("cluster", &["name"]),
-    ("controller", &["hostname"]),
-    ("ipaddress", &["ipaddress", "ipaddress_ipv6"]),
-];
 
 /// The cluster as tables: `{table: [{"SQLITE_SEQUENCE": n}, {"STRUCTURE": […]}, row, …]}`. Passwords of BMCs are in it, those of
 /// users are not.
@@ -127,9 +114,8 @@ fn value(cell: &Cell) -> Value {
 }
 
 fn structure(table: &str) -> Vec<Value> {
-    let is_unique = |column: &str| {
-        UNIQUE.iter().any(|(name, columns)| *name == table && columns.contains(&column))
-    };
+    let is_unique =
+        |column: &str| UNIQUE.iter().any(|(name, columns)| *name == table && *columns == [column]);
     let describe = |column: String| {
         let mut said = Map::new();
         let name = column.as_str();

@@ -7,7 +7,7 @@ use perilune_model::Cluster;
 use serde_json::{Map, Value};
 
 use super::export::EXPORTED;
-use super::{Ids, STANDING, USERS, tables};
+use super::{Ids, STANDING, UNIQUE, USERS, tables};
 use crate::cell::{Cell, shown};
 use crate::plan::Plan;
 use crate::report::{Report, Verdict};
@@ -19,24 +19,6 @@ const MORE: [&str; 2] = ["rack", "rackinventory"];
 const DESCRIPTIONS: [&str; 2] = ["STRUCTURE", "SQLITE_SEQUENCE"];
 /// Tables of which a cluster that has rows must keep some.
 const NEEDED: [&str; 2] = ["cluster", "controller"];
-/// Columns that no two rows of a table may have alike.
-const UNIQUE: [(&str, &[&str]); 15] = [
-    ("osimage", &["name"]),
-    ("group", &["name"]),
-    ("node", &["name"]),
-    ("network", &["name"]),
-    ("switch", &["name"]),
-    ("otherdevices", &["name"]),
-    ("cloud", &["name"]),
-    ("cluster", &["name"]),
-    ("rack", &["name"]),
-    ("controller", &["hostname"]),
-    ("nodeinterface", &["nodeid", "interface"]),
-    ("ipaddress", &["ipaddress"]),
-    ("ipaddress", &["ipaddress_ipv6"]),
-    ("ipaddress", &["tableref", "tablerefid"]),
-    ("rackinventory", &["tableref", "tablerefid"]),
-];
 /// Which row of which table a row belongs to: table, column, table of the owner. Owners come before what belongs to what they own.
 const OWNED: [(&str, &str, &str); 6] = [
     ("osimagetag", "osimageid", "osimage"),

@@ -1,28 +1,7 @@
 //! `perilune export` and `perilune apply` as a shell sees them.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
 use crate::kill::Daemon;
-
-#[expect(clippy::disallowed_methods, reason = "a test may block")]
-fn perilune(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_perilune"))
-        .arg("--config")
-        .arg(data.join("luna.ini"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
+use crate::{perilune, said};
 
 #[test]
 fn a_document_is_planned_applied_and_written_again() {

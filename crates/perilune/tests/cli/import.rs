@@ -1,30 +1,16 @@
 //! `perilune import` as a shell sees it.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use perilune_testkit::luna::Database;
 
 use crate::kill::Daemon;
+use crate::{perilune, said};
 
-#[expect(clippy::disallowed_methods, reason = "a test may block")]
 fn import(data: &Path, database: &Path, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_perilune"))
-        .args(["--config"])
-        .arg(data.join("luna.ini"))
-        .arg("import")
-        .arg(database)
-        .args(more)
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    let arguments = [&["import", database.to_str().unwrap()], more].concat();
+    perilune(data, &arguments)
 }
 
 #[test]

@@ -51,6 +51,27 @@ impl Shell {
     }
 }
 
+/// The program with the configuration of the daemon that has this data directory; nobody can be asked.
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
+fn perilune(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_perilune"))
+        .arg("--config")
+        .arg(data.join("luna.ini"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Everything that was said.
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
 fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

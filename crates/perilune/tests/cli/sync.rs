@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Output;
 
 use serde_json::json;
 
 use crate::kill::Daemon;
+use crate::{perilune, said};
 
 /// Runs the command of the other side; the second node does not answer.
 const SHELL: &str = "#!/bin/sh
@@ -63,22 +64,8 @@ impl Site {
     }
 
     fn perilune(&self, arguments: &[&str]) -> Output {
-        perilune(&self.at("data/luna.ini"), arguments)
+        perilune(&self.at("data"), arguments)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test may block")]
-fn perilune(config: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perilune"));
-    command.arg("--config").arg(config).args(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 #[test]

@@ -5,7 +5,7 @@ use perilune_model::device::{Cloud, OtherDevice, Switch};
 use perilune_model::rack::{DeviceType, Placement, Rack};
 use perilune_model::{Addresses, MacAddress, Name, Object, Patch};
 
-use super::Said;
+use super::{Said, text};
 use crate::fields::Fields;
 
 /// Reads the addresses of a device.
@@ -27,10 +27,6 @@ fn network(fields: &mut Fields<'_>) -> Option<Name> {
 
 fn mac(fields: &mut Fields<'_>) -> Option<String> {
     fields.parsed::<MacAddress>("macaddress").value().map(ToString::to_string)
-}
-
-fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
-    fields.text(field).value().cloned()
 }
 
 /// A field that new objects have: absent means as new, empty means unset.

@@ -11,13 +11,9 @@ use serde_json::Value;
 
 use super::devices::{addresses, show_addresses};
 use super::site::unique;
-use super::{Said, stored};
+use super::{Said, stored, text};
 use crate::fields::Fields;
 use crate::requests;
-
-fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
-    fields.text(field).value().cloned()
-}
 
 /// The files and tags of an image are what packing made, and stay.
 pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
