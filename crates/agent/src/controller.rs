@@ -8,7 +8,7 @@ use std::time::Duration;
 use perilune_plan::{Plan, Progress, Ticket, Token};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
@@ -135,6 +135,19 @@ impl Controller {
                     return;
                 }
             }
+        }
+    }
+
+    /// Tells fields of the node's own record. An installation goes on without.
+    pub fn describe(&self, fields: &Map<String, Value>, console: &Console) {
+        if fields.is_empty() {
+            return;
+        }
+        let body = json!({ "config": { "node": { &self.node: fields } } });
+        if let Err(error) =
+            self.authorised(&format!("/config/node/{}", self.node), &Method::Post(&body))
+        {
+            console.warning(&format!("the node's record was not completed: {error}"));
         }
     }
 

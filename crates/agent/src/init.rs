@@ -1,17 +1,20 @@
 //! The first process of the initramfs.
 
 use std::fs;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, Result};
+use perilune_plan::Plan;
+use serde_json::{Map, Value, json};
 
 use crate::console::Console;
 use crate::controller::{self, Controller};
 use crate::hardware::Drivers;
 use crate::install::Install;
 use crate::kernel_arguments::{Boot, KernelArguments};
-use crate::link::Link;
-use crate::{disk_boot, hardware, mounts, network, service};
+use crate::network::Joined;
+use crate::{disk_boot, facts, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -70,7 +73,7 @@ impl Machine {
         console.line(&format!("{}, from {}", boot.hostname, boot.url));
         rustix::system::sethostname(boot.hostname.as_bytes()).ok();
         console.phase("Network");
-        let link = network::bring_up(&boot, &mut self.drivers, console)?;
+        let joined = network::bring_up(&boot, &mut self.drivers, console)?;
         if boot.service && !self.was_served {
             self.was_served = true;
             service::wait_for_person(
@@ -82,7 +85,7 @@ impl Machine {
             );
         }
         let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref());
-        let result = self.install(&boot, &link, &controller, console);
+        let result = self.install(&boot, &joined, &controller, console);
         if let Err(error) = &result {
             let reason = reason(error);
             console.line(&format!("FAILED: {reason}"));
@@ -96,7 +99,7 @@ impl Machine {
     fn install(
         &self,
         boot: &Boot,
-        link: &Link,
+        joined: &Joined,
         controller: &Controller,
         console: &Console,
     ) -> Result<()> {
@@ -111,10 +114,26 @@ impl Machine {
         if !plan.nameservers.is_empty() {
             fs::write("/etc/resolv.conf", network::resolver(&plan.nameservers, &plan.search)).ok();
         }
-        let install = Install { boot, link, plan: &plan, controller, console };
+        controller.describe(&record(&plan, joined.lent), console);
+        let install = Install { boot, link: &joined.link, plan: &plan, controller, console };
         install.run()?;
         install.finish(self.arguments.get("init"))
     }
+}
+
+/// What the controller does not know of this node: what it is, and the address that it was lent where that is not its own.
+fn record(plan: &Plan, lent: Option<IpAddr>) -> Map<String, Value> {
+    let mut record = facts::of_this_machine();
+    let boot = plan.interfaces.iter().find(|interface| interface.name == plan.boot_interface);
+    let is_known = |lent: &IpAddr| {
+        let mut own = boot.into_iter().flat_map(|boot| &boot.addresses);
+        own.any(|own| own.split('/').next() == Some(lent.to_string().as_str()))
+    };
+    if let Some(lent) = lent.filter(|lent| !is_known(lent)) {
+        let boot = json!({ "interface": plan.boot_interface, "force": true, "ipaddress": lent.to_string() });
+        record.insert("interfaces".to_owned(), json!([boot]));
+    }
+    record
 }
 
 /// An error with its causes, in one line.

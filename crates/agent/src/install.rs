@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use perilune_plan::{Phase, Plan, Progress, Root};
+use perilune_plan::{Phase, Plan, Progress, Root, Script};
 use rustix::mount::mount_bind_recursive;
 
 use crate::boot_loader::Loader;
@@ -18,7 +18,8 @@ use crate::link::Link;
 use crate::script::Environment;
 use crate::tree::Tree;
 use crate::{
-    bmc, fstab, interfaces, memory_root, mounts, network, switch_root, system_files, unpack, wait,
+    bmc, fstab, interfaces, label, memory_root, mounts, network, role, switch_root, system_files,
+    unpack, wait,
 };
 
 /// Where the root is until it is the root.
@@ -41,9 +42,9 @@ impl Install<'_> {
         mounts::unmount_all(root).context("what a former try has mounted cannot be unmounted")?;
         fs::create_dir_all(root).with_context(|| format!("cannot create {ROOT}"))?;
         let tree = Tree::new(root);
-        if let Some(script) = &self.plan.prescript {
+        if !self.plan.prescripts.is_empty() {
             self.begin(Phase::Prescript, "Prescript");
-            self.script("prescript", script)?;
+            self.scripts(&self.plan.prescripts)?;
         }
         if let Some(bmc) = &self.plan.bmc {
             self.begin(Phase::Setupbmc, "BMC");
@@ -60,11 +61,7 @@ impl Install<'_> {
             let loader = Loader { plan, tree: &tree, disks: &disks, controller, console };
             loader.install(Firmware::of_this_machine())?;
         }
-        if let Some(script) = &self.plan.postscript {
-            self.begin(Phase::Postscript, "Postscript");
-            let _mounted = Inside::mount(root)?;
-            self.script("postscript", script)?;
-        }
+        self.finish_inside(&tree)?;
         if !disks.is_empty() {
             // The system mounts them again, with the options of its table.
             mounts::unmount_below(root).context("a file system of the node cannot be unmounted")?;
@@ -81,8 +78,8 @@ impl Install<'_> {
                 memory_root::make(root, self.plan.image.unpacked_size, self.console)?;
                 Ok(Vec::new())
             }
-            Root::Script(script) => {
-                self.script("partscript", script)?;
+            Root::Scripts(scripts) => {
+                self.scripts(scripts)?;
                 if !mounts::is_mounted(root) {
                     bail!(
                         "the partscript has mounted nothing at {ROOT}; it must mount the node's root there"
@@ -106,12 +103,34 @@ impl Install<'_> {
         let writes_resolver = kind.is_none_or(|kind| !kind.resolves());
         system_files::write_identity(tree, self.plan, writes_resolver)?;
         // A script may have written its own table.
-        if !matches!(self.plan.root, Root::Script(_)) {
+        if !matches!(self.plan.root, Root::Scripts(_)) {
             tree.write("etc/fstab", fstab::render(&tree.read("etc/fstab")?, disks), 0o644)?;
         }
         if !self.plan.secrets.is_empty() {
             self.begin(Phase::Secrets, "Secrets");
             system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
+        }
+        Ok(())
+    }
+
+    /// What runs with the kernel's file systems inside the root.
+    fn finish_inside(&self, tree: &Tree) -> Result<()> {
+        let Plan { postscripts, roles, .. } = self.plan;
+        let policy = label::policy(tree)?;
+        if postscripts.is_empty() && roles.is_empty() && policy.is_none() {
+            return Ok(());
+        }
+        let _mounted = Inside::mount(tree.root())?;
+        if !postscripts.is_empty() {
+            self.begin(Phase::Postscript, "Postscript");
+            self.scripts(postscripts)?;
+        }
+        if !roles.is_empty() {
+            self.begin(Phase::Roles, "Roles");
+            roles.iter().try_for_each(|role| role::install(role, tree, self.console))?;
+        }
+        if let Some(policy) = policy {
+            label::files(tree, &policy, self.console)?;
         }
         Ok(())
     }
@@ -142,8 +161,11 @@ impl Install<'_> {
         });
     }
 
-    fn script(&self, name: &str, text: &str) -> Result<()> {
-        self.environment().run(name, text, self.console)
+    fn scripts(&self, scripts: &[Script]) -> Result<()> {
+        let environment = self.environment();
+        scripts
+            .iter()
+            .try_for_each(|script| environment.run(&script.name, &script.text, self.console))
     }
 
     /// The names are those that existing scripts know.

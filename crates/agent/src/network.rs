@@ -20,8 +20,15 @@ const CARRIER_SOON: Duration = Duration::from_secs(5);
 const CARRIER_LIMIT: Duration = Duration::from_mins(1);
 const DHCP_LIMIT: Duration = Duration::from_secs(90);
 
+/// The boot interface once it is up.
+pub struct Joined {
+    pub link: Link,
+    /// Its address, when DHCP has lent it.
+    pub lent: Option<IpAddr>,
+}
+
 /// Finds the boot interface, waits for its link and gives it its address.
-pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result<Link> {
+pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result<Joined> {
     link_loopback();
     let link = find(boot.mac, drivers, console)?;
     link.up()?;
@@ -38,6 +45,7 @@ pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result
                 link.add_default_route(*gateway)?;
             }
             console.line(&format!("{} ({}) has {address}", link.name, link.mac));
+            Ok(Joined { link, lent: None })
         }
         Addressing::Dhcp => {
             let lease = dhcp::acquire(&link, DHCP_LIMIT)?;
@@ -51,9 +59,9 @@ pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result
                 "{} ({}) has {}, lent by {}",
                 link.name, link.mac, lease.address, lease.server
             ));
+            Ok(Joined { link, lent: Some(IpAddr::V4(lease.address.addr())) })
         }
     }
-    Ok(link)
 }
 
 /// Takes all interfaces down: the image's udev cannot rename one that is up, and waits for it.

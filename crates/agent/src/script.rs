@@ -28,7 +28,7 @@ pub struct Environment(pub Vec<(&'static str, String)>);
 impl Environment {
     /// Runs a script, named by what it is for.
     pub fn run(&self, name: &str, text: &str, console: &Console) -> Result<()> {
-        let file = Path::new("/tmp").join(name);
+        let file = Path::new("/tmp").join(name.replace(['/', ' '], "-"));
         let write = || {
             fs::write(&file, text.replace("\r\n", "\n"))?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o700))

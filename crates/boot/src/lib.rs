@@ -19,7 +19,6 @@ pub use context::{ControllerContext, MenuContext, NodeContext};
 pub use environment::{Environment, Protocol, Settings};
 pub use error::Error;
 pub use install::{BmcContext, InstallContext, InterfaceContext, Interfaces};
-pub use plan::plan_for;
 pub use plugins::{NamedScript, Role};
 pub use site::{NodeScript, Site};
 pub use templates::{Directories, Templates};

@@ -1,5 +1,7 @@
 //! The plan for our own installer: `GET /boot/plan/{node}`.
 
+mod scripts;
+
 use std::net::IpAddr;
 
 use perilune_model::effective::{Effective, Source};
@@ -7,30 +9,33 @@ use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
 use perilune_model::secret::Secrets;
 use perilune_model::{Cluster, Family};
-use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Secret};
+use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Script, Secret};
+use scripts::{Scripts, Stage};
 
 use crate::Error;
 use crate::resolved::{Resolved, list};
-use crate::templates::decode_if_encoded;
+use crate::templates::{Templates, decode_if_encoded};
 
 /// The plan of a node. `reveal` turns the content of a secret as it is stored into base64; `None` means that it
 /// cannot.
-pub fn plan_for(
+pub(crate) fn of(
+    templates: &Templates,
     cluster: &Cluster,
     node: &str,
     reveal: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Plan, Error> {
     let resolved = Resolved::named(cluster, node)?;
-    let effective = &resolved.effective;
+    let scripts = Scripts { templates, resolved: &resolved };
     Ok(Plan {
         node: resolved.name().to_owned(),
         hostname: resolved.node.hostname(cluster),
         image: image(&resolved)?,
-        root: root(&resolved)?,
-        prescript: script(effective.prescript().value),
-        postscript: script(effective.postscript().value),
+        prescripts: scripts.of(Stage::Pre)?,
+        root: root(&resolved, scripts.of(Stage::Part)?)?,
+        postscripts: scripts.of(Stage::Post)?,
+        roles: scripts.roles()?,
         interfaces: interfaces(&resolved),
-        boot_interface: effective.provision_interface().value.to_owned(),
+        boot_interface: resolved.effective.provision_interface().value.to_owned(),
         nameservers: name_servers(&resolved),
         search: resolved.domain_search(),
         kerneloptions: resolved.kernel_options(),
@@ -59,15 +64,26 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
     })
 }
 
-/// A layout comes before a script, unless the node itself has the script and only its group the layout.
-fn root(resolved: &Resolved<'_>) -> Result<Root, Error> {
+/// A layout comes before a partscript, unless the node itself has the script and only its group the layout. What is named under
+/// `scripts` cannot be meant beside a layout: both would write to the disks.
+fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error> {
     let effective = &resolved.effective;
     let (layout, partscript) = (effective.disklayout(), effective.partscript());
     let own_script = partscript.source == Source::Node && script(partscript.value).is_some();
     let layout_counts = layout.source == Source::Node || !own_script;
-    match layout.value.map(decode_if_encoded).filter(|text| !text.trim().is_empty()) {
-        Some(text) if layout_counts => disk_layout(resolved, &text).map(Root::Disk),
-        _ => Ok(script(partscript.value).map_or(Root::Memory, Root::Script)),
+    let layout = layout.value.map(decode_if_encoded).filter(|text| !text.trim().is_empty());
+    let Some(text) = layout.filter(|_| layout_counts) else {
+        return Ok(if partscripts.is_empty() { Root::Memory } else { Root::Scripts(partscripts) });
+    };
+    match partscripts.iter().find(|script| script.name != Stage::Part.word()) {
+        None => disk_layout(resolved, &text).map(Root::Disk),
+        Some(script) => {
+            let lack = format!(
+                "its disks would be laid out twice, by its disklayout and by the {}; take one away",
+                script.name
+            );
+            Err(Error::incomplete(resolved.name(), lack))
+        }
     }
 }
 
@@ -86,7 +102,7 @@ fn disk_layout(resolved: &Resolved<'_>, text: &str) -> Result<DiskLayout, Error>
     }
 }
 
-/// A script as plain text; one without any counts as none.
+/// A text as plain text; one without any counts as none.
 fn script(text: Option<&str>) -> Option<String> {
     text.map(decode_if_encoded).filter(|text| !text.trim().is_empty())
 }

@@ -28,24 +28,34 @@ pub struct Role {
 const ROLE: &str = "__LUNA_ROLE__";
 
 impl Templates {
-    /// A named script; `None` when there is no plugin of this name.
+    /// A named script as installers take it; `None` when there is no plugin of this name.
     pub fn named_script(&self, name: &str) -> Option<NamedScript> {
-        self.plugin_names("scripts").contains(name).then(|| {
-            let part = |part| encoded(&self.attribute("scripts", name, part));
-            NamedScript {
-                prescript: part("prescript"),
-                partscript: part("partscript"),
-                postscript: part("postscript"),
-            }
+        let part = |part| self.script_part(name, part).map(|text| encoded(&text));
+        Some(NamedScript {
+            prescript: part("prescript")?,
+            partscript: part("partscript")?,
+            postscript: part("postscript")?,
         })
     }
 
-    /// A role; `None` when there is no plugin of this name.
+    /// A part of a named script, plain; `None` when there is no plugin of this name.
+    pub(crate) fn script_part(&self, name: &str, part: &str) -> Option<String> {
+        let is_there = self.plugin_names("scripts").contains(name);
+        is_there.then(|| decode_if_encoded(&self.attribute("scripts", name, part)))
+    }
+
+    /// A role as installers take it; `None` when there is no plugin of this name.
     pub fn role(&self, name: &str) -> Option<Role> {
+        let (unit, script) = self.role_texts(name)?;
+        Some(Role { unit: encoded(&unit), script: encoded(&script) })
+    }
+
+    /// A role's unit and script, plain; `None` when there is no plugin of this name.
+    pub(crate) fn role_texts(&self, name: &str) -> Option<(String, String)> {
         self.plugin_names("roles").contains(name).then(|| {
             let unit = decode_if_encoded(&self.attribute("roles", name, "unit"));
-            let script = self.attribute("roles", name, "script");
-            Role { unit: encoded(&unit.replace(ROLE, name)), script: encoded(&script) }
+            let script = decode_if_encoded(&self.attribute("roles", name, "script"));
+            (unit.replace(ROLE, name), script)
         })
     }
 
@@ -69,6 +79,5 @@ impl Templates {
 }
 
 fn encoded(text: &str) -> String {
-    let text = decode_if_encoded(text);
-    STANDARD.encode(if text.is_empty() { "\n" } else { &text })
+    STANDARD.encode(if text.is_empty() { "\n" } else { text })
 }

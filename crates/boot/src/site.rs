@@ -6,13 +6,14 @@ use std::sync::Arc;
 use perilune_model::interface::{BOOT_INTERFACE, Interface};
 use perilune_model::network::Network;
 use perilune_model::{Cluster, MacAddress, Name};
+use perilune_plan::Plan;
 
 use crate::context::{MenuContext, NodeContext};
 use crate::environment::Environment;
 use crate::install::{self, InstallContext};
 use crate::resolved::Resolved;
 use crate::templates::{Templates, percent_encode};
-use crate::{Error, ipxe};
+use crate::{Error, ipxe, plan};
 
 /// Everything that a script is made from.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,12 @@ impl<'a> Site<'a> {
     /// The install script: `GET /boot/install/{node}`. The token is one for this node alone.
     pub fn install_script(&self, node: &str, token: &str) -> Result<String, Error> {
         install::render(self.templates, &self.install_context(node, token)?)
+    }
+
+    /// The plan for our own installer: `GET /boot/plan/{node}`. `reveal` turns the content of a secret as it is stored into
+    /// base64; `None` means that it cannot.
+    pub fn plan(&self, node: &str, reveal: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Error> {
+        plan::of(self.templates, self.cluster, node, reveal)
     }
 
     /// What the distribution's own installer reads: `GET /kickstart/install/{node}`.

@@ -8,6 +8,7 @@ use perilune_boot::{Environment, Templates};
 use perilune_dhcp::Leases;
 use perilune_directory::Directory;
 use perilune_model::MacAddress;
+use perilune_model::plugins::Installed;
 use perilune_model::user::Role;
 use perilune_store::Store;
 use tokio::sync::Semaphore;
@@ -102,6 +103,15 @@ impl State {
         // What a panicking holder left is still a table of leases.
         let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.of(mac).is_some_and(|lent| IpAddr::V4(lent) == address)
+    }
+
+    /// The plugins that requests may name, as of now.
+    pub fn installed_plugins(&self) -> Installed {
+        Installed {
+            provision_methods: self.templates.plugin_names("provision"),
+            roles: self.templates.plugin_names("roles"),
+            scripts: self.templates.plugin_names("scripts"),
+        }
     }
 
     /// Where machines find the controller, as of now.

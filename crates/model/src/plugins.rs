@@ -1,8 +1,75 @@
-//! Names of the plugins that come with the program.
+//! The plugins that are installed: the built-in ones and the site's. They are no part of the cluster, which only names them.
 
-/// How an image can be fetched.
-pub const PROVISION_METHODS: &[&str] = &["default", "http", "kickstart", "torrent"];
-/// Roles that can be installed.
-pub const ROLES: &[&str] = &["default", "bond"];
-/// Named scripts that can run at install.
-pub const SCRIPTS: &[&str] = &["default", "diskfull", "nodhcp", "raid1"];
+use std::collections::BTreeSet;
+
+use crate::{Patch, Violation};
+
+/// Names of the plugins that are installed, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// How an image can be fetched.
+    pub provision_methods: BTreeSet<String>,
+    /// Roles of nodes.
+    pub roles: BTreeSet<String>,
+    /// Named scripts that run at install.
+    pub scripts: BTreeSet<String>,
+}
+
+impl Installed {
+    /// What a request names and is not installed. `roles` and `scripts` are lists with commas.
+    pub fn missing(
+        &self,
+        provision: [&Patch<String>; 2],
+        roles: &Patch<String>,
+        scripts: &Patch<String>,
+    ) -> Vec<Violation> {
+        let [method, fallback] = provision;
+        let checks = [
+            ("provision_method", method, &self.provision_methods),
+            ("provision_fallback", fallback, &self.provision_methods),
+            ("roles", roles, &self.roles),
+            ("scripts", scripts, &self.scripts),
+        ];
+        let missing = checks.into_iter().flat_map(|(field, value, installed)| {
+            let words = value.value().into_iter().flat_map(|value| value.split(','));
+            words.filter(|word| !installed.contains(*word)).map(move |word| Violation {
+                field: field.to_owned(),
+                reason: format!("there is no '{word}'; installed are {}", list(installed)),
+            })
+        });
+        missing.collect()
+    }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_is_not_installed_is_told_with_those_that_are() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let installed = Installed {
+            provision_methods: names(&["http", "torrent"]),
+            roles: names(&["default"]),
+            scripts: names(&["default", "raid1"]),
+        };
+        let set = |text: &str| Patch::Set(text.to_owned());
+        let provision = [&set("http"), &set("pigeon")];
+        let missing = installed.missing(provision, &Patch::Keep, &set("raid1,raid5,raid6"));
+        let told: Vec<(&str, &str)> =
+            missing.iter().map(|one| (one.field.as_str(), one.reason.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("provision_fallback", "there is no 'pigeon'; installed are http, torrent"),
+                ("scripts", "there is no 'raid5'; installed are default, raid1"),
+                ("scripts", "there is no 'raid6'; installed are default, raid1"),
+            ]
+        );
+        assert_eq!(installed.missing([&Patch::Clear; 2], &Patch::Keep, &Patch::Keep), []);
+    }
+}

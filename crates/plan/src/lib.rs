@@ -20,10 +20,12 @@ pub struct Plan {
     pub image: Image,
     /// Where the root is.
     pub root: Root,
-    /// Runs before the root is made.
-    pub prescript: Option<String>,
-    /// Runs when the image is in place; its root is `/sysroot`.
-    pub postscript: Option<String>,
+    /// Run before the root is made, in this order.
+    pub prescripts: Vec<Script>,
+    /// Run when the image is in place, in this order; its root is `/sysroot`.
+    pub postscripts: Vec<Script>,
+    /// Services of the site that are installed at the end.
+    pub roles: Vec<Role>,
     /// The node's interfaces, the one that it boots from included.
     pub interfaces: Vec<Interface>,
     /// The name of the interface that it boots from.
@@ -69,8 +71,28 @@ pub enum Root {
     Memory,
     /// On disks that are laid out as described.
     Disk(DiskLayout),
-    /// Where this script mounts it: at `/sysroot`.
-    Script(String),
+    /// Where these scripts mount it: at `/sysroot`.
+    Scripts(Vec<Script>),
+}
+
+/// A script that bash runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// What people call it, such as `prescript` or `partscript of raid1`.
+    pub name: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// A service that a site gives to nodes by name: a script, and the systemd unit that runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its name, a harmless one for a file.
+    pub name: String,
+    /// The unit's text.
+    pub unit: String,
+    /// The script's text.
+    pub script: String,
 }
 
 /// An interface of the node.

@@ -22,6 +22,8 @@ pub enum Phase {
     Bootloader,
     /// The postscript runs.
     Postscript,
+    /// Roles are installed.
+    Roles,
     /// All is done; the image's own init comes next.
     Success,
 }
@@ -38,6 +40,7 @@ impl Phase {
             Self::Secrets => "secrets",
             Self::Bootloader => "bootloader",
             Self::Postscript => "postscript",
+            Self::Roles => "roles",
             Self::Success => "success",
         }
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use perilune_model::controller::{BEACON_KEY, Controller};
+use perilune_model::plugins::Installed;
 use perilune_model::settings::{Request, Settings};
 use perilune_model::{Cluster, Name, Patch};
 use serde::Serialize;
@@ -99,18 +100,18 @@ fn list<T: ToString>(items: &[T]) -> Option<String> {
 }
 
 /// The request of the cluster. `keys` are those by which clients may give controllers new addresses.
-pub fn request(fields: &mut Fields<'_>, keys: &[String]) -> Request {
+pub fn request(fields: &mut Fields<'_>, keys: &[String], installed: &Installed) -> Request {
     Request {
         title: fields.new_name("name", Name::general),
         controller_network: fields.new_name("controller_network", Name::domain),
         controllers: controllers(fields, keys),
-        ..settings_request(fields)
+        ..settings_request(fields, installed)
     }
 }
 
 /// The part of it that is neither the name nor about controllers.
-pub(crate) fn settings_request(fields: &mut Fields<'_>) -> Request {
-    Request {
+pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -> Request {
+    let request = Request {
         user: fields.text("user"),
         domain_search: fields.list("domain_search"),
         nameserver_ip: addresses(fields, "nameserver_ip"),
@@ -129,7 +130,12 @@ pub(crate) fn settings_request(fields: &mut Fields<'_>) -> Request {
         dnssec_enable: fields.boolean("dnssec_enable"),
         dnssec_validation: fields.boolean("dnssec_validation"),
         ..Request::default()
+    };
+    let provision = [&request.provision_method, &request.provision_fallback];
+    for missing in installed.missing(provision, &Patch::Keep, &Patch::Keep) {
+        fields.refuse(&missing.field, missing.reason);
     }
+    request
 }
 
 fn addresses(fields: &mut Fields<'_>, field: &str) -> Patch<Vec<IpAddr>> {

@@ -7,6 +7,7 @@ mod site;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use perilune_model::plugins::Installed;
 use perilune_model::{Cluster, Desired, Interfaces, Kind, Name, NameError, Object, Violation};
 use serde_json::{Map, Value, json};
 
@@ -66,7 +67,11 @@ pub struct Document {
 
 /// Reads a document. What it does not speak of and nobody configures (the files of images, states of nodes, passwords that are left
 /// out) is taken from the cluster. Everything that is wrong is told, each with its object.
-pub fn read(document: &Map<String, Value>, cluster: &Cluster) -> Result<Document, Vec<Violation>> {
+pub fn read(
+    document: &Map<String, Value>,
+    cluster: &Cluster,
+    installed: &Installed,
+) -> Result<Document, Vec<Violation>> {
     let mut result = Document::default();
     let mut violations = Vec::new();
     for kind in KINDS {
@@ -80,7 +85,7 @@ pub fn read(document: &Map<String, Value>, cluster: &Cluster) -> Result<Document
         let one = Map::from_iter([(perilune_model::settings::KEY.to_owned(), json!(objects))]);
         let objects = if kind == Kind::Settings { &one } else { objects };
         for (name, said) in objects {
-            match object(kind, name, said, cluster) {
+            match object(kind, name, said, cluster, installed) {
                 Ok(desired) => result.desired.push(desired),
                 Err(wrong) => violations.extend(wrong.into_iter().map(|violation| Violation {
                     field: place(kind, name, &violation.field),
@@ -125,6 +130,7 @@ fn object(
     name: &str,
     said: &Value,
     cluster: &Cluster,
+    installed: &Installed,
 ) -> Result<Desired, Vec<Violation>> {
     let empty = Map::new();
     let list = matches!(kind, Kind::DnsHosts | Kind::NodeSecrets | Kind::GroupSecrets);
@@ -144,7 +150,7 @@ fn object(
     let mut fields = Fields::new(said);
     let mut interfaces = Interfaces::Own;
     let object = match kind {
-        Kind::Settings => site::settings(&mut fields),
+        Kind::Settings => site::settings(&mut fields, installed),
         Kind::Network => site::network(&mut fields, name),
         Kind::Controller => devices::controller(&mut fields, name, own.as_ref()),
         Kind::Image => machines::image(&mut fields, name, own.as_ref()),
@@ -152,12 +158,12 @@ fn object(
         Kind::Switch => devices::switch(&mut fields, name),
         Kind::OtherDevice => devices::other(&mut fields, name),
         Kind::Cloud => devices::cloud(&mut fields, name),
-        Kind::Group => machines::group(&mut fields, name),
+        Kind::Group => machines::group(&mut fields, name, installed),
         Kind::Node => {
             if !fields.has("interfaces") {
                 interfaces = Interfaces::OfGroup;
             }
-            machines::node(&mut fields, name, own.as_ref())
+            machines::node(&mut fields, name, own.as_ref(), installed)
         }
         Kind::DnsHosts => site::dns_hosts(&mut fields, name),
         Kind::NodeSecrets | Kind::GroupSecrets => site::secrets(&mut fields, kind, name),

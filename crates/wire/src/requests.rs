@@ -1,13 +1,14 @@
 //! What requests about nodes, groups and interfaces say.
 
 use perilune_model::interface::{LinkRequest, of_group, of_node};
+use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
 use perilune_model::{Name, Patch, group, node, provisioning};
 
 use crate::fields::Fields;
 
 /// The request of a node. `name` is the node's in the URL.
-pub fn node(fields: &mut Fields<'_>, name: &Name) -> node::Request {
+pub fn node(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> node::Request {
     let renamed = fields.new_name("newnodename", Name::host);
     let named = fields.new_name("name", Name::host);
     let group = fields.name("group", Name::general);
@@ -17,7 +18,7 @@ pub fn node(fields: &mut Fields<'_>, name: &Name) -> node::Request {
     node::Request {
         new_name: renamed.or_else(|| named.filter(|named| named != name)),
         group: group.value().cloned(),
-        provisioning: provisioning(fields, "bmcsetup"),
+        provisioning: provisioning(fields, "bmcsetup", installed),
         service: fields.boolean("service"),
         switch: fields.name("switch", Name::host),
         switchport: fields.text("switchport"),
@@ -34,19 +35,23 @@ pub fn node(fields: &mut Fields<'_>, name: &Name) -> node::Request {
 }
 
 /// The request of a group. `name` is the group's in the URL.
-pub fn group(fields: &mut Fields<'_>, name: &Name) -> group::Request {
+pub fn group(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> group::Request {
     let renamed = fields.new_name("newgroupname", Name::general);
     let named = fields.new_name("name", Name::general);
     group::Request {
         new_name: renamed.or_else(|| named.filter(|named| named != name)),
-        provisioning: provisioning(fields, "bmcsetupname"),
+        provisioning: provisioning(fields, "bmcsetupname", installed),
         domain: fields.text("domain"),
         comment: fields.text("comment"),
         interfaces: fields.objects("interfaces", group_interface).unwrap_or_default(),
     }
 }
 
-pub(crate) fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provisioning::Request {
+pub(crate) fn provisioning(
+    fields: &mut Fields<'_>,
+    bmcsetup: &str,
+    installed: &Installed,
+) -> provisioning::Request {
     // `default` is what clients are shown where no tag is set.
     let tag = fields.converted("osimagetag", |text| match text {
         "default" => Ok(None),
@@ -57,7 +62,7 @@ pub(crate) fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provision
         Patch::Clear | Patch::Set(None) => Patch::Clear,
         Patch::Set(Some(tag)) => Patch::Set(tag),
     };
-    provisioning::Request {
+    let request = provisioning::Request {
         osimage: fields.name("osimage", Name::general),
         osimagetag,
         bmcsetup: fields.name(bmcsetup, Name::general),
@@ -82,7 +87,12 @@ pub(crate) fn provisioning(fields: &mut Fields<'_>, bmcsetup: &str) -> provision
         partscript: fields.text("partscript"),
         postscript: fields.text("postscript"),
         disklayout: fields.text("disklayout"),
+    };
+    let provision = [&request.provision_method, &request.provision_fallback];
+    for missing in installed.missing(provision, &request.roles, &request.scripts) {
+        fields.refuse(&missing.field, missing.reason);
     }
+    request
 }
 
 fn words(fields: &mut Fields<'_>, field: &str) -> Patch<String> {

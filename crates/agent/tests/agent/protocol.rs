@@ -13,7 +13,7 @@ use crate::controller::{Answer, Controller, Request};
 const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "image":{"name":"compute","file":"compute-1.tar.zst","checksum":null,"size":null,"unpacked_size":null,
              "distribution":null,"kernel_file":"k","initrd_file":"i"},
-    "root":"memory","prescript":null,"postscript":null,"interfaces":[],"boot_interface":"BOOTIF",
+    "root":"memory","prescripts":[],"postscripts":[],"roles":[],"interfaces":[],"boot_interface":"BOOTIF",
     "nameservers":[],"search":[],"kerneloptions":"","secrets":[],"bmc":null}"#;
 
 fn client(controller: &Controller) -> Client {

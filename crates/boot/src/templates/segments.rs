@@ -12,6 +12,12 @@ pub(super) const SEPARATOR: char = '\u{1f}';
 const BUILT_IN: &[(&str, &str, &str, &str)] = &[
     ("provision", "http", "fetch", include_str!("../../plugins/boot/provision/http/fetch")),
     ("provision", "torrent", "fetch", include_str!("../../plugins/boot/provision/torrent/fetch")),
+    (
+        "provision",
+        "kickstart",
+        "fetch",
+        include_str!("../../plugins/boot/provision/kickstart/fetch"),
+    ),
     ("provision", DEFAULT, "fetch", include_str!("../../plugins/boot/provision/http/fetch")),
     ("bmc", DEFAULT, "config", include_str!("../../plugins/boot/bmc/default/config")),
     ("scripts", DEFAULT, "prescript", include_str!("../../plugins/boot/scripts/default/prescript")),

@@ -1,21 +1,34 @@
 //! The plan for our own installer.
 
-use perilune_boot::{Error, plan_for};
+use std::fs;
+
+use perilune_boot::{Directories, Error, Site, Templates};
 use perilune_model::Draft;
 use perilune_model::interface::Link;
 use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::secret::{Secret, Secrets};
-use perilune_plan::{FileSystem, Plan, Root};
+use perilune_plan::{FileSystem, Plan, Root, Script};
 
-use crate::cluster::{change_image, change_node, everything, name, small};
+use crate::cluster::{built_in, change_image, change_node, environment, everything, name, small};
 
 fn plan(draft: &Draft) -> Result<Plan, Error> {
-    plan_for(draft, "node001", &|stored| stored.strip_prefix("sealed:").map(str::to_owned))
+    plan_of(draft, "node001", &built_in())
+}
+
+fn plan_of(draft: &Draft, node: &str, templates: &Templates) -> Result<Plan, Error> {
+    let environment = environment(draft);
+    let site = Site { templates, environment: &environment, cluster: draft };
+    site.plan(node, &|stored| stored.strip_prefix("sealed:").map(str::to_owned))
+}
+
+fn told(scripts: &[Script]) -> Vec<(&str, &str)> {
+    scripts.iter().map(|script| (script.name.as_str(), script.text.trim())).collect()
 }
 
 #[test]
 fn a_node_is_told_everything() {
-    insta::assert_json_snapshot!(plan(&everything()).unwrap());
+    let (_directory, templates) = plugins();
+    insta::assert_json_snapshot!(plan_of(&everything(), "node001", &templates).unwrap());
 }
 
 #[test]
@@ -40,7 +53,8 @@ fn a_layout_comes_before_a_script_of_the_group_and_the_nodes_own_script_before_a
     change_node(&mut draft, |node| {
         node.provisioning.partscript = Some("mount /dev/sda1 /sysroot".to_owned());
     });
-    assert_eq!(plan(&draft).unwrap().root, Root::Script("mount /dev/sda1 /sysroot".to_owned()));
+    let Root::Scripts(scripts) = plan(&draft).unwrap().root else { panic!("a script is expected") };
+    assert_eq!(told(&scripts), [("partscript", "mount /dev/sda1 /sysroot")]);
 }
 
 #[test]
@@ -68,7 +82,7 @@ fn what_is_missing_is_said_with_the_command_that_helps() {
         let message = plan(&draft).unwrap_err().to_string();
         assert!(message.contains(words), "{message}");
     }
-    let nobody = plan_for(&small(), "node009", &|_| None).unwrap_err();
+    let nobody = plan_of(&small(), "node009", &built_in()).unwrap_err();
     assert!(matches!(nobody, Error::UnknownNode { .. }));
 }
 
@@ -118,4 +132,72 @@ fn options_of_interfaces_are_plain_text() {
         node.interfaces[0].link = link;
     });
     assert_eq!(plan(&draft).unwrap().interfaces[0].options.as_deref(), Some("a=b\n"));
+}
+
+/// A site with scripts, one of them named after a group, and roles.
+fn plugins() -> (tempfile::TempDir, Templates) {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let file = directory.path().join("boot").join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    write("scripts/ours/prescript", "# Nothing.\n");
+    write("scripts/ours/partscript", "mkfs.xfs /dev/sdb\n");
+    write("scripts/ours/postscript", "echo ours\n");
+    write("scripts/compute/postscript", "echo compute\n");
+    write("scripts/raid1/partscript", "mdadm --create /dev/md0\n");
+    write("scripts/burnin/prescript", "stress\n");
+    write("roles/storage/unit", "[Unit]\n");
+    write("roles/scratch/unit", "Description=__LUNA_ROLE__\n");
+    write("roles/scratch/script", "#!/bin/sh\n");
+    let own = Directories { templates: None, plugins: Some(directory.path().to_owned()) };
+    (directory, Templates::new(own))
+}
+
+#[test]
+fn scripts_run_in_the_order_of_the_install_script_and_roles_are_whole() {
+    let (_directory, templates) = plugins();
+    let mut draft = small();
+    change_node(&mut draft, |node| {
+        node.provisioning.postscript = Some("echo node".to_owned());
+        node.provisioning.scripts = Some("default,ours".to_owned());
+        node.provisioning.roles = Some("scratch".to_owned());
+    });
+    let plan = plan_of(&draft, "node001", &templates).unwrap();
+    assert_eq!(
+        told(&plan.postscripts),
+        [
+            ("postscript", "echo node"),
+            ("postscript of compute", "echo compute"),
+            ("postscript of ours", "echo ours"),
+        ]
+    );
+    assert_eq!(told(&plan.prescripts), [], "comments alone are no script");
+    let Root::Scripts(scripts) = plan.root else { panic!("scripts are expected") };
+    let named: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
+    assert_eq!(named, ["partscript", "partscript of ours"]);
+    let [role] = plan.roles.as_slice() else { panic!("one role is expected") };
+    assert_eq!((role.name.as_str(), role.unit.as_str()), ("scratch", "Description=scratch\n"));
+}
+
+#[test]
+fn disks_are_not_laid_out_twice() {
+    let (_directory, templates) = plugins();
+    let mut draft = small();
+    let layout = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
+    change_node(&mut draft, |node| {
+        node.provisioning.disklayout = Some(layout.to_owned());
+        node.provisioning.scripts = Some("ours".to_owned());
+    });
+    let message = plan_of(&draft, "node001", &templates).unwrap_err().to_string();
+    assert!(message.contains("by its disklayout and by the partscript of ours"), "{message}");
+}
+
+#[test]
+fn a_plugin_that_is_gone_is_named() {
+    let mut draft = small();
+    change_node(&mut draft, |node| node.provisioning.roles = Some("scratch".to_owned()));
+    let message = plan(&draft).unwrap_err().to_string();
+    assert!(message.contains("its role 'scratch' is not installed"), "{message}");
 }

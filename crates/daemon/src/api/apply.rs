@@ -81,10 +81,11 @@ async fn apply(
         return Err(ApiError::Malformed("the document says nothing".to_owned()));
     }
     seal_secrets(&state, &mut said)?;
+    let installed = state.installed_plugins();
     let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
         // What a document leaves as it is must be that of the moment of the change.
         let Document { desired, kinds } =
-            document::read(&said, draft).map_err(perilune_model::Error::Invalid)?;
+            document::read(&said, draft, &installed).map_err(perilune_model::Error::Invalid)?;
         draft.bring_to(desired, if choice.prune { &kinds } else { &[] })?;
         let (_, change) = draft.clone().finish();
         let mut net = Net::default();

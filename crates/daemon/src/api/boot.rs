@@ -246,9 +246,9 @@ async fn plan(
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let plan =
-        perilune_boot::plan_for(&cluster, &node, &|stored| state.vault.content_for_node(stored));
-    match plan {
+    let environment = state.environment();
+    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
+    match site.plan(&node, &|stored| state.vault.content_for_node(stored)) {
         Ok(plan) => {
             state.status.report(&node, RENDERED, None, clock::milliseconds());
             Ok(Json(plan).into_response())

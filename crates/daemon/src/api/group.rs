@@ -99,7 +99,9 @@ async fn save(
     body: Body,
 ) -> Result<Response, ApiError> {
     let key = group_name(&name)?;
-    let request = body.read(&["config", "group", &name], |fields| requests::group(fields, &key))?;
+    let installed = state.installed_plugins();
+    let request =
+        body.read(&["config", "group", &name], |fields| requests::group(fields, &key, &installed))?;
     let saved = state
         .cluster
         .commit(caller.meta(), move |draft| group::save(draft, &key, &request))
@@ -120,11 +122,12 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let key = group_name(&name)?;
+    let installed = state.installed_plugins();
     let request = body.read(&["config", "group", &name], |fields| {
         if !fields.has("newgroupname") {
             fields.refuse("newgroupname", "say what the new group is called");
         }
-        requests::group(fields, &key)
+        requests::group(fields, &key, &installed)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();
     let message = format!("Group {name} cloned to {new_name} successfully");

@@ -77,7 +77,8 @@ async fn save(
         check_own_report(&state, &name, body.object(&place)?)?;
     }
     let key = node_name(&name)?;
-    let request = body.read(&place, |fields| requests::node(fields, &key))?;
+    let installed = state.installed_plugins();
+    let request = body.read(&place, |fields| requests::node(fields, &key, &installed))?;
     let new_name = request.new_name.clone();
     let (meta, target) = (asker.caller.meta(), key.clone());
     let saved =
@@ -100,11 +101,12 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let key = node_name(&name)?;
+    let installed = state.installed_plugins();
     let request = body.read(&["config", "node", &name], |fields| {
         if !fields.has("newnodename") {
             fields.refuse("newnodename", "say what the new node is called");
         }
-        requests::node(fields, &key)
+        requests::node(fields, &key, &installed)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();
     let message = format!("Node {name} cloned to {new_name} successfully");

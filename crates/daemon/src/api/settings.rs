@@ -49,7 +49,8 @@ async fn save(
             "data structure incomplete or incorrect: nothing is asked of the cluster".to_owned(),
         ));
     }
-    let request = body.read(&["config", "cluster"], |fields| request(fields, &keys))?;
+    let installed = state.installed_plugins();
+    let request = body.read(&["config", "cluster"], |fields| request(fields, &keys, &installed))?;
     match state.cluster.commit(caller.meta(), move |draft| settings::save(draft, &request)).await? {
         Saved::Created => Ok(answer::created("nothing to update")),
         Saved::Updated | Saved::Renamed => Ok(answer::done()),

@@ -111,3 +111,33 @@ fn unknown_paths_are_empty_and_wrong_methods_say_so() {
     assert_eq!(code, 405);
     assert!(answer["message"].is_string());
 }
+
+#[test]
+fn a_sites_own_scripts_and_roles_may_be_named_as_soon_as_they_are_there() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let name = |field: &str, value: &str| {
+        let node = json!({ "node001": { field: value } });
+        site.post("/config/node/node001", &json!({ "config": { "node": node } }))
+    };
+    let (code, refused) = name("roles", "default,scratch");
+    assert_eq!(code, 400);
+    assert_eq!(refused["errors"][0]["field"], "roles");
+    assert_eq!(
+        refused["errors"][0]["reason"],
+        "there is no 'scratch'; installed are bond, default"
+    );
+    let plugins = site.directory.path().join("data/plugins/boot");
+    std::fs::create_dir_all(plugins.join("roles/scratch")).unwrap();
+    std::fs::write(plugins.join("roles/scratch/script"), "#!/bin/sh\nmount /scratch\n").unwrap();
+    std::fs::create_dir_all(plugins.join("scripts")).unwrap();
+    let python = "class Plugin():\n    postscript = \"\"\"\necho done\n\"\"\"\n";
+    std::fs::write(plugins.join("scripts/stamp.py"), python).unwrap();
+    assert_eq!(name("roles", "default,scratch").0, 204);
+    assert_eq!(name("scripts", "stamp").0, 204);
+    let plan = site.get("/boot/plan/node001").1;
+    let last = plan["postscripts"].as_array().and_then(|scripts| scripts.last()).unwrap();
+    assert_eq!(last["name"], "postscript of stamp");
+    assert_eq!(last["text"].as_str().map(str::trim), Some("echo done"));
+    assert_eq!(plan["roles"][1]["script"], "#!/bin/sh\nmount /scratch\n");
+}

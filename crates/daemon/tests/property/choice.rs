@@ -1,11 +1,15 @@
 //! Requests out of a few names, addresses and numbers, so that they collide often; picked by bytes, so that a failure shrinks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use perilune_model::interface::{LinkRequest, of_group, of_node};
+use perilune_model::plugins::Installed;
 use perilune_model::{MacAddress, Name, Patch, provisioning};
 
+pub(crate) const METHODS: [&str; 2] = ["http", "torrent"];
+const ROLES: [&str; 2] = ["default", "default,bond"];
 const NODES: [&str; 4] = ["node001", "node002", "node003", "node004"];
 const GROUPS: [&str; 3] = ["compute", "login", "gpu"];
 const NETWORKS: [&str; 4] = ["cluster", "ib", "cluster", "storage"];
@@ -39,6 +43,16 @@ const ADDRESSES: [&str; 16] = [
     "fd00:149::3",
     "fd00:160::1",
 ];
+
+/// The plugins that requests name here.
+pub(crate) fn installed() -> Installed {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Installed {
+        provision_methods: names(&METHODS),
+        roles: names(&["default", "bond"]),
+        scripts: BTreeSet::new(),
+    }
+}
 
 /// Bytes that decide; after the last one, the first of everything is picked.
 pub(crate) struct Choice<'a>(pub(crate) std::slice::Iter<'a, u8>);
@@ -153,9 +167,8 @@ impl Choice<'_> {
             ..provisioning::Request::default()
         };
         if self.rarely() {
-            request.roles = self.patch(Self::text);
-            request.provision_method =
-                self.patch(|choice| choice.of(&["http", "pigeon"]).to_owned());
+            request.roles = self.patch(|choice| choice.of(&ROLES).to_owned());
+            request.provision_method = self.patch(|choice| choice.of(&METHODS).to_owned());
             request.postscript = self.patch(Self::text);
         }
         request

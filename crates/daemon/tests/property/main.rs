@@ -135,7 +135,7 @@ fn step(
 /// The cluster's document, applied, changes nothing.
 fn check_document(state: &Cluster) {
     let Value::Object(said) = document::write(state, true) else { panic!("it is an object") };
-    let read = document::read(&said, state).unwrap();
+    let read = document::read(&said, state, &choice::installed()).unwrap();
     let mut draft = Draft::new(state);
     draft.bring_to(read.desired, &read.kinds).unwrap();
     assert_eq!(draft.finish().1.edits, [], "a document is the cluster");

@@ -12,7 +12,7 @@ use perilune_model::user::{self, Role};
 use perilune_model::{Draft, Error, Family, Kind, Name, Patch, discovery, group, node, settings};
 use proptest::prelude::*;
 
-use crate::choice::Choice;
+use crate::choice::{Choice, METHODS};
 
 macro_rules! actions {
     ($($action:ident)*) => {
@@ -361,7 +361,7 @@ fn save_settings(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error
     let request = settings::Request {
         user: choice.patch(Choice::text),
         debug: choice.patch(Choice::yes),
-        provision_method: choice.patch(|choice| choice.of(&["http", "pigeon"]).to_owned()),
+        provision_method: choice.patch(|choice| choice.of(&METHODS).to_owned()),
         nameserver_ip: choice.patch(|choice| choice.few(Choice::address)),
         controller_network: choice.maybe(Choice::network),
         controllers: choice.few(|choice| (choice.controller().to_string(), choice.address())),

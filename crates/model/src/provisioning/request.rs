@@ -1,7 +1,7 @@
 //! Changes of what a node or a group says about provisioning.
 
 use crate::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
-use crate::{Cluster, Name, Patch, Violation, plugins};
+use crate::{Cluster, Name, Patch, Violation};
 
 /// What a client asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,16 +52,14 @@ impl Request {
         provisioning: &mut Provisioning,
     ) -> Vec<Violation> {
         self.write(provisioning);
-        let mut violations = self.unknown_plugins();
-        violations.extend(self.unknown_tag(cluster, provisioning));
-        violations
+        self.unknown_tag(cluster, provisioning).into_iter().collect()
     }
 
-    /// The settings of whoever said this and nothing else; and what cannot be, but for tags, which are looked for with the image.
-    pub fn alone(&self) -> (Provisioning, Vec<Violation>) {
+    /// The settings of whoever said this and nothing else. The tag is looked for with the image.
+    pub fn alone(&self) -> Provisioning {
         let mut provisioning = Provisioning::default();
         self.write(&mut provisioning);
-        (provisioning, self.unknown_plugins())
+        provisioning
     }
 
     fn write(&self, provisioning: &mut Provisioning) {
@@ -86,23 +84,6 @@ impl Request {
         self.partscript.apply(&mut provisioning.partscript);
         self.postscript.apply(&mut provisioning.postscript);
         self.disklayout.apply(&mut provisioning.disklayout);
-    }
-
-    fn unknown_plugins(&self) -> Vec<Violation> {
-        let checks: [(&str, &Patch<String>, &[&str]); 4] = [
-            ("provision_method", &self.provision_method, plugins::PROVISION_METHODS),
-            ("provision_fallback", &self.provision_fallback, plugins::PROVISION_METHODS),
-            ("roles", &self.roles, plugins::ROLES),
-            ("scripts", &self.scripts, plugins::SCRIPTS),
-        ];
-        let unknown = checks.into_iter().flat_map(|(field, value, known)| {
-            let words = value.value().into_iter().flat_map(|value| value.split(','));
-            words.filter(move |word| !known.contains(word)).map(move |word| Violation {
-                field: field.to_owned(),
-                reason: format!("there is no '{word}'; installed are {}", known.join(", ")),
-            })
-        });
-        unknown.collect()
     }
 
     fn unknown_tag(&self, cluster: &Cluster, provisioning: &Provisioning) -> Option<Violation> {

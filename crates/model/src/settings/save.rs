@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::settings::Settings;
-use crate::{Draft, Error, Name, Patch, Saved, Violation, controller, plugins};
+use crate::{Draft, Error, Name, Patch, Saved, controller};
 
 /// What a client asks of the cluster's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,24 +68,20 @@ pub fn save(draft: &mut Draft, request: &Request) -> Result<Saved, Error> {
         controller::set_address(draft, key, *address, request.controller_network.as_ref())?;
     }
     let mut settings = Settings::clone(draft.settings());
-    let violations = apply(request, &mut settings);
-    if !violations.is_empty() {
-        return Err(Error::Invalid(violations));
-    }
+    apply(request, &mut settings);
     draft.put(settings)?;
     let moved = before.controllers() != draft.controllers();
     Ok(if moved || request.sets_something() { Saved::Updated } else { Saved::Created })
 }
 
-/// The settings of a new cluster of which this is said and nothing else; and what cannot be.
-pub fn alone(request: &Request) -> (Settings, Vec<Violation>) {
+/// The settings of a new cluster of which this is said and nothing else.
+pub fn alone(request: &Request) -> Settings {
     let mut settings = Settings::default();
-    let violations = apply(request, &mut settings);
-    (settings, violations)
+    apply(request, &mut settings);
+    settings
 }
 
-fn apply(request: &Request, settings: &mut Settings) -> Vec<Violation> {
-    let mut violations = Vec::new();
+fn apply(request: &Request, settings: &mut Settings) {
     let factory = Settings::default();
     if let Some(title) = &request.title {
         settings.title = title.to_string();
@@ -107,19 +103,4 @@ fn apply(request: &Request, settings: &mut Settings) -> Vec<Violation> {
     request.bind_legacy.apply_or(&mut settings.bind_legacy, false);
     request.dnssec_enable.apply(&mut settings.dnssec_enable);
     request.dnssec_validation.apply(&mut settings.dnssec_validation);
-    for (field, method) in [
-        ("provision_method", &request.provision_method),
-        ("provision_fallback", &request.provision_fallback),
-    ] {
-        if let Some(method) =
-            method.value().filter(|method| !plugins::PROVISION_METHODS.contains(&method.as_str()))
-        {
-            let reason = format!(
-                "there is no '{method}'; installed are {}",
-                plugins::PROVISION_METHODS.join(", ")
-            );
-            violations.push(Violation { field: field.to_owned(), reason });
-        }
-    }
-    violations
 }

@@ -5,6 +5,7 @@ use perilune_model::group::Group;
 use perilune_model::image::Image;
 use perilune_model::interface::{GroupInterface, Interface, Link};
 use perilune_model::node::Node;
+use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
 use perilune_model::{Name, Object};
 use serde_json::Value;
@@ -90,8 +91,8 @@ pub(super) fn show_bmc_setup(setup: &BmcSetup, with_password: bool) -> Said {
         .put("comment", setup.comment.clone())
 }
 
-pub(super) fn group(fields: &mut Fields<'_>, name: Name) -> Object {
-    let provisioning = provisioning(fields);
+pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) -> Object {
+    let provisioning = provisioning(fields, installed);
     let interfaces = fields.objects("interfaces", |fields| {
         let name = interface_name(fields);
         if !fields.has("network") {
@@ -122,7 +123,12 @@ pub(super) fn show_group(group: &Group) -> Said {
 }
 
 /// The state of a node is what it reported, and stays.
-pub(super) fn node(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
+pub(super) fn node(
+    fields: &mut Fields<'_>,
+    name: Name,
+    own: Option<&Object>,
+    installed: &Installed,
+) -> Object {
     if !fields.has("group") {
         fields.refuse("group", "a node needs a group; give one");
     }
@@ -143,7 +149,7 @@ pub(super) fn node(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) ->
     Node {
         name,
         group: fields.new_name("group", Name::general).unwrap_or_default(),
-        provisioning: provisioning(fields),
+        provisioning: provisioning(fields, installed),
         service: fields.flag("service"),
         switch: fields.name("switch", Name::host).value().cloned(),
         switchport: text(fields, "switchport"),
@@ -197,11 +203,8 @@ fn interface_name(fields: &mut Fields<'_>) -> Name {
 }
 
 /// What nodes and groups have alike.
-fn provisioning(fields: &mut Fields<'_>) -> Provisioning {
-    let (mut provisioning, violations) = requests::provisioning(fields, "bmcsetup").alone();
-    for violation in violations {
-        fields.refuse(&violation.field, violation.reason);
-    }
+fn provisioning(fields: &mut Fields<'_>, installed: &Installed) -> Provisioning {
+    let mut provisioning = requests::provisioning(fields, "bmcsetup", installed).alone();
     let scripts =
         [&mut provisioning.prescript, &mut provisioning.partscript, &mut provisioning.postscript];
     for script in scripts {

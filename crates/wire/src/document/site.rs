@@ -6,6 +6,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::network::{Network, Zone};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
+use perilune_model::plugins::Installed;
 use perilune_model::secret::{Secret, Secrets};
 use perilune_model::settings::Settings;
 use perilune_model::{Family, Kind, Name, Object, addresses};
@@ -17,13 +18,10 @@ use crate::fields::Fields;
 /// The field that a list is read as.
 pub(super) const LIST: &str = "list";
 
-pub(super) fn settings(fields: &mut Fields<'_>) -> Object {
+pub(super) fn settings(fields: &mut Fields<'_>, installed: &Installed) -> Object {
     let title = fields.text("name").value().cloned();
-    let request = crate::cluster::settings_request(fields);
-    let (mut settings, violations) = perilune_model::settings::alone(&request);
-    for violation in violations {
-        fields.refuse(&violation.field, violation.reason);
-    }
+    let request = crate::cluster::settings_request(fields, installed);
+    let mut settings = perilune_model::settings::alone(&request);
     settings.title = title.unwrap_or(settings.title);
     settings.into()
 }

@@ -1,0 +1,54 @@
+//! What the machine says about itself: maker and asset tag, from its firmware's tables (DMTF DSP0134, types 1 and 3).
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+const TABLES: &str = "/sys/class/dmi/id";
+/// The firmware's own limit is far below.
+const LONGEST: usize = 200;
+/// What firmware has where nobody filled in anything.
+const FILLERS: [&str; 7] = [
+    "none",
+    "default string",
+    "not specified",
+    "to be filled by o.e.m.",
+    "no asset tag",
+    "asset-1234567890",
+    "chassis asset tag",
+];
+
+/// The fields of the node's record that the machine itself knows.
+pub fn of_this_machine() -> Map<String, Value> {
+    read(Path::new(TABLES))
+}
+
+fn read(tables: &Path) -> Map<String, Value> {
+    let fields = [("vendor", "sys_vendor"), ("assettag", "chassis_asset_tag")];
+    let known = fields.into_iter().filter_map(|(field, file)| {
+        let text = fs::read_to_string(tables.join(file)).ok()?;
+        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        let is_filler = FILLERS.contains(&text.to_lowercase().as_str());
+        (!text.is_empty() && !is_filler).then(|| (field.to_owned(), Value::from(text)))
+    });
+    known.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_filled_in_is_not_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| fs::write(directory.path().join(file), text).unwrap();
+        write("sys_vendor", "Fine Machines, Inc.\n");
+        write("chassis_asset_tag", "Default string\n");
+        let facts = read(directory.path());
+        assert_eq!(facts, Map::from_iter([("vendor".to_owned(), "Fine Machines, Inc.".into())]));
+        write("chassis_asset_tag", "R12-U07\n");
+        assert_eq!(read(directory.path()).get("assettag"), Some(&"R12-U07".into()));
+        assert_eq!(read(&directory.path().join("none")), Map::new());
+    }
+}
