@@ -20,5 +20,6 @@ pub mod sightings;
 pub mod state;
 pub mod status;
 pub mod vault;
+mod warnings;
 
 pub use serve::serve;

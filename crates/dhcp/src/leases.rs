@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use perilune_model::MacAddress;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,12 @@ impl Leases {
             .values()
             .filter(|entry| matches!(entry, Entry::Lent(_)) && entry.until() > now)
             .count()
+    }
+
+    /// How many addresses of a range are lent, offered or put aside at this time.
+    pub fn lent_within(&self, range: RangeInclusive<Ipv4Addr>, now: u64) -> u64 {
+        let held = self.entries.range(range).filter(|(_, entry)| entry.until() > now);
+        held.count().try_into().unwrap_or(u64::MAX)
     }
 
     fn insert(&mut self, entry: Entry) {

@@ -13,7 +13,7 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 30] = [
+const ANSWERS: [(&str, &str); 31] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
@@ -43,6 +43,7 @@ const ANSWERS: [(&str, &str); 30] = [
     ("/monitor/service/{name}", "monitor Service *"),
     ("/monitor/status", "monitor status []"),
     ("/monitor/unknown", "monitor unknown []"),
+    ("/monitor/warnings", "monitor warnings []"),
     ("/service/status/{request_id}", ""),
 ];
 

@@ -35,6 +35,7 @@ mod settings;
 mod switch;
 mod tables;
 mod user;
+mod warnings;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -57,6 +58,7 @@ const LARGEST_BODY: usize = 16 << 20;
 pub fn router() -> (Router<State>, OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(document())
         .merge(session::routes())
+        .merge(warnings::routes())
         .merge(settings::routes())
         .merge(apply::routes())
         .merge(network::routes())

@@ -141,3 +141,38 @@ fn a_sites_own_scripts_and_roles_may_be_named_as_soon_as_they_are_there() {
     assert_eq!(last["text"].as_str().map(str::trim), Some("echo done"));
     assert_eq!(plan["roles"][1]["script"], "#!/bin/sh\nmount /scratch\n");
 }
+
+#[test]
+fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let add = |node: &str, fields: serde_json::Value| {
+        let body = json!({ "config": { "node": { node: fields } } });
+        assert_eq!(site.post(&format!("/config/node/{node}"), &body).0, 201);
+    };
+    add("node003", json!({ "group": "compute" }));
+    let body = json!({ "config": { "group": { "empty": {} } } });
+    assert_eq!(site.post("/config/group/empty", &body).0, 201);
+    let mac =
+        json!([{ "interface": "BOOTIF", "network": "cluster", "macaddress": "52:54:00:00:00:09" }]);
+    add("other", json!({ "group": "empty", "interfaces": mac }));
+    let (code, answer) = site.get("/monitor/warnings");
+    assert_eq!(code, 200);
+    let all = answer["monitor"]["warnings"].as_array().unwrap();
+    let about = |nodes: &serde_json::Value| -> Vec<&str> {
+        let of_nodes = all.iter().filter(|warning| warning["nodes"] == *nodes);
+        of_nodes.map(|warning| warning["warning"].as_str().unwrap()).collect()
+    };
+    assert!(
+        about(&json!("node[002-003]"))[0].starts_with("no machine is known for it"),
+        "{answer}"
+    );
+    assert_eq!(
+        about(&json!("other")),
+        ["it has no image; do: perilune node change NODE --osimage IMAGE"]
+    );
+    assert_eq!(about(&json!("node001")), Vec::<&str>::new(), "it could boot");
+    let lost = about(&serde_json::Value::Null);
+    assert_eq!(lost.len(), 3, "{answer}");
+    assert!(lost[0].starts_with("the file k of image compute is not in"), "{answer}");
+}

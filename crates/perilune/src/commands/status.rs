@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::output;
-use crate::output::object;
+use crate::output::table::{Tone, paint};
+use crate::output::text::printable;
+use crate::output::{Canvas, object};
 use crate::session::Session;
 
 pub(crate) fn run(session: &Session) -> Result<(), Failure> {
@@ -16,8 +18,10 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let cluster = cluster.pointer("/config/cluster").cloned().unwrap_or_default();
     let progress = client.get("/monitor/progress")?;
     let unknown = client.get("/monitor/unknown")?;
+    let warnings = client.get("/monitor/warnings")?;
+    let warnings = warnings.pointer("/monitor/warnings").cloned().unwrap_or_default();
     let count = |kind: &str| client.objects(kind).map(|objects| objects.len());
-    let status = json!({
+    let mut status = json!({
         "daemon": client.url(),
         "version": version.pointer("/version/luna"),
         "cluster": cluster.get("name"),
@@ -29,13 +33,29 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
         "states": states(&progress),
         "unknown_machines": unknown.pointer("/monitor/unknown").and_then(Value::as_array).map_or(0, Vec::len),
     });
+    if !session.output.is_table() {
+        if let Some(fields) = status.as_object_mut() {
+            fields.insert("warnings".to_owned(), warnings);
+        }
+        return Ok(session.output.value(&status)?);
+    }
     let Value::Object(fields) = &status else {
         return Ok(());
     };
-    if !session.output.is_table() {
-        return Ok(session.output.value(&status)?);
-    }
-    Ok(output::write(&object::render("status", fields, session.output.canvas))?)
+    output::write(&object::render("status", fields, session.output.canvas))?;
+    Ok(output::write(&shown(&warnings, session.output.canvas))?)
+}
+
+/// A paragraph for each warning: a text that says what to do is not cut.
+fn shown(warnings: &Value, canvas: Canvas) -> String {
+    let warnings = warnings.as_array().into_iter().flatten();
+    let paragraphs = warnings.map(|warning| {
+        let text = |key: &str| warning.get(key).and_then(Value::as_str).map(printable);
+        let head = paint("warning", Tone::Bad, canvas.colour);
+        let of = text("nodes").map(|nodes| format!(" {nodes}")).unwrap_or_default();
+        format!("\n{head}{of}: {}\n", text("warning").unwrap_or_default())
+    });
+    paragraphs.collect()
 }
 
 /// Every value of the cluster that is an object is a controller; that is the API's rule.

@@ -1,0 +1,136 @@
+//! What will not work, as far as it can be known before somebody needs it. Never a failure of anything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use perilune_boot::Site;
+use perilune_dhcp::Leases;
+use perilune_model::effective::Effective;
+use perilune_model::{Cluster, Family, Name};
+
+use crate::api::problem::chain;
+use crate::state::State;
+
+/// Of a dynamic range, so many percent may be lent before somebody should look.
+const NEARLY_FULL: u64 = 90;
+
+/// Something that will not work, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Warning {
+    /// The nodes it is about; none when it is about something else.
+    pub(crate) nodes: Vec<Name>,
+    /// What it is. The word `NODE` stands for each node.
+    pub(crate) text: String,
+}
+
+/// All warnings as of now, those about nodes last. It looks at every node and at files: for a thread that may block.
+pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
+    let cluster = state.cluster.published();
+    // What a panicking holder left is still a table of leases.
+    let ranges = {
+        let leases = state.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        ranges(&leases, &cluster, now)
+    };
+    let of_site = templates(state).into_iter().chain(ranges);
+    let of_site = of_site.chain(lost_files(state, &cluster));
+    let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
+    of_site.chain(nodes(state, &cluster)).collect()
+}
+
+/// The site's own templates that cannot be used.
+fn templates(state: &State) -> Vec<String> {
+    state.templates.broken().iter().map(|broken| chain(broken)).collect()
+}
+
+/// Dynamic ranges with hardly an address left: unknown machines will get none.
+fn ranges(leases: &Leases, cluster: &Cluster, now: u64) -> Vec<String> {
+    let lending =
+        cluster.networks().values().filter_map(|network| match network.lent_range(Family::V4)? {
+            (IpAddr::V4(first), IpAddr::V4(last)) => Some((network, first, last)),
+            _ => None,
+        });
+    let full = lending.filter_map(|(network, first, last)| {
+        let size = u64::from(u32::from(last).saturating_sub(u32::from(first))) + 1;
+        let lent = leases.lent_within(first..=last, now);
+        (lent * 100 >= size * NEARLY_FULL).then(|| {
+            let name = &network.name;
+            format!(
+                "{lent} of the {size} addresses {first} to {last} of network {name} are lent; unknown machines will get none: \
+                 make the range larger with perilune network change {name} --dhcp-range-end ADDRESS"
+            )
+        })
+    });
+    full.collect()
+}
+
+/// Files of images that nodes boot from and that are not there.
+fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
+    let mut looked_for = BTreeSet::new();
+    let mut lost = Vec::new();
+    for node in cluster.nodes().values() {
+        let effective = Effective::of_node(cluster, node);
+        let Some((image, files)) = effective.image().zip(effective.files()) else { continue };
+        let of_network = [&files.kernelfile, &files.initrdfile];
+        let archive = Some(&files.imagefile).filter(|_| !effective.is_kickstart());
+        for file in of_network.into_iter().chain(archive).flatten().filter(|file| !file.is_empty())
+        {
+            if looked_for.insert(file) && !state.settings.image_files.join(file).is_file() {
+                let (name, directory) = (&image.name, state.settings.image_files.display());
+                lost.push(format!(
+                    "the file {file} of image {name} is not in {directory}; do: perilune osimage pack {name}"
+                ));
+            }
+        }
+    }
+    lost
+}
+
+fn nodes(state: &State, cluster: &Cluster) -> Vec<Warning> {
+    let environment = state.environment();
+    let site = Site { templates: &state.templates, environment: &environment, cluster };
+    let mut obstacles: BTreeMap<String, Vec<Name>> = BTreeMap::new();
+    for node in cluster.nodes().values() {
+        if let Some(text) = site.obstacle(node, &|stored| state.vault.content_for_node(stored)) {
+            obstacles.entry(text).or_default().push(node.name.clone());
+        }
+    }
+    obstacles.into_iter().map(|(text, nodes)| Warning { nodes, text }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_dhcp::Lease;
+    use perilune_model::network::Network;
+    use perilune_model::{Draft, MacAddress};
+
+    use super::*;
+
+    #[test]
+    fn a_range_is_told_of_when_it_is_nearly_full_and_only_by_leases_that_run() {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.141.0.0/16".parse().unwrap()),
+            dhcp: true,
+            dhcp_range: Some(([10, 141, 200, 1].into(), [10, 141, 200, 10].into())),
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        let lease = |last: u8, until| Lease {
+            address: [10, 141, 200, last].into(),
+            mac: MacAddress([2, 0, 0, 0, 0, last]),
+            until,
+        };
+        let lent = |count: u8| Leases::restore((1..=count).map(|last| lease(last, 2_000)));
+        assert_eq!(ranges(&lent(8), &draft, 1_000), Vec::<String>::new());
+        let [warning] = ranges(&lent(9), &draft, 1_000).try_into().unwrap();
+        assert!(
+            warning.starts_with(
+                "9 of the 10 addresses 10.141.200.1 to 10.141.200.10 of network cluster"
+            ),
+            "{warning}"
+        );
+        assert_eq!(ranges(&lent(9), &draft, 3_000), Vec::<String>::new(), "they have ended");
+    }
+}
