@@ -17,6 +17,20 @@ const RANGE: (&str, &str) = ("10.141.200.1", "10.141.200.100");
 /// One disk: an EFI system partition and the root.
 const DISK_LAYOUT: &str = include_str!("disklayout.json");
 
+/// A named script and a role of the site's own.
+const PLUGINS: [(&str, &str); 3] = [
+    (
+        "boot/scripts/greeting/postscript",
+        "echo \"Hello from $LUNA_NODE\" > /sysroot/etc/greeting\n",
+    ),
+    ("boot/roles/greeting/script", "#!/bin/sh\ntest -s /etc/greeting\n"),
+    (
+        "boot/roles/greeting/unit",
+        "[Unit]\nDescription=Role __LUNA_ROLE__\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         ExecStart=/usr/local/roles/__LUNA_ROLE__\n[Install]\nWantedBy=multi-user.target\n",
+    ),
+];
+
 pub(crate) struct CommandLine<'a> {
     pub(crate) site: &'a Site,
     pub(crate) daemon: &'a Daemon,
@@ -71,7 +85,11 @@ impl CommandLine<'_> {
             .context("the image was not packed")?;
         let postscript = self.write("postscript.sh", &authorize(public_key))?;
         let layout = self.write("disklayout.json", DISK_LAYOUT)?;
-        let group = ["--osimage", image.name, "--postscript", &postscript];
+        for (file, text) in PLUGINS {
+            self.write_to(&self.daemon.plugins().join(file), text)?;
+        }
+        let plugins = ["--scripts", "greeting", "--roles", "greeting"];
+        let group = [["--osimage", image.name, "--postscript", &postscript], plugins].concat();
         self.perilune(&[&["group", "add", "ram"], group.as_slice()].concat())?;
         self.perilune(
             &[&["group", "add", "disk"], group.as_slice(), &["--disklayout", &layout]].concat(),
@@ -113,10 +131,16 @@ impl CommandLine<'_> {
     /// A file as argument, in the form that text fields take: `@` and its path.
     fn write(&self, name: &str, text: &str) -> Result<String> {
         let path = self.site.path(name);
-        std::fs::write(&path, text)?;
+        self.write_to(&path, text)?;
+        Ok(as_argument(&path))
+    }
+
+    fn write_to(&self, path: &Path, text: &str) -> Result<()> {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        std::fs::write(path, text)?;
         self.output.line(&format!("{}:", path.display()));
         output::block(&indent(text));
-        Ok(as_argument(&path))
+        Ok(())
     }
 }
 

@@ -81,6 +81,11 @@ impl Daemon {
         self.data.join("luna.ini")
     }
 
+    /// Where the site's own scripts and roles are.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
     /// The end of its log.
     pub(crate) fn log_tail(&self) -> String {
         tail(&fs::read_to_string(&self.log).unwrap_or_default(), 40)

@@ -25,7 +25,7 @@ const REPORT_SECONDS: u64 = 5;
 /// How often the daemon and the nodes are asked.
 const LOOK: Duration = Duration::from_millis(300);
 const FACTS: &str = "hostname -s; readlink /proc/1/exe; cat /proc/sys/kernel/random/boot_id; cat /proc/cmdline; \
-                     findmnt -n -o FSTYPE /; ip -o -4 address show scope global";
+                     findmnt -n -o FSTYPE /; cat /etc/greeting; systemctl is-enabled luna-greeting; ip -o -4 address show scope global";
 
 pub(crate) struct Follower<'a> {
     pub(crate) perilune: &'a CommandLine<'a>,
@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) boot: String,
     kernel_command_line: String,
     root_file_system: String,
+    /// What the named script has left, and how the role's unit is.
+    plugins: [String; 2],
     addresses: String,
 }
 
@@ -288,6 +290,7 @@ impl Facts {
             boot: next("boot")?,
             kernel_command_line: next("kernel command line")?,
             root_file_system: next("root")?,
+            plugins: [next("greeting")?, next("role")?],
             addresses: lines.collect::<Vec<_>>().join(" "),
         })
     }
@@ -311,6 +314,11 @@ impl Facts {
             "the root is {}, not {expected}",
             self.root_file_system
         );
+        ensure!(
+            self.plugins == [format!("Hello from {}", member.name), "enabled".to_owned()],
+            "the named script and the role came to {:?}",
+            self.plugins
+        );
         let network = self.kernel_command_line.contains(&format!("luna.node={}", member.name));
         ensure!(network == (boot == Boot::Network), "started with: {}", self.kernel_command_line);
         Ok(())
@@ -325,6 +333,7 @@ mod tests {
     fn answer(host_name: &str, command_line: &str, root: &str) -> String {
         format!(
             "{host_name}\n/usr/lib/systemd/systemd\n5a\n{command_line}\n{root}\n\
+             Hello from node001\nenabled\n\
              2: ens2    inet 10.141.0.1/16 brd 10.141.255.255 scope global ens2\n"
         )
     }
