@@ -4,9 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use perilune_testkit::Limit;
+use perilune_testkit::process::wait_for;
 use serde_json::{Value, json};
 
 use crate::daemon::PORT;
+
+/// How long the daemon may be away, in seconds.
+const AWAY: u64 = 10;
 
 pub(crate) struct Api {
     agent: ureq::Agent,
@@ -45,15 +50,27 @@ impl Api {
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        let mut request = self.agent.get(address(path));
-        if let Some(token) = &self.token {
-            request = request.header("x-access-tokens", token);
-        }
-        let mut response = request.call()?;
+        let mut response = self.call(path)?;
         let status = response.status();
         let body = response.body_mut().read_to_string()?;
         ensure!(status.is_success(), "GET {path}: {status} {body}");
         serde_json::from_str(&body).with_context(|| format!("GET {path}: not JSON: {body}"))
+    }
+
+    /// A daemon that was killed is back within seconds.
+    fn call(&self, path: &str) -> Result<ureq::http::Response<ureq::Body>> {
+        let ask = || {
+            let request = self.agent.get(address(path));
+            let token = self.token.iter();
+            token.fold(request, |request, token| request.header("x-access-tokens", token)).call()
+        };
+        let answered = || match ask() {
+            Err(ureq::Error::Io(_)) => None,
+            answer => Some(answer),
+        };
+        let answer = wait_for(&Limit::seconds(AWAY), answered)?
+            .with_context(|| format!("GET {path}: no answer"))?;
+        Ok(answer?)
     }
 
     /// What a node reports of itself: its install state, and a line about how far it is.
@@ -128,6 +145,11 @@ impl From<&Value> for Progress {
 }
 
 impl Progress {
+    /// Whether the image is being fetched and unpacked at this moment.
+    pub(crate) fn is_underway(&self) -> bool {
+        self.state.as_deref() == Some("install.unpack") && self.done > 0 && self.done < self.total
+    }
+
     /// One line for a person.
     pub(crate) fn line(&self) -> String {
         let state = self.state.as_deref().unwrap_or("waiting");

@@ -52,7 +52,9 @@ impl CommandLine<'_> {
         // What the command line remembers between calls goes away with the run, too.
         let home = self.site.path("home");
         command.env("XDG_CONFIG_HOME", &home).env("XDG_CACHE_HOME", &home);
+        let steady = self.daemon.steady();
         let text = run(&mut command, &Limit::seconds(seconds).unless(self.stop))?;
+        drop(steady);
         if !text.trim().is_empty() {
             output::block(text.trim_end());
         }

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use anyhow::{Context, Result, bail};
 use perilune_testkit::lab::BRIDGE;
@@ -18,7 +20,10 @@ use crate::site::{CONTROLLER, Site};
 
 pub(crate) const PORT: u16 = 7050;
 pub(crate) struct Daemon {
-    process: Child,
+    /// Whoever holds the lock for reading relies on it; it is killed and started anew under the lock for writing.
+    process: RwLock<Child>,
+    arguments: Vec<String>,
+    has_crashed: AtomicBool,
     log: PathBuf,
     data: PathBuf,
     /// The programs, side by side as a package installs them.
@@ -47,18 +52,44 @@ impl Daemon {
         arguments.extend(["--dhcp-interface".to_owned(), BRIDGE.to_owned()]);
         output.command("perilune", &arguments);
         let log = site.path("daemon.log");
-        let file = File::create(&log)?;
-        let mut serve = site.lab.command(&programs.join("perilune").display().to_string());
-        serve.args(&arguments).stdout(file.try_clone()?).stderr(file);
-        let process = serve.spawn().context("the daemon does not start")?;
-        let mut daemon = Self { process, log, data, programs, keep: false };
-        daemon.wait_until_it_answers(site, stop)?;
+        let process = spawn(site, &programs, &arguments, &log)?;
+        let daemon = Self {
+            process: RwLock::new(process),
+            arguments,
+            has_crashed: AtomicBool::new(false),
+            log,
+            data,
+            programs,
+            keep: false,
+        };
+        daemon.wait_until_it_answers(site, stop, &mut daemon.write())?;
         Ok(daemon)
     }
 
-    fn wait_until_it_answers(&mut self, site: &Site, stop: &Stop) -> Result<()> {
+    /// As long as this is held, the daemon is not killed.
+    pub(crate) fn steady(&self) -> RwLockReadGuard<'_, Child> {
+        self.process.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Child> {
+        self.process.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills it at whatever it is doing, and starts it again; once in a run. Answers whether it did.
+    pub(crate) fn crash_once(&self, site: &Site, stop: &Stop) -> Result<bool> {
+        if self.has_crashed.swap(true, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let mut process = self.write();
+        process.kill().context("the daemon cannot be killed")?;
+        process.wait()?;
+        *process = spawn(site, &self.programs, &self.arguments, &self.log)?;
+        self.wait_until_it_answers(site, stop, &mut process)?;
+        Ok(true)
+    }
+
+    fn wait_until_it_answers(&self, site: &Site, stop: &Stop, process: &mut Child) -> Result<()> {
         let limit = Limit::seconds(30).unless(stop);
-        let process = &mut self.process;
         let answers = || {
             let ended = process.try_wait().ok().flatten().is_some();
             let version =
@@ -103,9 +134,17 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if !self.keep {
-            end(&mut self.process);
+            end(&mut self.write());
         }
     }
+}
+
+/// Starts the program; what it says is added to the log.
+fn spawn(site: &Site, programs: &Path, arguments: &[String], log: &Path) -> Result<Child> {
+    let file = File::options().create(true).append(true).open(log)?;
+    let mut serve = site.lab.command(&programs.join("perilune").display().to_string());
+    serve.args(arguments).stdout(file.try_clone()?).stderr(file);
+    serve.spawn().context("the daemon does not start")
 }
 
 fn install(from: &Path, to: &Path) -> Result<()> {

@@ -190,6 +190,7 @@ impl Follower<'_> {
     }
 
     pub(crate) fn follow_install(&self, member: &Member, timeline: &mut Timeline) -> Result<()> {
+        let CommandLine { site, daemon, stop, .. } = *self.perilune;
         let mut shown = Progress::default();
         let mut told = Instant::now();
         loop {
@@ -202,6 +203,9 @@ impl Follower<'_> {
                 bail!("it got no further than {}", shown.line());
             };
             self.event(member, &now.line());
+            if now.is_underway() && daemon.crash_once(site, stop)? {
+                self.event(member, "the daemon was killed in the middle of this and started again; the node must go on");
+            }
             timeline.state(now.state.as_deref().unwrap_or_default());
             match now.state.as_deref() {
                 Some("install.success") => return Ok(()),
