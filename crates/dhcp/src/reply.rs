@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dhcproto::v4::{Message, MessageType};
 use perilune_model::network::Network;
-use perilune_model::{Cluster, MacAddress};
+use perilune_model::{Cluster, Family, MacAddress};
 
 use crate::answer::{self, Subject};
 use crate::leases::{Lease, Leases};
@@ -50,6 +50,8 @@ pub struct Answer {
 pub enum Decision {
     /// Nothing, and why.
     Ignore(&'static str),
+    /// Nothing, and somebody must mend what keeps the machine from being served.
+    Unserved(String),
     /// An answer.
     Answer(Box<Answer>),
     /// The lease of this address is over.
@@ -110,9 +112,29 @@ impl Case<'_> {
                 leases.offer(address, self.request.mac, self.now);
                 self.answer(MessageType::Offer, Some(address), None)
             }
-            None => {
-                Decision::Ignore("there is no free address for it in the network's dynamic range")
+            None => self.without_address(),
+        }
+    }
+
+    /// Where nothing is lent, strangers are somebody else's business; a machine of ours that gets no address never is.
+    fn without_address(&self) -> Decision {
+        let network = &self.network.name;
+        match (self.cluster.node_by_mac(self.request.mac), self.network.lent_range(Family::V4)) {
+            (None, None) => Decision::Ignore("it is not ours, and nothing is lent here"),
+            (node, Some((first, last))) => {
+                let whom = node.map_or_else(
+                    || "this unknown machine".to_owned(),
+                    |(node, _)| format!("node {}", node.name),
+                );
+                Decision::Unserved(format!(
+                    "no address of {first} to {last} in network {network} is free for {whom}; make the range larger"
+                ))
             }
+            (Some((node, interface)), None) => Decision::Unserved(format!(
+                "node {} asks by its interface {} in network {network}, where it has no address and nothing is lent; \
+                 give the interface an address there",
+                node.name, interface.name
+            )),
         }
     }
 
@@ -175,6 +197,14 @@ impl Case<'_> {
     }
 
     fn decline(&self, leases: &mut Leases) -> Decision {
+        let own =
+            self.reservation.as_ref().filter(|own| self.request.wanted() == Some(own.address));
+        if let Some(Reservation { node, address, .. }) = own {
+            return Decision::Unserved(format!(
+                "node {} found its address {address} in use by another machine; find that one, or give the node another",
+                node.name
+            ));
+        }
         let declined =
             self.request.wanted().filter(|address| network::is_dynamic(self.network, *address));
         match declined.filter(|address| leases.of(self.request.mac) == Some(*address)) {

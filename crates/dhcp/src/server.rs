@@ -119,6 +119,9 @@ impl Server {
             Decision::Ignore(reason) => {
                 tracing::debug!(%mac, ?kind, interface, reason, "DHCP is silent");
             }
+            Decision::Unserved(reason) => {
+                tracing::warn!(%mac, ?kind, interface, reason, "DHCP cannot serve a machine");
+            }
             Decision::Forget(address) => {
                 tracing::info!(%mac, ?kind, interface, %address, "DHCP lease is over");
                 let (store, socket) = (store.clone(), None);

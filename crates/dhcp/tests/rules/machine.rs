@@ -86,7 +86,7 @@ impl Site {
     pub(crate) fn answer(&mut self, packet: &Packet) -> Option<Answer> {
         match self.ask(packet).0 {
             Decision::Answer(answer) => Some(*answer),
-            Decision::Ignore(_) | Decision::Forget(_) => None,
+            Decision::Ignore(_) | Decision::Unserved(_) | Decision::Forget(_) => None,
         }
     }
 

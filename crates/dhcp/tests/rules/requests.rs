@@ -312,3 +312,35 @@ fn a_packet_without_the_mark_of_dhcp_is_not_read() {
     packet[236] = 0;
     assert!(Request::read(&packet).is_none());
 }
+
+/// Why a machine cannot be served, when somebody must act.
+fn unserved(site: &mut Site, packet: &Packet) -> Option<String> {
+    match site.ask(packet).0 {
+        Decision::Unserved(reason) => Some(reason),
+        Decision::Ignore(_) | Decision::Answer(_) | Decision::Forget(_) => None,
+    }
+}
+
+#[test]
+fn what_somebody_must_mend_is_told_and_other_peoples_machines_are_not() {
+    let mut site = Site::new(cluster());
+    let taken = Packet::new(mac(1), MessageType::Decline).wants(ip("10.141.0.1"));
+    let reason = unserved(&mut site, &taken).unwrap();
+    assert!(reason.contains("node001 found its address 10.141.0.1 in use"), "{reason}");
+    for last in 10..14 {
+        site.join(mac(last)).unwrap();
+    }
+    let reason = unserved(&mut site, &discover(2)).unwrap();
+    assert!(
+        reason.contains("10.141.0.103 in network cluster is free for node node002"),
+        "{reason}"
+    );
+    let reason = unserved(&mut site, &discover(STRANGER)).unwrap();
+    assert!(reason.contains("is free for this unknown machine"), "{reason}");
+    let network =
+        Network { dhcp: false, ..Network::clone(site.cluster.network("cluster").unwrap()) };
+    site.cluster.apply(&perilune_model::Edit::Put(network.into()));
+    assert_eq!(unserved(&mut site, &discover(STRANGER)), None);
+    let reason = unserved(&mut site, &discover(2)).unwrap();
+    assert!(reason.contains("node002 asks by its interface BOOTIF in network cluster"), "{reason}");
+}
