@@ -13,6 +13,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::console::Console;
+use crate::trust::Trust;
 use crate::wait::{self, Backoff};
 
 /// The header of the token.
@@ -82,10 +83,11 @@ enum Method<'a> {
 }
 
 impl Controller {
-    pub fn new(base: &str, node: &str, ticket: Option<&str>) -> Self {
+    pub fn new(base: &str, node: &str, ticket: Option<&str>, trust: &Trust) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
+            .tls_config(trust.configuration())
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(ANSWER_LIMIT))
             .timeout_per_read(Some(STILL_LIMIT))
@@ -278,6 +280,11 @@ impl Controller {
     /// What a failure of the transport means, for a person.
     fn reason(&self, error: &ureq::Error) -> String {
         let base = &self.base;
+        if let Some(rustls::Error::InvalidCertificate(reason)) = of_tls(error) {
+            return format!(
+                "who answers at {base} cannot be believed to be the controller ({reason}); add its authority to the image and pack it, or set VERIFY_CERTIFICATE = no on the controller"
+            );
+        }
         match error {
             ureq::Error::Io(source) if source.kind() == ErrorKind::ConnectionRefused => {
                 format!("nothing listens at {base}: is the controller's daemon running?")
@@ -286,6 +293,15 @@ impl Controller {
             ureq::Error::ConnectionFailed => format!("the controller at {base} cannot be reached"),
             other => format!("the connection to {base} fails: {other}"),
         }
+    }
+}
+
+/// What TLS has against it.
+fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }
 

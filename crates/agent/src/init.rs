@@ -14,6 +14,7 @@ use crate::hardware::Drivers;
 use crate::install::Install;
 use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
+use crate::trust::Trust;
 use crate::{disk_boot, facts, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
@@ -84,7 +85,8 @@ impl Machine {
                 console,
             );
         }
-        let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref());
+        let trust = Trust::new(boot.verify);
+        let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust);
         let result = self.install(&boot, &joined, &controller, console);
         if let Err(error) = &result {
             let reason = reason(error);

@@ -186,6 +186,7 @@ impl Install<'_> {
             ("LUNA_MAC", self.link.mac.to_string()),
             ("LUNA_BOOTPROTO", addressing.to_owned()),
             ("LUNA_URL", self.controller.base().to_owned()),
+            ("INSECURE", if self.boot.verify { "" } else { "--insecure" }.to_owned()),
             ("LUNA_TOKEN", self.controller.token().unwrap_or_default()),
         ])
     }

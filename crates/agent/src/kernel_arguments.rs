@@ -20,6 +20,8 @@ pub struct Boot {
     pub hostname: String,
     /// Where the controller answers, without a slash at the end.
     pub url: String,
+    /// Whether the controller has to prove who it is, where it speaks https.
+    pub verify: bool,
     /// The card that the machine boots from; any card with a link when unset.
     pub mac: Option<MacAddress>,
     pub addressing: Addressing,
@@ -113,14 +115,16 @@ impl KernelArguments {
                 invalid("luna.mac", text, "a hardware address such as 52:54:00:00:00:01")
             })
         });
-        let truth = self.get("luna.service").unwrap_or_default().to_ascii_lowercase();
+        let word = |key: &str| self.get(key).unwrap_or_default().to_ascii_lowercase();
         Ok(Boot {
             node: node.to_owned(),
             hostname: hostname.to_owned(),
             url: url(needed("luna.url")?)?,
+            // What is none of these is taken for a yes, as the install script does.
+            verify: !matches!(word("luna.verifycert").as_str(), "" | "no" | "false" | "0" | "n"),
             mac: mac.transpose()?,
             addressing: self.addressing()?,
-            service: matches!(truth.as_str(), "1" | "yes" | "true" | "on"),
+            service: matches!(word("luna.service").as_str(), "1" | "yes" | "true" | "on"),
             ticket: self.filled("perilune.ticket").map(str::to_owned),
         })
     }
@@ -170,16 +174,22 @@ fn is_name(text: &str) -> bool {
 
 /// Names cannot be resolved in the initramfs of every distribution, so the controller is named by address.
 fn url(text: &str) -> Result<String, Error> {
-    const EXPECTED: &str = "http://ADDRESS:PORT";
+    const EXPECTED: &str = "http://ADDRESS:PORT or https://ADDRESS:PORT";
     let refused = || invalid("luna.url", text, EXPECTED);
-    let authority = text.strip_prefix("http://").ok_or_else(refused)?.trim_end_matches('/');
+    let (scheme, rest) = text.split_once("://").ok_or_else(refused)?;
+    let authority = rest.trim_end_matches('/');
     let is_socket = authority.parse::<std::net::SocketAddr>().is_ok();
     let is_address = authority.parse::<std::net::Ipv4Addr>().is_ok()
         || authority
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
-    if is_socket || is_address { Ok(format!("http://{authority}")) } else { Err(refused()) }
+    let is_spoken = matches!(scheme, "http" | "https");
+    if is_spoken && (is_socket || is_address) {
+        Ok(format!("{scheme}://{authority}"))
+    } else {
+        Err(refused())
+    }
 }
 
 /// The text is not a hardware address.
@@ -244,6 +254,17 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_with_https_has_to_prove_itself_when_the_site_says_so() {
+        let https = |verify: &str| {
+            boot(&format!("{USUAL} luna.url=https://10.141.255.254:7050 luna.verifycert={verify}"))
+        };
+        assert_eq!(https("no").unwrap().url, "https://10.141.255.254:7050");
+        let verified = ["no", "False", "0", ""].map(|word| https(word).unwrap().verify);
+        assert_eq!(verified, [false; 4]);
+        assert_eq!(["yes", "True", "1"].map(|word| https(word).unwrap().verify), [true; 3]);
+    }
+
+    #[test]
     fn dhcp_ipv6_and_service_mode_are_understood() {
         let url = "luna.node=n luna.url=http://[fd00::1]:7050/";
         assert_eq!(boot(&format!("{url} luna.ip=dhcp")).unwrap().addressing, Addressing::Dhcp);
@@ -266,7 +287,8 @@ mod tests {
         assert!(error.contains("no luna.node"), "{error}");
         for (word, part) in [
             ("luna.node=../../etc", "luna.node"),
-            ("luna.url=https://10.0.0.1:7050", "http://ADDRESS:PORT"),
+            ("luna.url=ftp://10.0.0.1:7050", "https://ADDRESS:PORT"),
+            ("luna.url=10.0.0.1:7050", "http://ADDRESS:PORT"),
             ("luna.url=http://controller:7050", "http://ADDRESS:PORT"),
             ("luna.mac=zz:54:00:00:00:01", "hardware address"),
             ("luna.ip=10.141.0.1", "prefix length"),
@@ -300,7 +322,7 @@ mod tests {
         fn no_text_is_too_strange(text in "\\PC{0,200}", key in "luna\\.[a-z]{1,8}", value in "\\PC{0,40}") {
             let arguments = KernelArguments::parse(&format!("{USUAL} {text} {key}={value}"));
             if let Ok(boot) = arguments.boot() {
-                prop_assert!(!boot.node.contains('/') && boot.url.starts_with("http://"));
+                prop_assert!(!boot.node.contains('/') && boot.url.starts_with("http"));
             }
             arguments.disk_root().ok();
         }

@@ -31,6 +31,7 @@ pub mod switch_root;
 pub mod system_files;
 pub mod tool;
 pub mod tree;
+pub mod trust;
 pub mod unpack;
 pub mod wait;
 

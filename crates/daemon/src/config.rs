@@ -1,19 +1,23 @@
 //! What the daemon is configured with: `luna.ini` as sites have it, and its own data directory.
 
+mod certificate;
 mod directory;
 mod first_start;
 mod ini;
 mod keys;
+mod listen;
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::connections::Limits;
+pub use certificate::CertificateFiles;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
+pub(crate) use first_start::{PRIVATE, write_whole};
 pub use ini::{Ini, Section};
+pub use listen::Listen;
 use perilune_boot::Protocol;
 
 /// What the command line says.
@@ -24,7 +28,7 @@ pub struct Options {
     /// Where everything of the daemon's own lives.
     pub data_dir: PathBuf,
     /// Where it listens; empty means every address, port 7050.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Interfaces on which DHCP and TFTP are served.
     pub dhcp_interfaces: Vec<String>,
     /// The `bootstrap.ini` of the first start.
@@ -73,10 +77,14 @@ pub struct Settings {
     pub secret_key: String,
     /// How long a login is good for.
     pub expiry: Duration,
+    /// The host that the configuration advertises.
+    pub host: Option<String>,
     /// The port that the configuration advertises.
     pub port: u16,
     /// How machines and peers speak to the API.
     pub protocol: Protocol,
+    /// What is shown where https is spoken; without it, what the data directory has.
+    pub certificate: Option<CertificateFiles>,
     /// What nodes are told about certificates, word for word.
     pub verify_certificate: String,
     /// Another server of files, where there is one.
@@ -167,8 +175,10 @@ impl Settings {
             password: required("PASSWORD")?,
             secret_key: required("SECRET_KEY")?,
             expiry: keys::expiry(ini)?,
+            host: keys::endpoint_host(ini),
             port: keys::endpoint_port(ini)?,
             protocol,
+            certificate: certificate::read(ini)?,
             verify_certificate: given("API", "VERIFY_CERTIFICATE")
                 .unwrap_or_else(|| "no".to_owned()),
             web_server: web_port.map(|port| (web_protocol, port)),

@@ -1,7 +1,8 @@
-//! HTTP connections: how many there may be, and how long a client may take to say what it wants.
+//! HTTP connections, with TLS or without: how many there may be, and how long a client may take to say what it wants.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +10,24 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::{ServiceExt as _, service_fn as tower_service_fn};
 use tower_http::timeout::TimeoutBody;
 
 use crate::api::Service;
+use crate::api::problem::ApiError;
+use crate::patience::Patient;
 
 /// How long requests that are being answered may take when the daemon stops.
 const LAST_ANSWERS: Duration = Duration::from_millis(700);
@@ -30,10 +37,14 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 /// What a client may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Until it is agreed how TLS is spoken.
+    pub handshake: Duration,
     /// Until the head of a request is there: the first since it connected, another since the last answer.
     pub head: Duration,
     /// Between two parts of a request's body.
     pub pause: Duration,
+    /// Between two parts of an answer that the client takes.
+    pub stall: Duration,
     /// Connections of all clients together; more wait until one ends.
     pub connections: usize,
     /// Connections of one address; more are closed at once. Proxies on this machine have no such limit.
@@ -43,12 +54,20 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             pause: Duration::from_secs(30),
+            stall: Duration::from_mins(2),
             connections: 8192,
             of_one_address: 256,
         }
     }
+}
+
+/// Where it is listened, and what TLS is spoken with there, if it is.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 /// The connections of all listeners.
@@ -77,7 +96,7 @@ impl Connections {
     /// Answers whoever connects, until `stop`; then those who have asked already.
     pub(crate) async fn answer(
         self: Arc<Self>,
-        listener: TcpListener,
+        Listener { socket: listener, tls }: Listener,
         service: impl Service<Future: Send> + Sync,
         stop: CancellationToken,
     ) {
@@ -91,8 +110,9 @@ impl Connections {
                 }
                 accepted = self.accept(&listener) => accepted,
             };
-            let (limits, stop) = (self.limits.clone(), stop.clone());
-            let connection = serve(stream, peer, service.clone(), limits, stop);
+            let conversation =
+                Conversation { peer, limits: self.limits.clone(), stop: stop.clone() };
+            let connection = conversation.begin(stream, tls.clone(), service.clone());
             tasks.spawn(async move {
                 connection.await;
                 drop(held);
@@ -157,37 +177,90 @@ impl Drop for Held {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
+/// What is said over one connection.
+struct Conversation {
     peer: SocketAddr,
-    service: impl Service,
     limits: Limits,
     stop: CancellationToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its small packets back");
-    }
-    let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let mut request = request.map(|body| Body::new(TimeoutBody::new(limits.pause, body)));
-        request.extensions_mut().insert(ConnectInfo(peer));
-        service.clone().oneshot(request)
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .serve_connection(TokioIo::new(stream), answer)
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+}
+
+impl Conversation {
+    async fn begin(self, stream: TcpStream, tls: Option<TlsAcceptor>, service: impl Service) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets back");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended");
+        let Some(tls) = tls else {
+            let stream = Patient::new(stream, self.limits.stall);
+            return self.serve(stream, service).await;
+        };
+        let opened = tokio::select! {
+            () = self.stop.cancelled() => return,
+            opened = tokio::time::timeout(self.limits.handshake, self.open(stream, &tls)) => opened,
+        };
+        let peer = self.peer;
+        match opened {
+            Ok(Ok(Opened::Tls(stream))) => self.serve(*stream, service).await,
+            Ok(Ok(Opened::Plain(stream))) => self.serve(stream, tower_service_fn(misled)).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS was not agreed upon"),
+            Err(_) => tracing::debug!(%peer, "TLS was not agreed upon in time"),
+        }
     }
+
+    async fn open(&self, stream: TcpStream, tls: &TlsAcceptor) -> io::Result<Opened> {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        let stream = Patient::new(stream, self.limits.stall);
+        // Every method of HTTP begins with a capital letter, and no message of TLS does.
+        if first[0].is_ascii_uppercase() {
+            return Ok(Opened::Plain(stream));
+        }
+        tls.accept(stream).await.map(Box::new).map(Opened::Tls)
+    }
+
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        service: impl Service,
+    ) {
+        let Self { peer, limits, stop } = self;
+        let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let mut request = request.map(|body| Body::new(TimeoutBody::new(limits.pause, body)));
+            request.extensions_mut().insert(ConnectInfo(peer));
+            service.clone().oneshot(request)
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head)
+                .serve_connection(TokioIo::new(stream), answer)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection ended");
+        }
+    }
+}
+
+/// What a client that connected where TLS is spoken turned out to speak.
+enum Opened {
+    Tls(Box<TlsStream<Patient>>),
+    Plain(Patient),
+}
+
+/// The answer to whoever speaks plain HTTP where TLS is spoken.
+async fn misled(_request: http::Request<Body>) -> Result<http::Response<Body>, Infallible> {
+    let message = "https is spoken at this port; ask for https:// instead of http://".to_owned();
+    let mut response = ApiError::Malformed(message).into_response();
+    response
+        .headers_mut()
+        .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 fn note(ended: Result<(), tokio::task::JoinError>) {

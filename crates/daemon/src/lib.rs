@@ -14,11 +14,13 @@ mod first_cluster;
 pub mod jobs;
 pub mod json;
 mod machines;
+mod patience;
 mod request_id;
 pub mod serve;
 pub mod sightings;
 pub mod state;
 pub mod status;
+mod tls;
 pub mod vault;
 mod warnings;
 

@@ -4,22 +4,25 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use perilune_boot::{Directories, Templates};
+use perilune_boot::{Directories, Protocol, Templates};
+use perilune_model::controller::DEFAULT_PORT;
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::auth::Keys;
 use crate::cluster::ClusterService;
-use crate::config::{self, Options, Settings};
-use crate::connections::Connections;
+use crate::config::{self, Listen, Options, Settings};
+use crate::connections::{Connections, Listener};
 use crate::control::{self, Control};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::Status;
+use crate::tls::{self, Tls};
 use crate::vault::{self, Vault};
 use crate::{api, clock, first_cluster};
 
@@ -40,6 +43,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The system does not tell of signals.
+    #[error("signals cannot be received")]
+    Signal(#[source] std::io::Error),
     /// A part of the daemon ended that must not.
     #[error("a part of the daemon failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -87,15 +93,21 @@ pub async fn serve(
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
     let (settings, listen) = configure(&options)?;
-    let listeners = listen_on(&listen).await?;
+    let sockets = listen_on(&listen).await?;
     let addresses: Vec<SocketAddr> =
-        listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
     let (store, cluster) = Store::open(&settings.data_dir)?;
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store.clone(), cluster);
     tasks.spawn(commits);
     let port = addresses.first().map_or(settings.port, SocketAddr::port);
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
+
+    let protocols: Vec<Protocol> = listen.iter().map(|listen| listen.protocol(&settings)).collect();
+    let speaks_tls = protocols.contains(&Protocol::Https);
+    let tls = speaks_tls.then(|| Tls::open(&settings, &service.published())).transpose()?;
+    tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
+    warn_of_protocols(&settings, &listen);
 
     let machines_store = store.clone();
     let (state, controls) = assemble(settings, &options, store, service).await?;
@@ -105,30 +117,30 @@ pub async fn serve(
     crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
     let connections = Connections::new(options.connections);
     let service = api::service(state);
-    for listener in listeners {
+    for (socket, protocol) in sockets.into_iter().zip(protocols) {
+        if let Ok(address) = socket.local_addr() {
+            tracing::info!(%address, %protocol, "listening");
+        }
+        let tls = tls.as_ref().filter(|_| protocol == Protocol::Https).map(|tls| tls.acceptor());
+        let listener = Listener { socket, tls };
         tasks.spawn(Arc::clone(&connections).answer(listener, service.clone(), stop.clone()));
     }
     drop(service);
-    for address in &addresses {
-        tracing::info!(%address, "listening");
-    }
     notify(&[sd_notify::NotifyState::Ready]);
     ready(&addresses);
     wait(tasks, stop).await
 }
 
-fn configure(options: &Options) -> Result<(Settings, Vec<SocketAddr>), Error> {
-    let everywhere =
-        || vec![SocketAddr::from(([0, 0, 0, 0], perilune_model::controller::DEFAULT_PORT))];
+fn configure(options: &Options) -> Result<(Settings, Vec<Listen>), Error> {
+    let everywhere = || vec![SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)).into()];
     let listen = if options.listen.is_empty() { everywhere() } else { options.listen.clone() };
-    let port = listen.first().map_or(perilune_model::controller::DEFAULT_PORT, SocketAddr::port);
     let file = match &options.config {
         Some(file) => {
             make_directory(&options.data_dir)?;
             file.clone()
         }
         None => {
-            if let Some(made) = config::write_default(&options.data_dir, port)? {
+            if let Some(made) = config::write_default(&options.data_dir, &listen)? {
                 tracing::info!(file = %made.file.display(), "first start: a configuration with a new password was made; clients on this machine find it there");
             }
             options.data_dir.join("luna.ini")
@@ -146,13 +158,38 @@ fn make_directory(path: &Path) -> Result<(), Error> {
     Ok(std::fs::create_dir_all(path).map_err(failed)?)
 }
 
-async fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.map_err(|source| Error::Listen { address: *address, source })?);
+async fn listen_on(listen: &[Listen]) -> Result<Vec<TcpListener>, Error> {
+    let mut sockets = Vec::with_capacity(listen.len());
+    for Listen { address, .. } in listen {
+        let socket = TcpListener::bind(address).await;
+        sockets.push(socket.map_err(|source| Error::Listen { address: *address, source })?);
     }
-    Ok(listeners)
+    Ok(sockets)
+}
+
+/// The signal that asks daemons to read their files anew; without this it would end the process.
+fn hangups() -> Result<Signal, Error> {
+    signal(SignalKind::hangup()).map_err(Error::Signal)
+}
+
+/// What clients and machines are told, and will not find or not like.
+fn warn_of_protocols(settings: &Settings, listen: &[Listen]) {
+    let told = [(settings.protocol, settings.port)].into_iter().chain(settings.web_server);
+    for (protocol, port) in told {
+        let there = listen.iter().find(|listen| listen.address.port() == port);
+        let spoken = there.map(|listen| listen.protocol(settings));
+        if let Some(spoken) = spoken.filter(|spoken| *spoken != protocol) {
+            tracing::warn!(port, %spoken, told = %protocol, "--listen and the configuration do not agree on what is spoken at this port; clients and machines go by PROTOCOL");
+        }
+    }
+    let boot = settings.of_boot();
+    let (protocol, _) = boot.web_server.unwrap_or((boot.api_protocol, settings.port));
+    // Firmware and iPXE know no certificate that a site has made for itself.
+    if protocol == Protocol::Https {
+        tracing::warn!(
+            "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [WEBSERVER] PORT = 7051 and PROTOCOL = http, and --listen for that port, too"
+        );
+    }
 }
 
 async fn assemble(

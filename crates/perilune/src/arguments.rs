@@ -58,6 +58,16 @@ pub(crate) struct Arguments {
         help_heading = "Connection"
     )]
     token: Option<String>,
+    /// A certificate (PEM) to trust: the daemon's own, or that of an authority
+    #[arg(
+        long,
+        global = true,
+        env = "PERILUNE_CERTIFICATE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    certificate: Option<PathBuf>,
     /// Say what would change, and change nothing
     #[arg(long, global = true)]
     dry_run: bool,
@@ -72,9 +82,15 @@ impl Arguments {
     pub(crate) fn options(&self) -> Options {
         // An environment variable that is set to nothing is not set.
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        let config = self.config.clone().filter(|path| !path.as_os_str().is_empty());
-        let dry_run = self.dry_run;
-        Options { url: text(&self.url), config, token: text(&self.token), dry_run }
+        let file =
+            |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        Options {
+            url: text(&self.url),
+            config: file(&self.config),
+            token: text(&self.token),
+            certificate: file(&self.certificate),
+            dry_run: self.dry_run,
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 
 pub mod access;
 pub mod token;
+pub mod trust;
 
 use access::{Access, Credentials};
+use trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
@@ -42,6 +44,9 @@ pub enum Error {
     /// There is nothing to log in with.
     #[error(transparent)]
     Access(#[from] access::Error),
+    /// Nobody can be believed to be the daemon.
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
     /// The object, or the route, does not exist.
     #[error("{message}")]
     NotFound {
@@ -100,33 +105,35 @@ struct Answer {
 
 impl Client {
     /// A client that goes where `access` says.
-    pub fn new(access: Access) -> Self {
+    pub fn new(access: Access) -> Result<Self, Error> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .tls_config(access.trust.configuration(&access.url)?)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT))
             .user_agent(concat!("perilune/", env!("CARGO_PKG_VERSION")))
             .build();
         let token = access.credentials.known_token();
-        Self {
+        Ok(Self {
             agent: config.into(),
             url: access.url,
             credentials: access.credentials,
             token: Mutex::new(token),
             only_tries: false,
             tried: Mutex::default(),
-        }
+        })
     }
 
     /// A client that logs in with a user name and a password, and keeps its token in memory only.
-    pub fn with_password(url: &str, username: &str, password: &str) -> Self {
+    pub fn with_password(url: &str, username: &str, password: &str) -> Result<Self, Error> {
         let credentials = Credentials::Password {
             username: username.to_owned(),
             password: password.to_owned(),
             cache: None,
         };
-        Self::new(Access { url: access::normalise(url), credentials })
+        let trust = Trust::default();
+        Self::new(Access { url: access::normalise(url), credentials, trust })
     }
 
     /// From now on changes are only tried: the daemon says what would change, and changes nothing.

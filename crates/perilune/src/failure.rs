@@ -92,6 +92,7 @@ pub(crate) fn client_code(error: &client::Error) -> u8 {
         client::Error::Unreachable { .. }
         | client::Error::LoginRefused { .. }
         | client::Error::Access(_)
+        | client::Error::Trust(_)
         | client::Error::Malformed { .. } => 3,
         client::Error::NotFound { .. } => 4,
         client::Error::Refused { .. } | client::Error::File { .. } => 1,
@@ -101,7 +102,8 @@ pub(crate) fn client_code(error: &client::Error) -> u8 {
 fn client_hint(error: &client::Error) -> Option<String> {
     let hint = match error {
         client::Error::Unreachable { source, .. } if is_tls(source) => {
-            "this build speaks plain http only; use an http:// address, for example on the controller itself"
+            "who answers there cannot be believed to be the daemon; if its certificate is the site's own, name it: \
+             --certificate FILE (DIR/tls.crt in the daemon's data directory)"
         }
         client::Error::Unreachable { .. } => {
             "is it running? start it with `perilune serve`, or say where it is: --url http://CONTROLLER:7050"
@@ -120,7 +122,8 @@ fn client_hint(error: &client::Error) -> Option<String> {
             "the daemon writes this file at its first start, in its data directory"
         }
         client::Error::Malformed { .. } => "check the address: --url http://CONTROLLER:7050",
-        client::Error::NotFound { .. }
+        client::Error::Trust(_)
+        | client::Error::NotFound { .. }
         | client::Error::Refused { .. }
         | client::Error::File { .. } => return None,
     };
@@ -128,7 +131,15 @@ fn client_hint(error: &client::Error) -> Option<String> {
 }
 
 fn is_tls(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::Tls(_) | ureq::Error::TlsRequired)
+    match error {
+        ureq::Error::Tls(_) | ureq::Error::TlsRequired | ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => of_tls(error).is_some(),
+        _ => false,
+    }
+}
+
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// What is like `name` among `known`, as a sentence.

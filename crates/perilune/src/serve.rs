@@ -1,11 +1,10 @@
 //! `perilune serve`: runs the daemon until it is told to stop.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use perilune_daemon::config::Options;
+use perilune_daemon::config::{Listen, Options};
 use perilune_daemon::connections::Limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,9 @@ use tracing_subscriber::EnvFilter;
   perilune serve --data-dir /var/lib/perilune --dhcp-interface eth1
                                                         boot machines on eth1, too (as root)
   perilune serve --config /trinity/local/luna/daemon/config/luna.ini --data-dir /var/lib/perilune
-                                                        with the configuration of an existing site")]
+                                                        with the configuration of an existing site
+  perilune serve --listen https://0.0.0.0:7050 --listen http://0.0.0.0:7051
+                                                        the API by https, boot files for firmware by http")]
 pub(crate) struct ServeArgs {
     /// The luna.ini to read; without one the daemon makes its own in the data directory
     #[arg(long, env = "PERILUNE_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -32,9 +33,13 @@ pub(crate) struct ServeArgs {
         default_value = "./perilune-data"
     )]
     pub(crate) data_dir: PathBuf,
-    /// Addresses to listen on; may be repeated
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7050")]
-    pub(crate) listen: Vec<SocketAddr>,
+    #[arg(
+        help = "Where to listen, such as https://0.0.0.0:7050; may be repeated. Without the scheme, [API] PROTOCOL, or on its port [WEBSERVER] PROTOCOL, says what is spoken",
+        long,
+        value_name = "[SCHEME://]ADDRESS:PORT",
+        default_value = "0.0.0.0:7050"
+    )]
+    pub(crate) listen: Vec<Listen>,
     /// Answer DHCP and TFTP on this interface; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) dhcp_interface: Vec<String>,

@@ -19,7 +19,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn open(options: &Options, output: Output) -> Result<Self, Failure> {
         let access = access::find(options, &Surroundings::here()).map_err(client::Error::from)?;
-        let client = Client::new(access);
+        let client = Client::new(access)?;
         let client = if options.dry_run { client.only_trying() } else { client };
         Ok(Self { client, output })
     }

@@ -1,7 +1,7 @@
 //! A controller on a loopback port, that answers as its test says. Each connection serves one request.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -109,14 +109,45 @@ impl Controller {
     }
 }
 
+/// One with a certificate for these names, which is returned, too.
+pub(crate) fn start_with_tls(
+    names: &[&str],
+    answer: impl Fn(&Request) -> Answer + Send + 'static,
+) -> (String, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())
+        .map(Arc::new)
+        .unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::StreamOwned::new(session, stream);
+            serve_once(&mut tls, &answer);
+            tls.conn.send_close_notify();
+            tls.flush().ok();
+        }
+    });
+    (url, certificate.pem())
+}
+
 /// Answers one request.
-pub(crate) fn serve_once(stream: TcpStream, answer: impl FnOnce(&Request) -> Answer) {
-    if let Some(request) = read(&stream) {
+pub(crate) fn serve_once(mut stream: impl Read + Write, answer: impl FnOnce(&Request) -> Answer) {
+    if let Some(request) = read(&mut stream) {
         write(stream, &answer(&request));
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: &mut impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
@@ -137,7 +168,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 /// A client that hung up is not interested.
-fn write(mut stream: TcpStream, answer: &Answer) {
+fn write(mut stream: impl Write, answer: &Answer) {
     let mut head = format!("HTTP/1.1 {} Status\r\nconnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.extend([name, ": ", value, "\r\n"]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perilune_agent::controller::Controller as Client;
 use perilune_agent::download::Download;
+use perilune_agent::trust::Trust;
 use perilune_agent::{unpack, wait};
 use perilune_archive::{HashingWriter, Options, compressor, pack};
 use perilune_plan::Image;
@@ -21,7 +22,7 @@ fn content() -> Vec<u8> {
 }
 
 fn client(url: &str) -> Client {
-    Client::new(url, "node001", Some("ticket"))
+    Client::new(url, "node001", Some("ticket"), &Trust::Anybody)
 }
 
 fn token(request: &Request) -> Option<Answer> {

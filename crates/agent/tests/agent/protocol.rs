@@ -5,10 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use perilune_agent::controller::{self, Controller as Client};
+use perilune_agent::trust::Trust;
+use perilune_agent::wait;
 use perilune_plan::{Phase, Progress, Root};
 
 use crate::console::Memory;
-use crate::controller::{Answer, Controller, Request};
+use crate::controller::{Answer, Controller, Request, start_with_tls};
 
 const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "image":{"name":"compute","file":"compute-1.tar.zst","checksum":null,"size":null,"unpacked_size":null,
@@ -17,7 +19,7 @@ const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "nameservers":[],"search":[],"kerneloptions":"","secrets":[],"bmc":null}"#;
 
 fn client(controller: &Controller) -> Client {
-    Client::new(&controller.url(), "node001", Some("ticket"))
+    Client::new(&controller.url(), "node001", Some("ticket"), &Trust::Anybody)
 }
 
 /// A controller that does everything right.
@@ -62,13 +64,15 @@ fn a_controller_that_is_away_is_waited_for() {
     let (console, seen) = Memory::console();
     let back = thread::spawn(move || {
         // It comes back only when the node has noticed.
-        perilune_agent::wait::until(Duration::from_secs(20), || {
+        wait::until(Duration::from_secs(20), || {
             seen.text().contains("nothing listens").then_some(())
         })
         .unwrap();
         Controller::start_on(TcpListener::bind(address).unwrap(), |_, request| willing(request))
     });
-    Client::new(&format!("http://{address}"), "node001", Some("ticket")).plan(&console).unwrap();
+    Client::new(&format!("http://{address}"), "node001", Some("ticket"), &Trust::Anybody)
+        .plan(&console)
+        .unwrap();
     assert_eq!(back.join().unwrap().lines().len(), 2);
 }
 
@@ -94,8 +98,10 @@ fn a_ticket_that_is_not_taken_says_what_to_do() {
         error.contains("this ticket has expired") && error.contains("switch the node off and on"),
         "{error}"
     );
-    let without =
-        Client::new(&controller.url(), "node001", None).plan(&console).unwrap_err().to_string();
+    let without = Client::new(&controller.url(), "node001", None, &Trust::Anybody)
+        .plan(&console)
+        .unwrap_err()
+        .to_string();
     assert!(without.contains("no perilune.ticket"), "{without}");
 }
 
@@ -161,4 +167,40 @@ fn a_state_that_is_refused_does_not_stop_a_node() {
     let (console, memory) = Memory::console();
     client(&controller).report("unpack", None, &console);
     assert!(memory.text().contains("install.unpack was not reported"), "{}", memory.text());
+}
+
+#[test]
+fn a_controller_with_https_is_believed_as_the_kernel_command_line_says() {
+    let (url, certificate) = start_with_tls(&["127.0.0.1"], willing);
+    let (console, _) = Memory::console();
+    let plan = |trust: &Trust| {
+        Client::new(&url, "node001", Some("ticket"), trust).plan(&console).map(|plan| plan.node)
+    };
+    assert_eq!(plan(&Trust::new(false)).unwrap(), "node001");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("authorities.crt");
+    std::fs::write(&file, certificate).unwrap();
+    assert_eq!(plan(&Trust::Authorities(vec![file])).unwrap(), "node001");
+}
+
+#[test]
+fn a_controller_that_cannot_prove_itself_is_told_on_the_console_and_waited_for() {
+    for names in [["127.0.0.1"], ["another"]] {
+        let (url, certificate) = start_with_tls(&names, willing);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("authorities.crt");
+        // The first is known to nobody, the second is another's.
+        let known = if names == ["another"] { certificate.as_str() } else { "" };
+        std::fs::write(&file, known).unwrap();
+        let (console, memory) = Memory::console();
+        // Nobody repairs it, so it is asked until the test ends.
+        thread::spawn(move || {
+            let trust = Trust::Authorities(vec![file]);
+            Client::new(&url, "node001", Some("ticket"), &trust).plan(&console).ok();
+        });
+        wait::until(Duration::from_secs(20), || {
+            memory.text().contains("cannot be believed to be the controller").then_some(())
+        })
+        .unwrap();
+    }
 }

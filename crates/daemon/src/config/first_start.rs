@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 
-use super::Error;
+use perilune_boot::Protocol;
+use perilune_model::controller::DEFAULT_PORT;
+
+use super::{Error, Listen};
+
+/// The mode of files that only their owner may read.
+pub(crate) const PRIVATE: u32 = 0o600;
 
 /// What a first start made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +24,8 @@ pub struct FirstStart {
 }
 
 /// Writes a configuration with a new key and a new password into the data directory, unless one is there. The files of the key and
-/// of the configuration are for their owner alone.
-pub fn write_default(data_dir: &Path, port: u16) -> Result<Option<FirstStart>, Error> {
+/// of the configuration are for their owner alone. Clients are told what is spoken at the first address.
+pub fn write_default(data_dir: &Path, listen: &[Listen]) -> Result<Option<FirstStart>, Error> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o755);
     for directory in [data_dir.to_owned(), data_dir.join("files"), data_dir.join("images")] {
@@ -35,35 +41,44 @@ pub fn write_default(data_dir: &Path, port: u16) -> Result<Option<FirstStart>, E
     }
     let key_file = data_dir.join("luna.key");
     if !key_file.exists() {
-        write_private(&key_file, &format!("{}\n", URL_SAFE.encode(random::<32>()?)))?;
+        write_whole(&key_file, &format!("{}\n", URL_SAFE.encode(random::<32>()?)), PRIVATE)?;
     }
+    let port = listen.first().map_or(DEFAULT_PORT, |listen| listen.address.port());
+    let protocol = listen.first().and_then(|listen| listen.protocol).unwrap_or_default();
     let text = format!(
         "; Made by Perilune at its first start. Clients on this machine find their login here.\n\
          [LOGGER]\nLEVEL = info\n\n\
          [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
-         ENDPOINT = 127.0.0.1:{port}\nPROTOCOL = http\nVERIFY_CERTIFICATE = no\n\n\
+         ENDPOINT = 127.0.0.1:{port}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
          [FILES]\nKEYFILE = {key}\nIMAGE_FILES = {files}\nIMAGE_DIRECTORY = {images}\n\n\
-         [SECRETS]\nENCRYPT_SECRETS = yes\n",
+         [SECRETS]\nENCRYPT_SECRETS = yes\n{web_server}",
         password = URL_SAFE_NO_PAD.encode(random::<15>()?),
         secret = URL_SAFE_NO_PAD.encode(random::<32>()?),
         key = key_file.display(),
         files = data_dir.join("files").display(),
         images = data_dir.join("images").display(),
+        web_server = web_server(listen),
     );
-    write_private(&file, &text)?;
+    write_whole(&file, &text, PRIVATE)?;
     Ok(Some(FirstStart { file }))
 }
 
-/// Writes a new file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+/// Firmware is sent to the address without TLS, where there is one beside the API's.
+fn web_server(listen: &[Listen]) -> String {
+    let spoken = |listen: &Listen| listen.protocol.unwrap_or_default();
+    let is_needed = listen.first().is_some_and(|api| spoken(api) == Protocol::Https);
+    let plain = listen.iter().find(|other| spoken(other) == Protocol::Http && is_needed);
+    plain.map_or_else(String::new, |plain| {
+        format!("\n[WEBSERVER]\nPORT = {}\nPROTOCOL = http\n", plain.address.port())
+    })
+}
+
+/// Writes a new file with this mode, whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let unfinished = path.with_extension("new");
     let write = || {
-        let mut file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&unfinished)?;
+        let mut file =
+            File::options().create(true).truncate(true).write(true).mode(mode).open(&unfinished)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&unfinished, path)
@@ -89,11 +104,15 @@ mod tests {
     use super::*;
     use crate::config::Settings;
 
+    fn listen(addresses: &[&str]) -> Vec<Listen> {
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
     #[test]
     fn a_first_start_makes_a_configuration_for_its_owner_alone_and_a_second_keeps_it() {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
-        let made = write_default(&data, 7050).unwrap().unwrap();
+        let made = write_default(&data, &listen(&["0.0.0.0:7050"])).unwrap().unwrap();
         let (settings, odd) = Settings::read(&made.file, &data).unwrap();
         assert!(odd.is_empty(), "{odd:?}");
         assert!(settings.password.len() >= 20 && settings.secret_key.len() >= 40);
@@ -101,7 +120,21 @@ mod tests {
             let mode = std::fs::metadata(data.join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
-        assert_eq!(write_default(&data, 7050).unwrap(), None);
+        assert_eq!(write_default(&data, &listen(&["0.0.0.0:7050"])).unwrap(), None);
         assert_eq!(Settings::read(&made.file, &data).unwrap().0.password, settings.password);
+    }
+
+    #[test]
+    fn what_is_listened_on_is_what_clients_and_firmware_are_told() {
+        let told = |addresses: &[&str]| {
+            let directory = tempfile::tempdir().unwrap();
+            let made = write_default(directory.path(), &listen(addresses)).unwrap().unwrap();
+            let (settings, _) = Settings::read(&made.file, directory.path()).unwrap();
+            (settings.protocol, settings.port, settings.web_server)
+        };
+        assert_eq!(told(&["http://0.0.0.0:80", "https://0.0.0.0:443"]), (Protocol::Http, 80, None));
+        assert_eq!(told(&["https://0.0.0.0:443"]), (Protocol::Https, 443, None));
+        let both = told(&["https://0.0.0.0:443", "http://0.0.0.0:80"]);
+        assert_eq!(both, (Protocol::Https, 443, Some((Protocol::Http, 80))));
     }
 }

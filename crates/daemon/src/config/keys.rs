@@ -20,6 +20,8 @@ const KNOWN: &[(&str, &[&str])] = &[
             "ENDPOINT",
             "PROTOCOL",
             "VERIFY_CERTIFICATE",
+            "CERTIFICATE",
+            "CERTIFICATE_KEY",
         ],
     ),
     ("DATABASE", &["DRIVER", "DATABASE", "DBUSER", "DBPASSWORD", "HOST", "PORT"]),
@@ -188,6 +190,14 @@ pub(super) fn endpoint_port(ini: &Ini) -> Result<u16, String> {
     number.ok_or_else(|| {
         format!("[API] ENDPOINT is '{text}'; write host:port, such as controller:7050")
     })
+}
+
+/// The host of `ENDPOINT`, without the brackets of IPv6.
+pub(super) fn endpoint_host(ini: &Ini) -> Option<String> {
+    let text = ini.get("API", "ENDPOINT")?;
+    let host = text.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let host = host.map_or(text, |(host, _)| host).trim_matches(['[', ']']);
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 pub(super) fn log_level(ini: &Ini) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use perilune_daemon::connections::Limits;
 
-use crate::image_site::{DEADLINE, ImageSite};
+use crate::image_site::{DEADLINE, ImageSite, until};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -86,4 +86,56 @@ fn those_who_are_too_many_wait_and_are_answered_in_their_turn() {
     last.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     assert!(until_closed(&mut last).starts_with("HTTP/1.1 200 OK"));
     drop(idle);
+}
+
+/// More than any system keeps for a connection.
+const LARGE: usize = 64 << 20;
+const KERNEL: &[u8] = b"GET /files/vmlinuz-6.1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// A daemon with a large file, that waits so long for those who do not take it, and has room for one of them.
+fn with_kernel(size: usize) -> ImageSite {
+    let site = ImageSite::start_with(Limits { stall: SHORT, connections: 1, ..Limits::default() });
+    std::fs::write(site.files().join("vmlinuz-6.1"), vec![7; size]).unwrap();
+    site
+}
+
+/// A client whose system keeps little for it.
+fn modest(site: &ImageSite) -> TcpStream {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect(&site.address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_what_it_asked_for_is_cut_off_and_makes_room() {
+    let site = with_kernel(LARGE);
+    let mut deaf = modest(&site);
+    deaf.write_all(KERNEL).unwrap();
+    assert_eq!(site.get("/ping").0, 200);
+    until(|| deaf.take_error().unwrap().is_some());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "this client is slow")]
+fn a_client_that_takes_a_little_at_a_time_is_given_all_however_long_it_takes() {
+    let size = 6 << 20;
+    let site = with_kernel(size);
+    let mut slow = modest(&site);
+    slow.write_all(KERNEL).unwrap();
+    let started = Instant::now();
+    let (mut taken, mut part) = (0, vec![0; 128 << 10]);
+    loop {
+        let count = slow.read(&mut part).unwrap();
+        if count == 0 {
+            break;
+        }
+        taken += count;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(taken > size, "{taken} bytes with the head");
+    assert!(started.elapsed() > 3 * SHORT, "it was not slow: {:?}", started.elapsed());
 }

@@ -20,6 +20,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 pub(crate) struct ImageSite {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) address: SocketAddr,
+    /// Where it listens, in the order that was asked for.
+    pub(crate) addresses: Vec<SocketAddr>,
     token: String,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
@@ -32,17 +34,23 @@ impl ImageSite {
 
     /// One whose clients may take so much.
     pub(crate) fn start_with(connections: Limits) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), connections)
+        Self::start_in(tempfile::tempdir().unwrap(), &["127.0.0.1:0"], connections)
     }
 
-    fn start_in(directory: tempfile::TempDir, connections: Limits) -> Self {
+    /// One that speaks http at its first address and https at its second.
+    pub(crate) fn start_with_tls(connections: Limits) -> Self {
+        let both = ["http://127.0.0.1:0", "https://127.0.0.1:0"];
+        Self::start_in(tempfile::tempdir().unwrap(), &both, connections)
+    }
+
+    fn start_in(directory: tempfile::TempDir, listen: &[&str], connections: Limits) -> Self {
         let data_dir = directory.path().join("data");
         let agent = directory.path().join("agent");
         fs::write(&agent, smallest_program()).unwrap();
         let options = Options {
             config: None,
             data_dir,
-            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
             dhcp_interfaces: Vec::new(),
             bootstrap: None,
             agent: Some(agent),
@@ -53,12 +61,18 @@ impl ImageSite {
         let until = stop.clone();
         let server = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let tell = |addresses: &[SocketAddr]| ready.send(addresses[0]).unwrap();
+            let tell = |addresses: &[SocketAddr]| ready.send(addresses.to_vec()).unwrap();
             runtime.block_on(perilune_daemon::serve(options, until, tell)).unwrap();
         });
-        let address = told.recv_timeout(DEADLINE).unwrap();
-        let mut site =
-            Self { directory, address, token: String::new(), stop, server: Some(server) };
+        let addresses = told.recv_timeout(DEADLINE).unwrap();
+        let mut site = Self {
+            directory,
+            address: addresses[0],
+            addresses,
+            token: String::new(),
+            stop,
+            server: Some(server),
+        };
         let password = site.password();
         let (_, answer) =
             site.post("/token", &json!({ "username": "admin", "password": password }));
@@ -70,7 +84,7 @@ impl ImageSite {
     pub(crate) fn restart(mut self) -> Self {
         self.halt();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
-        Self::start_in(directory, Limits::default())
+        Self::start_in(directory, &["127.0.0.1:0"], Limits::default())
     }
 
     fn halt(&mut self) {

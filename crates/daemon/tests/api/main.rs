@@ -20,3 +20,4 @@ mod redfish;
 mod routes;
 mod secrets;
 mod tables;
+mod tls;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ini::{Ini, ParseOption};
 
 use super::token::{self, TokenFile};
+use super::trust::{CertificateFile, Trust};
 
 const DEFAULT_PORT: u16 = 7050;
 const DEFAULT_URL: &str = "http://localhost:7050";
@@ -19,6 +20,11 @@ const SYSTEM_CONFIGURATIONS: [&str; 3] = [
     "/trinity/local/luna/cli/config/luna.ini",
     "/trinity/local/luna/daemon/config/luna.ini",
 ];
+
+/// The certificate that a daemon has made, in its data directory.
+const CERTIFICATE: &str = "tls.crt";
+/// Where daemons keep the certificate that they have made, beside their data directory's own.
+const SYSTEM_CERTIFICATE: &str = "/var/lib/perilune/tls.crt";
 
 /// Why there is no way in.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// A token to use as it is.
     pub token: Option<String>,
+    /// A certificate that the daemon may show, or that of an authority.
+    pub certificate: Option<PathBuf>,
     /// Changes are only tried.
     pub dry_run: bool,
 }
@@ -98,6 +106,8 @@ pub struct Access {
     pub url: String,
     /// What to show at the door.
     pub credentials: Credentials,
+    /// Whom to believe that it is the daemon.
+    pub trust: Trust,
 }
 
 /// What to show at the door.
@@ -154,20 +164,19 @@ pub fn find(options: &Options, surroundings: &Surroundings) -> Result<Access, Er
     if let Some(token) = &options.token {
         let of_configuration = || read(named.as_ref()?).ok().map(|found| found.url);
         let url = url.or_else(of_configuration).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        return Ok(Access { url, credentials: Credentials::Token(token.clone()) });
+        return Ok(with_token(url, token.clone(), options, surroundings));
     }
     if let Some(path) = named {
         let found = read(&path).map_err(|error| error.of(&path))?;
         let url = url.unwrap_or_else(|| found.url.clone());
-        return Ok(found.access(url, surroundings));
+        return Ok(found.access(url, options, surroundings));
     }
     let login = surroundings.login_file().and_then(|file| file.load());
     let login = login.filter(|login| url.as_ref().is_none_or(|url| *url == login.url));
     let login_is_valid =
         login.as_ref().is_some_and(|login| !token::is_expired(&login.token, token::now()));
     if let Some(login) = login.as_ref().filter(|_| login_is_valid) {
-        let credentials = Credentials::Token(login.token.clone());
-        return Ok(Access { url: login.url.clone(), credentials });
+        return Ok(with_token(login.url.clone(), login.token.clone(), options, surroundings));
     }
     let wanted = url.or_else(|| login.map(|login| login.url));
     let mut unreadable = None;
@@ -175,13 +184,38 @@ pub fn find(options: &Options, surroundings: &Surroundings) -> Result<Access, Er
         match read(path) {
             Ok(found) if wanted.as_ref().is_none_or(|url| *url == found.url) => {
                 let url = found.url.clone();
-                return Ok(found.access(url, surroundings));
+                return Ok(found.access(url, options, surroundings));
             }
             Err(Unusable::Forbidden) => unreadable = unreadable.or_else(|| Some(path.clone())),
             Ok(_) | Err(Unusable::Missing | Unusable::Wrong(_)) => {}
         }
     }
     Err(Error::Missing { url: wanted.unwrap_or_else(|| DEFAULT_URL.to_owned()), unreadable })
+}
+
+fn with_token(
+    url: String,
+    token: String,
+    options: &Options,
+    surroundings: &Surroundings,
+) -> Access {
+    let trust = trust_in(&url, options, surroundings);
+    Access { url, credentials: Credentials::Token(token), trust }
+}
+
+/// Whom to believe at this address: as the configuration of its daemon says, if one is at hand.
+pub fn trust_in(url: &str, options: &Options, surroundings: &Surroundings) -> Trust {
+    let named = options.config.clone().or_else(|| data_configuration(surroundings));
+    let mut configurations = named.iter().chain(&surroundings.configurations);
+    let found = configurations.find_map(|path| read(path).ok().filter(|found| found.url == url));
+    found.map_or_else(|| verified(Vec::new(), options), |found| found.trust(options, surroundings))
+}
+
+/// Certificates of this machine's authorities, the one that the user names, and these.
+fn verified(usual: Vec<PathBuf>, options: &Options) -> Trust {
+    let file = |path: PathBuf, is_named| CertificateFile { path, is_named };
+    let named = options.certificate.iter().map(|path| file(path.clone(), true));
+    Trust::Certificates(named.chain(usual.into_iter().map(|path| file(path, false))).collect())
 }
 
 /// `controller` → `http://controller:7050`
@@ -207,10 +241,30 @@ struct Found {
     url: String,
     username: String,
     password: String,
+    /// Whether the daemon has to prove that it is the one.
+    verify: bool,
+    /// The certificates that it may show.
+    certificates: Vec<PathBuf>,
 }
 
 impl Found {
-    fn access(self, url: String, surroundings: &Surroundings) -> Access {
+    /// The site's word counts for its own daemon only.
+    fn trust(&self, options: &Options, surroundings: &Surroundings) -> Trust {
+        if !self.verify && options.certificate.is_none() {
+            return Trust::Anybody;
+        }
+        let mut usual = self.certificates.clone();
+        usual.extend(surroundings.data_directory.iter().map(|data| data.join(CERTIFICATE)));
+        usual.push(PathBuf::from(SYSTEM_CERTIFICATE));
+        verified(usual, options)
+    }
+
+    fn access(self, url: String, options: &Options, surroundings: &Surroundings) -> Access {
+        let trust = if url == self.url {
+            self.trust(options, surroundings)
+        } else {
+            trust_in(&url, options, surroundings)
+        };
         let cache = surroundings.cache_directory.as_ref().map(|directory| CacheFor {
             file: TokenFile(directory.join(cache_name(&url, &self.username))),
             url: url.clone(),
@@ -218,7 +272,7 @@ impl Found {
         });
         let credentials =
             Credentials::Password { username: self.username, password: self.password, cache };
-        Access { url, credentials }
+        Access { url, credentials, trust }
     }
 }
 
@@ -258,7 +312,11 @@ fn read(path: &Path) -> Result<Found, Unusable> {
     let protocol = value(&ini, "PROTOCOL").unwrap_or_else(|| "http".to_owned());
     let endpoint = value(&ini, "ENDPOINT").unwrap_or_else(|| format!("localhost:{DEFAULT_PORT}"));
     let url = normalise(&format!("{}://{endpoint}", protocol.to_ascii_lowercase()));
-    Ok(Found { url, username, password })
+    let verify = value(&ini, "VERIFY_CERTIFICATE").unwrap_or_default().to_ascii_lowercase();
+    let verify = !matches!(verify.as_str(), "" | "no" | "n" | "false" | "0" | "off");
+    let configured = value(&ini, "CERTIFICATE").map(PathBuf::from);
+    let certificates = configured.into_iter().chain([path.with_file_name(CERTIFICATE)]).collect();
+    Ok(Found { url, username, password, verify, certificates })
 }
 
 /// A key of `[API]`; keys are written in any case.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::access::{self, Access, Credentials, Options, Surroundings, find, normalise};
 use super::token::{TokenFile, is_expired, now};
+use super::trust::Trust;
 use super::{Client, Error, path};
 
 /// A token that says when it ends, and whose it is.
@@ -62,7 +63,7 @@ fn the_client_logs_in_once_and_shows_its_token() {
     let good = token("good", now() + 600);
     let (url, server) =
         serve(vec![answer_token(&good), (200, "{\"a\": 1}".to_owned()), (204, String::new())]);
-    let client = Client::with_password(&url, "luna", "secret");
+    let client = Client::with_password(&url, "luna", "secret").unwrap();
     assert_eq!(client.get("/x").unwrap(), json!({ "a": 1 }));
     assert_eq!(client.get("/y").unwrap(), json!(null));
     let requests = server.join().unwrap();
@@ -81,14 +82,14 @@ fn a_token_that_the_daemon_does_not_accept_is_replaced_once() {
         answer_token(&new),
         (200, "{}".to_owned()),
     ]);
-    let client = Client::with_password(&url, "luna", "secret");
+    let client = Client::with_password(&url, "luna", "secret").unwrap();
     client.login().unwrap();
     client.post("/x", &json!({ "b": 2 })).unwrap();
     let requests = server.join().unwrap();
     assert!(requests[3].contains(&new) && requests[3].ends_with(r#"{"b":2}"#), "{}", requests[3]);
 
     let (url, server) = serve(vec![answer_token(&old), refusal]);
-    let client = Client::with_password(&url, "luna", "secret");
+    let client = Client::with_password(&url, "luna", "secret").unwrap();
     let error = client.get("/x").unwrap_err();
     assert!(matches!(error, Error::LoginRefused { .. }), "{error}");
     server.join().unwrap();
@@ -98,7 +99,7 @@ fn a_token_that_the_daemon_does_not_accept_is_replaced_once() {
 fn an_expired_token_is_not_even_tried() {
     let (old, new) = (token("old", now() - 1), token("new", now() + 600));
     let (url, server) = serve(vec![answer_token(&old), answer_token(&new), (200, "{}".to_owned())]);
-    let client = Client::with_password(&url, "luna", "secret");
+    let client = Client::with_password(&url, "luna", "secret").unwrap();
     client.login().unwrap();
     client.get("/x").unwrap();
     assert!(server.join().unwrap()[2].contains(&new));
@@ -117,7 +118,7 @@ fn the_daemons_words_reach_the_user_whatever_the_status() {
     for (status, body, expected) in answers {
         let good = token("good", now() + 600);
         let (url, server) = serve(vec![answer_token(&good), (status, body.to_owned())]);
-        let error = Client::with_password(&url, "luna", "x").get("/x").unwrap_err();
+        let error = Client::with_password(&url, "luna", "x").unwrap().get("/x").unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         server.join().unwrap();
     }
@@ -128,11 +129,11 @@ fn an_empty_list_is_empty_and_a_wrong_password_is_a_refused_login() {
     let good = token("good", now() + 600);
     let none = (404, r#"{"message": "no nodes"}"#.to_owned());
     let (url, server) = serve(vec![answer_token(&good), none]);
-    assert!(Client::with_password(&url, "luna", "x").objects("node").unwrap().is_empty());
+    assert!(Client::with_password(&url, "luna", "x").unwrap().objects("node").unwrap().is_empty());
     server.join().unwrap();
 
     let (url, server) = serve(vec![(401, r#"{"message": "Incorrect password"}"#.to_owned())]);
-    let error = Client::with_password(&url, "luna", "y").get("/x").unwrap_err();
+    let error = Client::with_password(&url, "luna", "y").unwrap().get("/x").unwrap_err();
     assert!(error.to_string().ends_with("refuses the login: Incorrect password"), "{error}");
     server.join().unwrap();
 }
@@ -141,7 +142,7 @@ fn an_empty_list_is_empty_and_a_wrong_password_is_a_refused_login() {
 fn nobody_at_the_address_is_told_with_the_address() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}");
-    let error = Client::with_password(&url, "luna", "x").get("/x").unwrap_err();
+    let error = Client::with_password(&url, "luna", "x").unwrap().get("/x").unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains(&url), "{error}");
 }
@@ -224,6 +225,24 @@ fn a_daemon_on_this_machine_is_found_and_its_password_taken_as_it_is_written() {
 }
 
 #[test]
+fn a_site_that_does_not_verify_is_believed_at_its_own_address_only() {
+    let home = Home::new();
+    let path = home.configure("luna.ini", "controller1:7050");
+    let trust = |options: &Options| find(options, &home.surroundings()).unwrap().trust;
+    assert_eq!(trust(&Options::default()), Trust::Anybody);
+    let named = Options { config: Some(path.clone()), ..Options::default() };
+    assert_eq!(trust(&named), Trust::Anybody);
+    let elsewhere = Options { url: Some("https://evil".to_owned()), ..named };
+    assert_eq!(trust(&elsewhere), Trust::default());
+    home.login("http://controller1:7050", &token("good", now() + 600));
+    assert_eq!(trust(&Options::default()), Trust::Anybody, "after a login, too");
+    let text = std::fs::read_to_string(&path).unwrap() + "VERIFY_CERTIFICATE = yes\n";
+    std::fs::write(&path, text).unwrap();
+    let Trust::Certificates(files) = trust(&Options::default()) else { panic!("anybody") };
+    assert_eq!(files[0].path, path.with_file_name("tls.crt"), "the daemon's own is known");
+}
+
+#[test]
 fn a_login_comes_before_what_is_found_and_an_expired_one_does_not_count() {
     let home = Home::new();
     home.configure("luna.ini", "controller1:7050");
@@ -232,7 +251,11 @@ fn a_login_comes_before_what_is_found_and_an_expired_one_does_not_count() {
     let access = find(&Options::default(), &home.surroundings()).unwrap();
     assert_eq!(
         access,
-        Access { url: "http://other:7050".to_owned(), credentials: Credentials::Token(good) }
+        Access {
+            url: "http://other:7050".to_owned(),
+            credentials: Credentials::Token(good),
+            trust: Trust::default(),
+        }
     );
 
     home.login("http://controller1:7050", &token("old", now() - 1));

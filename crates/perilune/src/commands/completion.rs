@@ -86,15 +86,17 @@ fn names(kind: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
         url: variable("PERILUNE_URL"),
         config: variable("PERILUNE_CONFIG").map(Into::into),
         token: variable("PERILUNE_TOKEN"),
+        certificate: variable("PERILUNE_CERTIFICATE").map(Into::into),
         dry_run: false,
     };
-    let Ok(access) = access::find(&options, &Surroundings::here()) else {
+    let access = access::find(&options, &Surroundings::here()).ok();
+    let Some(client) = access.and_then(|access| Client::new(access).ok()) else {
         return Vec::new();
     };
     let typed = typed.to_string_lossy();
     let (before, last) =
         typed.rsplit_once(',').map_or(("", &*typed), |(before, last)| (before, last));
-    let objects = Client::new(access).objects(kind).unwrap_or_default();
+    let objects = client.objects(kind).unwrap_or_default();
     let matching = objects.keys().filter(|name| name.starts_with(last));
     let whole = matching
         .map(|name| if before.is_empty() { name.clone() } else { format!("{before},{name}") });

@@ -3,7 +3,7 @@
 use clap::Args;
 use console::Term;
 use perilune::client::Client;
-use perilune::client::access::{Access, Credentials, Options, Surroundings, normalise};
+use perilune::client::access::{Access, Credentials, Options, Surroundings, normalise, trust_in};
 use perilune::client::token::TokenFile;
 
 use crate::failure::Failure;
@@ -14,7 +14,8 @@ On the machine of the daemon no login is needed: its own luna.ini is used.
 
 Examples:
   perilune login --url http://controller:7050
-  echo \"$PASSWORD\" | perilune login --url controller --username luna";
+  echo \"$PASSWORD\" | perilune login --url controller --username luna
+  perilune login --url https://controller:7050 --certificate tls.crt";
 
 #[derive(Args)]
 pub(crate) struct Login {
@@ -42,7 +43,8 @@ pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
     };
     let password = read_password(&terminal)?;
     let credentials = Credentials::Password { username: username.clone(), password, cache: None };
-    let token = Client::new(Access { url: url.clone(), credentials }).login()?;
+    let trust = trust_in(&url, options, &Surroundings::here());
+    let token = Client::new(Access { url: url.clone(), credentials, trust })?.login()?;
     file.store(&url, &username, &token)
         .map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.0.display())))?;
     Ok(output::line(&format!("{username} is logged in to {url}"))?)

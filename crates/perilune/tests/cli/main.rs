@@ -7,6 +7,7 @@ mod import;
 mod kill;
 mod os_users;
 mod sync;
+mod tls;
 
 use std::io::Write as _;
 use std::net::TcpListener;

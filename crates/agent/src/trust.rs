@@ -1,0 +1,54 @@
+//! Whom a node believes that it is the controller, where that speaks https. The kernel's command line says whether a certificate is
+//! asked for: without one, whoever answers is believed, as whoever answers the firmware is.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// Where images keep the certificates of authorities; packing takes them along.
+const AUTHORITIES: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Whom a node believes that it is the controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    Anybody,
+    /// Who has a certificate that one of the certificates in these files has signed, or one of these itself.
+    Authorities(Vec<PathBuf>),
+}
+
+impl Trust {
+    /// That of a node whose controller has to prove itself, or not.
+    pub fn new(verify: bool) -> Self {
+        if verify {
+            Self::Authorities(AUTHORITIES.map(PathBuf::from).to_vec())
+        } else {
+            Self::Anybody
+        }
+    }
+
+    pub(crate) fn configuration(&self) -> TlsConfig {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
+        let files = match self {
+            Self::Anybody => return builder.disable_verification(true).build(),
+            Self::Authorities(files) => files,
+        };
+        // Without any certificate nobody is believed, and the refusal says what to do.
+        let texts = files.iter().filter_map(|file| fs::read(file).ok());
+        let certificates: Vec<Certificate<'static>> =
+            texts.flat_map(|text| certificates(&text)).collect();
+        builder.root_certs(RootCerts::Specific(Arc::new(certificates))).build()
+    }
+}
+
+fn certificates(text: &[u8]) -> Vec<Certificate<'static>> {
+    let items = parse_pem(text).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    items.collect()
+}

@@ -1,0 +1,86 @@
+//! Where the daemon listens, and what it speaks there.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use perilune_boot::Protocol;
+
+use super::Settings;
+
+/// An address to listen on, such as `0.0.0.0:7050` or `https://0.0.0.0:7050`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// What is spoken there; unset, it is what the configuration says of the port.
+    pub protocol: Option<Protocol>,
+    /// The address.
+    pub address: SocketAddr,
+}
+
+impl Listen {
+    /// What is spoken there: on the port of `[WEBSERVER]` as that says, elsewhere as `[API]` says.
+    pub(crate) fn protocol(&self, settings: &Settings) -> Protocol {
+        let of_files = settings.web_server.filter(|(_, port)| *port == self.address.port());
+        let usual = of_files.map_or(settings.protocol, |(protocol, _)| protocol);
+        self.protocol.unwrap_or(usual)
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self { protocol: None, address }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (protocol, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Some(Protocol::Http), rest),
+            Some(("https", rest)) => (Some(Protocol::Https), rest),
+            Some((other, _)) => {
+                return Err(format!("'{other}' is not spoken; write http or https"));
+            }
+            None => (None, text),
+        };
+        let address = rest.trim_end_matches('/').parse().ok();
+        let address = address.ok_or_else(|| {
+            format!(
+                "'{rest}' is no address with a port; write one such as 0.0.0.0:7050 or [::]:7050"
+            )
+        })?;
+        Ok(Self { protocol, address })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(text: &str) -> Listen {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_may_say_what_is_spoken() {
+        assert_eq!(listen("0.0.0.0:7050").protocol, None);
+        assert_eq!(listen("http://0.0.0.0:7051").protocol, Some(Protocol::Http));
+        let six = listen("https://[::]:7050/");
+        assert_eq!(
+            (six.protocol, six.address),
+            (Some(Protocol::Https), "[::]:7050".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_an_example() {
+        for (text, part) in [
+            ("ftp://0.0.0.0:21", "http or https"),
+            ("controller:7050", "0.0.0.0:7050"),
+            ("", "such as"),
+        ] {
+            let error = text.parse::<Listen>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
