@@ -28,12 +28,34 @@ pub(crate) fn node_script(templates: &Templates, context: &NodeContext) -> Resul
     templates.render(templates::NODE, checked(context)?)
 }
 
-/// A known node's way to its distribution's own installer.
+/// A known node's way to its distribution's own installer, which proves by the ticket that this boot was served. It is put behind the
+/// address of the kickstart file wherever the script names it, since the templates of existing sites do not know of tickets.
 pub(crate) fn kickstart_node_script(
     templates: &Templates,
     context: &NodeContext,
+    ticket: &str,
 ) -> Result<String, Error> {
-    templates.render(templates::NODE_KICKSTART, checked(context)?)
+    let script = templates.render(templates::NODE_KICKSTART, checked(context)?)?;
+    if ticket.is_empty() {
+        return Ok(script);
+    }
+    Ok(with_ticket(&script, &format!("/kickstart/install/{}", context.node_name), ticket))
+}
+
+fn with_ticket(script: &str, path: &str, ticket: &str) -> String {
+    let mut parts = script.split(path);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        text.push_str(path);
+        // Behind the name of another node that begins like this one there is more of it.
+        let ends = rest.chars().next().is_none_or(char::is_whitespace);
+        if ends {
+            text.push_str("?ticket=");
+            text.push_str(ticket);
+        }
+        text.push_str(rest);
+    }
+    text
 }
 
 /// A known node's way to its own disk.
@@ -162,6 +184,15 @@ fn shown_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ticket_is_put_behind_the_address_of_the_nodes_own_file_alone() {
+        let script = "kernel inst.ks=http://a:1/kickstart/install/node1 x\n# /kickstart/install/node10\n/kickstart/install/node1";
+        assert_eq!(
+            with_ticket(script, "/kickstart/install/node1", "t.i"),
+            "kernel inst.ks=http://a:1/kickstart/install/node1?ticket=t.i x\n# /kickstart/install/node10\n/kickstart/install/node1?ticket=t.i"
+        );
+    }
 
     #[test]
     fn ordinary_kernel_options_pass() {

@@ -78,8 +78,10 @@ impl<'a> Site<'a> {
         let network = resolved.network(interface)?;
         let boot = Boot { resolved, interface, network, mac };
         let (text, image) = if effective.is_kickstart() {
-            let context = self.node_context(&boot, ticket)?;
-            (ipxe::kickstart_node_script(self.templates, &context)?, effective.image())
+            // Its installer knows nothing of tickets: it has the ticket in the URL that it is given.
+            let context = self.node_context(&boot, "")?;
+            let script = ipxe::kickstart_node_script(self.templates, &context, ticket)?;
+            (script, effective.image())
         } else if effective.netboot().value {
             let context = self.node_context(&boot, ticket)?;
             (ipxe::node_script(self.templates, &context)?, effective.image())

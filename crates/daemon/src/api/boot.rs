@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::{Environment, Site};
@@ -13,7 +15,7 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Peer};
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Peer, Query};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem, chain};
 use crate::auth::Boot;
@@ -155,13 +157,21 @@ async fn install(
     Ok(rendered(&state, &node, |site| site.install_script(&node, &token)))
 }
 
-/// What the distribution's own installer reads. It holds no token: nobody is asked for one here.
-#[utoipa::path(get, path = "/kickstart/install/{node}", tag = "boot", responses(
+/// What the distribution's own installer reads. It sends no header, so the ticket of its boot stands in the address that it was given.
+#[utoipa::path(get, path = "/kickstart/install/{node}", tag = "boot", security(("token" = [])), params(
+    ("ticket" = Option<String>, Query, description = "The ticket that the boot script gives; without it, a token is needed"),
+), responses(
     (status = 200, description = "A kickstart file", body = String),
+    (status = 401, description = "The ticket is for another node, another address, or a boot that is over", body = Problem),
     (status = 404, description = "There is none for this node", body = String),
 ))]
-async fn kickstart(state: axum::extract::State<State>, Path(node): Path<String>) -> Response {
-    rendered(&state, &node, |site| site.kickstart_file(&node, ""))
+async fn kickstart(
+    state: axum::extract::State<State>,
+    _: ServedOrCaller,
+    Path(node): Path<String>,
+) -> Result<Response, ApiError> {
+    let token = node_token(&state, &node)?;
+    Ok(rendered(&state, &node, |site| site.kickstart_file(&node, &token)))
 }
 
 /// A role's unit and script, for installers.
@@ -211,13 +221,20 @@ async fn ticket(
     let Ticket { ticket } = serde_json::from_value(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
+    admit(&state, &node, asker, &ticket)?;
+    let token = node_token(&state, &node)?;
+    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+}
+
+/// Whether the ticket is that of this node's boot, shown by the machine that it was given to, and the boot is not over.
+fn admit(state: &State, node: &str, asker: IpAddr, ticket: &str) -> Result<(), ApiError> {
     let refuse = |text: &str| ApiError::Unauthenticated(text.to_owned());
-    let boot = state.keys.redeem(&ticket).filter(|boot| boot.node == node);
+    let boot = state.keys.redeem(ticket).filter(|boot| boot.node == node);
     let boot =
         boot.ok_or_else(|| refuse("this boot is not served any longer; boot the machine again"))?;
     let cluster = state.cluster.published();
     let same_place = boot.address == asker
-        || cluster.node(&node).is_ok_and(|known| fits(&cluster, &known.interfaces, asker));
+        || cluster.node(node).is_ok_and(|known| fits(&cluster, &known.interfaces, asker));
     if !same_place {
         tracing::warn!(node, %asker, expected = %boot.address, "a ticket was shown by another machine");
         return Err(refuse("this ticket was given to another address"));
@@ -225,13 +242,28 @@ async fn ticket(
     let is_over = |reported: &crate::status::NodeState| {
         reported.state == SUCCESS && reported.since / 1000 > boot.begun
     };
-    if state.status.get(&node).as_ref().is_some_and(is_over) {
+    if state.status.get(node).as_ref().is_some_and(is_over) {
         return Err(refuse(
             "this boot has been completed; boot the machine again to install it anew",
         ));
     }
-    let token = node_token(&state, &node)?;
-    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+    Ok(())
+}
+
+/// Somebody who is logged in, or an installer with the ticket of its boot in the address that it asks for.
+struct ServedOrCaller;
+
+impl FromRequestParts<State> for ServedOrCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let Ok(Query(Ticket { ticket })) = Query::from_request_parts(parts, state).await else {
+            return NodeOrCaller::from_request_parts(parts, state).await.map(|_| Self);
+        };
+        let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
+        let Peer(asker) = Peer::from_request_parts(parts, state).await?;
+        admit(state, &node, asker, &ticket).map(|()| Self)
+    }
 }
 
 /// What the node's installer is to do.

@@ -34,6 +34,7 @@ mod session;
 mod settings;
 mod switch;
 mod tables;
+mod tpm;
 mod user;
 mod warnings;
 
@@ -59,6 +60,7 @@ pub fn router() -> (Router<State>, OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(document())
         .merge(session::routes())
         .merge(warnings::routes())
+        .merge(tpm::routes())
         .merge(settings::routes())
         .merge(apply::routes())
         .merge(network::routes())

@@ -5,10 +5,11 @@ use axum::http::Method;
 use perilune_model::user::Role;
 
 /// Reading these shows passwords, keys, or whole systems.
-const NOT_FOR_VIEWERS: [&str; 6] = [
+const NOT_FOR_VIEWERS: [&str; 7] = [
     "/config/bmcsetup",
     "/config/switch",
     "/boot/install/",
+    "/kickstart/install/",
     "/boot/roles/",
     "/boot/scripts/",
     "/files",

@@ -1,9 +1,11 @@
 //! Logging in, and what anybody may know: `/token`, `/version`, `/ping`, `/all-routes`, `/openapi.json`, `/docs`.
 
+use std::net::IpAddr;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,9 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// A token.
 #[derive(Debug, Serialize, ToSchema)]
-struct Token {
+pub(super) struct Token {
     /// The value of the header `x-access-tokens`.
-    token: String,
+    pub(super) token: String,
 }
 
 /// Logs in.
@@ -41,12 +43,30 @@ async fn log_in(
     Peer(from): Peer,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
-    let Value::Object(fields) = body else {
-        return Err(ApiError::Malformed(
+    let user = verified(&state, from, object(&body)?).await?;
+    let token = state
+        .keys
+        .for_user(&user, clock::seconds())
+        .map_err(|error| ApiError::Defect(error.to_string()))?;
+    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+}
+
+/// The body of a log-in.
+pub(super) fn object(body: &Value) -> Result<&Map<String, Value>, ApiError> {
+    body.as_object().ok_or_else(|| {
+        ApiError::Malformed(
             "data structure incomplete or incorrect: it is not an object".to_owned(),
-        ));
-    };
+        )
+    })
+}
+
+/// The user whose name and password stand in the body of a log-in.
+pub(super) async fn verified(
+    state: &State,
+    from: IpAddr,
+    fields: &Map<String, Value>,
+) -> Result<String, ApiError> {
+    let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
     if fields.is_empty() {
         return refuse("Login Required");
     }
@@ -59,20 +79,16 @@ async fn log_in(
     if user.is_empty() || password.is_empty() {
         return refuse("Please provide the username and password");
     }
-    if !is_password(&state, from, user, password.to_owned()).await? {
-        // One answer for a wrong name and a wrong password, so that nobody learns who may log in.
-        let is_configured = user == state.settings.username;
-        return refuse(if is_configured {
-            "Incorrect password ******, check luna.ini"
-        } else {
-            "Incorrect username or password"
-        });
+    if is_password(state, from, user, password.to_owned()).await? {
+        return Ok(user.to_owned());
     }
-    let token = state
-        .keys
-        .for_user(user, clock::seconds())
-        .map_err(|error| ApiError::Defect(error.to_string()))?;
-    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
+    // One answer for a wrong name and a wrong password, so that nobody learns who may log in.
+    let is_configured = user == state.settings.username;
+    refuse(if is_configured {
+        "Incorrect password ******, check luna.ini"
+    } else {
+        "Incorrect username or password"
+    })
 }
 
 /// The versions of the API and of the program.

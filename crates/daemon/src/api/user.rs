@@ -191,7 +191,7 @@ pub(super) async fn is_password(
 }
 
 /// Compares in a time that does not tell how much is equal.
-fn same(given: &[u8], known: &[u8]) -> bool {
+pub(super) fn same(given: &[u8], known: &[u8]) -> bool {
     let differences = given.iter().zip(known).fold(0, |sum, (a, b)| sum | (a ^ b));
     given.len() == known.len() && differences == 0
 }

@@ -71,6 +71,41 @@ fn a_ticket_is_for_the_node_at_its_own_address_until_it_is_installed() {
 }
 
 #[test]
+fn a_kickstart_file_is_for_the_machine_whose_boot_is_served() {
+    let site = ImageSite::start();
+    bootable(&site);
+    assert_eq!(site.post_image("compute", "", &json!({ "imagefile": "kickstart" })).0, 204);
+    let script = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+    let (_, rest) = script.split_once("inst.ks=").unwrap();
+    let url = rest.split_whitespace().next().unwrap();
+    assert!(!script.contains("perilune.ticket"), "the kernel's command line has its length");
+    let (controller, path) = url.split_at(url.find("/kickstart").unwrap());
+    assert!(controller.starts_with("http://10.141.255.254:"), "{controller}");
+    let (code, file) = site.text_from(path, "10.141.0.1");
+    assert_eq!(code, 200, "{file}");
+    let (_, rest) = file.split_once("x-access-tokens: ").unwrap();
+    let token = rest.split('\'').next().unwrap();
+    let state = json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } });
+    let (bare, ticket) = path.split_once("?ticket=").unwrap();
+    for refused in [
+        bare.to_owned(),
+        format!("{bare}?ticket=forged"),
+        format!("/kickstart/install/node002?ticket={ticket}"),
+    ] {
+        let (code, answer) = site.text_from(&refused, "10.141.0.1");
+        assert_eq!(code, 401, "{refused}: {answer}");
+    }
+    assert_eq!(site.text_from(path, "10.9.9.9").0, 401, "another machine");
+    assert_eq!(site.get(bare).0, 200, "an administrator may look");
+    assert_eq!(site.get_as(bare, &site.node_token("node002")).0, 403);
+    // A ticket has the second of its boot; what comes later is another boot.
+    let begun = perilune_daemon::clock::seconds();
+    until(|| perilune_daemon::clock::seconds() > begun + 1);
+    assert_eq!(site.post_as("/monitor/node/node001", &state, token).0, 204, "it reports its end");
+    assert_eq!(site.text_from(path, "10.141.0.1").0, 401, "the boot is over");
+}
+
+#[test]
 fn a_node_goes_past_the_menu_unless_it_wants_it() {
     let site = ImageSite::start();
     bootable(&site);

@@ -21,3 +21,4 @@ mod routes;
 mod secrets;
 mod tables;
 mod tls;
+mod tpm;

@@ -7,6 +7,7 @@ use crate::image_site::ImageSite;
 /// Operations that anybody may ask for.
 const PUBLIC: [&str; 21] = [
     "POST /token",
+    "POST /tpm/{nodename}",
     "GET /version",
     "GET /ping",
     "GET /files",
@@ -18,7 +19,6 @@ const PUBLIC: [&str; 21] = [
     "GET /boot/search/mac/{macaddress}",
     "GET /boot/manual/group/{groupname}/{macaddress}",
     "GET /boot/manual/hostname/{hostname}/{macaddress}",
-    "GET /kickstart/install/{node}",
     "POST /boot/ticket/{node}",
     "GET /monitor/node",
     "GET /monitor/node/{node}",

@@ -1,0 +1,119 @@
+//! Nodes that get their token by what their TPM measured, or by an administrator's password.
+
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+const MEASURED: &str = "3D458CFE55CC03EA1F443F1562BEEC8DF51C75E14A9FCF9A7234A13F198E7969";
+
+fn ask(site: &ImageSite, node: &str, body: &Value, from: &str) -> (u16, Value) {
+    site.post_from(&format!("/tpm/{node}"), body, from)
+}
+
+fn with_password(site: &ImageSite, measured: &str) -> Value {
+    json!({ "tpm_sha256": measured, "username": "admin", "password": site.password() })
+}
+
+fn demand(site: &ImageSite) {
+    let body = json!({ "config": { "cluster": { "security": true } } });
+    assert_eq!(site.post("/config/cluster", &body).0, 204);
+}
+
+fn site() -> ImageSite {
+    let site = ImageSite::start();
+    site.describe();
+    site
+}
+
+fn known(site: &ImageSite, node: &str) -> Value {
+    site.get(&format!("/config/node/{node}")).1["config"]["node"][node]["tpm_sha256"].clone()
+}
+
+#[test]
+fn a_password_buys_the_nodes_own_token_and_what_the_tpm_measured_is_noted() {
+    let site = site();
+    let (status, answer) = ask(&site, "node001", &with_password(&site, MEASURED), "10.141.0.1");
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["token"].as_str().unwrap();
+    assert_eq!(site.get_as("/config/node", token).0, 403, "it is no administrator's");
+    assert_eq!(site.get_as("/boot/plan/node002", token).0, 403, "nor another node's");
+    let report = json!({ "monitor": { "status": { "node001": { "state": "install.unpack" } } } });
+    assert_eq!(site.post_as("/monitor/node/node001", &report, token).0, 204);
+    assert_eq!(known(&site, "node001"), MEASURED);
+    let last = site.get("/history").1["history"][0].clone();
+    assert_eq!(
+        (&last["author"], &last["origin"]),
+        (&json!("admin"), &json!("10.141.0.1")),
+        "{last}"
+    );
+    // The same again changes nothing, and nothing is no measurement.
+    let revision = last["revision"].clone();
+    for measured in [MEASURED, ""] {
+        let body = with_password(&site, measured);
+        assert_eq!(ask(&site, "node001", &body, "10.141.0.1").0, 200);
+    }
+    assert_eq!(site.get("/history").1["history"][0]["revision"], revision);
+    assert_eq!(known(&site, "node001"), MEASURED);
+}
+
+#[test]
+fn who_has_no_administrators_password_gets_nothing() {
+    let site = site();
+    let fields = json!({ "role": "operator", "password": "long enough" });
+    let body = json!({ "config": { "user": { "ann": fields } } });
+    assert_eq!(site.post("/config/user/ann", &body).0, 201);
+    let operator = json!({ "tpm_sha256": MEASURED, "username": "ann", "password": "long enough" });
+    assert_eq!(ask(&site, "node001", &operator, "10.141.0.1").0, 403);
+    for (body, status) in [
+        (json!({}), 401),
+        (json!({ "tpm_sha256": MEASURED }), 401),
+        (json!({ "username": "admin", "password": "wrong" }), 401),
+        (json!([]), 400),
+        (json!({ "tpm_sha256": 7, "username": "admin", "password": site.password() }), 400),
+    ] {
+        let (code, answer) = ask(&site, "node001", &body, "10.141.0.1");
+        assert_eq!(code, status, "{body}: {answer}");
+        assert!(answer["message"].is_string());
+    }
+    assert_eq!(ask(&site, "absent", &with_password(&site, MEASURED), "10.141.0.1").0, 401);
+    assert_eq!(site.get("/config/node/absent").0, 404, "none is made");
+    assert_eq!(known(&site, "node001"), json!(null));
+}
+
+#[test]
+fn where_the_cluster_demands_it_only_what_is_known_of_the_node_counts() {
+    let site = site();
+    assert_eq!(ask(&site, "node001", &with_password(&site, MEASURED), "10.141.0.1").0, 200);
+    demand(&site);
+    let measured = json!({ "tpm_sha256": MEASURED });
+    let (status, answer) = ask(&site, "node001", &measured, "10.141.0.1");
+    assert_eq!(status, 200);
+    let token = answer["token"].as_str().unwrap();
+    assert_eq!(site.get_as("/boot/plan/node002", token).0, 403);
+    let wrong = with_password(&site, &MEASURED.replace('3', "4"));
+    let refused = ask(&site, "node001", &wrong, "10.141.0.1");
+    assert_eq!(refused.0, 401, "a password is worth nothing there");
+    // Neither is it told that there is such a node, nor that nothing is known of it.
+    assert_eq!(ask(&site, "absent", &measured, "10.141.0.1"), refused);
+    assert_eq!(ask(&site, "node002", &measured, "10.141.0.1"), refused);
+    let password = json!({ "username": "admin", "password": site.password() });
+    let (status, answer) = ask(&site, "node001", &password, "10.141.0.1");
+    assert_eq!(status, 401);
+    assert!(answer["message"].as_str().unwrap().contains("no result"), "{answer}");
+    assert_eq!(known(&site, "node001"), MEASURED, "and nothing is stored");
+}
+
+#[test]
+fn who_guesses_what_a_tpm_measured_has_to_wait_and_no_other_node_has() {
+    let site = site();
+    assert_eq!(ask(&site, "node001", &with_password(&site, MEASURED), "10.141.0.1").0, 200);
+    demand(&site);
+    for guess in 0..5 {
+        let body = json!({ "tpm_sha256": format!("{guess}") });
+        assert_eq!(ask(&site, "node001", &body, "192.0.2.1").1["code"], "unauthenticated");
+    }
+    let right = json!({ "tpm_sha256": MEASURED });
+    let (status, answer) = ask(&site, "node001", &right, "192.0.2.1");
+    assert_eq!((status, &answer["code"]), (401, &json!("too_many_attempts")));
+    assert_eq!(ask(&site, "node001", &right, "10.141.0.1").0, 200, "from elsewhere");
+}
