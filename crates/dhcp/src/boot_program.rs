@@ -32,8 +32,9 @@ pub(crate) fn of(request: &Request, kernel: IpxeKernel) -> Option<BootProgram> {
     match request.architecture() {
         Some(7 | 9) => Some(BootProgram::Tftp(x86)),
         Some(11) => Some(BootProgram::Tftp(arm)),
-        Some(15 | 16) if http => Some(BootProgram::Http(x86)),
-        Some(18 | 19) if http => Some(BootProgram::Http(arm)),
+        // Their neighbours 15 and 18 are processors of 32 bits, for which there is no program.
+        Some(16) if http => Some(BootProgram::Http(x86)),
+        Some(19) if http => Some(BootProgram::Http(arm)),
         // OpenPOWER machines read a configuration of their own.
         Some(14) => None,
         Some(0) => Some(BootProgram::Tftp("luna_undionly.kpxe")),

@@ -5,7 +5,11 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::relay::{RelayAgentInformation, RelayInfo};
 use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
 use perilune_dhcp::{Decision, Request};
+use perilune_model::Edit;
+use perilune_model::group::Group;
 use perilune_model::network::Network;
+use perilune_model::node::Node;
+use perilune_model::provisioning::IpxeKernel;
 
 use crate::machine::{Packet, SERVER, Site, cluster, ip, mac};
 
@@ -167,7 +171,7 @@ fn an_address_of_another_network_or_of_another_machine_is_refused() {
 fn where_nothing_is_lent_strangers_are_left_to_others_and_nodes_are_served() {
     let mut cluster = cluster();
     let network = Network { dhcp: false, ..Network::clone(cluster.network("cluster").unwrap()) };
-    cluster.apply(&perilune_model::Edit::Put(network.into()));
+    cluster.apply(&Edit::Put(network.into()));
     let mut site = Site::new(cluster);
     assert!(site.answer(&discover(STRANGER)).is_none());
     assert!(site.answer(&request(STRANGER).wants(ip("172.16.0.1"))).is_none());
@@ -205,6 +209,11 @@ fn firmware_gets_the_program_of_its_kind() {
         ("PXEClient:Arch:00009:UNDI:003000", 9, "luna_ipxe.efi"),
         ("PXEClient:Arch:00011:UNDI:003000", 11, "luna_ipxe_arm64.efi"),
         ("HTTPClient:Arch:00016:UNDI:003000", 16, "http://10.141.0.254:7050/files/luna_ipxe.efi"),
+        (
+            "HTTPClient:Arch:00019:UNDI:003000",
+            19,
+            "http://10.141.0.254:7050/files/luna_ipxe_arm64.efi",
+        ),
     ] {
         let answer = site.answer(&discover(1).firmware(class, architecture)).unwrap().message;
         assert_eq!(answer.fname_str().unwrap().unwrap(), file);
@@ -221,6 +230,53 @@ fn firmware_gets_the_program_of_its_kind() {
     assert_eq!(power.fname(), None);
     let system = site.answer(&discover(1)).unwrap().message;
     assert_eq!(system.fname(), None, "a running system is not told to boot");
+}
+
+#[test]
+fn firmware_of_32_bits_is_not_given_a_program_of_64_by_http() {
+    let mut site = Site::new(cluster());
+    for architecture in [15, 18] {
+        let class = format!("HTTPClient:Arch:{architecture:05}:UNDI:003000");
+        let answer = site.answer(&discover(1).firmware(&class, architecture)).unwrap().message;
+        assert_eq!(answer.fname(), None, "{class}");
+        assert_eq!(answer.opts().get(OptionCode::BootfileName), None, "{class}");
+    }
+}
+
+#[test]
+fn the_alternative_of_a_node_or_its_group_drives_the_card_by_the_firmware() {
+    let by_node = {
+        let mut cluster = cluster();
+        let mut node = Node::clone(cluster.node("node001").unwrap());
+        node.provisioning.ipxe_kernel = Some(IpxeKernel::Alternative);
+        cluster.apply(&Edit::Put(node.into()));
+        cluster
+    };
+    let by_group = {
+        let mut cluster = cluster();
+        let mut group = Group::clone(cluster.group("compute").unwrap());
+        group.provisioning.ipxe_kernel = Some(IpxeKernel::Alternative);
+        cluster.apply(&Edit::Put(group.into()));
+        cluster
+    };
+    for cluster in [by_node, by_group] {
+        let mut site = Site::new(cluster);
+        for (class, architecture, file) in [
+            ("PXEClient:Arch:00007", 7, "luna_snponly.efi"),
+            ("PXEClient:Arch:00009", 9, "luna_snponly.efi"),
+            ("PXEClient:Arch:00011", 11, "luna_snponly_arm64.efi"),
+            ("HTTPClient:Arch:00016", 16, "http://10.141.0.254:7050/files/luna_snponly.efi"),
+            ("HTTPClient:Arch:00019", 19, "http://10.141.0.254:7050/files/luna_snponly_arm64.efi"),
+            // There is one program for BIOS.
+            ("PXEClient:Arch:00000", 0, "luna_undionly.kpxe"),
+        ] {
+            let answer = site.answer(&discover(1).firmware(class, architecture)).unwrap().message;
+            assert_eq!(answer.fname_str().unwrap().unwrap(), file);
+        }
+        let stranger = discover(STRANGER).firmware("PXEClient:Arch:00007", 7);
+        let answer = site.answer(&stranger).unwrap().message;
+        assert_eq!(answer.fname_str().unwrap().unwrap(), "luna_ipxe.efi");
+    }
 }
 
 #[test]
