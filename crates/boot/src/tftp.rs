@@ -253,7 +253,11 @@ async fn serve(
     match files.read(&read.name).await {
         Ok((_in_use, bytes)) => send_file(&socket, client, &read, bytes, heard).await,
         Err(refusal) => {
-            info!(%client, file = read.name, reason = %refusal, "TFTP file refused");
+            let missing = matches!(refusal, Refusal::NotFound);
+            match files.advice(&read.name).filter(|_| missing) {
+                Some(advice) => warn!(%client, advice, "a machine cannot boot"),
+                None => info!(%client, file = read.name, reason = %refusal, "TFTP file refused"),
+            }
             let code = match refusal {
                 Refusal::NotFound => ErrorCode::NotFound,
                 Refusal::Outside | Refusal::NotAFile => ErrorCode::AccessViolation,

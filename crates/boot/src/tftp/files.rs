@@ -16,30 +16,58 @@ const LARGEST_FILE: u64 = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
     pub name: String,
+    /// What it is, and which packages have it.
+    pub source: &'static str,
     /// The first that exists is served.
     pub paths: Vec<PathBuf>,
 }
 
+impl Fallback {
+    /// What to do when neither the root nor a package has it.
+    pub fn advice(&self, root: &Path) -> String {
+        let Self { name, source, .. } = self;
+        format!(
+            "{name} is missing. It is {source}. Install that, or put the file into {}",
+            root.display()
+        )
+    }
+}
+
 /// The boot loaders that our DHCP answers name, as Debian and Enterprise Linux package them.
 pub fn distribution_loaders() -> Vec<Fallback> {
-    let table: [(&str, &[&str]); 5] = [
-        ("luna_undionly.kpxe", &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
-        ("luna_ipxe.efi", &["/usr/lib/ipxe/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"]),
+    const X86: &str = "iPXE for BIOS and UEFI on x86-64: Debian's package ipxe, Enterprise Linux's ipxe-bootimgs-x86";
+    const ARM64: &str = "iPXE for UEFI on arm64: the package ipxe of Debian 13, Enterprise Linux's ipxe-bootimgs-aarch64";
+    let table: [(&str, &str, &[&str]); 5] = [
+        (
+            "luna_undionly.kpxe",
+            X86,
+            &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"],
+        ),
+        ("luna_ipxe.efi", X86, &["/usr/lib/ipxe/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"]),
         (
             "luna_snponly.efi",
+            X86,
             &["/usr/lib/ipxe/snponly.efi", "/usr/share/ipxe/ipxe-snponly-x86_64.efi"],
         ),
         (
             "luna_ipxe_arm64.efi",
-            &["/usr/lib/ipxe/ipxe-arm64.efi", "/usr/share/ipxe/arm64-efi/ipxe.efi"],
+            ARM64,
+            // Enterprise Linux has the second, or the third alone: it drives the card by the firmware, and boots as well.
+            &[
+                "/usr/lib/ipxe/ipxe-arm64.efi",
+                "/usr/share/ipxe/arm64-efi/ipxe.efi",
+                "/usr/share/ipxe/arm64-efi/snponly.efi",
+            ],
         ),
         (
             "luna_snponly_arm64.efi",
+            ARM64,
             &["/usr/lib/ipxe/snponly-arm64.efi", "/usr/share/ipxe/arm64-efi/snponly.efi"],
         ),
     ];
-    let fallback = |(name, paths): (&str, &[&str])| Fallback {
+    let fallback = |(name, source, paths): (&str, &'static str, &[&str])| Fallback {
         name: name.to_owned(),
+        source,
         paths: paths.iter().map(PathBuf::from).collect(),
     };
     table.into_iter().map(fallback).collect()
@@ -137,9 +165,17 @@ impl Files {
         identify(path)
     }
 
+    /// What to do about a boot loader that is not there.
+    pub(super) fn advice(&self, name: &str) -> Option<String> {
+        Some(self.fallback(&relative(name).ok()?)?.advice(&self.root))
+    }
+
+    fn fallback(&self, relative: &Path) -> Option<&Fallback> {
+        self.fallbacks.iter().find(|fallback| relative == Path::new(&fallback.name))
+    }
+
     fn find_fallback(&self, name: &str) -> Result<Identity, Refusal> {
-        let relative = relative(name)?;
-        let fallback = self.fallbacks.iter().find(|fallback| relative == Path::new(&fallback.name));
+        let fallback = self.fallback(&relative(name)?);
         let paths = fallback.map(|fallback| fallback.paths.as_slice()).unwrap_or_default();
         paths
             .iter()
@@ -232,6 +268,7 @@ mod tests {
         std::fs::write(directory.path().join("packaged.efi"), "loader").unwrap();
         let fallback = Fallback {
             name: "loader.efi".to_owned(),
+            source: "a loader: the package loaders",
             paths: vec![directory.path().join("none"), directory.path().join("packaged.efi")],
         };
         let files = Arc::new(Files::new(root, vec![fallback]));
@@ -301,6 +338,37 @@ mod tests {
         std::fs::write(directory.path().join("root/loader.efi"), "own").unwrap();
         assert_eq!(&*files.read("/loader.efi").await.unwrap().1, b"own");
         assert!(matches!(files.read("sub/loader.efi").await, Err(Refusal::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_loader_that_is_nowhere_is_told_with_what_to_do() {
+        let (directory, files) = root();
+        std::fs::remove_file(directory.path().join("packaged.efi")).unwrap();
+        assert!(matches!(files.read("/loader.efi").await, Err(Refusal::NotFound)));
+        let advice = files.advice("/loader.efi").unwrap();
+        let place = directory.path().join("root");
+        assert!(
+            advice.contains("loader.efi is missing") && advice.contains("the package loaders"),
+            "{advice}"
+        );
+        assert!(advice.ends_with(&format!("put the file into {}", place.display())), "{advice}");
+        assert_eq!(files.advice("grub.cfg"), None, "firmware asks for much that need not be there");
+        assert_eq!(files.advice("../loader.efi"), None);
+    }
+
+    #[test]
+    fn every_program_of_our_answers_has_a_package() {
+        let loaders = distribution_loaders();
+        for name in [
+            "luna_undionly.kpxe",
+            "luna_ipxe.efi",
+            "luna_snponly.efi",
+            "luna_ipxe_arm64.efi",
+            "luna_snponly_arm64.efi",
+        ] {
+            let loader = loaders.iter().find(|loader| loader.name == name).expect(name);
+            assert_eq!(loader.source.contains("arm64"), name.contains("arm64"), "{loader:?}");
+        }
     }
 
     #[tokio::test]

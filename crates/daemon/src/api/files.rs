@@ -1,18 +1,20 @@
 //! `/files`: what machines and other controllers download.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header, request};
 use axum::response::{IntoResponse, Response};
+use perilune_boot::tftp::{Fallback, distribution_loaders};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::Message;
-use crate::api::extract::{self, Path};
+use crate::api::extract::{self, Path, Peer};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
@@ -65,24 +67,16 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 ))]
 async fn file(
     state: axum::extract::State<State>,
+    Peer(client): Peer,
     Path(filename): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     check(&parts, &state, &filename)?;
-    let directory = &state.settings.image_files;
-    let missing = || {
-        let message = format!(
-            "Service unavailable: {} is not present in {}",
-            shown(&filename),
-            directory.display()
-        );
-        ApiError::Unavailable(message)
-    };
-    let path = path_of(&state, &filename).ok_or_else(missing)?;
-    let is_file = tokio::fs::metadata(&path).await.is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
-        return Err(missing());
+    let path = path_of(&state, &filename).filter(|path| path.is_file());
+    let path = path.ok_or_else(|| missing(&state, client, &filename))?;
+    if boot_loader(&filename).is_some() {
+        tracing::info!(%client, file = filename, method = %parts.method, "HTTP boot program");
     }
     let served = ServeFile::new(path)
         .with_buf_chunk_size(PIECE)
@@ -142,10 +136,30 @@ fn path_of(state: &State, filename: &str) -> Option<PathBuf> {
 
 /// A program that firmware starts: what TFTP serves is there by HTTP, too.
 fn boot_program(state: &State, filename: &str) -> Option<PathBuf> {
-    let own = state.settings.data_dir.join("tftp").join(filename);
-    let mut packaged = perilune_boot::tftp::distribution_loaders().into_iter();
-    let packaged = packaged.find(|loader| loader.name == filename)?;
-    std::iter::once(own).chain(packaged.paths).find(|path| path.is_file())
+    let own = tftp_root(state).join(filename);
+    let packaged = boot_loader(filename)?.paths;
+    std::iter::once(own).chain(packaged).find(|path| path.is_file())
+}
+
+fn boot_loader(filename: &str) -> Option<Fallback> {
+    distribution_loaders().into_iter().find(|loader| loader.name == filename)
+}
+
+fn tftp_root(state: &State) -> PathBuf {
+    state.settings.data_dir.join("tftp")
+}
+
+/// Firmware shows nobody what it was answered: for its programs, the log says what to do.
+fn missing(state: &State, client: IpAddr, filename: &str) -> ApiError {
+    let directory = state.settings.image_files.display();
+    let mut message =
+        format!("Service unavailable: {} is not present in {directory}", shown(filename));
+    if let Some(loader) = boot_loader(filename) {
+        let advice = loader.advice(&tftp_root(state));
+        tracing::warn!(%client, advice, "a machine cannot boot");
+        message = format!("{message}. {advice}");
+    }
+    ApiError::Unavailable(message)
 }
 
 fn content_type(filename: &str) -> &'static str {

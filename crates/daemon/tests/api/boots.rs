@@ -137,6 +137,41 @@ fn files_need_a_token_by_their_kind_and_stay_in_their_directory() {
 }
 
 #[test]
+fn firmware_that_boots_by_http_is_served_as_by_tftp() {
+    let site = ImageSite::start();
+    std::fs::create_dir_all(site.tftp()).unwrap();
+    for name in ["luna_ipxe.efi", "other.efi"] {
+        std::fs::write(site.tftp().join(name), "0123456789").unwrap();
+    }
+    for path in ["/files/luna_ipxe.efi", "//files//luna_ipxe.efi"] {
+        assert_eq!(site.text_from(path, "10.141.0.1"), (200, "0123456789".to_owned()), "{path}");
+        // UEFI firmware asks how long a file is before it fetches it.
+        assert_eq!(site.head(path), (200, Some("10".to_owned())), "{path}");
+    }
+    assert_eq!(site.head("/files/absent").0, 503);
+    assert_eq!(site.get_as("/files/other.efi", "").0, 503, "only the programs of our answers");
+}
+
+#[test]
+fn a_boot_program_that_is_missing_is_told_with_what_to_do() {
+    let site = ImageSite::start();
+    // No distribution has this one.
+    let (code, answer) = site.get_as("/files/luna_snponly_arm64.efi", "");
+    let message = answer["message"].as_str().unwrap();
+    assert_eq!(code, 503);
+    assert!(
+        message.contains("is not present in") && message.contains("iPXE for UEFI on arm64"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(&format!("put the file into {}", site.tftp().display())),
+        "{message}"
+    );
+    let (_, answer) = site.get_as("/files/absent", "");
+    assert!(!answer["message"].as_str().unwrap().contains("iPXE"), "{answer}");
+}
+
+#[test]
 fn unknown_paths_are_empty_and_wrong_methods_say_so() {
     let site = ImageSite::start();
     assert_eq!(site.get("/nonsense"), (404, json!("")));

@@ -116,6 +116,17 @@ impl ImageSite {
         self.directory.path().join("data/files")
     }
 
+    pub(crate) fn tftp(&self) -> PathBuf {
+        self.directory.path().join("data/tftp")
+    }
+
+    /// What HEAD is answered: the status, and the length that is announced.
+    pub(crate) fn head(&self, path: &str) -> (u16, Option<String>) {
+        let answer = agent().head(format!("http://{}{path}", self.address)).call().unwrap();
+        let length = answer.headers().get("content-length");
+        (answer.status().as_u16(), length.map(|length| length.to_str().unwrap().to_owned()))
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.get_as(path, &self.token)
     }
