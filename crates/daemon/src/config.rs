@@ -103,6 +103,8 @@ pub struct Settings {
     pub plugins: Option<PathBuf>,
     /// Where users and groups of the operating systems are kept.
     pub directory: DirectoryChoice,
+    /// Whether IPv6 router solicitations of machines are answered. Where nothing is said: unless this machine may be a router itself.
+    pub router_advertisements: Option<bool>,
     /// `debug`, `info`, `warning`, `error`.
     pub log_level: String,
     /// Limits of control.
@@ -189,6 +191,7 @@ impl Settings {
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates")),
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             directory: directory::read(ini)?,
+            router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
             log_level: keys::log_level(ini)?,
             control: keys::control(ini)?,
         })
@@ -221,7 +224,8 @@ mod tests {
     fn a_sites_file_is_read() {
         let text = format!(
             "{LOGIN}expiry = 30m\nENDPOINT = controller.cluster:7051\nPROTOCOL = https\n; a remark\n[WEBSERVER]\nPORT = 7052\nPROTOCOL = http\n\
-             [FILES]\nIMAGE_FILES = /srv/files\n[SECRETS]\nENCRYPT_SECRETS = yes\n[BMCCONTROL]\nBMC_BATCH_DELAY = 2s\n"
+             [FILES]\nIMAGE_FILES = /srv/files\n[SECRETS]\nENCRYPT_SECRETS = yes\n[BMCCONTROL]\nBMC_BATCH_DELAY = 2s\n\
+             [DHCP]\nROUTER_ADVERTISEMENTS = no\n"
         );
         let (settings, odd) = read(&text).unwrap();
         assert_eq!(settings.password, "lu%na;x");
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));
         assert_eq!(settings.image_files, Path::new("/srv/files"));
         assert!(settings.encrypt_secrets);
+        assert_eq!(settings.router_advertisements, Some(false));
         assert_eq!(settings.control.batch_delay, Duration::from_secs(2));
         assert!(odd.is_empty(), "{odd:?}");
     }
@@ -249,6 +254,10 @@ mod tests {
             ("[API]\nUSERNAME = luna\n".to_owned(), "PASSWORD is missing"),
             ("no section\n".to_owned(), "line 1"),
             (format!("{LOGIN}[LOGGER]\nLEVEL = loud\n"), "[LOGGER] LEVEL"),
+            (
+                format!("{LOGIN}[DHCP]\nROUTER_ADVERTISEMENTS = never\n"),
+                "[DHCP] ROUTER_ADVERTISEMENTS is 'never'; write yes or no",
+            ),
         ] {
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

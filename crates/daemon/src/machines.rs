@@ -1,4 +1,4 @@
-//! The servers that machines find before any HTTP: DHCP and TFTP.
+//! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,6 +8,7 @@ use nix::ifaddrs::getifaddrs;
 use perilune_boot::tftp;
 use perilune_dhcp::{Lease, Leases, Policy, Server, Sighting, Site, StoreLease};
 use perilune_model::Cluster;
+use perilune_ndp::{Responder, Rule};
 use perilune_store::{Record, Store, Table};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -61,6 +62,7 @@ pub(crate) fn start(
         };
         let server = Server::bind(interface, policy).map_err(failed)?;
         tasks.spawn(server.run(site.clone(), stop.clone()));
+        answer_solicitations(interface, state.settings.router_advertisements, tasks, stop);
         let listener = (IpAddr::V4(address), tftp::PORT).into();
         listeners.push(tftp::Listener { address: listener, interface: Some(interface.clone()) });
         tracing::info!(interface, %address, "serving DHCP and TFTP");
@@ -76,6 +78,31 @@ pub(crate) fn start(
     let server = tftp::Server::bind(&listeners, settings)?;
     tasks.spawn(server.run(stop.clone()));
     Ok(())
+}
+
+/// Machines boot without this, too, but slowly: that it cannot be done stops nothing else.
+fn answer_solicitations(
+    interface: &str,
+    wanted: Option<bool>,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) {
+    let rule = match wanted {
+        Some(false) => return,
+        Some(true) => Rule::Always,
+        None => Rule::UnlessRouter,
+    };
+    match Responder::open(interface, rule) {
+        Ok(responder) => {
+            tasks.spawn(responder.run(stop.clone()));
+        }
+        Err(error) => tracing::warn!(
+            interface,
+            %error,
+            "IPv6 router solicitations cannot be answered: iPXE waits about 15 s for a router at each boot. Give this program \
+             CAP_NET_RAW, or set ROUTER_ADVERTISEMENTS = no in [DHCP] of luna.ini"
+        ),
+    }
 }
 
 /// The leases that are stored.

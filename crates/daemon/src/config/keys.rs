@@ -39,6 +39,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "TEMPLATE6",
             "TEST6",
             "CONFIG6_PATH",
+            "ROUTER_ADVERTISEMENTS",
         ],
     ),
     ("SECRETS", &["ENCRYPT_SECRETS"]),

@@ -3,6 +3,7 @@
 
 mod dhcp;
 mod relay;
+mod router;
 mod site;
 mod tftp;
 mod tools;

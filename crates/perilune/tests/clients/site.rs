@@ -33,7 +33,7 @@ impl Site {
     pub(crate) fn start(first: &str, last: &str) -> Self {
         let network = Lab::create(&unique("controller"), &["10.141.255.254/16"]).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let daemon = serve(&network, directory.path());
+        let daemon = serve(&network, directory.path(), &[]);
         let site = Self { daemon, network, directory };
         site.wait();
         let range = ["--dhcp", "yes", "--dhcp-range-begin", first, "--dhcp-range-end", last];
@@ -51,9 +51,24 @@ impl Site {
 
     /// Ends the daemon and starts it again.
     pub(crate) fn restart(&mut self) {
+        self.restart_by(&[]);
+    }
+
+    /// The same, by a program that starts it.
+    pub(crate) fn restart_by(&mut self, starter: &[&str]) {
         end(&mut self.daemon);
-        self.daemon = serve(&self.network, self.directory.path());
+        self.daemon = serve(&self.network, self.directory.path(), starter);
         self.wait();
+    }
+
+    /// What the daemon has said since the first start.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Runs a program on the controller.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        run(self.network.command(program).args(arguments), &limit()).unwrap()
     }
 
     /// Runs `perilune` on the controller.
@@ -85,16 +100,17 @@ impl Drop for Site {
     fn drop(&mut self) {
         end(&mut self.daemon);
         if std::thread::panicking() {
-            let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            eprintln!("The daemon's log:\n{log}");
+            eprintln!("The daemon's log:\n{}", self.log());
         }
     }
 }
 
-fn serve(network: &Lab, directory: &Path) -> Child {
+fn serve(network: &Lab, directory: &Path, starter: &[&str]) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
+    let program = [starter, &[env!("CARGO_BIN_EXE_perilune")]].concat();
     network
-        .command(env!("CARGO_BIN_EXE_perilune"))
+        .command(program[0])
+        .args(&program[1..])
         .args(["serve", "--listen", "0.0.0.0:7050", "--dhcp-interface", BRIDGE])
         .args(["--log", "info,perilune_dhcp=debug", "--data-dir"])
         .arg(directory.join("data"))

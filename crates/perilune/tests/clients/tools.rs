@@ -29,6 +29,11 @@ pub(crate) const ATFTP: Tool =
 pub(crate) const TFTP: Tool =
     Tool { paths: &["/usr/bin/tftp"], debian: "tftp-hpa", enterprise: Some("tftp") };
 
+pub(crate) const RDISC6: Tool =
+    Tool { paths: &["/usr/bin/rdisc6", "/bin/rdisc6"], debian: "ndisc6", enterprise: None };
+pub(crate) const SETPRIV: Tool =
+    Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
+
 impl Tool {
     /// Where it is. Only a distribution that has none lets a test go without.
     fn path(&self) -> Option<PathBuf> {
