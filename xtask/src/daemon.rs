@@ -41,7 +41,7 @@ impl Daemon {
     ) -> Result<Self> {
         let programs = site.path("bin");
         let data = site.path("data");
-        fs::create_dir(&programs)?;
+        fs::create_dir_all(&programs)?;
         install(&built.perilune, &programs.join("perilune"))?;
         install(&built.agent, &programs.join("perilune-agent"))?;
         boot_programs::provide(&data.join("tftp"), &data.join("files"))?;
@@ -52,6 +52,7 @@ impl Daemon {
         arguments.extend(["--dhcp-interface".to_owned(), BRIDGE.to_owned()]);
         output.command("perilune", &arguments);
         let log = site.path("daemon.log");
+        File::create(&log)?;
         let process = spawn(site, &programs, &arguments, &log)?;
         let daemon = Self {
             process: RwLock::new(process),
@@ -117,9 +118,19 @@ impl Daemon {
         self.data.join("plugins")
     }
 
+    /// Where it serves boot programs from.
+    pub(crate) fn tftp_root(&self) -> PathBuf {
+        self.data.join("tftp")
+    }
+
+    /// What it has said since it was started.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of its log.
     pub(crate) fn log_tail(&self) -> String {
-        tail(&fs::read_to_string(&self.log).unwrap_or_default(), 40)
+        tail(&self.log(), 40)
     }
 
     pub(crate) fn log_file(&self) -> &Path {
@@ -141,7 +152,7 @@ impl Drop for Daemon {
 
 /// Starts the program; what it says is added to the log.
 fn spawn(site: &Site, programs: &Path, arguments: &[String], log: &Path) -> Result<Child> {
-    let file = File::options().create(true).append(true).open(log)?;
+    let file = File::options().append(true).open(log)?;
     let mut serve = site.lab.command(&programs.join("perilune").display().to_string());
     serve.args(arguments).stdout(file.try_clone()?).stderr(file);
     serve.spawn().context("the daemon does not start")

@@ -7,6 +7,7 @@ mod boot_programs;
 mod build;
 mod cluster;
 mod daemon;
+mod firmwaretest;
 mod follow;
 mod image;
 mod lifecycle;
@@ -15,6 +16,8 @@ mod report;
 mod scenario;
 mod site;
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -37,6 +40,8 @@ enum Task {
     Vmtest(Vmtest),
     /// A machine that only its BMC switches on and off, as a test
     Bmctest(Vmtest),
+    /// Every kind of firmware up to its boot script, as a test
+    Firmwaretest(Firmwaretest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Only make the operating system image that the machines run
@@ -85,6 +90,16 @@ struct Vmtest {
     built: bool,
 }
 
+#[derive(Args)]
+struct Firmwaretest {
+    /// iPXE for UEFI on arm64, where the distribution does not have it installed
+    #[arg(long, value_name = "FILE")]
+    arm64_ipxe: Option<PathBuf>,
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
 fn main() -> ExitCode {
     match perform(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,6 +114,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
         Task::Vmtest(test) | Task::Bmctest(test) => test.built,
+        Task::Firmwaretest(test) => test.built,
         Task::Image | Task::Bench(_) => true,
     };
     if !built {
@@ -122,6 +138,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
         Task::Bmctest(_) => bmctest::run(&stop),
+        Task::Firmwaretest(test) => firmwaretest::run(test.arm64_ipxe.as_deref(), &stop),
         Task::Bench(_) => Ok(()),
         Task::Image => image::make(&stop).map(drop),
     }
@@ -141,6 +158,9 @@ fn become_root(task: &Task) -> Result<()> {
             .args(demo.keep.then_some("--keep")),
         Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
         Task::Bmctest(_) => sudo.args(["bmctest", "--built"]),
+        Task::Firmwaretest(test) => sudo.args(["firmwaretest", "--built"]).args(
+            test.arm64_ipxe.iter().flat_map(|file| [OsStr::new("--arm64-ipxe"), file.as_os_str()]),
+        ),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
     };

@@ -74,3 +74,19 @@ pub(crate) fn vmtest() -> Vec<Member> {
         Member::new(3, Firmware::Bios, Root::Ram, false),
     ]
 }
+
+/// One machine of each kind of firmware; the last is as the first.
+pub(crate) fn firmwaretest() -> Vec<Member> {
+    let kinds = [
+        Firmware::Bios,
+        Firmware::BiosUndi,
+        Firmware::Uefi,
+        Firmware::UefiWithoutRom,
+        Firmware::UefiHttp,
+        Firmware::Arm64,
+        Firmware::Arm64Http,
+        Firmware::Bios,
+    ];
+    let member = |(number, firmware)| Member::new(number, firmware, Root::Ram, true);
+    (1..).zip(kinds).map(member).collect()
+}

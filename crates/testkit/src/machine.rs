@@ -1,5 +1,7 @@
 //! A machine that boots: qemu with a network card on a lab's bridge, a serial console in a file, disks, and
-//! a power button.
+//! a power button. Which firmware it has: [`firmware`].
+
+mod firmware;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -13,25 +15,10 @@ use serde_json::{Value, json};
 use crate::process::{Limit, command, end, kill, wait_for};
 use crate::{Error, Lab};
 
-/// The program, as distributions install it.
-const PROGRAMS: &[&str] = &["/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm"];
-/// UEFI firmware: the code, and the variables that each machine gets a copy of.
-const UEFI_FIRMWARE: &[(&str, &str)] = &[
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-];
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+pub use firmware::{Firmware, Processor};
+use firmware::{Parts, X86_PROGRAMS};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Firmware {
-    /// The network card's ROM (iPXE) boots.
-    Bios,
-    /// The network card's ROM (iPXE) boots.
-    Uefi,
-    /// The firmware's own network boot, which fetches its boot program by TFTP.
-    UefiWithoutRom,
-}
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What runs the machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +57,7 @@ impl Machine {
     pub fn start(lab: &Lab, description: &Description, directory: &Path) -> Result<Self, Error> {
         let files = Files::prepare(description, directory)?;
         let port = lab.add_port(&description.name)?;
-        let program = first_existing("qemu", PROGRAMS)?;
+        let program = first_existing("qemu", description.firmware.processor().programs())?;
         let mut qemu = lab.command(program);
         qemu.args(arguments(description, &files, &port));
         let log = create(&directory.join(format!("{}.qemu.log", description.name)))?;
@@ -168,36 +155,19 @@ struct Files {
     console: PathBuf,
     control: PathBuf,
     disk: Option<PathBuf>,
-    firmware: Option<(&'static str, PathBuf)>,
+    parts: Parts,
 }
 
 impl Files {
     fn prepare(description: &Description, directory: &Path) -> Result<Self, Error> {
         let file = |suffix: &str| directory.join(format!("{}.{suffix}", description.name));
-        let firmware = match description.firmware {
-            Firmware::Bios => None,
-            Firmware::Uefi | Firmware::UefiWithoutRom => Some(firmware(&file("vars"))?),
-        };
+        let parts = Parts::prepare(description.firmware, &file("vars"), &file("ipxe"))?;
         let disk = match description.disk_bytes {
             Some(bytes) => Some(empty_disk(file("disk"), bytes)?),
             None => None,
         };
-        Ok(Self { console: file("console"), control: file("control"), disk, firmware })
+        Ok(Self { console: file("console"), control: file("control"), disk, parts })
     }
-}
-
-fn firmware(variables: &Path) -> Result<(&'static str, PathBuf), Error> {
-    let here = |(code, _): &&(&str, &str)| Path::new(code).exists();
-    let Some((code, empty)) = UEFI_FIRMWARE.iter().find(here) else {
-        let paths = UEFI_FIRMWARE.iter().map(|(code, _)| *code).collect::<Vec<_>>().join(", ");
-        return Err(Error::Missing { what: "UEFI firmware (OVMF)", paths });
-    };
-    std::fs::copy(empty, variables).map_err(|source| Error::File {
-        what: "the firmware's variables cannot be copied to",
-        path: variables.display().to_string(),
-        source,
-    })?;
-    Ok((code, variables.to_owned()))
 }
 
 fn empty_disk(path: PathBuf, bytes: u64) -> Result<PathBuf, Error> {
@@ -229,11 +199,11 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
     let mut words = Vec::<OsString>::new();
     let mut add = |line: &[&str]| words.extend(line.iter().map(OsString::from));
     add(&["-name", &description.name, "-nodefaults", "-display", "none"]);
-    // Without graphics the BIOS, and with it the network boot ROM, speaks on the serial port.
-    add(&["-machine", "q35,graphics=off"]);
+    let processor = description.firmware.processor();
+    add(&["-machine", processor.machine()]);
     match description.accelerator {
-        Accelerator::Hardware => add(&["-accel", "kvm", "-cpu", "host"]),
-        Accelerator::Software => add(&["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        Accelerator::Hardware if processor.is_own() => add(&["-accel", "kvm", "-cpu", "host"]),
+        _ => add(&["-accel", "tcg,thread=multi", "-cpu", processor.emulated()]),
     }
     add(&[
         "-smp",
@@ -256,16 +226,14 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
     );
     add(&["-chardev", &console, "-serial", "chardev:console"]);
     add(&["-qmp", &format!("unix:{},server=on,wait=off", files.control.display())]);
-    if let Some((code, variables)) = &files.firmware {
-        add(&["-drive", &format!("if=pflash,format=raw,unit=0,readonly=on,file={code}")]);
-        add(&["-drive", &format!("if=pflash,format=raw,unit=1,file={}", variables.display())]);
-    }
+    let parts = files.parts.arguments();
+    add(&parts.iter().map(String::as_str).collect::<Vec<_>>());
     if let Some(port) = description.bmc_port {
         add(&["-chardev", &format!("socket,id=bmc,host=127.0.0.1,port={port},reconnect=2")]);
         add(&["-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc"]);
         add(&["-device", "isa-ipmi-kcs,bmc=bmc0"]);
     }
-    let rom = if description.firmware == Firmware::UefiWithoutRom { ",romfile=" } else { "" };
+    let rom = if description.firmware.has_rom() { "" } else { ",romfile=" };
     add(&["-netdev", &format!("tap,id=network,ifname={port},script=no,downscript=no")]);
     let mac = &description.mac_address;
     add(&["-device", &format!("virtio-net-pci,netdev=network,mac={mac},bootindex=1{rom}")]);
@@ -298,7 +266,7 @@ pub fn accelerator() -> Accelerator {
 }
 
 fn firmware_runs_on_hardware() -> bool {
-    let (Ok(program), Ok(directory)) = (first_existing("qemu", PROGRAMS), tempfile::tempdir())
+    let (Ok(program), Ok(directory)) = (first_existing("qemu", X86_PROGRAMS), tempfile::tempdir())
     else {
         return false;
     };
@@ -371,7 +339,7 @@ mod tests {
             console: "c".into(),
             control: "q".into(),
             disk: disk.map(PathBuf::from),
-            firmware: None,
+            parts: Parts::None,
         }
     }
 
@@ -394,6 +362,20 @@ mod tests {
     fn firmware_without_rom_boots_by_itself() {
         let line = line(&description(Firmware::UefiWithoutRom), &files(None));
         assert!(line.ends_with("bootindex=1,romfile="), "{line}");
+    }
+
+    #[test]
+    fn another_processor_is_emulated_whatever_this_one_can() {
+        let foreign = Description {
+            accelerator: Accelerator::Hardware,
+            ..description(if cfg!(target_arch = "aarch64") {
+                Firmware::UefiWithoutRom
+            } else {
+                Firmware::Arm64
+            })
+        };
+        let line = line(&foreign, &files(None));
+        assert!(line.contains("-accel tcg") && !line.contains("kvm"), "{line}");
     }
 
     #[test]
