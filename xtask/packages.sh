@@ -56,6 +56,7 @@ TEST_NEEDS=(
     "/usr/bin/busybox /bin/busybox|busybox|-|small roots for tests"
     "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
     "/usr/sbin/slapd|slapd|-|an LDAP server to keep users in"
+    "/usr/sbin/snmpd|snmpd|net-snmp|a switch to ask who is connected to it"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 

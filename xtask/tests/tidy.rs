@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-directory", &["perilune-model"]),
     ("perilune-import", &["perilune-model"]),
     ("perilune-bmc", &[]),
+    ("perilune-switch", &["perilune-model"]),
     ("perilune-agent", &["perilune-archive", "perilune-plan"]),
     (
         "perilune-daemon",
@@ -44,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-plan",
             "perilune-render",
             "perilune-store",
+            "perilune-switch",
             "perilune-wire",
         ],
     ),

@@ -28,6 +28,7 @@ use crate::config::{self, Settings};
 use crate::status::Status;
 use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
+pub(crate) use targets::is_executable;
 use targets::{Missing, Resolver};
 
 /// How long the results of a request are kept: milliseconds.

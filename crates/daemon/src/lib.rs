@@ -10,6 +10,7 @@ pub mod config;
 pub mod connections;
 pub mod control;
 mod diff;
+pub mod discovery;
 mod first_cluster;
 pub mod jobs;
 pub mod json;

@@ -18,6 +18,7 @@ use crate::cluster::ClusterService;
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener};
 use crate::control::{self, Control};
+use crate::discovery::{self, Discovery};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
@@ -110,10 +111,12 @@ pub async fn serve(
     warn_of_protocols(&settings, &listen);
 
     let machines_store = store.clone();
-    let (state, controls) = assemble(settings, &options, store, service).await?;
+    let (state, Workers { control, discovery }) =
+        assemble(settings, &options, store, service).await?;
     tasks.spawn(state.status.clone().write(stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
-    tasks.spawn(controls.run(stop.clone()));
+    tasks.spawn(control.run(stop.clone()));
+    tasks.spawn(discovery.run(stop.clone()));
     crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
     let connections = Connections::new(options.connections);
     let service = api::service(state);
@@ -192,12 +195,18 @@ fn warn_of_protocols(settings: &Settings, listen: &[Listen]) {
     }
 }
 
+/// What must run for the state to do its work.
+struct Workers {
+    control: control::Worker,
+    discovery: discovery::Worker,
+}
+
 async fn assemble(
     settings: Settings,
     options: &Options,
     store: Store,
     cluster: ClusterService,
-) -> Result<(State, control::Worker), Error> {
+) -> Result<(State, Workers), Error> {
     let places = Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
@@ -218,9 +227,12 @@ async fn assemble(
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
     let status = Status::load(store.clone()).await?;
-    let (control, worker) =
+    let (control, controls) =
         Control::open(&settings, store, status.clone(), cluster.clone()).await?;
     let directory = settings.directory.open();
+    let sightings = Sightings::default();
+    let (discovery, switches) =
+        Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
     let state = State::new(Parts {
         settings,
         cluster,
@@ -229,7 +241,8 @@ async fn assemble(
         jobs,
         directory,
         control,
-        sightings: Sightings::default(),
+        sightings,
+        discovery,
         serves_machines: !options.dhcp_interfaces.is_empty(),
         leases,
         templates,
@@ -238,7 +251,7 @@ async fn assemble(
         attempts: Attempts::default(),
         turns: Turns::default(),
     });
-    Ok((state, worker))
+    Ok((state, Workers { control: controls, discovery: switches }))
 }
 
 /// Waits until it is time to stop, then until every part has. A part that fails stops all.

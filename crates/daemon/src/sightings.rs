@@ -57,6 +57,11 @@ impl Sightings {
         sighting.requests = sighting.requests.saturating_add(1);
     }
 
+    /// When a machine last asked for something, in milliseconds since 1970.
+    pub fn last_seen(&self, mac: MacAddress) -> Option<u64> {
+        self.lock().get(&mac).map(|sighting| sighting.last_seen)
+    }
+
     /// All machines, by hardware address. Those that became nodes are for the caller to leave out.
     pub fn all(&self) -> BTreeMap<MacAddress, Sighting> {
         self.lock().clone()

@@ -18,6 +18,7 @@ use crate::auth::{Keys, UNNAMED};
 use crate::cluster::ClusterService;
 use crate::config::Settings;
 use crate::control::Control;
+use crate::discovery::Discovery;
 use crate::jobs::Jobs;
 use crate::sightings::Sightings;
 use crate::status::Status;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub control: Control,
     /// Machines that nobody described.
     pub sightings: Sightings,
+    /// What finds out which nodes they are.
+    pub discovery: Discovery,
     /// Whether machines are given addresses and boot programs.
     pub serves_machines: bool,
     /// Addresses that are lent to machines.

@@ -3,9 +3,11 @@
 mod address;
 pub mod cloud;
 pub mod other;
+mod port;
 pub mod switch;
 
 pub use address::PlaceRequest;
+pub use port::Port;
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, Name};
@@ -50,6 +52,14 @@ impl Default for Switch {
             vendor: None,
             comment: None,
         }
+    }
+}
+
+impl Switch {
+    /// Whether a port leads to another switch, so that what is seen there is not connected to it.
+    pub fn is_uplink(&self, port: &Port) -> bool {
+        let uplinks = self.uplinkports.as_deref().unwrap_or_default();
+        uplinks.split(',').any(|text| port.is_meant_by(text))
     }
 }
 

@@ -1,11 +1,92 @@
 //! Which node a machine becomes that asks to boot.
 
+mod cloud;
+mod place;
+
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+pub use place::{Place, claims, goes_by_ports};
 
 use crate::effective::Effective;
 use crate::interface::Interface;
 use crate::node::{self, Node};
-use crate::{Draft, Error, Kind, MacAddress, Name};
+use crate::{Cluster, Draft, Error, Kind, MacAddress, Name};
+
+/// What is known of a machine that nobody described.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The ports at which switches see it; the likeliest comes first.
+    pub places: Vec<Place>,
+    /// The cloud that the site's own program says it lives in.
+    pub cloud: Option<String>,
+    /// The address that it asks from.
+    pub address: Option<IpAddr>,
+}
+
+/// The node that a machine became, and why that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The node.
+    pub node: Name,
+    /// Why that one.
+    pub reason: Reason,
+    /// The hardware address that the node had before.
+    pub replaced: Option<MacAddress>,
+}
+
+/// Why a machine is a certain node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It is at the port where the node is described to be: the switch, and what the port is called.
+    Port(Name, String),
+    /// The node lives in the cloud that the machine is of.
+    Cloud(Name),
+    /// It is the next node, as the cluster's settings allow.
+    Next,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(switch, port) => write!(formatter, "it is at port {port} of {switch}"),
+            Self::Cloud(cloud) => write!(formatter, "it lives in the cloud {cloud}"),
+            Self::Next => formatter.write_str("it is the next one"),
+        }
+    }
+}
+
+/// The node that an unknown machine becomes: the one that is described to be at its port, else one of its cloud, else what
+/// [`discover`] finds. A machine that a switch sees lives in no cloud. `None` when it stays unknown, or is known by now.
+pub fn identify(
+    draft: &mut Draft,
+    mac: MacAddress,
+    evidence: &Evidence,
+) -> Result<Option<Found>, Error> {
+    if draft.node_by_mac(mac).is_some() {
+        return Ok(None);
+    }
+    let found = if evidence.places.is_empty() {
+        cloud::node_for(draft, mac, evidence)
+    } else {
+        place::node_for(draft, &evidence.places)
+    };
+    if let Some((node, reason)) = found {
+        let known = draft.node(node.as_str())?;
+        let replaced = known.provision_interface(draft).and_then(|interface| interface.macaddress);
+        assign(draft, node.as_str(), mac)?;
+        return Ok(Some(Found { node, reason, replaced }));
+    }
+    let next = discover(draft, mac)?;
+    Ok(next.map(|node| Found { node, reason: Reason::Next, replaced: None }))
+}
+
+/// Whether a node waits for its machine: it has an address to boot with, and no hardware address.
+fn is_free(cluster: &Cluster, node: &Node) -> bool {
+    node.provision_interface(cluster)
+        .is_some_and(|boot| boot.macaddress.is_none() && !boot.addresses.is_empty())
+}
 
 /// Makes the hardware address that of a node's boot interface, and nobody else's.
 pub fn assign(draft: &mut Draft, node: &str, mac: MacAddress) -> Result<(), Error> {
@@ -113,13 +194,7 @@ fn candidates<'a>(
 }
 
 fn without_hardware(draft: &Draft, group: Option<&Name>) -> Option<Name> {
-    let is_free = |node: &&Arc<Node>| {
-        let boot = Effective::of_node(draft, node).provision_interface().value;
-        node.interface(boot).is_some_and(|interface| {
-            interface.macaddress.is_none() && !interface.addresses.is_empty()
-        })
-    };
-    candidates(draft, group).find(is_free).map(|node| node.name.clone())
+    candidates(draft, group).find(|node| is_free(draft, node)).map(|node| node.name.clone())
 }
 
 fn last_of(draft: &Draft, group: Option<&Name>) -> Option<Arc<Node>> {

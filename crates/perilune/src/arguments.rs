@@ -7,7 +7,7 @@ use perilune::client::access::Options;
 
 use crate::commands::{
     apply, cluster, completion, control, dns, group, history, import, login, network, node,
-    os_user, osimage, rack, secret, standard, user,
+    os_user, osimage, rack, secret, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -118,9 +118,9 @@ pub(crate) enum Command {
     /// BMC setups: users, passwords and protocols of BMCs
     #[command(subcommand)]
     Bmcsetup(standard::Command<standard::BmcSetup>),
-    /// Switches
+    /// Switches, and who is connected to them
     #[command(subcommand)]
-    Switch(standard::Command<standard::Switch>),
+    Switch(switch::Command),
     /// Other devices that have an address
     #[command(subcommand)]
     Otherdev(standard::Command<standard::OtherDevice>),

@@ -19,5 +19,6 @@ pub(crate) mod rack;
 pub(crate) mod secret;
 pub(crate) mod standard;
 pub(crate) mod status;
+pub(crate) mod switch;
 pub(crate) mod user;
 pub(crate) mod watch;

@@ -18,7 +18,7 @@ mod session;
 use arguments::{Arguments, Command};
 use commands::{
     apply, cluster, completion, control, dns, group, history, import, login, network, node,
-    os_user, osimage, rack, secret, standard, status, user,
+    os_user, osimage, rack, secret, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -45,7 +45,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Group(command) => group::run(&session(output)?, command),
         Command::Node(command) => node::run(&session(output)?, command),
         Command::Bmcsetup(command) => standard::run(&session(output)?, command),
-        Command::Switch(command) => standard::run(&session(output)?, command),
+        Command::Switch(command) => switch::run(&session(output)?, command),
         Command::Otherdev(command) => standard::run(&session(output)?, command),
         Command::Cloud(command) => standard::run(&session(output)?, command),
         Command::Dns(command) => dns::run(&session(output)?, command),

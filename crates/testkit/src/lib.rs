@@ -1,6 +1,6 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
 //! ([`machine`]), simulated BMCs ([`bmc`]) that may have a machine of their own ([`chassis`]), databases of old sites ([`luna`]),
-//! an LDAP server ([`slapd`]), and commands that cannot hang ([`process`]).
+//! an LDAP server ([`slapd`]), switches ([`snmpd`]), and commands that cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
@@ -11,11 +11,13 @@ pub mod luna;
 pub mod machine;
 pub mod process;
 pub mod slapd;
+pub mod snmpd;
 
 pub use bmc::Bmc;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use process::{Limit, Stop};
+pub use snmpd::Snmpd;
 
 /// What can go wrong around machines and the commands that make them.
 #[derive(Debug, thiserror::Error)]

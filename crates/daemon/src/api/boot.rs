@@ -75,21 +75,8 @@ async fn search(
     Path(mac): Path<String>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
-    let known = state.cluster.published().node_by_mac(mac).is_some();
-    if !known && state.cluster.published().settings().nextnode_discover {
-        let decided = state
-            .cluster
-            .commit(meta_of_machine(asker, mac), move |draft| discovery::discover(draft, mac))
-            .await;
-        match decided {
-            Ok(Some(node)) => {
-                tracing::info!(%node, %mac, "a machine that nobody described became a node");
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%mac, error = chain(&error), "a machine could not become a node");
-            }
-        }
+    if state.cluster.published().node_by_mac(mac).is_none() {
+        state.discovery.identify(mac, asker, meta_of_machine(asker, mac)).await;
     }
     Ok(script_of(&state, asker, mac))
 }

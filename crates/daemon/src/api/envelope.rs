@@ -42,6 +42,7 @@ const ANSWERS: [(&str, &str); 31] = [
     ("/monitor/queue", "monitor queue []"),
     ("/monitor/service/{name}", "monitor Service *"),
     ("/monitor/status", "monitor status []"),
+    ("/monitor/switchport", "monitor switchport *"),
     ("/monitor/unknown", "monitor unknown []"),
     ("/monitor/warnings", "monitor warnings []"),
     ("/service/status/{request_id}", ""),

@@ -33,6 +33,7 @@ mod service;
 mod session;
 mod settings;
 mod switch;
+mod switchport;
 mod tables;
 mod tpm;
 mod user;
@@ -86,6 +87,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(service::routes())
         .merge(job::routes())
         .merge(monitor::routes())
+        .merge(switchport::routes())
         .merge(files::routes())
         .merge(boot::routes())
         .split_for_parts();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use perilune_model::hostlist;
+use perilune_model::discovery::Place;
+use perilune_model::{MacAddress, hostlist};
 use perilune_plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
 use crate::clock::{self, rfc3339};
 use crate::json::Json;
+use crate::sightings::Sighting;
 use crate::state::State;
 
 /// As long as a state and what is said beside it may be.
@@ -239,11 +241,33 @@ struct UnknownMachine {
     macaddress: String,
     ipaddress: Option<String>,
     vendor_class: Option<String>,
+    /// The switch that sees it, when one said so.
+    switch: Option<String>,
+    /// The number of the port at which it is seen.
+    port: Option<u32>,
+    /// What the switch calls the port.
+    portname: Option<String>,
     /// RFC 3339.
     first_seen: String,
     /// RFC 3339.
     last_seen: String,
     requests: u64,
+}
+
+impl UnknownMachine {
+    fn new(mac: MacAddress, sighting: Sighting, place: Option<Place>) -> Self {
+        Self {
+            macaddress: mac.to_string(),
+            ipaddress: sighting.address.map(|address| address.to_string()),
+            vendor_class: sighting.vendor_class,
+            switch: place.as_ref().map(|place| place.switch.to_string()),
+            port: place.as_ref().and_then(|place| place.port.number),
+            portname: place.and_then(|place| place.port.names.into_iter().next()),
+            first_seen: rfc3339(sighting.first_seen),
+            last_seen: rfc3339(sighting.last_seen),
+            requests: sighting.requests,
+        }
+    }
 }
 
 /// Machines that asked for an address or a boot script and that nobody described.
@@ -255,13 +279,9 @@ async fn unknown(state: axum::extract::State<State>, _: Caller) -> Result<Respon
     let machines = state.sightings.all();
     let unknown = machines.into_iter().filter(|(mac, _)| cluster.node_by_mac(*mac).is_none());
     let machines: Vec<UnknownMachine> = unknown
-        .map(|(mac, sighting)| UnknownMachine {
-            macaddress: mac.to_string(),
-            ipaddress: sighting.address.map(|address| address.to_string()),
-            vendor_class: sighting.vendor_class,
-            first_seen: rfc3339(sighting.first_seen),
-            last_seen: rfc3339(sighting.last_seen),
-            requests: sighting.requests,
+        .map(|(mac, sighting)| {
+            let place = state.discovery.last_seen(&cluster, mac);
+            UnknownMachine::new(mac, sighting, place)
         })
         .collect();
     Ok(Json(json!({ "monitor": { "unknown": machines } })).into_response())

@@ -114,7 +114,7 @@ pub(super) fn pin_key(target: &Target) -> String {
 }
 
 /// Whether a site has put a program there.
-pub(super) fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

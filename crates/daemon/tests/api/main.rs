@@ -19,6 +19,7 @@ mod osimage;
 mod redfish;
 mod routes;
 mod secrets;
+mod switchports;
 mod tables;
 mod tls;
 mod tpm;

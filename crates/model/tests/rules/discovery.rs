@@ -1,5 +1,8 @@
 //! Machines that nobody described.
 
+use perilune_model::device::{Cloud, Port, Switch};
+use perilune_model::discovery::{Evidence, Place};
+use perilune_model::node::Node;
 use perilune_model::settings::Settings;
 use perilune_model::{Cluster, Draft, discovery};
 
@@ -61,4 +64,151 @@ fn assigning_takes_the_hardware_address_from_whoever_had_it() {
     let claimed =
         discovery::claim(&mut Draft::new(&cluster), mac(9), Some(&name("compute"))).unwrap();
     assert_eq!(claimed.unwrap(), "node001");
+}
+
+fn place(switch: &str, number: u32, called: &str, others: &[u8]) -> Place {
+    Place {
+        switch: name(switch),
+        port: Port { number: Some(number), names: vec![called.to_owned()] },
+        others: others.iter().map(|last| mac(*last)).collect(),
+    }
+}
+
+/// node001 is at port 7 of sw01, node002 at its Ethernet1/8; both wait for their machines.
+fn at_ports() -> Cluster {
+    let cluster = with_node(&with_node(&cluster(), "node001"), "node002");
+    let cluster =
+        change(&cluster, |draft| draft.put(Switch { name: name("sw01"), ..Switch::default() }));
+    let described = |cluster: &Cluster, node: &str, port: &str| {
+        let (switch, switchport) = (Some(name("sw01")), Some(port.to_owned()));
+        let node = Node { switch, switchport, ..crate::site::node(cluster, node) };
+        change(cluster, |draft| draft.put(node))
+    };
+    described(&described(&cluster, "node001", "7"), "node002", "Ethernet1/8")
+}
+
+fn seen_at(places: &[Place]) -> Evidence {
+    Evidence { places: places.to_vec(), ..Evidence::default() }
+}
+
+/// The node that a machine becomes and why, and the cluster that comes of it.
+fn identify(cluster: &Cluster, last: u8, evidence: &Evidence) -> (Option<String>, Cluster) {
+    let mut draft = Draft::new(cluster);
+    let found = discovery::identify(&mut draft, mac(last), evidence).unwrap();
+    (found.map(|found| format!("{}: {}", found.node, found.reason)), draft.finish().0)
+}
+
+#[test]
+fn a_machine_at_the_port_of_a_node_is_that_node_however_the_port_is_written() {
+    let cluster = at_ports();
+    assert!(discovery::goes_by_ports(&cluster));
+    let (found, cluster) = identify(&cluster, 1, &seen_at(&[place("sw01", 7, "Ethernet1/7", &[])]));
+    assert_eq!(found.as_deref(), Some("node001: it is at port Ethernet1/7 of sw01"));
+    let (found, cluster) = identify(&cluster, 2, &seen_at(&[place("sw01", 8, "ethernet1/8", &[])]));
+    assert_eq!(found.as_deref(), Some("node002: it is at port ethernet1/8 of sw01"));
+    assert_eq!(cluster.node_by_mac(mac(2)).unwrap().1.name, "BOOTIF");
+    let again = identify(&cluster, 2, &seen_at(&[place("sw01", 7, "Ethernet1/7", &[])])).0;
+    assert_eq!(again, None, "it is known by now");
+}
+
+#[test]
+fn nobody_is_taken_for_a_node_at_another_port_or_another_switch() {
+    let cluster = discovering(&at_ports(), Settings::default());
+    let cluster = change(&cluster, |draft| draft.put(Settings::default()));
+    for other in [place("sw01", 9, "Ethernet1/9", &[]), place("sw02", 7, "Ethernet1/8", &[])] {
+        assert_eq!(discovery::claims(&cluster, &other).count(), 0);
+        assert_eq!(identify(&cluster, 1, &seen_at(&[other])).0, None);
+    }
+    let uplink_first = [place("sw02", 49, "49", &[3, 4]), place("sw01", 7, "7", &[])];
+    let found = identify(&cluster, 1, &seen_at(&uplink_first)).0;
+    assert_eq!(found.as_deref(), Some("node001: it is at port 7 of sw01"));
+}
+
+#[test]
+fn an_exchanged_board_is_the_node_and_a_guest_behind_its_port_is_not() {
+    let place_with = |others: &[u8]| seen_at(&[place("sw01", 7, "7", others)]);
+    let (_, cluster) = identify(&at_ports(), 1, &place_with(&[]));
+    assert_eq!(identify(&cluster, 2, &place_with(&[1])).0, None, "node001 is still there");
+    let mut draft = Draft::new(&cluster);
+    let found = discovery::identify(&mut draft, mac(2), &place_with(&[9])).unwrap().unwrap();
+    assert_eq!(
+        (found.node.as_str(), found.replaced, draft.node_by_mac(mac(1))),
+        ("node001", Some(mac(1)), None)
+    );
+}
+
+#[test]
+fn machines_that_share_a_port_become_the_nodes_that_do_one_after_the_other() {
+    let cluster = at_ports();
+    let shared = Node { switchport: Some("7".into()), ..crate::site::node(&cluster, "node002") };
+    let cluster = change(&cluster, |draft| draft.put(shared));
+    let (first, cluster) = identify(&cluster, 1, &seen_at(&[place("sw01", 7, "7", &[2])]));
+    let (second, cluster) = identify(&cluster, 2, &seen_at(&[place("sw01", 7, "7", &[1])]));
+    assert!(first.unwrap().starts_with("node001") && second.unwrap().starts_with("node002"));
+    let third = identify(&cluster, 3, &seen_at(&[place("sw01", 7, "7", &[1])])).0;
+    assert!(third.unwrap().starts_with("node002"), "the machine of node002 is gone");
+}
+
+#[test]
+fn a_machine_at_a_port_that_no_node_is_at_is_the_next_node_where_the_cluster_says_so() {
+    let cluster = discovering(&at_ports(), Settings::default());
+    let found = identify(&cluster, 1, &seen_at(&[place("sw01", 9, "9", &[])])).0;
+    assert_eq!(found.as_deref(), Some("node001: it is the next one"));
+}
+
+/// node001 lives in the cloud `aws1` of type aws, node002 in `azure`; both boot in 10.141.0.0/24.
+fn in_clouds() -> Cluster {
+    let mut cluster = with_node(&with_node(&cluster(), "node001"), "node002");
+    for (cloud, kind, node) in [("aws1", Some("AWS"), "node001"), ("azure", None, "node002")] {
+        let r#type = kind.map(str::to_owned);
+        cluster = change(&cluster, |draft| {
+            draft.put(Cloud { name: name(cloud), r#type, ..Cloud::default() })
+        });
+        let node = Node { cloud: Some(name(cloud)), ..crate::site::node(&cluster, node) };
+        cluster = change(&cluster, |draft| draft.put(node));
+    }
+    cluster
+}
+
+fn found_in_cloud(cluster: &Cluster, mac: &str, evidence: &Evidence) -> Option<String> {
+    let mut draft = Draft::new(cluster);
+    let found = discovery::identify(&mut draft, mac.parse().unwrap(), evidence).unwrap();
+    found.map(|found| found.node.to_string())
+}
+
+#[test]
+fn a_machine_of_a_cloud_is_its_first_node_that_waits_for_one() {
+    let cluster = in_clouds();
+    let nothing = Evidence::default();
+    let azure = "00:0d:3a:00:00:01";
+    assert_eq!(found_in_cloud(&cluster, azure, &nothing).as_deref(), Some("node002"));
+    assert_eq!(found_in_cloud(&cluster, "00:50:56:00:00:01", &nothing), None, "none is in vsphere");
+    assert_eq!(found_in_cloud(&cluster, "00:11:22:00:00:01", &nothing), None);
+    let told = Evidence { cloud: Some("aws1".into()), ..Evidence::default() };
+    assert_eq!(found_in_cloud(&cluster, "00:11:22:00:00:01", &told).as_deref(), Some("node001"));
+    let at_a_switch = seen_at(&[place("sw01", 1, "1", &[])]);
+    assert_eq!(found_in_cloud(&cluster, azure, &at_a_switch), None, "it is in the house");
+    let taken = change(&cluster, |draft| discovery::assign(draft, "node002", mac(2)));
+    assert_eq!(found_in_cloud(&taken, azure, &nothing), None, "no node waits for one");
+}
+
+#[test]
+fn an_address_that_anybody_can_make_up_counts_only_from_the_network_of_the_node() {
+    let cluster = in_clouds();
+    let from = |address: &str| Evidence { address: address.parse().ok(), ..Evidence::default() };
+    for mac in ["02:29:96:8f:6a:2d", "0e:49:61:0f:c3:11"] {
+        assert_eq!(found_in_cloud(&cluster, mac, &from("10.141.0.77")).as_deref(), Some("node001"));
+        assert_eq!(found_in_cloud(&cluster, mac, &from("10.149.0.77")), None);
+        assert_eq!(found_in_cloud(&cluster, mac, &Evidence::default()), None);
+    }
+    assert_eq!(found_in_cloud(&cluster, "52:54:00:00:00:01", &from("10.141.0.77")), None);
+}
+
+#[test]
+fn ports_that_lead_to_other_switches_are_told_by_number_or_name() {
+    let switch = Switch { uplinkports: Some("49, Ethernet1/50".into()), ..Switch::default() };
+    let port = |number, called: &str| Port { number: Some(number), names: vec![called.to_owned()] };
+    assert!(switch.is_uplink(&port(49, "a")) && switch.is_uplink(&port(7, "ethernet1/50")));
+    assert!(!switch.is_uplink(&port(7, "ethernet1/7")));
+    assert!(!Switch::default().is_uplink(&port(0, "")));
 }

@@ -38,15 +38,27 @@ pub(crate) fn unknown(session: &Session) -> Result<(), Failure> {
     if machines.is_empty() {
         return Ok(output::line("none: every machine that asked to boot is a node")?);
     }
-    let mut table = Table::new(["MAC", "ADDRESS", "LAST SEEN", "REQUESTS", "FIRST SEEN", "CLIENT"])
-        .whole(&["MAC", "ADDRESS", "LAST SEEN", "REQUESTS", "FIRST SEEN"]);
+    let titles =
+        ["MAC", "ADDRESS", "SWITCH", "PORT", "LAST SEEN", "REQUESTS", "FIRST SEEN", "CLIENT"];
+    let mut table = Table::new(titles).whole(&[
+        "MAC",
+        "ADDRESS",
+        "SWITCH",
+        "PORT",
+        "LAST SEEN",
+        "REQUESTS",
+        "FIRST SEEN",
+    ]);
     for machine in &machines {
         let text = |key: &str| {
             Cell::new(machine.get(key).map(|value| field_text(key, value)).unwrap_or_default())
         };
+        let name = machine.get("portname").is_some_and(Value::is_string);
         table.row([
             text("macaddress"),
             text("ipaddress"),
+            text("switch"),
+            text(if name { "portname" } else { "port" }),
             text("last_seen"),
             text("requests"),
             text("first_seen"),

@@ -76,6 +76,14 @@ impl Site {
         run(&mut self.command(arguments), &limit()).unwrap()
     }
 
+    /// Runs `perilune` on the controller for what fails: its exit code, and all that it said.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        match run(&mut self.command(arguments), &limit()) {
+            Err(Error::Failed { status, output, .. }) => (status.code(), output),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.network.command(env!("CARGO_BIN_EXE_perilune"));
         command

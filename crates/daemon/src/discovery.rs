@@ -1,0 +1,150 @@
+//! Which node a machine is that asks to boot and that nobody described: what switches, and the site's own programs, say of it.
+
+mod program;
+mod readings;
+mod worker;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_model::discovery::{self, Evidence, Place};
+use perilune_model::{Cluster, Draft, MacAddress};
+use perilune_store::Meta;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+pub(crate) use readings::{Reading, Readings};
+pub(crate) use worker::Worker;
+
+use crate::api::problem::chain;
+use crate::clock;
+use crate::cluster::ClusterService;
+use crate::sightings::Sightings;
+use program::Programs;
+
+/// How long a machine waits for what switches say; a dead switch is known as one before. Afterwards the machine is told to ask
+/// again, and nothing is made of it.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// A machine that was heard so short a while ago has not been moved since: what a switch said in between holds.
+const HEARD: Duration = Duration::from_secs(30);
+/// Whoever looks at what switches say sees nothing older, unless a switch does not answer.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// What is known of unknown machines, and how more is found out.
+pub struct Discovery {
+    cluster: ClusterService,
+    sightings: Sightings,
+    programs: Programs,
+    readings: watch::Receiver<Readings>,
+    /// Readings that began before this will not do.
+    wanted: watch::Sender<Option<Instant>>,
+}
+
+impl Discovery {
+    /// With the site's plugins; the worker must run for switches to be asked.
+    pub(crate) fn new(
+        cluster: ClusterService,
+        sightings: Sightings,
+        plugins: Option<PathBuf>,
+    ) -> (Self, Worker) {
+        let (publisher, readings) = watch::channel(Readings::default());
+        let (wanted, wishes) = watch::channel(None);
+        let worker = Worker::new(cluster.clone(), publisher, wishes);
+        let programs = Programs::new(plugins);
+        (Self { cluster, sightings, programs, readings, wanted }, worker)
+    }
+
+    /// Makes an unknown machine the node that it is, if that can be found out.
+    pub(crate) async fn identify(&self, mac: MacAddress, asker: IpAddr, meta: Meta) {
+        let cluster = self.cluster.published();
+        let Some(places) = self.places(&cluster, mac).await else {
+            tracing::info!(%mac, "not all switches have told where a machine is; it asks again");
+            return;
+        };
+        let cloud = if places.is_empty() { self.programs.cloud(mac).await } else { None };
+        let evidence = Evidence { places, cloud, address: Some(asker) };
+        let decide = move |draft: &mut Draft| discovery::identify(draft, mac, &evidence);
+        // Most machines that ask again and again stay unknown; those need no turn among the changes.
+        if let Ok(None) = decide.clone()(&mut Draft::new(&self.cluster.published())) {
+            return;
+        }
+        match self.cluster.commit(meta, decide).await {
+            Ok(Some(found)) => {
+                let (node, reason) = (found.node, found.reason);
+                let replaced = found.replaced.map(|mac| mac.to_string());
+                tracing::info!(%node, %mac, %reason, replaced, "a machine that nobody described became a node");
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%mac, error = chain(&error), "a machine could not become a node");
+            }
+        }
+    }
+
+    /// Where switches saw a machine when they were last read.
+    pub(crate) fn last_seen(&self, cluster: &Cluster, mac: MacAddress) -> Option<Place> {
+        self.readings.borrow().places(cluster, mac, None).into_iter().next()
+    }
+
+    /// What every switch says, asked a short while ago at most.
+    pub(crate) async fn look(&self, cluster: &Cluster) -> Readings {
+        let now = Instant::now();
+        let since = now.checked_sub(FRESH).unwrap_or(now);
+        let mut readings = self.readings.clone();
+        let told = |readings: &Readings| readings.have_told(cluster, since);
+        if !told(&readings.borrow()) {
+            self.want(since);
+            // Switches that have not answered by then are shown as they are known.
+            timeout(PATIENCE, readings.wait_for(told)).await.ok();
+        }
+        let known = readings.borrow();
+        known.clone()
+    }
+
+    /// Where a machine is connected; empty when nobody knows. `None` when not all have told in time.
+    async fn places(&self, cluster: &Arc<Cluster>, mac: MacAddress) -> Option<Vec<Place>> {
+        if let Some(place) = self.programs.switchport(cluster, mac).await {
+            return Some(vec![place]);
+        }
+        let since = self.heard(mac);
+        let mut readings = self.readings.clone();
+        let told = |readings: &Readings| {
+            let places = readings.places(cluster, mac, Some(since));
+            let is_certain =
+                places.iter().any(|place| discovery::claims(cluster, place).next().is_some());
+            is_certain || readings.have_told(cluster, since)
+        };
+        if !told(&readings.borrow()) {
+            self.want(since);
+            if !discovery::goes_by_ports(cluster) {
+                // Nobody is found by a port; the switches are asked only so that people can see where the machine is.
+                return Some(readings.borrow().places(cluster, mac, None));
+            }
+            // The daemon stops when nobody reads switches any more.
+            timeout(PATIENCE, readings.wait_for(told)).await.ok()?.ok()?;
+        }
+        let known = readings.borrow();
+        Some(known.places(cluster, mac, Some(since)))
+    }
+
+    /// Since when the machine has been where it is: it was heard then, a moment ago at the latest.
+    fn heard(&self, mac: MacAddress) -> Instant {
+        let now = Instant::now();
+        let silent =
+            self.sightings.last_seen(mac).map(|seen| clock::milliseconds().saturating_sub(seen));
+        let silent = silent.map(Duration::from_millis).filter(|silent| *silent <= HEARD);
+        silent.and_then(|silent| now.checked_sub(silent)).unwrap_or(now)
+    }
+
+    fn want(&self, since: Instant) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_later = wanted.is_none_or(|wanted| wanted < since);
+            if is_later {
+                *wanted = Some(since);
+            }
+            is_later
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! What switches said when they were last read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_model::device::Switch;
+use perilune_model::discovery::Place;
+use perilune_model::{Cluster, Family, MacAddress, Name};
+use perilune_switch::{BY_VLAN, COMMUNITY, Connected, Error, PORT, Target};
+use tokio::time::Instant;
+
+/// A switch that did not answer is not waited for, nor asked again because of a machine, for so long.
+pub(super) const DEAD: Duration = Duration::from_secs(30);
+/// A switch is not asked more often than this, however many machines there are.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A switch is read so often while nodes are described by their ports.
+pub(super) const PERIOD: Duration = Duration::from_mins(10);
+
+/// What one switch said.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(super) target: Target,
+    pub(super) begun: Instant,
+    /// The same, in milliseconds since 1970.
+    pub(crate) at: u64,
+    pub(crate) outcome: Result<Vec<Connected>, Error>,
+    /// The ports, by their place in the outcome, at which a machine is seen.
+    ports: BTreeMap<MacAddress, Vec<usize>>,
+}
+
+impl Reading {
+    pub(super) fn new(
+        (target, begun, at): (Target, Instant, u64),
+        outcome: Result<Vec<Connected>, Error>,
+    ) -> Self {
+        let mut ports: BTreeMap<MacAddress, Vec<usize>> = BTreeMap::new();
+        for (position, connected) in outcome.iter().flatten().enumerate() {
+            for mac in &connected.machines {
+                ports.entry(*mac).or_default().push(position);
+            }
+        }
+        Self { target, begun, at, outcome, ports }
+    }
+
+    /// When the switch may be asked again, for a machine that wants to know what it says since then.
+    fn again(&self) -> Instant {
+        self.begun + if self.outcome.is_ok() { PAUSE } else { DEAD }
+    }
+
+    /// The ports at which a machine is seen, uplinks left out.
+    fn places<'a>(&'a self, switch: &'a Switch, mac: MacAddress) -> impl Iterator<Item = Place> {
+        let ports = self.ports.get(&mac).into_iter().flatten();
+        let ports = ports.filter_map(|position| self.outcome.as_ref().ok()?.get(*position));
+        ports.filter(|connected| !switch.is_uplink(&connected.port)).map(move |connected| Place {
+            switch: switch.name.clone(),
+            port: connected.port.clone(),
+            others: connected.machines.iter().copied().filter(|other| *other != mac).collect(),
+        })
+    }
+}
+
+/// What all switches said. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Readings(BTreeMap<Name, Arc<Reading>>);
+
+impl Readings {
+    /// What a switch said, if it was asked as it is described now.
+    pub(crate) fn of(&self, switch: &Switch) -> Option<&Arc<Reading>> {
+        let target = target(switch)?;
+        self.0.get(&switch.name).filter(|reading| reading.target == target)
+    }
+
+    pub(super) fn put(&mut self, switch: Name, reading: Reading) {
+        self.0.insert(switch, Arc::new(reading));
+    }
+
+    /// Whether a switch failed when it was last read; `None` before the first time.
+    pub(super) fn has_failed(&self, switch: &Name) -> Option<bool> {
+        self.0.get(switch).map(|reading| reading.outcome.is_err())
+    }
+
+    /// Forgets switches that are gone.
+    pub(super) fn keep_those_of(&mut self, cluster: &Cluster) -> bool {
+        let before = self.0.len();
+        self.0.retain(|name, _| cluster.switches().contains_key(name));
+        self.0.len() != before
+    }
+
+    /// Where a machine is seen, as was said since then. The port with the fewest machines is the likeliest: others are towards it.
+    pub(crate) fn places(
+        &self,
+        cluster: &Cluster,
+        mac: MacAddress,
+        since: Option<Instant>,
+    ) -> Vec<Place> {
+        let switches = cluster.switches().values();
+        let said = switches.filter_map(|switch| {
+            let reading = self.of(switch)?;
+            since.is_none_or(|since| reading.begun >= since).then_some((switch, reading))
+        });
+        let mut places: Vec<Place> =
+            said.flat_map(|(switch, reading)| reading.places(switch, mac)).collect();
+        places.sort_by_key(|place| place.others.len());
+        places
+    }
+
+    /// Whether every switch has been asked since then. Those that do not answer are not waited for.
+    pub(super) fn have_told(&self, cluster: &Cluster, since: Instant) -> bool {
+        cluster.switches().values().filter(|switch| target(switch).is_some()).all(|switch| {
+            self.of(switch).is_some_and(|reading| {
+                let is_dead = reading.outcome.is_err() && reading.begun + DEAD >= since;
+                reading.begun >= since || is_dead
+            })
+        })
+    }
+
+    /// When a switch is to be read: at once, later, or when somebody wants it.
+    pub(super) fn due(&self, switch: &Switch, wish: &Wish<'_>) -> Option<Instant> {
+        let Some(reading) = self.of(switch) else {
+            return (wish.wanted.is_some() || (wish.is_regular)()).then_some(wish.now);
+        };
+        if wish.wanted.is_some_and(|wanted| wanted > reading.begun) {
+            return Some(reading.again());
+        }
+        let next = reading.begun + PERIOD;
+        (next > wish.now || (wish.is_regular)()).then_some(next)
+    }
+}
+
+/// What makes switches be read.
+pub(super) struct Wish<'a> {
+    /// Somebody wants to know what they say since then.
+    pub(super) wanted: Option<Instant>,
+    /// Whether they are read now and then though nobody asks.
+    pub(super) is_regular: &'a dyn Fn() -> bool,
+    pub(super) now: Instant,
+}
+
+/// How a switch is asked; `None` for one without an address.
+pub(super) fn target(switch: &Switch) -> Option<Target> {
+    let addresses = &switch.addresses;
+    let address = addresses.get(Family::V4).or_else(|| addresses.get(Family::V6))?;
+    let given = |text: &Option<String>, default: &str| {
+        let given = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        given.unwrap_or(default).to_owned()
+    };
+    Some(Target {
+        address: SocketAddr::new(address, PORT),
+        community: given(&switch.read, COMMUNITY),
+        table: given(&switch.oid, BY_VLAN),
+    })
+}

@@ -1,0 +1,54 @@
+//! A switch of the site, asked by the real daemon; people look with the real command line.
+
+use perilune_testkit::Snmpd;
+use perilune_testkit::process::run;
+use perilune_testkit::snmpd::Contents;
+
+use crate::site::{NODE_MAC, Site, limit};
+use crate::tools::UDHCPC;
+
+const SWITCH: &str = "10.141.250.1";
+const STRANGER: &str = "52:54:00:00:00:77";
+
+/// A table without the blanks between its columns.
+fn cells(table: &str) -> Vec<Vec<&str>> {
+    table.lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+#[test]
+fn people_see_who_is_at_which_port_and_where_unknown_machines_are() {
+    let Some(udhcpc) = UDHCPC.find() else { return };
+    let site = Site::start("10.141.200.1", "10.141.200.20");
+    let address = ["-n", site.network.name(), "address", "add", "10.141.250.1/16", "dev", "br0"];
+    run(perilune_testkit::process::command("ip").args(address), &limit()).unwrap();
+    let contents = Contents::default()
+        .in_vlan(1, NODE_MAC, 7)
+        .in_vlan(1, STRANGER, 9)
+        .port(7, "Eth1/7", "Ethernet1/7")
+        .port(9, "Eth1/9", "Ethernet1/9");
+    let place = SWITCH.parse().unwrap();
+    let Some(_switch) = Snmpd::start_in(&site.network, place, "private", &contents) else { return };
+    let add = ["switch", "add", "sw01", "--network", "cluster", "--ipaddress", SWITCH];
+    site.cli(&[&add[..], &["--read", "private"]].concat());
+    site.cli(&["node", "change", "node001", "--switch", "sw01", "--switchport", "ethernet1/7"]);
+
+    let ports = site.cli(&["switch", "ports"]);
+    let expected = [
+        &["SWITCH", "PORT", "NAME", "MAC", "NODE", "EXPECTED"],
+        &["sw01", "7", "Eth1/7", NODE_MAC, "node001", "node001"],
+        &["sw01", "9", "Eth1/9", STRANGER, "-", "-"],
+    ];
+    assert_eq!(cells(&ports), expected, "{ports}");
+
+    let machine = site.machine(STRANGER);
+    machine.udhcpc(&udhcpc, &[]).unwrap();
+    let unknown = site.cli(&["node", "unknown"]);
+    let row = cells(&unknown).into_iter().find(|row| row[0] == STRANGER).unwrap();
+    assert_eq!(row[2..4], ["sw01", "Eth1/9"], "{unknown}");
+
+    site.cli(&["switch", "add", "sw02", "--ipaddress", "10.141.250.9", "--network", "cluster"]);
+    let (code, said) = site.refused(&["switch", "ports", "sw02"]);
+    assert_eq!((code, said.contains("sw02: 10.141.250.9")), (Some(1), true), "{said}");
+    let (code, said) = site.refused(&["switch", "ports", "sw1"]);
+    assert_eq!((code, said.contains("did you mean sw01")), (Some(4), true), "{said}");
+}
