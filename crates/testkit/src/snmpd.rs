@@ -60,6 +60,12 @@ fn octets(mac: &str) -> String {
     octets.collect::<Vec<_>>().join(".")
 }
 
+/// Where what a switch tells comes from.
+enum Tells<'a> {
+    Table(&'a Contents),
+    Bridge,
+}
+
 /// A switch that answers until this is dropped.
 pub struct Snmpd {
     process: Child,
@@ -71,7 +77,7 @@ impl Snmpd {
     /// A switch at a free port of this machine. `None`, said aloud, where the distribution's agent is not installed.
     pub fn start(community: &str, contents: &Contents) -> Option<Self> {
         let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self::run(|program| command(program), free, community, contents)
+        Self::run(|program| command(program), free, community, &Tells::Table(contents))
     }
 
     /// A switch at this address of a lab, at the port of SNMP.
@@ -81,14 +87,21 @@ impl Snmpd {
         community: &str,
         contents: &Contents,
     ) -> Option<Self> {
-        Self::run(|program| lab.command(program), (address, 161).into(), community, contents)
+        let tells = Tells::Table(contents);
+        Self::run(|program| lab.command(program), (address, 161).into(), community, &tells)
+    }
+
+    /// The bridge of a lab as a switch: it tells who is behind which of its ports, and what those are called.
+    pub fn start_on_bridge(lab: &Lab, address: IpAddr, community: &str) -> Option<Self> {
+        let address = (address, 161).into();
+        Self::run(|program| lab.command(program), address, community, &Tells::Bridge)
     }
 
     fn run(
         command: impl FnOnce(&str) -> Command,
         address: SocketAddr,
         community: &str,
-        contents: &Contents,
+        tells: &Tells<'_>,
     ) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             assert!(std::env::var_os("CI").is_none(), "{PROGRAM} is not there; install snmpd");
@@ -99,10 +112,17 @@ impl Snmpd {
         }
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        fs::write(path("table"), &contents.0).unwrap();
-        fs::write(path("tell"), SCRIPT).unwrap();
-        fs::set_permissions(path("tell"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(path("snmpd.conf"), configuration(directory.path(), address, community)).unwrap();
+        let program = |name: &str, text: &str| {
+            fs::write(path(name), text).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("tell", SCRIPT);
+        match tells {
+            Tells::Table(contents) => fs::write(path("table"), &contents.0).unwrap(),
+            Tells::Bridge => program("look", BRIDGE_SCRIPT),
+        }
+        let text = configuration(directory.path(), address, community, tells);
+        fs::write(path("snmpd.conf"), text).unwrap();
         let log = fs::File::create(path("log")).unwrap();
         let mut agent = command(PROGRAM);
         agent.args(["-f", "-Lo", "-C", "-I", "-smux", "-c"]).arg(path("snmpd.conf"));
@@ -151,11 +171,22 @@ impl Drop for Snmpd {
     }
 }
 
-fn configuration(directory: &Path, address: SocketAddr, community: &str) -> String {
+fn configuration(
+    directory: &Path,
+    address: SocketAddr,
+    community: &str,
+    tells: &Tells<'_>,
+) -> String {
     let tell = format!("{0}/tell {0}", directory.display());
+    // What the ports of a bridge are called, the agent knows by itself.
+    let names = match tells {
+        Tells::Table(_) => ["1.3.6.1.2.1.31.1.1.1.1", "1.3.6.1.2.1.2.2.1.2"]
+            .map(|object| format!("pass_persist -p 1 .{object} {tell}\n"))
+            .concat(),
+        Tells::Bridge => String::new(),
+    };
     format!(
-        "agentaddress udp:{address}\nrocommunity {community}\npass_persist .1.3.6.1.2.1.17 {tell}\n\
-         pass_persist -p 1 .1.3.6.1.2.1.31.1.1.1.1 {tell}\npass_persist -p 1 .1.3.6.1.2.1.2.2.1.2 {tell}\n"
+        "agentaddress udp:{address}\nrocommunity {community}\npass_persist .1.3.6.1.2.1.17 {tell}\n{names}"
     )
 }
 
@@ -184,9 +215,24 @@ while read -r question; do
     get | getnext)
         read -r object
         echo "$object" >>asked
+        now=$(date +%s)
+        if [ -x look ] && [ "$now" != "$last" ]; then ./look >table; last=$now; fi
         look "$question" "$object"
         ;;
     *) exit ;;
     esac
+done
+"#;
+
+/// The table of the bridge in whose network this runs.
+const BRIDGE_SCRIPT: &str = r#"#!/bin/sh
+for port in /sys/class/net/br0/brif/*; do
+    name=${port##*/}
+    echo ".1.3.6.1.2.1.17.1.4.1.2.$(printf %d "$(cat "$port/port_no")") integer $(cat "/sys/class/net/$name/ifindex")"
+done
+bridge fdb show br br0 | grep 'master br0' | grep -v permanent | while read -r mac _ name _; do
+    number=$(printf %d "$(cat "/sys/class/net/br0/brif/$name/port_no")")
+    octets=$(printf '0x%s ' $(echo "$mac" | tr : ' '))
+    echo ".1.3.6.1.2.1.17.4.3.1.2$(printf .%d $octets) integer $number"
 done
 "#;

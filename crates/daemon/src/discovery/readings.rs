@@ -152,3 +152,125 @@ pub(super) fn target(switch: &Switch) -> Option<Target> {
         table: given(&switch.oid, BY_VLAN),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use perilune_model::Draft;
+    use perilune_model::device::Port;
+
+    use super::*;
+
+    const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+
+    fn switch(name: &str, address: &str) -> Switch {
+        let mut switch = Switch { name: Name::trusted(name), ..Switch::default() };
+        switch.addresses.set(address.parse().unwrap());
+        switch
+    }
+
+    /// sw01, whose port 49 is an uplink, sw02, and one without an address.
+    fn cluster() -> Cluster {
+        let mut draft = Draft::new(&Cluster::default());
+        let uplinkports = Some("49".to_owned());
+        draft.put(Switch { uplinkports, ..switch("sw01", "192.0.2.1") }).unwrap();
+        draft.put(switch("sw02", "192.0.2.2")).unwrap();
+        draft.put(Switch { name: Name::trusted("sw03"), ..Switch::default() }).unwrap();
+        draft.finish().0
+    }
+
+    fn at(number: u32, others: u8) -> Connected {
+        let machines = (0..others).map(|last| MacAddress([0, 0, 0, 0, 0, last]));
+        let port = Port { number: Some(number), names: Vec::new() };
+        Connected { port, machines: machines.chain([MAC]).collect() }
+    }
+
+    fn said(cluster: &Cluster, switch: &str, begun: Instant, ports: Vec<Connected>) -> Reading {
+        let target = target(cluster.switch(switch).unwrap()).unwrap();
+        Reading::new((target, begun, 0), Ok(ports))
+    }
+
+    fn failed(cluster: &Cluster, switch: &str, begun: Instant) -> Reading {
+        let target = target(cluster.switch(switch).unwrap()).unwrap();
+        let address = target.address;
+        Reading::new((target, begun, 0), Err(Error::Silent { address }))
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_port_with_the_fewest_others_comes_first_and_uplinks_do_not_come() {
+        let (cluster, now) = (cluster(), Instant::now());
+        let mut readings = Readings::default();
+        let (first, second) = (vec![at(49, 0), at(3, 9)], vec![at(7, 1)]);
+        readings.put(Name::trusted("sw01"), said(&cluster, "sw01", now, first));
+        readings.put(Name::trusted("sw02"), said(&cluster, "sw02", now + seconds(1), second));
+        let labels = |since| -> Vec<String> {
+            let places = readings.places(&cluster, MAC, since).into_iter();
+            places.map(|place| format!("{} {}", place.switch, place.port.label())).collect()
+        };
+        assert_eq!(labels(None), ["sw02 7", "sw01 3"]);
+        assert_eq!(
+            labels(Some(now + seconds(1))),
+            ["sw02 7"],
+            "what was said before does not count"
+        );
+        assert!(readings.places(&cluster, MacAddress([9; 6]), None).is_empty());
+    }
+
+    #[test]
+    fn all_switches_are_waited_for_but_dead_ones() {
+        let (cluster, now) = (cluster(), Instant::now() + seconds(1000));
+        let mut readings = Readings::default();
+        readings.put(Name::trusted("sw01"), said(&cluster, "sw01", now, Vec::new()));
+        assert!(!readings.have_told(&cluster, now), "sw02 was never asked");
+        readings.put(Name::trusted("sw02"), said(&cluster, "sw02", now - seconds(1), Vec::new()));
+        assert!(!readings.have_told(&cluster, now));
+        readings.put(Name::trusted("sw02"), failed(&cluster, "sw02", now - seconds(29)));
+        assert!(readings.have_told(&cluster, now));
+        readings.put(Name::trusted("sw02"), failed(&cluster, "sw02", now - seconds(31)));
+        assert!(!readings.have_told(&cluster, now), "it may be back");
+    }
+
+    #[test]
+    fn a_switch_is_read_when_somebody_wants_it_but_not_all_the_time() {
+        let (cluster, now) = (cluster(), Instant::now() + seconds(1000));
+        let sw01 = cluster.switch("sw01").unwrap();
+        let due = |readings: &Readings, wanted: Option<Instant>, is_regular: bool| {
+            readings.due(sw01, &Wish { wanted, is_regular: &|| is_regular, now })
+        };
+        let never = Readings::default();
+        assert_eq!(due(&never, None, false), None);
+        assert_eq!(due(&never, None, true), Some(now));
+        assert_eq!(due(&never, Some(now), false), Some(now));
+
+        let begun = now - seconds(1);
+        let mut readings = Readings::default();
+        readings.put(sw01.name.clone(), said(&cluster, "sw01", begun, Vec::new()));
+        assert_eq!(due(&readings, Some(begun), true), Some(begun + PERIOD), "it will do");
+        assert_eq!(due(&readings, Some(now), true), Some(begun + PAUSE));
+        readings.put(sw01.name.clone(), failed(&cluster, "sw01", begun));
+        assert_eq!(due(&readings, Some(now), true), Some(begun + DEAD));
+
+        let old = now - PERIOD;
+        readings.put(sw01.name.clone(), said(&cluster, "sw01", old, Vec::new()));
+        assert_eq!((due(&readings, None, true), due(&readings, None, false)), (Some(now), None));
+    }
+
+    #[test]
+    fn a_switch_that_is_described_anew_is_asked_anew() {
+        let (cluster, now) = (cluster(), Instant::now());
+        let mut readings = Readings::default();
+        readings.put(Name::trusted("sw02"), said(&cluster, "sw02", now, vec![at(7, 0)]));
+        let mut draft = Draft::new(&cluster);
+        draft.put(Switch { read: Some(String::new()), ..switch("sw02", "192.0.2.2") }).unwrap();
+        let (same, _) = draft.clone().finish();
+        assert_eq!(readings.places(&same, MAC, None).len(), 1, "no community means the usual one");
+        draft.put(Switch { read: Some("other".into()), ..switch("sw02", "192.0.2.2") }).unwrap();
+        let (changed, _) = draft.finish();
+        assert!(readings.of(changed.switch("sw02").unwrap()).is_none());
+        assert!(readings.places(&changed, MAC, None).is_empty());
+        assert!(readings.keep_those_of(&Cluster::default()) && readings.0.is_empty());
+    }
+}

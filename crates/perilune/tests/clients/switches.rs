@@ -1,11 +1,12 @@
 //! A switch of the site, asked by the real daemon; people look with the real command line.
 
 use perilune_testkit::Snmpd;
-use perilune_testkit::process::run;
+use perilune_testkit::lab::BRIDGE;
+use perilune_testkit::process::{command, run};
 use perilune_testkit::snmpd::Contents;
 
-use crate::site::{NODE_MAC, Site, limit};
-use crate::tools::UDHCPC;
+use crate::site::{CONTROLLER, NODE_MAC, Site, limit};
+use crate::tools::{CURL, UDHCPC};
 
 const SWITCH: &str = "10.141.250.1";
 const STRANGER: &str = "52:54:00:00:00:77";
@@ -15,12 +16,18 @@ fn cells(table: &str) -> Vec<Vec<&str>> {
     table.lines().map(|line| line.split_whitespace().collect()).collect()
 }
 
+/// Gives the switch its address on the controller's bridge.
+fn switch_address(site: &Site) {
+    let address = format!("{SWITCH}/16");
+    let words = ["-n", site.network.name(), "address", "add", &address, "dev", BRIDGE];
+    run(command("ip").args(words), &limit()).unwrap();
+}
+
 #[test]
 fn people_see_who_is_at_which_port_and_where_unknown_machines_are() {
     let Some(udhcpc) = UDHCPC.find() else { return };
     let site = Site::start("10.141.200.1", "10.141.200.20");
-    let address = ["-n", site.network.name(), "address", "add", "10.141.250.1/16", "dev", "br0"];
-    run(perilune_testkit::process::command("ip").args(address), &limit()).unwrap();
+    switch_address(&site);
     let contents = Contents::default()
         .in_vlan(1, NODE_MAC, 7)
         .in_vlan(1, STRANGER, 9)
@@ -51,4 +58,32 @@ fn people_see_who_is_at_which_port_and_where_unknown_machines_are() {
     assert_eq!((code, said.contains("sw02: 10.141.250.9")), (Some(1), true), "{said}");
     let (code, said) = site.refused(&["switch", "ports", "sw1"]);
     assert_eq!((code, said.contains("did you mean sw01")), (Some(4), true), "{said}");
+}
+
+#[test]
+fn a_machine_behind_a_port_of_a_real_bridge_becomes_the_node_that_is_described_there() {
+    let (Some(udhcpc), Some(curl)) = (UDHCPC.find(), CURL.find()) else { return };
+    let site = Site::start("10.141.200.1", "10.141.200.20");
+    switch_address(&site);
+    site.cli(&["switch", "add", "sw01", "--network", "cluster", "--ipaddress", SWITCH]);
+    site.cli(&["node", "add", "node[002-003]", "--group", "compute"]);
+    let machine = site.machine(STRANGER);
+    // The agent learns of ports that come later only after a while.
+    let place = SWITCH.parse().unwrap();
+    let Some(_switch) = Snmpd::start_on_bridge(&site.network, place, "public") else { return };
+    let told = machine.udhcpc(&udhcpc, &[]).unwrap();
+    assert!(told.get("ip").starts_with("10.141.200."), "{told:?}");
+
+    let ports = site.cli(&["switch", "ports"]);
+    let row = cells(&ports).into_iter().find(|row| row[3] == STRANGER);
+    let name = row.unwrap_or_else(|| panic!("{ports}"))[2];
+    assert!(name.starts_with("port"), "{ports}");
+    site.cli(&["node", "change", "node003", "--switch", "sw01", "--switchport", name]);
+
+    let url = format!("http://{CONTROLLER}:7050/boot/search/mac/{STRANGER}");
+    machine.run(&curl, &["--silent", "--show-error", "--fail", &url]).unwrap();
+    let told = machine.udhcpc(&udhcpc, &[]).unwrap();
+    assert_eq!((told.get("ip"), told.get("hostname")), ("10.141.0.3", "node003"), "{told:?}");
+    let history = site.cli(&["history"]);
+    assert!(history.contains(&format!("machine {STRANGER}")), "{history}");
 }
