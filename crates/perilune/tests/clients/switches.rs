@@ -1,12 +1,13 @@
 //! A switch of the site, asked by the real daemon; people look with the real command line.
 
-use perilune_testkit::Snmpd;
 use perilune_testkit::lab::BRIDGE;
-use perilune_testkit::process::{command, run};
+use perilune_testkit::machine::{self, Description, Firmware};
+use perilune_testkit::process::{command, run, wait_for};
 use perilune_testkit::snmpd::Contents;
+use perilune_testkit::{Limit, Machine, Snmpd};
 
 use crate::site::{CONTROLLER, NODE_MAC, Site, limit};
-use crate::tools::{CURL, UDHCPC};
+use crate::tools::{CURL, QEMU, UDHCPC};
 
 const SWITCH: &str = "10.141.250.1";
 const STRANGER: &str = "52:54:00:00:00:77";
@@ -86,4 +87,37 @@ fn a_machine_behind_a_port_of_a_real_bridge_becomes_the_node_that_is_described_t
     assert_eq!((told.get("ip"), told.get("hostname")), ("10.141.0.3", "node003"), "{told:?}");
     let history = site.cli(&["history"]);
     assert!(history.contains(&format!("machine {STRANGER}")), "{history}");
+}
+
+#[test]
+fn a_blank_machine_is_the_node_of_its_port_when_its_firmware_asks_to_boot() {
+    let Some(_qemu) = QEMU.find() else { return };
+    let site = Site::start("10.141.200.1", "10.141.200.20");
+    switch_address(&site);
+    let port = site.network.add_port("blank").unwrap();
+    let place = SWITCH.parse().unwrap();
+    let Some(_switch) = Snmpd::start_on_bridge(&site.network, place, "public") else { return };
+    site.cli(&["switch", "add", "sw01", "--network", "cluster", "--ipaddress", SWITCH]);
+    site.cli(&["node", "add", "node[002-003]", "--group", "compute"]);
+    site.cli(&["node", "change", "node003", "--switch", "sw01", "--switchport", &port]);
+    let description = Description {
+        name: "blank".to_owned(),
+        firmware: Firmware::Bios,
+        mac_address: STRANGER.to_owned(),
+        memory_mebibytes: 512,
+        processors: 1,
+        disk_bytes: None,
+        accelerator: machine::accelerator(),
+        bmc_port: None,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::start(&site.network, &description, directory.path()).unwrap();
+    // It has no image: its console says so, and says which node it is.
+    let is_node003 = || machine.console().contains("node003").then_some(());
+    let known = wait_for(&Limit::seconds(180), is_node003).unwrap();
+    assert!(known.is_some(), "it stopped at:\n{}", machine.console());
+    let node = site.cli(&["node", "show", "node003", "-o", "json"]);
+    assert!(node.contains(STRANGER), "{node}");
+    assert_eq!(site.cli(&["node", "unknown", "-o", "json"]).trim(), "[]");
+    machine.power_off();
 }

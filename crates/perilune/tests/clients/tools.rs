@@ -28,6 +28,11 @@ pub(crate) const ATFTP: Tool =
     Tool { paths: &["/usr/bin/atftp"], debian: "atftp", enterprise: None };
 pub(crate) const TFTP: Tool =
     Tool { paths: &["/usr/bin/tftp"], debian: "tftp-hpa", enterprise: Some("tftp") };
+pub(crate) const QEMU: Tool = Tool {
+    paths: &["/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm"],
+    debian: "qemu-system-x86",
+    enterprise: Some("qemu-kvm-core"),
+};
 
 pub(crate) const RDISC6: Tool =
     Tool { paths: &["/usr/bin/rdisc6", "/bin/rdisc6"], debian: "ndisc6", enterprise: None };
