@@ -59,12 +59,10 @@ impl Discovery {
     /// Makes an unknown machine the node that it is, if that can be found out.
     pub(crate) async fn identify(&self, mac: MacAddress, asker: IpAddr, meta: Meta) {
         let cluster = self.cluster.published();
-        let Some(places) = self.places(&cluster, mac).await else {
-            tracing::info!(%mac, "not all switches have told where a machine is; it asks again");
+        let Some(evidence) = self.evidence(&cluster, mac, asker).await else {
+            tracing::info!(%mac, "it is not known yet where a machine is; it asks again");
             return;
         };
-        let cloud = if places.is_empty() { self.programs.cloud(mac).await } else { None };
-        let evidence = Evidence { places, cloud, address: Some(asker) };
         let decide = move |draft: &mut Draft| discovery::identify(draft, mac, &evidence);
         // Most machines that ask again and again stay unknown; those need no turn among the changes.
         if let Ok(None) = decide.clone()(&mut Draft::new(&self.cluster.published())) {
@@ -103,9 +101,21 @@ impl Discovery {
         known.clone()
     }
 
+    /// All that can be known of a machine now; `None` when there will be more in a moment.
+    async fn evidence(
+        &self,
+        cluster: &Arc<Cluster>,
+        mac: MacAddress,
+        asker: IpAddr,
+    ) -> Option<Evidence> {
+        let places = self.places(cluster, mac).await?;
+        let cloud = if places.is_empty() { self.programs.cloud(mac).await.ok()? } else { None };
+        Some(Evidence { places, cloud, address: Some(asker) })
+    }
+
     /// Where a machine is connected; empty when nobody knows. `None` when not all have told in time.
     async fn places(&self, cluster: &Arc<Cluster>, mac: MacAddress) -> Option<Vec<Place>> {
-        if let Some(place) = self.programs.switchport(cluster, mac).await {
+        if let Some(place) = self.programs.switchport(cluster, mac).await.ok()? {
             return Some(vec![place]);
         }
         let since = self.heard(mac);

@@ -19,12 +19,15 @@ use tokio::time::timeout;
 
 use crate::control::is_executable;
 
-/// How long a program may take.
-const LONGEST: Duration = Duration::from_secs(5);
+/// How long a program may take, and how long a machine waits for its turn.
+const LONGEST: Duration = Duration::from_secs(3);
 /// As many programs as run at one moment.
 const AT_ONCE: usize = 16;
 /// As long as an answer or a complaint may be.
 const LONGEST_OUTPUT: u64 = 64 << 10;
+
+/// Too many machines want to be known at once; this one asks again.
+pub(super) struct Busy;
 
 /// The site's own programs.
 pub(super) struct Programs {
@@ -53,8 +56,12 @@ impl Programs {
     }
 
     /// Where the site's program knows a machine to be.
-    pub(super) async fn switchport(&self, cluster: &Cluster, mac: MacAddress) -> Option<Place> {
-        let path = self.find("switchport")?;
+    pub(super) async fn switchport(
+        &self,
+        cluster: &Cluster,
+        mac: MacAddress,
+    ) -> Result<Option<Place>, Busy> {
+        let Some(path) = self.find("switchport") else { return Ok(None) };
         let switches = cluster.switches().values().map(|switch| {
             let addresses = &switch.addresses;
             json!({
@@ -68,7 +75,47 @@ impl Programs {
         });
         let switches: Vec<Value> = switches.collect();
         let question = json!({ "version": 1, "macaddress": mac, "switches": switches });
-        let Located { switch, port, error } = self.ask(&path, &question).await?;
+        let located = self.ask(&path, &question).await?;
+        Ok(located.and_then(|located: Located| located.place(&path)))
+    }
+
+    /// The cloud that the site's program knows a machine to live in.
+    pub(super) async fn cloud(&self, mac: MacAddress) -> Result<Option<String>, Busy> {
+        let Some(path) = self.find("cloud") else { return Ok(None) };
+        let question = json!({ "version": 1, "macaddress": mac });
+        let clouded = self.ask(&path, &question).await?;
+        Ok(clouded.and_then(|clouded: Clouded| clouded.cloud(&path)))
+    }
+
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        let path = self.plugins.as_ref()?.join("boot/detection").join(name);
+        is_executable(&path).then_some(path)
+    }
+
+    /// The answer of a program; without one, it is as if the program were not there.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        question: &Value,
+    ) -> Result<Option<T>, Busy> {
+        // Nobody ever closes it.
+        let turn = timeout(LONGEST, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(Busy) };
+        let answer = timeout(LONGEST, run(path, &question.to_string())).await;
+        let answer = answer
+            .unwrap_or_else(|_| Err(format!("it did not end within {} s", LONGEST.as_secs())));
+        let answer = answer.and_then(|answer| {
+            let unreadable =
+                |error| format!("its answer is not the JSON that is expected: {error}");
+            serde_json::from_slice(&answer).map_err(unreadable)
+        });
+        Ok(answer.map_err(|reason| failed(path, &reason)).ok())
+    }
+}
+
+impl Located {
+    fn place(self, program: &Path) -> Option<Place> {
+        let Self { switch, port, error } = self;
         let port = match port {
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(Value::String(text)) => Some(text),
@@ -82,44 +129,22 @@ impl Programs {
             (None, None, None) => None,
             (error, ..) => {
                 let reason = error.unwrap_or_else(|| "it names no switch, or no port".to_owned());
-                failed(&path, &reason);
+                failed(program, &reason);
                 None
             }
         }
     }
+}
 
-    /// The cloud that the site's program knows a machine to live in.
-    pub(super) async fn cloud(&self, mac: MacAddress) -> Option<String> {
-        let path = self.find("cloud")?;
-        let question = json!({ "version": 1, "macaddress": mac });
-        let Clouded { cloud, error } = self.ask(&path, &question).await?;
-        match error {
-            None => cloud,
+impl Clouded {
+    fn cloud(self, program: &Path) -> Option<String> {
+        match self.error {
+            None => self.cloud,
             Some(reason) => {
-                failed(&path, &reason);
+                failed(program, &reason);
                 None
             }
         }
-    }
-
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        let path = self.plugins.as_ref()?.join("boot/detection").join(name);
-        is_executable(&path).then_some(path)
-    }
-
-    /// The answer of a program; without one, it is as if the program were not there.
-    async fn ask<T: DeserializeOwned>(&self, path: &Path, question: &Value) -> Option<T> {
-        // Nobody ever closes it.
-        let _turn = self.turns.acquire().await.ok()?;
-        let answer = timeout(LONGEST, run(path, &question.to_string())).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(format!("it did not end within {} s", LONGEST.as_secs())));
-        let answer = answer.and_then(|answer| {
-            let unreadable =
-                |error| format!("its answer is not the JSON that is expected: {error}");
-            serde_json::from_slice(&answer).map_err(unreadable)
-        });
-        answer.map_err(|reason| failed(path, &reason)).ok()
     }
 }
 

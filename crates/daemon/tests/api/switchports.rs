@@ -17,7 +17,7 @@ const SWITCH: &str = "10.141.250.1";
 const NOBODY: &str = "10.141.250.2";
 const RUBBISH: &str = "10.141.250.3";
 /// Longer than this no machine waits, whatever switches do.
-const LONGEST: Duration = Duration::from_secs(7);
+const LONGEST: Duration = Duration::from_secs(12);
 
 fn mac(last: u8) -> String {
     format!("52:54:00:00:00:{last:02x}")
@@ -277,4 +277,24 @@ fn programs_that_fail_hang_or_say_nonsense_hold_nobody_up_for_long() {
         assert!(is_unknown(&boots(&site, &mac(1))), "{nonsense}");
         assert_eq!(mac_of(&site, "node001"), Value::Null, "{nonsense}");
     }
+}
+
+#[test]
+fn machines_that_find_no_turn_ask_again_and_nothing_is_made_of_them_meanwhile() {
+    let site = with_programs(&[("switchport", "sleep 2; echo '{}'")]);
+    describe_without_addresses(&site);
+    let settings = json!({ "config": { "cluster": { "nextnode_discover": true } } });
+    assert_eq!(site.post("/config/cluster", &settings).0, 204);
+    let machines: Vec<String> = (0..60).map(|last| format!("52:54:00:00:02:{last:02x}")).collect();
+    std::thread::scope(|scope| {
+        for mac in &machines {
+            scope.spawn(|| boots(&site, mac));
+        }
+    });
+    let nodes = site.get("/config/node").1.to_string();
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        machines.iter().partition(|mac| nodes.contains(mac.as_str()));
+    assert!(known.len() >= 16 && !unknown.is_empty(), "{} are known", known.len());
+    boots(&site, unknown[0]);
+    assert!(site.get("/config/node").1.to_string().contains(unknown[0].as_str()));
 }
