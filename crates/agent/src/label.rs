@@ -1,4 +1,4 @@
-//! Labels for `SELinux`. Those of the image come with its archive; what was written since has none, or those of where it was written.
+//! Labels for SELinux. Those of the image come with its archive; what was written since has none, or those of where it was written.
 
 use std::ffi::OsStr;
 

@@ -24,7 +24,7 @@ const HOP_LIMIT: u32 = 255;
 #[derive(Debug)]
 pub(crate) struct Socket {
     /// The runtime has no raw sockets of its own. What it is asked about this one is when something can be read.
-    socket: UdpSocket,
+    raw: UdpSocket,
     interface: String,
     index: u32,
 }
@@ -52,13 +52,13 @@ impl Socket {
         // Our own hosts have nobody to wait for.
         socket.set_multicast_loop_v6(false)?;
         socket.join_multicast_v6(&ALL_ROUTERS, index)?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        Ok(Self { socket, interface: interface.to_owned(), index })
+        let raw = UdpSocket::from_std(socket.into())?;
+        Ok(Self { raw, interface: interface.to_owned(), index })
     }
 
     /// Waits for the next packet.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Arrival> {
-        self.socket.async_io(Interest::READABLE, || receive_now(&self.socket, buffer)).await
+        self.raw.async_io(Interest::READABLE, || receive_now(&self.raw, buffer)).await
     }
 
     /// Sends to every host on the wire.
@@ -70,7 +70,7 @@ impl Socket {
         let to = SockaddrIn6::from(SocketAddrV6::new(ALL_NODES, 0, 0, self.index));
         let parts = [IoSlice::new(packet)];
         let control = [ControlMessage::Ipv6PacketInfo(&information)];
-        sendmsg(self.socket.as_raw_fd(), &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        sendmsg(self.raw.as_raw_fd(), &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
         Ok(())
     }
 

@@ -13,7 +13,7 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 31] = [
+const ANSWERS: [(&str, &str); 32] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),

@@ -395,7 +395,7 @@ fn what_somebody_must_mend_is_told_and_other_peoples_machines_are_not() {
     assert!(reason.contains("is free for this unknown machine"), "{reason}");
     let network =
         Network { dhcp: false, ..Network::clone(site.cluster.network("cluster").unwrap()) };
-    site.cluster.apply(&perilune_model::Edit::Put(network.into()));
+    site.cluster.apply(&Edit::Put(network.into()));
     assert_eq!(unserved(&mut site, &discover(STRANGER)), None);
     let reason = unserved(&mut site, &discover(2)).unwrap();
     assert!(reason.contains("node002 asks by its interface BOOTIF in network cluster"), "{reason}");
