@@ -35,7 +35,7 @@ pub(crate) fn reservation<'a>(
     request: &Request,
 ) -> Option<Reservation<'a>> {
     let (node, interface) = cluster.node_by_mac(request.mac)?;
-    let own = cluster.networks().get(interface.network.as_ref()?)?;
+    let own = cluster.networks().get(interface.network.as_ref()?).filter(|own| own.dhcp)?;
     let address = interface.addresses.ipv4.filter(|_| same_wire(network, own))?;
     Some(Reservation { node, network: own, address })
 }

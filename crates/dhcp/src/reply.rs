@@ -78,6 +78,7 @@ pub fn reply(
         reservation: network::reservation(cluster, network, request),
     };
     let decision = match request.kind {
+        _ if !network.dhcp => Decision::Ignore("DHCP is off for its network"),
         MessageType::Discover => case.discover(leases),
         MessageType::Request => case.request(leases),
         MessageType::Inform => case.answer(MessageType::Ack, None, None),
@@ -181,7 +182,9 @@ impl Case<'_> {
             }
             (true, _) => Decision::Ignore("it wants an address of which nothing is known here"),
             // Where nothing is lent, strangers are somebody else's business.
-            _ if !self.network.dhcp && self.cluster.node_by_mac(mac).is_none() => {
+            _ if self.network.lent_range(Family::V4).is_none()
+                && self.cluster.node_by_mac(mac).is_none() =>
+            {
                 Decision::Ignore("it is not ours, and nothing is lent here")
             }
             (false, true) => self.refuse("the address is not free"),

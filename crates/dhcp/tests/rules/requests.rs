@@ -167,15 +167,32 @@ fn an_address_of_another_network_or_of_another_machine_is_refused() {
     }
 }
 
+/// The network of the nodes, changed.
+fn with_network(change: impl FnOnce(&mut Network)) -> Site {
+    let mut cluster = cluster();
+    let mut network = Network::clone(cluster.network("cluster").unwrap());
+    change(&mut network);
+    cluster.apply(&Edit::Put(network.into()));
+    Site::new(cluster)
+}
+
 #[test]
 fn where_nothing_is_lent_strangers_are_left_to_others_and_nodes_are_served() {
-    let mut cluster = cluster();
-    let network = Network { dhcp: false, ..Network::clone(cluster.network("cluster").unwrap()) };
-    cluster.apply(&Edit::Put(network.into()));
-    let mut site = Site::new(cluster);
+    let mut site = with_network(|network| network.dhcp_nodes_only = true);
     assert!(site.answer(&discover(STRANGER)).is_none());
-    assert!(site.answer(&request(STRANGER).wants(ip("172.16.0.1"))).is_none());
+    for wanted in ["172.16.0.1", "10.141.0.101"] {
+        assert!(site.answer(&request(STRANGER).wants(ip(wanted))).is_none(), "{wanted}");
+    }
     assert_eq!(site.join(mac(1)), Some(ip("10.141.0.1")));
+}
+
+#[test]
+fn where_dhcp_is_off_nobody_is_answered() {
+    let mut site = with_network(|network| network.dhcp = false);
+    for last in [1, 2, STRANGER] {
+        assert!(site.answer(&discover(last)).is_none(), "{last}");
+        assert!(site.answer(&request(last).wants(ip("172.16.0.1"))).is_none(), "{last}");
+    }
 }
 
 #[test]
@@ -393,9 +410,7 @@ fn what_somebody_must_mend_is_told_and_other_peoples_machines_are_not() {
     );
     let reason = unserved(&mut site, &discover(STRANGER)).unwrap();
     assert!(reason.contains("is free for this unknown machine"), "{reason}");
-    let network =
-        Network { dhcp: false, ..Network::clone(site.cluster.network("cluster").unwrap()) };
-    site.cluster.apply(&Edit::Put(network.into()));
+    let mut site = with_network(|network| network.dhcp_nodes_only = true);
     assert_eq!(unserved(&mut site, &discover(STRANGER)), None);
     let reason = unserved(&mut site, &discover(2)).unwrap();
     assert!(reason.contains("node002 asks by its interface BOOTIF in network cluster"), "{reason}");
