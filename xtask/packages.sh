@@ -47,6 +47,7 @@ TEST_NEEDS=(
     "/usr/sbin/dhcrelay|isc-dhcp-relay|dhcp-relay|asks for machines of other networks"
     "/usr/bin/atftp|atftp|-|a TFTP client"
     "/usr/bin/rdisc6|ndisc6|-|looks for IPv6 routers"
+    "/usr/sbin/radvd|radvd|radvd|an IPv6 router beside ours"
     "/usr/bin/tftp|tftp-hpa|tftp|a TFTP client"
     "/usr/sbin/perfdhcp|kea-admin|-|a DHCP load generator"
     "/usr/bin/setfacl|acl|acl|access control lists in images"

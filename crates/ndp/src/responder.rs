@@ -82,7 +82,7 @@ impl Responder {
             Ok(()) => {
                 tracing::info!(
                     interface = self.interface,
-                    "machines are told that no IPv6 router is here"
+                    "machines that look for an IPv6 router are told that none is here"
                 );
             }
             // A new address is not used until the kernel is sure that nobody else has it; the machine will ask again.
@@ -115,7 +115,7 @@ impl Responder {
                     tracing::warn!(
                         interface = self.interface,
                         reason,
-                        "router solicitations are not answered on this interface: iPXE waits about 15 s for a router at each boot"
+                        "router solicitations are not answered here: where nobody else answers, iPXE waits about 15 s at each boot"
                     );
                     self.told = Some(reason);
                 }

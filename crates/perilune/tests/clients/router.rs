@@ -1,12 +1,16 @@
 //! Machines that look for an IPv6 router: `rdisc6` asks as their firmware does.
 
 use std::fs;
+use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use perilune_testkit::process::wait_for;
+use perilune_testkit::Lab;
+use perilune_testkit::lab::BRIDGE;
+use perilune_testkit::process::{end, run, wait_for};
 
 use crate::site::{Machine, NODE_MAC, Site, limit};
-use crate::tools::{RDISC6, SETPRIV, UDHCPC};
+use crate::tools::{RADVD, RDISC6, SETPRIV, UDHCPC};
 
 /// Asks once, and waits longer than any answer takes.
 const ASK: [&str; 6] = ["-1", "-r", "1", "-w", "6000", "nic0"];
@@ -31,9 +35,42 @@ fn configure(site: &mut Site, value: &str) {
     site.restart();
 }
 
-fn forward(site: &Site, value: &str) {
-    let script = format!("echo {value} > /proc/sys/net/ipv6/conf/br0/forwarding");
-    site.run("sh", &["-c", &script]);
+/// Has a machine forward what comes by any of its interfaces.
+fn forward(lab: &Lab) {
+    let script = "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+    run(lab.command("sh").args(["-c", script]), &limit()).unwrap();
+}
+
+/// A program that advertises an interface as a way to elsewhere.
+struct Router(Child);
+
+impl Router {
+    fn start(program: &str, lab: &Lab, interface: &str, directory: &Path) -> Self {
+        forward(lab);
+        let file = |name: &str| directory.join(name);
+        let configuration = format!(
+            "interface {interface} {{ AdvSendAdvert on; AdvCurHopLimit 77; \
+             prefix fd00:141::/64 {{ AdvAutonomous on; }}; }};\n"
+        );
+        fs::write(file("radvd.conf"), configuration).unwrap();
+        let mut radvd = lab.command(program);
+        radvd.args(["--nodaemon", "--logmethod", "none", "--config"]).arg(file("radvd.conf"));
+        Self(radvd.arg("--pidfile").arg(file("radvd.pid")).spawn().unwrap())
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+/// Where the machine sends what is for elsewhere, once it knows.
+fn default_route(machine: &Machine) -> String {
+    let look = || machine.run("ip", &["-6", "route", "show", "default"]).unwrap();
+    let known = wait_for(&limit(), || Some(look()).filter(|route| !route.is_empty())).unwrap();
+    let route = known.expect("a router advertises itself");
+    route.split(" expires").next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -85,7 +122,7 @@ fn a_controller_that_routes_leaves_answering_to_its_router_program_unless_told_o
     let Some(rdisc6) = RDISC6.find() else { return };
     let (mut site, machine) = place();
     first_answer(&machine, &rdisc6);
-    forward(&site, "1");
+    forward(&site.network);
     machine.run(&rdisc6, &ASK).expect_err("its own program would be contradicted");
     let said = site.log();
     assert!(
@@ -94,6 +131,38 @@ fn a_controller_that_routes_leaves_answering_to_its_router_program_unless_told_o
     );
     configure(&mut site, "yes");
     first_answer(&machine, &rdisc6);
+}
+
+#[test]
+fn another_router_of_the_network_keeps_its_place_and_what_it_said() {
+    let (Some(rdisc6), Some(radvd)) = (RDISC6.find(), RADVD.find()) else { return };
+    let (site, machine) = place();
+    let other = site.machine("52:54:00:00:00:77");
+    let _router = Router::start(&radvd, &other.lab, "nic0", &other.file(""));
+    let route = default_route(&machine);
+    let ask = || machine.run(&rdisc6, &["-m", "-r", "1", "-w", "6000", "nic0"]).ok();
+    let both =
+        |told: &String| [" 0 (0x", " 1800 (0x"].iter().all(|lifetime| told.contains(lifetime));
+    wait_for(&limit(), || ask().filter(both)).unwrap().expect("both answer");
+    assert_eq!(default_route(&machine), route);
+    let hop_limit = machine.run("cat", &["/proc/sys/net/ipv6/conf/nic0/hop_limit"]).unwrap();
+    assert_eq!(hop_limit.trim(), "77");
+}
+
+#[test]
+fn a_router_program_on_the_controller_itself_is_not_contradicted() {
+    let (Some(rdisc6), Some(radvd)) = (RDISC6.find(), RADVD.find()) else { return };
+    let (site, machine) = place();
+    first_answer(&machine, &rdisc6);
+    let _router = Router::start(&radvd, &site.network, BRIDGE, &site.data());
+    let route = default_route(&machine);
+    for _ in 0..2 {
+        let told = machine.run(&rdisc6, &["-m", "-r", "1", "-w", "6000", "nic0"]).unwrap();
+        let lifetimes = told.lines().filter(|line| line.starts_with("Router lifetime"));
+        assert!(lifetimes.clone().count() > 0, "{told}");
+        assert!(lifetimes.clone().all(|line| line.contains(" 1800 (0x")), "{told}");
+    }
+    assert_eq!(default_route(&machine), route);
 }
 
 #[test]

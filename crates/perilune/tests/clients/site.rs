@@ -66,11 +66,6 @@ impl Site {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// Runs a program on the controller.
-    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
-        run(self.network.command(program).args(arguments), &limit()).unwrap()
-    }
-
     /// Runs `perilune` on the controller.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         run(&mut self.command(arguments), &limit()).unwrap()

@@ -36,6 +36,8 @@ pub(crate) const QEMU: Tool = Tool {
 
 pub(crate) const RDISC6: Tool =
     Tool { paths: &["/usr/bin/rdisc6", "/bin/rdisc6"], debian: "ndisc6", enterprise: None };
+pub(crate) const RADVD: Tool =
+    Tool { paths: &["/usr/sbin/radvd"], debian: "radvd", enterprise: Some("radvd") };
 pub(crate) const SETPRIV: Tool =
     Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
 
