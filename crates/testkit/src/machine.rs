@@ -1,5 +1,5 @@
 //! A machine that boots: qemu with a network card on a lab's bridge, a serial console in a file, disks, and
-//! a power button. Which firmware it has: [`firmware`].
+//! a power button. Which firmware it has: [`Firmware`].
 
 mod firmware;
 
