@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header, request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::tftp::{Fallback, distribution_loaders};
 use tower::ServiceExt;
@@ -71,25 +71,69 @@ async fn file(
     Path(filename): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, _) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
     check(&parts, &state, &filename)?;
     let path = path_of(&state, &filename).filter(|path| path.is_file());
     let path = path.ok_or_else(|| missing(&state, client, &filename))?;
     if boot_loader(&filename).is_some() {
         tracing::info!(%client, file = filename, method = %parts.method, "HTTP boot program");
     }
+    // What is not one range of bytes is not understood, and then the whole file is meant.
+    if !asks_for_one_range(&parts.headers) {
+        parts.headers.remove(header::RANGE);
+    }
+    let condition = parts.headers.remove(header::IF_RANGE);
+    let mut response = serve(&path, parts.clone()).await;
+    let is_part = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE]
+        .contains(&response.status());
+    // Whoever has a part of another file must not be given the rest of this one.
+    if is_part && condition.is_some_and(|condition| !is_of(&condition, response.headers())) {
+        parts.headers.remove(header::RANGE);
+        response = serve(&path, parts).await;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&filename)));
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(&filename)) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+async fn serve(path: &std::path::Path, parts: request::Parts) -> Response {
     let served = ServeFile::new(path)
         .with_buf_chunk_size(PIECE)
         .oneshot(Request::from_parts(parts, HttpBody::empty()))
         .await;
-    let mut response = served.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&filename)));
-    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename={filename}")) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    served.into_response()
+}
+
+fn asks_for_one_range(headers: &HeaderMap) -> bool {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let bounds = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    bounds.is_some_and(|(first, last)| {
+        let is_number = |text: &str| text.chars().all(|digit| digit.is_ascii_digit());
+        let (first, last) = (first.trim(), last.trim());
+        is_number(first) && is_number(last) && !(first.is_empty() && last.is_empty())
+    })
+}
+
+/// Whether the condition of `If-Range` is that of the file with these headers.
+fn is_of(condition: &HeaderValue, file: &HeaderMap) -> bool {
+    [header::ETAG, header::LAST_MODIFIED].iter().any(|name| file.get(name) == Some(condition))
+}
+
+/// What a client that saves the file may call it.
+fn disposition(filename: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "!#$&+-.^_`|~".contains(c);
+    if filename.chars().all(is_plain) {
+        return format!("attachment; filename={filename}");
     }
-    Ok(response)
+    let encoded = filename.bytes().map(|byte| match char::from(byte) {
+        c if c.is_ascii_alphanumeric() || "-._~".contains(c) => c.to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    format!("attachment; filename*=UTF-8''{}", encoded.collect::<String>())
 }
 
 /// Whether a web server in front may hand out what the header X-Original-URI names.
@@ -103,9 +147,7 @@ async fn may_read(
 ) -> Result<Response, ApiError> {
     let uri = parts.headers.get("x-original-uri").and_then(|value| value.to_str().ok());
     let uri = uri.ok_or_else(|| ApiError::Unauthenticated("Missing request uri".to_owned()))?;
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    check(&parts, &state, &percent_decoded(name))?;
+    check(&parts, &state, &resolved(uri))?;
     Ok(Json(Message { message: "Go".to_owned() }).into_response())
 }
 
@@ -170,6 +212,22 @@ fn content_type(filename: &str) -> &'static str {
     }
 }
 
+/// The last name of the path that a web server makes of this: decoded, without what leads nowhere and back.
+fn resolved(uri: &str) -> String {
+    let path = percent_decoded(uri.split(['?', '#']).next().unwrap_or_default());
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => {
+                names.pop();
+            }
+            name => names.push(name),
+        }
+    }
+    names.pop().unwrap_or_default().to_owned()
+}
+
 fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -189,6 +247,41 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_resolved_before_they_are_judged() {
+        for uri in [
+            "/files/a.tar.bz2?x",
+            "/files//a.tar.bz2#x",
+            "/files/x/../a%2Etar.bz2",
+            "/files/a.tar.bz2/",
+            "/files/a.tar.bz2/.",
+            "/files/a.tar.bz2/x/%2e%2e",
+            "/files/x%2f..%2fa.tar.bz2",
+        ] {
+            assert_eq!(resolved(uri), "a.tar.bz2", "{uri}");
+        }
+        assert_eq!((resolved("/.."), resolved("")), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn one_range_of_bytes_is_understood() {
+        let asks = |range: &'static str| {
+            asks_for_one_range(&HeaderMap::from_iter([(
+                header::RANGE,
+                HeaderValue::from_static(range),
+            )]))
+        };
+        assert!(["bytes=0-", "bytes=1-2", "bytes=-3"].iter().all(|range| asks(range)));
+        let others = ["bytes=0-1,4-5", "lines=1-2", "bytes=a-b", "bytes=-", "bytes=1", "nonsense"];
+        assert!(!others.iter().any(|range| asks(range)));
+    }
+
+    #[test]
+    fn a_name_that_is_no_word_is_encoded() {
+        assert_eq!(disposition("vmlinuz-6.1"), "attachment; filename=vmlinuz-6.1");
+        assert_eq!(disposition("a \"ü"), "attachment; filename*=UTF-8''a%20%22%C3%BC");
+    }
 
     #[test]
     fn names_are_decoded_once() {

@@ -8,6 +8,7 @@ mod connections;
 mod control;
 mod devices;
 mod document;
+mod files;
 mod further;
 mod generated;
 mod image_site;
