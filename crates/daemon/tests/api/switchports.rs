@@ -4,6 +4,9 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use perilune_testkit::snmpd::Contents;
@@ -31,6 +34,37 @@ fn rack() -> Contents {
         .port(7, "Eth1/7", "Ethernet1/7")
         .port(8, "Eth1/8", "Ethernet1/8");
     (100..120).fold(contents, |contents, last| contents.in_vlan(1, &mac(last), 49))
+}
+
+/// Somebody at the port of SNMP who answers with the beginning of what was asked, until this is dropped.
+struct Mad {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mad {
+    fn start() -> Self {
+        let socket = UdpSocket::bind((RUBBISH, 161)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            let mut packet = [0; 2048];
+            while !end.load(Ordering::SeqCst) {
+                if let Ok((_, asker)) = socket.recv_from(&mut packet) {
+                    socket.send_to(&packet[..7], asker).ok();
+                }
+            }
+        });
+        Self { is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Mad {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// A network with addresses for switches. `None`, said aloud, where nobody may make one.
@@ -92,32 +126,19 @@ fn machines_become_the_nodes_at_their_ports_though_other_switches_are_dead_or_ma
     let Some(lab) = lab("found") else { return };
     let Some(switch) = agent(&lab) else { return };
     lab.inside(|| {
-        let mad = UdpSocket::bind((RUBBISH, 161)).unwrap();
-        mad.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let _mad = Mad::start();
         let site = ImageSite::start();
         describe(&site);
         for (name, address) in [("dead", NOBODY), ("mad", RUBBISH)] {
             let fields = json!({ "network": "cluster", "ipaddress": address });
             assert_eq!(save(&site, "switch", name, &fields), 201);
         }
-        let over = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut packet = [0; 2048];
-                while !over.load(std::sync::atomic::Ordering::SeqCst) {
-                    if let Ok((_, asker)) = mad.recv_from(&mut packet) {
-                        mad.send_to(&packet[..7], asker).unwrap();
-                    }
-                }
-            });
-            let found = boots(&site, &mac(1));
-            assert!(found.contains("node001"), "{found}");
-            assert!(boots(&site, &mac(2)).contains("node002"));
-            // Whoever is at no node's port stays unknown, and people see where it is.
-            switch.tell(&rack().in_vlan(1, &mac(3), 9));
-            until(|| is_unknown(&boots(&site, &mac(3))) && place_of(&site, &mac(3)).is_some());
-            over.store(true, std::sync::atomic::Ordering::SeqCst);
-        });
+        let found = boots(&site, &mac(1));
+        assert!(found.contains("node001"), "{found}");
+        assert!(boots(&site, &mac(2)).contains("node002"));
+        // Whoever is at no node's port stays unknown, and people see where it is.
+        switch.tell(&rack().in_vlan(1, &mac(3), 9));
+        until(|| is_unknown(&boots(&site, &mac(3))) && place_of(&site, &mac(3)).is_some());
         assert_eq!(
             (mac_of(&site, "node001"), mac_of(&site, "node002")),
             (json!(mac(1)), json!(mac(2)))
@@ -191,7 +212,9 @@ fn a_storm_of_unknown_machines_asks_the_switch_a_few_times_and_holds_up_no_node(
                 let strangers =
                     (1..4).map(move |more| format!("52:54:00:00:{more:02x}:{last:02x}"));
                 scope.spawn(move || {
-                    strangers.for_each(|mac| assert!(is_unknown(&boots(site, &mac))))
+                    for mac in strangers {
+                        assert!(is_unknown(&boots(site, &mac)));
+                    }
                 });
             }
             let asked = Instant::now();
