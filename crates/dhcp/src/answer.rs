@@ -16,7 +16,7 @@ use crate::request::Request;
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 /// The site's own option by which existing tools tell our answers.
-const LUNA: (u8, &[u8]) = (129, b"luna2");
+const LUNA: (u8, &[u8]) = (129, b"lunaclient");
 /// iPXE's option 175 with its option 176 (no-pxedhcp) set: it does not wait for another boot server.
 const NO_PROXY: (u8, &[u8]) = (175, &[176, 1, 1]);
 
