@@ -298,7 +298,8 @@ fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
     let script = site.node_script(mac, &ticket).and_then(|script| paused(state, &cluster, script));
     match script {
         Ok(script) => {
-            if served.is_some() {
+            // A node that starts from its disk is not being installed.
+            if served.is_some() && script.image.is_some() {
                 state.status.report(script.node.as_str(), DISCOVERED, None, clock::milliseconds());
             }
             text(script.text)

@@ -246,3 +246,21 @@ fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
     assert_eq!(lost.len(), 3, "{answer}");
     assert!(lost[0].starts_with("the file k of image compute is not in"), "{answer}");
 }
+
+#[test]
+fn a_node_that_starts_from_its_disk_stays_what_it_was() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let state =
+        || site.get("/monitor/node/node001").1["monitor"]["status"]["node001"]["state"].clone();
+    let asks = || site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+    asks();
+    assert_eq!(state(), "install.discovered");
+    let report = json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } });
+    assert_eq!(site.post("/monitor/node/node001", &report).0, 204);
+    let body = json!({ "config": { "node": { "node001": { "netboot": false } } } });
+    assert_eq!(site.post("/config/node/node001", &body).0, 204);
+    let script = asks();
+    assert!(script.contains("sanboot"), "{script}");
+    assert_eq!(state(), "install.success");
+}
