@@ -78,20 +78,12 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name"]);
     Request {
         new_name: fields.new_name("newrackname", Name::general),
-        size: size(fields),
+        size: fields.number("size"),
         order: word(fields, "order", &["ascending", "descending"]),
         room: fields.text("room"),
         site: fields.text("site"),
         devices: fields.objects("devices", placement).unwrap_or_default(),
     }
-}
-
-fn size(fields: &mut Fields<'_>) -> Patch<u32> {
-    let size = fields.number("size");
-    if size == Patch::Set(0) {
-        fields.refuse("size", "a rack has at least one unit");
-    }
-    size
 }
 
 fn placement(fields: &mut Fields<'_>) -> PlacementRequest {

@@ -65,6 +65,7 @@ async fn show(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "A node that is gone reports about itself", body = Problem),
 ))]
 async fn save(
     state: axum::extract::State<State>,

@@ -48,6 +48,9 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
         ..Rack::default()
     });
     request.size.apply(&mut rack.size);
+    if rack.size == Some(0) {
+        return Err(Error::invalid("size", "a rack has at least one unit"));
+    }
     request.order.apply(&mut rack.order);
     request.room.apply(&mut rack.room);
     request.site.apply(&mut rack.site);
