@@ -8,7 +8,7 @@ use perilune_testkit::Limit;
 use perilune_testkit::process::wait_for;
 use serde_json::{Value, json};
 
-use crate::daemon::PORT;
+use crate::daemon::PLAIN_PORT;
 
 /// How long the daemon may be away, in seconds.
 const AWAY: u64 = 10;
@@ -109,7 +109,7 @@ impl Api {
 }
 
 fn address(path: &str) -> String {
-    format!("http://127.0.0.1:{PORT}{path}")
+    format!("http://127.0.0.1:{PLAIN_PORT}{path}")
 }
 
 /// The value of a key, whatever section it is in.

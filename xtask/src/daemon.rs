@@ -18,7 +18,11 @@ use crate::build::Programs;
 use crate::output::Output;
 use crate::site::{CONTROLLER, Site};
 
-pub(crate) const PORT: u16 = 7050;
+/// Where clients and nodes find the API, by https.
+const PORT: u16 = 7050;
+/// Where firmware finds boot files, and this program the API, by http.
+pub(crate) const PLAIN_PORT: u16 = 7051;
+
 pub(crate) struct Daemon {
     /// Whoever holds the lock for reading relies on it; it is killed and started anew under the lock for writing.
     process: RwLock<Child>,
@@ -45,10 +49,12 @@ impl Daemon {
         install(&built.perilune, &programs.join("perilune"))?;
         install(&built.agent, &programs.join("perilune-agent"))?;
         boot_programs::provide(&data.join("tftp"), &data.join("files"))?;
-        let listen = [format!("{CONTROLLER}:{PORT}"), format!("127.0.0.1:{PORT}")];
+        let listen = [CONTROLLER, "127.0.0.1"].into_iter().flat_map(|address| {
+            [format!("https://{address}:{PORT}"), format!("http://{address}:{PLAIN_PORT}")]
+        });
         let mut arguments =
             vec!["serve".to_owned(), "--data-dir".to_owned(), data.display().to_string()];
-        arguments.extend(listen.into_iter().flat_map(|address| ["--listen".to_owned(), address]));
+        arguments.extend(listen.flat_map(|address| ["--listen".to_owned(), address]));
         arguments.extend(["--dhcp-interface".to_owned(), BRIDGE.to_owned()]);
         output.command("perilune", &arguments);
         let log = site.path("daemon.log");
