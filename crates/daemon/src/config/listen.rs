@@ -73,6 +73,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_address_speaks_what_the_configuration_says_of_its_port() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("luna.ini");
+        let text = "[API]\nUSERNAME = luna\nPASSWORD = luna\nSECRET_KEY = 0123\nPROTOCOL = https\n[WEBSERVER]\nPORT = 7051\nPROTOCOL = http\n";
+        std::fs::write(&file, text).unwrap();
+        let (settings, _) = Settings::read(&file, directory.path()).unwrap();
+        let spoken = |text: &str| listen(text).protocol(&settings);
+        assert_eq!(
+            (spoken("0.0.0.0:7050"), spoken("0.0.0.0:7051")),
+            (Protocol::Https, Protocol::Http)
+        );
+        assert_eq!(spoken("https://0.0.0.0:7051"), Protocol::Https, "what is said counts");
+        assert_eq!(spoken("http://0.0.0.0:7050"), Protocol::Http);
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_with_an_example() {
         for (text, part) in [
             ("ftp://0.0.0.0:21", "http or https"),
