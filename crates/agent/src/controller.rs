@@ -13,6 +13,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::console::Console;
+use crate::tpm;
 use crate::trust::Trust;
 use crate::wait::{self, Backoff};
 
@@ -225,7 +226,7 @@ impl Controller {
         let ticket = ticket.ok_or_else(|| {
             not_served("the kernel command line has no perilune.ticket".to_owned())
         })?;
-        let body = serde_json::to_value(Ticket { ticket })
+        let body = serde_json::to_value(Ticket { ticket, tpm_sha256: tpm::measured() })
             .map_err(|error| Error::Unreadable(error.to_string()))?;
         let path = format!("/boot/ticket/{}", self.node);
         let answer = self.send(&path, &Method::Post(&body), None).map_err(|error| match error {

@@ -30,6 +30,7 @@ pub mod superblock;
 pub mod switch_root;
 pub mod system_files;
 pub mod tool;
+pub mod tpm;
 pub mod tree;
 pub mod trust;
 pub mod unpack;

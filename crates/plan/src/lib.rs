@@ -188,6 +188,9 @@ impl std::fmt::Debug for Bmc {
 pub struct Ticket {
     /// The text of the kernel argument `perilune.ticket`.
     pub ticket: String,
+    /// What the machine's TPM measured: its register 0 for SHA-256, hexadecimal. Unset without a TPM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm_sha256: Option<String>,
 }
 
 /// The token that a ticket is good for.

@@ -2,22 +2,20 @@
 
 use std::net::IpAddr;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::{Environment, Site};
 use perilune_model::interface::Interface;
 use perilune_model::{Cluster, MacAddress, Name, discovery};
-use perilune_plan::{Ticket, Token};
 use perilune_store::Meta;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Peer, Query};
+use crate::api::extract::{Caller, NodeOrCaller, Path, Peer};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::ticket::ServedOrCaller;
 use crate::auth::Boot;
 use crate::clock;
 use crate::json::Json;
@@ -25,7 +23,6 @@ use crate::state::State;
 
 const DISCOVERED: &str = "install.discovered";
 const RENDERED: &str = "install.rendered";
-const SUCCESS: &str = "install.success";
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
@@ -39,7 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(kickstart))
         .routes(routes!(role))
         .routes(routes!(script))
-        .routes(routes!(ticket))
         .routes(routes!(plan))
 }
 
@@ -193,66 +189,6 @@ async fn script(
     Ok(Json(json!({ "script": { script: found } })).into_response())
 }
 
-/// A node's token, for the ticket that its kernel was given.
-#[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = serde_json::Value, responses(
-    (status = 201, description = "The token", body = serde_json::Value),
-    (status = 400, description = "The request cannot be read", body = Problem),
-    (status = 401, description = "The ticket is for another node, another address, or a boot that is over", body = Problem),
-))]
-async fn ticket(
-    state: axum::extract::State<State>,
-    Peer(asker): Peer,
-    Path(node): Path<String>,
-    Body(body): Body,
-) -> Result<Response, ApiError> {
-    let Ticket { ticket } = serde_json::from_value(body).map_err(|error| {
-        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
-    })?;
-    admit(&state, &node, asker, &ticket)?;
-    let token = node_token(&state, &node)?;
-    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
-}
-
-/// Whether the ticket is that of this node's boot, shown by the machine that it was given to, and the boot is not over.
-fn admit(state: &State, node: &str, asker: IpAddr, ticket: &str) -> Result<(), ApiError> {
-    let refuse = |text: &str| ApiError::Unauthenticated(text.to_owned());
-    let boot = state.keys.redeem(ticket).filter(|boot| boot.node == node);
-    let boot =
-        boot.ok_or_else(|| refuse("this boot is not served any longer; boot the machine again"))?;
-    let cluster = state.cluster.published();
-    let same_place = boot.address == asker
-        || cluster.node(node).is_ok_and(|known| fits(&cluster, &known.interfaces, asker));
-    if !same_place {
-        tracing::warn!(node, %asker, expected = %boot.address, "a ticket was shown by another machine");
-        return Err(refuse("this ticket was given to another address"));
-    }
-    let is_over = |reported: &crate::status::NodeState| {
-        reported.state == SUCCESS && reported.since / 1000 > boot.begun
-    };
-    if state.status.get(node).as_ref().is_some_and(is_over) {
-        return Err(refuse(
-            "this boot has been completed; boot the machine again to install it anew",
-        ));
-    }
-    Ok(())
-}
-
-/// Somebody who is logged in, or an installer with the ticket of its boot in the address that it asks for.
-struct ServedOrCaller;
-
-impl FromRequestParts<State> for ServedOrCaller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let Ok(Query(Ticket { ticket })) = Query::from_request_parts(parts, state).await else {
-            return NodeOrCaller::from_request_parts(parts, state).await.map(|_| Self);
-        };
-        let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
-        let Peer(asker) = Peer::from_request_parts(parts, state).await?;
-        admit(state, &node, asker, &ticket).map(|()| Self)
-    }
-}
-
 /// What the node's installer is to do.
 #[utoipa::path(get, path = "/boot/plan/{node}", tag = "boot", security(("token" = [])), responses(
     (status = 200, description = "The plan", body = serde_json::Value),
@@ -332,7 +268,7 @@ fn paused(
 }
 
 /// Whether somebody at this address can be the machine with these interfaces: the address is its own, or one that its network lends.
-fn fits(
+pub(super) fn fits(
     cluster: &Cluster,
     interfaces: &[impl std::borrow::Borrow<Interface>],
     asker: IpAddr,
@@ -384,7 +320,7 @@ fn text(script: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], script).into_response()
 }
 
-fn node_token(state: &State, node: &str) -> Result<String, ApiError> {
+pub(super) fn node_token(state: &State, node: &str) -> Result<String, ApiError> {
     state.keys.for_node(node, clock::seconds()).map_err(|error| ApiError::Defect(error.to_string()))
 }
 

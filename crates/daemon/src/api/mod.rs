@@ -35,6 +35,7 @@ mod settings;
 mod switch;
 mod switchport;
 mod tables;
+mod ticket;
 mod tpm;
 mod user;
 mod warnings;
@@ -62,6 +63,7 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(session::routes())
         .merge(warnings::routes())
         .merge(tpm::routes())
+        .merge(ticket::routes())
         .merge(settings::routes())
         .merge(apply::routes())
         .merge(network::routes())

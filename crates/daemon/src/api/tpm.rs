@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 
 use axum::response::{IntoResponse, Response};
+use perilune_model::node::Node;
 use perilune_model::user::Role;
 use perilune_model::{Draft, Patch, node};
 use perilune_store::Meta;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -43,7 +44,11 @@ async fn log_in(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let fields = session::object(&body)?;
-    let measured = measured(fields)?;
+    let measured = match fields.get(MEASURED) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => register(text)?,
+        Some(_) => return Err(not_a_register()),
+    };
     if state.cluster.published().settings().security {
         prove(&state, from, &name, measured)?;
     } else {
@@ -55,20 +60,70 @@ async fn log_in(
     Ok(Json(Token { token }).into_response())
 }
 
-/// What the TPM is said to have measured. Programs without a TPM may send an empty text.
-fn measured(fields: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
-    let refuse = |reason: &str| Err(ApiError::Malformed(format!("{MEASURED} {reason}")));
-    let text = match fields.get(MEASURED) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.trim(),
-        Some(_) => return refuse("must be a text"),
-    };
+/// What a TPM is said to have measured. Programs without a TPM may send an empty text.
+fn register(text: &str) -> Result<Option<&str>, ApiError> {
+    let text = text.trim();
     let is_register = text.len() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric());
-    if is_register {
-        Ok(Some(text).filter(|text| !text.is_empty()))
-    } else {
-        refuse("must be the digits of a register, such as tpm2_pcrread sha256:0 shows")
+    if is_register { Ok(Some(text).filter(|text| !text.is_empty())) } else { Err(not_a_register()) }
+}
+
+fn not_a_register() -> ApiError {
+    ApiError::Malformed(format!(
+        "{MEASURED} must be the digits of a register, such as tpm2_pcrread sha256:0 shows"
+    ))
+}
+
+/// Programs write the same register with and without `0x`, in capitals or not.
+fn digits(register: &str) -> String {
+    let register = register.to_ascii_uppercase();
+    register.strip_prefix("0X").map(str::to_owned).unwrap_or(register)
+}
+
+/// Of a machine whose boot is served: what its TPM measured must be what is known of the node, where the cluster demands it. Elsewhere
+/// the first measurement of a node is kept for the day on which it counts, and a later one that differs is told.
+pub(super) async fn check_of_served(
+    state: &State,
+    from: IpAddr,
+    name: &str,
+    measured: Option<&str>,
+) -> Result<(), ApiError> {
+    let measured = measured.map(register).transpose()?.flatten();
+    let cluster = state.cluster.published();
+    let node = cluster.node(name)?;
+    if cluster.settings().security {
+        return prove(state, from, name, measured).map_err(|refusal| match refusal {
+            ApiError::Unauthenticated(_) => {
+                ApiError::Unauthenticated(what_to_do(node, measured.is_some()))
+            }
+            other => other,
+        });
     }
+    let Some(measured) = measured else { return Ok(()) };
+    match node.tpm_sha256.as_deref().filter(|known| !known.is_empty()) {
+        None => keep(state, from, format!("machine of {name}"), node, measured).await,
+        Some(known) if digits(known) == digits(measured) => Ok(()),
+        Some(_) => {
+            tracing::warn!(node = name, %from, "what its TPM measured is not what is known of the node; it would not boot with security on");
+            Ok(())
+        }
+    }
+}
+
+/// For the console of a machine that is kept out.
+fn what_to_do(node: &Node, has_measured: bool) -> String {
+    let name = &node.name;
+    let is_known = node.tpm_sha256.as_deref().is_some_and(|known| !known.is_empty());
+    let reason = match (has_measured, is_known) {
+        (false, _) => "this machine shows no TPM: switch it on in the firmware's settings",
+        (true, false) => "nothing is known of its TPM",
+        (true, true) => {
+            "its TPM measured something else than before: is it the same machine, with the same firmware?"
+        }
+    };
+    format!(
+        "this cluster has security on, and {name} cannot prove who it is: {reason}. An administrator can set tpm_sha256 of {name}, or \
+         boot it once with security off"
+    )
 }
 
 /// Whether this is what the node's TPM is known to measure. One answer for a wrong register and a node that is not there, so that nobody
@@ -87,7 +142,8 @@ fn prove(state: &State, from: IpAddr, name: &str, measured: Option<&str>) -> Res
     let cluster = state.cluster.published();
     let known = cluster.node(name).ok().and_then(|node| node.tpm_sha256.as_deref());
     let known = known.filter(|known| !known.is_empty());
-    if known.is_some_and(|known| same(measured.as_bytes(), known.as_bytes())) {
+    let measured = digits(measured);
+    if known.is_some_and(|known| same(measured.as_bytes(), digits(known).as_bytes())) {
         state.attempts.succeeded(from, &who, now);
         return Ok(());
     }
@@ -118,18 +174,24 @@ async fn note(
             shown(name)
         )));
     };
-    let Some(measured) = measured.filter(|new| node.tpm_sha256.as_deref() != Some(*new)) else {
-        return Ok(());
-    };
+    match measured.filter(|new| node.tpm_sha256.as_deref() != Some(*new)) {
+        Some(measured) => keep(state, from, user, node, measured).await,
+        None => Ok(()),
+    }
+}
+
+async fn keep(
+    state: &State,
+    from: IpAddr,
+    author: String,
+    node: &Node,
+    measured: &str,
+) -> Result<(), ApiError> {
     let request =
         node::Request { tpm_sha256: Patch::Set(measured.to_owned()), ..node::Request::default() };
     let key = node.name.clone();
-    let meta = Meta {
-        at: clock::milliseconds(),
-        author: user,
-        origin: from.to_string(),
-        action: format!("POST /tpm/{key}"),
-    };
+    let action = format!("TPM of {key}");
+    let meta = Meta { at: clock::milliseconds(), author, origin: from.to_string(), action };
     let decide = move |draft: &mut Draft| {
         // Saving would make a node that was removed meanwhile.
         draft.node(key.as_str())?;
@@ -141,20 +203,20 @@ async fn note(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn what_a_tpm_measured_is_digits_or_nothing() {
-        let read = |value: Value| {
-            let object = json!({ MEASURED: value });
-            measured(object.as_object().unwrap()).map(|text| text.map(str::to_owned))
-        };
-        assert_eq!(read(json!("0xAB12\n")).unwrap().as_deref(), Some("0xAB12"));
-        assert_eq!((read(json!("")).unwrap(), read(json!(null)).unwrap()), (None, None));
-        for wrong in [json!(7), json!("a b"), json!("x".repeat(129)), json!("é")] {
-            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        assert_eq!(register("0xAB12\n").unwrap(), Some("0xAB12"));
+        assert_eq!(register("").unwrap(), None);
+        for wrong in ["a b", &"x".repeat(129), "é"] {
+            assert!(register(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_register_is_the_same_in_every_spelling() {
+        assert_eq!(digits("0xab12"), digits("AB12"));
+        assert_ne!(digits("AB12"), digits("AB13"));
     }
 }

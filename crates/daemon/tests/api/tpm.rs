@@ -117,3 +117,62 @@ fn who_guesses_what_a_tpm_measured_has_to_wait_and_no_other_node_has() {
     assert_eq!((status, &answer["code"]), (401, &json!("too_many_attempts")));
     assert_eq!(ask(&site, "node001", &right, "10.141.0.1").0, 200, "from elsewhere");
 }
+
+/// A machine whose boot is served asks for its token.
+fn boots(site: &ImageSite, measured: Option<&str>) -> (u16, Value) {
+    let script = site.text_from("/boot/search/mac/52:54:00:00:00:01", "10.141.0.1").1;
+    let (_, rest) = script.split_once("perilune.ticket=").expect("the boot is served");
+    let ticket = rest.split_whitespace().next().unwrap();
+    let body = json!({ "ticket": ticket, "tpm_sha256": measured });
+    site.post_from("/boot/ticket/node001", &body, "10.141.0.1")
+}
+
+fn bootable() -> ImageSite {
+    let site = site();
+    let files = json!({ "kernelfile": "k", "initrdfile": "i", "imagefile": "a.tar.zst" });
+    assert_eq!(site.post_image("compute", "", &files).0, 201);
+    let mac =
+        json!({ "interfaces": [{ "interface": "BOOTIF", "macaddress": "52:54:00:00:00:01" }] });
+    for (kind, name, fields) in
+        [("group", "compute", json!({ "osimage": "compute" })), ("node", "node001", mac)]
+    {
+        let body = json!({ "config": { kind: { name: fields } } });
+        assert_eq!(site.post(&format!("/config/{kind}/{name}"), &body).0, 204);
+    }
+    site
+}
+
+#[test]
+fn what_a_served_machine_measured_first_is_known_and_counts_when_the_cluster_demands_it() {
+    let site = bootable();
+    assert_eq!(boots(&site, None).0, 201, "no TPM is needed while nobody asks for one");
+    assert_eq!(known(&site, "node001"), json!(null));
+    assert_eq!(boots(&site, Some(MEASURED)).0, 201);
+    assert_eq!(known(&site, "node001"), MEASURED);
+    assert_eq!(boots(&site, Some("00FF")).0, 201, "it does not count yet");
+    assert_eq!(known(&site, "node001"), MEASURED, "and does not replace the first");
+    demand(&site);
+    let spelled = format!("0x{}", MEASURED.to_lowercase());
+    assert_eq!(boots(&site, Some(&spelled)).0, 201);
+    for (measured, reason) in [(None, "shows no TPM"), (Some("00FF"), "measured something else")] {
+        let (status, answer) = boots(&site, measured);
+        assert_eq!(status, 401);
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains("node001 cannot prove who it is"), "{message}");
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
+fn a_ticket_alone_opens_no_kickstart_file_where_the_cluster_demands_proof() {
+    let site = bootable();
+    let script = site.text_from("/boot/search/mac/52:54:00:00:00:01", "10.141.0.1").1;
+    let (_, rest) = script.split_once("perilune.ticket=").unwrap();
+    let ticket = rest.split_whitespace().next().unwrap();
+    let path = format!("/kickstart/install/node001?ticket={ticket}");
+    assert_eq!(site.text_from(&path, "10.141.0.1").0, 200);
+    demand(&site);
+    let (status, text) = site.text_from(&path, "10.141.0.1");
+    assert_eq!(status, 401);
+    assert!(text.contains("security on"), "{text}");
+}
