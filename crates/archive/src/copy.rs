@@ -17,7 +17,7 @@ pub fn copy(
 ) -> Result<Summary, Error> {
     let mut planter = Planter::new(destination, progress)?;
     let mut members = Members::new(tree);
-    walk(tree, options, &mut |path, metadata| match members.read(path, metadata)? {
+    let lost = walk(tree, options, &mut |path, metadata| match members.read(path, metadata)? {
         Some((mut member, file)) => {
             if member.path.is_empty() {
                 member.path = b".".to_vec();
@@ -27,6 +27,6 @@ pub fn copy(
         None => Ok(()),
     })?;
     let mut summary = planter.finish()?;
-    summary.warnings.append(&mut members.warnings);
+    summary.warnings.extend(lost);
     Ok(summary)
 }

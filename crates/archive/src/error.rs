@@ -7,6 +7,11 @@ use std::{io, path::PathBuf};
 pub enum Error {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error(
+        "the directory {} vanished while it was read, with what was in it; bring it back (is its file system mounted?) and start again",
+        path.display()
+    )]
+    Vanished { path: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("the disk is full: no room for {}; free space or use a larger disk", path.display())]

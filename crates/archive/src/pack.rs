@@ -27,13 +27,14 @@ pub fn pack(
     let mut packer =
         Packer { output, progress, done: Progress::default(), buffer: vec![0; BUFFER] };
     let mut members = Members::new(tree);
-    walk(tree, options, &mut |path, metadata| {
+    let mut warnings = Vec::new();
+    let lost = walk(tree, options, &mut |path, metadata| {
         let Some((member, file)) = members.read(path, metadata)? else { return Ok(()) };
         packer.write(&header_of(&member))?;
         if let Some(file) = file
             && !packer.add_data(&member, file, &tree.join(path))?
         {
-            members.warnings.push(format!(
+            warnings.push(format!(
                 "{} shrank while it was packed; its end is zeros",
                 tree.join(path).display()
             ));
@@ -43,11 +44,8 @@ pub fn pack(
     })?;
     packer.write(&[0; 2 * BLOCK])?;
     packer.output.flush().map_err(Error::output)?;
-    Ok(Summary {
-        members: packer.done.members,
-        bytes: packer.done.bytes,
-        warnings: members.warnings,
-    })
+    warnings.extend(lost);
+    Ok(Summary { members: packer.done.members, bytes: packer.done.bytes, warnings })
 }
 
 struct Packer<'a> {

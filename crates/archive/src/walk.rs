@@ -57,47 +57,91 @@ pub fn measure(tree: &Path, options: &Options) -> Result<Totals, Error> {
     Ok(totals)
 }
 
-/// Calls `visit` for every file below `tree`, itself first, parents before children, in the order of their names.
+/// Calls `visit` for every file below `tree`, itself first, parents before children, in the order of their names. The result are
+/// sentences about files that vanished before they were read. A directory that vanishes is a failure: what was in it is not known.
 pub(crate) fn walk(
     tree: &Path,
     options: &Options,
     visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let root = fs::metadata(tree).map_err(|error| Error::read(tree, error))?;
-    let device = root.dev();
     visit(Path::new(""), &root)?;
-    let mut pending = vec![(PathBuf::new(), sorted_names(tree)?.into_iter())];
-    while let Some((directory, names)) = pending.last_mut() {
-        let Some(name) = names.next() else {
+    let mut lost = Vec::new();
+    let mut pending = vec![Directory::read(tree, PathBuf::new(), &root)?];
+    while let Some(directory) = pending.last_mut() {
+        let Some((name, is_directory)) = directory.names.next() else {
+            if directory.has_losses {
+                directory.check(tree)?;
+            }
             pending.pop();
             continue;
         };
-        let path = directory.join(name);
+        let path = directory.path.join(name);
         let full = tree.join(&path);
-        let metadata = match fs::symlink_metadata(&full) {
-            Ok(metadata) => metadata,
-            // Gone since its directory was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::read(full, error)),
-        };
-        visit(&path, &metadata)?;
-        let elsewhere = options.one_file_system && metadata.dev() != device;
-        if metadata.is_dir() && !elsewhere && !options.empty_directories.contains(&path) {
-            let names = sorted_names(&full)?;
-            pending.push((path, names.into_iter()));
+        let seen = fs::symlink_metadata(&full).map_err(|error| Error::read(&full, error));
+        match seen.and_then(|metadata| visit(&path, &metadata).map(|()| metadata)) {
+            Ok(metadata) => {
+                let elsewhere = options.one_file_system && metadata.dev() != root.dev();
+                let goes_in = metadata.is_dir() && !elsewhere;
+                if goes_in && !options.empty_directories.contains(&path) {
+                    pending.push(Directory::read(tree, path, &metadata)?);
+                }
+            }
+            Err(error) if is_gone(&error) && is_directory => {
+                return Err(Error::Vanished { path: full });
+            }
+            Err(error) if is_gone(&error) => {
+                directory.has_losses = true;
+                directory.check(tree)?;
+                lost.push(format!("{} vanished while the tree was read", full.display()));
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
-fn sorted_names(directory: &Path) -> Result<Vec<OsString>, Error> {
-    let failed = |error| Error::read(directory, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name());
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// A directory whose files are visited.
+struct Directory {
+    /// Within the tree.
+    path: PathBuf,
+    /// Device and inode: another directory in its place, such as a bare mount point, is not it.
+    identity: (u64, u64),
+    /// What is in it, and whether that is a directory.
+    names: std::vec::IntoIter<(OsString, bool)>,
+    has_losses: bool,
+}
+
+impl Directory {
+    fn read(tree: &Path, path: PathBuf, metadata: &fs::Metadata) -> Result<Self, Error> {
+        let full = tree.join(&path);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Vanished { path: full.clone() },
+            _ => Error::read(&full, error),
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&full).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            names.push((entry.file_name(), is_directory));
+        }
+        names.sort();
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Self { path, identity, names: names.into_iter(), has_losses: false })
     }
-    names.sort();
-    Ok(names)
+
+    /// Whether files can be missed in it only because they alone are gone.
+    fn check(&self, tree: &Path) -> Result<(), Error> {
+        let path = tree.join(&self.path);
+        match fs::metadata(&path) {
+            Ok(now) if (now.dev(), now.ino()) == self.identity => Ok(()),
+            _ => Err(Error::Vanished { path }),
+        }
+    }
 }
 
 /// Reads the members of a tree; knows which files it has met before under another name.
@@ -105,16 +149,15 @@ pub(crate) struct Members<'a> {
     tree: &'a Path,
     /// The names under which files with several names were met first, by device and inode.
     first_names: BTreeMap<(u64, u64), Vec<u8>>,
-    pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Members<'a> {
     pub(crate) fn new(tree: &'a Path) -> Self {
-        Self { tree, first_names: BTreeMap::new(), warnings: Vec::new() }
+        Self { tree, first_names: BTreeMap::new() }
     }
 
     /// The member and, when it is a regular file met for the first time, the open file. `None` for what cannot
-    /// be packed: sockets, and files that have just vanished.
+    /// be packed: sockets.
     pub(crate) fn read(
         &mut self,
         path: &Path,
@@ -143,9 +186,9 @@ impl<'a> Members<'a> {
             // A socket means nothing without the process that made it.
             _ => return Ok(None),
         };
+        let full_metadata = full_metadata(&full, metadata)?;
         self.remember(metadata, &name);
-        let metadata = full_metadata(&full, metadata)?;
-        Ok(Some((Member { path: name, kind, metadata }, None)))
+        Ok(Some((Member { path: name, kind, metadata: full_metadata }, None)))
     }
 
     fn read_file(
@@ -155,21 +198,16 @@ impl<'a> Members<'a> {
         seen: &fs::Metadata,
     ) -> Result<Option<(Member, Option<File>)>, Error> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match open(full, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT) => {
-                self.warnings.push(format!("{} vanished while the tree was read", full.display()));
-                return Ok(None);
-            }
-            Err(error) => return Err(Error::read(full, error)),
-        };
+        let file =
+            File::from(open(full, flags, Mode::empty()).map_err(|error| Error::read(full, error))?);
         let failed = |error| Error::read(full, error);
         let metadata = file.metadata().map_err(failed)?;
         let size = metadata.size();
         let may_have_holes = metadata.blocks() * 512 < size;
         let extents = if may_have_holes { extents_of(&file, size).map_err(failed)? } else { None };
-        self.remember(seen, &name);
         let metadata = full_metadata(full, &metadata)?;
+        // Only what is in the archive can be linked to.
+        self.remember(seen, &name);
         Ok(Some((Member { path: name, kind: Kind::File { size, extents }, metadata }, Some(file))))
     }
 

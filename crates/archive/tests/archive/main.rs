@@ -7,3 +7,4 @@ mod random;
 mod round_trip;
 mod trees;
 mod unsafe_archives;
+mod vanishing;
