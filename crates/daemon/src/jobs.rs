@@ -210,6 +210,16 @@ impl Jobs {
         self.shared.remove_files(now, files).await;
     }
 
+    /// Why the tree of an image cannot be removed with it.
+    pub async fn obstacle_to_removal(&self, image: Arc<Image>) -> Result<Option<String>, Error> {
+        let (cluster, places) = (self.shared.cluster.published(), self.shared.places.clone());
+        run::blocking(move || {
+            let tree = image.tree(&places.images);
+            tree::obstacle(&cluster, &places, (Some(image.name.as_str()), &tree))
+        })
+        .await
+    }
+
     /// Has the tree of an image that is gone removed.
     pub async fn remove_tree(&self, now: Time, tree: PathBuf) {
         self.shared.clean(now, now, Work::RemoveTree { tree }).await;

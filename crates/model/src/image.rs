@@ -11,7 +11,7 @@ pub use pack::packed;
 pub use save::{DEFAULT_GRAB_EXCLUDE, Request, clone, remove, save};
 use serde::{Deserialize, Serialize};
 pub use tag::{activate_tag, remove_tag};
-pub use users::{is_tree_in_use, members, tag_users, uses_file};
+pub use users::{members, tag_users, uses_file};
 
 use crate::Name;
 

@@ -88,6 +88,8 @@ pub struct Client {
     only_tries: bool,
     /// What would have changed, since it was last asked.
     tried: Mutex<Vec<Value>>,
+    /// What would have become of other things, since it was last asked.
+    notes: Mutex<Vec<Value>>,
 }
 
 /// What is sent.
@@ -122,6 +124,7 @@ impl Client {
             token: Mutex::new(token),
             only_tries: false,
             tried: Mutex::default(),
+            notes: Mutex::default(),
         })
     }
 
@@ -145,6 +148,11 @@ impl Client {
     /// The objects that would have changed, since this was last asked.
     pub fn take_tried(&self) -> Vec<Value> {
         std::mem::take(&mut *self.tried.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sentences on what else would have happened, since this was last asked.
+    pub fn take_notes(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether changes are only tried.
@@ -247,7 +255,8 @@ impl Client {
 
     /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
     fn with_token(&self, path: &str, body: Option<Body<'_>>) -> Result<Answer, Error> {
-        let changes = matches!(body, Some(Body::Json(_))) || path.ends_with("/_delete");
+        let route = path.split('?').next().unwrap_or_default();
+        let changes = matches!(body, Some(Body::Json(_))) || route.ends_with("/_delete");
         let separator = if path.contains('?') { '&' } else { '?' };
         let trial = (self.only_tries && changes).then(|| format!("{path}{separator}dry_run=true"));
         let path = trial.as_deref().unwrap_or(path);
@@ -308,8 +317,10 @@ impl Client {
         if value.get("dry_run").and_then(Value::as_bool) != Some(true) {
             return value;
         }
-        let changes = value.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
+        for (key, kept) in [("changes", &self.tried), ("notes", &self.notes)] {
+            let told = value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+            kept.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        }
         Value::Null
     }
 

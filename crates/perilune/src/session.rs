@@ -102,14 +102,21 @@ impl Session {
 
     /// Says what would have changed.
     fn show_tried(&self) -> Result<(), Failure> {
-        let changes = self.client.take_tried();
+        let (changes, notes) = (self.client.take_tried(), self.client.take_notes());
         if !self.output.is_table() {
-            return Ok(self.output.value(&json!({ "dry_run": true, "changes": changes }))?);
+            let mut tried = json!({ "dry_run": true, "changes": changes });
+            if !notes.is_empty() {
+                tried["notes"] = notes.into();
+            }
+            return Ok(self.output.value(&tried)?);
         }
         if changes.is_empty() {
             return Ok(output::line("nothing would change")?);
         }
         output::write(&changes::render(&changes, self.output.canvas.colour))?;
+        for told in notes.iter().filter_map(Value::as_str) {
+            output::line(told)?;
+        }
         note("nothing was changed: this was a trial (--dry-run)");
         Ok(())
     }
@@ -158,4 +165,13 @@ pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
     } else {
         Err(Failure::failed("nothing was changed"))
     }
+}
+
+/// Asks before something that would be too bad a surprise: where nobody can be asked, it is refused.
+pub(crate) fn insist(question: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let message = format!("{question} Nobody can be asked here; give --yes if it is meant");
+        return Err(Failure::usage(message));
+    }
+    confirm(question)
 }

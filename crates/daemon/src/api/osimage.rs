@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Error as Refusal, Kind, Name, image};
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path};
+use crate::api::extract::{Body, Caller, Path, Query};
 use crate::api::group::Members;
 use crate::api::node::shown;
-use crate::api::problem::{ApiError, Problem};
+use crate::api::problem::{ApiError, Problem, Trial};
 use crate::clock;
+use crate::cluster;
 use crate::json::Json;
 use crate::state::State;
 
@@ -158,23 +161,65 @@ async fn members(
     Ok(Json(Config::one("osimage", &name, Members { members })).into_response())
 }
 
-/// Removes an OS image, its tree, and an hour later its files.
-#[utoipa::path(get, path = "/config/osimage/{name}/_delete", tag = "osimage", security(("token" = [])), responses(
+/// How an OS image is removed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Removal {
+    /// `true`: its tree goes, too; `false`, or nothing: the tree stays.
+    tree: Option<String>,
+}
+
+impl Removal {
+    /// What removes a tree is not guessed.
+    fn takes_tree(&self) -> Result<bool, ApiError> {
+        match self.tree.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(ApiError::Malformed(format!(
+                "tree={} is neither tree=true nor tree=false; nothing is removed",
+                shown(other)
+            ))),
+        }
+    }
+}
+
+/// Removes an OS image, an hour later its files, and its tree where that is asked for.
+#[utoipa::path(get, path = "/config/osimage/{name}/_delete", tag = "osimage", security(("token" = [])), params(Removal), responses(
     (status = 204, description = "It is gone"),
-    (status = 400, description = "Nodes or groups use it, or it is being packed; the message says which", body = Problem),
+    (status = 400, description = "Nodes or groups use it, it is being packed, or its tree cannot be removed; the message says which", body = Problem),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
 async fn remove(
     state: axum::extract::State<State>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(removal): Query<Removal>,
 ) -> Result<Response, ApiError> {
+    let with_tree = removal.takes_tree()?;
     refuse_at_work(&state, &name)?;
-    let (image, files) =
-        state.cluster.commit(caller.meta(), move |draft| image::remove(draft, &name)).await?;
+    let image = Arc::clone(state.cluster.published().image(&name)?);
+    let tree = image.tree(&state.settings.image_directory);
+    let fate = if with_tree { "is removed, too" } else { "stays" };
+    if with_tree {
+        let obstacle = state.jobs.obstacle_to_removal(image).await;
+        if let Some(reason) = obstacle.map_err(|error| ApiError::Defect(error.to_string()))? {
+            return Err(Refusal::invalid("tree", reason).into());
+        }
+    }
+    let removed = state.cluster.commit(caller.meta(), move |draft| image::remove(draft, &name));
+    let (image, files) = match removed.await {
+        Err(cluster::Error::Trial(change)) => {
+            let notes = vec![format!("the tree {} {fate}", tree.display())];
+            return Ok(Json(Trial::new(&change, notes)).into_response());
+        }
+        removed => removed?,
+    };
     let now = clock::milliseconds();
     state.jobs.remove_files(now, files).await;
-    state.jobs.remove_tree(now, image.tree(&state.settings.image_directory)).await;
+    tracing::info!(osimage = %image.name, tree = %tree.display(), "OS image removed; its tree {fate}");
+    if with_tree {
+        state.jobs.remove_tree(now, tree).await;
+    }
     Ok(answer::done())
 }
 

@@ -62,6 +62,17 @@ pub struct Trial {
     pub dry_run: bool,
     /// The objects that would change.
     pub changes: Vec<ObjectChange>,
+    /// What would become of things outside of the cluster's description, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl Trial {
+    pub(super) fn new(change: &Change, notes: Vec<String>) -> Self {
+        let mut net = Net::default();
+        net.add(&change.edits, &change.inverse);
+        Self { dry_run: true, changes: net.changes(), notes }
+    }
 }
 
 impl From<cluster::Error> for ApiError {
@@ -155,9 +166,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Self::Trial(change) = &self {
-            let mut net = Net::default();
-            net.add(&change.edits, &change.inverse);
-            return Json(Trial { dry_run: true, changes: net.changes() }).into_response();
+            return Json(Trial::new(change, Vec::new())).into_response();
         }
         let (status, code) = self.status();
         let is_ours = status == StatusCode::INTERNAL_SERVER_ERROR;

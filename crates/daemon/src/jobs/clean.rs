@@ -46,10 +46,8 @@ pub(super) async fn remove_tree(context: &Context, place: &Path) -> Result<(), F
     let (place, request): (PathBuf, String) = (place.to_owned(), context.job.request.clone());
     let work = move || {
         // An image may have been made there since.
-        let is_used = image::is_tree_in_use(&cluster, &places.images, &place);
-        let is_ours = places.files.starts_with(&place) || places.images.starts_with(&place);
-        if is_used || is_ours {
-            tracing::warn!(tree = %place.display(), "not removed: it is in use");
+        if let Some(reason) = tree::obstacle(&cluster, &places, (None, &place)) {
+            tracing::warn!(tree = %place.display(), reason, "a tree was not removed");
             return Ok(());
         }
         tree::remove(&place, &request)

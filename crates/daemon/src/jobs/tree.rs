@@ -1,17 +1,59 @@
-//! Removing a tree, and nothing that is only mounted in it.
+//! Removing a tree of the images' directory that no other image uses, and nothing that is only mounted in it.
 
 use std::fs;
 use std::io::{Error as IoError, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use perilune_model::Cluster;
+
+use super::{Error, Places};
 
 /// Directories of the machine itself, which are no images whatever somebody wrote.
 const OF_THE_SYSTEM: [&str; 21] = [
     "/", "/bin", "/boot", "/data", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt",
     "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
 ];
+
+/// Why the tree of the image `owner` cannot be removed; the owner may be gone already. Links are followed, because what they lead to
+/// would go.
+pub(super) fn obstacle(
+    cluster: &Cluster,
+    places: &Places,
+    (owner, tree): (Option<&str>, &Path),
+) -> Option<String> {
+    let (place, images) = (resolved(tree), resolved(&places.images));
+    if place == images || !place.starts_with(&images) {
+        return Some(format!(
+            "{} is outside of the images' directory {}; keep it, or remove it by hand",
+            tree.display(),
+            places.images.display()
+        ));
+    }
+    let overlaps = |other: &Path| {
+        let other = resolved(other);
+        other.starts_with(&place) || place.starts_with(&other)
+    };
+    if resolved(&places.files).starts_with(&place) {
+        return Some(format!("the files that nodes boot from are in {}", tree.display()));
+    }
+    let mut others =
+        cluster.images().values().filter(|image| owner.is_none_or(|owner| image.name != owner));
+    let user = others.find(|image| overlaps(&image.tree(&places.images)))?;
+    Some(format!("the image {} uses {}, too", user.name, tree.display()))
+}
+
+/// Where a path leads. What is not there is where its nearest directory leads.
+fn resolved(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    match there {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path.to_owned(),
+    }
+}
 
 /// Removes a tree. It loses its name first, so that another can be made in its place at once.
 pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {

@@ -12,6 +12,7 @@ mod files;
 mod further;
 mod generated;
 mod image_site;
+mod image_trees;
 mod import;
 mod jobs;
 mod nodes;

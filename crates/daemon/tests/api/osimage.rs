@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::image_site::{ImageSite, make_tree, until};
+use crate::image_site::{ImageSite, make_tree};
 
 #[test]
 fn an_image_is_made_shown_changed_and_listed() {
@@ -123,17 +123,6 @@ fn members_are_told_and_keep_the_image_from_being_removed() {
     assert_eq!(status, 400);
     assert!(answer["message"].as_str().unwrap().contains("group compute"), "{answer}");
     assert!(site.images().join("compute").exists());
-}
-
-#[test]
-fn an_image_goes_with_its_tree() {
-    let site = ImageSite::start();
-    site.add_image("compute");
-    assert_eq!(site.get("/config/osimage/compute/_delete").0, 204);
-    assert_eq!(site.get("/config/osimage/compute/_delete").0, 404);
-    until(|| !site.images().join("compute").exists());
-    until(|| site.get("/monitor/queue").1["monitor"]["queue"] == json!([]));
-    assert_eq!(fs::read_dir(site.images()).unwrap().count(), 0);
 }
 
 #[test]

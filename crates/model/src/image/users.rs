@@ -1,6 +1,5 @@
-//! Who uses an image, a tag, a file, a tree.
+//! Who uses an image, a tag, a file.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::effective::Effective;
@@ -34,13 +33,5 @@ pub fn uses_file(cluster: &Cluster, file: &str) -> bool {
     cluster.images().values().any(|image| {
         let of_tags = image.tags.iter().flat_map(|tag| tag.files.names());
         image.files.names().chain(of_tags).any(|name| name == file)
-    })
-}
-
-/// Whether an image has its tree at this place, inside it, or around it.
-pub fn is_tree_in_use(cluster: &Cluster, images: &Path, tree: &Path) -> bool {
-    cluster.images().values().any(|image| {
-        let used = image.tree(images);
-        used.starts_with(tree) || tree.starts_with(&used)
     })
 }

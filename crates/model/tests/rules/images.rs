@@ -226,14 +226,3 @@ fn members_are_the_nodes_that_boot_from_the_image() {
     assert_eq!(image::members(&cluster, "login").unwrap(), [name("node002")]);
     assert!(image::members(&cluster, "nothing").is_err());
 }
-
-#[test]
-fn a_tree_is_in_use_when_an_image_has_it_or_a_part_of_it() {
-    let images = Path::new("/srv/images");
-    let cluster = cluster();
-    let in_use = |tree| image::is_tree_in_use(&cluster, images, Path::new(tree));
-    assert!(in_use("/srv/images/compute"));
-    assert!(in_use("/srv/images"));
-    assert!(in_use("/srv/images/compute/opt"));
-    assert!(!in_use("/srv/images/compute2"));
-}

@@ -19,7 +19,7 @@ use crate::job::pause;
 use crate::output;
 use crate::output::note;
 use crate::output::table::{Tone, paint};
-use crate::session::{Session, confirm, expand};
+use crate::session::{Session, expand, insist};
 
 pub(crate) const EXAMPLES: &str = "\
 Nodes with the same outcome are one line. Ctrl-C stops what has not begun.
@@ -148,12 +148,7 @@ pub(crate) fn power(session: &Session, arguments: Power) -> Result<(), Failure> 
     let nodes = expand(&hosts.nodes)?;
     if let Some(verb) = action.interrupts().filter(|_| nodes.len() > ask_above && !yes) {
         let list = hostlist::fold(&nodes);
-        let question = format!("This {verb} {} nodes: {list}.", nodes.len());
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            let message = format!("{question} Nobody can be asked here; give --yes if it is meant");
-            return Err(Failure::usage(message));
-        }
-        confirm(&question)?;
+        insist(&format!("This {verb} {} nodes: {list}.", nodes.len()))?;
     }
     let mut request = hosts.request(&nodes);
     if no_verify {

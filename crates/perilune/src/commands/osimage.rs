@@ -11,7 +11,7 @@ use crate::output;
 use crate::output::table::{Cell, Table, Tone};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
-use crate::session::{Session, confirm, expand};
+use crate::session::{Session, expand, insist};
 
 const RESOURCE: Resource = Resource {
     kind: "osimage",
@@ -63,9 +63,18 @@ pub(crate) enum Command {
     /// Copy an image: its tree, unless --nocopy, and then pack it, unless --bare
     #[command(after_help = "Example:\n  perilune osimage clone debian12 debian12-test")]
     Clone(CloneArguments),
-    /// Remove images, and their trees with them
-    #[command(visible_alias = "rm")]
-    Remove(Remove),
+    /// Remove images; their trees stay, unless --tree
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
+A tree is removed only when it is in the daemon's directory of images and no other image
+uses it. --dry-run says what would become of it.
+
+Examples:
+  perilune osimage remove debian12-test
+  perilune osimage remove debian12-test --tree --yes"
+    )]
+    Remove(RemoveArguments),
     /// Give an image another name
     Rename(Rename),
     /// Make kernel, installer and archive of the tree, and follow it
@@ -168,6 +177,15 @@ pub(crate) struct CloneArguments {
     detach: bool,
     #[command(flatten)]
     fields: FieldArguments<OsimageFields>,
+}
+
+#[derive(Args)]
+pub(crate) struct RemoveArguments {
+    #[command(flatten)]
+    remove: Remove,
+    /// Remove the directory with the tree, too
+    #[arg(long)]
+    tree: bool,
 }
 
 #[derive(Args)]
@@ -303,15 +321,26 @@ fn clone(session: &Session, arguments: CloneArguments) -> Result<(), Failure> {
     job::finish(session, &answer, detach)
 }
 
-/// Removing an image removes its directory, whatever it is: that is asked for even for a single one.
-fn remove(session: &Session, arguments: &Remove) -> Result<(), Failure> {
-    let names = expand(&arguments.names)?;
-    if let ([name], false) = (names.as_slice(), arguments.yes) {
-        let image = known(session, name)?;
-        let tree = image.get("path").map(|value| field_text("path", value)).unwrap_or_default();
-        confirm(&format!("This removes the image {name} and the directory {tree}."))?;
+/// A directory that is gone does not come back: that is asked for even for a single one.
+fn remove(session: &Session, arguments: &RemoveArguments) -> Result<(), Failure> {
+    let RemoveArguments { remove, tree } = arguments;
+    if !tree {
+        return resource::remove(session, &RESOURCE, remove);
     }
-    resource::remove(session, &RESOURCE, arguments)
+    let names = expand(&remove.names)?;
+    if !remove.yes && !session.client.only_tries() {
+        let mut lost = Vec::new();
+        for name in &names {
+            let image = known(session, name)?;
+            let tree = image.get("path").map(|value| field_text("path", value));
+            lost.push(format!("the image {name} and the directory {}", tree.unwrap_or_default()));
+        }
+        insist(&format!("This removes {}.", lost.join(", ")))?;
+    }
+    resource::each_known(session, RESOURCE.kind, "removed", &names, |name| {
+        let path = path(["config", "osimage", name, "_delete"]);
+        Ok(session.client.get(&format!("{path}?tree=true")).map(drop)?)
+    })
 }
 
 fn kernel(session: &Session, arguments: Kernel) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 mod apply;
 mod control;
+mod images;
 mod import;
 mod kill;
 mod os_users;

@@ -80,7 +80,7 @@ fn serve(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a condition is waited for, with a deadline")]
-fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < DEADLINE, "it does not happen");
