@@ -24,6 +24,8 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iat: Option<u64>,
@@ -41,7 +43,12 @@ pub enum Identity {
     /// A person or a program.
     User(String),
     /// A node while it installs; only what concerns itself is its business.
-    Node(String),
+    Node {
+        /// Its name.
+        name: String,
+        /// The archive of its image when the token was made.
+        archive: Option<String>,
+    },
 }
 
 /// A boot that the controller has begun to serve.
@@ -84,17 +91,30 @@ impl Keys {
             user: Some(user.to_owned()),
             node: None,
             scope: None,
+            archive: None,
             address: None,
             iat: None,
             exp,
         })
     }
 
-    /// A token for one node that installs.
-    pub fn for_node(&self, node: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
-        let exp = now + PROVISION_LIFE.as_secs();
-        let (node, scope) = (Some(node.to_owned()), Some(PROVISION.to_owned()));
-        self.sign(&Claims { id: None, user: None, node, scope, address: None, iat: None, exp })
+    /// A token for one node that installs, from this archive: it may go on with it when the image is packed meanwhile.
+    pub fn for_node(
+        &self,
+        node: &str,
+        archive: Option<&str>,
+        now: u64,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(&Claims {
+            id: None,
+            user: None,
+            node: Some(node.to_owned()),
+            scope: Some(PROVISION.to_owned()),
+            archive: archive.map(str::to_owned),
+            address: None,
+            iat: None,
+            exp: now + PROVISION_LIFE.as_secs(),
+        })
     }
 
     /// A ticket for one boot: what the node's kernel is given, and the node's token is had for.
@@ -104,6 +124,7 @@ impl Keys {
             user: None,
             node: Some(boot.node.clone()),
             scope: Some(TICKET.to_owned()),
+            archive: None,
             address: Some(boot.address),
             iat: Some(boot.begun),
             exp: boot.begun + TICKET_LIFE.as_secs(),
@@ -115,7 +136,7 @@ impl Keys {
         let claims = self.read(token)?;
         match (claims.scope.as_deref(), claims.node) {
             (None, None) => Some(Identity::User(claims.user.unwrap_or_else(|| UNNAMED.to_owned()))),
-            (Some(PROVISION), Some(node)) => Some(Identity::Node(node)),
+            (Some(PROVISION), Some(name)) => Some(Identity::Node { name, archive: claims.archive }),
             _ => None,
         }
     }
@@ -158,11 +179,14 @@ mod tests {
     fn each_kind_of_token_is_good_for_its_own_purpose_only() {
         let (keys, now) = (keys(), clock::seconds());
         let boot = Boot { node: "node001".into(), address: [10, 141, 0, 1].into(), begun: now };
-        let (user, node) =
-            (keys.for_user("ann", now).unwrap(), keys.for_node("node001", now).unwrap());
+        let (user, node) = (
+            keys.for_user("ann", now).unwrap(),
+            keys.for_node("node001", Some("a.tar.zst"), now).unwrap(),
+        );
         let ticket = keys.ticket(&boot).unwrap();
         assert_eq!(keys.identify(&user), Some(Identity::User("ann".into())));
-        assert_eq!(keys.identify(&node), Some(Identity::Node("node001".into())));
+        let archive = Some("a.tar.zst".into());
+        assert_eq!(keys.identify(&node), Some(Identity::Node { name: "node001".into(), archive }));
         assert_eq!(keys.identify(&ticket), None);
         assert_eq!(keys.redeem(&ticket), Some(boot));
         assert_eq!(keys.redeem(&user), None);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::{Environment, Site};
+use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::{Cluster, MacAddress, Name, discovery};
 use perilune_store::Meta;
@@ -320,8 +321,18 @@ fn text(script: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], script).into_response()
 }
 
+/// A token for a node, and for the archive that it installs from now.
 pub(super) fn node_token(state: &State, node: &str) -> Result<String, ApiError> {
-    state.keys.for_node(node, clock::seconds()).map_err(|error| ApiError::Defect(error.to_string()))
+    let archive = archive_of(state, node);
+    let token = state.keys.for_node(node, archive.as_deref(), clock::seconds());
+    token.map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+/// The archive of a node's image and tag.
+pub(super) fn archive_of(state: &State, node: &str) -> Option<String> {
+    let cluster = state.cluster.published();
+    let node = cluster.nodes().get(node)?;
+    Effective::of_node(&cluster, node).files()?.imagefile.clone()
 }
 
 fn mac_address(text: &str) -> Result<MacAddress, ApiError> {

@@ -96,7 +96,7 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         match identify(parts, state)? {
             Identity::User(user) => caller(parts, state, user),
-            Identity::Node(_) => {
+            Identity::Node { .. } => {
                 Err(ApiError::Forbidden("Token is not permitted for this endpoint".to_owned()))
             }
         }
@@ -120,7 +120,7 @@ impl FromRequestParts<State> for NodeOrCaller {
             Identity::User(user) => {
                 return Ok(Self { caller: caller(parts, state, user)?, is_node: false });
             }
-            Identity::Node(node) => node,
+            Identity::Node { name, .. } => name,
         };
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|error| ApiError::Malformed(error.to_string()))?;
@@ -170,12 +170,13 @@ fn wants_trial(parts: &Parts) -> bool {
     })
 }
 
-/// Lets in who is logged in and has the role for this, and any node.
-pub(crate) fn admit(parts: &Parts, state: &State) -> Result<(), ApiError> {
-    match identify(parts, state)? {
-        Identity::User(user) => caller(parts, state, user).map(drop),
-        Identity::Node(_) => Ok(()),
+/// Lets in who is logged in and has the role for this, and nodes; answers who it is.
+pub(crate) fn admit(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
+    let identity = identify(parts, state)?;
+    if let Identity::User(user) = &identity {
+        caller(parts, state, user.clone())?;
     }
+    Ok(identity)
 }
 
 /// Who the request's token is for.

@@ -14,9 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::Message;
+use crate::api::boot;
 use crate::api::extract::{self, Path, Peer};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
+use crate::auth::Identity;
 use crate::json::Json;
 use crate::state::State;
 
@@ -56,12 +58,13 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     Ok(Json(names).into_response())
 }
 
-/// A file; parts of it with the header Range. Archives need a token, a node's own will do.
+/// A file; parts of it with the header Range. Archives need a token; a node's own is good for those of its image.
 #[utoipa::path(get, path = "/files/{filename}", tag = "files", responses(
     (status = 200, description = "The file"),
     (status = 206, description = "A part of it"),
     (status = 304, description = "The asker has it already"),
     (status = 401, description = "The file needs a token", body = Problem),
+    (status = 403, description = "The token is of a node, and the file is not of its image", body = Problem),
     (status = 416, description = "The file has no such part"),
     (status = 503, description = "There is no such file", body = Problem),
 ))]
@@ -140,6 +143,7 @@ fn disposition(filename: &str) -> String {
 #[utoipa::path(get, path = "/filesauth", tag = "files", responses(
     (status = 200, description = "It may", body = Message),
     (status = 401, description = "It may not", body = Problem),
+    (status = 403, description = "The token is of a node, and the file is not of its image", body = Problem),
 ))]
 async fn may_read(
     state: axum::extract::State<State>,
@@ -151,18 +155,30 @@ async fn may_read(
     Ok(Json(Message { message: "Go".to_owned() }).into_response())
 }
 
-/// Refuses a protected file to those who have no token.
+/// Refuses a protected file to those who have no token, and to nodes unless it is of their own image.
 fn check(parts: &request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
     let lower = filename.to_ascii_lowercase();
     if !PROTECTED.iter().any(|end| lower.ends_with(end)) {
         return Ok(());
     }
-    extract::admit(parts, state).map_err(|error| match error {
+    let identity = extract::admit(parts, state).map_err(|error| match error {
         ApiError::Unauthenticated(text) => {
             ApiError::Unauthenticated(format!("Authentication error: {text}"))
         }
         other => other,
-    })
+    })?;
+    let Identity::Node { name, archive } = identity else { return Ok(()) };
+    let file = filename.strip_suffix(".torrent").unwrap_or(filename);
+    // What it began with, or what it would begin with now.
+    if archive.is_some_and(|archive| archive == file)
+        || boot::archive_of(state, &name).is_some_and(|archive| archive == file)
+    {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(format!(
+        "{} is not of the image of node {name}; its token is good for the files of its own image and tag",
+        shown(filename)
+    )))
 }
 
 /// The file's path; `None` for names that could lead out of the directory, or to what is unfinished.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::boot;
 use crate::api::extract::{Body, Path, Peer};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
@@ -55,8 +56,7 @@ async fn log_in(
         let user = session::verified(&state, from, fields).await?;
         note(&state, from, user, &name, measured).await?;
     }
-    let token = state.keys.for_node(&name, clock::seconds());
-    let token = token.map_err(|error| ApiError::Defect(error.to_string()))?;
+    let token = boot::node_token(&state, &name)?;
     Ok(Json(Token { token }).into_response())
 }
 

@@ -1,6 +1,6 @@
 //! What machines fetch, and what they are believed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::image_site::{ImageSite, until};
 
@@ -137,6 +137,44 @@ fn files_need_a_token_by_their_kind_and_stay_in_their_directory() {
 }
 
 #[test]
+fn a_nodes_token_is_good_for_the_archives_of_its_own_image() {
+    let site = ImageSite::start();
+    site.describe();
+    for (name, file) in [("compute", "compute-17.tar.zst"), ("compute-2", "compute-2-18.tar.zst")] {
+        assert_eq!(site.post_image(name, "", &json!({ "imagefile": file })).0, 201);
+    }
+    let set = |kind: &str, name: &str, fields: Value| {
+        let body = json!({ "config": { kind: { name: fields } } });
+        assert_eq!(site.post(&format!("/config/{kind}/{name}"), &body).0, 204);
+    };
+    set("group", "compute", json!({ "osimage": "compute" }));
+    let others = ["compute-2-18.tar.zst", "compute-16.tar.zst", "a.tar.gz", "A.TAR.GZ"];
+    for file in ["compute-17.tar.zst", "compute-17.tar.zst.torrent"].iter().chain(&others) {
+        std::fs::write(site.files().join(file), "0123456789").unwrap();
+    }
+    let token = site.post_as("/tpm/node001", &site.administrator(), "").1["token"].clone();
+    let token = token.as_str().unwrap();
+    let ask = |file: &str| site.get_as(&format!("/files/{file}"), token);
+    let may = |file: &str| site.may_fetch(&format!("/luna/files/{file}"), token);
+    for file in ["compute-17.tar.zst", "compute-17.tar.zst.torrent"] {
+        assert_eq!((ask(file).0, may(file)), (200, 200), "{file}");
+    }
+    for file in others {
+        let (status, answer) = ask(file);
+        assert_eq!((status, may(file)), (403, 403), "{file}: {answer}");
+        assert!(answer["message"].as_str().unwrap().contains("image of node node001"), "{answer}");
+    }
+    assert_eq!(site.get_as("/files/a.tar.gz", &site.node_token("nobody")).0, 403);
+    // The image is packed meanwhile: the node may go on with what it began with, or begin with what there is now.
+    set("osimage", "compute", json!({ "imagefile": "compute-16.tar.zst" }));
+    assert_eq!((ask("compute-16.tar.zst").0, ask("compute-17.tar.zst").0), (200, 200));
+    let later = site.node_token("node001");
+    assert_eq!(site.get_as("/files/compute-17.tar.zst", &later).0, 403);
+    set("node", "node001", json!({ "osimage": "compute-2" }));
+    assert_eq!((ask("compute-2-18.tar.zst").0, ask("compute-16.tar.zst").0), (200, 403));
+}
+
+#[test]
 fn firmware_that_boots_by_http_is_served_as_by_tftp() {
     let site = ImageSite::start();
     std::fs::create_dir_all(site.tftp()).unwrap();
@@ -216,7 +254,7 @@ fn a_sites_own_scripts_and_roles_may_be_named_as_soon_as_they_are_there() {
 fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
     let site = ImageSite::start();
     bootable(&site);
-    let add = |node: &str, fields: serde_json::Value| {
+    let add = |node: &str, fields: Value| {
         let body = json!({ "config": { "node": { node: fields } } });
         assert_eq!(site.post(&format!("/config/node/{node}"), &body).0, 201);
     };
@@ -229,7 +267,7 @@ fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
     let (code, answer) = site.get("/monitor/warnings");
     assert_eq!(code, 200);
     let all = answer["monitor"]["warnings"].as_array().unwrap();
-    let about = |nodes: &serde_json::Value| -> Vec<&str> {
+    let about = |nodes: &Value| -> Vec<&str> {
         let of_nodes = all.iter().filter(|warning| warning["nodes"] == *nodes);
         of_nodes.map(|warning| warning["warning"].as_str().unwrap()).collect()
     };
@@ -242,7 +280,7 @@ fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
         ["it has no image; do: perilune node change NODE --osimage IMAGE"]
     );
     assert_eq!(about(&json!("node001")), Vec::<&str>::new(), "it could boot");
-    let lost = about(&serde_json::Value::Null);
+    let lost = about(&Value::Null);
     assert_eq!(lost.len(), 3, "{answer}");
     assert!(lost[0].starts_with("the file k of image compute is not in"), "{answer}");
 }

@@ -101,6 +101,11 @@ impl ImageSite {
         &self.token
     }
 
+    /// What `admin` logs in with.
+    pub(crate) fn administrator(&self) -> Value {
+        json!({ "username": "admin", "password": self.password() })
+    }
+
     /// The password of `admin`.
     pub(crate) fn password(&self) -> String {
         let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();
@@ -134,6 +139,13 @@ impl ImageSite {
     pub(crate) fn get_as(&self, path: &str, token: &str) -> (u16, Value) {
         let request = agent().get(format!("http://{}{path}", self.address));
         answer(request.header("x-access-tokens", token).call())
+    }
+
+    /// What a web server in front is told about a file that somebody with this token asks it for.
+    pub(crate) fn may_fetch(&self, uri: &str, token: &str) -> u16 {
+        let request = agent().get(format!("http://{}/filesauth", self.address));
+        let request = request.header("x-access-tokens", token).header("x-original-uri", uri);
+        answer(request.call()).0
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -202,7 +214,7 @@ impl ImageSite {
         let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();
         let secret = ini.lines().find_map(|line| line.strip_prefix("SECRET_KEY = ")).unwrap();
         let keys = perilune_daemon::auth::Keys::new(secret, Duration::from_mins(1));
-        keys.for_node(node, perilune_daemon::clock::seconds()).unwrap()
+        keys.for_node(node, None, perilune_daemon::clock::seconds()).unwrap()
     }
 
     /// Posts to an image, or to what is below it.
