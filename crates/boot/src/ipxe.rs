@@ -1,5 +1,7 @@
 //! Scripts for iPXE: the menu, a node's way to its kernel, and what a machine is told that cannot boot.
 
+use perilune_plan::{check_script_text, ends_script_command};
+
 use crate::Error;
 use crate::context::{ControllerContext, FailedContext, MenuContext, NodeContext};
 use crate::environment::Environment;
@@ -119,8 +121,9 @@ fn hints(failure: &Error) -> Vec<String> {
 
 /// The menu without names that would break a line of it; no name that the model accepts does.
 fn shown(context: &MenuContext) -> MenuContext {
-    let keep =
-        |names: &[String]| names.iter().filter(|name| check(name).is_ok()).cloned().collect();
+    let keep = |names: &[String]| {
+        names.iter().filter(|name| check_script_text(name).is_ok()).cloned().collect()
+    };
     MenuContext {
         controller: context.controller.clone(),
         nodes: keep(&context.nodes),
@@ -146,30 +149,9 @@ fn checked(context: &NodeContext) -> Result<&NodeContext, Error> {
     ];
     for (what, value) in values {
         let of_node = || format!("{what} of {}", shown_text(node));
-        check(value).map_err(|reason| Error::Unsafe { what: of_node(), reason })?;
+        check_script_text(value).map_err(|reason| Error::Unsafe { what: of_node(), reason })?;
     }
     Ok(context)
-}
-
-/// Whether iPXE takes the text as it is. It knows no quotes: a line's words are separated by blanks, some words
-/// end a command, and `${` is expanded wherever it stands, as often as it appears.
-fn check(text: &str) -> Result<(), &'static str> {
-    if text.chars().any(char::is_control) {
-        return Err("it contains a line break or another control character; remove it");
-    }
-    if text.contains("${") {
-        return Err("iPXE would replace what follows '${'; remove it");
-    }
-    if text.split_whitespace().any(ends_command) {
-        return Err(
-            "the words ';', '&&', '||' and those that begin with '#' end a command; remove them",
-        );
-    }
-    Ok(())
-}
-
-fn ends_command(word: &str) -> bool {
-    word.starts_with('#') || matches!(word, ";" | "&&" | "||")
 }
 
 /// A text that is only to be read, without what iPXE would act upon.
@@ -177,7 +159,8 @@ fn shown_text(text: &str) -> String {
     let text = text.replace("${", "$ {");
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words = words.map(|word| word.trim_start_matches('#'));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty() && !ends_command(word)).collect();
+    let words: Vec<&str> =
+        words.filter(|word| !word.is_empty() && !ends_script_command(word)).collect();
     words.join(" ")
 }
 
@@ -196,7 +179,8 @@ mod tests {
 
     #[test]
     fn ordinary_kernel_options_pass() {
-        check("console=ttyS0,115200 rd.shell \"a b\" net.ifnames=0 x=a;b y=&&z").unwrap();
+        check_script_text("console=ttyS0,115200 rd.shell \"a b\" net.ifnames=0 x=a;b y=&&z")
+            .unwrap();
     }
 
     #[test]
@@ -204,7 +188,7 @@ mod tests {
         for text in
             ["a\nshell", "a ${uuid}", "a || shell", "a && shell", "a ; shell", "a #b", "a\rb"]
         {
-            assert!(check(text).is_err(), "{text:?}");
+            assert!(check_script_text(text).is_err(), "{text:?}");
         }
     }
 
@@ -215,6 +199,6 @@ mod tests {
             shown_text(text),
             "image $ {x} is not packed shell run 'perilune osimage pack x'"
         );
-        check(&shown_text(text)).unwrap();
+        check_script_text(&shown_text(text)).unwrap();
     }
 }

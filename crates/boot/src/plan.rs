@@ -88,18 +88,9 @@ fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error
 }
 
 fn disk_layout(resolved: &Resolved<'_>, text: &str) -> Result<DiskLayout, Error> {
-    let layout: Result<DiskLayout, _> = serde_json::from_str(text);
-    let fault = match &layout {
-        Ok(layout) => layout.fault(),
-        Err(error) => Some(error.to_string()),
-    };
-    match (layout, fault) {
-        (Ok(layout), None) => Ok(layout),
-        (_, fault) => {
-            let fault = fault.unwrap_or_default();
-            Err(Error::incomplete(resolved.name(), format!("its disklayout is wrong: {fault}")))
-        }
-    }
+    let wrong =
+        |fault| Error::incomplete(resolved.name(), format!("its disklayout is wrong: {fault}"));
+    DiskLayout::read(text).map_err(wrong)
 }
 
 /// A text as plain text; one without any counts as none.

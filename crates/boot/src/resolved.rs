@@ -10,7 +10,6 @@ use perilune_model::node::Node;
 use perilune_model::{Cluster, Name};
 
 use crate::Error;
-use crate::templates::decode_if_encoded;
 
 /// A node with all that it inherits.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +61,7 @@ impl<'a> Resolved<'a> {
     /// Options of the kernel, on one line.
     pub(crate) fn kernel_options(&self) -> String {
         let options = self.effective.boot_kerneloptions().unwrap_or_default();
-        decode_if_encoded(options).replace('\r', "").replace('\n', " ").trim().to_owned()
+        perilune_plan::kernel_options(options)
     }
 
     /// The network of an interface, or what to do to put it into one.

@@ -16,7 +16,8 @@ use minijinja::{Environment, ErrorKind, Output, State, TemplateSource, Value};
 use serde::Serialize;
 
 use crate::Error;
-pub(crate) use filters::{decode_if_encoded, percent_encode};
+pub(crate) use filters::percent_encode;
+pub(crate) use perilune_plan::decode_if_encoded;
 pub(crate) use segments::{Choice, Composition, Plugin, built_in_plugins, word};
 
 /// The built-in templates, by the names that the site's own have, too.

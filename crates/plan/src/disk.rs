@@ -5,6 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode_if_encoded;
+
+/// Where whoever gave a wrong one reads on.
+const FORMAT: &str = "docs/disk-layout.md tells how one is written";
+
 /// How disks are laid out. Without a disk: the first one, with an EFI system partition and a root over the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,29 +124,75 @@ impl From<Size> for String {
 }
 
 impl DiskLayout {
+    /// A layout as clients give it: JSON, or that in base64. The failure is a sentence on what is wrong, and where.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let layout: Self = serde_json::from_str(&decode_if_encoded(text))
+            .map_err(|error| format!("it is no disk layout: {error}; {FORMAT}"))?;
+        match layout.fault() {
+            Some(fault) => Err(format!("{fault}; {FORMAT}")),
+            None => Ok(layout),
+        }
+    }
+
     /// What is wrong with a layout, in a sentence; `None` when nothing is.
     pub fn fault(&self) -> Option<String> {
-        let partitions = || self.disks.iter().flat_map(|disk| &disk.partitions);
-        for disk in &self.disks {
-            let open =
-                disk.partitions.iter().rev().skip(1).any(|partition| partition.size.is_none());
-            if open {
-                return Some("only the last partition of a disk may go without a size".to_owned());
+        let disks = || (1..).zip(&self.disks);
+        let mut mounts: Vec<&str> = Vec::new();
+        for (number, disk) in disks() {
+            let before = disks().take_while(|(other, _)| *other < number);
+            if let Some((other, _)) =
+                before.into_iter().find(|(_, other)| other.device == disk.device)
+            {
+                return Some(format!(
+                    "disk {number} and disk {other} are the same; name the device of each"
+                ));
+            }
+            if let Some(fault) = disk.fault(&mut mounts) {
+                return Some(format!("disk {number}{fault}"));
             }
         }
-        if let Some(bad) = partitions()
-            .filter_map(|partition| partition.mount.as_deref())
-            .find(|mount| !mount.starts_with('/'))
-        {
-            return Some(format!("the mount point '{bad}' does not begin with '/'"));
+        let lacks_root = !self.disks.is_empty() && !mounts.contains(&"/");
+        lacks_root.then(|| "no partition is mounted at '/'".to_owned())
+    }
+}
+
+impl Disk {
+    /// What is wrong with it, to be read behind its number. `mounts` gathers where partitions are mounted.
+    fn fault<'a>(&'a self, mounts: &mut Vec<&'a str>) -> Option<String> {
+        if let Some(device) = self.device.as_deref().filter(|device| !device.starts_with("/dev/")) {
+            return Some(format!(": the device '{device}' does not begin with /dev/"));
         }
-        let roots =
-            partitions().filter(|partition| partition.mount.as_deref() == Some("/")).count();
-        match (self.disks.is_empty(), roots) {
-            (true, _) | (false, 1) => None,
-            (false, 0) => Some("no partition is mounted at '/'".to_owned()),
-            (false, _) => Some("more than one partition is mounted at '/'".to_owned()),
+        if self.partitions.is_empty() {
+            return Some(" has no partitions".to_owned());
         }
+        for (number, partition) in (1..).zip(&self.partitions) {
+            let fault = if partition.size.is_none() && number < self.partitions.len() {
+                Some("only the last partition of a disk may go without a size".to_owned())
+            } else {
+                partition.fault(mounts)
+            };
+            if let Some(fault) = fault {
+                return Some(format!(", partition {number}: {fault}"));
+            }
+        }
+        None
+    }
+}
+
+impl Partition {
+    fn fault<'a>(&'a self, mounts: &mut Vec<&'a str>) -> Option<String> {
+        let mount = self.mount.as_deref()?;
+        if matches!(self.filesystem, FileSystem::Swap | FileSystem::Bios) {
+            return Some(format!("swap and bios cannot be mounted, at '{mount}' or elsewhere"));
+        }
+        if !mount.starts_with('/') {
+            return Some(format!("the mount point '{mount}' does not begin with '/'"));
+        }
+        if mounts.contains(&mount) {
+            return Some(format!("more than one partition is mounted at '{mount}'"));
+        }
+        mounts.push(mount);
+        None
     }
 }
 
@@ -161,15 +212,47 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_says_what_is_wrong_with_it() {
-        let layout = |json: &str| serde_json::from_str::<DiskLayout>(json).unwrap();
-        assert_eq!(layout(r#"{"disks": []}"#).fault(), None);
+    fn a_layout_says_what_is_wrong_with_it_and_where() {
         let root = r#"{"filesystem": "ext4", "mount": "/"}"#;
-        assert_eq!(layout(&format!(r#"{{"disks": [{{"partitions": [{root}]}}]}}"#)).fault(), None);
-        let two = format!(r#"{{"disks": [{{"partitions": [{root}, {root}]}}]}}"#);
-        assert!(layout(&two).fault().unwrap().contains("last partition"));
-        let none = r#"{"disks": [{"partitions": [{"filesystem": "swap"}]}]}"#;
-        assert!(layout(none).fault().unwrap().contains("no partition"));
-        assert!(serde_json::from_str::<DiskLayout>(r#"{"disc": []}"#).is_err());
+        let sized = r#"{"filesystem": "ext4", "mount": "/", "size": "9G"}"#;
+        let swap = r#"{"filesystem": "swap", "mount": "/swap"}"#;
+        let one = |partitions: &str| format!(r#"{{"disks": [{{"partitions": [{partitions}]}}]}}"#);
+        let two =
+            format!(r#"{{"disks": [{{"partitions": [{sized}]}}, {{"partitions": [{root}]}}]}}"#);
+        for (layout, fault) in [
+            (one(&format!("{root}, {root}")), "disk 1, partition 1: only the last partition"),
+            (one(&format!("{sized}, {root}")), "disk 1, partition 2: more than one partition"),
+            (one(&format!("{sized}, {swap}")), "disk 1, partition 2: swap and bios cannot"),
+            (one(r#"{"filesystem": "xfs", "mount": "data"}"#), "disk 1, partition 1: the mount"),
+            (one(r#"{"filesystem": "swap"}"#), "no partition is mounted at '/'"),
+            (one(""), "disk 1 has no partitions"),
+            (one(&root.replace("ext4", "zfs")), "it is no disk layout: unknown variant `zfs`"),
+            (one(&sized.replace("9G", "lots")), "it is no disk layout: 'lots' is not a size"),
+            (two, "disk 2 and disk 1 are the same"),
+            (
+                r#"{"disks": [{"device": "sda", "partitions": []}]}"#.to_owned(),
+                "disk 1: the device",
+            ),
+            (r#"{"disc": []}"#.to_owned(), "it is no disk layout: unknown field `disc`"),
+            ("hello world".to_owned(), "it is no disk layout: expected value at line 1 column 1"),
+        ] {
+            let said = DiskLayout::read(&layout).unwrap_err();
+            assert!(said.starts_with(fault) && said.ends_with(FORMAT), "{layout}: {said}");
+        }
+        for layout in [r#"{"disks": []}"#, &one(root), "eyJkaXNrcyI6IFtdfQ=="] {
+            assert!(DiskLayout::read(layout).is_ok(), "{layout}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_document_are_layouts() {
+        let document = include_str!("../../../docs/disk-layout.md");
+        let mut blocks = document.split("```json\n").skip(1);
+        let examples: Vec<&str> =
+            blocks.by_ref().filter_map(|text| text.split("```").next()).collect();
+        assert_eq!(examples.len(), 2);
+        for example in examples {
+            assert!(!DiskLayout::read(example).unwrap().disks.is_empty(), "{example}");
+        }
     }
 }

@@ -171,6 +171,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A text that is kept as it is given, when it can be what it is for.
+    pub fn checked(
+        &mut self,
+        field: &str,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> Patch<String> {
+        let text = self.text(field);
+        if let Some(Err(reason)) = text.value().map(|text| check(text)) {
+            self.refuse(field, reason);
+            return Patch::Keep;
+        }
+        text
+    }
+
     /// A list of objects, each read in turn. `None` when the field is absent.
     pub fn objects<T>(
         &mut self,

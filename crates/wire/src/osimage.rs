@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::requests::kernel_options;
 
 /// The longest name that a request may give to an image or a tag.
 const LONGEST_NAME: usize = 127;
@@ -227,7 +228,7 @@ fn columns(fields: &mut Fields<'_>) -> Request {
         imagefile: file(fields, "imagefile"),
         kernelversion: fields.text("kernelversion"),
         kernelmodules: fields.text("kernelmodules"),
-        kerneloptions: fields.text("kerneloptions"),
+        kerneloptions: kernel_options(fields),
         grab_filesystems: fields.text("grab_filesystems"),
         grab_exclude: fields.text("grab_exclude"),
         distribution: fields.text("distribution"),

@@ -4,6 +4,7 @@ use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
 use perilune_model::{Name, Patch, group, node, provisioning};
+use perilune_plan::{DiskLayout, decode_if_encoded};
 
 use crate::fields::Fields;
 
@@ -74,7 +75,7 @@ pub(crate) fn provisioning(
         provision_interface: fields.text("provision_interface"),
         provision_method: fields.text("provision_method"),
         provision_fallback: fields.text("provision_fallback"),
-        kerneloptions: fields.text("kerneloptions"),
+        kerneloptions: kernel_options(fields),
         ipxe_kernel: fields.converted("ipxe_kernel", |text| {
             match text.to_ascii_lowercase().as_str() {
                 "default" => Ok(IpxeKernel::Default),
@@ -86,13 +87,26 @@ pub(crate) fn provisioning(
         prescript: fields.text("prescript"),
         partscript: fields.text("partscript"),
         postscript: fields.text("postscript"),
-        disklayout: fields.text("disklayout"),
+        disklayout: fields.checked("disklayout", |text| {
+            // Blanks alone are none.
+            let is_blank = decode_if_encoded(text).trim().is_empty();
+            if is_blank { Ok(()) } else { DiskLayout::read(text).map(drop) }
+        }),
     };
     let provision = [&request.provision_method, &request.provision_fallback];
     for missing in installed.missing(provision, &request.roles, &request.scripts) {
         fields.refuse(&missing.field, missing.reason);
     }
     request
+}
+
+/// Options that a boot script can have: else every boot would be refused.
+pub(crate) fn kernel_options(fields: &mut Fields<'_>) -> Patch<String> {
+    fields.checked("kerneloptions", |text| {
+        let options = perilune_plan::kernel_options(text);
+        perilune_plan::check_script_text(&options)
+            .map_err(|reason| format!("it cannot be put into a boot script: {reason}"))
+    })
 }
 
 fn words(fields: &mut Fields<'_>, field: &str) -> Patch<String> {

@@ -24,21 +24,6 @@ pub(crate) fn decode(text: &str) -> String {
     }
 }
 
-/// A text that is base64 by the clients' convention, or plain when it does not look like it.
-pub(crate) fn decode_if_encoded(text: &str) -> String {
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    let body = text.trim_end_matches('=');
-    let looks_encoded =
-        !text.is_empty() && text.len().is_multiple_of(4) && body.bytes().all(is_digit);
-    if !looks_encoded {
-        return text.to_owned();
-    }
-    let bytes = STANDARD.decode(text).ok();
-    let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    let is_text = |text: &String| !text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c));
-    decoded.filter(is_text).unwrap_or_else(|| text.to_owned())
-}
-
 /// One word of a shell command, whatever is in it.
 pub(crate) fn shell_word(text: &str) -> String {
     let text = text.replace('\0', "");
@@ -83,13 +68,6 @@ mod tests {
         assert_eq!(decode("aGVs\nbG8="), "hello");
         assert_eq!(decode("no base64 at all!"), "no base64 at all!");
         assert_eq!(decode(""), "");
-    }
-
-    #[test]
-    fn plain_options_are_not_mistaken_for_base64() {
-        assert_eq!(decode_if_encoded("_net.ifnames=0"), "_net.ifnames=0");
-        assert_eq!(decode_if_encoded("X25ldC5pZm5hbWVzPTA="), "_net.ifnames=0");
-        assert_eq!(decode_if_encoded("quiet"), "quiet");
     }
 
     #[test]

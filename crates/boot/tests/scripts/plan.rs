@@ -60,7 +60,7 @@ fn a_layout_comes_before_a_script_of_the_group_and_the_nodes_own_script_before_a
 #[test]
 fn a_wrong_layout_says_what_is_wrong() {
     for (layout, reason) in
-        [("{", "EOF"), (r#"{"disks": [{"partitions": []}]}"#, "no partition is mounted at '/'")]
+        [("{", "EOF"), (r#"{"disks": [{"partitions": []}]}"#, "disk 1 has no partitions")]
     {
         let mut draft = small();
         change_node(&mut draft, |node| node.provisioning.disklayout = Some(layout.to_owned()));

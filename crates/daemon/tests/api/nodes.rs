@@ -139,3 +139,49 @@ fn a_free_address_is_promised_once() {
         "taken"
     );
 }
+
+#[test]
+fn a_disk_layout_is_checked_where_it_is_given_with_the_place_of_its_fault() {
+    let site = ImageSite::start();
+    site.describe();
+    let nameless =
+        r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/", "sise": 1}]}]}"#;
+    for (layout, fault) in [
+        ("hello world", "expected value at line 1 column 1"),
+        ("aGVsbG8gd29ybGQ=", "expected value at line 1 column 1"),
+        (nameless, "unknown field `sise`"),
+        (r#"{"disks": [{"partitions": []}]}"#, "disk 1 has no partitions"),
+    ] {
+        for (kind, name) in [("node", "node001"), ("node", "node009"), ("group", "compute")] {
+            let (status, answer) =
+                save(&site, kind, name, &json!({ "group": "compute", "disklayout": layout }));
+            assert_eq!(status, 400, "{answer}");
+            let errors = answer["errors"].as_array().unwrap();
+            let error = errors.iter().find(|error| error["field"] == "disklayout").unwrap();
+            assert!(error["reason"].as_str().unwrap().contains(fault), "{error}");
+        }
+        let document = json!({ "group": { "compute": { "disklayout": layout } } });
+        let (status, answer) = site.post("/config/apply", &document);
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(fault), "{answer}");
+    }
+    for layout in [r#"{"disks": []}"#, "eyJkaXNrcyI6IFtdfQ==", ""] {
+        assert_eq!(save(&site, "group", "compute", &json!({ "disklayout": layout })).0, 204);
+    }
+}
+
+#[test]
+fn kernel_options_that_no_boot_script_can_have_are_refused_where_they_are_given() {
+    let site = ImageSite::start();
+    site.describe();
+    assert_eq!(save(&site, "osimage", "debian", &json!({})).0, 201);
+    for (kind, name) in [("node", "node001"), ("group", "compute"), ("osimage", "debian")] {
+        for options in ["mac=${net0/mac}", "bWFjPSR7bmV0MC9tYWN9", "quiet && shell", "quiet #ro"] {
+            let (status, answer) = save(&site, kind, name, &json!({ "kerneloptions": options }));
+            assert_eq!((status, &answer["errors"][0]["field"]), (400, &json!("kerneloptions")));
+            assert!(answer["message"].as_str().unwrap().contains("boot script"), "{answer}");
+        }
+        let fine = json!({ "kerneloptions": "console=ttyS0\nquiet" });
+        assert_eq!(save(&site, kind, name, &fine).0, 204);
+    }
+}

@@ -4,6 +4,7 @@ use perilune_model::group::Group;
 use perilune_model::interface::GroupInterface;
 use perilune_model::provisioning::{IpxeKernel, Provisioning};
 use perilune_model::{Draft, Name};
+use perilune_plan::DiskLayout;
 
 use super::Planner;
 use super::image::unmanaged_users;
@@ -91,8 +92,18 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         prescript: reading.script("prescript"),
         partscript: reading.script("partscript"),
         postscript: reading.script("postscript"),
-        disklayout: reading.text("disklayout"),
+        disklayout: disk_layout(reading),
     }
+}
+
+/// A wrong one is taken, so that it can be mended here; its nodes do not install before.
+fn disk_layout(reading: &mut Reading<'_>) -> Option<String> {
+    let column = "disklayout";
+    let text = reading.text(column)?;
+    if let Err(fault) = DiskLayout::read(&text) {
+        reading.odd(column, format!("{fault}; taken as it is, but its nodes do not install"));
+    }
+    Some(text)
 }
 
 /// The tag: one of the image that is in effect. The word `default` is no tag.

@@ -273,3 +273,13 @@ fn no_report_shows_a_password_or_a_secret() {
     assert!(lines(&plan).iter().all(|line| !line.contains("Geheim")), "{:#?}", lines(&plan));
     assert_eq!(cluster(&plan).bmc_setup("compute-bmc").unwrap().password, "!!Geheim!!");
 }
+
+#[test]
+fn a_disk_layout_that_cannot_be_is_taken_and_told() {
+    let cluster = with(
+        "ALTER TABLE node ADD COLUMN disklayout TEXT; UPDATE node SET disklayout = '{\"disc\": []}' WHERE id = 1;",
+        &["odd node 1 (node001) disklayout: it is no disk layout: unknown field `disc`"],
+    );
+    let node = cluster.node("node001").unwrap();
+    assert_eq!(node.provisioning.disklayout.as_deref(), Some("{\"disc\": []}"));
+}

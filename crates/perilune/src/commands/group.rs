@@ -38,7 +38,7 @@ impl Fields for GroupFields {
         Field::encoded("postscript", "Shell script that runs in the unpacked root"),
         Field::encoded(
             "disklayout",
-            "Disks, partitions and file systems, as JSON; instead of partscript",
+            "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
@@ -68,7 +68,9 @@ pub(crate) enum Command {
     /// Add groups
     #[command(after_help = "Examples:
   perilune group add compute --osimage debian12
-  perilune group add login --osimage debian12 --disklayout @disk.json --interface BMC,network=ipmi")]
+  perilune group add login --osimage debian12 --disklayout @disk.json --interface BMC,network=ipmi
+
+docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first disk as a whole.")]
     Add(WithFields),
     /// Change fields of groups
     #[command(after_help = "Examples:

@@ -42,7 +42,7 @@ impl Fields for NodeFields {
         Field::encoded("postscript", "Shell script that runs in the unpacked root"),
         Field::encoded(
             "disklayout",
-            "Disks, partitions and file systems, as JSON; instead of partscript",
+            "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
@@ -84,7 +84,12 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   perilune node add node001 --group compute --mac 52:54:00:12:34:56
   perilune node add node[001-128] --group compute
-  perilune node add login1 --group login --interface ext0,network=campus,ip=192.0.2.7")]
+  perilune node add login1 --group login --interface ext0,network=campus,ip=192.0.2.7
+
+A root on disks, with swap (docs/disk-layout.md has all that can be written):
+  perilune node add node001 --group compute --disklayout '{\"disks\": [{\"partitions\": [
+    {\"filesystem\": \"esp\", \"size\": \"512M\", \"mount\": \"/boot/efi\"},
+    {\"filesystem\": \"swap\", \"size\": \"8G\"}, {\"filesystem\": \"ext4\", \"mount\": \"/\"}]}]}'")]
     Add(Add),
     /// Change fields of nodes
     #[command(after_help = "Examples:

@@ -1,0 +1,65 @@
+//! Texts as clients send them, and as boot scripts take them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// A text that is base64 by the clients' convention, or plain when it does not look like it.
+pub fn decode_if_encoded(text: &str) -> String {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    let body = text.trim_end_matches('=');
+    let looks_encoded =
+        !text.is_empty() && text.len().is_multiple_of(4) && body.bytes().all(is_digit);
+    if !looks_encoded {
+        return text.to_owned();
+    }
+    let bytes = STANDARD.decode(text).ok();
+    let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let is_text = |text: &String| !text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c));
+    decoded.filter(is_text).unwrap_or_else(|| text.to_owned())
+}
+
+/// Whether iPXE takes the text as it is. It knows no quotes: a line's words are separated by blanks, some words
+/// end a command, and `${` is expanded wherever it stands, as often as it appears.
+pub fn check_script_text(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(char::is_control) {
+        return Err("it contains a line break or another control character; remove it");
+    }
+    if text.contains("${") {
+        return Err("iPXE would replace what follows '${'; remove it");
+    }
+    if text.split_whitespace().any(ends_script_command) {
+        return Err(
+            "the words ';', '&&', '||' and those that begin with '#' end a command; remove them",
+        );
+    }
+    Ok(())
+}
+
+/// Whether iPXE takes a word for the end of its command.
+pub fn ends_script_command(word: &str) -> bool {
+    word.starts_with('#') || matches!(word, ";" | "&&" | "||")
+}
+
+/// Options of a kernel on one line, as a boot script has them; they may come in base64.
+pub fn kernel_options(text: &str) -> String {
+    decode_if_encoded(text).replace('\r', "").replace('\n', " ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_options_are_not_mistaken_for_base64() {
+        assert_eq!(decode_if_encoded("_net.ifnames=0"), "_net.ifnames=0");
+        assert_eq!(decode_if_encoded("X25ldC5pZm5hbWVzPTA="), "_net.ifnames=0");
+        assert_eq!(decode_if_encoded("quiet"), "quiet");
+    }
+
+    #[test]
+    fn options_that_are_encoded_are_judged_by_what_they_say() {
+        assert_eq!(kernel_options("cXVpZXQKcm8="), "quiet ro");
+        assert!(check_script_text(&kernel_options("JHtuZXQwL21hY30=")).is_err());
+        assert!(check_script_text(&kernel_options("console=ttyS0\r\nquiet\n")).is_ok());
+    }
+}
