@@ -8,8 +8,14 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, error_line};
 use crate::output::text::printable;
-use crate::output::{self, Output, write};
+use crate::output::{self, Output, note, write};
 use crate::session::Session;
+
+/// What shells answer for a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// A bar that is shorter tells nothing.
+const LEAST_BAR: usize = 10;
 
 const POLL: Duration = Duration::from_millis(400);
 
@@ -30,8 +36,8 @@ pub(crate) fn finish(session: &Session, answer: &Value, detach: bool) -> Result<
 
 /// For programs the messages come at the end, as one object.
 pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure> {
+    say_on_interrupt(request_id.to_owned());
     let mut view = View::new(&session.output);
-    let mut failed = None;
     let mut silent_since: Option<Instant> = None;
     let (mut seen, mut interrupted) = (false, false);
     loop {
@@ -39,18 +45,11 @@ pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure>
             Ok(answer) => {
                 silent_since = None;
                 seen = true;
-                let status = answer.get("status").and_then(Value::as_u64).unwrap_or(200);
-                let text = answer.get("message").and_then(Value::as_str).unwrap_or_default();
-                for message in messages(text) {
-                    view.message(message)?;
-                    if status >= 400 {
-                        failed = Some(message.to_owned());
-                    }
-                }
+                view.answer(&answer)?;
             }
             Err(client::Error::NotFound { message }) => {
                 view.end();
-                return match failed {
+                return match view.failed {
                     Some(message) => Err(Failure::failed(message)),
                     // Nothing was ever known of it.
                     None if !seen => Err(client::Error::NotFound { message }.into()),
@@ -76,6 +75,22 @@ pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure>
         }
         pause(POLL);
     }
+}
+
+/// Has Ctrl-C say that the job goes on, and end the program at once, whatever it waits for.
+#[expect(clippy::exit, reason = "an answer may be waited for, and there is nothing to tidy up")]
+fn say_on_interrupt(request_id: String) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let Ok(runtime) = runtime else { return };
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            note(&format!(
+                "\nthe job goes on in the daemon; follow it with `perilune osimage follow {request_id}`,\n\
+                 stop it with `perilune osimage cancel IMAGE`"
+            ));
+            std::process::exit(INTERRUPTED);
+        }
+    });
 }
 
 /// The end of a job is that it is not known any more; after a restart that says nothing.
@@ -110,20 +125,43 @@ struct Step<'a> {
     label: &'a str,
     done: u64,
     total: u64,
+    /// The rate and the time left, as the daemon measures them: it was there from the beginning.
+    pace: &'a str,
 }
 
-/// `<step>: <done>/<total> bytes…` or `<step>: <percent>%…`
+/// `<step>: <done>/<total> bytes, <rate>, <time> left` or `<step>: <percent>%…`
 fn step(message: &str) -> Option<Step<'_>> {
     let (label, rest) = message.rsplit_once(": ")?;
-    let mut words = rest.split([' ', ',']);
-    let amount = words.next()?;
-    if let Some((done, total)) = amount.split_once('/') {
+    if let Some((amount, pace)) = rest.split_once(" bytes") {
+        let (done, total) = amount.split_once('/')?;
         let (done, total) = (done.parse().ok()?, total.parse().ok()?);
-        return (words.next()? == "bytes").then_some(Step { label, done, total });
+        let pace = pace.trim_start_matches([',', ' ']);
+        return Some(Step { label, done, total, pace });
     }
+    let amount = rest.split([' ', ',']).next()?;
     let percent: f64 = amount.strip_suffix('%')?.parse().ok()?;
     let done = (0..=100_u32).rev().find(|whole| f64::from(*whole) <= percent)?;
-    Some(Step { label, done: done.into(), total: 100 })
+    Some(Step { label, done: done.into(), total: 100, pace: "" })
+}
+
+/// How a step looks in so many columns: what does not fit beside a bar is left out, the bar itself at last.
+fn template(step: &Step<'_>, columns: usize) -> String {
+    let amount = if step.total == 100 { "" } else { " {binary_bytes}/{binary_total_bytes}" };
+    let pace = if step.pace.is_empty() { "" } else { ", {prefix}" };
+    let label = step.label.chars().count();
+    // ` [` and `] 100%`, and amounts such as ` 999.99 MiB/999.99 MiB`.
+    let with_bar = label + LEAST_BAR + 8;
+    let with_amount = with_bar + if amount.is_empty() { 0 } else { 22 };
+    let with_pace = with_amount + if pace.is_empty() { 0 } else { step.pace.chars().count() + 2 };
+    if with_pace <= columns {
+        format!("{{msg}} [{{wide_bar}}] {{percent:>3}}%{amount}{pace}")
+    } else if with_amount <= columns {
+        format!("{{msg}} [{{wide_bar}}] {{percent:>3}}%{amount}")
+    } else if with_bar <= columns {
+        "{msg} [{wide_bar}] {percent:>3}%".to_owned()
+    } else {
+        "{percent:>3}% {wide_msg}".to_owned()
+    }
 }
 
 struct View {
@@ -134,13 +172,39 @@ struct View {
     /// For programs: everything but progress.
     kept: Vec<String>,
     keeps: bool,
+    /// The failure that was told last; it is said at the end, once.
+    failed: Option<String>,
 }
 
 impl View {
     fn new(output: &Output) -> Self {
         let keeps = !output.is_table();
         let is_terminal = output.is_terminal && !keeps;
-        Self { bar: None, is_terminal, told: (String::new(), 0), kept: Vec::new(), keeps }
+        Self {
+            bar: None,
+            is_terminal,
+            told: (String::new(), 0),
+            kept: Vec::new(),
+            keeps,
+            failed: None,
+        }
+    }
+
+    /// The messages of one answer. Its status is that of the worst of them, which comes last.
+    fn answer(&mut self, answer: &Value) -> Result<(), Failure> {
+        let status = answer.get("status").and_then(Value::as_u64).unwrap_or(200);
+        let text = answer.get("message").and_then(Value::as_str).unwrap_or_default();
+        for message in messages(text) {
+            if status < 400 {
+                self.message(message)?;
+            } else {
+                let told = message.strip_prefix("error ").unwrap_or(message).to_owned();
+                if let Some(former) = self.failed.replace(told) {
+                    self.message(&former)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn message(&mut self, message: &str) -> Result<(), Failure> {
@@ -163,15 +227,12 @@ impl View {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(step.total), ProgressDrawTarget::stdout());
-            let template = if step.total == 100 {
-                "{msg} [{wide_bar}] {percent:>3}% {eta}"
-            } else {
-                "{msg} [{wide_bar}] {percent:>3}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
-            };
-            let style = ProgressStyle::with_template(template);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             bar.with_message(step.label.to_owned())
         });
+        let columns = output::terminal_size().map_or(usize::MAX, |(_, columns)| columns);
+        let style = ProgressStyle::with_template(&template(step, columns));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.set_prefix(step.pace.to_owned());
         bar.set_length(step.total);
         bar.set_position(step.done);
     }
@@ -197,7 +258,9 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, messages, step};
+    use serde_json::json;
+
+    use super::{Step, View, messages, step, template};
 
     #[test]
     fn an_answer_holds_several_messages_with_their_times() {
@@ -210,9 +273,14 @@ mod tests {
     #[test]
     fn progress_is_told_in_bytes_or_percent() {
         let bytes = step("packing osimage compute: 512/2048 bytes, 10 MiB/s, 3 s left");
-        assert_eq!(bytes, Some(Step { label: "packing osimage compute", done: 512, total: 2048 }));
+        let label = "packing osimage compute";
+        let pace = "10 MiB/s, 3 s left";
+        assert_eq!(bytes, Some(Step { label, done: 512, total: 2048, pace }));
         let percent = step("copying osimage a->b: 42.7% done");
-        assert_eq!(percent, Some(Step { label: "copying osimage a->b", done: 42, total: 100 }));
+        assert_eq!(
+            percent,
+            Some(Step { label: "copying osimage a->b", done: 42, total: 100, pace: "" })
+        );
     }
 
     #[test]
@@ -226,5 +294,31 @@ mod tests {
         ] {
             assert_eq!(step(message), None, "{message}");
         }
+    }
+
+    #[test]
+    fn a_bar_that_has_no_room_gives_way_to_the_percentage() {
+        let step = step("building osimage compute: 512/2048 bytes, 10 MiB/s, 3 s left").unwrap();
+        let has = |columns: usize, part: &str| template(&step, columns).contains(part);
+        assert!(has(90, "{prefix}") && has(90, "{wide_bar}"));
+        assert!(!has(70, "{prefix}") && has(70, "{binary_bytes}") && has(70, "{wide_bar}"));
+        assert!(!has(50, "{binary_bytes}") && has(50, "{wide_bar}"));
+        assert!(!has(30, "{wide_bar}") && has(30, "{wide_msg}"));
+    }
+
+    #[test]
+    fn a_failure_is_kept_for_the_end_and_what_was_said_before_it_is_shown() {
+        let mut view = View {
+            bar: None,
+            is_terminal: false,
+            told: (String::new(), 0),
+            kept: Vec::new(),
+            keeps: true,
+            failed: None,
+        };
+        let text = "1 :: building osimage a;;2 :: error building osimage a: no kernel";
+        view.answer(&json!({ "status": 500, "message": text })).unwrap();
+        assert_eq!(view.kept, ["building osimage a"]);
+        assert_eq!(view.failed.as_deref(), Some("building osimage a: no kernel"));
     }
 }

@@ -134,11 +134,14 @@ async fn move_tree(
         )));
     }
     tokio::fs::rename(&from, &to).await.map_err(|error| {
-        ApiError::NotFound(format!(
-            "the tree {} cannot be moved to {}: {error}",
-            from.display(),
-            to.display()
-        ))
+        let (from, to) = (from.display(), to.display());
+        ApiError::NotFound(if error.kind() == std::io::ErrorKind::NotFound {
+            format!(
+                "the image {key} has no tree at {from}, which a new name would move to {to}; make it there, or give the path of its tree along with the new name"
+            )
+        } else {
+            format!("the tree {from} cannot be moved to {to}: {error}")
+        })
     })?;
     Ok(Some((from, to)))
 }

@@ -107,7 +107,7 @@ impl Index {
                 word.strip_prefix('-').map_or((word, false), |rest| (rest, true));
             let names = self.named(&name_of(name));
             if names.is_empty() && !self.builtin.contains(&name_of(name)) {
-                warnings.push(format!("the image's kernel has no module {name}"));
+                warnings.push(format!("the kernel of the image has no module {name}"));
             }
             if is_omitted {
                 omitted.extend(names);

@@ -65,7 +65,7 @@ fn modules_are_added_and_left_out_as_asked() {
     assert_eq!(modules_in(&bench.initramfs(&packed)), ["crc-thing.ko", "ext4.ko", "noise.ko"]);
     let about_modules: Vec<_> =
         packed.warnings.iter().filter(|warning| warning.contains("module")).collect();
-    assert_eq!(about_modules, ["the image's kernel has no module absent"]);
+    assert_eq!(about_modules, ["the kernel of the image has no module absent"]);
 }
 
 #[test]

@@ -80,6 +80,7 @@ Examples:
     /// Make kernel, installer and archive of the tree, and follow it
     #[command(after_help = "Examples:
   perilune osimage pack debian12
+  perilune osimage pack debian12 --format tar.bz2   (for installers that do not read zstd)
   perilune osimage pack debian12 --detach      (prints the request id; `osimage follow` goes on)")]
     Pack(Pack),
     /// Follow a job that was started before
@@ -192,6 +193,9 @@ pub(crate) struct RemoveArguments {
 pub(crate) struct Pack {
     /// The image
     source: String,
+    /// The form of the archive
+    #[arg(long, value_parser = ["tar.zst", "tar.gz", "tar.bz2"], default_value = "tar.zst")]
+    format: String,
     /// Do not wait for the end
     #[arg(long, short)]
     detach: bool,
@@ -261,9 +265,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Clone(arguments) => clone(session, arguments),
         Command::Remove(arguments) => remove(session, &arguments),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
-        Command::Pack(Pack { source, detach }) => {
+        Command::Pack(Pack { source, format, detach }) => {
             known(session, &source)?;
-            let answer = session.client.get(&path(["config", "osimage", &source, "_pack"]))?;
+            let path = path(["config", "osimage", &source, "_pack"]);
+            let answer = session.client.get(&format!("{path}?format={format}"))?;
             job::finish(session, &answer, detach)
         }
         Command::Follow { request_id } => job::follow(session, &request_id),
