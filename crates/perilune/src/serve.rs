@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
         connections: Limits::default(),
     };
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let stop = CancellationToken::new();
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -98,7 +98,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
             () = watch => Ok(()),
             served = perilune_daemon::serve(options, stop, |_| {}) => served.map_err(anyhow::Error::from),
         }
-    })
+    });
+    // Threads that pack or read a file are not waited for: a second is all that a stop may take.
+    runtime.shutdown_background();
+    served
 }
 
 fn start_log(arguments: &ServeArgs) -> anyhow::Result<()> {

@@ -15,6 +15,8 @@ use super::work::{Job, Work};
 use super::{Jobs, Shared, clean, clone, key, pack, sync};
 use crate::clock;
 
+/// How long a job that is told to stop may take when the daemon stops: a compressor ends its block, a disk may not answer.
+const LAST_WORK: Duration = Duration::from_millis(500);
 /// Old messages are looked for this often; and a clock that was set is noticed.
 const SWEEP: Duration = Duration::from_mins(5);
 
@@ -49,8 +51,14 @@ impl Jobs {
         for flag in self.shared.lock().queue.entries().filter_map(|entry| entry.running.as_ref()) {
             flag.cancel();
         }
-        while let Some(ended) = workers.join_next().await {
-            pass_on(ended);
+        let last = async {
+            while let Some(ended) = workers.join_next().await {
+                pass_on(ended);
+            }
+        };
+        if tokio::time::timeout(LAST_WORK, last).await.is_err() {
+            // As after a kill: it is done after the next start, and what it leaves is removed then.
+            tracing::info!("jobs that do not stop at once are cut off");
         }
     }
 
