@@ -104,10 +104,11 @@ impl Session {
     fn show_tried(&self) -> Result<(), Failure> {
         let (changes, notes) = (self.client.take_tried(), self.client.take_notes());
         if !self.output.is_table() {
-            let mut tried = json!({ "dry_run": true, "changes": changes });
-            if !notes.is_empty() {
-                tried["notes"] = notes.into();
-            }
+            let tried = if notes.is_empty() {
+                json!({ "dry_run": true, "changes": changes })
+            } else {
+                json!({ "dry_run": true, "changes": changes, "notes": notes })
+            };
             return Ok(self.output.value(&tried)?);
         }
         if changes.is_empty() {
