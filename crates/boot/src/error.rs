@@ -15,6 +15,14 @@ pub enum Error {
         /// The name that was asked for.
         node: String,
     },
+    /// What was chosen at the machine's console cannot be.
+    #[error("this machine ({mac}) was not made a node: {reason}")]
+    Refused {
+        /// The hardware address that asked.
+        mac: String,
+        /// Why not.
+        reason: String,
+    },
     /// The node lacks something without which it cannot boot.
     #[error("{node} cannot boot: {lack}")]
     Incomplete {

@@ -112,6 +112,9 @@ fn hints(failure: &Error) -> Vec<String> {
             format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
             "It boots as soon as that is done; it need not be touched.".to_owned(),
         ],
+        Error::Refused { .. } => {
+            vec!["The menu comes again: 'Take any node' and 'Take the next node of a group' list those there are.".to_owned()]
+        }
         Error::UnknownNode { .. }
         | Error::Incomplete { .. }
         | Error::Unsafe { .. }

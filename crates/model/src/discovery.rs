@@ -90,6 +90,9 @@ fn is_free(cluster: &Cluster, node: &Node) -> bool {
 
 /// Makes the hardware address that of a node's boot interface, and nobody else's.
 pub fn assign(draft: &mut Draft, node: &str, mac: MacAddress) -> Result<(), Error> {
+    if let Err(reason) = mac.of_one_machine() {
+        return Err(Error::invalid("macaddress", reason.to_string()));
+    }
     let name = draft.node(node)?.name.clone();
     forget(draft, mac, &name)?;
     let mut node = Node::clone(draft.node(name.as_str())?);
@@ -122,7 +125,7 @@ pub fn discover(draft: &mut Draft, mac: MacAddress) -> Result<Option<Name>, Erro
     claim(draft, mac, only_group.as_ref())
 }
 
-/// The next node of a group (or of any) becomes the machine: one without a hardware address, else a new one.
+/// The next node of a group (or of any) becomes the machine, unless it is one already: one without a hardware address, else a new one.
 pub fn claim(
     draft: &mut Draft,
     mac: MacAddress,
@@ -130,6 +133,9 @@ pub fn claim(
 ) -> Result<Option<Name>, Error> {
     if let Some(group) = group {
         draft.group(group.as_str())?;
+    }
+    if let Some(already) = boots_as(draft, mac, group) {
+        return Ok(Some(already));
     }
     let settings = Arc::clone(draft.settings());
     let name = if settings.createnode_ondemand && settings.createnode_macashost {
@@ -148,6 +154,14 @@ pub fn claim(
     }
     assign(draft, name.as_str(), mac)?;
     Ok(Some(name))
+}
+
+/// The node of the group that the machine boots as already. Firmware asks again when an answer is lost.
+fn boots_as(cluster: &Cluster, mac: MacAddress, group: Option<&Name>) -> Option<Name> {
+    let (node, interface) = cluster.node_by_mac(mac)?;
+    let boot = node.provision_interface(cluster)?;
+    let is_of_group = group.is_none_or(|group| node.group == *group);
+    (is_of_group && boot.name == interface.name).then(|| node.name.clone())
 }
 
 fn create(draft: &mut Draft, name: &Name, group: Option<&Name>) -> Result<Option<Name>, Error> {

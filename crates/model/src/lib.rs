@@ -37,7 +37,7 @@ pub use addresses::{Addresses, Family};
 pub use change::{Change, Desired, Draft, Edit, Interfaces};
 pub use cluster::Cluster;
 pub use error::{Error, Violation};
-pub use mac::{MacAddress, NotAMacAddress};
+pub use mac::{MacAddress, NotAMacAddress, NotOfAMachine};
 pub use name::{Name, NameError};
 pub use object::{Holder, Kind, Object};
 pub use patch::Patch;

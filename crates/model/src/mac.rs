@@ -26,6 +26,28 @@ impl fmt::Display for MacAddress {
 )]
 pub struct NotAMacAddress;
 
+/// Why a hardware address is not that of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{address} is {what}; give the address of the machine's own port")]
+pub struct NotOfAMachine {
+    address: MacAddress,
+    what: &'static str,
+}
+
+impl MacAddress {
+    /// Refuses the addresses that stand for none and for all. Others with the bit of groups pass: those that are made of InfiniBand's
+    /// may have it.
+    pub fn of_one_machine(self) -> Result<Self, NotOfAMachine> {
+        match self.0 {
+            [0, 0, 0, 0, 0, 0] => Err(NotOfAMachine { address: self, what: "no machine's" }),
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => {
+                Err(NotOfAMachine { address: self, what: "that of all machines at once" })
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
 impl FromStr for MacAddress {
     type Err = NotAMacAddress;
 

@@ -3,7 +3,7 @@
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
-use perilune_model::{Name, Patch, group, node, provisioning};
+use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
 use perilune_plan::{DiskLayout, decode_if_encoded};
 
 use crate::fields::Fields;
@@ -134,7 +134,7 @@ pub fn node_interface(fields: &mut Fields<'_>) -> of_node::Request {
     of_node::Request {
         interface: interface_name(fields),
         new_name: fields.new_name("newinterfacename", Name::interface),
-        macaddress: fields.parsed("macaddress"),
+        macaddress: hardware_address(fields),
         network: given(fields, "network", Name::domain),
         ipaddress: match fields.address("ipaddress") {
             Patch::Keep => None,
@@ -148,6 +148,15 @@ pub fn node_interface(fields: &mut Fields<'_>) -> of_node::Request {
         force: fields.flag("force"),
         link: link(fields),
     }
+}
+
+/// The hardware address of an interface.
+pub(crate) fn hardware_address(fields: &mut Fields<'_>) -> Patch<MacAddress> {
+    fields.converted("macaddress", |text| {
+        let address: MacAddress =
+            text.parse().map_err(|error: NotAMacAddress| error.to_string())?;
+        address.of_one_machine().map_err(|error| error.to_string())
+    })
 }
 
 /// The request of a group's interface.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_boot::{Environment, Site};
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
-use perilune_model::{Cluster, MacAddress, Name, discovery};
+use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
 use perilune_store::Meta;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -100,9 +100,7 @@ async fn manual_group(
                 (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
             );
         }
-        Err(error) => {
-            tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node");
-        }
+        Err(error) => return Ok(not_made_a_node(&state, mac, &error)),
     }
     Ok(script_of(&state, asker, mac))
 }
@@ -122,7 +120,7 @@ async fn manual_host(
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::assign(draft, host.as_str(), mac);
     if let Err(error) = state.cluster.commit(meta_of_machine(asker, mac), decide).await {
-        tracing::warn!(%mac, error = chain(&error), "a machine could not be made a node");
+        return Ok(not_made_a_node(&state, mac, &error));
     }
     Ok(script_of(&state, asker, mac))
 }
@@ -252,6 +250,14 @@ fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
     }
 }
 
+/// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
+fn not_made_a_node(state: &State, mac: MacAddress, error: &crate::cluster::Error) -> Response {
+    let reason = chain(error);
+    tracing::warn!(%mac, error = reason, "a machine could not be made a node");
+    let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason };
+    with_site(state, |site| Ok(site.failed_script(&refused)))
+}
+
 /// Machines wait while the files of their image are being replaced, where the cluster's settings say so.
 fn paused(
     state: &State,
@@ -336,7 +342,9 @@ pub(super) fn archive_of(state: &State, node: &str) -> Option<String> {
 }
 
 fn mac_address(text: &str) -> Result<MacAddress, ApiError> {
-    text.parse().map_err(|error| ApiError::Malformed(format!("'{}': {error}", shown(text))))
+    let wrong = |reason: String| ApiError::Malformed(format!("'{}': {reason}", shown(text)));
+    let mac: MacAddress = text.parse().map_err(|error: NotAMacAddress| wrong(error.to_string()))?;
+    mac.of_one_machine().map_err(|error| wrong(error.to_string()))
 }
 
 fn meta_of_machine(asker: IpAddr, mac: MacAddress) -> Meta {

@@ -44,6 +44,38 @@ fn a_machine_that_nobody_described_is_told_what_to_do_and_is_listed() {
 }
 
 #[test]
+fn a_mistyped_name_at_the_boot_menu_is_told_at_the_console() {
+    let site = ImageSite::start();
+    bootable(&site);
+    for (path, expected) in
+        [("hostname/nope", "there is no node 'nope'"), ("group/nope", "there is no group 'nope'")]
+    {
+        let (code, script) =
+            site.text_from(&format!("/boot/manual/{path}/52:54:00:00:00:09"), "10.141.200.7");
+        assert_eq!(code, 200);
+        assert!(script.starts_with("#!ipxe") && script.contains(expected), "{script}");
+    }
+}
+
+#[test]
+fn asking_twice_for_the_next_node_of_a_group_makes_one_node() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let asked = "/boot/manual/group/compute/52:54:00:00:00:09";
+    let count = || site.get("/config/node").1["config"]["node"].as_object().unwrap().len();
+    let first = site.text_from(asked, "10.141.200.7");
+    let nodes = count();
+    assert_eq!(site.text_from(asked, "10.141.200.7"), first);
+    assert_eq!(count(), nodes);
+    for nobody in ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"] {
+        assert_eq!(
+            site.text_from(&format!("/boot/manual/group/compute/{nobody}"), "10.9.9.9").0,
+            400
+        );
+    }
+}
+
+#[test]
 fn a_ticket_is_for_the_node_at_its_own_address_until_it_is_installed() {
     let site = ImageSite::start();
     bootable(&site);

@@ -4,7 +4,7 @@ use perilune_model::device::{Cloud, Port, Switch};
 use perilune_model::discovery::{Evidence, Place};
 use perilune_model::node::Node;
 use perilune_model::settings::Settings;
-use perilune_model::{Cluster, Draft, discovery};
+use perilune_model::{Cluster, Draft, MacAddress, discovery};
 
 use crate::site::{address, change, cluster, mac, name, with_node};
 
@@ -64,6 +64,27 @@ fn assigning_takes_the_hardware_address_from_whoever_had_it() {
     let claimed =
         discovery::claim(&mut Draft::new(&cluster), mac(9), Some(&name("compute"))).unwrap();
     assert_eq!(claimed.unwrap(), "node001");
+}
+
+#[test]
+fn a_machine_that_asks_twice_to_be_a_node_of_a_group_is_one_node() {
+    let cluster = with_node(&with_node(&cluster(), "node001"), "node002");
+    let cluster = change(&cluster, |draft| discovery::assign(draft, "node002", mac(1)));
+    let mut draft = Draft::new(&cluster);
+    for _ in 0..2 {
+        let claimed = discovery::claim(&mut draft, mac(1), Some(&name("compute"))).unwrap();
+        assert_eq!(claimed.unwrap(), "node002");
+    }
+    assert!(draft.finish().1.is_empty());
+}
+
+#[test]
+fn what_is_the_hardware_address_of_no_machine_becomes_no_node() {
+    let mut draft = Draft::new(&with_node(&cluster(), "node001"));
+    for bytes in [[0; 6], [0xff; 6]] {
+        let refused = discovery::assign(&mut draft, "node001", MacAddress(bytes)).unwrap_err();
+        assert!(refused.to_string().contains("macaddress"), "{refused}");
+    }
 }
 
 fn place(switch: &str, number: u32, called: &str, others: &[u8]) -> Place {

@@ -138,7 +138,7 @@ pub(super) fn node(
     };
     let interfaces = fields.objects("interfaces", |fields| Interface {
         name: interface_name(fields),
-        macaddress: fields.parsed("macaddress").value().copied(),
+        macaddress: requests::hardware_address(fields).value().copied(),
         network: fields.name("network", Name::domain).value().cloned(),
         addresses: addresses(fields),
         dhcp: fields.flag("dhcp"),
