@@ -1,6 +1,6 @@
 //! `/config/export` and `/config/apply`: the configuration as one document, and bringing the cluster to what one says.
 
-use axum::extract::DefaultBodyLimit;
+use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Cluster, Draft};
 use perilune_wire::document::{self, Document};
@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller, Query};
+use crate::api::extract::{Body, Caller, LargestBody};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::{Query, boolean};
 use crate::diff::{Net, ObjectChange};
 use crate::json::Json;
 use crate::state::State;
@@ -23,18 +24,18 @@ pub(super) fn routes() -> OpenApiRouter<State> {
     let apply = OpenApiRouter::new().routes(routes!(apply));
     OpenApiRouter::new()
         .routes(routes!(export))
-        .merge(apply.layer(DefaultBodyLimit::max(LARGEST_DOCUMENT)))
+        .merge(apply.layer(Extension(LargestBody(LARGEST_DOCUMENT))))
 }
 
 #[derive(Debug, Deserialize)]
 struct Export {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     secrets: bool,
 }
 
 #[derive(Debug, Deserialize)]
 struct Choice {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     prune: bool,
 }
 

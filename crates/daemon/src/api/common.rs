@@ -82,6 +82,9 @@ fn add_failures(acts: bool, operation: &mut Operation) {
     if takes_something || is_protected {
         add(operation, "400", "The request cannot be read, or is refused", PROBLEM);
     }
+    if operation.request_body.is_some() {
+        add(operation, "413", "The body is larger than any that is read here", PROBLEM);
+    }
     if is_protected {
         add(operation, "401", "Nobody is logged in", PROBLEM);
         add(operation, "403", "The role, or the token of a node, does not allow it", PROBLEM);

@@ -14,9 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path, Query};
+use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::Query;
 use crate::control::{Row, Run, Verdict};
 use crate::json::Json;
 use crate::state::State;

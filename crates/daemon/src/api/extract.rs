@@ -4,13 +4,17 @@
     reason = "axum's own extractors are wrapped here, and used nowhere else"
 )]
 
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
 use axum::extract::{
     ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request,
 };
+use axum::http::header;
 use axum::http::request::Parts;
+use futures_util::TryStreamExt as _;
+use http_body_util::LengthLimitError;
 use perilune_model::user::Role;
 use perilune_store::Meta;
 use perilune_wire::fields::Fields;
@@ -19,12 +23,13 @@ use serde_json::{Map, Value};
 
 use crate::api::permissions;
 use crate::api::problem::ApiError;
+use crate::api::query;
 use crate::auth::Identity;
 use crate::clock;
 use crate::cluster::Author;
 use crate::state::State;
 
-const TOKEN_HEADER: &str = "x-access-tokens";
+pub(super) const TOKEN_HEADER: &str = "x-access-tokens";
 const FORWARDED: &str = "x-forwarded-for";
 
 /// The address that a request came from. A proxy on this machine is believed about whom it speaks for.
@@ -39,7 +44,7 @@ impl FromRequestParts<State> for Peer {
     }
 }
 
-fn peer(parts: &Parts) -> Peer {
+pub(super) fn peer(parts: &Parts) -> Peer {
     let connected = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
@@ -127,7 +132,7 @@ impl FromRequestParts<State> for NodeOrCaller {
         let mut named =
             path.iter().filter(|(key, _)| matches!(*key, "node" | "name")).map(|(_, value)| value);
         if named.next().is_none_or(|named| named == node) {
-            let caller = the_caller(parts, format!("node {node}"), Role::Viewer);
+            let caller = the_caller(parts, format!("node {node}"), Role::Viewer)?;
             Ok(Self { caller, is_node: true })
         } else {
             Err(ApiError::Forbidden("Token is not valid for this node".to_owned()))
@@ -148,8 +153,7 @@ fn caller(parts: &Parts, state: &State, user: String) -> Result<Caller, ApiError
             "the user '{user}' is a {role}, and this needs the role {needed}"
         )));
     }
-    let mut caller = the_caller(parts, user, role);
-    caller.is_trial = wants_trial(parts);
+    let caller = the_caller(parts, user, role)?;
     if caller.is_trial && !permissions::can_be_tried(&parts.method, path) {
         let message = "this does more than change the description of the cluster, and cannot be tried with dry_run";
         return Err(ApiError::Malformed(message.to_owned()));
@@ -157,17 +161,10 @@ fn caller(parts: &Parts, state: &State, user: String) -> Result<Caller, ApiError
     Ok(caller)
 }
 
-fn the_caller(parts: &Parts, user: String, role: Role) -> Caller {
+fn the_caller(parts: &Parts, user: String, role: Role) -> Result<Caller, ApiError> {
     let Peer(origin) = peer(parts);
     let action = format!("{} {}", parts.method, parts.uri.path());
-    Caller { user, role, origin, action, is_trial: false }
-}
-
-fn wants_trial(parts: &Parts) -> bool {
-    let query = parts.uri.query().unwrap_or_default();
-    query.split('&').any(|pair| {
-        matches!(pair.split_once('='), Some(("dry_run", "true" | "1" | "yes"))) || pair == "dry_run"
-    })
+    Ok(Caller { user, role, origin, action, is_trial: query::wants_trial(&parts.uri)? })
 }
 
 /// Lets in who is logged in and has the role for this, and nodes; answers who it is.
@@ -206,21 +203,6 @@ impl<T: DeserializeOwned + Send> FromRequestParts<State> for Path<T> {
     }
 }
 
-/// The parameters of the query.
-#[derive(Debug, Clone)]
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned + Send> FromRequestParts<State> for Query<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|error| ApiError::Malformed(error.body_text()))
-    }
-}
-
 /// The body, JSON whatever its declared type.
 #[derive(Debug, Clone)]
 pub struct Body(pub Value);
@@ -228,12 +210,59 @@ pub struct Body(pub Value);
 impl FromRequest<State> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &State) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|error| ApiError::Malformed(error.body_text()))?;
+    async fn from_request(request: Request, _state: &State) -> Result<Self, ApiError> {
+        let bytes = receive(request).await?;
         let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|_error| ApiError::Malformed("data is not valid json".to_owned()))
+        value.map(Self).map_err(|error| {
+            let is_deep = error.to_string().contains("recursion limit");
+            let message =
+                if is_deep { "the JSON is nested too deeply" } else { "data is not valid json" };
+            ApiError::Malformed(message.to_owned())
+        })
     }
+}
+
+/// As large as bodies may be on some routes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LargestBody(pub(super) usize);
+
+/// As large as any other body may be. Images are not posted.
+const LARGEST_BODY: LargestBody = LargestBody(16 << 20);
+
+/// Many clients hear an answer only when they have sent everything. So many times too large a body may be, and is still received.
+const LISTENED: usize = 4;
+
+async fn drain(request: Request) {
+    let mut body = request.into_body().into_data_stream();
+    while let Ok(Some(_)) = body.try_next().await {}
+}
+
+/// The whole body. One that says that it is far too large is not waited for.
+async fn receive(request: Request) -> Result<Bytes, ApiError> {
+    let LargestBody(limit) = request.extensions().get().copied().unwrap_or(LARGEST_BODY);
+    let too_large = || {
+        let most = limit >> 20;
+        ApiError::TooLarge(format!(
+            "the body is larger than {most} MiB, the most that is read here"
+        ))
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if let Some(announced) = announced.filter(|announced| *announced > limit) {
+        if announced <= limit.saturating_mul(LISTENED) {
+            drain(request).await;
+        }
+        return Err(too_large());
+    }
+    let bytes = axum::body::to_bytes(request.into_body(), limit).await;
+    bytes.map_err(|error| {
+        let is_large = error.source().is_some_and(<dyn Error>::is::<LengthLimitError>);
+        if is_large {
+            too_large()
+        } else {
+            ApiError::Malformed(format!("the body did not arrive whole: {error}"))
+        }
+    })
 }
 
 impl Body {

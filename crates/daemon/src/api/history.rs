@@ -12,8 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Caller, Path, Query};
+use crate::api::extract::{Caller, Path};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::Query;
 use crate::clock;
 use crate::cluster;
 use crate::diff::{Net, ObjectChange};

@@ -18,8 +18,9 @@ use tempfile::NamedTempFile;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Caller, Query};
+use crate::api::extract::Caller;
 use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::query::{Query, boolean};
 use crate::cluster;
 use crate::json::Json;
 use crate::state::State;
@@ -34,10 +35,10 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 #[derive(Debug, Deserialize)]
 struct Choice {
     /// Whether nothing is to be changed.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "boolean")]
     dry_run: bool,
     /// Whether the import takes the place of everything that is there.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     replace: bool,
 }
 
@@ -114,7 +115,7 @@ async fn receive(directory: &Path, request: Request) -> Result<NamedTempFile, Ap
 }
 
 fn too_large() -> ApiError {
-    ApiError::Malformed(format!(
+    ApiError::TooLarge(format!(
         "the database has more than {} MiB, the most that is read; empty its tables queue, status and journal, then: sqlite3 luna.db VACUUM",
         LARGEST_DATABASE >> 20
     ))

@@ -26,7 +26,9 @@ mod osimage_work;
 mod other_device;
 mod permissions;
 pub mod problem;
+mod query;
 mod rack;
+mod requests;
 mod routes;
 mod secret;
 mod service;
@@ -40,8 +42,8 @@ mod tpm;
 mod user;
 mod warnings;
 
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, ServiceExt};
@@ -53,9 +55,6 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::State;
-
-/// As large as any body may be. Images are not posted.
-const LARGEST_BODY: usize = 16 << 20;
 
 /// The routes and their document.
 pub fn router() -> (Router<State>, OpenApi) {
@@ -113,7 +112,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .layer(axum::Extension(routes))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(state.clone(), requests::log))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
     ServiceBuilder::new().layer(MapRequestLayer::new(one_slash)).service(router)

@@ -13,9 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer;
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path, Query};
+use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::Query;
 use crate::clock::{self, rfc3339};
 use crate::json::Json;
 use crate::sightings::Sighting;

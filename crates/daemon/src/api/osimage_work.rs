@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path, Query};
+use crate::api::extract::{Body, Caller, Path};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::Query;
 use crate::clock;
 use crate::jobs::{Format, Work};
 use crate::json::Json;

@@ -16,6 +16,9 @@ pub enum ApiError {
     /// The request cannot be read.
     #[error("{0}")]
     Malformed(String),
+    /// The body is larger than it may be here.
+    #[error("{0}")]
+    TooLarge(String),
     /// Fields of the request cannot be read.
     #[error("{}", Refusal::Invalid(.0.clone()))]
     Fields(Vec<Violation>),
@@ -120,6 +123,7 @@ impl ApiError {
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Fields(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Self::TooManyAttempts(_) => (StatusCode::UNAUTHORIZED, "too_many_attempts"),
@@ -148,6 +152,7 @@ impl ApiError {
         match self {
             Self::Fields(violations) | Self::Refused(Refusal::Invalid(violations)) => violations,
             Self::Malformed(_)
+            | Self::TooLarge(_)
             | Self::Unauthenticated(_)
             | Self::TooManyAttempts(_)
             | Self::Forbidden(_)
@@ -177,6 +182,9 @@ impl IntoResponse for ApiError {
                 error = &self as &dyn std::error::Error,
                 "a request failed"
             );
+        }
+        if status.is_client_error() {
+            tracing::debug!(status = status.as_u16(), code, reason = %self, "a request was refused");
         }
         let message = match &self {
             // A full disk is the administrator's to know; other causes are in the log.

@@ -1,6 +1,6 @@
 //! `/config/cluster/export` and `/import`: the cluster as tables of the old database, as existing clients keep and restore it.
 
-use axum::extract::DefaultBodyLimit;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_import::{TablesError, Verdict};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller};
+use crate::api::extract::{Body, Caller, LargestBody};
 use crate::api::import::finding_keys;
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
     let import = OpenApiRouter::new().routes(routes!(import));
     OpenApiRouter::new()
         .routes(routes!(export))
-        .merge(import.layer(DefaultBodyLimit::max(LARGEST_EXPORT)))
+        .merge(import.layer(Extension(LargestBody(LARGEST_EXPORT))))
 }
 
 /// What became of tables that were imported.

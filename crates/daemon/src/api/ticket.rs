@@ -11,8 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::boot::{fits, node_token};
-use crate::api::extract::{Body, NodeOrCaller, Path, Peer, Query};
+use crate::api::extract::{Body, NodeOrCaller, Path, Peer};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::query::Query;
 use crate::api::tpm;
 use crate::json::Json;
 use crate::state::State;

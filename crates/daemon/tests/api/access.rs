@@ -255,6 +255,39 @@ fn a_trial_says_what_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn a_trial_is_asked_for_in_every_spelling_of_true_and_what_is_no_boolean_changes_nothing() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/history").1;
+    let node = site.node_token("node001");
+    let comment = json!({ "config": { "node": { "node001": { "comment": "YQ==" } } } });
+    for word in ["1", "true", "True", "TRUE", "yes", "Yes", "YES", "y", "T%72ue"] {
+        let removed = site.get(&format!("/config/node/node002/_delete?dry_run={word}"));
+        assert_eq!((removed.0, &removed.1["dry_run"]), (200, &json!(true)), "{word}");
+    }
+    for query in ["dry_run=", "dry_run", "dry_run=on", "dry_run=maybe", "dry_run=True&dry_run=no"] {
+        let (status, answer) = site.get(&format!("/config/node/node002/_delete?{query}"));
+        assert_eq!(status, 400, "{query}");
+        assert!(answer["message"].as_str().unwrap().contains("dry_run"), "{query}: {answer}");
+        let path = format!("/config/node/node001?{query}");
+        assert_eq!(site.post(&path, &comment).0, 400, "{query}");
+        assert_eq!(site.post_as(&path, &comment, &node).0, 400, "{query}, asked by the node");
+    }
+    let vendor = json!({ "config": { "node": { "node001": { "vendor": "Acme" } } } });
+    let tried = site.post_as("/config/node/node001?dry_run=True", &vendor, &node);
+    assert_eq!((tried.0, &tried.1["dry_run"]), (200, &json!(true)), "{}", tried.1);
+    for path in ["/config/export?secrets=on", "/config/import?replace=", "/config/apply?prune=ja"] {
+        let answered =
+            if path.contains("export") { site.get(path) } else { site.post(path, &json!({})) };
+        assert_eq!(answered.0, 400, "{path}");
+    }
+    assert_eq!(site.get("/history").1, before);
+    for word in ["0", "false", "False", "FALSE", "no", "No", "NO", "n"] {
+        assert_eq!(site.post(&format!("/config/node/node001?dry_run={word}"), &comment).0, 204);
+    }
+}
+
+#[test]
 fn a_trial_of_an_images_new_name_moves_no_tree() {
     let site = ImageSite::start();
     site.add_image("debian");

@@ -130,7 +130,7 @@ fn what_is_no_database_of_a_site_is_refused_and_not_kept() {
 fn a_database_that_is_too_large_is_refused_before_it_is_sent() {
     let site = ImageSite::start();
     let answer = site.announce("/config/import", (256 << 20) + 1);
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains("the database has more than 256 MiB"), "{answer}");
     assert_eq!(left_behind(&site), [""; 0]);
 }

@@ -91,6 +91,18 @@ fn a_nodes_own_token_is_good_for_itself_alone() {
 }
 
 #[test]
+fn a_body_that_is_too_large_or_nested_too_deeply_is_told_as_such() {
+    let site = ImageSite::start();
+    let (code, answer) = site.post_text("/config/node/node001", &" ".repeat((16 << 20) + 1));
+    assert_eq!((code, &answer["code"]), (413, &json!("too_large")));
+    assert!(answer["message"].as_str().unwrap().contains("16 MiB"), "{answer}");
+    let announced = site.announce("/config/node/node001", 1 << 40);
+    assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
+    let (code, answer) = site.post_text("/config/node/node001", &"[".repeat(1000));
+    assert_eq!((code, &answer["message"]), (400, &json!("the JSON is nested too deeply")));
+}
+
+#[test]
 fn logging_in_tells_what_is_missing_and_no_more() {
     let site = ImageSite::start();
     for (body, code, message) in [
