@@ -3,6 +3,7 @@
 //! by failures under their own name at that same address.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,10 @@ const OF_USER_AT_ADDRESS: Rate = Rate { burst: 5, refill: Duration::from_secs(30
 const OF_ADDRESS: Rate = Rate { burst: 30, refill: Duration::from_secs(5) };
 /// Failures of one user from all addresses. No single address can use this up: it is for guessing by many machines.
 const OF_USER: Rate = Rate { burst: 200, refill: Duration::from_secs(1) };
+
+/// So long one wrong password counts once, however often it is given: a program with an old one holds nobody up. As long as one failure
+/// of a user at an address counts, so that such a program has always paid for the next one.
+const SAME: Duration = OF_USER_AT_ADDRESS.refill;
 
 /// As many entries as each table has. Beyond, those who failed least are forgotten.
 const ENTRIES: usize = 8192;
@@ -48,6 +53,9 @@ struct Tables {
     users: Debts<String>,
     /// Who has logged in from where, and when last.
     known: BTreeMap<(IpAddr, String), u64>,
+    /// Wrong passwords, by what this process alone makes of them, and until when each need not be looked at again.
+    wrong: BTreeMap<(IpAddr, String, u64), u64>,
+    digest: RandomState,
 }
 
 impl Attempts {
@@ -71,6 +79,25 @@ impl Attempts {
         tables.users_at_addresses.add((address, name.clone()), OF_USER_AT_ADDRESS, now);
         tables.addresses.add(address, OF_ADDRESS, now);
         tables.users.add(name, OF_USER, now);
+    }
+
+    /// Whether this very password was found wrong a moment ago. Whoever repeats it learns nothing and costs nothing.
+    pub fn is_repeated(&self, from: IpAddr, user: &str, password: &str, now: u64) -> bool {
+        let tables = self.lock();
+        let key = (network(from), shortened(user), tables.digest.hash_one(password));
+        // Not longer than agreed, even after the clock was set back.
+        let until = tables.wrong.get(&key).copied().unwrap_or_default();
+        (1..=milliseconds(SAME)).contains(&until.saturating_sub(now))
+    }
+
+    /// Notes which password was wrong.
+    pub fn remember(&self, from: IpAddr, user: &str, password: &str, now: u64) {
+        let mut tables = self.lock();
+        let key = (network(from), shortened(user), tables.digest.hash_one(password));
+        if !tables.wrong.contains_key(&key) && tables.wrong.len() >= ENTRIES {
+            forget_least(&mut tables.wrong);
+        }
+        tables.wrong.insert(key, now + milliseconds(SAME));
     }
 
     /// Notes that a password was right.
@@ -252,6 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn a_program_with_an_old_password_holds_nobody_up() {
+        let attempts = Attempts::default();
+        for second in 0..3600 {
+            let now = NOW + second * 1000;
+            assert!(may(&attempts, HERE, "ann", now), "after {second} s");
+            if !attempts.is_repeated(HERE, "ann", "old", now) {
+                attempts.failed(HERE, "ann", now);
+                attempts.remember(HERE, "ann", "old", now);
+            }
+        }
+        let now = NOW + 3_599_000;
+        assert!(!attempts.is_repeated(HERE, "ann", "older", now));
+        assert!(!attempts.is_repeated(HERE, "bob", "old", now));
+        assert!(!attempts.is_repeated(THERE, "ann", "old", now));
+        assert!(
+            !attempts.is_repeated(HERE, "ann", "old", NOW - 86_400_000),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
     fn addresses_of_one_network_of_ipv6_are_one() {
         let attempts = Attempts::default();
         for host in 1..=5 {
@@ -278,6 +326,7 @@ mod tests {
             attempts.failed(from, &name, NOW);
             attempts.succeeded(from, &name, NOW + u64::from(number));
             attempts.failed(from, &name, NOW);
+            attempts.remember(from, &name, "x", NOW + u64::from(number));
         }
         assert!(!may(&attempts, HERE, "ann", NOW));
         let tables = attempts.lock();
@@ -285,6 +334,7 @@ mod tests {
         assert_eq!(tables.addresses.full_at.len(), ENTRIES);
         assert_eq!(tables.users.full_at.len(), ENTRIES);
         assert_eq!(tables.known.len(), ENTRIES);
+        assert_eq!(tables.wrong.len(), ENTRIES);
         assert!(tables.users.full_at.keys().all(|name| name.chars().count() <= LONGEST_NAME));
     }
 

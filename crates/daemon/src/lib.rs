@@ -15,6 +15,7 @@ mod first_cluster;
 pub mod jobs;
 pub mod json;
 mod machines;
+mod neighbour;
 mod patience;
 mod request_id;
 pub mod serve;

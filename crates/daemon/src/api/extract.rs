@@ -44,6 +44,29 @@ impl FromRequestParts<State> for Peer {
     }
 }
 
+/// Where a log-in comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The address that failures count against.
+    pub(crate) address: IpAddr,
+    /// The other end of the connection, where that is a program of this machine that speaks for itself.
+    pub(crate) neighbour: Option<SocketAddr>,
+}
+
+impl FromRequestParts<State> for Origin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &State) -> Result<Self, ApiError> {
+        let Peer(address) = peer(parts);
+        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let connected =
+            connected.map(|ConnectInfo(end)| SocketAddr::new(end.ip().to_canonical(), end.port()));
+        let neighbour = connected
+            .filter(|end| end.ip().is_loopback() && !parts.headers.contains_key(FORWARDED));
+        Ok(Self { address, neighbour })
+    }
+}
+
 pub(super) fn peer(parts: &Parts) -> Peer {
     let connected = parts
         .extensions

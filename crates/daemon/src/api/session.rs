@@ -1,7 +1,5 @@
 //! Logging in, and what anybody may know: `/token`, `/version`, `/ping`, `/all-routes`, `/openapi.json`, `/docs`.
 
-use std::net::IpAddr;
-
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -10,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Peer};
+use crate::api::extract::{Body, Origin};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::user::is_password;
 use crate::clock;
@@ -40,10 +38,10 @@ pub(super) struct Token {
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
-    Peer(from): Peer,
+    origin: Origin,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let user = verified(&state, from, object(&body)?).await?;
+    let user = verified(&state, origin, object(&body)?).await?;
     let token = state
         .keys
         .for_user(&user, clock::seconds())
@@ -63,7 +61,7 @@ pub(super) fn object(body: &Value) -> Result<&Map<String, Value>, ApiError> {
 /// The user whose name and password stand in the body of a log-in.
 pub(super) async fn verified(
     state: &State,
-    from: IpAddr,
+    origin: Origin,
     fields: &Map<String, Value>,
 ) -> Result<String, ApiError> {
     let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
@@ -79,16 +77,11 @@ pub(super) async fn verified(
     if user.is_empty() || password.is_empty() {
         return refuse("Please provide the username and password");
     }
-    if is_password(state, from, user, password.to_owned()).await? {
+    if is_password(state, origin, user, password.to_owned()).await? {
         return Ok(user.to_owned());
     }
     // One answer for a wrong name and a wrong password, so that nobody learns who may log in.
-    let is_configured = user == state.settings.username;
-    refuse(if is_configured {
-        "Incorrect password ******, check luna.ini"
-    } else {
-        "Incorrect username or password"
-    })
+    refuse("Incorrect username or password")
 }
 
 /// The versions of the API and of the program.

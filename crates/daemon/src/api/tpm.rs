@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::boot;
-use crate::api::extract::{Body, Path, Peer};
+use crate::api::extract::{Body, Origin, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
 use crate::api::session::{self, Token};
@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
-    Peer(from): Peer,
+    origin: Origin,
     Path(name): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
@@ -51,10 +51,10 @@ async fn log_in(
         Some(_) => return Err(not_a_register()),
     };
     if state.cluster.published().settings().security {
-        prove(&state, from, &name, measured)?;
+        prove(&state, origin.address, &name, measured)?;
     } else {
-        let user = session::verified(&state, from, fields).await?;
-        note(&state, from, user, &name, measured).await?;
+        let user = session::verified(&state, origin, fields).await?;
+        note(&state, origin.address, user, &name, measured).await?;
     }
     let token = boot::node_token(&state, &name)?;
     Ok(Json(Token { token }).into_response())

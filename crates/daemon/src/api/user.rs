@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path};
+use crate::api::extract::{Body, Caller, Origin, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem};
 use crate::clock;
@@ -114,7 +114,8 @@ async fn change_password(
     if caller.role < Role::Admin {
         let known = match present {
             Some(present) if caller.user == name => {
-                is_password(&state, caller.origin(), &name, present).await?
+                let origin = Origin { address: caller.origin(), neighbour: None };
+                is_password(&state, origin, &name, present).await?
             }
             Some(_) | None => false,
         };
@@ -159,35 +160,65 @@ fn user_name(state: &State, name: &str) -> Result<Name, ApiError> {
     Ok(key)
 }
 
-/// Whether this is the password of a user, of the one of the configuration too. Whoever gave too many wrong ones has to wait.
+/// Whether this is the password of a user, of the one of the configuration too. Whoever gave too many wrong ones has to wait, but for
+/// those who need not guess: who can read the configuration, on this machine.
 pub(super) async fn is_password(
     state: &State,
-    from: IpAddr,
+    origin: Origin,
     user: &str,
     password: String,
 ) -> Result<bool, ApiError> {
+    let from = origin.address;
     let check = || {
         let checked = state.attempts.check(from, user, clock::milliseconds());
         checked.map_err(|wait| ApiError::TooManyAttempts(wait.seconds()))
     };
-    check()?;
-    let is_right = if user == state.settings.username {
-        same(password.as_bytes(), state.settings.password.as_bytes())
-    } else {
-        let turn = state.turns.password.acquire().await;
-        let _turn = turn.map_err(|error| ApiError::Defect(error.to_string()))?;
-        // Others may have failed while this one waited for its turn.
-        check()?;
-        verify(state, user, password).await?
-    };
+    let is_configured = user == state.settings.username;
+    let is_of_configuration =
+        || is_configured && same(password.as_bytes(), state.settings.password.as_bytes());
+    if let Err(refusal) = check() {
+        let may_try = is_configured && knows_configuration(origin).await?;
+        return if may_try && is_of_configuration() { Ok(true) } else { Err(refusal) };
+    }
     let now = clock::milliseconds();
-    if is_right {
+    if is_of_configuration() {
         state.attempts.succeeded(from, user, now);
+        return Ok(true);
+    }
+    if state.attempts.is_repeated(from, user, &password, now) {
+        return Ok(false);
+    }
+    if is_configured {
+        // It counts before it takes its time, so that many at once are no way around.
+        wrong(state, from, user, &password);
+    }
+    let turn = state.turns.password.acquire().await;
+    let _turn = turn.map_err(|error| ApiError::Defect(error.to_string()))?;
+    if is_configured {
+        return hash(password).await.map(|_| false);
+    }
+    // Others may have failed while this one waited for its turn.
+    check()?;
+    let is_right = verify(state, user, password.clone()).await?;
+    if is_right {
+        state.attempts.succeeded(from, user, clock::milliseconds());
     } else {
-        state.attempts.failed(from, user, now);
-        tracing::warn!(user = shown(user), %from, "a wrong password was given");
+        wrong(state, from, user, &password);
     }
     Ok(is_right)
+}
+
+async fn knows_configuration(origin: Origin) -> Result<bool, ApiError> {
+    let Some(neighbour) = origin.neighbour else { return Ok(false) };
+    let look = move || crate::neighbour::can_read_configuration(neighbour);
+    tokio::task::spawn_blocking(look).await.map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+fn wrong(state: &State, from: IpAddr, user: &str, password: &str) {
+    let now = clock::milliseconds();
+    state.attempts.failed(from, user, now);
+    state.attempts.remember(from, user, password, now);
+    tracing::warn!(user = shown(user), %from, "a wrong password was given");
 }
 
 /// Compares in a time that does not tell how much is equal.

@@ -166,7 +166,7 @@ fn whoever_gave_five_wrong_passwords_has_to_wait_and_nobody_else_has() {
     };
     let password = site.password();
     let answers = [
-        ("admin", password.as_str(), "Incorrect password ******, check luna.ini"),
+        ("admin", password.as_str(), "Incorrect username or password"),
         ("a-viewer", "password of viewer", "Incorrect username or password"),
     ];
     for (user, right, wrong) in answers {
@@ -180,6 +180,38 @@ fn whoever_gave_five_wrong_passwords_has_to_wait_and_nobody_else_has() {
         assert_eq!(log_in(user, right, other).0, 201, "{user} elsewhere");
     }
     assert_eq!(log_in("a-operator", "password of operator", guesser).0, 201, "another there");
+}
+
+#[test]
+fn who_can_read_the_configuration_is_let_in_however_many_others_guess_on_that_machine() {
+    let site = ImageSite::start();
+    with_users(&site);
+    let log_in = |user: &str, password: &str| {
+        let login = json!({ "username": user, "password": password });
+        site.post_as("/token", &login, "")
+    };
+    for guess in 0..6 {
+        log_in("admin", &format!("guess {guess}"));
+        log_in("a-viewer", &format!("guess {guess}"));
+    }
+    assert_eq!(log_in("admin", "another guess").1["code"], "too_many_attempts");
+    assert_eq!(log_in("admin", &site.password()).0, 201);
+    assert_eq!(log_in("admin", "another guess").1["code"], "too_many_attempts", "it still counts");
+    assert_eq!(log_in("a-viewer", "password of viewer").1["code"], "too_many_attempts");
+}
+
+#[test]
+fn a_program_with_an_old_password_holds_nobody_up() {
+    let site = ImageSite::start();
+    let log_in = |password: &str| {
+        let login = json!({ "username": "admin", "password": password });
+        site.post_from("/token", &login, "192.0.2.1")
+    };
+    for _ in 0..20 {
+        let (status, answer) = log_in("an old one");
+        assert_eq!((status, &answer["code"]), (401, &json!("unauthenticated")));
+    }
+    assert_eq!(log_in(&site.password()).0, 201);
 }
 
 #[test]
