@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dhcproto::v4::MessageType;
 use dhcproto::{Encodable, Encoder};
 use perilune_model::Cluster;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -114,23 +115,25 @@ impl Server {
         store: &mpsc::Sender<StoreLease>,
         pending: &mut JoinSet<()>,
     ) {
-        let (mac, kind, interface) = (request.mac, request.kind, self.interface.clone());
+        let (mac, interface) = (request.mac, self.interface.clone());
+        let kind = word(request.kind);
         match decision {
             Decision::Ignore(reason) => {
-                tracing::debug!(%mac, ?kind, interface, reason, "DHCP is silent");
+                tracing::debug!(%mac, kind, interface, reason, "DHCP is silent");
             }
             Decision::Unserved(reason) => {
-                tracing::warn!(%mac, ?kind, interface, reason, "DHCP cannot serve a machine");
+                tracing::warn!(%mac, kind, interface, reason, "DHCP cannot serve a machine");
             }
             Decision::Forget(address) => {
-                tracing::info!(%mac, ?kind, interface, %address, "DHCP lease is over");
+                tracing::info!(%mac, kind, interface, %address, "DHCP lease is over");
                 let (store, socket) = (store.clone(), None);
                 pending.spawn(finish(store, address, None, socket));
             }
             Decision::Answer(answer) => {
                 let Answer { message, to, lease } = *answer;
                 let address = message.yiaddr();
-                tracing::info!(%mac, ?kind, interface, %address, answer = ?message.opts().msg_type(), "DHCP");
+                let answer = message.opts().msg_type().map(word);
+                tracing::info!(%mac, kind, interface, %address, answer, "DHCP");
                 let mut bytes = Vec::with_capacity(SHORTEST_PACKET);
                 if let Err(error) = message.encode(&mut Encoder::new(&mut bytes)) {
                     tracing::error!(%mac, %error, "a DHCP answer cannot be written");
@@ -148,6 +151,21 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// As RFC 2131 calls it.
+fn word(kind: MessageType) -> &'static str {
+    match kind {
+        MessageType::Discover => "discover",
+        MessageType::Offer => "offer",
+        MessageType::Request => "request",
+        MessageType::Decline => "decline",
+        MessageType::Ack => "ack",
+        MessageType::Nak => "nak",
+        MessageType::Release => "release",
+        MessageType::Inform => "inform",
+        _ => "other",
     }
 }
 
