@@ -247,7 +247,7 @@ impl Client {
         };
         if let Some(cache) = cache {
             // A token that cannot be kept is asked for again next time; nothing is lost.
-            cache.store(&self.url, username, token).ok();
+            cache.store(username, password, token).ok();
         }
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.to_owned());
         Ok(token.to_owned())

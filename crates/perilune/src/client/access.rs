@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
 
-use super::token::{self, TokenFile};
+use super::token::{self, Session, TokenFile};
 use super::trust::{CertificateFile, Trust};
 
 const DEFAULT_PORT: u16 = 7050;
@@ -126,22 +126,27 @@ pub enum Credentials {
     },
 }
 
-/// A token file that is used only for one daemon and user.
+/// A token file that is used only for one daemon, user, password and key of a site: another site may have had the address before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFor {
     file: TokenFile,
     url: String,
-    username: String,
+    secret_key: String,
 }
 
 impl CacheFor {
-    fn load(&self) -> Option<String> {
+    fn load(&self, username: &str, password: &str) -> Option<String> {
         let session = self.file.load()?;
-        (session.url == self.url && session.username == self.username).then_some(session.token)
+        let is_ours = session.url == self.url
+            && session.username == username
+            && session.is_tied_to(password, &self.secret_key);
+        is_ours.then_some(session.token)
     }
 
-    pub(super) fn store(&self, url: &str, username: &str, token: &str) -> io::Result<()> {
-        self.file.store(url, username, token)
+    pub(super) fn store(&self, username: &str, password: &str, token: &str) -> io::Result<()> {
+        let (url, username) = (self.url.clone(), username.to_owned());
+        let session = Session { url, username, token: token.to_owned(), login: None };
+        self.file.store(&session.tied_to(password, &self.secret_key))
     }
 }
 
@@ -150,7 +155,9 @@ impl Credentials {
     pub(super) fn known_token(&self) -> Option<String> {
         match self {
             Self::Token(token) => Some(token.clone()),
-            Self::Password { cache, .. } => cache.as_ref()?.load(),
+            Self::Password { username, password, cache } => {
+                cache.as_ref()?.load(username, password)
+            }
         }
     }
 }
@@ -241,6 +248,8 @@ struct Found {
     url: String,
     username: String,
     password: String,
+    /// What tells sites apart that have the same address and password; empty where it is not at hand.
+    secret_key: String,
     /// Whether the daemon has to prove that it is the one.
     verify: bool,
     /// The certificates that it may show.
@@ -268,7 +277,7 @@ impl Found {
         let cache = surroundings.cache_directory.as_ref().map(|directory| CacheFor {
             file: TokenFile(directory.join(cache_name(&url, &self.username))),
             url: url.clone(),
-            username: self.username.clone(),
+            secret_key: self.secret_key,
         });
         let credentials =
             Credentials::Password { username: self.username, password: self.password, cache };
@@ -316,7 +325,8 @@ fn read(path: &Path) -> Result<Found, Unusable> {
     let verify = !matches!(verify.as_str(), "" | "no" | "n" | "false" | "0" | "off");
     let configured = value(&ini, "CERTIFICATE").map(PathBuf::from);
     let certificates = configured.into_iter().chain([path.with_file_name(CERTIFICATE)]).collect();
-    Ok(Found { url, username, password, verify, certificates })
+    let secret_key = value(&ini, "SECRET_KEY").unwrap_or_default();
+    Ok(Found { url, username, password, secret_key, verify, certificates })
 }
 
 /// A key of `[API]`; keys are written in any case.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::access::{self, Access, Credentials, Options, Surroundings, find, normalise};
-use super::token::{TokenFile, is_expired, now};
+use super::token::{Session, TokenFile, is_expired, now};
 use super::trust::Trust;
 use super::{Client, Error, path};
 
@@ -165,8 +165,8 @@ fn a_kept_token_is_readable_by_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = TokenFile(directory.path().join("perilune/token.json"));
     assert_eq!(file.load(), None);
-    file.store("http://a:7050", "luna", "first").unwrap();
-    file.store("http://a:7050", "luna", "second").unwrap();
+    file.store(&session("http://a:7050", "luna", "first")).unwrap();
+    file.store(&session("http://a:7050", "luna", "second")).unwrap();
     assert_eq!(file.load().unwrap().token, "second");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&file.0), 0o600);
@@ -174,6 +174,42 @@ fn a_kept_token_is_readable_by_its_owner_only() {
     assert_eq!(std::fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
     assert!(file.remove().unwrap());
     assert!(!file.remove().unwrap());
+}
+
+fn session(url: &str, username: &str, token: &str) -> Session {
+    let (url, username, token) = (url.to_owned(), username.to_owned(), token.to_owned());
+    Session { url, username, token, login: None }
+}
+
+#[test]
+fn a_kept_token_is_used_only_for_the_login_that_it_was_got_with() {
+    let home = Home::new();
+    let known = |path: &Path| {
+        let options = Options { config: Some(path.to_owned()), ..Options::default() };
+        find(&options, &home.surroundings()).unwrap().credentials.known_token()
+    };
+    let here = home.configure("luna.ini", "controller1:7050");
+    let access =
+        find(&Options { config: Some(here.clone()), ..Options::default() }, &home.surroundings());
+    let Credentials::Password { username, password, cache } = access.unwrap().credentials else {
+        panic!("no password")
+    };
+    cache.unwrap().store(&username, &password, "kept").unwrap();
+    assert_eq!(known(&here).as_deref(), Some("kept"));
+
+    // Another site that took the same address: only its key or its password tells.
+    let text = std::fs::read_to_string(&here).unwrap();
+    let other = home.0.path().join("other.ini");
+    for changed in [format!("{text}SECRET_KEY = another\n"), text.replace("=1", "=2")] {
+        std::fs::write(&other, changed).unwrap();
+        assert_eq!(known(&other), None);
+    }
+    assert!(!std::fs::read_to_string(cached(&home)).unwrap().contains(&password));
+}
+
+fn cached(home: &Home) -> std::path::PathBuf {
+    let mut files = std::fs::read_dir(home.0.path().join("cache")).unwrap();
+    files.next().unwrap().unwrap().path()
 }
 
 /// A user with a home, and a daemon on this machine.
@@ -204,7 +240,8 @@ impl Home {
     }
 
     fn login(&self, url: &str, token: &str) {
-        self.surroundings().login_file().unwrap().store(url, "root", token).unwrap();
+        let file = self.surroundings().login_file().unwrap();
+        file.store(&session(url, "root", token)).unwrap();
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A token that ends within this many seconds is replaced before it is used.
 const MARGIN: u64 = 10;
@@ -22,6 +23,32 @@ pub struct Session {
     pub username: String,
     /// The token itself.
     pub token: String,
+    /// A digest of what it was got with; none for a token that somebody typed a password for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+}
+
+impl Session {
+    /// Ties the token to the password and the site's key that are at hand. The token itself is in the digest, so that equal
+    /// passwords do not show.
+    #[must_use]
+    pub fn tied_to(self, password: &str, secret_key: &str) -> Self {
+        Self { login: Some(digest(&[&self.token, password, secret_key])), ..self }
+    }
+
+    /// Whether it was got with this password of the site with this key.
+    pub fn is_tied_to(&self, password: &str, secret_key: &str) -> bool {
+        self.login.as_deref() == Some(&digest(&[&self.token, password, secret_key]))
+    }
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 /// A file that holds one [`Session`].
@@ -35,11 +62,9 @@ impl TokenFile {
     }
 
     /// Replaces the file as a whole, with mode 0600 from the first byte.
-    pub fn store(&self, url: &str, username: &str, token: &str) -> io::Result<()> {
+    pub fn store(&self, session: &Session) -> io::Result<()> {
         let directory = self.0.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let session =
-            Session { url: url.to_owned(), username: username.to_owned(), token: token.to_owned() };
         let temporary = self.0.with_extension(format!("{}.new", std::process::id()));
         let mut file = fs::OpenOptions::new()
             .write(true)
@@ -47,7 +72,7 @@ impl TokenFile {
             .truncate(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(&session)?)?;
+        file.write_all(&serde_json::to_vec_pretty(session)?)?;
         file.write_all(b"\n")?;
         fs::rename(&temporary, &self.0)
     }

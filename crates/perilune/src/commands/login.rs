@@ -4,7 +4,7 @@ use clap::Args;
 use console::Term;
 use perilune::client::Client;
 use perilune::client::access::{Access, Credentials, Options, Surroundings, normalise, trust_in};
-use perilune::client::token::TokenFile;
+use perilune::client::token::{Session, TokenFile};
 
 use crate::failure::Failure;
 use crate::output;
@@ -45,7 +45,8 @@ pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
     let credentials = Credentials::Password { username: username.clone(), password, cache: None };
     let trust = trust_in(&url, options, &Surroundings::here());
     let token = Client::new(Access { url: url.clone(), credentials, trust })?.login()?;
-    file.store(&url, &username, &token)
+    let session = Session { url: url.clone(), username: username.clone(), token, login: None };
+    file.store(&session)
         .map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.0.display())))?;
     Ok(output::line(&format!("{username} is logged in to {url}"))?)
 }
