@@ -176,6 +176,28 @@ pub(crate) fn clone(
     Ok(session.client.act(resource.kind, source, "_clone", &fields)?)
 }
 
+/// Copies one object to each of the names, in a request for each.
+pub(crate) fn clone_to_many(
+    session: &Session,
+    resource: &Resource,
+    source: &str,
+    targets: &[String],
+    fields: &Map<String, Value>,
+) -> Result<(), Failure> {
+    let known = session.client.objects(resource.kind)?;
+    if !known.contains_key(source) {
+        return Err(unknown_among(resource.kind, source, &known));
+    }
+    session.each(&format!("cloned from {source}"), targets, |target| {
+        if known.contains_key(target) {
+            return Err(Failure::failed(format!("{} {target} is there already", resource.kind)));
+        }
+        let mut fields = fields.clone();
+        fields.insert(resource.new_name.to_owned(), target.into());
+        Ok(session.client.act(resource.kind, source, "_clone", &fields).map(drop)?)
+    })
+}
+
 pub(crate) fn remove(
     session: &Session,
     resource: &Resource,
@@ -197,6 +219,16 @@ pub(crate) fn rename(
     arguments: &Rename,
 ) -> Result<(), Failure> {
     let Rename { source, target } = arguments;
+    if [source, target]
+        .into_iter()
+        .any(|list| expand(std::slice::from_ref(list)).is_ok_and(|names| names.len() > 1))
+    {
+        let message = format!(
+            "rename gives one {} another name, and a host list names many; rename them one by one",
+            resource.kind
+        );
+        return Err(Failure::usage(message));
+    }
     let fields = Map::from_iter([(resource.new_name.to_owned(), target.as_str().into())]);
     let names = [source.clone()];
     each_known(session, resource.kind, &format!("renamed to {target}"), &names, |name| {

@@ -100,9 +100,9 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
   generate-script | perilune node change node007 --postscript -")]
     Change(Change),
     /// Make a node like another one; it gets its own addresses
-    #[command(
-        after_help = "Example:\n  perilune node clone node001 node002 --mac 52:54:00:12:34:57"
-    )]
+    #[command(after_help = "Examples:
+  perilune node clone node001 node002 --mac 52:54:00:12:34:57
+  perilune node clone node001 node[002-128]")]
     Clone(CloneArguments),
     /// Remove nodes
     #[command(
@@ -111,6 +111,7 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
     )]
     Remove(Remove),
     /// Give a node another name
+    #[command(after_help = "Example:\n  perilune node rename node001 login1")]
     Rename(Rename),
     /// Interfaces: addresses, MACs, networks
     #[command(subcommand, visible_alias = "interfaces")]
@@ -161,7 +162,7 @@ pub(crate) struct Change {
 pub(crate) struct CloneArguments {
     /// The node to copy
     source: String,
-    /// The new node
+    /// The new node, or a host list of new nodes
     target: String,
     /// MAC address of the interface it boots from
     #[arg(long, value_name = "MAC")]
@@ -217,12 +218,21 @@ fn list_nodes(session: &Session, list: &List, group: Option<&str>) -> Result<(),
 /// The MAC is set afterwards: an interface given with the request would replace that of the source.
 fn clone(session: &Session, arguments: CloneArguments) -> Result<(), Failure> {
     let CloneArguments { source, target, mac, fields } = arguments;
-    let answer = resource::clone(session, &RESOURCE, &source, &target, fields.into_object()?)?;
+    let targets = expand(&[target])?;
+    let fields = fields.into_object()?;
+    let [target] = targets.as_slice() else {
+        if mac.is_some() {
+            let message = format!("--mac is for one node; {} are named", targets.len());
+            return Err(Failure::usage(message));
+        }
+        return resource::clone_to_many(session, &RESOURCE, &source, &targets, &fields);
+    };
+    let answer = resource::clone(session, &RESOURCE, &source, target, fields)?;
     if let Some(mac) = mac {
-        let node = session.client.object("node", &target)?;
+        let node = session.client.object("node", target)?;
         let interface = json!([{ "interface": boot_interface(&node), "macaddress": mac }]);
         let fields = Map::from_iter([("interfaces".to_owned(), interface)]);
-        session.client.act("node", &target, "interfaces", &fields)?;
+        session.client.act("node", target, "interfaces", &fields)?;
     }
     session.say(&answer)
 }

@@ -10,7 +10,7 @@ use perilune_model::hostlist;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, error_line};
+use crate::failure::{self, Failure, error_line};
 use crate::job::pause;
 use crate::output::table::{Tone, paint};
 use crate::output::{self, Canvas, terminal_size, text};
@@ -28,6 +28,26 @@ Examples:
   perilune node watch node001 --until success --fresh      (a reinstall: what it reached before does not count)
 
 With --until the exit code is 0 when all nodes reached the state, and 1 when a node failed or time ran out.";
+
+/// What nodes report as they install, ours and those of installers that are made elsewhere.
+const STATES: [&str; 16] = [
+    "discovered",
+    "rendered",
+    "prescript",
+    "setupbmc",
+    "partscript",
+    "download",
+    "downloaded",
+    "unpack",
+    "setnet",
+    "secrets",
+    "bootloader",
+    "postscript",
+    "roles",
+    "scripts",
+    "success",
+    "error",
+];
 
 /// A query with more than this is not sent; all nodes are asked for, and chosen here.
 const LONGEST_QUERY: usize = 2000;
@@ -75,9 +95,7 @@ type Nodes = BTreeMap<String, Progress>;
 
 pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
     let wanted = if arguments.names.is_empty() { None } else { Some(expand(&arguments.names)?) };
-    let goal = arguments.until.as_deref().map(|state| {
-        if state.contains('.') { state.to_owned() } else { format!("install.{state}") }
-    });
+    let goal = arguments.until.as_deref().map(goal).transpose()?;
     let start = Instant::now();
     let mut view = View::new(session);
     let first = fetch(session, wanted.as_deref())?;
@@ -108,6 +126,23 @@ pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The state that is waited for. Installers that are made elsewhere may report others than ours: those have a dot, as `install.x`.
+fn goal(word: &str) -> Result<String, Failure> {
+    if word.contains('.') {
+        return Ok(word.to_owned());
+    }
+    if STATES.contains(&word) {
+        return Ok(format!("install.{word}"));
+    }
+    let hint = failure::nearest(word, STATES.iter().copied(), "perilune node watch --help");
+    Err(Failure::Usage {
+        message: format!(
+            "no node reaches the state '{word}': {hint}; there are {}",
+            STATES.join(", ")
+        ),
+    })
 }
 
 fn fetch(session: &Session, wanted: Option<&[String]>) -> Result<Nodes, client::Error> {
@@ -325,7 +360,7 @@ mod tests {
     use std::time::Duration;
 
     use super::fixture::{nodes, progress};
-    use super::{Nodes, Verdict, change_line, duration, verdicts};
+    use super::{Nodes, Verdict, change_line, duration, goal, verdicts};
 
     #[test]
     fn a_change_is_one_line_and_an_error_has_its_reason() {
@@ -350,6 +385,14 @@ mod tests {
             progress("install.success", "2026-01-01T00:00:00Z"),
         )]);
         assert_eq!(judge(&earlier, "node001"), Verdict::Reached);
+    }
+
+    #[test]
+    fn a_state_that_no_node_reaches_is_not_waited_for() {
+        assert_eq!(goal("success").unwrap(), "install.success");
+        assert_eq!(goal("os.ready").unwrap(), "os.ready");
+        let refusal = goal("sucess").unwrap_err().to_string();
+        assert!(refusal.contains("did you mean success"), "{refusal}");
     }
 
     #[test]
