@@ -36,10 +36,23 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "TFTP cannot listen on {address}{}: is another TFTP server running, or the right to use this port missing?",
-        interface.as_ref().map(|interface| format!(" of {interface}")).unwrap_or_default()
+        "TFTP cannot listen on {address}{}{}",
+        interface.as_ref().map(|interface| format!(" of {interface}")).unwrap_or_default(),
+        hint(source)
     )]
     Listen { address: SocketAddr, interface: Option<String>, source: std::io::Error },
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program has UDP port 69 (TFTP) there; `ss -ulpn 'sport = :69'` names it. Stop that one, or leave out --dhcp-interface"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": this port needs privileges; run perilune as root, or with CAP_NET_BIND_SERVICE and CAP_NET_RAW"
+        }
+        _ => "",
+    }
 }
 
 /// Where requests are awaited: an address, and the interface that it is limited to.

@@ -66,6 +66,9 @@ pub(crate) fn start(
         let listener = (IpAddr::V4(address), tftp::PORT).into();
         listeners.push(tftp::Listener { address: listener, interface: Some(interface.clone()) });
         tracing::info!(interface, %address, "serving DHCP and TFTP");
+        if let Some(idle) = idle(interface, &state.cluster.published()) {
+            tracing::warn!("{idle}");
+        }
     }
     let root = state.settings.data_dir.join("tftp");
     std::fs::create_dir_all(&root).map_err(|source| crate::config::Error::File {
@@ -117,6 +120,30 @@ pub(crate) async fn leases(store: &Store) -> Result<Leases, Error> {
         }
     }
     Ok(Leases::restore(leases))
+}
+
+/// Why nobody who asks on this interface is served, unless through a relay; none when it is as it should be.
+pub(crate) fn idle(interface: &str, cluster: &Cluster) -> Option<String> {
+    match address_of(interface, cluster) {
+        Ok(address) => idle_at(interface, address, cluster),
+        Err(error) => Some(format!("DHCP is to be served on {interface}: {error}")),
+    }
+}
+
+fn idle_at(interface: &str, address: Ipv4Addr, cluster: &Cluster) -> Option<String> {
+    let Some(network) = cluster.network_of(IpAddr::V4(address)) else {
+        return Some(format!(
+            "DHCP is served on {interface}, and its address {address} is in no network of the cluster: no machine there is answered. \
+             Give it an address of a network, or add its network with perilune network add"
+        ));
+    };
+    let name = &network.name;
+    (!network.dhcp).then(|| {
+        format!(
+            "DHCP is served on {interface} ({address}), and network {name} has DHCP off: no machine there is answered. \
+             Do: perilune network change {name} --dhcp yes, or leave out --dhcp-interface {interface}"
+        )
+    })
 }
 
 /// Our address on an interface: a controller's where it has one, else its first.
@@ -183,5 +210,37 @@ async fn store_leases_of(mut waiting: mpsc::Receiver<StoreLease>, store: Store) 
 async fn note(mut strangers: mpsc::Receiver<Sighting>, sightings: Sightings) {
     while let Some(Sighting { mac, address, vendor_class }) = strangers.recv().await {
         sightings.seen(mac, address, vendor_class, clock::milliseconds());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_model::network::Network;
+    use perilune_model::{Draft, Name};
+
+    use super::*;
+
+    fn cluster(dhcp: bool) -> Cluster {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.141.0.0/16".parse().unwrap()),
+            dhcp,
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        draft.finish().0
+    }
+
+    #[test]
+    fn an_interface_on_which_nobody_is_served_is_told() {
+        let at = |address: [u8; 4], dhcp| idle_at("eth1", address.into(), &cluster(dhcp));
+        assert_eq!(at([10, 141, 255, 254], true), None);
+        let outside = at([172, 31, 0, 1], true).unwrap();
+        assert!(outside.contains("172.31.0.1 is in no network"), "{outside}");
+        let off = at([10, 141, 255, 254], false).unwrap();
+        assert!(off.contains("perilune network change cluster --dhcp yes"), "{off}");
+        let gone = idle("no-such-interface", &cluster(true)).unwrap();
+        assert!(gone.contains("there is no interface no-such-interface"), "{gone}");
     }
 }

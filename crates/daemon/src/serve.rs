@@ -63,7 +63,7 @@ pub enum Error {
     #[error(transparent)]
     Tftp(#[from] perilune_boot::tftp::Error),
     /// DHCP cannot be served on an interface.
-    #[error("cannot serve machines on the interface {interface}")]
+    #[error("cannot serve machines on the interface {interface}{}", machines_hint(.source))]
     Interface {
         /// The interface.
         interface: String,
@@ -82,6 +82,18 @@ fn hint(error: &std::io::Error) -> &'static str {
         }
         std::io::ErrorKind::AddrNotAvailable => {
             ": this machine has no such address; choose another with --listen"
+        }
+        _ => "",
+    }
+}
+
+fn machines_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program has UDP port 67 (DHCP) there; `ss -ulpn 'sport = :67'` names it. Stop that one, or leave out --dhcp-interface"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": DHCP and TFTP need privileges; run perilune as root, or with CAP_NET_RAW and CAP_NET_BIND_SERVICE"
         }
         _ => "",
     }
@@ -243,7 +255,7 @@ async fn assemble(
         control,
         sightings,
         discovery,
-        serves_machines: !options.dhcp_interfaces.is_empty(),
+        dhcp_interfaces: options.dhcp_interfaces.clone(),
         leases,
         templates,
         vault,

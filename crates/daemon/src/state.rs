@@ -48,8 +48,8 @@ pub struct Parts {
     pub sightings: Sightings,
     /// What finds out which nodes they are.
     pub discovery: Discovery,
-    /// Whether machines are given addresses and boot programs.
-    pub serves_machines: bool,
+    /// Where machines are given addresses and boot programs.
+    pub dhcp_interfaces: Vec<String>,
     /// Addresses that are lent to machines.
     pub leases: Arc<Mutex<Leases>>,
     /// Boot and install scripts.

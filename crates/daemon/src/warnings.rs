@@ -32,7 +32,9 @@ pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
         let leases = state.leases.lock().unwrap_or_else(PoisonError::into_inner);
         ranges(&leases, &cluster, now)
     };
-    let of_site = templates(state).into_iter().chain(ranges);
+    let interfaces = state.dhcp_interfaces.iter();
+    let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
+    let of_site = idle.chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(lost_files(state, &cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()

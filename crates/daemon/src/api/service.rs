@@ -29,7 +29,7 @@ enum Service {
 fn find(state: &State, name: &str) -> Service {
     match name {
         "luna2" => Service::Running,
-        "dhcp" | "dhcpd" if state.serves_machines => Service::Running,
+        "dhcp" | "dhcpd" if !state.dhcp_interfaces.is_empty() => Service::Running,
         "dhcp" | "dhcpd" => {
             Service::Absent("the daemon was started without --dhcp-interface; start it with one")
         }
