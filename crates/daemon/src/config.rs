@@ -17,6 +17,7 @@ pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
 pub(crate) use first_start::{PRIVATE, write_whole};
 pub use ini::{Ini, Section};
+pub(crate) use keys::nearest;
 pub use listen::Listen;
 use perilune_boot::Protocol;
 
@@ -37,6 +38,13 @@ pub struct Options {
     pub agent: Option<PathBuf>,
     /// What clients of the API may take.
     pub connections: Limits,
+}
+
+impl Options {
+    /// The configuration that is read: the one that is named, else that of the data directory.
+    pub fn configuration(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| self.data_dir.join("luna.ini"))
+    }
 }
 
 /// Why the configuration cannot be used.
@@ -105,10 +113,19 @@ pub struct Settings {
     pub directory: DirectoryChoice,
     /// Whether IPv6 router solicitations of machines are answered. Where nothing is said: unless this machine may be a router itself.
     pub router_advertisements: Option<bool>,
-    /// `debug`, `info`, `warning`, `error`.
-    pub log_level: String,
+    /// What is logged, and where.
+    pub log: Log,
     /// Limits of control.
     pub control: Control,
+}
+
+/// What is logged, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The least that counts: `debug`, `info`, `warning`, `error` or `critical`.
+    pub level: String,
+    /// The file that has the log, beside standard error.
+    pub file: Option<PathBuf>,
 }
 
 /// What the site allows when many BMCs are spoken to.
@@ -192,7 +209,10 @@ impl Settings {
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             directory: directory::read(ini)?,
             router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
-            log_level: keys::log_level(ini)?,
+            log: Log {
+                level: keys::log_level(ini)?,
+                file: given("LOGGER", "LOGFILE").map(PathBuf::from),
+            },
             control: keys::control(ini)?,
         })
     }
@@ -229,6 +249,7 @@ mod tests {
         );
         let (settings, odd) = read(&text).unwrap();
         assert_eq!(settings.password, "lu%na;x");
+        assert_eq!(settings.log, Log { level: "info".to_owned(), file: None });
         assert_eq!(settings.expiry, Duration::from_mins(30));
         assert_eq!((settings.port, settings.protocol), (7051, Protocol::Https));
         assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));

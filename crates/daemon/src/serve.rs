@@ -1,6 +1,6 @@
 //! Starts everything, and stops it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +43,14 @@ pub enum Error {
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// An address is named twice.
+    #[error("{address} is listened on already: --listen {own} has it; leave one of them out")]
+    ListenTwice {
+        /// The address.
+        address: SocketAddr,
+        /// What has it.
+        own: SocketAddr,
     },
     /// The system does not tell of signals.
     #[error("signals cannot be received")]
@@ -105,10 +113,10 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
-    let (settings, listen) = configure(&options)?;
-    let sockets = listen_on(&listen).await?;
-    let addresses: Vec<SocketAddr> =
-        sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+    let (sockets, listen) = listen_on(&options.listen).await?;
+    // What is listened on is what a configuration that is made tells clients.
+    let settings = configure(&options, &listen)?;
+    let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
     let (store, cluster) = Store::open(&settings.data_dir)?;
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store.clone(), cluster);
@@ -146,26 +154,21 @@ pub async fn serve(
     wait(tasks, stop).await
 }
 
-fn configure(options: &Options) -> Result<(Settings, Vec<Listen>), Error> {
-    let everywhere = || vec![SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)).into()];
-    let listen = if options.listen.is_empty() { everywhere() } else { options.listen.clone() };
-    let file = match &options.config {
-        Some(file) => {
-            make_directory(&options.data_dir)?;
-            file.clone()
-        }
-        None => {
-            if let Some(made) = config::write_default(&options.data_dir, &listen)? {
-                tracing::info!(file = %made.file.display(), "first start: a configuration with a new password was made; clients on this machine find it there");
-            }
-            options.data_dir.join("luna.ini")
-        }
-    };
+fn configure(options: &Options, listen: &[Listen]) -> Result<Settings, Error> {
+    if options.config.is_some() {
+        make_directory(&options.data_dir)?;
+    } else if let Some(made) = config::write_default(&options.data_dir, listen)? {
+        tracing::info!(file = %made.file.display(), "first start: a configuration with a new password was made; clients on this machine find it there");
+    }
+    let file = options.configuration();
     let (settings, odd) = Settings::read(&file, &options.data_dir)?;
     for odd in odd {
         tracing::warn!(file = %file.display(), "{odd}");
     }
-    Ok((settings, listen))
+    if options.config.is_none() {
+        warn_of_endpoint(&settings, listen);
+    }
+    Ok(settings)
 }
 
 fn make_directory(path: &Path) -> Result<(), Error> {
@@ -173,18 +176,51 @@ fn make_directory(path: &Path) -> Result<(), Error> {
     Ok(std::fs::create_dir_all(path).map_err(failed)?)
 }
 
-async fn listen_on(listen: &[Listen]) -> Result<Vec<TcpListener>, Error> {
-    let mut sockets = Vec::with_capacity(listen.len());
-    for Listen { address, .. } in listen {
-        let socket = TcpListener::bind(address).await;
-        sockets.push(socket.map_err(|source| Error::Listen { address: *address, source })?);
+/// The sockets, and where they really are: the system may have chosen the port.
+async fn listen_on(wanted: &[Listen]) -> Result<(Vec<TcpListener>, Vec<Listen>), Error> {
+    let everywhere = [SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)).into()];
+    let wanted = if wanted.is_empty() { &everywhere } else { wanted };
+    let (mut sockets, mut listen) = (Vec::new(), Vec::<Listen>::new());
+    for Listen { protocol, address } in wanted {
+        let failed = |source: std::io::Error| {
+            let taken = source.kind() == std::io::ErrorKind::AddrInUse;
+            match listen.iter().find(|own| taken && own.covers(*address)) {
+                Some(own) => Error::ListenTwice { address: *address, own: own.address },
+                None => Error::Listen { address: *address, source },
+            }
+        };
+        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        listen.push(Listen { protocol: *protocol, address });
+        sockets.push(socket);
     }
-    Ok(sockets)
+    Ok((sockets, listen))
 }
 
 /// The signal that asks daemons to read their files anew; without this it would end the process.
 fn hangups() -> Result<Signal, Error> {
     signal(SignalKind::hangup()).map_err(Error::Signal)
+}
+
+/// The command line on this machine goes where the made configuration says; another daemon may be there.
+fn warn_of_endpoint(settings: &Settings, listen: &[Listen]) {
+    let host: Option<IpAddr> = settings.host.as_deref().and_then(|host| host.parse().ok());
+    let leads_here = |listen: &Listen| {
+        let told = host.unwrap_or_else(|| listen.address.ip());
+        listen.covers(SocketAddr::new(told, settings.port))
+    };
+    if listen.iter().any(leads_here) {
+        return;
+    }
+    let addresses: Vec<String> = listen.iter().map(|listen| listen.address.to_string()).collect();
+    let told = format!("{}:{}", settings.host.as_deref().unwrap_or("localhost"), settings.port);
+    let Some(right) = listen.first().map(Listen::endpoint) else { return };
+    tracing::warn!(
+        file = %settings.file.display(),
+        "the configuration says [API] ENDPOINT = {told}, and the daemon listens on {}: the command line on this machine does not find it, \
+         or finds another; write ENDPOINT = {right} there, or start with --listen {told}",
+        addresses.join(", ")
+    );
 }
 
 /// What clients and machines are told, and will not find or not like.

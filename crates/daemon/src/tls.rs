@@ -126,9 +126,7 @@ pub(crate) async fn follow(tls: Option<Arc<Tls>>, mut told: Signal, stop: Cancel
             _ = look.tick(), if tls.is_some() => false,
         };
         let Some(tls) = &tls else {
-            tracing::info!(
-                "told to reload: no https is spoken, so there is no certificate to read anew"
-            );
+            tracing::debug!("no https is spoken, so there is no certificate to read anew");
             continue;
         };
         let now = Stamp::of(&tls.files);

@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod field;
 mod job;
+mod log;
 mod output;
 mod resource;
 mod serve;
@@ -37,7 +38,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let output = Output::new(arguments.output);
     let session = |output| Session::open(&options, output);
     match arguments.command {
-        Command::Serve(arguments) => Ok(serve::run(&arguments)?),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Status => status::run(&session(output)?),
         Command::Cluster(command) => cluster::run(&session(output)?, command),
         Command::Network(command) => network::run(&session(output)?, command),

@@ -8,7 +8,9 @@ use perilune_daemon::config::{Listen, Options};
 use perilune_daemon::connections::Limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+use crate::log::Log;
 
 /// What the daemon is told on the command line.
 #[derive(Debug, Args)]
@@ -52,9 +54,9 @@ pub(crate) struct ServeArgs {
     /// What log lines look like
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or a filter such as `info,perilune_dhcp=debug`
-    #[arg(long, env = "PERILUNE_LOG", value_name = "FILTER", default_value = "info")]
-    pub(crate) log: String,
+    /// What is logged: error, warn, info, debug, or a filter such as `info,perilune_dhcp=debug`; without it as [LOGGER] LEVEL says
+    #[arg(long, env = "PERILUNE_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
 }
 
 /// What log lines look like.
@@ -67,9 +69,20 @@ pub(crate) enum LogFormat {
 }
 
 /// Runs until it is told to stop.
-pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
-    start_log(arguments)?;
-    let options = Options {
+pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
+    let options = options(arguments)?;
+    let log = Log::start(arguments.log.as_deref(), arguments.log_format, &options)?;
+    let Err(error) = serve(options, &log) else { return Ok(()) };
+    if arguments.log_format == LogFormat::Text {
+        return Err(error.into());
+    }
+    // Whoever reads JSON reads nothing else.
+    tracing::error!(error = format!("{error:#}"), "the daemon ends");
+    Err(Failure::Reported { code: 1 })
+}
+
+fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
+    Ok(Options {
         config: arguments.config.clone(),
         data_dir: std::path::absolute(&arguments.data_dir)
             .with_context(|| format!("--data-dir {}", arguments.data_dir.display()))?,
@@ -78,17 +91,25 @@ pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
         connections: Limits::default(),
-    };
+    })
+}
+
+fn serve(options: Options, log: &Log) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
     let served = runtime.block_on(async {
         let stop = CancellationToken::new();
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let told = stop.clone();
+        // From now on a hangup ends nothing.
+        let mut hangup = signal(SignalKind::hangup())?;
+        let (told, reloaded) = (stop.clone(), options.clone());
         let watch = async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    _ = hangup.recv() => log.reload(&reloaded),
+                }
             }
             tracing::info!("stopping");
             told.cancel();
@@ -102,18 +123,4 @@ pub(crate) fn run(arguments: &ServeArgs) -> anyhow::Result<()> {
     // Threads that pack or read a file are not waited for: a second is all that a stop may take.
     runtime.shutdown_background();
     served
-}
-
-fn start_log(arguments: &ServeArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .with_context(|| format!("--log '{}' is no filter; try info", arguments.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match arguments.log_format {
-        LogFormat::Text => {
-            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            log.with_ansi(terminal).with_target(false).init();
-        }
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
 }

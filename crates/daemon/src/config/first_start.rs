@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -43,13 +44,15 @@ pub fn write_default(data_dir: &Path, listen: &[Listen]) -> Result<Option<FirstS
     if !key_file.exists() {
         write_whole(&key_file, &format!("{}\n", URL_SAFE.encode(random::<32>()?)), PRIVATE)?;
     }
-    let port = listen.first().map_or(DEFAULT_PORT, |listen| listen.address.port());
+    let endpoint = listen
+        .first()
+        .map_or_else(|| SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)), Listen::endpoint);
     let protocol = listen.first().and_then(|listen| listen.protocol).unwrap_or_default();
     let text = format!(
         "; Made by Perilune at its first start. Clients on this machine find their login here.\n\
          [LOGGER]\nLEVEL = info\n\n\
          [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
-         ENDPOINT = 127.0.0.1:{port}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
+         ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
          [FILES]\nKEYFILE = {key}\nIMAGE_FILES = {files}\nIMAGE_DIRECTORY = {images}\n\n\
          [SECRETS]\nENCRYPT_SECRETS = yes\n{web_server}",
         password = URL_SAFE_NO_PAD.encode(random::<15>()?),

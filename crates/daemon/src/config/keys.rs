@@ -91,7 +91,8 @@ pub(super) fn unknown(ini: &Ini) -> Vec<String> {
     odd
 }
 
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known word that is most like this one, if any is.
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), *known));
     alike
         .filter(|(alike, _)| *alike > ALIKE)

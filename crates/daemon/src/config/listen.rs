@@ -1,6 +1,6 @@
 //! Where the daemon listens, and what it speaks there.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use perilune_boot::Protocol;
@@ -22,6 +22,22 @@ impl Listen {
         let of_files = settings.web_server.filter(|(_, port)| *port == self.address.port());
         let usual = of_files.map_or(settings.protocol, |(protocol, _)| protocol);
         self.protocol.unwrap_or(usual)
+    }
+}
+
+impl Listen {
+    /// Whether who goes to this address comes here.
+    pub(crate) fn covers(&self, address: SocketAddr) -> bool {
+        let own = self.address.ip();
+        let is_both = own.is_unspecified() && (own.is_ipv6() || address.is_ipv4());
+        self.address.port() == address.port() && (is_both || own == address.ip())
+    }
+
+    /// The address by which clients on this machine come here.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        let own = self.address.ip();
+        let ip = if own.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { own };
+        SocketAddr::new(ip, self.address.port())
     }
 }
 
@@ -86,6 +102,21 @@ mod tests {
         );
         assert_eq!(spoken("https://0.0.0.0:7051"), Protocol::Https, "what is said counts");
         assert_eq!(spoken("http://0.0.0.0:7050"), Protocol::Http);
+    }
+
+    #[test]
+    fn clients_on_this_machine_come_where_it_is_listened() {
+        for (text, endpoint) in [
+            ("0.0.0.0:7050", "127.0.0.1:7050"),
+            ("[::]:7050", "127.0.0.1:7050"),
+            ("10.141.255.254:80", "10.141.255.254:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(listen(text).endpoint().to_string(), endpoint);
+            assert!(listen(text).covers(listen(text).endpoint()), "{text}");
+        }
+        assert!(!listen("0.0.0.0:7051").covers(listen("127.0.0.1:7050").address));
+        assert!(!listen("10.141.255.254:80").covers(listen("127.0.0.1:80").address));
     }
 
     #[test]
