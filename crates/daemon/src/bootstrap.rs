@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::bootstrap::{FirstController, FirstImage, FirstNetwork, Function, Request};
 use perilune_model::controller::DEFAULT_PORT;
@@ -12,6 +13,34 @@ use crate::config::{self, Ini};
 
 /// As many further controllers as the file can name.
 const FURTHER_CONTROLLERS: u32 = 9;
+
+/// Sections with their keys; names of networks are the site's own.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("CLUSTER", &["DOMAIN_SEARCH", "FORWARDSERVER_IP", "BIND_LEGACY"]),
+    (
+        "HOSTS",
+        &[
+            "CONTROLLER",
+            "CONTROLLER1",
+            "CONTROLLER2",
+            "CONTROLLER3",
+            "CONTROLLER4",
+            "CONTROLLER5",
+            "CONTROLLER6",
+            "CONTROLLER7",
+            "CONTROLLER8",
+            "CONTROLLER9",
+            "SERVERPORT",
+            "NODELIST",
+        ],
+    ),
+    ("NETWORKS", &[]),
+    ("GROUPS", &["NAME"]),
+    ("OSIMAGE", &["NAME", "PATH"]),
+    ("BMCSETUP", &["NAME", "USERNAME", "PASSWORD"]),
+    ("HA", &["NO_SHAREDIP"]),
+];
+const NETWORKS: &str = "NETWORKS";
 
 /// The file that is read, when there is one: as the command line says, else beside the configuration.
 pub(crate) fn find(given: Option<&Path>, configuration: &Path) -> Option<PathBuf> {
@@ -38,7 +67,60 @@ pub(crate) fn put_aside(file: &Path, seconds: u64) -> Result<PathBuf, config::Er
     Ok(aside)
 }
 
+/// What does not stop the first cluster, and will not be as somebody may think.
+pub(crate) fn odd(request: &Request) -> Vec<String> {
+    let mut odd = Vec::new();
+    let default = request.networks.iter().find(|network| network.function == Function::Default);
+    if let (Some(network), Some(first)) = (default, request.controllers.first())
+        && !IpNet::V4(network.range).contains(&first.address)
+    {
+        odd.push(format!(
+            "[HOSTS] CONTROLLER {} is not in the default network {} ({}): machines are sent to an address that they may not reach",
+            first.address, network.name, network.range
+        ));
+    }
+    if let [_, further @ ..] = request.controllers.as_slice()
+        && !further.is_empty()
+    {
+        let names: Vec<&str> = further.iter().map(|known| known.name.as_str()).collect();
+        odd.push(format!(
+            "[HOSTS] names further controllers ({}): they are described, but this version has no high availability and nothing runs there",
+            names.join(", ")
+        ));
+    }
+    if !request.nodes.is_empty() && request.group.is_none() {
+        odd.push("[HOSTS] NODELIST names nodes, and [GROUPS] NAME no group for them".to_owned());
+    }
+    odd
+}
+
+/// Refuses what is misspelt: half a cluster has to be found and removed by hand.
+fn check_words(ini: &Ini) -> Result<(), String> {
+    let sections: Vec<&str> = KNOWN.iter().map(|(section, _)| *section).collect();
+    for (name, section) in ini.sections() {
+        let Some((_, keys)) = KNOWN.iter().find(|(known, _)| known == name) else {
+            let hint = match config::nearest(name, &sections) {
+                Some(near) => format!("did you mean [{near}]?"),
+                None => format!("there are {}", sections.join(", ")),
+            };
+            return Err(format!("the section [{name}] is not known; {hint}"));
+        };
+        if *name == NETWORKS {
+            continue;
+        }
+        if let Some(key) = section.keys().find(|key| !keys.contains(&key.as_str())) {
+            let hint = match config::nearest(key, keys) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", keys.join(", ")),
+            };
+            return Err(format!("[{name}] {key} is not known; {hint}"));
+        }
+    }
+    Ok(())
+}
+
 fn from_ini(ini: &Ini) -> Result<Request, String> {
+    check_words(ini)?;
     let list = |section: &str, key: &str| -> Vec<String> {
         let words = ini.get(section, key).unwrap_or_default().split([',', ' ']);
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -55,7 +137,7 @@ fn from_ini(ini: &Ini) -> Result<Request, String> {
             .map_err(|_error| format!("[CLUSTER] FORWARDSERVER_IP: '{word}' is not an IP address"))
     });
     let networks =
-        ini.section("NETWORKS").into_iter().flatten().map(|(name, value)| network(name, value));
+        ini.section(NETWORKS).into_iter().flatten().map(|(name, value)| network(name, value));
     let nodes = ini.get("HOSTS", "NODELIST").map_or(Ok(Vec::new()), hostlist::expand);
     let nodes = nodes.map_err(|error| format!("[HOSTS] NODELIST: {error}"))?;
     let nodes = nodes.iter().map(|node| {
@@ -235,9 +317,25 @@ mod tests {
             ("10.141.155.0-10.141.165.0", "10.142.0.1-10.142.0.9", "dhcp_range_begin"),
             ("node[001-004]", "node[001-", "[HOSTS] NODELIST"),
             ("SERVERPORT = 7051", "SERVERPORT = seven", "[HOSTS] SERVERPORT"),
+            ("NODELIST", "NODELST", "[HOSTS] NODELST is not known; did you mean NODELIST?"),
+            ("[NETWORKS]", "[NETWROKS]", "[NETWROKS] is not known; did you mean [NETWORKS]?"),
+            ("[HOSTS]", "[ZZZ]", "[ZZZ] is not known; there are CLUSTER, HOSTS"),
         ] {
             let error = made(&SITE.replace(from, to)).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn what_may_not_be_meant_is_told() {
+        let odd_of = |text: &str| odd(&from_ini(&Ini::parse(text).unwrap()).unwrap());
+        let alone = SITE.replace("CONTROLLER1 = controller2:10.141.255.253::SHADOW\n", "");
+        assert_eq!(odd_of(&alone), Vec::<String>::new());
+        let [further] = odd_of(SITE).try_into().unwrap();
+        assert!(further.contains("controller2") && further.contains("availability"), "{further}");
+        let [outside] = odd_of(&alone.replace("10.141.255.254", "10.1.1.1")).try_into().unwrap();
+        assert!(outside.contains("10.1.1.1 is not in the default network cluster"), "{outside}");
+        let [nobody] = odd_of(&alone.replace("[GROUPS]\nNAME = compute\n", "")).try_into().unwrap();
+        assert!(nobody.contains("NODELIST"), "{nobody}");
     }
 }

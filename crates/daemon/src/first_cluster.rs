@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use perilune_model::bootstrap::{self, FirstController};
 use perilune_model::{Draft, Error as Refusal, Name};
 
+use crate::api::problem::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::{Options, Settings};
@@ -25,6 +26,9 @@ pub(crate) async fn make_if_empty(
     port: u16,
 ) -> Result<(), Error> {
     if cluster.published().revision() > 0 {
+        if let Some(file) = &options.bootstrap {
+            tracing::warn!(file = %file.display(), "--bootstrap has no effect: there is a cluster already. A new one needs another --data-dir");
+        }
         return Ok(());
     }
     let Some(file) = crate::bootstrap::find(options.bootstrap.as_deref(), &settings.file) else {
@@ -34,10 +38,23 @@ pub(crate) async fn make_if_empty(
         return decided.map_err(Error::FirstCluster);
     };
     let request = crate::bootstrap::read(&file)?;
+    for odd in crate::bootstrap::odd(&request) {
+        tracing::warn!(file = %file.display(), "{odd}");
+    }
     let decide = move |draft: &mut Draft| bootstrap::first_cluster(draft, &request);
     cluster.commit(own_meta("bootstrap"), decide).await.map_err(Error::FirstCluster)?;
-    let aside = crate::bootstrap::put_aside(&file, clock::seconds())?;
-    tracing::info!(file = %file.display(), aside = %aside.display(), "first start: the cluster was made as this file says");
+    match crate::bootstrap::put_aside(&file, clock::seconds()) {
+        Ok(aside) => {
+            tracing::info!(file = %file.display(), aside = %aside.display(), "first start: the cluster was made as this file says");
+        }
+        // The cluster is there, and the file is never read again.
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "first start: the cluster was made as this file says, and the file stays where it is"
+            );
+        }
+    }
     Ok(())
 }
 
