@@ -13,10 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path, Query};
+use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem, Trial};
+use crate::api::query::Query;
 use crate::clock;
 use crate::cluster;
 use crate::json::Json;
