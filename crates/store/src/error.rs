@@ -1,7 +1,9 @@
 //! What can go wrong with the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rusqlite::ErrorCode;
 
 /// What can go wrong with the store. Nothing of the work that failed is stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,7 +30,19 @@ pub enum Error {
         /// Why.
         source: Arc<std::io::Error>,
     },
-    /// The database refused: a full disk, a damaged file.
+    /// The file cannot be read as a database.
+    #[error(
+        "{} is damaged, or is no database: put a backup of it in its place, or begin anew with another --data-dir",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no room.
+    #[error("the disk of the database is full; make room on it and try again")]
+    Full,
+    /// The database refused for another reason.
     #[error("the database refused the work")]
     Database(#[source] Arc<rusqlite::Error>),
     /// What is stored cannot be understood.
@@ -58,6 +72,34 @@ pub enum Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(source: rusqlite::Error) -> Self {
+        if source.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            return Self::Full;
+        }
         Self::Database(Arc::new(source))
+    }
+}
+
+impl Error {
+    /// What it means when the file is opened.
+    pub(crate) fn at_opening(self, path: &Path) -> Self {
+        let Self::Database(source) = &self else { return self };
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path: path.to_owned() }
+            }
+            _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_that() {
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        let error = Error::from(rusqlite::Error::SqliteFailure(full, None));
+        assert!(error.to_string().contains("make room"), "{error}");
     }
 }

@@ -38,8 +38,10 @@ impl Store {
     /// [`Error::Locked`] when another process has it open.
     pub fn open(directory: &Path) -> Result<(Self, Cluster), Error> {
         let lock = lock(directory)?;
-        let connection = schema::open(&directory.join(DATABASE))?;
-        let cluster = cluster::load(&connection)?;
+        let file = directory.join(DATABASE);
+        let damaged = |error: Error| error.at_opening(&file);
+        let connection = schema::open(&file).map_err(damaged)?;
+        let cluster = cluster::load(&connection).map_err(damaged)?;
         Ok((Self { writer: Writer::start(connection, lock)? }, cluster))
     }
 

@@ -121,6 +121,17 @@ async fn a_second_process_is_told_who_has_the_directory() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_database_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("perilune.db");
+    std::fs::write(&file, "no database ".repeat(1000)).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    assert!(error.to_string().contains("backup"), "{error}");
+}
+
+#[tokio::test]
 async fn a_backup_is_a_whole_store() {
     let directory = tempfile::tempdir().unwrap();
     let (store, empty) = Store::open(directory.path()).unwrap();
