@@ -89,7 +89,10 @@ pub(crate) fn odd(request: &Request) -> Vec<String> {
         ));
     }
     if !request.nodes.is_empty() && request.group.is_none() {
-        odd.push("[HOSTS] NODELIST names nodes, and [GROUPS] NAME no group for them".to_owned());
+        odd.push(
+            "[HOSTS] NODELIST names nodes, and [GROUPS] NAME no group for them: they are not made"
+                .to_owned(),
+        );
     }
     odd
 }

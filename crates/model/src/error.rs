@@ -28,7 +28,7 @@ pub enum Error {
         wanted: String,
     },
     /// The name is taken.
-    #[error("there is already a {kind} '{name}'; choose another name")]
+    #[error("the {kind} '{name}' is there already; choose another name")]
     AlreadyExists {
         /// What kind of object.
         kind: Kind,

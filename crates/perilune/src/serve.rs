@@ -54,8 +54,12 @@ pub(crate) struct ServeArgs {
     /// What log lines look like
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or a filter such as `info,perilune_dhcp=debug`; without it as [LOGGER] LEVEL says
-    #[arg(long, env = "PERILUNE_LOG", value_name = "FILTER")]
+    #[arg(
+        help = "What is logged: error, warn, info, debug, or a filter such as `info,perilune_dhcp=debug`; without it, what [LOGGER] LEVEL says",
+        long,
+        env = "PERILUNE_LOG",
+        value_name = "FILTER"
+    )]
     pub(crate) log: Option<String>,
 }
 

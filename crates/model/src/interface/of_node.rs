@@ -48,9 +48,11 @@ pub fn remove(draft: &mut Draft, node: &str, interface: &str) -> Result<(), Erro
     let before = node.interfaces.len();
     node.interfaces.retain(|known| known.name != interface);
     if node.interfaces.len() == before {
-        return Err(Error::NotFound {
+        return Err(Error::NoPart {
             kind: Kind::Node,
-            name: format!("{} with an interface '{interface}'", node.name),
+            name: node.name.to_string(),
+            part: "interface",
+            wanted: interface.to_owned(),
         });
     }
     draft.put(node)

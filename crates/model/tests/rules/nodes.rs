@@ -182,5 +182,5 @@ fn an_interface_is_removed_with_its_addresses() {
     let cluster = change(&cluster, |draft| of_node::remove(draft, "node001", "BOOTIF"));
     assert!(cluster.holder("10.141.0.1".parse().unwrap()).is_none());
     let again = refused(&cluster, |draft| of_node::remove(draft, "node001", "BOOTIF"));
-    assert!(matches!(again, Error::NotFound { .. }));
+    assert!(matches!(again, Error::NoPart { .. }));
 }
