@@ -94,7 +94,7 @@ fn an_image_is_grabbed_from_a_node_after_a_look() {
     // Without a kernel it is not packed, and whoever follows is told.
     let output = site.perilune(&["osimage", "grab", "node001", "--commit"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("error assembling osimage debian"), "{}", said(&output));
+    assert!(said(&output).contains("error: assembling osimage debian"), "{}", said(&output));
 }
 
 #[test]
