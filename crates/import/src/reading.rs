@@ -200,7 +200,6 @@ impl<'a> Reading<'a> {
         let mut addresses = Vec::new();
         for word in self.list(column) {
             match word.parse() {
-                Ok(address) if addresses.contains(&address) => {}
                 Ok(address) => addresses.push(address),
                 Err(_) => {
                     self.odd(column, format!("'{}' is not an IP address; left out", shown(&word)));
