@@ -205,7 +205,9 @@ impl Settings {
             image_directory: path("FILES", "IMAGE_DIRECTORY", "images"),
             key_file: path("FILES", "KEYFILE", "luna.key"),
             encrypt_secrets: keys::boolean(ini, "SECRETS", "ENCRYPT_SECRETS")?.unwrap_or(false),
-            template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates")),
+            // Every boot script looks whether its template has changed: not for a directory that is not there.
+            template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))
+                .filter(|directory| directory.exists()),
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             directory: directory::read(ini)?,
             router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
