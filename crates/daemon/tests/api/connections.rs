@@ -1,7 +1,7 @@
 //! Clients that are slow, silent, or many.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use perilune_daemon::connections::Limits;
@@ -15,13 +15,17 @@ fn impatient() -> ImageSite {
 }
 
 fn connect(site: &ImageSite) -> TcpStream {
-    let stream = TcpStream::connect(site.address).unwrap();
+    connect_to(site.address)
+}
+
+pub(crate) fn connect_to(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
 /// What comes until the daemon closes the connection, which it does in time.
-fn until_closed(stream: &mut TcpStream) -> String {
+pub(crate) fn until_closed(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     match stream.read_to_end(&mut text) {
         Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perilune_daemon::connections::Limits;
 
+use crate::connections::{connect_to, until_closed};
 use crate::image_site::{DEADLINE, ImageSite, until};
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -37,19 +38,7 @@ fn text(output: &Output) -> String {
 }
 
 fn connect(site: &ImageSite) -> TcpStream {
-    let stream = TcpStream::connect(site.addresses[1]).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream
-}
-
-fn until_closed(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    match stream.read_to_end(&mut text) {
-        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
-            panic!("it is still open: {error}")
-        }
-        _ => String::from_utf8_lossy(&text).into_owned(),
-    }
+    connect_to(site.addresses[1])
 }
 
 /// A connection by `openssl s_client`, over which more than one thing can be said.
