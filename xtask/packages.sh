@@ -58,6 +58,9 @@ TEST_NEEDS=(
     "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
     "/usr/sbin/slapd|slapd|-|an LDAP server to keep users in"
     "/usr/sbin/snmpd|snmpd|net-snmp|a switch to ask who is connected to it"
+    "/usr/bin/nmcli|network-manager|NetworkManager|reads network profiles of nodes"
+    "/usr/libexec/netplan/generate /usr/lib/netplan/generate|netplan.io|-|reads network profiles of nodes"
+    "/sbin/ifquery /usr/sbin/ifquery|ifupdown|-|reads network profiles of nodes"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 
@@ -103,6 +106,12 @@ install_packages() {
         # shellcheck disable=SC2086 # one word a package
         as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq --allow-downgrades "$@" $installed
     fi
+}
+
+# NetworkManager is wanted for its parser only: its daemon must not take over the network of this host.
+keep_network_manager_asleep() {
+    [ -e /usr/sbin/NetworkManager ] || [ ! -d /etc/systemd/system ] ||
+        as_root ln -sf /dev/null /etc/systemd/system/NetworkManager.service
 }
 
 # Rust: whatever cargo is at hand, if it is new enough.

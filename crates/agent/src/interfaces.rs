@@ -6,6 +6,7 @@ mod ifupdown;
 mod netplan;
 mod network_manager;
 mod networkd;
+mod parked;
 mod wicked;
 
 use perilune_plan::Plan;
@@ -100,8 +101,12 @@ pub fn write(
         Kind::Ifcfg => ifcfg::files(&network),
         Kind::Wicked => wicked::files(&network),
     };
+    parked::park(tree, kind, &files, console)?;
     for file in &files {
         tree.write(&file.path, &file.text, file.mode)?;
+    }
+    if kind == Kind::Wicked {
+        wicked::set_name_servers(tree, &network)?;
     }
     console.line(&format!("{} interfaces for {}", network.devices.len(), kind.name()));
     Ok(Some(kind))
@@ -123,25 +128,19 @@ fn enable_networkd(tree: &Tree) -> Result<(), tree::Error> {
     tree.link(UNIT, "/usr/lib/systemd/system/systemd-networkd.service")
 }
 
-/// A file that has udev give a card the name by which the configuration knows it.
+/// A file that has udev give a card the name of its interface, so that a device is called the same whatever configures it.
 fn naming_rule(device: &device::Device<'_>) -> Option<File> {
     let device::Match::Mac(mac) = device.matched else { return None };
     let name = device.system_name();
     Some(File {
         path: format!("etc/systemd/network/10-perilune-{name}.link"),
-        text: format!("[Match]\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n"),
+        // Releases before systemd 245 know only the first of these; a VLAN or a bond, which has the same address, they then try to
+        // rename to a name that is taken, which changes nothing.
+        text: format!(
+            "[Match]\nMACAddress={mac}\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n"
+        ),
         mode: 0o644,
     })
-}
-
-/// VLANs name the card that carries them, so that it must have the name they use.
-fn names_of_parents(network: &Network<'_>) -> Vec<File> {
-    network
-        .devices
-        .iter()
-        .filter(|device| !device.vlans.is_empty())
-        .filter_map(naming_rule)
-        .collect()
 }
 
 #[cfg(test)]

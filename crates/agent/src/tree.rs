@@ -116,6 +116,17 @@ impl Tree {
         link().map_err(failed)
     }
 
+    /// Gives a file or link another name, with the directories above it; what had that name is replaced.
+    pub fn rename(&self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<(), Error> {
+        let failed = |source| Error { verb: "move", path: path.as_ref().to_owned(), source };
+        let place = self.beside(target.as_ref());
+        let rename = || {
+            fs::create_dir_all(place.parent().unwrap_or(&self.root))?;
+            fs::rename(self.beside(path.as_ref()), &place)
+        };
+        rename().map_err(failed)
+    }
+
     pub fn make_directory(&self, path: impl AsRef<Path>) -> Result<PathBuf, Error> {
         let place = self.place(&path);
         fs::create_dir_all(&place).map_err(|source| Error {

@@ -21,7 +21,7 @@ pub(super) struct Device<'a> {
     pub(super) kind: Kind<'a>,
     pub(super) matched: Match,
     pub(super) addresses: Vec<IpNet>,
-    /// The machine boots from it; name servers are reached through it.
+    /// The machine boots from it, or from a part of it; name servers are reached through it.
     pub(super) is_boot: bool,
     /// The bond that it is a part of.
     pub(super) bond: Option<String>,
@@ -50,6 +50,16 @@ const LONGEST_NAME: usize = 15;
 /// The name of the boot interface, where it needs one and the cluster's is no name of a device.
 const BOOT_NAME: &str = "boot0";
 const DEFAULT_BOND_MODE: &str = "active-backup";
+/// The modes of the kernel's bonding driver, in the order of their numbers.
+const BOND_MODES: [&str; 7] = [
+    "balance-rr",
+    "active-backup",
+    "balance-xor",
+    "broadcast",
+    "802.3ad",
+    "balance-tlb",
+    "balance-alb",
+];
 
 impl<'a> Network<'a> {
     pub(super) fn of(plan: &'a Plan, boot: MacAddress, console: &Console) -> Self {
@@ -66,13 +76,20 @@ impl<'a> Network<'a> {
             .map(|device| (device.system_name().to_owned(), device.kind.clone()))
             .collect();
         for device in &mut devices {
+            // The bond of the card that the machine boots from is what the node is reached by.
+            if let Kind::Bond { parts, .. } = &device.kind
+                && parts.iter().any(|part| is_boot_name(part, plan))
+            {
+                device.is_boot = true;
+            }
             let names = [device.interface.name.as_str(), device.system_name()].map(str::to_owned);
             for (other, kind) in &belongings {
                 match kind {
                     Kind::Bond { parts, .. } if parts.iter().any(|part| names.contains(part)) => {
                         device.bond = Some(other.clone());
-                        // The addresses belong to the bond.
+                        // The addresses and name servers belong to the bond.
                         device.addresses.clear();
+                        device.is_boot = false;
                     }
                     Kind::Vlan { parent, .. } if names.contains(parent) => {
                         device.vlans.push(other.clone());
@@ -110,8 +127,8 @@ impl<'a> Device<'a> {
                     Kind::Vlan { id, parent: parent.clone() }
                 }
                 (_, _, parts) if !parts.is_empty() => {
-                    let mode = interface.bond_mode.as_deref().filter(|mode| is_word(mode));
-                    Kind::Bond { mode: mode.unwrap_or(DEFAULT_BOND_MODE), parts: parts.to_vec() }
+                    let mode = interface.bond_mode.as_deref().unwrap_or_default();
+                    Kind::Bond { mode: bond_mode(mode), parts: parts.to_vec() }
                 }
                 _ if interface.kind == "infiniband" => Kind::Infiniband,
                 _ => Kind::Ethernet,
@@ -143,6 +160,16 @@ impl<'a> Device<'a> {
         if self.interface.name == "BOOTIF" { BOOT_NAME } else { &self.interface.name }
     }
 
+    /// Whether it asks DHCP for an address of this family: a fixed one needs no other.
+    pub(super) fn asks(&self, is_ipv6: bool) -> bool {
+        self.interface.dhcp && self.bond.is_none() && self.addresses_of(is_ipv6).next().is_none()
+    }
+
+    /// Whether it has or gets any address of this family beside its link's own.
+    pub(super) fn has_family(&self, is_ipv6: bool) -> bool {
+        self.asks(is_ipv6) || self.addresses_of(is_ipv6).next().is_some()
+    }
+
     pub(super) fn gateway(&self, is_ipv6: bool) -> Option<IpAddr> {
         let has_address = self.addresses.iter().any(|net| net.addr().is_ipv6() == is_ipv6);
         let gateways = &self.interface.gateways;
@@ -162,6 +189,18 @@ impl<'a> Device<'a> {
         let text = self.interface.options.as_deref().unwrap_or_default().replace("\r\n", "\n");
         if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
     }
+}
+
+/// A bonding mode by its name or number, as its name.
+fn bond_mode(mode: &str) -> &'static str {
+    let numbered = mode.parse().ok().and_then(|number: usize| BOND_MODES.get(number));
+    let named = BOND_MODES.iter().find(|known| **known == mode);
+    numbered.or(named).copied().unwrap_or(DEFAULT_BOND_MODE)
+}
+
+/// Whether a name means the card that the machine boots from.
+fn is_boot_name(name: &str, plan: &Plan) -> bool {
+    name == plan.boot_interface || (name == BOOT_NAME && plan.boot_interface == "BOOTIF")
 }
 
 /// A name becomes a part of files' names and of lines.

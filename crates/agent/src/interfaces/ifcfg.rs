@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Match, Network};
-use super::{File, names_of_parents};
+use super::{File, naming_rule};
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
-    let mut files = names_of_parents(network);
+    let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();
     for device in &network.devices {
         files.push(file(device.system_name(), text(device, network)));
         for part in network.unlisted_parts(device) {
@@ -58,7 +58,7 @@ fn text(device: &Device<'_>, network: &Network<'_>) -> String {
         writeln!(text, "BOOTPROTO=none\nMASTER={bond}\nSLAVE=yes").ok();
         return text;
     }
-    writeln!(text, "BOOTPROTO={}", if device.interface.dhcp { "dhcp" } else { "none" }).ok();
+    writeln!(text, "BOOTPROTO={}", if device.asks(false) { "dhcp" } else { "none" }).ok();
     for (number, address) in device.addresses_of(false).enumerate() {
         let end = if number == 0 { String::new() } else { number.to_string() };
         writeln!(text, "IPADDR{end}={}\nPREFIX{end}={}", address.addr(), address.prefix_len()).ok();
@@ -68,6 +68,9 @@ fn text(device: &Device<'_>, network: &Network<'_>) -> String {
     }
     if let Some(address) = device.addresses_of(true).next() {
         writeln!(text, "IPV6INIT=yes\nIPV6_AUTOCONF=no\nIPV6ADDR={address}").ok();
+    }
+    if device.asks(true) {
+        text.push_str("IPV6INIT=yes\nIPV6_AUTOCONF=yes\n");
     }
     if let Some(gateway) = device.gateway(true) {
         writeln!(text, "IPV6_DEFAULTGW={gateway}").ok();

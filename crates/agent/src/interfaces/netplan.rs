@@ -52,7 +52,12 @@ fn entry(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
         }
         Kind::Ethernet | Kind::Infiniband => {
             if let Match::Mac(mac) = device.matched {
-                writeln!(text, "      match: {{macaddress: \"{mac}\"}}").ok();
+                let name = device.system_name();
+                writeln!(
+                    text,
+                    "      match: {{macaddress: \"{mac}\"}}\n      set-name: \"{name}\""
+                )
+                .ok();
             }
         }
     }
@@ -62,9 +67,10 @@ fn entry(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
     if !device.is_boot {
         text.push_str("      optional: true\n");
     }
-    let dhcp = device.interface.dhcp && device.bond.is_none();
-    writeln!(text, "      dhcp4: {dhcp}\n      dhcp6: {dhcp}").ok();
-    if dhcp {
+    let (ipv4, ipv6) = (device.asks(false), device.asks(true));
+    // A router's word gives addresses that the cluster does not know.
+    writeln!(text, "      dhcp4: {ipv4}\n      dhcp6: {ipv6}\n      accept-ra: {ipv6}").ok();
+    if ipv4 {
         // Addresses are reserved by hardware address, and lent to it while the node installs itself.
         text.push_str("      dhcp-identifier: mac\n");
     }

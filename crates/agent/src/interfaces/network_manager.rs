@@ -3,10 +3,16 @@
 use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Match, Network};
-use super::{File, names_of_parents};
+use super::{File, naming_rule};
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
-    let mut files = names_of_parents(network);
+    let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();
+    // It would else connect by itself whatever no profile describes.
+    files.push(File {
+        path: "etc/NetworkManager/conf.d/90-perilune.conf".to_owned(),
+        text: "[main]\nno-auto-default=*\n".to_owned(),
+        mode: 0o644,
+    });
     for device in &network.devices {
         files.push(file(device.system_name(), profile(device, network)));
         for part in network.unlisted_parts(device) {
@@ -80,19 +86,24 @@ fn profile(device: &Device<'_>, network: &Network<'_>) -> String {
     text
 }
 
+/// It refuses a profile that names servers, domains or routes where the method has none.
 fn family(text: &mut String, device: &Device<'_>, network: &Network<'_>, is_ipv6: bool) {
-    let has_address = device.addresses_of(is_ipv6).next().is_some();
-    let method = match (has_address, device.interface.dhcp, is_ipv6) {
-        (true, _, _) => "manual",
-        (false, true, _) => "auto",
-        (false, false, true) => "link-local",
-        (false, false, false) => "disabled",
+    let is_asked = device.asks(is_ipv6);
+    let has_family = device.has_family(is_ipv6);
+    let method = match (has_family, is_asked, is_ipv6) {
+        (true, false, _) => "manual",
+        (true, true, _) => "auto",
+        (false, _, true) => "link-local",
+        (false, _, false) => "disabled",
     };
     writeln!(text, "\n[{}]\nmethod={method}", if is_ipv6 { "ipv6" } else { "ipv4" }).ok();
+    if !has_family {
+        return;
+    }
     for (number, address) in (1..).zip(device.addresses_of(is_ipv6)) {
         writeln!(text, "address{number}={address}").ok();
     }
-    if method == "auto" && !is_ipv6 {
+    if is_asked && !is_ipv6 {
         // Addresses are reserved by hardware address, and lent to it while the node installs itself.
         text.push_str("dhcp-client-id=mac\n");
     }

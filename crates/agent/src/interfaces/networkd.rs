@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::File;
 use super::device::{Device, Kind, Match, Network};
+use super::{File, naming_rule};
 
 /// Before whatever the image has itself.
 const PREFIX: &str = "etc/systemd/network/05-perilune-";
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
-    let mut files = Vec::new();
+    let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();
     for device in &network.devices {
         let name = device.system_name();
         if let Some(text) = virtual_device(device) {
@@ -71,7 +71,7 @@ fn configuration(device: &Device<'_>, network: &Network<'_>) -> String {
             writeln!(text, "Metric={metric}").ok();
         }
     }
-    if device.interface.dhcp && device.bond.is_none() {
+    if device.asks(false) {
         // Addresses are reserved by hardware address, and lent to it while the node installs itself.
         text.push_str("\n[DHCPv4]\nClientIdentifier=mac\n");
     }
@@ -84,13 +84,17 @@ fn configuration(device: &Device<'_>, network: &Network<'_>) -> String {
 }
 
 fn addresses(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
-    if device.interface.dhcp {
-        text.push_str("DHCP=yes\n");
+    match (device.asks(false), device.asks(true)) {
+        (true, true) => text.push_str("DHCP=yes\n"),
+        (true, false) => text.push_str("DHCP=ipv4\n"),
+        (false, true) => text.push_str("DHCP=ipv6\n"),
+        (false, false) => {}
     }
     for address in &device.addresses {
         writeln!(text, "Address={address}").ok();
     }
-    if device.addresses_of(true).next().is_some() {
+    // A router's word gives addresses that the cluster does not know.
+    if !device.asks(true) {
         text.push_str("IPv6AcceptRA=no\n");
     }
     if device.is_boot {

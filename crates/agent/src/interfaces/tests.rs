@@ -168,3 +168,76 @@ fn strange_names_and_addresses_are_left_out_and_said() {
     assert!(network.devices[0].addresses.is_empty());
     assert_eq!(memory.text().matches("warning").count(), 3);
 }
+
+#[test]
+fn a_bond_of_the_boot_card_is_what_the_node_is_reached_by() {
+    let bond = Interface {
+        bond_mode: Some("4".to_owned()),
+        bond_slaves: vec!["BOOTIF".to_owned(), "eth9".to_owned()],
+        addresses: vec!["10.141.0.1/16".to_owned()],
+        ..interface("bond0")
+    };
+    let text = written(&plan(vec![interface("BOOTIF"), bond]), &["lib/systemd/systemd-networkd"]);
+    let bond = text.split("---").find(|file| file.contains("bond0.network")).unwrap();
+    for line in ["DNS=10.141.255.254", "RequiredForOnline=yes", "Address=10.141.0.1/16"] {
+        assert!(bond.contains(line), "{text}");
+    }
+    assert_eq!(text.matches("DNS=10.141.255.254").count(), 1);
+    assert!(text.contains("Mode=802.3ad"), "{text}");
+}
+
+#[test]
+fn what_an_image_brings_along_is_put_aside() {
+    let (_directory, tree) = tree(&["usr/sbin/NetworkManager"], &[]);
+    let secret = "[connection]\nid=office\n";
+    for (path, text) in [
+        ("etc/NetworkManager/system-connections/office.nmconnection", secret),
+        ("etc/NetworkManager/system-connections/ours", "# perilune: keep\n"),
+        ("etc/netplan/50-cloud-init.yaml", "network: {}\n"),
+        ("etc/systemd/network/20-wired.network", "[Match]\nName=en*\n[Network]\nDHCP=yes\n"),
+        ("etc/systemd/network/70-captured.link", "[Match]\nMACAddress=52:54:00:00:00:09\n"),
+        ("etc/systemd/network/99-default.link", "[Match]\nOriginalName=*\n"),
+        ("etc/sysconfig/network-scripts/ifcfg-eth0", "ONBOOT=yes\n"),
+        ("etc/sysconfig/network-scripts/ifcfg-lo", "DEVICE=lo\n"),
+        ("etc/network/interfaces", "auto eth0\niface eth0 inet dhcp\n"),
+        ("etc/cloud/cloud.cfg", ""),
+    ] {
+        tree.write(path, text, 0o600).unwrap();
+    }
+    let memory = Memory::default();
+    write(&tree, &everything(), BOOT, &Console::new(memory.clone())).unwrap();
+    for (path, stays) in [
+        ("etc/NetworkManager/system-connections/office.nmconnection", false),
+        ("etc/NetworkManager/system-connections/ours", true),
+        ("etc/NetworkManager/system-connections/Connection_boot0.nmconnection", true),
+        ("etc/netplan/50-cloud-init.yaml", false),
+        ("etc/systemd/network/20-wired.network", false),
+        ("etc/systemd/network/70-captured.link", false),
+        ("etc/systemd/network/99-default.link", true),
+        ("etc/systemd/network/10-perilune-boot0.link", true),
+        ("etc/sysconfig/network-scripts/ifcfg-eth0", false),
+        ("etc/sysconfig/network-scripts/ifcfg-lo", true),
+    ] {
+        assert_eq!(tree.exists(path), stays, "{path}");
+        assert_eq!(tree.exists(format!("etc/perilune/parked/{path}")), !stays, "{path}");
+    }
+    let parked = "etc/perilune/parked/etc/NetworkManager/system-connections/office.nmconnection";
+    assert_eq!(tree.read(parked).unwrap(), secret);
+    assert_eq!(tree.read("etc/network/interfaces").unwrap(), "auto lo\niface lo inet loopback\n");
+    let off = tree.read("etc/cloud/cloud.cfg.d/99-perilune-network.cfg").unwrap();
+    assert_eq!(off, "network: {config: disabled}\n");
+    assert!(memory.text().contains("below /etc/perilune/parked"), "{}", memory.text());
+}
+
+#[test]
+fn wicked_is_told_the_name_servers_and_keeps_its_other_settings() {
+    let (_directory, tree) = tree(&["usr/sbin/wicked"], &[]);
+    let before = "CHECK_DUPLICATE_IP=\"yes\"\nNETCONFIG_DNS_STATIC_SERVERS=\"192.0.2.1\"\n";
+    tree.write("etc/sysconfig/network/config", before, 0o644).unwrap();
+    write(&tree, &everything(), BOOT, &Console::new(Memory::default())).unwrap();
+    assert_eq!(
+        tree.read("etc/sysconfig/network/config").unwrap(),
+        "CHECK_DUPLICATE_IP=\"yes\"\nNETCONFIG_DNS_STATIC_SERVERS=\"10.141.255.254 fd00::254\"\n\
+         NETCONFIG_DNS_STATIC_SEARCHLIST=\"cluster ib\"\n"
+    );
+}

@@ -5,6 +5,29 @@ use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Network};
 use super::{File, naming_rule};
+use crate::tree::{self, Tree};
+
+/// Where the system keeps what its `netconfig` writes into `resolv.conf`.
+const CONFIGURATION: &str = "etc/sysconfig/network/config";
+
+/// Gives `netconfig` the name servers and domains; all else of its configuration stays the image's.
+pub(super) fn set_name_servers(tree: &Tree, network: &Network<'_>) -> Result<(), tree::Error> {
+    let servers: Vec<String> = network.nameservers.iter().map(ToString::to_string).collect();
+    let values = [
+        ("NETCONFIG_DNS_STATIC_SERVERS", servers.join(" ")),
+        ("NETCONFIG_DNS_STATIC_SEARCHLIST", network.search.join(" ")),
+    ];
+    let text = tree.read(CONFIGURATION)?;
+    let is_ours = |line: &&str| {
+        values.iter().any(|(key, _)| {
+            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with('='))
+        })
+    };
+    let kept = text.lines().filter(|line| !is_ours(line)).map(str::to_owned);
+    let ours = values.iter().map(|(key, value)| format!("{key}=\"{value}\""));
+    let lines: Vec<String> = kept.chain(ours).collect();
+    tree.write(CONFIGURATION, lines.join("\n") + "\n", 0o644)
+}
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
     let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();
@@ -32,10 +55,12 @@ fn file(name: &str, text: String) -> File {
 /// Writing to a string does not fail.
 fn text(device: &Device<'_>, network: &Network<'_>) -> String {
     let startmode = if device.bond.is_some() { "hotplug" } else { "auto" };
-    let bootproto = match (&device.bond, device.interface.dhcp) {
-        (Some(_), _) => "none",
-        (None, true) => "dhcp",
-        (None, false) => "static",
+    let bootproto = match (device.asks(false), device.asks(true)) {
+        _ if device.bond.is_some() => "none",
+        (true, true) => "dhcp",
+        (true, false) => "dhcp4",
+        (false, true) => "dhcp6",
+        (false, false) => "static",
     };
     let mut text = format!("STARTMODE='{startmode}'\nBOOTPROTO='{bootproto}'\n");
     if let Some(mtu) = device.interface.mtu {

@@ -6,4 +6,5 @@ mod controller;
 mod dhcp;
 mod disks;
 mod download;
+mod network_profiles;
 mod protocol;
