@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-archive", &[]),
     ("perilune-wire", &["perilune-model", "perilune-plan"]),
     ("perilune-store", &["perilune-model"]),
+    ("perilune-boards", &["perilune-store"]),
     ("perilune-dhcp", &["perilune-model"]),
     ("perilune-dns", &["perilune-model"]),
     ("perilune-ndp", &[]),
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "perilune-daemon",
         &[
             "perilune-bmc",
+            "perilune-boards",
             "perilune-boot",
             "perilune-dhcp",
             "perilune-directory",

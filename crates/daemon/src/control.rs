@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use perilune_bmc::redfish::{Fingerprint, Trust};
 use perilune_bmc::{Action, Engine, Outcome, PowerState, Target};
-use perilune_store::{Record, Store, Table};
+use perilune_store::{Store, Table, Write};
 use perilune_wire::control::Wishes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -93,7 +93,10 @@ impl Control {
             None => Vec::new(),
         };
         let records = store.records(Table::BmcCertificates).await?;
-        let pins = records.into_iter().filter_map(|pin| Some((pin.key, pin.body.parse().ok()?)));
+        let pins = records.into_iter().filter_map(|pin| {
+            let text: String = serde_json::from_str(&pin.body?).ok()?;
+            Some((pin.key, text.parse().ok()?))
+        });
         let pins = Mutex::new(pins.collect());
         let (work, waiting) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -219,7 +222,8 @@ impl Control {
             }
         }
         forgotten.retain(|key| self.pins().remove(key).is_some());
-        self.shared.store.remove(Table::BmcCertificates, forgotten).await?;
+        let forgotten = forgotten.into_iter().map(Write::remove).collect();
+        self.shared.store.put_if(Table::BmcCertificates, forgotten).await?;
         Ok(unknown)
     }
 
@@ -277,18 +281,17 @@ impl Control {
     /// What was done to a node is its state, until it says more itself. A node that starts may have done so already.
     fn tell_status(&self, outcome: &Outcome) {
         let is_done = outcome.result.is_ok() && outcome.action.is_power_change();
-        if !is_done || self.shared.cluster.published().node(&outcome.name).is_err() {
-            return;
-        }
+        let cluster = self.shared.cluster.published();
+        let Some(node) = cluster.node(&outcome.name).ok().filter(|_| is_done) else { return };
         let now = clock::milliseconds();
         let elapsed = u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX);
         let state = outcome.action.as_str();
         match outcome.action {
             Action::PowerOn | Action::PowerCycle | Action::PowerReset => {
                 let begun = now.saturating_sub(elapsed);
-                self.shared.status.report_unless_newer(&outcome.name, state, begun, now);
+                self.shared.status.report_unless_newer(&node.name, state, begun, now);
             }
-            _ => self.shared.status.report(&outcome.name, state, None, now),
+            _ => self.shared.status.report(&node.name, state, None, now),
         }
     }
 
@@ -296,8 +299,9 @@ impl Control {
         if self.pins().insert(key.to_owned(), certificate) == Some(certificate) {
             return;
         }
-        let record = Record { key: key.to_owned(), body: certificate.to_string() };
-        if let Err(error) = self.shared.store.put(Table::BmcCertificates, vec![record]).await {
+        let body = serde_json::Value::from(certificate.to_string()).to_string();
+        let write = Write::put(key.to_owned(), body);
+        if let Err(error) = self.shared.store.put_if(Table::BmcCertificates, vec![write]).await {
             tracing::warn!(%error, bmc = key, "the certificate of a BMC is not stored");
         }
     }

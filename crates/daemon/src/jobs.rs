@@ -28,7 +28,7 @@ pub use error::Error;
 pub use message::{Delivery, Message, OK, Time, timestamp};
 use message::{END, Streams};
 use perilune_model::image::Image;
-use perilune_store::{Record, Store, Table};
+use perilune_store::{Store, Table, Write};
 use queue::Queue;
 pub(crate) use request_id::new as new_request_id;
 pub use sync::Receiver;
@@ -103,7 +103,7 @@ impl Jobs {
     ) -> Result<Self, perilune_store::Error> {
         let mut state = State::default();
         for record in store.records(Table::Jobs).await? {
-            match serde_json::from_str::<Job>(&record.body) {
+            match serde_json::from_str::<Job>(record.body.as_deref().unwrap_or_default()) {
                 Ok(job) => state.restore(now, job),
                 Err(error) => {
                     tracing::warn!(job = record.key, %error, "a stored job cannot be read; it is not done");
@@ -200,7 +200,8 @@ impl Jobs {
         };
         // What was cancelled must not begin again after a restart.
         let count = keys.len();
-        self.shared.store.remove(Table::Jobs, keys).await?;
+        let gone = keys.into_iter().map(Write::remove).collect();
+        self.shared.store.put_if(Table::Jobs, gone).await?;
         self.shared.wake.notify_one();
         Ok(count)
     }
@@ -325,7 +326,9 @@ impl Shared {
 
     async fn remember(&self, job: &Job) -> Result<(), perilune_store::Error> {
         match serde_json::to_string(job) {
-            Ok(body) => self.store.put(Table::Jobs, vec![Record { key: key(job), body }]).await,
+            Ok(body) => {
+                self.store.put_if(Table::Jobs, vec![Write::put(key(job), body)]).await.map(drop)
+            }
             Err(source) => Err(perilune_store::Error::Corrupt {
                 table: "job",
                 key: key(job),

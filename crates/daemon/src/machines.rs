@@ -9,7 +9,7 @@ use perilune_boot::tftp;
 use perilune_dhcp::{Lease, Leases, Policy, Server, Sighting, Site, StoreLease};
 use perilune_model::Cluster;
 use perilune_ndp::{Responder, Rule};
-use perilune_store::{Record, Store, Table};
+use perilune_store::{Store, Table, Write};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,7 @@ fn answer_solicitations(
 pub(crate) async fn leases(store: &Store) -> Result<Leases, Error> {
     let mut leases = Vec::new();
     for record in store.records(Table::Leases).await? {
-        match serde_json::from_str::<Lease>(&record.body) {
+        match serde_json::from_str::<Lease>(record.body.as_deref().unwrap_or_default()) {
             Ok(lease) => leases.push(lease),
             Err(error) => {
                 tracing::warn!(address = record.key, %error, "a stored lease cannot be read; it is left out");
@@ -181,19 +181,17 @@ async fn store_leases_of(mut waiting: mpsc::Receiver<StoreLease>, store: Store) 
             last.insert(address.to_string(), lease);
             told.push(stored);
         }
-        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        let mut writes = Vec::new();
         for (key, lease) in last {
             match lease.map(|lease| serde_json::to_string(&lease)) {
-                Some(Ok(body)) => put.push(Record { key, body }),
+                Some(Ok(body)) => writes.push(Write::put(key, body)),
                 Some(Err(error)) => {
                     tracing::error!(address = key, %error, "a lease cannot be written");
                 }
-                None => gone.push(key),
+                None => writes.push(Write::remove(key)),
             }
         }
-        let (put, gone) =
-            tokio::join!(store.put(Table::Leases, put), store.remove(Table::Leases, gone));
-        let stored = put.and(gone);
+        let stored = store.put_if(Table::Leases, writes).await;
         if let Err(error) = &stored {
             tracing::error!(
                 error = chain(error),

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use perilune_boards::Writer;
 use perilune_boot::{Directories, Protocol, Templates};
+use perilune_model::Name;
 use perilune_model::controller::DEFAULT_PORT;
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
@@ -22,7 +24,7 @@ use crate::discovery::{self, Discovery};
 use crate::jobs::{Jobs, Places};
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
-use crate::status::Status;
+use crate::status::{NodeState, Status};
 use crate::tls::{self, Tls};
 use crate::vault::{self, Vault};
 use crate::{api, clock, first_cluster};
@@ -131,9 +133,9 @@ pub async fn serve(
     warn_of_protocols(&settings, &listen);
 
     let machines_store = store.clone();
-    let (state, Workers { control, discovery }) =
+    let (state, Workers { control, discovery, states }) =
         assemble(settings, &options, store, service).await?;
-    tasks.spawn(state.status.clone().write(stop.clone()));
+    tasks.spawn(states.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
@@ -247,6 +249,7 @@ fn warn_of_protocols(settings: &Settings, listen: &[Listen]) {
 struct Workers {
     control: control::Worker,
     discovery: discovery::Worker,
+    states: Writer<Name, NodeState>,
 }
 
 async fn assemble(
@@ -274,7 +277,7 @@ async fn assemble(
     let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
-    let status = Status::load(store.clone()).await?;
+    let (status, states, unreadable) = Status::open(&store).await?;
     let (control, controls) =
         Control::open(&settings, store, status.clone(), cluster.clone()).await?;
     let directory = settings.directory.open();
@@ -293,13 +296,14 @@ async fn assemble(
         discovery,
         dhcp_interfaces: options.dhcp_interfaces.clone(),
         leases,
+        unreadable,
         templates,
         vault,
         keys,
         attempts: Attempts::default(),
         turns: Turns::default(),
     });
-    Ok((state, Workers { control: controls, discovery: switches }))
+    Ok((state, Workers { control: controls, discovery: switches, states }))
 }
 
 /// Waits until it is time to stop, then until every part has. A part that fails stops all.

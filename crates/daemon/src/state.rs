@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Templates};
 use perilune_dhcp::Leases;
 use perilune_directory::Directory;
@@ -52,6 +53,8 @@ pub struct Parts {
     pub dhcp_interfaces: Vec<String>,
     /// Addresses that are lent to machines.
     pub leases: Arc<Mutex<Leases>>,
+    /// What was stored and could not be read when the daemon began.
+    pub unreadable: Vec<Unreadable>,
     /// Boot and install scripts.
     pub templates: Templates,
     /// What encrypts secrets.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
+use perilune_boards::Unreadable;
 use perilune_boot::Site;
 use perilune_dhcp::Leases;
 use perilune_model::effective::Effective;
@@ -34,7 +35,7 @@ pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
     };
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
-    let of_site = idle.chain(templates(state)).chain(ranges);
+    let of_site = idle.chain(templates(state)).chain(ranges).chain(unreadable(state));
     let of_site = of_site.chain(lost_files(state, &cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
@@ -43,6 +44,18 @@ pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
 /// The site's own templates that cannot be used.
 fn templates(state: &State) -> Vec<String> {
     state.templates.broken().iter().map(|broken| chain(broken)).collect()
+}
+
+/// What was stored and could not be read.
+fn unreadable(state: &State) -> Vec<String> {
+    let text = |record: &Unreadable| {
+        let Unreadable { table, key, reason } = record;
+        format!(
+            "the stored {table} '{key}' could not be read at the start of the daemon and was left out: {reason}. \
+             It is kept in the table aside of perilune.db"
+        )
+    };
+    state.unreadable.iter().map(text).collect()
 }
 
 /// Dynamic ranges with hardly an address left: unknown machines will get none.

@@ -18,7 +18,7 @@ pub use cluster::Commit;
 pub use error::Error;
 pub use history::{Entry, Meta};
 use perilune_model::Cluster;
-pub use record::{Record, Table};
+pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
 use writer::Writer;
 
 const DATABASE: &str = "perilune.db";
@@ -30,6 +30,7 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
+    life: u64,
 }
 
 impl Store {
@@ -42,7 +43,8 @@ impl Store {
         let damaged = |error: Error| error.at_opening(&file);
         let connection = schema::open(&file).map_err(damaged)?;
         let cluster = cluster::load(&connection).map_err(damaged)?;
-        Ok((Self { writer: Writer::start(connection, lock)? }, cluster))
+        let life = schema::begin_life(&connection).map_err(damaged)?;
+        Ok((Self { writer: Writer::start(connection, lock)?, life }, cluster))
     }
 
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
@@ -61,19 +63,34 @@ impl Store {
         self.writer.run(move |connection| history::between(connection, first, last)).await
     }
 
-    /// Stores records in place of those with their keys; all of them or none. Durable when it returns.
-    pub async fn put(&self, table: Table, records: Vec<Record>) -> Result<(), Error> {
-        self.writer.run(move |connection| record::put(connection, table, &records)).await
+    /// Writes records, each if its record is as the writer expects. Durable when it returns; what became of each is told in order.
+    pub async fn put_if(&self, table: Table, writes: Vec<Write>) -> Result<Vec<Written>, Error> {
+        self.writer.run(move |connection| record::put_if(connection, table, &writes)).await
     }
 
-    /// Removes the records with these keys.
-    pub async fn remove(&self, table: Table, keys: Vec<String>) -> Result<(), Error> {
-        self.writer.run(move |connection| record::remove(connection, table, &keys)).await
+    /// What was changed in a table after a change with this number.
+    pub async fn since(&self, table: Table, sequence: u64) -> Result<Since, Error> {
+        self.writer.run(move |connection| record::since(connection, table, sequence)).await
     }
 
     /// Every record of a table, in the order of the keys.
     pub async fn records(&self, table: Table) -> Result<Vec<Record>, Error> {
         self.writer.run(move |connection| record::all(connection, table)).await
+    }
+
+    /// Takes records that cannot be read out of their table, and keeps them for whoever can make sense of them.
+    pub async fn set_aside(&self, table: Table, records: Vec<Aside>) -> Result<(), Error> {
+        self.writer.run(move |connection| record::set_aside(connection, table, &records)).await
+    }
+
+    /// The records that were set aside, the oldest first.
+    pub async fn aside(&self) -> Result<Vec<Aside>, Error> {
+        self.writer.run(record::aside).await
+    }
+
+    /// How often the store was opened. Numbers that are kept in memory begin anew with each life; this tells them apart.
+    pub fn life(&self) -> u64 {
+        self.life
     }
 
     /// The cluster as it is stored: for a controller that was not first, and for tests.

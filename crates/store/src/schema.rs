@@ -20,6 +20,21 @@ const STEPS: &[&str] = &["
     CREATE TABLE node_state (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE bmc_certificate (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE job (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+", "
+    CREATE TABLE record (
+        board TEXT NOT NULL, key TEXT NOT NULL, sequence BIGINT NOT NULL, body TEXT, PRIMARY KEY (board, key)
+    ) WITHOUT ROWID;
+    INSERT INTO record SELECT 'lease', key, row_number() OVER (ORDER BY key), body FROM lease;
+    INSERT INTO record SELECT 'node_state', key, row_number() OVER (ORDER BY key), body FROM node_state;
+    INSERT INTO record SELECT 'job', key, row_number() OVER (ORDER BY key), body FROM job;
+    INSERT INTO record SELECT 'bmc_certificate', key, row_number() OVER (ORDER BY key), json_quote(body) FROM bmc_certificate;
+    DROP TABLE lease;
+    DROP TABLE node_state;
+    DROP TABLE job;
+    DROP TABLE bmc_certificate;
+    CREATE INDEX record_sequence ON record (board, sequence);
+    CREATE TABLE aside (number INTEGER PRIMARY KEY, board TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL);
+    INSERT INTO meta VALUES ('life', 0);
 "];
 
 /// Opens the database file and brings its layout up to date.
@@ -42,6 +57,13 @@ pub(crate) fn open(file: &Path) -> Result<Connection, Error> {
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(connection)
+}
+
+/// Counts that the store was opened, and answers how often it was.
+pub(crate) fn begin_life(connection: &Connection) -> Result<u64, Error> {
+    let sql = "UPDATE meta SET value = value + 1 WHERE key = 'life' RETURNING value";
+    let life: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(life.unsigned_abs())
 }
 
 /// Writes a copy of the database to a new file.

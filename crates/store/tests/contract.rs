@@ -4,7 +4,7 @@
 use perilune_model::group::Group;
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Draft, Error as Refusal, Kind, Name, Object};
-use perilune_store::{Commit, Error, Meta, Record, Store, Table};
+use perilune_store::{Commit, Error, Expected, Meta, Store, Table, Write, Written};
 
 fn commit(
     cluster: &Cluster,
@@ -80,16 +80,97 @@ async fn work_of_many_shares_transactions_and_each_gets_its_own_answer() {
     let (_, stale) = commit(&empty, |draft| draft.put(group("never")));
     let puts = (0..500).map(|number| {
         let store = store.clone();
-        let record =
-            Record { key: format!("10.141.0.{number}"), body: format!("{{\"number\":{number}}}") };
-        async move { store.put(Table::Leases, vec![record]).await }
+        let write = Write::put(format!("10.141.0.{number}"), format!("{{\"number\":{number}}}"));
+        async move { store.put_if(Table::Leases, vec![write]).await }
     });
     let (stored, refused) = tokio::join!(futures(puts), store.apply(7, vec![stale]));
     assert!(stored.iter().all(Result::is_ok));
     assert!(refused.is_err());
     assert_eq!(store.records(Table::Leases).await.unwrap().len(), 500);
-    store.remove(Table::Leases, vec!["10.141.0.7".into()]).await.unwrap();
+    store.put_if(Table::Leases, vec![Write::remove("10.141.0.7".into())]).await.unwrap();
     assert_eq!(store.records(Table::Leases).await.unwrap().len(), 499);
+}
+
+fn write(key: &str, body: Option<&str>, expected: Expected) -> Write {
+    Write { key: key.to_owned(), body: body.map(str::to_owned), expected }
+}
+
+#[tokio::test]
+async fn a_record_is_written_only_if_it_is_as_expected() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(directory.path()).unwrap();
+    let put = async |key: &str, body, expected| {
+        store.put_if(Table::Leases, vec![write(key, body, expected)]).await.unwrap()[0]
+    };
+    assert_eq!(put("a", Some("1"), Expected::Nothing).await, Written::At(1));
+    assert_eq!(put("a", Some("2"), Expected::Nothing).await, Written::Stale);
+    assert_eq!(put("a", Some("2"), Expected::Sequence(7)).await, Written::Stale);
+    assert_eq!(put("a", Some("2"), Expected::Sequence(1)).await, Written::At(2));
+    assert_eq!(put("a", None, Expected::Sequence(1)).await, Written::Stale);
+    assert_eq!(put("a", None, Expected::Sequence(2)).await, Written::At(3));
+    assert_eq!(put("a", Some("3"), Expected::Sequence(3)).await, Written::Stale, "it was removed");
+    assert_eq!(put("a", Some("3"), Expected::Nothing).await, Written::At(4));
+    let other = store.put_if(Table::Jobs, vec![write("a", Some("1"), Expected::Nothing)]).await;
+    assert_eq!(other.unwrap(), [Written::At(1)], "each table has its own numbers");
+    let both = vec![
+        write("b", Some("1"), Expected::Sequence(9)),
+        write("c", Some("1"), Expected::Anything),
+    ];
+    let both = store.put_if(Table::Leases, both).await.unwrap();
+    assert_eq!(both, [Written::Stale, Written::At(5)], "one does not stop the other");
+}
+
+#[tokio::test]
+async fn changes_since_a_number_are_told_with_removals_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(directory.path()).unwrap();
+    let all = ["a", "b", "c"].map(|key| write(key, Some("1"), Expected::Anything));
+    store.put_if(Table::Leases, all.to_vec()).await.unwrap();
+    store.put_if(Table::Leases, vec![write("a", None, Expected::Anything)]).await.unwrap();
+    drop(store);
+    let (store, _) = reopen(directory.path()).await;
+    let since = store.since(Table::Leases, 2).await.unwrap();
+    let told: Vec<_> =
+        since.records.iter().map(|record| (record.key.as_str(), record.body.as_deref())).collect();
+    assert_eq!((told, since.is_whole), (vec![("c", Some("1")), ("a", None)], false));
+    assert_eq!(store.since(Table::Leases, 4).await.unwrap().records, []);
+    let unknown = store.since(Table::Leases, 5).await.unwrap();
+    assert_eq!((unknown.records.len(), unknown.is_whole), (2, true), "of another database");
+}
+
+#[tokio::test]
+async fn removals_are_forgotten_in_time_and_who_was_away_longer_is_told_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(directory.path()).unwrap();
+    store.put_if(Table::Leases, vec![write("stays", Some("1"), Expected::Anything)]).await.unwrap();
+    for round in 0..30 {
+        let writes = (0..1000).map(|number| {
+            let is_put = (number + round) % 2 == 0;
+            write(&format!("{number}"), is_put.then_some("1"), Expected::Anything)
+        });
+        store.put_if(Table::Leases, writes.collect()).await.unwrap();
+    }
+    let long_away = store.since(Table::Leases, 1).await.unwrap();
+    assert_eq!((long_away.is_whole, long_away.records.len()), (true, 501));
+    let last = store.since(Table::Leases, 29_001).await.unwrap();
+    assert_eq!((last.is_whole, last.records.len()), (false, 1000));
+}
+
+#[tokio::test]
+async fn records_of_the_former_layout_are_there_after_an_upgrade() {
+    let directory = tempfile::tempdir().unwrap();
+    let former = rusqlite::Connection::open(directory.path().join("perilune.db")).unwrap();
+    let layout = include_str!("layout_1.sql");
+    former.execute_batch(layout).unwrap();
+    drop(former);
+    let (store, cluster) = Store::open(directory.path()).unwrap();
+    assert_eq!(cluster.revision(), 7);
+    let leases = store.records(Table::Leases).await.unwrap();
+    assert_eq!(leases.iter().map(|record| record.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(leases[1].body.as_deref(), Some("{\"lease\":2}"));
+    let pins = store.records(Table::BmcCertificates).await.unwrap();
+    assert_eq!(pins[0].body.as_deref(), Some("\"sha256:00\""), "a text of JSON now");
+    assert_eq!(store.since(Table::Leases, 1).await.unwrap().records.len(), 1);
 }
 
 #[test]

@@ -204,7 +204,9 @@ async fn plan(
     let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
     match site.plan(&node, &|stored| state.vault.content_for_node(stored)) {
         Ok(plan) => {
-            state.status.report(&node, RENDERED, None, clock::milliseconds());
+            if let Ok(node) = cluster.node(&node) {
+                state.status.report(&node.name, RENDERED, None, clock::milliseconds());
+            }
             Ok(Json(plan).into_response())
         }
         Err(error @ perilune_boot::Error::UnknownNode { .. }) => {
@@ -235,7 +237,7 @@ fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
         Ok(script) => {
             // A node that starts from its disk is not being installed.
             if served.is_some() && script.image.is_some() {
-                state.status.report(script.node.as_str(), DISCOVERED, None, clock::milliseconds());
+                state.status.report(&script.node, DISCOVERED, None, clock::milliseconds());
             }
             text(script.text)
         }
@@ -301,7 +303,9 @@ fn rendered(
         cluster: &cluster,
     }) {
         Ok(script) => {
-            state.status.report(node, RENDERED, None, clock::milliseconds());
+            if let Ok(node) = cluster.node(node) {
+                state.status.report(&node.name, RENDERED, None, clock::milliseconds());
+            }
             text(script)
         }
         Err(failure) => {

@@ -47,11 +47,11 @@ async fn nodes(state: axum::extract::State<State>) -> Result<Response, ApiError>
         return Err(ApiError::NotFound("no entries found".to_owned()));
     }
     let mut entries = serde_json::Map::new();
-    for (name, state) in &states {
+    for (name, state) in states.iter() {
         let status = state.code().map(|code| code.to_string()).or_else(|| state.status.clone());
         let status = status.unwrap_or_else(|| "None".to_owned());
         entries.insert(
-            name.clone(),
+            name.to_string(),
             json!({ "state": format!("{name} {}", state.state), "status": status }),
         );
     }
@@ -92,7 +92,7 @@ async fn report(
     let Some(report) = reports.get(&node).and_then(Value::as_object) else {
         return Err(ApiError::NotFound(format!("the report is not about {}", shown(&node))));
     };
-    state.cluster.published().node(&node)?;
+    let node = state.cluster.published().node(&node)?.name.clone();
     let text = |key: &str, longest: usize| {
         let text = report.get(key).and_then(|value| match value {
             Value::String(text) => Some(text.clone()),
@@ -111,7 +111,8 @@ async fn report(
             "data structure incomplete or incorrect: state is missing".to_owned(),
         ));
     };
-    state.status.report(&node, &reported, text("status", LONGEST_STATUS), clock::milliseconds());
+    let status = text("status", LONGEST_STATUS);
+    state.status.report_stored(&node, &reported, status, clock::milliseconds()).await?;
     Ok(answer::done())
 }
 
@@ -157,9 +158,9 @@ async fn progress_of_node(
     let progress: Progress = serde_json::from_value(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
-    state.cluster.published().node(&node)?;
+    let node = state.cluster.published().node(&node)?.name.clone();
     let message = progress.message.map(|text| text.chars().take(LONGEST_STATUS).collect());
-    state.status.progress(&node, &Progress { message, ..progress }, clock::milliseconds());
+    state.status.progress(&node, Progress { message, ..progress }, clock::milliseconds());
     Ok(answer::done())
 }
 
@@ -206,21 +207,21 @@ async fn progress(
         }
         None => cluster.nodes().keys().map(ToString::to_string).collect(),
     };
-    let mut states = state.status.all();
+    let states = state.status.all();
     let known = names.into_iter().filter(|name| cluster.nodes().contains_key(name.as_str()));
     let entries: BTreeMap<String, NodeProgress> = known
         .map(|name| {
-            let progress =
-                states.remove(&name).map_or_else(NodeProgress::default, NodeProgress::from);
+            let state = states.get(name.as_str());
+            let progress = state.map_or_else(NodeProgress::default, |state| (&**state).into());
             (name, progress)
         })
         .collect();
     Ok(Json(json!({ "monitor": { "progress": entries } })).into_response())
 }
 
-impl From<crate::status::NodeState> for NodeProgress {
-    fn from(state: crate::status::NodeState) -> Self {
-        let progress = state.progress;
+impl From<&crate::status::NodeState> for NodeProgress {
+    fn from(state: &crate::status::NodeState) -> Self {
+        let progress = &state.progress;
         let of = |read: fn(&Progress) -> Option<u64>| progress.as_ref().and_then(read);
         Self {
             phase: progress.as_ref().map(|progress| progress.phase.word()),
@@ -228,8 +229,8 @@ impl From<crate::status::NodeState> for NodeProgress {
             bytes_total: of(|progress| progress.bytes_total),
             rate: of(|progress| progress.rate),
             message: progress.as_ref().and_then(|progress| progress.message.clone()),
-            state: Some(state.state),
-            status: state.status,
+            state: Some(state.state.clone()),
+            status: state.status.clone(),
             since: Some(rfc3339(state.since)),
             updated: Some(rfc3339(state.updated)),
         }

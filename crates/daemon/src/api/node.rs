@@ -34,7 +34,7 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
     let texts: Vec<Option<String>> = cluster
         .nodes()
         .keys()
-        .map(|name| states.get(name.as_str()).map(crate::status::NodeState::text))
+        .map(|name| states.get(name.as_str()).map(|state| state.text()))
         .collect();
     let entries = cluster.nodes().values().zip(&texts);
     let entries = entries
@@ -85,7 +85,7 @@ async fn save(
     let saved =
         state.cluster.commit(meta, move |draft| node::save(draft, &target, &request)).await?;
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
-        state.status.rename(&name, new_name.as_str());
+        state.status.rename(&name, &new_name);
     }
     Ok(answer::saved(saved, "Node", key.as_str()))
 }

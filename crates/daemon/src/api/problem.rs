@@ -90,6 +90,16 @@ impl From<cluster::Error> for ApiError {
     }
 }
 
+impl From<perilune_boards::Error> for ApiError {
+    fn from(error: perilune_boards::Error) -> Self {
+        match error {
+            perilune_boards::Error::Store(error) => Self::Store(error),
+            perilune_boards::Error::Contended => Self::Conflict(error.to_string()),
+            perilune_boards::Error::Stopping => Self::Stopping,
+        }
+    }
+}
+
 impl From<Vec<Violation>> for ApiError {
     fn from(violations: Vec<Violation>) -> Self {
         Self::Fields(violations)

@@ -1,6 +1,7 @@
 //! Tickets: what a machine shows to prove that its boot was begun here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -17,8 +18,7 @@ use crate::api::query::Query;
 use crate::api::tpm;
 use crate::json::Json;
 use crate::state::State;
-
-const SUCCESS: &str = "install.success";
+use crate::status::{NodeState, SUCCESS};
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(exchange))
@@ -58,9 +58,8 @@ fn admit(state: &State, node: &str, asker: IpAddr, ticket: &str) -> Result<(), A
         tracing::warn!(node, %asker, expected = %boot.address, "a ticket was shown by another machine");
         return Err(refuse("this ticket was given to another address"));
     }
-    let is_over = |reported: &crate::status::NodeState| {
-        reported.state == SUCCESS && reported.since / 1000 > boot.begun
-    };
+    let is_over =
+        |reported: &Arc<NodeState>| reported.state == SUCCESS && reported.since / 1000 > boot.begun;
     if state.status.get(node).as_ref().is_some_and(is_over) {
         return Err(refuse(
             "this boot has been completed; boot the machine again to install it anew",

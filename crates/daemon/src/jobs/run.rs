@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perilune_image::CancelFlag;
-use perilune_store::{Meta, Table};
+use perilune_store::{Meta, Table, Write};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -111,7 +111,9 @@ impl Context {
             }
             self.tell_failure(&failed);
         }
-        if let Err(error) = self.shared.store.remove(Table::Jobs, vec![key(&self.job)]).await {
+        if let Err(error) =
+            self.shared.store.put_if(Table::Jobs, vec![Write::remove(key(&self.job))]).await
+        {
             tracing::warn!(error = %chain(&error), task = self.job.work.title(), "a restart will do this again");
         }
         let mut state = self.shared.lock();

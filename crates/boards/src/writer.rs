@@ -1,0 +1,241 @@
+//! What stores the changes of a board.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_store::{Error, Expected, Store, Table, Write, Written};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::board::{Inner, Shared, Stored, Waiting};
+use crate::load::read;
+
+/// How long a change may be in memory alone when nobody waits for it.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// How long after a failure it is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Stores the changes of a board; it must run for anybody to be told that a change is stored.
+#[derive(Debug)]
+pub struct Writer<K, V> {
+    shared: Arc<Shared<K, V>>,
+    store: Store,
+    table: Table,
+    key: fn(&str) -> Option<K>,
+    /// The last change of the table, by whomever, that the board shows.
+    known: u64,
+    all_gone: mpsc::Receiver<Infallible>,
+}
+
+impl<K, V> Writer<K, V>
+where
+    K: Ord + Clone + Display,
+    V: Serialize + DeserializeOwned,
+{
+    pub(crate) fn new(
+        shared: &Arc<Shared<K, V>>,
+        store: Store,
+        table: Table,
+        key: fn(&str) -> Option<K>,
+        known: u64,
+        all_gone: mpsc::Receiver<Infallible>,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), store, table, key, known, all_gone }
+    }
+
+    /// Stores what changes until the last handle of the board is gone, and once more then.
+    pub async fn run(mut self) {
+        let mut is_failing = false;
+        let mut is_last = false;
+        while !is_last {
+            is_last = self.wait(is_failing).await;
+            match self.write().await {
+                Ok(()) => is_failing = false,
+                Err(error) => {
+                    if !is_failing {
+                        let (table, error) = (self.table.word(), &error as &dyn std::error::Error);
+                        tracing::error!(error, table, "changes are not stored; trying again");
+                    }
+                    is_failing = true;
+                }
+            }
+        }
+    }
+
+    /// Waits until something is to be stored; answers whether it is the last time.
+    async fn wait(&mut self, is_failing: bool) -> bool {
+        if is_failing {
+            return tokio::select! {
+                _ = self.all_gone.recv() => true,
+                () = tokio::time::sleep(TRY_AGAIN) => false,
+            };
+        }
+        tokio::select! {
+            biased;
+            () = self.shared.urgent.notified() => return false,
+            () = self.shared.unwritten.notified() => {}
+            _ = self.all_gone.recv() => return true,
+        }
+        tokio::select! {
+            biased;
+            () = self.shared.urgent.notified() => false,
+            _ = self.all_gone.recv() => true,
+            () = tokio::time::sleep_until(Instant::now() + WRITE_EVERY) => false,
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Error> {
+        let batch = self.batch();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::with_capacity(batch.len());
+        let mut taken = BTreeMap::new();
+        for (key, sequence, write) in batch {
+            taken.insert(key, sequence);
+            writes.push(write);
+        }
+        match self.store.put_if(self.table, writes).await {
+            Ok(written) => {
+                let lost = self.note(&taken, &written);
+                if lost { self.catch_up(&taken).await } else { Ok(()) }
+            }
+            Err(error) => {
+                self.answer(&taken, &Err(Stored::Refused(error.clone())));
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that is not stored. It stays noted as that until it is.
+    fn batch(&self) -> Vec<(K, u64, Write)> {
+        let inner = self.shared.lock();
+        let write = |(key, sequence): (&K, &u64)| {
+            let value = inner.current.get(key);
+            let body = value.map(|value| serde_json::to_string(&**value)).transpose();
+            let body = match body {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%key, %error, table = self.table.word(), "a change cannot be stored");
+                    return None;
+                }
+            };
+            let expected = match inner.stored.get(key) {
+                Some(stored) => Expected::Sequence(*stored),
+                None => Expected::Nothing,
+            };
+            Some((key.clone(), *sequence, Write { key: key.to_string(), body, expected }))
+        };
+        inner.unwritten.iter().filter_map(write).collect()
+    }
+
+    /// Notes what is stored; answers whether another controller was first anywhere.
+    fn note(&self, taken: &BTreeMap<K, u64>, written: &[Written]) -> bool {
+        let mut lost = false;
+        let mut done = BTreeMap::new();
+        {
+            let mut inner = self.shared.lock();
+            for ((key, sequence), written) in taken.iter().zip(written) {
+                let Written::At(stored) = *written else {
+                    lost = true;
+                    continue;
+                };
+                let is_newest = inner.unwritten.get(key) == Some(sequence);
+                if is_newest {
+                    inner.unwritten.remove(key);
+                }
+                if is_newest && inner.current.get(key).is_none() {
+                    inner.stored.remove(key);
+                } else {
+                    inner.stored.insert(key.clone(), stored);
+                }
+                done.insert(key.clone(), *sequence);
+            }
+        }
+        self.answer(&done, &Ok(()));
+        lost
+    }
+
+    fn answer(&self, taken: &BTreeMap<K, u64>, result: &Result<(), Stored>) {
+        let mut inner = self.shared.lock();
+        let is_meant = |waiting: &mut Waiting<K>| {
+            taken.get(&waiting.key).is_some_and(|sequence| *sequence >= waiting.sequence)
+        };
+        let told: Vec<_> = inner.waiting.extract_if(.., is_meant).collect();
+        drop(inner);
+        for waiting in told {
+            // Who does not wait any more need not know.
+            drop(waiting.answer.send(result.clone()));
+        }
+    }
+
+    /// Takes what other controllers did; their changes of a key take the place of ours, and who waits for ours decides again.
+    async fn catch_up(&mut self, taken: &BTreeMap<K, u64>) -> Result<(), Error> {
+        let since = self.store.since(self.table, self.known).await?;
+        let mut lost = BTreeMap::new();
+        {
+            let mut inner = self.shared.lock();
+            let mut gone = Vec::new();
+            if since.is_whole {
+                let here: BTreeSet<_> = since.records.iter().map(|record| &record.key).collect();
+                gone.extend(
+                    inner.stored.keys().filter(|key| !here.contains(&key.to_string())).cloned(),
+                );
+            }
+            for record in since.records {
+                self.known = self.known.max(record.sequence);
+                let Some(key) = (self.key)(&record.key) else { continue };
+                if record.body.is_none() {
+                    gone.extend(inner.stored.contains_key(&key).then_some(key));
+                    continue;
+                }
+                // Whatever it is, ours is written in its place, or decided again.
+                if inner.stored.insert(key.clone(), record.sequence) == Some(record.sequence) {
+                    continue;
+                }
+                match read::<K, V>(&record, self.key) {
+                    Ok((_, value)) => {
+                        take(&mut inner, key, Some(Arc::new(value)), taken, &mut lost);
+                    }
+                    Err(reason) => {
+                        tracing::error!(%key, reason, table = self.table.word(), "what another controller stored cannot be read");
+                    }
+                }
+            }
+            for key in gone {
+                inner.stored.remove(&key);
+                take(&mut inner, key, None, taken, &mut lost);
+            }
+            self.shared.publish(&inner);
+        }
+        self.answer(&lost, &Err(Stored::Lost));
+        self.shared.unwritten.notify_one();
+        Ok(())
+    }
+}
+
+/// Nobody waits for what will not be stored any more.
+impl<K, V> Drop for Writer<K, V> {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// Shows what another controller did with a key.
+fn take<K: Ord + Clone, V>(
+    inner: &mut Inner<K, V>,
+    key: K,
+    value: Option<Arc<V>>,
+    taken: &BTreeMap<K, u64>,
+    lost: &mut BTreeMap<K, u64>,
+) {
+    // A change that came while this one was looked up was decided on what is no longer so, too.
+    let ours = inner.unwritten.remove(&key).or(taken.get(&key).copied());
+    inner.note(&key, value);
+    lost.extend(ours.map(|sequence| (key, sequence)));
+}
