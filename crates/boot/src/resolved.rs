@@ -84,18 +84,7 @@ impl<'a> Resolved<'a> {
 
     /// The cluster's domains, else those of the node's networks, the one that it boots from first.
     pub(crate) fn domain_search(&self) -> Vec<String> {
-        let settings = self.cluster.settings();
-        if !settings.domain_search.is_empty() {
-            return settings.domain_search.clone();
-        }
-        let boot = self.node.provision_interface(self.cluster);
-        let interfaces = boot.into_iter().chain(&self.node.interfaces);
-        let mut domains: Vec<String> = Vec::new();
-        for interface in interfaces {
-            let network = interface.network.as_ref().map(ToString::to_string);
-            domains.extend(network.filter(|network| !domains.contains(network)));
-        }
-        domains
+        self.node.domain_search(self.cluster)
     }
 }
 

@@ -41,9 +41,7 @@ fn main() {
                 else {
                     return;
                 };
-                let mut out = Vec::with_capacity(512);
-                answer.message.encode(&mut Encoder::new(&mut out)).unwrap();
-                bytes = packet(number, MessageType::Request, Some(answer.message.yiaddr()));
+                bytes = packet(number, MessageType::Request, Some(answer.address));
             }
             exchanges += 1;
         }

@@ -2,178 +2,194 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode, OptionCode, UnknownOption};
+use perilune_model::Cluster;
 use perilune_model::effective::Effective;
+use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Cluster, Family};
 
 use crate::boot_program::{self, BootProgram};
-use crate::reply::Policy;
-use crate::request::Request;
+use crate::domain_search;
+use crate::packet::{Message, code};
+use crate::reply::{Answer, Policy};
+use crate::request::{Kind, Request};
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
-/// The site's own option by which existing tools tell our answers.
-const LUNA: (u8, &[u8]) = (129, b"lunaclient");
-/// iPXE's option 175 with its option 176 (no-pxedhcp) set: it does not wait for another boot server.
-const NO_PROXY: (u8, &[u8]) = (175, &[176, 1, 1]);
+const LUNA: &[u8] = b"lunaclient";
+/// Of iPXE's option 175 the option 176 (no-pxedhcp), set: it does not wait for another boot server.
+const NO_PROXY: &[u8] = &[176, 1, 1];
 
 /// What an answer is about.
 pub(crate) struct Subject<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) network: &'a Network,
-    pub(crate) node: Option<&'a Node>,
+    pub(crate) node: Option<(&'a Node, &'a Interface)>,
     pub(crate) policy: &'a Policy,
 }
 
-/// An OFFER or an ACK with an address, or without one for a machine that has its own.
+/// An OFFER or an ACK with an address for so many seconds, or without one for a machine that has its own.
 pub(crate) fn give(
     subject: &Subject<'_>,
     request: &Request,
-    kind: MessageType,
-    address: Option<Ipv4Addr>,
-) -> Message {
+    kind: Kind,
+    address: Option<(Ipv4Addr, u32)>,
+) -> Answer {
     let mut message = begin(request, kind, subject.policy);
-    if let Some(address) = address {
-        message.set_yiaddr(address);
-        let seconds = subject.policy.lease_seconds;
-        let options = message.opts_mut();
-        options.insert(DhcpOption::AddressLeaseTime(seconds));
-        options.insert(DhcpOption::Renewal(seconds / 2));
-        options.insert(DhcpOption::Rebinding(seconds / 8 * 7));
+    if let Some((address, seconds)) = address {
+        message.given = address;
+        message.put(code::LEASE_TIME, &seconds.to_be_bytes());
+        message.put(code::RENEWAL, &(seconds / 2).to_be_bytes());
+        message.put(code::REBINDING, &(seconds / 8 * 7).to_be_bytes());
     }
-    if let Some(current) = request.current() {
-        message.set_ciaddr(current);
-    }
+    message.current = request.current().unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let missing_program = describe_boot(subject, request, &mut message);
     describe_network(subject, request, &mut message);
-    describe_boot(subject, request, &mut message);
-    message
+    finish(request, kind, &message, missing_program)
 }
 
 /// A refusal: the machine must begin anew.
-pub(crate) fn refuse(policy: &Policy, request: &Request, reason: &str) -> Message {
-    let mut message = begin(request, MessageType::Nak, policy);
-    message.opts_mut().insert(DhcpOption::Message(reason.to_owned()));
-    if !request.message.giaddr().is_unspecified() {
-        // RFC 2131, section 4.3.2: the relay must broadcast it.
-        message.set_flags(Flags::default().set_broadcast());
+pub(crate) fn refuse(policy: &Policy, request: &Request, reason: &str) -> Answer {
+    let mut message = begin(request, Kind::Nak, policy);
+    message.put(code::MESSAGE, reason.as_bytes());
+    // RFC 2131, section 4.3.2: the relay must broadcast it.
+    message.must_broadcast = request.relay().is_some();
+    finish(request, Kind::Nak, &message, None)
+}
+
+fn finish(
+    request: &Request,
+    kind: Kind,
+    message: &Message<'_>,
+    missing_program: Option<String>,
+) -> Answer {
+    Answer {
+        packet: message.bytes(),
+        kind,
+        address: message.given,
+        to: destination(request, kind),
+        lease: None,
+        missing_program,
     }
-    message
 }
 
 /// Where an answer goes (RFC 2131, section 4.1). A machine without an address is reached by broadcast: answering its hardware
 /// address alone needs privileges over the neighbour table that this program does not ask for.
-pub(crate) fn destination(request: &Request, message: &Message) -> SocketAddrV4 {
-    let relay = request.message.giaddr();
-    if !relay.is_unspecified() {
+fn destination(request: &Request, kind: Kind) -> SocketAddrV4 {
+    if let Some(relay) = request.relay() {
         return SocketAddrV4::new(relay, SERVER_PORT);
     }
-    let is_refusal = message.opts().has_msg_type(MessageType::Nak);
-    match request.current().filter(|_| !is_refusal) {
+    match request.current().filter(|_| kind != Kind::Nak) {
         Some(current) => SocketAddrV4::new(current, CLIENT_PORT),
         None => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
     }
 }
 
-fn begin(request: &Request, kind: MessageType, policy: &Policy) -> Message {
-    let asked = &request.message;
-    let mut message = Message::default();
-    message
-        .set_opcode(Opcode::BootReply)
-        .set_htype(asked.htype())
-        .set_xid(asked.xid())
-        .set_flags(asked.flags())
-        .set_giaddr(asked.giaddr())
-        .set_chaddr(&request.mac.0);
-    let options = message.opts_mut();
-    options.insert(DhcpOption::MessageType(kind));
-    options.insert(DhcpOption::ServerIdentifier(policy.server));
-    // RFC 3046, section 2.2: what the relay said goes back to it.
-    if let Some(relay) = asked.opts().get(OptionCode::RelayAgentInformation) {
-        options.insert(relay.clone());
-    }
-    // RFC 6842: likewise the client's identifier.
-    if let Some(client) = asked.opts().get(OptionCode::ClientIdentifier) {
-        options.insert(client.clone());
-    }
+fn begin<'a>(request: &'a Request, kind: Kind, policy: &Policy) -> Message<'a> {
+    let mut message = Message::reply_to(&request.packet);
+    message.put(code::KIND, &[kind.number()]);
+    message.put(code::SERVER, &policy.server.octets());
+    // RFC 6842: the client's identifier goes back to it.
+    message.put(
+        code::CLIENT_IDENTIFIER,
+        request.packet.option(code::CLIENT_IDENTIFIER).unwrap_or_default(),
+    );
     message
 }
 
-fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Message) {
+fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Message<'_>) {
     let network = subject.network;
     let settings = subject.cluster.settings();
-    let options = message.opts_mut();
-    let mut add = |code: OptionCode, option: Option<DhcpOption>| {
-        if let Some(option) = option.filter(|_| request.wants(code)) {
-            options.insert(option);
+    let mut put = |code: u8, value: &[u8]| {
+        if request.wants(code) {
+            message.put(code, value);
         }
     };
-    add(OptionCode::SubnetMask, network.ipv4.map(|range| DhcpOption::SubnetMask(range.netmask())));
-    add(
-        OptionCode::BroadcastAddr,
-        network.ipv4.map(|range| DhcpOption::BroadcastAddr(range.broadcast())),
-    );
-    add(OptionCode::Router, network.gateway.map(|gateway| DhcpOption::Router(vec![gateway])));
-    add(OptionCode::DomainName, Some(DhcpOption::DomainName(network.name.to_string())));
+    if let Some(range) = network.ipv4 {
+        put(code::SUBNET_MASK, &range.netmask().octets());
+        put(code::BROADCAST_ADDRESS, &range.broadcast().octets());
+    }
+    if let Some(gateway) = network.gateway {
+        put(code::ROUTER, &gateway.octets());
+    }
     let own = network.nameserver_ip.as_deref().map(addresses).filter(|own| !own.is_empty());
-    let name_servers = own.unwrap_or_else(|| of_ipv4(&settings.nameserver_ip));
-    add(
-        OptionCode::DomainNameServer,
-        (!name_servers.is_empty()).then_some(DhcpOption::DomainNameServer(name_servers)),
-    );
+    put(code::NAME_SERVER, &own.unwrap_or_else(|| of_ipv4(&settings.nameserver_ip)));
+    if let Some((node, _)) = subject.node {
+        put(code::HOST_NAME, node.name.as_str().as_bytes());
+    }
+    put(code::DOMAIN_NAME, network.name.as_str().as_bytes());
     let own = network.ntp_server.as_deref().map(addresses).filter(|own| !own.is_empty());
-    let time_servers = own.unwrap_or_else(|| of_ipv4(&settings.ntp_server));
-    add(
-        OptionCode::NtpServers,
-        (!time_servers.is_empty()).then_some(DhcpOption::NtpServers(time_servers)),
-    );
-    add(OptionCode::Hostname, subject.node.map(|node| DhcpOption::Hostname(node.name.to_string())));
-    let (code, text) = LUNA;
-    options.insert(DhcpOption::Unknown(UnknownOption::new(OptionCode::from(code), text.to_vec())));
+    put(code::TIME_SERVER, &own.unwrap_or_else(|| of_ipv4(&settings.ntp_server)));
+    message.put(code::LUNA, LUNA);
+    if request.asks_for(code::INTERFACE_MTU)
+        && let Some(mtu) = subject.node.and_then(|(_, interface)| interface.link.mtu)
+    {
+        message.put(code::INTERFACE_MTU, &mtu.to_be_bytes());
+    }
+    if request.asks_for(code::DOMAIN_SEARCH) {
+        message.put(code::DOMAIN_SEARCH, &domain_search::encode(&search_domains(subject)));
+    }
 }
 
-fn addresses(list: &str) -> Vec<Ipv4Addr> {
-    list.split(',').filter_map(|word| word.trim().parse().ok()).collect()
+/// The domains that a node looks in, whoever tells it; those of a stranger.
+fn search_domains(subject: &Subject<'_>) -> Vec<String> {
+    let settings = subject.cluster.settings();
+    match subject.node {
+        Some((node, _)) => node.domain_search(subject.cluster),
+        None if settings.domain_search.is_empty() => vec![subject.network.name.to_string()],
+        None => settings.domain_search.clone(),
+    }
 }
 
-fn of_ipv4(all: &[IpAddr]) -> Vec<Ipv4Addr> {
-    let ipv4 = all.iter().filter(|address| Family::of(**address) == Family::V4);
-    ipv4.filter_map(|address| match address {
-        IpAddr::V4(address) => Some(*address),
+/// The addresses of a list, as options hold them.
+fn addresses(list: &str) -> Vec<u8> {
+    let addresses = list.split(',').filter_map(|word| word.trim().parse::<Ipv4Addr>().ok());
+    addresses.flat_map(|address| address.octets()).collect()
+}
+
+fn of_ipv4(all: &[IpAddr]) -> Vec<u8> {
+    let ipv4 = all.iter().filter_map(|address| match address {
+        IpAddr::V4(address) => Some(address.octets()),
         IpAddr::V6(_) => None,
-    })
-    .collect()
+    });
+    ipv4.flatten().collect()
 }
 
-fn describe_boot(subject: &Subject<'_>, request: &Request, message: &mut Message) {
+/// Says what the machine boots; answers what its firmware is called when there is no program for it.
+fn describe_boot(
+    subject: &Subject<'_>,
+    request: &Request,
+    message: &mut Message<'_>,
+) -> Option<String> {
     let policy = subject.policy;
     let kernel =
-        subject.node.map(|node| Effective::of_node(subject.cluster, node).ipxe_kernel().value);
-    let Some(program) = boot_program::of(request, kernel.unwrap_or(IpxeKernel::Default)) else {
-        return;
-    };
+        subject.node.map(|(node, _)| Effective::of_node(subject.cluster, node).ipxe_kernel().value);
+    let program = boot_program::of(request, kernel.unwrap_or(IpxeKernel::Default))?;
     let file = match program {
         BootProgram::Tftp(file) => file.to_owned(),
         BootProgram::Http(file) => format!("{}/files/{file}", policy.url),
         BootProgram::Script => format!("{}/boot", policy.url),
+        BootProgram::Missing(firmware) => return Some(firmware),
     };
-    message.set_siaddr(policy.server).set_fname_str(&file);
-    let options = message.opts_mut();
-    options.insert(DhcpOption::TFTPServerName(policy.server.to_string().into_bytes()));
-    options.insert(DhcpOption::BootfileName(file.into_bytes()));
+    message.next_server = policy.server;
+    let mut name = file.clone().into_bytes();
+    let mut server = policy.server.to_string().into_bytes();
+    // RFC 2132, section 2: text has no zero byte at its end. PXE firmware of old reads on until there is one, into the next option;
+    // none of it minds one that is counted. iPXE and firmware that boots by HTTP go by the length.
+    if request.is_class("PXEClient") && matches!(program, BootProgram::Tftp(_)) {
+        name.push(0);
+        server.push(0);
+    }
+    message.put(code::BOOT_FILE, &name);
+    message.put(code::TFTP_SERVER, &server);
+    message.file = file;
     match program {
         // No class for PXE: with it, UEFI firmware takes the answer for one of a separate boot server and asks that one next.
-        BootProgram::Tftp(_) => {}
+        BootProgram::Tftp(_) | BootProgram::Missing(_) => {}
         // UEFI 2.10, section 24.7.3: firmware that boots by HTTP takes answers of its own class only.
-        BootProgram::Http(_) => {
-            options.insert(DhcpOption::ClassIdentifier(b"HTTPClient".to_vec()));
-        }
-        BootProgram::Script => {
-            let (code, bytes) = NO_PROXY;
-            let option = UnknownOption::new(OptionCode::from(code), bytes.to_vec());
-            options.insert(DhcpOption::Unknown(option));
-        }
+        BootProgram::Http(_) => message.put(code::VENDOR_CLASS, b"HTTPClient"),
+        BootProgram::Script => message.put(code::IPXE, NO_PROXY),
     }
+    None
 }

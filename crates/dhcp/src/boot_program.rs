@@ -13,32 +13,124 @@ pub(crate) enum BootProgram {
     Http(&'static str),
     /// iPXE is there already: its script.
     Script,
+    /// There is none for this firmware, which is called so.
+    Missing(String),
 }
+
+/// A processor, with its firmware, for which there is a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Bios,
+    X86,
+    Arm64,
+}
+
+/// How firmware of a type fetches its program, where its class does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Tftp,
+    Http,
+}
+
+/// The registry "Processor Architecture Types" of IANA, whole, with the program that each type is given.
+const TYPES: [(u16, &str, Way, Option<Program>); 42] = [
+    (0, "x86 BIOS", Way::Tftp, Some(Program::Bios)),
+    (1, "NEC PC-98", Way::Tftp, None),
+    (2, "Itanium", Way::Tftp, None),
+    (3, "DEC Alpha", Way::Tftp, None),
+    (4, "Arc x86", Way::Tftp, None),
+    (5, "Intel Lean Client", Way::Tftp, None),
+    (6, "x86 UEFI of 32 bits", Way::Tftp, None),
+    (7, "x86-64 UEFI", Way::Tftp, Some(Program::X86)),
+    (8, "EFI XScale", Way::Tftp, None),
+    // RFC 4578 gave EBC and x86-64 each other's number, and machines of x86-64 say either.
+    (9, "EBC or x86-64 UEFI", Way::Tftp, Some(Program::X86)),
+    (10, "ARM UEFI of 32 bits", Way::Tftp, None),
+    (11, "ARM UEFI of 64 bits", Way::Tftp, Some(Program::Arm64)),
+    (12, "PowerPC Open Firmware", Way::Tftp, None),
+    (13, "PowerPC ePAPR", Way::Tftp, None),
+    // Petitboot reads a configuration of its own and takes a program for something else.
+    (14, "POWER OPAL v3", Way::Tftp, None),
+    (15, "x86 UEFI of 32 bits by HTTP", Way::Http, None),
+    (16, "x86-64 UEFI by HTTP", Way::Http, Some(Program::X86)),
+    // By HTTP nobody had the two numbers the wrong way round: this is the byte code.
+    (17, "EBC by HTTP", Way::Http, None),
+    (18, "ARM UEFI of 32 bits by HTTP", Way::Http, None),
+    (19, "ARM UEFI of 64 bits by HTTP", Way::Http, Some(Program::Arm64)),
+    (20, "PC/AT BIOS by HTTP", Way::Http, None),
+    (21, "ARM U-Boot of 32 bits", Way::Tftp, None),
+    (22, "ARM U-Boot of 64 bits", Way::Tftp, None),
+    (23, "ARM U-Boot of 32 bits by HTTP", Way::Http, None),
+    (24, "ARM U-Boot of 64 bits by HTTP", Way::Http, None),
+    (25, "RISC-V UEFI of 32 bits", Way::Tftp, None),
+    (26, "RISC-V UEFI of 32 bits by HTTP", Way::Http, None),
+    (27, "RISC-V UEFI of 64 bits", Way::Tftp, None),
+    (28, "RISC-V UEFI of 64 bits by HTTP", Way::Http, None),
+    (29, "RISC-V UEFI of 128 bits", Way::Tftp, None),
+    (30, "RISC-V UEFI of 128 bits by HTTP", Way::Http, None),
+    (31, "s390 Basic", Way::Tftp, None),
+    (32, "s390 Extended", Way::Tftp, None),
+    (33, "MIPS UEFI of 32 bits", Way::Tftp, None),
+    (34, "MIPS UEFI of 64 bits", Way::Tftp, None),
+    (35, "Sunway UEFI of 32 bits", Way::Tftp, None),
+    (36, "Sunway UEFI of 64 bits", Way::Tftp, None),
+    (37, "LoongArch UEFI of 32 bits", Way::Tftp, None),
+    (38, "LoongArch UEFI of 32 bits by HTTP", Way::Http, None),
+    (39, "LoongArch UEFI of 64 bits", Way::Tftp, None),
+    (40, "LoongArch UEFI of 64 bits by HTTP", Way::Http, None),
+    (41, "ARM rpiboot", Way::Tftp, None),
+];
 
 /// The program for whoever asks; `None` for those who do not boot from the network.
 pub(crate) fn of(request: &Request, kernel: IpxeKernel) -> Option<BootProgram> {
     if request.is_ipxe() {
         return Some(BootProgram::Script);
     }
-    let class = request.vendor_class().unwrap_or_default();
-    let (pxe, http) = (class.starts_with("PXEClient"), class.starts_with("HTTPClient"));
-    let alternative = kernel == IpxeKernel::Alternative;
-    let (x86, arm) = if alternative {
-        ("luna_snponly.efi", "luna_snponly_arm64.efi")
-    } else {
-        ("luna_ipxe.efi", "luna_ipxe_arm64.efi")
+    let (pxe, http) = (request.is_class("PXEClient"), request.is_class("HTTPClient"));
+    // RFC 4578, section 2.1: a machine may be of several types, and takes a program of any of them.
+    let known = |number: u16| TYPES.iter().find(|(known, ..)| *known == number);
+    let mut served = request.architectures().filter_map(known);
+    let served = served.find_map(|(_, _, way, program)| program.map(|program| (*way, program)));
+    let (way, program) = match (served, request.architectures().next()) {
+        (Some(served), _) => served,
+        (None, Some(_)) => return Some(BootProgram::Missing(names(request))),
+        // The first firmware said nothing, and was of the first type.
+        (None, None) if pxe => (Way::Tftp, Program::Bios),
+        (None, None) if http => {
+            return Some(BootProgram::Missing("HTTPClient that does not name its type".to_owned()));
+        }
+        (None, None) => return None,
     };
-    // Processor architecture types of the IANA registry.
-    match request.architecture() {
-        Some(7 | 9) => Some(BootProgram::Tftp(x86)),
-        Some(11) => Some(BootProgram::Tftp(arm)),
-        // Their neighbours 15 and 18 are processors of 32 bits, for which there is no program.
-        Some(16) if http => Some(BootProgram::Http(x86)),
-        Some(19) if http => Some(BootProgram::Http(arm)),
-        // OpenPOWER machines read a configuration of their own.
-        Some(14) => None,
-        Some(0) => Some(BootProgram::Tftp("luna_undionly.kpxe")),
-        None | Some(_) if pxe => Some(BootProgram::Tftp("luna_undionly.kpxe")),
-        None | Some(_) => None,
+    let file = match (program, kernel) {
+        (Program::Bios, _) => return Some(BootProgram::Tftp("luna_undionly.kpxe")),
+        (Program::X86, IpxeKernel::Default) => "luna_ipxe.efi",
+        (Program::X86, IpxeKernel::Alternative) => "luna_snponly.efi",
+        (Program::Arm64, IpxeKernel::Default) => "luna_ipxe_arm64.efi",
+        (Program::Arm64, IpxeKernel::Alternative) => "luna_snponly_arm64.efi",
+    };
+    // The number tells the processor. The way is the class's, since firmware drops answers that are not of its own.
+    let by_http = http || (way == Way::Http && !pxe);
+    Some(if by_http { BootProgram::Http(file) } else { BootProgram::Tftp(file) })
+}
+
+/// The types that a machine names, for those who read logs: the first few.
+fn names(request: &Request) -> String {
+    let name = |number: u16| match TYPES.iter().find(|(known, ..)| *known == number) {
+        Some((_, name, ..)) => format!("{name} (type {number})"),
+        None => format!("unknown type {number}"),
+    };
+    request.architectures().take(4).map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_the_registry_stands_once_in_the_table_and_in_order() {
+        for (place, (number, name, way, _)) in TYPES.iter().enumerate() {
+            assert_eq!(usize::from(*number), place);
+            assert_eq!(*way == Way::Http, name.ends_with(" by HTTP"), "{name}");
+        }
     }
 }

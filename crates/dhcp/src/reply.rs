@@ -3,14 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use dhcproto::v4::{Message, MessageType};
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Family, MacAddress};
 
 use crate::answer::{self, Subject};
 use crate::leases::{Lease, Leases};
 use crate::network::{self, Reservation};
-use crate::request::Request;
+use crate::request::{Kind, Request};
 
 /// How the server answers on one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +37,17 @@ pub struct Sighting {
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The packet.
-    pub message: Message,
+    pub packet: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// The address that it gives; none is `0.0.0.0`.
+    pub address: Ipv4Addr,
     /// Where it goes.
     pub to: SocketAddrV4,
     /// The lease that it gives.
     pub lease: Option<Lease>,
+    /// What the machine's firmware is called, when it boots from the network and there is no program for it.
+    pub missing_program: Option<String>,
 }
 
 /// What is to be done about a request.
@@ -79,11 +84,11 @@ pub fn reply(
     };
     let decision = match request.kind {
         _ if !network.dhcp => Decision::Ignore("DHCP is off for its network"),
-        MessageType::Discover => case.discover(leases),
-        MessageType::Request => case.request(leases),
-        MessageType::Inform => case.answer(MessageType::Ack, None, None),
-        MessageType::Release => case.release(leases),
-        MessageType::Decline => case.decline(leases),
+        Kind::Discover => case.discover(leases),
+        Kind::Request => case.request(leases),
+        Kind::Inform => case.answer(Kind::Ack, None, None),
+        Kind::Release => case.release(leases),
+        Kind::Decline => case.decline(leases),
         _ => Decision::Ignore("it is not for a server"),
     };
     let sighting = cluster.node_by_mac(request.mac).is_none().then(|| Sighting {
@@ -106,12 +111,12 @@ struct Case<'a> {
 impl Case<'_> {
     fn discover(&self, leases: &mut Leases) -> Decision {
         if let Some(reservation) = &self.reservation {
-            return self.answer(MessageType::Offer, Some(reservation.address), None);
+            return self.answer(Kind::Offer, Some(reservation.address), None);
         }
         match network::choose(self.cluster, leases, self.network, self.request, self.now) {
             Some(address) => {
                 leases.offer(address, self.request.mac, self.now);
-                self.answer(MessageType::Offer, Some(address), None)
+                self.answer(Kind::Offer, Some(address), None)
             }
             None => self.without_address(),
         }
@@ -157,7 +162,7 @@ impl Case<'_> {
         if let Some(reservation) = &self.reservation {
             return if wanted == reservation.address {
                 leases.of(self.request.mac).map(|former| leases.release(former, self.request.mac));
-                self.answer(MessageType::Ack, Some(wanted), None)
+                self.answer(Kind::Ack, Some(wanted), None)
             } else {
                 self.refuse("another address is reserved for this machine")
             };
@@ -178,7 +183,7 @@ impl Case<'_> {
                 let until = self.now + u64::from(self.policy.lease_seconds) * 1000;
                 let lease = Lease { address: wanted, mac, until };
                 leases.lend(lease.clone());
-                self.answer(MessageType::Ack, Some(wanted), Some(lease))
+                self.answer(Kind::Ack, Some(wanted), Some(lease))
             }
             (true, _) => Decision::Ignore("it wants an address of which nothing is known here"),
             // Where nothing is lent, strangers are somebody else's business.
@@ -219,32 +224,26 @@ impl Case<'_> {
         }
     }
 
-    fn answer(
-        &self,
-        kind: MessageType,
-        address: Option<Ipv4Addr>,
-        lease: Option<Lease>,
-    ) -> Decision {
-        let (network, node) = match &self.reservation {
-            Some(reservation) => (reservation.network, Some(reservation.node)),
-            None => {
-                (self.network, self.cluster.node_by_mac(self.request.mac).map(|(node, _)| node))
-            }
+    fn answer(&self, kind: Kind, address: Option<Ipv4Addr>, lease: Option<Lease>) -> Decision {
+        let network = match &self.reservation {
+            Some(reservation) => reservation.network,
+            None => self.network,
         };
+        let node = self.cluster.node_by_mac(self.request.mac);
         let subject = Subject {
             cluster: self.cluster,
             network,
-            node: node.map(|node| &**node),
+            node: node.map(|(node, interface)| (&**node, interface)),
             policy: self.policy,
         };
-        let message = answer::give(&subject, self.request, kind, address);
-        let to = answer::destination(self.request, &message);
-        Decision::Answer(Box::new(Answer { message, to, lease }))
+        let address = address.map(|address| (address, self.policy.lease_seconds));
+        Decision::Answer(Box::new(Answer {
+            lease,
+            ..answer::give(&subject, self.request, kind, address)
+        }))
     }
 
     fn refuse(&self, reason: &str) -> Decision {
-        let message = answer::refuse(self.policy, self.request, reason);
-        let to = answer::destination(self.request, &message);
-        Decision::Answer(Box::new(Answer { message, to, lease: None }))
+        Decision::Answer(Box::new(answer::refuse(self.policy, self.request, reason)))
     }
 }

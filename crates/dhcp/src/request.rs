@@ -1,182 +1,179 @@
 //! What a machine asks, read from a packet.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use dhcproto::v4::relay::{RelayCode, RelayInfo};
-use dhcproto::v4::{Architecture, DhcpOption, HType, Message, MessageType, Opcode, OptionCode};
-use dhcproto::{Decodable, Decoder};
 use perilune_model::MacAddress;
 
-/// iPXE's own encapsulated options.
-const IPXE: u8 = 175;
+use crate::packet::{Packet, code};
+
+/// The number of Ethernet in ARP's registry of hardware, and how long its addresses are.
+const ETHERNET: [u8; 2] = [1, 6];
+
+/// What a packet is for (RFC 2132, section 9.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A machine looks for a server.
+    Discover,
+    /// A server offers an address.
+    Offer,
+    /// A machine takes an offer, asks for its former address, or for more time.
+    Request,
+    /// A machine found its address in use by another.
+    Decline,
+    /// A server gives what was asked.
+    Ack,
+    /// A server refuses what was asked.
+    Nak,
+    /// A machine gives its address back.
+    Release,
+    /// A machine with an address asks for the rest.
+    Inform,
+    /// Something else.
+    Other,
+}
+
+impl Kind {
+    fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Discover,
+            2 => Self::Offer,
+            3 => Self::Request,
+            4 => Self::Decline,
+            5 => Self::Ack,
+            6 => Self::Nak,
+            7 => Self::Release,
+            8 => Self::Inform,
+            _ => Self::Other,
+        }
+    }
+
+    /// The number of a kind that is sent here.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Discover => 1,
+            Self::Offer => 2,
+            Self::Request => 3,
+            Self::Decline => 4,
+            Self::Ack => 5,
+            Self::Nak => 6,
+            Self::Release => 7,
+            Self::Inform => 8,
+            Self::Other => 0,
+        }
+    }
+
+    /// As RFC 2131 calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Discover => "discover",
+            Self::Offer => "offer",
+            Self::Request => "request",
+            Self::Decline => "decline",
+            Self::Ack => "ack",
+            Self::Nak => "nak",
+            Self::Release => "release",
+            Self::Inform => "inform",
+            Self::Other => "other",
+        }
+    }
+}
 
 /// What a machine asks.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The packet.
-    pub message: Message,
+    pub(crate) packet: Packet,
     /// What it asks for.
-    pub kind: MessageType,
+    pub kind: Kind,
     /// The machine.
     pub mac: MacAddress,
 }
 
 impl Request {
     /// Reads a packet; `None` for what is no request of a machine on Ethernet.
-    pub fn read(packet: &[u8]) -> Option<Self> {
-        let packet = with_known_options(packet)?;
-        let message = Message::decode(&mut Decoder::new(&packet)).ok()?;
-        if message.opcode() != Opcode::BootRequest
-            || message.htype() != HType::Eth
-            || message.hlen() != 6
-        {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let packet = Packet::read(bytes)?;
+        if packet.hardware() != ETHERNET {
             return None;
         }
-        let mac = MacAddress(message.chaddr().get(..6)?.try_into().ok()?);
-        let kind = message.opts().msg_type()?;
-        Some(Self { message, kind, mac })
+        let mac = MacAddress(packet.client_address().first_chunk().copied()?);
+        let kind = packet.option(code::KIND)?.first().copied().map(Kind::from_number)?;
+        Some(Self { packet, kind, mac })
     }
 
     /// The address that it wants.
     pub fn wanted(&self) -> Option<Ipv4Addr> {
-        match self.message.opts().get(OptionCode::RequestedIpAddress) {
-            Some(DhcpOption::RequestedIpAddress(address)) => Some(*address),
-            _ => None,
-        }
+        self.packet.address(code::REQUESTED_ADDRESS)
     }
 
     /// The server that it has chosen.
     pub fn server(&self) -> Option<Ipv4Addr> {
-        match self.message.opts().get(OptionCode::ServerIdentifier) {
-            Some(DhcpOption::ServerIdentifier(address)) => Some(*address),
-            _ => None,
-        }
+        self.packet.address(code::SERVER)
     }
 
     /// An address of the network that it is in, when a relay or the machine itself says (RFC 3527, RFC 3011, RFC 2131).
     pub fn place(&self) -> Option<Ipv4Addr> {
-        let known = |address: Ipv4Addr| (!address.is_unspecified()).then_some(address);
-        let link = match self.message.opts().get(OptionCode::RelayAgentInformation) {
-            Some(DhcpOption::RelayAgentInformation(information)) => {
-                match information.get(RelayCode::LinkSelection) {
-                    Some(RelayInfo::LinkSelection(address)) => known(*address),
-                    _ => None,
-                }
+        const LINK_SELECTION: u8 = 5;
+        let link = self.relay_part(LINK_SELECTION).and_then(<[u8]>::first_chunk::<4>);
+        let link = link.map(|bytes| Ipv4Addr::from(*bytes));
+        let known = |address: &Ipv4Addr| !address.is_unspecified();
+        let subnet = self.packet.address(code::SUBNET_SELECTION);
+        link.filter(known).or(subnet.filter(known)).or_else(|| self.relay())
+    }
+
+    /// The relay through which it asks.
+    pub fn relay(&self) -> Option<Ipv4Addr> {
+        Some(self.packet.relay_address()).filter(|address| !address.is_unspecified())
+    }
+
+    /// A part of what the relay said (RFC 3046, section 2.0), as far as that can be read.
+    fn relay_part(&self, wanted: u8) -> Option<&[u8]> {
+        let mut rest = self.packet.option(code::RELAY)?;
+        while let [code, length, tail @ ..] = rest {
+            let (value, next) = tail.split_at_checked(usize::from(*length))?;
+            if *code == wanted {
+                return Some(value);
             }
-            _ => None,
-        };
-        let subnet = match self.message.opts().get(OptionCode::SubnetSelection) {
-            Some(DhcpOption::SubnetSelection(address)) => known(*address),
-            _ => None,
-        };
-        link.or(subnet).or_else(|| known(self.message.giaddr()))
+            rest = next;
+        }
+        None
     }
 
     /// The address that it has and goes on using.
     pub fn current(&self) -> Option<Ipv4Addr> {
-        Some(self.message.ciaddr()).filter(|address| !address.is_unspecified())
+        Some(self.packet.current()).filter(|address| !address.is_unspecified())
     }
 
     /// What the client calls itself.
     pub fn vendor_class(&self) -> Option<String> {
-        match self.message.opts().get(OptionCode::ClassIdentifier) {
-            Some(DhcpOption::ClassIdentifier(class)) => {
-                Some(String::from_utf8_lossy(class).chars().take(128).collect())
-            }
-            _ => None,
-        }
+        let class = self.packet.option(code::VENDOR_CLASS)?;
+        Some(String::from_utf8_lossy(class).chars().take(128).collect())
     }
 
-    /// The kind of firmware (RFC 4578, section 2.1; numbers of the IANA registry).
-    pub fn architecture(&self) -> Option<u16> {
-        match self.message.opts().get(OptionCode::ClientSystemArchitecture) {
-            Some(DhcpOption::ClientSystemArchitecture(architecture)) => Some(number(*architecture)),
-            _ => None,
-        }
+    /// The kinds of firmware that it can be, the one that runs now first (RFC 4578, section 2.1).
+    pub fn architectures(&self) -> impl Iterator<Item = u16> {
+        let list = self.packet.option(code::ARCHITECTURE).unwrap_or_default();
+        list.as_chunks::<2>().0.iter().map(|bytes| u16::from_be_bytes(*bytes))
+    }
+
+    /// Whether its firmware says that it boots from the network by this way: `PXEClient` or `HTTPClient`.
+    pub(crate) fn is_class(&self, class: &str) -> bool {
+        let said = self.packet.option(code::VENDOR_CLASS);
+        said.is_some_and(|said| said.starts_with(class.as_bytes()))
     }
 
     /// Whether iPXE asks.
     pub fn is_ipxe(&self) -> bool {
-        let class = match self.message.opts().get(OptionCode::UserClass) {
-            Some(DhcpOption::UserClass(class)) => class.windows(4).any(|window| window == b"iPXE"),
-            _ => false,
-        };
-        class || self.message.opts().contains(OptionCode::from(IPXE))
+        let class = self.packet.option(code::USER_CLASS).unwrap_or_default();
+        class.windows(4).any(|window| window == b"iPXE") || self.packet.option(code::IPXE).is_some()
     }
 
     /// Whether it wants an option. One that does not say gets what everybody needs.
-    pub fn wants(&self, option: OptionCode) -> bool {
-        match self.message.opts().get(OptionCode::ParameterRequestList) {
-            Some(DhcpOption::ParameterRequestList(list)) => list.contains(&option),
-            _ => true,
-        }
+    pub(crate) fn wants(&self, code: u8) -> bool {
+        self.packet.option(code::PARAMETER_LIST).is_none_or(|list| list.contains(&code))
     }
-}
 
-/// The packet with those options alone that this server reads, each of a right length.
-///
-/// Machines may send anything. The decoder gives up at the first option that it cannot read, and with it all behind; options of a kind it
-/// joins before it looks at their length (RFC 3396), and of some it asserts it. So it sees no others than these, and one of a fixed
-/// length once: the first.
-fn with_known_options(packet: &[u8]) -> Option<Vec<u8>> {
-    const OPTIONS: usize = 240;
-    const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
-    const PAD: u8 = 0;
-    const END: u8 = 255;
-    let (head, mut rest) = packet.split_at_checked(OPTIONS)?;
-    if !head.ends_with(&MAGIC) {
-        return None;
+    /// Whether it says that it wants an option.
+    pub(crate) fn asks_for(&self, code: u8) -> bool {
+        self.packet.option(code::PARAMETER_LIST).is_some_and(|list| list.contains(&code))
     }
-    let mut kept = head.to_vec();
-    let mut single = BTreeSet::new();
-    while let Some((code, tail)) = rest.split_first() {
-        match *code {
-            PAD => rest = tail,
-            END => break,
-            code => {
-                let (length, tail) = tail.split_first()?;
-                let (value, next) = tail.split_at_checked(usize::from(*length))?;
-                let value = known(code, value);
-                if let Some(value) = value.filter(|_| is_text(code) || single.insert(code)) {
-                    kept.extend([code, u8::try_from(value.len()).ok()?]);
-                    kept.extend(value);
-                }
-                rest = next;
-            }
-        }
-    }
-    kept.push(END);
-    Some(kept)
-}
-
-/// What of an option's value is read here; `None` for an option that is not.
-fn known(code: u8, value: &[u8]) -> Option<&[u8]> {
-    let right = match OptionCode::from(code) {
-        // RFC 4578, section 2.1: a list. The first is what the machine runs now.
-        OptionCode::ClientSystemArchitecture => return value.get(..2),
-        OptionCode::MessageType => value.len() == 1,
-        OptionCode::RequestedIpAddress
-        | OptionCode::ServerIdentifier
-        | OptionCode::SubnetSelection => value.len() == 4,
-        _ => is_text(code),
-    };
-    right.then_some(value)
-}
-
-/// Whether an option that is read here may have any length.
-fn is_text(code: u8) -> bool {
-    matches!(
-        OptionCode::from(code),
-        OptionCode::ParameterRequestList
-            | OptionCode::ClassIdentifier
-            | OptionCode::ClientIdentifier
-            | OptionCode::UserClass
-            | OptionCode::RelayAgentInformation
-            | OptionCode::Unknown(IPXE)
-    )
-}
-
-fn number(architecture: Architecture) -> u16 {
-    u16::from(architecture)
 }

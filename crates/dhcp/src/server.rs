@@ -4,8 +4,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dhcproto::v4::MessageType;
-use dhcproto::{Encodable, Encoder};
 use perilune_model::Cluster;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -16,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::leases::{Lease, Leases};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
 use crate::request::Request;
+use crate::told::Told;
 
 const PORT: u16 = 67;
 /// As large as any packet of ours or a machine's is.
 const LARGEST_PACKET: usize = 4096;
-/// RFC 951 and RFC 1542, section 2.1: some firmware drops anything shorter.
-const SHORTEST_PACKET: usize = 300;
 /// As many answers as may wait for the store.
 const WAITING: usize = 1024;
 
@@ -76,6 +73,7 @@ impl Server {
     pub async fn run(self, site: Site, stop: CancellationToken) {
         let mut buffer = vec![0; LARGEST_PACKET];
         let mut pending: JoinSet<()> = JoinSet::new();
+        let mut told = Told::default();
         loop {
             let received = tokio::select! {
                 () = stop.cancelled() => return,
@@ -104,7 +102,7 @@ impl Server {
                 // Nobody must wait for a list of strangers.
                 drop(site.sightings.try_send(sighting));
             }
-            self.act(decision, &request, &site.store, &mut pending);
+            self.act(decision, &request, &site.store, &mut pending, &mut told);
         }
     }
 
@@ -114,9 +112,10 @@ impl Server {
         request: &Request,
         store: &mpsc::Sender<StoreLease>,
         pending: &mut JoinSet<()>,
+        told: &mut Told,
     ) {
         let (mac, interface) = (request.mac, self.interface.clone());
-        let kind = word(request.kind);
+        let kind = request.kind.word();
         match decision {
             Decision::Ignore(reason) => {
                 tracing::debug!(%mac, kind, interface, reason, "DHCP is silent");
@@ -130,16 +129,17 @@ impl Server {
                 pending.spawn(finish(store, address, None, socket));
             }
             Decision::Answer(answer) => {
-                let Answer { message, to, lease } = *answer;
-                let address = message.yiaddr();
-                let answer = message.opts().msg_type().map(word);
-                tracing::info!(%mac, kind, interface, %address, answer, "DHCP");
-                let mut bytes = Vec::with_capacity(SHORTEST_PACKET);
-                if let Err(error) = message.encode(&mut Encoder::new(&mut bytes)) {
-                    tracing::error!(%mac, %error, "a DHCP answer cannot be written");
-                    return;
+                let Answer { packet: bytes, kind: given, address, to, lease, missing_program } =
+                    *answer;
+                tracing::info!(%mac, kind, interface, %address, answer = given.word(), "DHCP");
+                if let Some(firmware) = missing_program
+                    && told.is_new(format!("{mac} {firmware}"))
+                {
+                    tracing::warn!(
+                        %mac, interface, firmware,
+                        "DHCP gives a machine an address and no boot program: there is none for its firmware"
+                    );
                 }
-                bytes.resize(bytes.len().max(SHORTEST_PACKET), 0);
                 let packet = Packet { socket: Arc::clone(&self.socket), bytes, to };
                 match lease {
                     Some(lease) => {
@@ -151,21 +151,6 @@ impl Server {
                 }
             }
         }
-    }
-}
-
-/// As RFC 2131 calls it.
-fn word(kind: MessageType) -> &'static str {
-    match kind {
-        MessageType::Discover => "discover",
-        MessageType::Offer => "offer",
-        MessageType::Request => "request",
-        MessageType::Decline => "decline",
-        MessageType::Ack => "ack",
-        MessageType::Nak => "nak",
-        MessageType::Release => "release",
-        MessageType::Inform => "inform",
-        _ => "other",
     }
 }
 

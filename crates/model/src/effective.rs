@@ -269,6 +269,21 @@ fn or_cluster<'a>(
 }
 
 impl Node {
+    /// The domains in which it looks for names: the cluster's, else those of its networks, the one that it boots from first.
+    pub fn domain_search(&self, cluster: &Cluster) -> Vec<String> {
+        let of_cluster = &cluster.settings().domain_search;
+        if !of_cluster.is_empty() {
+            return of_cluster.clone();
+        }
+        let interfaces = self.provision_interface(cluster).into_iter().chain(&self.interfaces);
+        let mut domains: Vec<String> = Vec::new();
+        for interface in interfaces {
+            let network = interface.network.as_ref().map(ToString::to_string);
+            domains.extend(network.filter(|network| !domains.contains(network)));
+        }
+        domains
+    }
+
     /// The interface that the node boots from, as it is in effect.
     pub fn provision_interface<'a>(&'a self, cluster: &'a Cluster) -> Option<&'a Interface> {
         self.interface(Effective::of_node(cluster, self).provision_interface().value)

@@ -7,7 +7,7 @@ use dhcproto::v4::MessageType;
 use perilune_dhcp::Request;
 use proptest::prelude::*;
 
-use crate::machine::{Packet, SERVER, Site, cluster, mac};
+use crate::machine::{Packet, SERVER, Site, cluster, mac, policy};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -96,8 +96,7 @@ proptest! {
         bytes.extend(tail);
         if let Some(request) = Request::read(&bytes) {
             let mut site = Site::new(cluster());
-            let policy = perilune_dhcp::Policy { server: SERVER, url: String::new(), lease_seconds: 60 };
-            drop(perilune_dhcp::reply(&site.cluster, &mut site.leases, &policy, &request, 0));
+            drop(perilune_dhcp::reply(&site.cluster, &mut site.leases, &policy(), &request, 0));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A machine that asks, and the site that it asks in.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dhcproto::v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption};
-use dhcproto::{Encodable, Encoder};
-use perilune_dhcp::{Answer, Decision, Leases, Policy, Request, Sighting, reply};
+use dhcproto::{Decodable, Decoder, Encodable, Encoder};
+use perilune_dhcp::{Decision, Lease, Leases, Policy, Request, Sighting, reply};
 use perilune_model::group::Group;
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
@@ -20,6 +20,10 @@ pub(crate) fn mac(last: u8) -> MacAddress {
 
 pub(crate) fn ip(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy { server: SERVER, url: format!("http://{SERVER}:7050"), lease_seconds: 28_800 }
 }
 
 /// Network `cluster`, 10.141.0.0/24, that lends .100 to .103; network `far`, 10.150.0.0/24, that lends .10 to .11; node001 with
@@ -63,6 +67,15 @@ pub(crate) fn cluster() -> Cluster {
     draft.finish().0
 }
 
+/// An answer as an independent reader of packets sees it.
+pub(crate) struct Answer {
+    pub(crate) message: Message,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) missing_program: Option<String>,
+}
+
 /// A server with its memory.
 pub(crate) struct Site {
     pub(crate) cluster: Cluster,
@@ -76,16 +89,25 @@ impl Site {
     }
 
     pub(crate) fn ask(&mut self, packet: &Packet) -> (Decision, Option<Sighting>) {
-        let policy =
-            Policy { server: SERVER, url: format!("http://{SERVER}:7050"), lease_seconds: 28_800 };
         let request = Request::read(&packet.bytes()).expect("it is a request");
-        reply(&self.cluster, &mut self.leases, &policy, &request, self.now)
+        reply(&self.cluster, &mut self.leases, &policy(), &request, self.now)
     }
 
     /// The answer, when there is one.
     pub(crate) fn answer(&mut self, packet: &Packet) -> Option<Answer> {
         match self.ask(packet).0 {
-            Decision::Answer(answer) => Some(*answer),
+            Decision::Answer(answer) => {
+                assert!(answer.packet.len() >= 300, "some firmware drops shorter ones");
+                let message = Message::decode(&mut Decoder::new(&answer.packet)).unwrap();
+                assert_eq!(message.yiaddr(), answer.address);
+                Some(Answer {
+                    message,
+                    packet: answer.packet,
+                    to: answer.to,
+                    lease: answer.lease,
+                    missing_program: answer.missing_program,
+                })
+            }
             Decision::Ignore(_) | Decision::Unserved(_) | Decision::Forget(_) => None,
         }
     }

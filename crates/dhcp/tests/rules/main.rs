@@ -2,5 +2,7 @@
 #![cfg(test)]
 
 mod exclusive;
+mod firmware;
 mod machine;
+mod relay;
 mod requests;

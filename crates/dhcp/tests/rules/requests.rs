@@ -4,12 +4,9 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::relay::{RelayAgentInformation, RelayInfo};
 use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
-use perilune_dhcp::{Decision, Request};
+use perilune_dhcp::{Decision, Kind, Request};
 use perilune_model::Edit;
-use perilune_model::group::Group;
 use perilune_model::network::Network;
-use perilune_model::node::Node;
-use perilune_model::provisioning::IpxeKernel;
 
 use crate::machine::{Packet, SERVER, Site, cluster, ip, mac};
 
@@ -218,99 +215,6 @@ fn a_relay_gets_the_answer_with_what_it_said_for_the_network_that_it_is_in() {
 }
 
 #[test]
-fn firmware_gets_the_program_of_its_kind() {
-    let mut site = Site::new(cluster());
-    for (class, architecture, file) in [
-        ("PXEClient:Arch:00000:UNDI:002001", 0, "luna_undionly.kpxe"),
-        ("PXEClient:Arch:00007:UNDI:003000", 7, "luna_ipxe.efi"),
-        ("PXEClient:Arch:00009:UNDI:003000", 9, "luna_ipxe.efi"),
-        ("PXEClient:Arch:00011:UNDI:003000", 11, "luna_ipxe_arm64.efi"),
-        ("HTTPClient:Arch:00016:UNDI:003000", 16, "http://10.141.0.254:7050/files/luna_ipxe.efi"),
-        (
-            "HTTPClient:Arch:00019:UNDI:003000",
-            19,
-            "http://10.141.0.254:7050/files/luna_ipxe_arm64.efi",
-        ),
-    ] {
-        let answer = site.answer(&discover(1).firmware(class, architecture)).unwrap().message;
-        assert_eq!(answer.fname_str().unwrap().unwrap(), file);
-        assert_eq!(answer.siaddr(), SERVER);
-        let named = DhcpOption::BootfileName(file.as_bytes().to_vec());
-        assert_eq!(answer.opts().get(OptionCode::BootfileName), Some(&named));
-        // UEFI firmware takes an answer with the class PXEClient for that of a separate boot server.
-        let class = class
-            .starts_with("HTTPClient")
-            .then(|| DhcpOption::ClassIdentifier(b"HTTPClient".to_vec()));
-        assert_eq!(answer.opts().get(OptionCode::ClassIdentifier), class.as_ref());
-    }
-    let power = site.answer(&discover(1).firmware("PXEClient:Arch:00014", 14)).unwrap().message;
-    assert_eq!(power.fname(), None);
-    let system = site.answer(&discover(1)).unwrap().message;
-    assert_eq!(system.fname(), None, "a running system is not told to boot");
-}
-
-#[test]
-fn firmware_of_32_bits_is_not_given_a_program_of_64_by_http() {
-    let mut site = Site::new(cluster());
-    for architecture in [15, 18] {
-        let class = format!("HTTPClient:Arch:{architecture:05}:UNDI:003000");
-        let answer = site.answer(&discover(1).firmware(&class, architecture)).unwrap().message;
-        assert_eq!(answer.fname(), None, "{class}");
-        assert_eq!(answer.opts().get(OptionCode::BootfileName), None, "{class}");
-    }
-}
-
-#[test]
-fn the_alternative_of_a_node_or_its_group_drives_the_card_by_the_firmware() {
-    let by_node = {
-        let mut cluster = cluster();
-        let mut node = Node::clone(cluster.node("node001").unwrap());
-        node.provisioning.ipxe_kernel = Some(IpxeKernel::Alternative);
-        cluster.apply(&Edit::Put(node.into()));
-        cluster
-    };
-    let by_group = {
-        let mut cluster = cluster();
-        let mut group = Group::clone(cluster.group("compute").unwrap());
-        group.provisioning.ipxe_kernel = Some(IpxeKernel::Alternative);
-        cluster.apply(&Edit::Put(group.into()));
-        cluster
-    };
-    for cluster in [by_node, by_group] {
-        let mut site = Site::new(cluster);
-        for (class, architecture, file) in [
-            ("PXEClient:Arch:00007", 7, "luna_snponly.efi"),
-            ("PXEClient:Arch:00009", 9, "luna_snponly.efi"),
-            ("PXEClient:Arch:00011", 11, "luna_snponly_arm64.efi"),
-            ("HTTPClient:Arch:00016", 16, "http://10.141.0.254:7050/files/luna_snponly.efi"),
-            ("HTTPClient:Arch:00019", 19, "http://10.141.0.254:7050/files/luna_snponly_arm64.efi"),
-            // There is one program for BIOS.
-            ("PXEClient:Arch:00000", 0, "luna_undionly.kpxe"),
-        ] {
-            let answer = site.answer(&discover(1).firmware(class, architecture)).unwrap().message;
-            assert_eq!(answer.fname_str().unwrap().unwrap(), file);
-        }
-        let stranger = discover(STRANGER).firmware("PXEClient:Arch:00007", 7);
-        let answer = site.answer(&stranger).unwrap().message;
-        assert_eq!(answer.fname_str().unwrap().unwrap(), "luna_ipxe.efi");
-    }
-}
-
-#[test]
-fn ipxe_is_sent_to_its_script() {
-    let mut site = Site::new(cluster());
-    for packet in [
-        discover(1)
-            .firmware("PXEClient:Arch:00000", 0)
-            .with(DhcpOption::UserClass(b"iPXE".to_vec())),
-        discover(1).firmware("PXEClient:Arch:00007", 7).unknown(175, &[177, 5, 1, 26, 244, 16, 0]),
-    ] {
-        let answer = site.answer(&packet).unwrap().message;
-        assert_eq!(answer.fname_str().unwrap().unwrap(), "http://10.141.0.254:7050/boot");
-    }
-}
-
-#[test]
 fn an_inquiry_is_answered_without_an_address() {
     let mut site = Site::new(cluster());
     let answer =
@@ -352,8 +256,12 @@ fn no_option_hides_what_is_behind_it_whatever_its_length() {
             for bytes in [option.clone(), option.repeat(2)] {
                 let request = Request::read(&discover_with(&bytes))
                     .unwrap_or_else(|| panic!("option {code} of {length} bytes"));
-                assert_eq!(request.kind, MessageType::Discover, "option {code}: {length} bytes");
-                assert_eq!(request.architecture(), Some(7), "option {code}: {length} bytes");
+                assert_eq!(request.kind, Kind::Discover, "option {code}: {length} bytes");
+                assert_eq!(
+                    request.architectures().collect::<Vec<_>>(),
+                    [7],
+                    "option {code}: {length} bytes"
+                );
             }
         }
     }
@@ -371,12 +279,6 @@ fn an_option_longer_than_its_packet_is_not_read() {
     packet.truncate(240);
     packet.extend([53, 1, 1, 60, 200, b'P']);
     assert!(Request::read(&packet).is_none());
-}
-
-#[test]
-fn firmware_of_several_kinds_is_what_it_names_first() {
-    let packet = discover_with(&[53, 1, 1, 93, 4, 0, 11, 0, 19]);
-    assert_eq!(Request::read(&packet).unwrap().architecture(), Some(11));
 }
 
 #[test]
