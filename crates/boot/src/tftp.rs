@@ -8,8 +8,8 @@ pub mod packet;
 mod socket;
 mod transfer;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,9 @@ use transfer::{End, Window};
 pub const PORT: u16 = 69;
 /// A warning about the same shortage is repeated after this time, not before.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// As many clients with names that were cut are remembered.
+const REMEMBERED: usize = 1024;
 
 /// What cannot be helped at the start.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +114,7 @@ impl Server {
                 free: Arc::new(Semaphore::new(self.transfers)),
                 active: Arc::default(),
                 warned: None,
+                cut: BTreeSet::new(),
             };
             tasks.spawn(service.run(socket));
         }
@@ -147,6 +151,8 @@ struct Service {
     free: Arc<Semaphore>,
     active: Active,
     warned: Option<Instant>,
+    /// Whose names were cut, and that was said.
+    cut: BTreeSet<(IpAddr, String)>,
 }
 
 impl Service {
@@ -178,6 +184,9 @@ impl Service {
         if is_repeated(&self.active, arrival.client, packet) {
             return;
         }
+        if let Ok(Request::Read(read)) = &request {
+            self.tell_of_cut(arrival.client, read);
+        }
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
             self.warn_of_crowd(arrival.client);
             return;
@@ -202,6 +211,19 @@ impl Service {
             }
             drop(permit);
         });
+    }
+
+    /// Firmware asks several times for one file, and again at each boot: it is told of once.
+    fn tell_of_cut(&mut self, client: SocketAddr, read: &Read) {
+        if read.cut == 0 {
+            return;
+        }
+        if self.cut.len() >= REMEMBERED {
+            self.cut.clear();
+        }
+        if self.cut.insert((client.ip(), read.name.clone())) {
+            debug!(%client, file = read.name, cut = read.cut, "a TFTP file name is cut before the first byte that is not printable");
+        }
     }
 
     fn warn_of_crowd(&mut self, client: SocketAddr) {

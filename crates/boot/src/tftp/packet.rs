@@ -54,8 +54,10 @@ pub enum Request {
 /// A wish to read, with the options as we grant them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The file, as the client calls it: any text.
+    /// The file, as the client calls it: printable ASCII.
     pub name: String,
+    /// How much of what it sent as the name is none, and was cut off: the bytes from the first one that is not printable.
+    pub cut: usize,
     /// How it is to be presented.
     pub mode: Mode,
     /// Bytes in a block (`blksize`).
@@ -129,21 +131,24 @@ fn parse_read(bytes: &[u8]) -> Result<Read, Malformed> {
     // Firmware pads its requests; what follows the last zero byte is not part of any text.
     let end = bytes.iter().rposition(|byte| *byte == 0).ok_or(Malformed::Text)?;
     let mut texts = bytes.get(..end).unwrap_or_default().split(|byte| *byte == 0);
+    let sent = texts.next().unwrap_or_default();
+    // Firmware that reads its file's name past the end sends what lies there, too.
+    let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let name: String =
+        sent.iter().copied().take_while(|byte| printable(byte)).map(char::from).collect();
+    let cut = sent.len() - name.len();
     let mut text = || texts.next().map(std::str::from_utf8);
-    let (Some(Ok(name)), Some(Ok(mode))) = (text(), text()) else { return Err(Malformed::Text) };
+    let Some(Ok(mode)) = text() else { return Err(Malformed::Text) };
+    if name.is_empty() && cut > 0 {
+        return Err(Malformed::Text);
+    }
     let mode = match mode {
         mode if mode.eq_ignore_ascii_case("octet") => Mode::Octet,
         mode if mode.eq_ignore_ascii_case("netascii") => Mode::Netascii,
         other => return Err(Malformed::Mode(other.to_owned())),
     };
-    let mut read = Read {
-        name: name.to_owned(),
-        mode,
-        block_size: None,
-        window: None,
-        timeout: None,
-        wants_size: false,
-    };
+    let mut read =
+        Read { name, cut, mode, block_size: None, window: None, timeout: None, wants_size: false };
     while let (Some(Ok(option)), Some(Ok(value))) = (text(), text()) {
         read.apply(&option.to_ascii_lowercase(), value);
     }
@@ -253,6 +258,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_ends_before_the_first_byte_that_is_not_printable() {
+        for tail in [
+            "\u{ff}".as_bytes(),
+            b"\xff",
+            b"\xff\xff",
+            b"\n",
+            b"\x7f",
+            b"\x1b[0m",
+            b"\xe4.efi",
+            b"\x80a",
+        ] {
+            let packet =
+                [b"\0\x01luna_ipxe.efi".as_slice(), tail, b"\0octet\0tsize\x000\0"].concat();
+            let read = read(&packet);
+            assert_eq!(read.name, "luna_ipxe.efi", "{tail:?}");
+            assert_eq!((read.cut, read.mode, read.wants_size), (tail.len(), Mode::Octet, true));
+        }
+        let whole = read(b"\0\x01dir/a file~!.efi\0octet\0");
+        assert_eq!((whole.name.as_str(), whole.cut), ("dir/a file~!.efi", 0));
+    }
+
+    #[test]
     fn bytes_behind_the_last_text_are_ignored() {
         assert_eq!(read(b"\0\x01a\0octet\0tsize\x000\0padding").name, "a");
     }
@@ -275,6 +302,16 @@ mod tests {
         fn no_packet_makes_us_fall_over(packet in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _request = parse_request(&packet);
             let _answer = parse_answer(&packet);
+        }
+
+        #[test]
+        fn a_name_is_printable_whatever_was_sent(sent in proptest::collection::vec(1..=255_u8, 0..80)) {
+            let packet = [b"\0\x01".as_slice(), &sent, b"\0octet\0"].concat();
+            if let Some(Ok(Request::Read(read))) = parse_request(&packet) {
+                prop_assert!(read.name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                prop_assert!(sent.starts_with(read.name.as_bytes()));
+                prop_assert_eq!(read.name.len() + read.cut, sent.len());
+            }
         }
 
         #[test]
