@@ -115,16 +115,17 @@ impl KernelArguments {
                 invalid("luna.mac", text, "a hardware address such as 52:54:00:00:00:01")
             })
         });
-        let word = |key: &str| self.get(key).unwrap_or_default().to_ascii_lowercase();
+        let word = |key: &str| perilune_plan::boolean(self.get(key)?);
         Ok(Boot {
             node: node.to_owned(),
             hostname: hostname.to_owned(),
             url: url(needed("luna.url")?)?,
             // What is none of these is taken for a yes, as the install script does.
-            verify: !matches!(word("luna.verifycert").as_str(), "" | "no" | "false" | "0" | "n"),
+            verify: self.filled("luna.verifycert").is_some()
+                && word("luna.verifycert") != Some(false),
             mac: mac.transpose()?,
             addressing: self.addressing()?,
-            service: matches!(word("luna.service").as_str(), "1" | "yes" | "true" | "on"),
+            service: word("luna.service") == Some(true),
             ticket: self.filled("perilune.ticket").map(str::to_owned),
         })
     }
@@ -259,9 +260,12 @@ mod tests {
             boot(&format!("{USUAL} luna.url=https://10.141.255.254:7050 luna.verifycert={verify}"))
         };
         assert_eq!(https("no").unwrap().url, "https://10.141.255.254:7050");
-        let verified = ["no", "False", "0", ""].map(|word| https(word).unwrap().verify);
-        assert_eq!(verified, [false; 4]);
-        assert_eq!(["yes", "True", "1"].map(|word| https(word).unwrap().verify), [true; 3]);
+        let verified = ["no", "False", "0", "Off", ""].map(|word| https(word).unwrap().verify);
+        assert_eq!(verified, [false; 5]);
+        assert_eq!(
+            ["yes", "True", "1", "ON", "else"].map(|word| https(word).unwrap().verify),
+            [true; 5]
+        );
     }
 
     #[test]

@@ -158,17 +158,16 @@ impl<'a> Reading<'a> {
     /// A boolean in any of the spellings that clients sent.
     pub(crate) fn boolean(&mut self, column: &str) -> Option<bool> {
         let text = self.unmarked(column)?;
-        match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "y" | "1.0" => Some(true),
-            "0" | "false" | "no" | "n" | "0.0" => Some(false),
-            _ => {
-                self.odd(
-                    column,
-                    format!("'{}' is neither yes nor no; read as unset", shown(&text)),
-                );
-                None
-            }
+        // A column of numbers may hold them with a fraction.
+        let value = match text.trim() {
+            "1.0" => Some(true),
+            "0.0" => Some(false),
+            text => perilune_plan::boolean(text),
+        };
+        if value.is_none() {
+            self.odd(column, format!("'{}' is neither yes nor no; read as unset", shown(&text)));
         }
+        value
     }
 
     /// A boolean of a node, where the number zero says nothing, and only the words say no.

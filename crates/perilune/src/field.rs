@@ -170,15 +170,13 @@ pub(crate) fn content(field: &str, value: &str) -> Result<String, Failure> {
 
 /// Empty means: as inherited.
 fn flag(field: &str, value: &str) -> Result<Value, Failure> {
-    match value.to_ascii_lowercase().as_str() {
-        "yes" | "y" | "true" | "on" | "1" => Ok(true.into()),
-        "no" | "n" | "false" | "off" | "0" => Ok(false.into()),
-        "" => Ok("".into()),
-        _ => {
-            let field = field.replace('_', "-");
-            Err(Failure::usage(format!("--{field} {value}: write yes or no, or \"\" to unset it")))
-        }
+    if value.is_empty() {
+        return Ok("".into());
     }
+    perilune_wire::fields::boolean(&value.into()).map(Value::from).ok_or_else(|| {
+        let field = field.replace('_', "-");
+        Failure::usage(format!("--{field} {value}: write yes or no, or \"\" to unset it"))
+    })
 }
 
 /// `BMC,network=ipmi,ipaddress=10.148.0.1`. A part without `=` goes on with the value before it, so that

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 pub use disk::{Disk, DiskLayout, FileSystem, Partition, Size};
 pub use progress::{Phase, Progress};
 use serde::{Deserialize, Serialize};
-pub use text::{check_script_text, decode_if_encoded, ends_script_command, kernel_options};
+pub use text::{
+    boolean, check_script_text, decode_if_encoded, ends_script_command, kernel_options,
+};
 
 /// Everything that the agent needs to make a machine the node that it is described as. Scripts are plain text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

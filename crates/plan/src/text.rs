@@ -3,6 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+/// A boolean in any spelling of programs, people and HTML forms, which send `on` for a ticked box. Every boolean that is written as a
+/// text is read by this, so that no place refuses, or takes for a no, what another takes for a yes.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 /// A text that is base64 by the clients' convention, or plain when it does not look like it.
 pub fn decode_if_encoded(text: &str) -> String {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
@@ -48,6 +58,20 @@ pub fn kernel_options(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn booleans_are_read_in_every_spelling_and_case() {
+        for word in ["true", "True", "TRUE", "tRuE", "yes", "YES", "y", "Y", "on", "On", "ON", "1"]
+        {
+            assert_eq!(boolean(word), Some(true), "{word}");
+        }
+        for word in ["false", "FALSE", "no", "No", "n", "N", "off", "Off", "OFF", "0", " off "] {
+            assert_eq!(boolean(word), Some(false), "{word}");
+        }
+        for word in ["", " ", "2", "-1", "maybe", "onn", "yes no", "null", "None"] {
+            assert_eq!(boolean(word), None, "{word}");
+        }
+    }
 
     #[test]
     fn plain_options_are_not_mistaken_for_base64() {

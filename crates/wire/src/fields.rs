@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
         match value {
             Some(value) => Patch::Set(value),
             None => {
-                self.refuse(field, "it must be true or false (or yes, no, y, n, 1, 0)");
+                self.refuse(field, "it must be true or false (or yes, no, on, off, y, n, 1, 0)");
                 Patch::Keep
             }
         }
@@ -260,17 +260,11 @@ pub(crate) fn unknown(what: &str, word: &str, known: &[String]) -> String {
 pub fn boolean(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
-        Value::Number(number) => match number.as_i64()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.as_str() {
-            "1" | "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "y" => Some(true),
-            "0" | "false" | "False" | "FALSE" | "no" | "No" | "NO" | "n" => Some(false),
-            _ => None,
-        },
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        // Some clients know only floating point numbers.
+        Value::Number(number) if number.as_f64() == Some(0.0) => Some(false),
+        Value::Number(number) if number.as_f64() == Some(1.0) => Some(true),
+        Value::String(text) => perilune_plan::boolean(text),
+        Value::Number(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

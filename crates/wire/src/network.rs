@@ -188,11 +188,12 @@ fn range(fields: &mut Fields<'_>) -> Option<IpNet> {
 
 fn dynamic_range(fields: &mut Fields<'_>) -> RangeRequest {
     let decided = |fields: &mut Fields<'_>, field: &str| {
-        let value = fields.boolean(field);
-        if value == Patch::Clear {
-            fields.refuse(field, "it must be true or false");
+        match fields.boolean(field) {
+            Patch::Keep => None,
+            Patch::Set(value) => Some(value),
+            // Nothing says what it is: as it is where nobody ever said anything.
+            Patch::Clear => Some(false),
         }
-        value.value().copied()
     };
     RangeRequest {
         dhcp: decided(fields, "dhcp"),

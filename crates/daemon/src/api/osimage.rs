@@ -17,7 +17,7 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem, Trial};
-use crate::api::query::Query;
+use crate::api::query::{Query, boolean};
 use crate::clock;
 use crate::cluster;
 use crate::json::Json;
@@ -169,22 +169,9 @@ async fn members(
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Removal {
-    /// `true`: its tree goes, too; `false`, or nothing: the tree stays.
-    tree: Option<String>,
-}
-
-impl Removal {
-    /// What removes a tree is not guessed.
-    fn takes_tree(&self) -> Result<bool, ApiError> {
-        match self.tree.as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(other) => Err(ApiError::Malformed(format!(
-                "tree={} is neither tree=true nor tree=false; nothing is removed",
-                shown(other)
-            ))),
-        }
-    }
+    /// `true`: its tree goes, too; `false`, or nothing: the tree stays. What is no boolean is refused, and nothing is removed.
+    #[serde(default, deserialize_with = "boolean")]
+    tree: bool,
 }
 
 /// Removes an OS image, an hour later its files, and its tree where that is asked for.
@@ -199,7 +186,7 @@ async fn remove(
     Path(name): Path<String>,
     Query(removal): Query<Removal>,
 ) -> Result<Response, ApiError> {
-    let with_tree = removal.takes_tree()?;
+    let Removal { tree: with_tree } = removal;
     refuse_at_work(&state, &name)?;
     let image = Arc::clone(state.cluster.published().image(&name)?);
     let tree = image.tree(&state.settings.image_directory);

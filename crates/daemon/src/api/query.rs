@@ -49,7 +49,7 @@ pub(super) fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool
     let text = String::deserialize(deserializer)?;
     fields::boolean(&Value::String(text.clone())).ok_or_else(|| {
         D::Error::custom(format!(
-            "'{text}' is no boolean; write true or false (or yes, no, y, n, 1, 0)"
+            "'{text}' is no boolean; write true or false (or yes, no, on, off, y, n, 1, 0)"
         ))
     })
 }

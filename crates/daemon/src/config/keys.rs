@@ -122,12 +122,9 @@ pub(super) fn number<T: std::str::FromStr>(
 }
 
 pub(super) fn boolean(ini: &Ini, section: &str, key: &str) -> Result<Option<bool>, String> {
-    match ini.get(section, key).map(str::to_ascii_lowercase).as_deref() {
-        None => Ok(None),
-        Some("yes" | "y" | "true" | "1" | "on") => Ok(Some(true)),
-        Some("no" | "n" | "false" | "0" | "off") => Ok(Some(false)),
-        Some(other) => Err(format!("[{section}] {key} is '{other}'; write yes or no")),
-    }
+    let Some(text) = ini.get(section, key) else { return Ok(None) };
+    let value = perilune_plan::boolean(text);
+    value.map(Some).ok_or_else(|| format!("[{section}] {key} is '{text}'; write yes or no"))
 }
 
 pub(super) fn seconds(ini: &Ini, section: &str, key: &str) -> Result<Option<Duration>, String> {

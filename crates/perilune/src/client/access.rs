@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
+use perilune_wire::fields::boolean;
 
 use super::token::{self, Session, TokenFile};
 use super::trust::{CertificateFile, Trust};
@@ -321,8 +322,9 @@ fn read(path: &Path) -> Result<Found, Unusable> {
     let protocol = value(&ini, "PROTOCOL").unwrap_or_else(|| "http".to_owned());
     let endpoint = value(&ini, "ENDPOINT").unwrap_or_else(|| format!("localhost:{DEFAULT_PORT}"));
     let url = normalise(&format!("{}://{endpoint}", protocol.to_ascii_lowercase()));
-    let verify = value(&ini, "VERIFY_CERTIFICATE").unwrap_or_default().to_ascii_lowercase();
-    let verify = !matches!(verify.as_str(), "" | "no" | "n" | "false" | "0" | "off");
+    let verify = value(&ini, "VERIFY_CERTIFICATE").filter(|word| !word.is_empty());
+    // What is none of these is taken for a yes.
+    let verify = verify.is_some_and(|word| boolean(&word.into()) != Some(false));
     let configured = value(&ini, "CERTIFICATE").map(PathBuf::from);
     let certificates = configured.into_iter().chain([path.with_file_name(CERTIFICATE)]).collect();
     let secret_key = value(&ini, "SECRET_KEY").unwrap_or_default();
