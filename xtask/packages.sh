@@ -41,6 +41,7 @@ TEST_NEEDS=(
     "/usr/bin/rsync|rsync|rsync|copies images from nodes and to them"
     "/usr/sbin/dnsmasq|dnsmasq-base|dnsmasq|a server to test machines against"
     "/usr/bin/curl|curl|curl|a TFTP and HTTP client"
+    "/usr/sbin/nginx|nginx-light|nginx|the web server that existing sites have in front"
     "/usr/bin/openssl|openssl|openssl|a TLS client"
     "/usr/bin/udhcpc /usr/sbin/udhcpc|udhcpc|-|a DHCP client"
     "/usr/sbin/dhclient /sbin/dhclient|isc-dhcp-client|dhcp-client|a DHCP client"

@@ -39,10 +39,14 @@ pub struct Environment {
     pub api_protocol: Protocol,
     /// The port of the API.
     pub api_port: u16,
-    /// `[WEBSERVER] PROTOCOL`; the API's when nothing else serves files.
+    /// `[WEBSERVER] PROTOCOL`; where boot scripts are when nothing else serves files.
     pub web_protocol: Protocol,
-    /// `[WEBSERVER] PORT`; the API's when nothing else serves files.
+    /// `[WEBSERVER] PORT`; where boot scripts are when nothing else serves files.
     pub web_port: u16,
+    /// How firmware and iPXE ask for boot scripts. They know no certificate of a site, so it is http wherever the daemon speaks it.
+    pub boot_protocol: Protocol,
+    /// Where they do: a port of the daemon's own if any will do, since a proxy hides who asks.
+    pub boot_port: u16,
     /// `[API] VERIFY_CERTIFICATE`, word for word.
     pub verify_certificate: String,
 }
@@ -56,11 +60,44 @@ pub struct Settings {
     pub verify_certificate: String,
     /// `[WEBSERVER] PROTOCOL` and `PORT`, where another server serves files.
     pub web_server: Option<(Protocol, u16)>,
+    /// What the daemon speaks at which of its ports. Where nothing is said, it is at the port that the cluster says.
+    pub listen: Vec<(Protocol, u16)>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { api_protocol: Protocol::Http, verify_certificate: "no".to_owned(), web_server: None }
+        Self {
+            api_protocol: Protocol::Http,
+            verify_certificate: "no".to_owned(),
+            web_server: None,
+            listen: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The port of the API: the one that the cluster says, if it is listened on, else one that is.
+    fn api_port(&self, stored: u16) -> u16 {
+        let spoken = || self.listen.iter().filter(|(protocol, _)| *protocol == self.api_protocol);
+        if self.listen.is_empty() || spoken().any(|(_, port)| *port == stored) {
+            return stored;
+        }
+        // The port of files is the last choice: another server may be meant to be there.
+        let of_files = |port: u16| self.web_server.is_some_and(|(_, files)| files == port);
+        let found = spoken().find(|(_, port)| !of_files(*port)).or_else(|| spoken().next());
+        found.map_or(stored, |(_, port)| *port)
+    }
+
+    /// Where boot scripts are fetched from.
+    fn boot_server(&self, api_port: u16) -> (Protocol, u16) {
+        let api = (self.api_protocol, api_port);
+        if self.api_protocol == Protocol::Http {
+            return api;
+        }
+        let own = || self.listen.iter().filter(|(protocol, _)| *protocol == Protocol::Http);
+        let of_files = self.web_server;
+        let found = own().find(|own| Some(**own) == of_files).or_else(|| own().next());
+        found.copied().or(of_files).unwrap_or(api)
     }
 }
 
@@ -73,8 +110,10 @@ impl Environment {
             addresses.ipv6.map(IpAddr::V6).or(ipv4)
         };
         let address = beacon.and_then(|beacon| advertised(&beacon.addresses)).unwrap_or(FALLBACK);
-        let port = beacon.map_or(DEFAULT_PORT, |beacon| beacon.serverport);
-        let (web_protocol, web_port) = settings.web_server.unwrap_or((settings.api_protocol, port));
+        let stored = beacon.map_or(DEFAULT_PORT, |beacon| beacon.serverport);
+        let port = settings.api_port(stored);
+        let boot = settings.boot_server(port);
+        let (web_protocol, web_port) = settings.web_server.unwrap_or(boot);
         let all = |controller: &Controller| {
             let Addresses { ipv4, ipv6 } = controller.addresses;
             ipv6.map(IpAddr::V6).into_iter().chain(ipv4.map(IpAddr::V4))
@@ -91,6 +130,8 @@ impl Environment {
             api_port: port,
             web_protocol,
             web_port,
+            boot_protocol: boot.0,
+            boot_port: boot.1,
             verify_certificate: settings.verify_certificate.clone(),
         }
     }
@@ -105,6 +146,8 @@ impl Environment {
             api_port: port,
             web_protocol: Protocol::Http,
             web_port: port,
+            boot_protocol: Protocol::Http,
+            boot_port: port,
             verify_certificate: "no".to_owned(),
         }
     }
@@ -114,9 +157,14 @@ impl Environment {
         url(self.api_protocol, self.controller, self.api_port)
     }
 
-    /// Where files and boot scripts are fetched from, without a slash at the end.
+    /// Where files are fetched from, without a slash at the end.
     pub fn web_url(&self) -> String {
         url(self.web_protocol, self.controller, self.web_port)
+    }
+
+    /// Where boot scripts are fetched from, without a slash at the end.
+    pub fn boot_url(&self) -> String {
+        url(self.boot_protocol, self.controller, self.boot_port)
     }
 }
 
@@ -135,5 +183,61 @@ mod tests {
     fn an_ipv6_controller_is_bracketed_in_addresses() {
         let environment = Environment::single("fd00:141::1".parse().unwrap(), 7050);
         assert_eq!(environment.api_url(), "http://[fd00:141::1]:7050");
+    }
+
+    /// `http:7051` is a port and what is spoken there.
+    fn place(text: &str) -> (Protocol, u16) {
+        let (protocol, port) = text.split_once(':').unwrap();
+        let protocol = if protocol == "https" { Protocol::Https } else { Protocol::Http };
+        (protocol, port.parse().unwrap())
+    }
+
+    #[test]
+    fn machines_are_sent_to_the_port_that_is_listened_on_and_for_scripts_to_one_that_speaks_http() {
+        // What [API] PROTOCOL and [WEBSERVER] say, what is listened on; where the API, the scripts and the files are then. The cluster
+        // says 7050.
+        for (api, files, listen, expected) in [
+            ("http", "", "", "http:7050 http:7050 http:7050"),
+            ("http", "", "http:7050", "http:7050 http:7050 http:7050"),
+            ("http", "", "http:9000", "http:9000 http:9000 http:9000"),
+            ("http", "", "http:9000 http:7050", "http:7050 http:7050 http:7050"),
+            // A proxy in front: the daemon's own port, where that speaks http.
+            ("http", "http:7051", "http:7050", "http:7050 http:7050 http:7051"),
+            ("http", "http:7051", "http:7051 http:9000", "http:9000 http:9000 http:7051"),
+            ("http", "http:7051", "http:7051", "http:7051 http:7051 http:7051"),
+            ("https", "http:7051", "https:7050", "https:7050 http:7051 http:7051"),
+            ("https", "http:7051", "https:7050 http:8080", "https:7050 http:8080 http:7051"),
+            (
+                "https",
+                "http:7051",
+                "http:8080 http:7051 https:7050",
+                "https:7050 http:7051 http:7051",
+            ),
+            ("https", "https:7051", "https:7050 http:8080", "https:7050 http:8080 https:7051"),
+            ("https", "", "https:7050 http:7051", "https:7050 http:7051 http:7051"),
+            ("https", "", "http:7051 https:7443", "https:7443 http:7051 http:7051"),
+            ("https", "", "https:7443", "https:7443 https:7443 https:7443"),
+            // Another program speaks https in front of the daemon.
+            ("https", "", "http:8080", "https:7050 http:8080 http:8080"),
+        ] {
+            let listen = listen.split_whitespace().map(place).collect();
+            let settings = Settings {
+                api_protocol: place(&format!("{api}:0")).0,
+                web_server: (!files.is_empty()).then(|| place(files)),
+                listen,
+                ..Settings::default()
+            };
+            let found = Environment::of(&Cluster::default(), &settings);
+            let found = format!(
+                "{}:{} {}:{} {}:{}",
+                found.api_protocol,
+                found.api_port,
+                found.boot_protocol,
+                found.boot_port,
+                found.web_protocol,
+                found.web_port
+            );
+            assert_eq!(found, expected, "{api} {files} {:?}", settings.listen);
+        }
     }
 }

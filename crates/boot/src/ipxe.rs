@@ -7,6 +7,25 @@ use crate::context::{ControllerContext, FailedContext, MenuContext, NodeContext}
 use crate::environment::Environment;
 use crate::templates::{self, Templates};
 
+/// The addresses of boot scripts in a script, so that they are asked for where it is seen who asks. Templates of existing sites know
+/// one server for files and scripts, and some write a slash more than there is to be.
+pub(crate) fn at_own_port(script: &str, environment: &Environment) -> String {
+    let (files, scripts) = (environment.web_url(), environment.boot_url());
+    let told = format!("{files}/boot");
+    let script = script.replace(&format!("{files}//boot"), &told);
+    let mut parts = script.split(&told);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        // What only begins like it is a file.
+        let ends =
+            rest.chars().next().is_none_or(|next| next.is_whitespace() || "/?\"'".contains(next));
+        text.push_str(if ends { &scripts } else { &files });
+        text.push_str("/boot");
+        text.push_str(rest);
+    }
+    text
+}
+
 /// The boot menu.
 pub(crate) fn menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
     templates.render(templates::MENU, shown(context))
@@ -83,7 +102,7 @@ pub(crate) fn failed_script(
         path: path.to_owned(),
     };
     templates.render(templates::FAILED, &context).unwrap_or_else(|_| {
-        let url = environment.web_url();
+        let url = environment.boot_url();
         let message = &context.message;
         format!("#!ipxe\necho {message}\nsleep 10\nchain --replace --autofree {url}{path}\n")
     })
@@ -91,7 +110,7 @@ pub(crate) fn failed_script(
 
 /// Sends a machine that is a node straight to its own script, past the menu.
 pub(crate) fn direct_script(environment: &Environment, mac: &str) -> String {
-    let (url, mac) = (environment.web_url(), shown_text(mac));
+    let (url, mac) = (environment.boot_url(), shown_text(mac));
     let mac = mac.replace(char::is_whitespace, "");
     format!(
         "#!ipxe\n\

@@ -35,17 +35,17 @@ pub struct NodeScript {
 impl<'a> Site<'a> {
     /// The boot menu: `GET /boot`.
     pub fn menu(&self) -> Result<String, Error> {
-        ipxe::menu(self.templates, &self.menu_context())
+        ipxe::menu(self.templates, &self.menu_context()).map(|text| self.at_own_port(&text))
     }
 
     /// The menu of few words: `GET /boot/short`.
     pub fn short_menu(&self) -> Result<String, Error> {
-        ipxe::short_menu(self.templates, &self.menu_context())
+        ipxe::short_menu(self.templates, &self.menu_context()).map(|text| self.at_own_port(&text))
     }
 
     /// On from the machine's own disk: `GET /boot/disk`.
     pub fn disk_script(&self) -> Result<String, Error> {
-        ipxe::disk_script(self.templates, self.environment)
+        ipxe::disk_script(self.templates, self.environment).map(|text| self.at_own_port(&text))
     }
 
     /// Past the menu to the machine's own script, for an answer to `GET /boot`.
@@ -65,7 +65,12 @@ impl<'a> Site<'a> {
 
     /// What a machine is told that cannot boot now. It asks again by itself, beginning at `/boot`.
     pub fn failed_script(&self, failure: &Error) -> String {
-        ipxe::failed_script(self.templates, self.environment, failure, "/boot")
+        let text = ipxe::failed_script(self.templates, self.environment, failure, "/boot");
+        self.at_own_port(&text)
+    }
+
+    fn at_own_port(&self, script: &str) -> String {
+        ipxe::at_own_port(script, self.environment)
     }
 
     /// The script of the node that has this hardware address: `GET /boot/search/mac/{mac}`. The ticket proves to
@@ -90,7 +95,7 @@ impl<'a> Site<'a> {
             (ipxe::disk_node_script(self.templates, &context)?, None)
         };
         Ok(NodeScript {
-            text,
+            text: self.at_own_port(&text),
             node: node.name.clone(),
             image: image.map(|image| image.name.clone()),
         })

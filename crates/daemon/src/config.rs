@@ -219,12 +219,13 @@ impl Settings {
         })
     }
 
-    /// What boot scripts tell machines about reaching the daemon.
-    pub fn of_boot(&self) -> perilune_boot::Settings {
+    /// What boot scripts tell machines about reaching a daemon that speaks so at these ports.
+    pub fn of_boot(&self, listen: &[(Protocol, u16)]) -> perilune_boot::Settings {
         perilune_boot::Settings {
             api_protocol: self.protocol,
             verify_certificate: self.verify_certificate.clone(),
             web_server: self.web_server,
+            listen: listen.to_vec(),
         }
     }
 }

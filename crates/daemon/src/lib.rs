@@ -17,6 +17,7 @@ pub mod json;
 mod machines;
 mod neighbour;
 mod patience;
+mod proxied;
 mod request_id;
 pub mod serve;
 pub mod sightings;

@@ -57,7 +57,7 @@ pub(crate) fn start(
         let environment = state.environment();
         let policy = Policy {
             server: address,
-            url: format!("{}://{address}:{}", environment.web_protocol, environment.web_port),
+            url: format!("{}://{address}:{}", environment.boot_protocol, environment.boot_port),
             lease_seconds: LEASE_SECONDS,
         };
         let server = Server::bind(interface, policy).map_err(failed)?;

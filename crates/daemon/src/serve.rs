@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use perilune_boards::Writer;
-use perilune_boot::{Directories, Protocol, Templates};
-use perilune_model::Name;
+use perilune_boot::{Directories, Environment, Protocol, Templates};
 use perilune_model::controller::DEFAULT_PORT;
+use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +22,7 @@ use crate::connections::{Connections, Listener};
 use crate::control::{self, Control};
 use crate::discovery::{self, Discovery};
 use crate::jobs::{Jobs, Places};
+use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
@@ -130,11 +131,13 @@ pub async fn serve(
     let speaks_tls = protocols.contains(&Protocol::Https);
     let tls = speaks_tls.then(|| Tls::open(&settings, &service.published())).transpose()?;
     tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
-    warn_of_protocols(&settings, &listen);
+    let ports: Vec<(Protocol, u16)> =
+        protocols.iter().copied().zip(addresses.iter().map(SocketAddr::port)).collect();
+    warn_of_protocols(&settings, &listen, &ports, &service.published());
 
     let machines_store = store.clone();
     let (state, Workers { control, discovery, states }) =
-        assemble(settings, &options, store, service).await?;
+        assemble(settings, &options, ports, store, service).await?;
     tasks.spawn(states.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
@@ -226,7 +229,12 @@ fn warn_of_endpoint(settings: &Settings, listen: &[Listen]) {
 }
 
 /// What clients and machines are told, and will not find or not like.
-fn warn_of_protocols(settings: &Settings, listen: &[Listen]) {
+fn warn_of_protocols(
+    settings: &Settings,
+    listen: &[Listen],
+    ports: &[(Protocol, u16)],
+    cluster: &Cluster,
+) {
     let told = [(settings.protocol, settings.port)].into_iter().chain(settings.web_server);
     for (protocol, port) in told {
         let there = listen.iter().find(|listen| listen.address.port() == port);
@@ -235,10 +243,9 @@ fn warn_of_protocols(settings: &Settings, listen: &[Listen]) {
             tracing::warn!(port, %spoken, told = %protocol, "--listen and the configuration do not agree on what is spoken at this port; clients and machines go by PROTOCOL");
         }
     }
-    let boot = settings.of_boot();
-    let (protocol, _) = boot.web_server.unwrap_or((boot.api_protocol, settings.port));
+    let told = Environment::of(cluster, &settings.of_boot(ports));
     // Firmware and iPXE know no certificate that a site has made for itself.
-    if protocol == Protocol::Https {
+    if [told.boot_protocol, told.web_protocol].contains(&Protocol::Https) {
         tracing::warn!(
             "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [WEBSERVER] PORT = 7051 and PROTOCOL = http, and --listen for that port, too"
         );
@@ -255,6 +262,7 @@ struct Workers {
 async fn assemble(
     settings: Settings,
     options: &Options,
+    listen: Vec<(Protocol, u16)>,
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
@@ -295,6 +303,8 @@ async fn assemble(
         sightings,
         discovery,
         dhcp_interfaces: options.dhcp_interfaces.clone(),
+        listen,
+        hidden_boots: HiddenBoots::default(),
         leases,
         unreadable,
         templates,

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_boards::Unreadable;
-use perilune_boot::{Environment, Templates};
+use perilune_boot::{Environment, Protocol, Templates};
 use perilune_dhcp::Leases;
 use perilune_directory::Directory;
 use perilune_model::MacAddress;
@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::control::Control;
 use crate::discovery::Discovery;
 use crate::jobs::Jobs;
+use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
 use crate::vault::Vault;
@@ -51,6 +52,10 @@ pub struct Parts {
     pub discovery: Discovery,
     /// Where machines are given addresses and boot programs.
     pub dhcp_interfaces: Vec<String>,
+    /// What is spoken at which port of this daemon.
+    pub listen: Vec<(Protocol, u16)>,
+    /// Boot requests of nobody who is named.
+    pub hidden_boots: HiddenBoots,
     /// Addresses that are lent to machines.
     pub leases: Arc<Mutex<Leases>>,
     /// What was stored and could not be read when the daemon began.
@@ -122,6 +127,6 @@ impl State {
 
     /// Where machines find the controller, as of now.
     pub fn environment(&self) -> Environment {
-        Environment::of(&self.cluster.published(), &self.settings.of_boot())
+        Environment::of(&self.cluster.published(), &self.settings.of_boot(&self.listen))
     }
 }

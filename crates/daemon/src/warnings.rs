@@ -35,7 +35,9 @@ pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
     };
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
-    let of_site = idle.chain(templates(state)).chain(ranges).chain(unreadable(state));
+    let hidden = state.hidden_boots.warning(now);
+    let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
+    let of_site = of_site.chain(unreadable(state));
     let of_site = of_site.chain(lost_files(state, &cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()

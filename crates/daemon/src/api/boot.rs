@@ -1,5 +1,7 @@
 //! `/boot`: what machines fetch between their firmware and their own init.
 
+mod asker;
+
 use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
@@ -13,7 +15,8 @@ use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Caller, NodeOrCaller, Path, Peer};
+use crate::api::boot::asker::Asker;
+use crate::api::extract::{Caller, NodeOrCaller, Path};
 use crate::api::node::shown;
 use crate::api::problem::{ApiError, Problem, chain};
 use crate::api::ticket::ServedOrCaller;
@@ -42,8 +45,8 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 
 /// The boot menu. A machine at the address of a node goes straight to that node's script.
 #[utoipa::path(get, path = "/boot", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn menu(state: axum::extract::State<State>, Peer(asker): Peer) -> Response {
-    with_site(&state, |site| match site.past_the_menu(asker) {
+async fn menu(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
+    with_site(&state, asker, |site| match site.past_the_menu(asker) {
         Some(mac) => Ok(site.direct_script(mac)),
         None => site.menu(),
     })
@@ -51,14 +54,14 @@ async fn menu(state: axum::extract::State<State>, Peer(asker): Peer) -> Response
 
 /// The boot menu, of few words.
 #[utoipa::path(get, path = "/boot/short", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn short_menu(state: axum::extract::State<State>) -> Response {
-    with_site(&state, |site: &Site<'_>| site.short_menu())
+async fn short_menu(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
+    with_site(&state, asker, |site: &Site<'_>| site.short_menu())
 }
 
 /// On from the machine's own disk.
 #[utoipa::path(get, path = "/boot/disk", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn disk(state: axum::extract::State<State>) -> Response {
-    with_site(&state, |site: &Site<'_>| site.disk_script())
+async fn disk(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
+    with_site(&state, asker, |site: &Site<'_>| site.disk_script())
 }
 
 /// The script of the machine with this hardware address.
@@ -68,7 +71,7 @@ async fn disk(state: axum::extract::State<State>) -> Response {
 ))]
 async fn search(
     state: axum::extract::State<State>,
-    Peer(asker): Peer,
+    Asker(asker): Asker,
     Path(mac): Path<String>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
@@ -86,7 +89,7 @@ async fn search(
 ))]
 async fn manual_group(
     state: axum::extract::State<State>,
-    Peer(asker): Peer,
+    Asker(asker): Asker,
     Path((group, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
@@ -100,7 +103,7 @@ async fn manual_group(
                 (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
             );
         }
-        Err(error) => return Ok(not_made_a_node(&state, mac, &error)),
+        Err(error) => return Ok(not_made_a_node(&state, asker, mac, &error)),
     }
     Ok(script_of(&state, asker, mac))
 }
@@ -112,7 +115,7 @@ async fn manual_group(
 ))]
 async fn manual_host(
     state: axum::extract::State<State>,
-    Peer(asker): Peer,
+    Asker(asker): Asker,
     Path((host, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
@@ -120,7 +123,7 @@ async fn manual_host(
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::assign(draft, host.as_str(), mac);
     if let Err(error) = state.cluster.commit(meta_of_machine(asker, mac), decide).await {
-        return Ok(not_made_a_node(&state, mac, &error));
+        return Ok(not_made_a_node(&state, asker, mac, &error));
     }
     Ok(script_of(&state, asker, mac))
 }
@@ -239,7 +242,14 @@ fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
             if served.is_some() && script.image.is_some() {
                 state.status.report(&script.node, DISCOVERED, None, clock::milliseconds());
             }
-            text(script.text)
+            // A node that starts from its disk, or stays in the menu, needs no ticket.
+            let lacks_ticket = served.is_none() && script.image.is_some();
+            let told = asker::told_of_proxy(script.text, asker);
+            text(if lacks_ticket {
+                asker::told_of_ticket(&told, script.node.as_str(), asker)
+            } else {
+                told
+            })
         }
         Err(failure) => {
             if matches!(failure, perilune_boot::Error::UnknownMachine { .. }) {
@@ -247,17 +257,22 @@ fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
             } else {
                 tracing::warn!(%mac, error = chain(&failure), "a machine cannot boot");
             }
-            text(site.failed_script(&failure))
+            text(asker::told_of_proxy(site.failed_script(&failure), asker))
         }
     }
 }
 
 /// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
-fn not_made_a_node(state: &State, mac: MacAddress, error: &crate::cluster::Error) -> Response {
+fn not_made_a_node(
+    state: &State,
+    asker: IpAddr,
+    mac: MacAddress,
+    error: &crate::cluster::Error,
+) -> Response {
     let reason = chain(error);
     tracing::warn!(%mac, error = reason, "a machine could not be made a node");
     let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason };
-    with_site(state, |site| Ok(site.failed_script(&refused)))
+    with_site(state, asker, |site| Ok(site.failed_script(&refused)))
 }
 
 /// Machines wait while the files of their image are being replaced, where the cluster's settings say so.
@@ -316,15 +331,17 @@ fn rendered(
 
 fn with_site(
     state: &State,
+    asker: IpAddr,
     render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
 ) -> Response {
     let cluster = state.cluster.published();
     let environment: Environment = state.environment();
     let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
-    text(render(&site).unwrap_or_else(|failure| {
+    let script = render(&site).unwrap_or_else(|failure| {
         tracing::warn!(error = chain(&failure), "a boot menu cannot be made");
         site.failed_script(&failure)
-    }))
+    });
+    text(asker::told_of_proxy(script, asker))
 }
 
 fn text(script: String) -> Response {

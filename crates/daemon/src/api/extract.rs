@@ -67,6 +67,11 @@ impl FromRequestParts<State> for Origin {
     }
 }
 
+/// Whether somebody on the way says for whom the request is.
+pub(super) fn is_forwarded(parts: &Parts) -> bool {
+    parts.headers.contains_key(FORWARDED)
+}
+
 pub(super) fn peer(parts: &Parts) -> Peer {
     let connected = parts
         .extensions

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod dhcp;
+mod proxy;
 mod relay;
 mod router;
 mod site;

@@ -26,6 +26,7 @@ pub(crate) struct Site {
     daemon: Child,
     pub(crate) network: Lab,
     directory: tempfile::TempDir,
+    listen: Vec<String>,
 }
 
 impl Site {
@@ -33,8 +34,9 @@ impl Site {
     pub(crate) fn start(first: &str, last: &str) -> Self {
         let network = Lab::create(&unique("controller"), &["10.141.255.254/16"]).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let daemon = serve(&network, directory.path(), &[]);
-        let site = Self { daemon, network, directory };
+        let listen = vec!["0.0.0.0:7050".to_owned()];
+        let daemon = serve(&network, directory.path(), &[], &listen);
+        let site = Self { daemon, network, directory, listen };
         site.wait();
         let range = ["--dhcp", "yes", "--dhcp-range-begin", first, "--dhcp-range-end", last];
         let others = ["--gateway", ROUTER, "--nameserver-ip", NAME_SERVER];
@@ -54,10 +56,16 @@ impl Site {
         self.restart_by(&[]);
     }
 
+    /// The same, so that it listens there.
+    pub(crate) fn restart_at(&mut self, listen: &[&str]) {
+        self.listen = listen.iter().map(|address| (*address).to_owned()).collect();
+        self.restart();
+    }
+
     /// The same, by a program that starts it.
     pub(crate) fn restart_by(&mut self, starter: &[&str]) {
         end(&mut self.daemon);
-        self.daemon = serve(&self.network, self.directory.path(), starter);
+        self.daemon = serve(&self.network, self.directory.path(), starter, &self.listen);
         self.wait();
     }
 
@@ -108,13 +116,14 @@ impl Drop for Site {
     }
 }
 
-fn serve(network: &Lab, directory: &Path, starter: &[&str]) -> Child {
+fn serve(network: &Lab, directory: &Path, starter: &[&str], listen: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     let program = [starter, &[env!("CARGO_BIN_EXE_perilune")]].concat();
     network
         .command(program[0])
         .args(&program[1..])
-        .args(["serve", "--listen", "0.0.0.0:7050", "--dhcp-interface", BRIDGE])
+        .args(["serve", "--dhcp-interface", BRIDGE])
+        .args(listen.iter().flat_map(|address| ["--listen", address]))
         .args(["--log", "info,perilune_dhcp=debug", "--data-dir"])
         .arg(directory.join("data"))
         .env("HOME", directory)

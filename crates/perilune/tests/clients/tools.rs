@@ -24,6 +24,8 @@ pub(crate) const DHCRELAY: Tool = Tool {
 };
 pub(crate) const CURL: Tool =
     Tool { paths: &["/usr/bin/curl"], debian: "curl", enterprise: Some("curl") };
+pub(crate) const NGINX: Tool =
+    Tool { paths: &["/usr/sbin/nginx"], debian: "nginx-light", enterprise: Some("nginx") };
 pub(crate) const ATFTP: Tool =
     Tool { paths: &["/usr/bin/atftp"], debian: "atftp", enterprise: None };
 pub(crate) const TFTP: Tool =
