@@ -51,11 +51,11 @@ pub(crate) fn find(given: Option<&Path>, configuration: &Path) -> Option<PathBuf
     beside.exists().then_some(beside)
 }
 
-/// What the file says.
-pub(crate) fn read(file: &Path) -> Result<Request, config::Error> {
+/// What the file says, and what is found in the tree of the image; `images` is where trees are that say no place.
+pub(crate) fn read(file: &Path, images: &Path) -> Result<Request, config::Error> {
     let unreadable = |source| config::Error::File { path: file.to_owned(), action: "read", source };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let request = Ini::parse(&text).and_then(|ini| from_ini(&ini));
+    let request = Ini::parse(&text).and_then(|ini| from_ini(&ini, images));
     request.map_err(|reason| config::Error::Value { path: file.to_owned(), reason })
 }
 
@@ -122,7 +122,7 @@ fn check_words(ini: &Ini) -> Result<(), String> {
     Ok(())
 }
 
-fn from_ini(ini: &Ini) -> Result<Request, String> {
+fn from_ini(ini: &Ini, images: &Path) -> Result<Request, String> {
     check_words(ini)?;
     let list = |section: &str, key: &str| -> Vec<String> {
         let words = ini.get(section, key).unwrap_or_default().split([',', ' ']);
@@ -149,7 +149,7 @@ fn from_ini(ini: &Ini) -> Result<Request, String> {
     Ok(Request {
         domain_search: list("CLUSTER", "DOMAIN_SEARCH"),
         forwardserver_ip: forward.collect::<Result<_, _>>()?,
-        bind_legacy: is_yes(ini.get("CLUSTER", "BIND_LEGACY")),
+        bind_legacy: is_yes(ini, "CLUSTER", "BIND_LEGACY")?,
         controllers: controllers(ini)?,
         serverport: match ini.get("HOSTS", "SERVERPORT") {
             None => DEFAULT_PORT,
@@ -160,13 +160,17 @@ fn from_ini(ini: &Ini) -> Result<Request, String> {
         nodes: nodes.collect::<Result<_, _>>()?,
         networks: networks.collect::<Result<_, _>>()?,
         group: name("GROUPS", "NAME")?,
-        image: name("OSIMAGE", "NAME")?.map(|name| image(name, ini.get("OSIMAGE", "PATH"))),
+        image: name("OSIMAGE", "NAME")?.map(|name| image(name, ini.get("OSIMAGE", "PATH"), images)),
         bmc_setup: bmc_setup(ini)?,
     })
 }
 
-fn is_yes(text: Option<&str>) -> bool {
-    matches!(text, Some("True" | "true" | "TRUE" | "1" | "yes"))
+fn is_yes(ini: &Ini, section: &str, key: &str) -> Result<bool, String> {
+    let Some(text) = ini.get(section, key).filter(|text| !text.is_empty()) else {
+        return Ok(false);
+    };
+    perilune_plan::boolean(text)
+        .ok_or_else(|| format!("[{section}] {key} is '{text}'; write yes or no"))
 }
 
 fn controllers(ini: &Ini) -> Result<Vec<FirstController>, String> {
@@ -178,7 +182,7 @@ fn controllers(ini: &Ini) -> Result<Vec<FirstController>, String> {
         let key = format!("CONTROLLER{number}");
         let Some(text) = ini.get("HOSTS", &key) else { continue };
         let further = controller(&key, text)?;
-        let alone = is_yes(ini.get("HA", "NO_SHAREDIP"));
+        let alone = is_yes(ini, "HA", "NO_SHAREDIP")?;
         if !(alone && controllers.iter().any(|known| known.address == further.address)) {
             controllers.push(further);
         }
@@ -241,10 +245,14 @@ fn network(key: &str, text: &str) -> Result<FirstNetwork, String> {
     })
 }
 
-fn image(name: Name, path: Option<&str>) -> FirstImage {
-    let tree = path.map(Path::new);
-    let kernelversion = tree.and_then(|tree| perilune_image::newest_kernel_version(tree).ok());
-    FirstImage { name, path: path.map(str::to_owned), kernelversion }
+fn image(name: Name, path: Option<&str>, images: &Path) -> FirstImage {
+    let tree = images.join(path.unwrap_or(name.as_str()));
+    FirstImage {
+        kernelversion: perilune_image::newest_kernel_version(&tree).ok(),
+        distribution: perilune_image::distribution(&tree),
+        path: path.map(str::to_owned),
+        name,
+    }
 }
 
 fn bmc_setup(ini: &Ini) -> Result<Option<BmcSetup>, String> {
@@ -279,7 +287,7 @@ mod tests {
         [BMCSETUP]\nNAME = compute\nUSERNAME = admin\nPASSWORD = pass\n";
 
     fn made(text: &str) -> Result<Cluster, String> {
-        let request = from_ini(&Ini::parse(text)?)?;
+        let request = from_ini(&Ini::parse(text)?, Path::new("/no/images"))?;
         let mut draft = Draft::new(&Cluster::default());
         bootstrap::first_cluster(&mut draft, &request).map_err(|error| error.to_string())?;
         Ok(draft.finish().0)
@@ -309,6 +317,32 @@ mod tests {
     }
 
     #[test]
+    fn the_image_is_known_by_its_tree_and_the_group_says_no_more_than_the_file() {
+        let images = tempfile::tempdir().unwrap();
+        let tree = images.path().join("compute");
+        for version in ["6.1.0-9-test", "6.1.0-10-test"] {
+            std::fs::create_dir_all(tree.join("lib/modules").join(version).join("kernel")).unwrap();
+        }
+        std::fs::create_dir(tree.join("etc")).unwrap();
+        std::fs::write(tree.join("etc/os-release"), "ID=debian\n").unwrap();
+        // With its place, and without: then it is in the images' directory.
+        let place = format!("PATH = {}", tree.display());
+        for text in [
+            SITE.replace("PATH = /no/such/tree", &place),
+            SITE.replace("PATH = /no/such/tree\n", ""),
+        ] {
+            let request = from_ini(&Ini::parse(&text).unwrap(), images.path()).unwrap();
+            let mut draft = Draft::new(&Cluster::default());
+            bootstrap::first_cluster(&mut draft, &request).unwrap();
+            let image = draft.image("compute").unwrap();
+            assert_eq!(image.distribution.as_deref(), Some("debian"));
+            assert_eq!(image.kernelversion.as_deref(), Some("6.1.0-10-test"));
+            let group = &draft.group("compute").unwrap().provisioning;
+            assert_eq!((group.bootmenu, group.kerneloptions.as_deref()), (None, None));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_section_and_key() {
         for (from, to, expected) in [
             (
@@ -331,7 +365,9 @@ mod tests {
 
     #[test]
     fn what_may_not_be_meant_is_told() {
-        let odd_of = |text: &str| odd(&from_ini(&Ini::parse(text).unwrap()).unwrap());
+        let odd_of = |text: &str| {
+            odd(&from_ini(&Ini::parse(text).unwrap(), Path::new("/no/images")).unwrap())
+        };
         let alone = SITE.replace("CONTROLLER1 = controller2:10.141.255.253::SHADOW\n", "");
         assert_eq!(odd_of(&alone), Vec::<String>::new());
         let [further] = odd_of(SITE).try_into().unwrap();

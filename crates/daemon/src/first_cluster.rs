@@ -37,7 +37,7 @@ pub(crate) async fn make_if_empty(
             cluster.commit(own_meta("first start"), move |draft| small(draft, port)).await;
         return decided.map_err(Error::FirstCluster);
     };
-    let request = crate::bootstrap::read(&file)?;
+    let request = crate::bootstrap::read(&file, &settings.image_directory)?;
     for odd in crate::bootstrap::odd(&request) {
         tracing::warn!(file = %file.display(), "{odd}");
     }

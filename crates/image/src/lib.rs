@@ -6,6 +6,7 @@
 
 mod compress;
 mod copy;
+mod distribution;
 mod error;
 mod gzip;
 mod initramfs;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use compress::ArchiveFormat;
 pub use copy::copy_tree;
+pub use distribution::distribution;
 pub use error::Error;
 pub use kernel::{kernel_versions, newest_kernel_version};
 pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};

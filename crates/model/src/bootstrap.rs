@@ -87,6 +87,8 @@ pub struct FirstImage {
     pub path: Option<String>,
     /// The newest kernel of the tree.
     pub kernelversion: Option<String>,
+    /// The distribution that the tree has.
+    pub distribution: Option<String>,
 }
 
 /// Makes the cluster that a site describes.
@@ -119,6 +121,7 @@ pub fn first_cluster(draft: &mut Draft, request: &Request) -> Result<(), Error> 
         let wanted = image::Request {
             path: first.path.clone().map_or(Patch::Keep, Patch::Set),
             kernelversion: first.kernelversion.clone().map_or(Patch::Keep, Patch::Set),
+            distribution: first.distribution.clone().map_or(Patch::Keep, Patch::Set),
             kerneloptions: Patch::Set("_net.ifnames=0 _biosdevname=0".to_owned()),
             ..image::Request::default()
         };
@@ -250,6 +253,5 @@ fn put_group(
     if let Some(setup) = request.bmc_setup.as_ref().filter(|_| bmc.is_some()) {
         wanted.provisioning.bmcsetup = Patch::Set(setup.name.clone());
     }
-    wanted.provisioning.bootmenu = Patch::Set(false);
     group::save(draft, name, &wanted).map(drop)
 }
