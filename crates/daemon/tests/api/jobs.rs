@@ -97,7 +97,11 @@ fn a_clone_may_be_a_description_alone() {
     site.add_image("compute");
     let (status, answer) =
         site.post_image("compute", "/_clone", &json!({ "newosimage": "copy", "nocopy": true }));
-    assert_eq!((status, &answer["message"]), (201, &json!("OS Image cloned successfully")));
+    assert_eq!((status, &answer["message"]), (200, &json!("OS Image cloned successfully")));
+    // Whoever polls is told that it is done, as of any clone.
+    let (messages, status) = site.follow(&answer["request_id"]);
+    assert_eq!(status, 200, "{messages:?}");
+    assert!(messages.iter().any(|message| message.contains("cloned successfully")), "{messages:?}");
     assert_eq!(site.image("copy")["kernelmodules"], "ipmi_devintf, ipmi_si, ipmi_msghandler");
     assert!(!site.images().join("copy").exists());
 }
