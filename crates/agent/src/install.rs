@@ -42,10 +42,10 @@ impl Install<'_> {
         mounts::unmount_all(root).context("what a former try has mounted cannot be unmounted")?;
         fs::create_dir_all(root).with_context(|| format!("cannot create {ROOT}"))?;
         let tree = Tree::new(root);
-        if !self.plan.prescripts.is_empty() {
-            self.begin(Phase::Prescript, "Prescript");
-            self.scripts(&self.plan.prescripts)?;
-        }
+        // Whoever follows a node counts these states, whether there is anything to do in them or not. Scripts came with the plan.
+        self.controller.report("scripts", None, self.console);
+        self.begin(Phase::Prescript, "Prescript");
+        self.scripts(&self.plan.prescripts)?;
         if let Some(bmc) = &self.plan.bmc {
             self.begin(Phase::Setupbmc, "BMC");
             bmc::set_up(bmc, self.console)?;
@@ -106,10 +106,8 @@ impl Install<'_> {
         if !matches!(self.plan.root, Root::Scripts(_)) {
             tree.write("etc/fstab", fstab::render(&tree.read("etc/fstab")?, disks), 0o644)?;
         }
-        if !self.plan.secrets.is_empty() {
-            self.begin(Phase::Secrets, "Secrets");
-            system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
-        }
+        self.begin(Phase::Secrets, "Secrets");
+        system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
         Ok(())
     }
 
@@ -117,18 +115,12 @@ impl Install<'_> {
     fn finish_inside(&self, tree: &Tree) -> Result<()> {
         let Plan { postscripts, roles, .. } = self.plan;
         let policy = label::policy(tree)?;
-        if postscripts.is_empty() && roles.is_empty() && policy.is_none() {
-            return Ok(());
-        }
-        let _mounted = Inside::mount(tree.root())?;
-        if !postscripts.is_empty() {
-            self.begin(Phase::Postscript, "Postscript");
-            self.scripts(postscripts)?;
-        }
-        if !roles.is_empty() {
-            self.begin(Phase::Roles, "Roles");
-            roles.iter().try_for_each(|role| role::install(role, tree, self.console))?;
-        }
+        let is_needed = !(postscripts.is_empty() && roles.is_empty() && policy.is_none());
+        let _mounted = is_needed.then(|| Inside::mount(tree.root())).transpose()?;
+        self.begin(Phase::Postscript, "Postscript");
+        self.scripts(postscripts)?;
+        self.begin(Phase::Roles, "Roles");
+        roles.iter().try_for_each(|role| role::install(role, tree, self.console))?;
         if let Some(policy) = policy {
             label::files(tree, &policy, self.console)?;
         }

@@ -17,8 +17,8 @@ use crate::templates::decode_if_encoded;
 /// What a distribution's initramfs assembles the root in.
 fn system_root(distribution: &str) -> &'static str {
     match distribution {
-        // Made by initramfs-tools, which says it in a variable.
-        "ubuntu" | "debian" => "$rootmnt",
+        // Made by initramfs-tools, which says it in a variable. Templates of existing sites know this for Ubuntu alone.
+        "ubuntu" => "$rootmnt",
         _ => "/sysroot",
     }
 }

@@ -230,7 +230,7 @@ fn a_script_that_fails_ends_the_installation_with_its_reason() {
         change_node(draft, |node| node.provisioning.prescript = Some("exit 7".to_owned()));
     });
     assert!(!run.success);
-    assert_eq!(run.controller.states(), ["install.prescript", "install.error"]);
+    assert_eq!(run.controller.states(), ["install.scripts", "install.prescript", "install.error"]);
     let last = run.controller.requests().pop().unwrap();
     assert!(last.body.contains("the prescript failed with exit code 7"), "{}", last.body);
 }
@@ -277,7 +277,7 @@ fn without_an_image_the_installer_waits_for_somebody_to_bring_one() {
     assert!(run.success, "{}", run.output);
     assert!(run.output.contains("no image: service mode"), "{}", run.output);
     let states = run.controller.states();
-    assert_eq!(states[states.len() - 6..][0], "install.unpack", "{states:?}");
+    assert_eq!(states[states.len() - 7..][0], "install.unpack", "{states:?}");
     assert!(run.root("usr/bin/program").exists());
 }
 
