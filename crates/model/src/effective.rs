@@ -227,15 +227,18 @@ impl<'a> Effective<'a> {
         or_cluster(own, self.cluster.settings().provision_fallback.as_deref(), DEFAULT_FALLBACK)
     }
 
-    /// Options of the kernel as they are shown: the image's come before the group's.
+    /// Options of the kernel as they are shown: of a group its own, else the image's; of a node its own, then the image's before the
+    /// group's, as existing clients know it.
     pub fn kerneloptions(&self) -> Sourced<Option<&'a str>> {
         let own = self.inherited(|settings| settings.kerneloptions.as_deref());
         let of_image = self
             .image
             .and_then(|image| image.kerneloptions.as_deref())
             .filter(|options| !options.is_empty());
+        let is_group = self.own.is_none();
         match (own.source, of_image) {
             (Source::Node, _) | (_, None) => own,
+            (Source::Group, _) if is_group => own,
             (_, Some(options)) => Sourced { value: Some(options), source: Source::Image },
         }
     }

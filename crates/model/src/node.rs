@@ -4,7 +4,7 @@ mod clone;
 mod save;
 
 pub use clone::clone;
-pub use save::{Request, save};
+pub use save::{Request, report, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
@@ -38,6 +38,9 @@ pub struct Node {
     /// The site's own number of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assettag: Option<String>,
+    /// What the machine last said of itself.
+    #[serde(skip_serializing_if = "Reported::is_nothing")]
+    pub reported: Reported,
     /// Free text, as clients sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
@@ -55,6 +58,24 @@ pub struct Node {
     pub tpm_sha256: Option<String>,
     /// Its interfaces, in the order in which they were given.
     pub interfaces: Vec<Interface>,
+}
+
+/// What a machine says of itself while it installs. It shows which fields of a node nobody else has set since.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reported {
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Its serial number, which is the asset tag where nobody gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assettag: Option<String>,
+}
+
+impl Reported {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Node {

@@ -82,8 +82,8 @@ async fn save(
     let request = body.read(&place, |fields| requests::node(fields, &key, &installed))?;
     let new_name = request.new_name.clone();
     let (meta, target) = (asker.caller.meta(), key.clone());
-    let saved =
-        state.cluster.commit(meta, move |draft| node::save(draft, &target, &request)).await?;
+    let save = if asker.is_node { node::report } else { node::save };
+    let saved = state.cluster.commit(meta, move |draft| save(draft, &target, &request)).await?;
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
         state.status.rename(&name, &new_name);
     }

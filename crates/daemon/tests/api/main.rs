@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod booleans;
 mod boots;
 mod connections;
 mod control;
@@ -21,6 +22,7 @@ mod osimage;
 mod redfish;
 mod routes;
 mod secrets;
+mod sources;
 mod switchports;
 mod tables;
 mod tls;

@@ -2,7 +2,7 @@
 
 use perilune_model::Name;
 use perilune_model::interface::Interface;
-use perilune_model::node::Node;
+use perilune_model::node::{Node, Reported};
 
 use super::Planner;
 use super::group::{Zero, provisioning, tag};
@@ -47,6 +47,7 @@ impl Planner<'_> {
             cloud: reading.reference(&self.names, "cloud", "cloudid"),
             vendor: reading.text("vendor"),
             assettag: reading.text("assettag"),
+            reported: Reported::default(),
             comment: reading.text("comment"),
             status: reading.text("status"),
             tpm_uuid: reading.text("tpm_uuid"),

@@ -145,7 +145,7 @@ fn set_fields(
     request: &Request,
     mut violations: Vec<Violation>,
 ) -> Result<(), Error> {
-    violations.extend(request.provisioning.apply(draft, &mut group.provisioning));
+    violations.extend(request.provisioning.apply(draft, &mut group.provisioning, None));
     request.domain.apply(&mut group.domain);
     request.comment.apply(&mut group.comment);
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }

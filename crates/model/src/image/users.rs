@@ -17,14 +17,20 @@ pub fn members(cluster: &Cluster, image: &str) -> Result<Vec<Name>, Error> {
     Ok(cluster.nodes().values().filter(uses).map(|node| node.name.clone()).collect())
 }
 
-/// The nodes and the groups that name this tag of this image.
+/// The nodes and the groups that name this tag of this image. A node may have the image from its group.
 pub fn tag_users(cluster: &Cluster, image: &str, tag: &str) -> (Vec<Arc<Node>>, Vec<Arc<Group>>) {
-    let uses = |settings: &Provisioning| {
-        settings.osimage.as_ref().is_some_and(|name| *name == image)
+    let uses = |settings: &Provisioning, of: Option<&Name>| {
+        of.is_some_and(|name| *name == image)
             && settings.osimagetag.as_ref().is_some_and(|name| *name == tag)
     };
-    let nodes = cluster.nodes().values().filter(|node| uses(&node.provisioning));
-    let groups = cluster.groups().values().filter(|group| uses(&group.provisioning));
+    let nodes = cluster
+        .nodes()
+        .values()
+        .filter(|node| uses(&node.provisioning, Effective::of_node(cluster, node).osimage().value));
+    let groups = cluster
+        .groups()
+        .values()
+        .filter(|group| uses(&group.provisioning, group.provisioning.osimage.as_ref()));
     (nodes.map(Arc::clone).collect(), groups.map(Arc::clone).collect())
 }
 

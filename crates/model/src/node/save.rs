@@ -59,6 +59,30 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
     }
 }
 
+/// Saves what a machine says of itself while it installs. What somebody else has set stays: the machine only replaces its own words, and
+/// one that does not know a thing takes nothing away.
+pub fn report(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
+    let node = Arc::clone(draft.node(name.as_str())?);
+    let mut reported = node.reported.clone();
+    let own = |known: &Option<String>, before: &mut Option<String>, said: &Patch<String>| {
+        let is_free = known.is_none() || known == before;
+        match said.value().filter(|_| is_free) {
+            Some(said) => {
+                *before = Some(said.clone());
+                Patch::Set(said.clone())
+            }
+            None => Patch::Keep,
+        }
+    };
+    let request = Request {
+        vendor: own(&node.vendor, &mut reported.vendor, &request.vendor),
+        assettag: own(&node.assettag, &mut reported.assettag, &request.assettag),
+        ..request.clone()
+    };
+    let updated = Node { reported, ..Node::clone(&node) };
+    update(draft, updated, &request).map(|()| Saved::Updated)
+}
+
 fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error> {
     let Some(group) = &request.group else {
         return Err(Error::invalid(
@@ -106,7 +130,11 @@ fn group_named(draft: &Draft, name: &Name) -> Result<Arc<Group>, Error> {
 }
 
 fn set_fields(draft: &Draft, node: &mut Node, request: &Request) -> Result<(), Error> {
-    let violations: Vec<Violation> = request.provisioning.apply(draft, &mut node.provisioning);
+    // The group may be changed by the same request.
+    let group = request.group.as_ref().unwrap_or(&node.group);
+    let inherited = draft.groups().get(group).and_then(|group| group.provisioning.osimage.clone());
+    let violations: Vec<Violation> =
+        request.provisioning.apply(draft, &mut node.provisioning, inherited.as_ref());
     request.service.apply_or(&mut node.service, false);
     request.switch.apply(&mut node.switch);
     request.switchport.apply(&mut node.switchport);

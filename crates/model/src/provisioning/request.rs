@@ -45,14 +45,15 @@ pub struct Request {
 }
 
 impl Request {
-    /// Changes the settings; tells what cannot be.
+    /// Changes the settings; tells what cannot be. `inherited` is the image where they name none.
     pub(crate) fn apply(
         &self,
         cluster: &Cluster,
         provisioning: &mut Provisioning,
+        inherited: Option<&Name>,
     ) -> Vec<Violation> {
         self.write(provisioning);
-        self.unknown_tag(cluster, provisioning).into_iter().collect()
+        self.unknown_tag(cluster, provisioning.osimage.as_ref().or(inherited)).into_iter().collect()
     }
 
     /// The settings of whoever said this and nothing else. The tag is looked for with the image.
@@ -86,11 +87,13 @@ impl Request {
         self.disklayout.apply(&mut provisioning.disklayout);
     }
 
-    fn unknown_tag(&self, cluster: &Cluster, provisioning: &Provisioning) -> Option<Violation> {
+    fn unknown_tag(&self, cluster: &Cluster, image: Option<&Name>) -> Option<Violation> {
         let tag = self.osimagetag.value()?;
         let refuse = |reason| Some(Violation { field: "osimagetag".to_owned(), reason });
-        let Some(image) = &provisioning.osimage else {
-            return refuse("a tag needs an osimage beside it; give both".to_owned());
+        let Some(image) = image else {
+            return refuse(
+                "a tag is one of an image, and there is none here; give an osimage, too".to_owned(),
+            );
         };
         let known = cluster
             .images()

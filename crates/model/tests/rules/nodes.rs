@@ -143,9 +143,13 @@ fn a_clone_has_the_next_address_and_no_hardware_address() {
 #[test]
 fn another_image_resets_the_tag_and_a_tag_must_be_one_of_the_image() {
     let mut request = in_group("compute");
-    request.provisioning.osimagetag = Patch::Set(name("stable"));
+    request.provisioning.osimagetag = Patch::Set(name("unknown"));
     let inherits = refused(&cluster(), |draft| node::save(draft, &name("node001"), &request));
     assert_eq!(fields(&inherits), ["osimagetag"]);
+    request.provisioning.osimagetag = Patch::Set(name("stable"));
+    let inherits = change(&cluster(), |draft| node::save(draft, &name("node001"), &request));
+    let node = inherits.node("node001").unwrap();
+    assert_eq!(Effective::of_node(&inherits, node).osimagetag().value, Some(&name("stable")));
     request.provisioning.osimage = Patch::Set(name("compute"));
     let cluster = change(&cluster(), |draft| node::save(draft, &name("node001"), &request));
     let node = cluster.node("node001").unwrap();

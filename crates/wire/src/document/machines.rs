@@ -4,7 +4,7 @@ use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver};
 use perilune_model::group::Group;
 use perilune_model::image::Image;
 use perilune_model::interface::{GroupInterface, Interface, Link};
-use perilune_model::node::Node;
+use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
 use perilune_model::{Name, Object};
@@ -132,9 +132,9 @@ pub(super) fn node(
     if !fields.has("group") {
         fields.refuse("group", "a node needs a group; give one");
     }
-    let status = match own {
-        Some(Object::Node(own)) => own.status.clone(),
-        _ => None,
+    let (status, reported) = match own {
+        Some(Object::Node(own)) => (own.status.clone(), own.reported.clone()),
+        _ => (None, Reported::default()),
     };
     let interfaces = fields.objects("interfaces", |fields| Interface {
         name: interface_name(fields),
@@ -156,6 +156,7 @@ pub(super) fn node(
         cloud: fields.name("cloud", Name::general).value().cloned(),
         vendor: text(fields, "vendor"),
         assettag: text(fields, "assettag"),
+        reported,
         comment: text(fields, "comment"),
         status,
         tpm_uuid: text(fields, "tpm_uuid"),
