@@ -12,7 +12,13 @@ pub enum Error {
     #[error("{address} cannot be reached; is the BMC plugged in, and its address right?")]
     Unreachable { address: SocketAddr, source: std::io::Error },
     #[error("no answer from {address} ({tries} tries in {:.1} s)", .waited.as_secs_f64())]
-    TimedOut { address: SocketAddr, tries: u32, waited: Duration },
+    TimedOut {
+        address: SocketAddr,
+        tries: u32,
+        waited: Duration,
+        /// False for one that has not said a word in all this time.
+        has_answered: bool,
+    },
     #[error("{address} answered, but nothing that could be used: {reason}")]
     Garbled { address: SocketAddr, reason: &'static str },
     #[error(
@@ -45,6 +51,10 @@ pub enum Error {
     CertificateChanged { address: SocketAddr, expected: String, seen: String },
     #[error("the certificate of {address} is not trusted: {reason}")]
     CertificateRefused { address: SocketAddr, reason: String },
+    #[error(
+        "{address} speaks only TLS that is too old for Redfish here ({seen}); speak IPMI to it (driver ipmi or auto of its BMC setup), or update its firmware"
+    )]
+    OldTls { address: SocketAddr, seen: String },
     #[error("control plugin {}: {reason}", .path.display())]
     Plugin { path: PathBuf, reason: String },
     #[error("not done in time: the deadline of {:.0} s for the whole request has passed", .deadline.as_secs_f64())]
@@ -60,8 +70,9 @@ impl Error {
     /// not done again behind the administrator's back.
     pub fn is_passing(&self) -> bool {
         match self {
+            // It has been asked several times.
+            Self::TimedOut { has_answered, .. } => *has_answered,
             Self::Unreachable { .. }
-            | Self::TimedOut { .. }
             | Self::Garbled { .. }
             | Self::NoFreeSession { .. }
             | Self::SessionLost { .. }
@@ -76,6 +87,7 @@ impl Error {
             | Self::Held { .. }
             | Self::CertificateChanged { .. }
             | Self::CertificateRefused { .. }
+            | Self::OldTls { .. }
             | Self::Plugin { .. }
             | Self::DeadlinePassed { .. }
             | Self::Cancelled => false,
@@ -105,6 +117,9 @@ impl Error {
             Self::Held { reason, .. } => format!("not tried, because it failed lately: {reason}"),
             Self::CertificateChanged { .. } => "shows another certificate than before".to_owned(),
             Self::CertificateRefused { reason, .. } => format!("certificate not trusted: {reason}"),
+            Self::OldTls { seen, .. } => {
+                format!("speaks only TLS that is too old for Redfish here ({seen}); speak IPMI")
+            }
             Self::Unsupported { .. }
             | Self::Busy { .. }
             | Self::Plugin { .. }

@@ -58,7 +58,8 @@ impl Default for Limits {
             starts_per_second: None,
             inrush: None,
             deadline: Duration::from_mins(2),
-            attempt: Duration::from_secs(20),
+            // A BMC that takes 4 s for each answer needs half of it.
+            attempt: Duration::from_mins(1),
             tries: 2,
             pause: Duration::from_millis(300),
             verification: Some(Verification::default()),

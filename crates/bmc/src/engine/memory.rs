@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::ipmi::Suite;
+use crate::ipmi::Remembered;
 use crate::redfish::Fingerprint;
 use crate::target::Key;
 use crate::{Action, Credentials, Error, Target};
@@ -38,7 +38,9 @@ struct Bmc {
     changing: Option<Action>,
     failures: u32,
     hold: Option<Hold>,
-    suite: Option<Suite>,
+    ipmi: Remembered,
+    /// It refuses the password with each request, and takes it in a session.
+    wants_session: bool,
     certificate: Option<Fingerprint>,
     /// For a BMC whose driver is found out.
     protocol: Option<Protocol>,
@@ -172,12 +174,20 @@ impl Memory {
         });
     }
 
-    pub(crate) fn suite(&self, target: &Target) -> Option<Suite> {
-        self.with(target.key(), |bmc| bmc.suite)
+    pub(crate) fn ipmi(&self, target: &Target) -> Remembered {
+        self.with(target.key(), |bmc| bmc.ipmi)
     }
 
-    pub(crate) fn note_suite(&self, target: &Target, suite: Suite) {
-        self.with(target.key(), |bmc| bmc.suite = Some(suite));
+    pub(crate) fn note_ipmi(&self, target: &Target, remembered: Remembered) {
+        self.with(target.key(), |bmc| bmc.ipmi = remembered);
+    }
+
+    pub(crate) fn wants_session(&self, target: &Target) -> bool {
+        self.with(target.key(), |bmc| bmc.wants_session)
+    }
+
+    pub(crate) fn note_wants_session(&self, target: &Target, wants: bool) {
+        self.with(target.key(), |bmc| bmc.wants_session = wants);
     }
 
     pub(crate) fn protocol(&self, target: &Target) -> Option<Protocol> {
@@ -227,7 +237,7 @@ mod tests {
 
     fn dead() -> Error {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 623));
-        Error::TimedOut { address, tries: 3, waited: SECOND }
+        Error::TimedOut { address, tries: 3, waited: SECOND, has_answered: false }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub use limits::{Inrush, Limits, Verification};
 
 use crate::connection::Connection;
-use crate::ipmi::{self, Hub};
+use crate::ipmi::{self, Hub, Remembered};
 use crate::plugin::Plugin;
 use crate::redfish::{Authorities, Fingerprint, Service};
 use crate::{Action, Driver, Error, PowerState, Reply, Target};
@@ -75,8 +75,9 @@ impl Shared {
     }
 
     async fn connect_ipmi(&self, target: &Target) -> Result<Connection, Error> {
-        let session = ipmi::open(&self.hub, target, self.memory.suite(target)).await?;
-        self.memory.note_suite(target, session.suite());
+        let session = ipmi::open(&self.hub, target, self.memory.ipmi(target)).await?;
+        let (suite, slowest) = (Some(session.suite()), session.slowest());
+        self.memory.note_ipmi(target, Remembered { suite, slowest });
         if target.driver == Driver::Auto {
             self.memory.note_protocol(target, Protocol::Ipmi);
         }
@@ -85,8 +86,10 @@ impl Shared {
 
     async fn connect_redfish(&self, target: &Target) -> Result<Connection, Error> {
         let pinned = self.memory.certificate(target);
-        let service = Service::open(target, pinned, &self.authorities).await?;
+        let in_session = self.memory.wants_session(target);
+        let service = Service::open(target, pinned, in_session, &self.authorities).await?;
         self.memory.note_certificate(target, service.certificate());
+        self.memory.note_wants_session(target, service.wants_session());
         Ok(Connection::Redfish(Box::new(service)))
     }
 

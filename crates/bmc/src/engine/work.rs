@@ -131,7 +131,7 @@ impl Work {
             return Err(if action.must_not_repeat() {
                 Error::Unconfirmed { action, address }
             } else {
-                Error::TimedOut { address, tries: 1, waited: time }
+                Error::TimedOut { address, tries: 1, waited: time, has_answered: true }
             });
         };
         result

@@ -1,8 +1,8 @@
 //! Power and the light that shows where a machine stands (IPMI 2.0, 28).
 
-use super::Garbled;
 use super::message::Command;
 use super::session::Session;
+use super::{Garbled, completion};
 use crate::{Action, Error, PowerState, Reply};
 
 const STATUS: Command = Command { function: 0x00, number: 0x01 };
@@ -27,25 +27,41 @@ pub(super) async fn control(session: &mut Session, action: Action) -> Result<Rep
         Action::PowerSoft => 5,
         _ => return Err(Error::Unsupported { action, by: "the chassis".to_owned() }),
     };
-    match session.request(CONTROL, &[number]).await {
-        Ok(_) => Ok(Reply::Done),
-        // It was sent: a second one might do it twice.
-        Err(error) if error.is_passing() && action.must_not_repeat() => {
-            Err(Error::Unconfirmed { action, address: session.peer() })
-        }
+    if !action.must_not_repeat() {
+        return session.request(CONTROL, &[number]).await.map(|_| Reply::Done);
+    }
+    // Once it is sent, a second one might do it twice: whatever is odd about the answer, somebody has to look.
+    let unconfirmed = Error::Unconfirmed { action, address: session.peer() };
+    match session.call_single(CONTROL, &[number]).await {
+        Ok(response) if completion::leaves_open(response.completion) => Err(unconfirmed),
+        Ok(response) => session.checked(response).map(|_| Reply::Done),
+        Err(error) if error.is_passing() => Err(unconfirmed),
         Err(error) => Err(error),
     }
 }
 
 pub(super) async fn identify(session: &mut Session, on: bool) -> Result<Reply, Error> {
-    if !on {
-        return session.request(IDENTIFY, &[0]).await.map(|_| Reply::Done);
-    }
     // The second byte says: until told otherwise. Older BMCs know the first only, a number of seconds.
-    match session.request(IDENTIFY, &[0, 1]).await {
-        Err(Error::Rejected { .. }) => {
-            session.request(IDENTIFY, &[LONGEST_SECONDS]).await.map(|_| Reply::Done)
+    let requests: &[&[u8]] = if on { &[&[0, 1], &[LONGEST_SECONDS]] } else { &[&[0]] };
+    let mut refusal = None;
+    for data in requests {
+        match session.request(IDENTIFY, data).await {
+            Ok(_) => return Ok(Reply::Done),
+            Err(error @ Error::Rejected { .. }) => refusal = Some(error),
+            Err(error) => return Err(error),
         }
-        other => other.map(|_| Reply::Done),
     }
+    // A light that is as wanted already is what was asked for.
+    match (light(session).await, refusal) {
+        (Ok(Some(shines)), _) if shines == on => Ok(Reply::Done),
+        (_, Some(refusal)) => Err(refusal),
+        (_, None) => Ok(Reply::Done),
+    }
+}
+
+/// Whether the light shines; None where the BMC does not tell.
+async fn light(session: &mut Session) -> Result<Option<bool>, Error> {
+    let data = session.request(STATUS, &[]).await?;
+    let tells = |state: &&u8| **state & 0x40 != 0;
+    Ok(data.get(2).filter(tells).map(|state| state & 0x30 != 0))
 }

@@ -6,6 +6,11 @@ pub(crate) const TOO_LONG: u8 = 0xca;
 pub(crate) const NOT_PRESENT: u8 = 0xcb;
 pub(crate) const NOT_PRIVILEGED: u8 = 0xd4;
 
+/// Whether the command may have been done all the same: it took too long, cannot be answered, or it is not said why.
+pub(crate) fn leaves_open(code: u8) -> bool {
+    matches!(code, 0xc3 | 0xce | 0xcf | 0xff)
+}
+
 pub(crate) fn text(code: u8) -> String {
     let meaning = match code {
         0xc0 => "it is busy",

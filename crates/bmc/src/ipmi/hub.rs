@@ -159,9 +159,12 @@ async fn read(socket: Arc<UdpSocket>, sessions: Arc<Sessions>) {
 
 fn deliver(sessions: &Sessions, peer: SocketAddr, bytes: &[u8]) {
     let index = locked(&sessions.by_number);
-    let named = packet::console_session(bytes).and_then(|number| index.sessions.get(&number));
-    if let Some(entry) = named.filter(|entry| entry.peer == peer) {
-        drop(entry.letters.try_send(bytes.to_vec()));
+    if let Some(number) = packet::console_session(bytes) {
+        // What names a session that is over came late: for the one that runs now it would only be confusing.
+        let named = index.sessions.get(&number).filter(|entry| entry.peer == peer);
+        if let Some(entry) = named {
+            drop(entry.letters.try_send(bytes.to_vec()));
+        }
         return;
     }
     // Nonsense is passed on too, so that it can be said that the BMC talks nonsense; but it never fills the mailbox.

@@ -6,6 +6,7 @@ mod event_text;
 pub mod fru;
 pub(crate) mod hub;
 mod line;
+mod login;
 pub mod message;
 pub mod packet;
 pub mod rakp;
@@ -24,6 +25,7 @@ pub(crate) use hub::Hub;
 pub(crate) use session::Session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Action, Error, Reply, Target};
 
@@ -58,11 +60,18 @@ impl Default for Settings {
     }
 }
 
-/// Opens a session; `remembered` is the suite that worked last time.
+/// What is known of a BMC from the last session: the suite that it took, and how long its answers take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Remembered {
+    pub(crate) suite: Option<Suite>,
+    pub(crate) slowest: Duration,
+}
+
+/// Opens a session.
 pub(crate) async fn open(
     hub: &Arc<Hub>,
     target: &Target,
-    remembered: Option<Suite>,
+    remembered: Remembered,
 ) -> Result<Session, Error> {
     let credentials = &target.credentials;
     let too_long =
@@ -75,13 +84,14 @@ pub(crate) async fn open(
     }
     // What was agreed lately comes first: a BMC that answers only to one is not asked for the other every time.
     let mut suites = target.ipmi.suites.clone();
-    suites.sort_by_key(|suite| Some(*suite) != remembered);
+    suites.sort_by_key(|suite| Some(*suite) != remembered.suite);
     let access = session::Access {
         peer: target.ipmi_address(),
         credentials,
         privilege: target.ipmi.privilege,
         suites: &suites,
         patience: target.ipmi.patience,
+        slowest: remembered.slowest,
     };
     Session::open(hub, &access).await
 }

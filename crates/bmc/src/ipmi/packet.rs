@@ -146,9 +146,7 @@ pub fn console_session(bytes: &[u8]) -> Option<u32> {
     if packet.session != 0 {
         return Some(packet.session);
     }
-    let mut reader = Reader::new(packet.payload);
-    reader.take(4)?;
-    reader.u32()
+    super::rakp::console_session(packet.payload)
 }
 
 #[cfg(test)]

@@ -7,6 +7,13 @@ use crate::bytes::Reader;
 const BY_NAME: u8 = 0x10;
 /// A status that says: all is well.
 pub const SUCCESS: u8 = 0x00;
+pub const NO_SESSION: u8 = 0x01;
+pub const INVALID_SESSION: u8 = 0x02;
+pub const INACTIVE_SESSION: u8 = 0x08;
+pub const INVALID_ROLE: u8 = 0x09;
+pub const UNAUTHORIZED_ROLE: u8 = 0x0a;
+pub const NO_SESSION_OF_ROLE: u8 = 0x0b;
+pub const UNKNOWN_USER: u8 = 0x0d;
 pub const INVALID_CHECK: u8 = 0x0f;
 
 /// What both ends have said, from which all codes and keys are made.
@@ -117,6 +124,13 @@ pub fn encode_open_request(tag: u8, console_session: u32, suite: Suite) -> Vec<u
     bytes
 }
 
+/// Whose answer to a message of the beginning this is: the number that we chose for the session. A refusal may leave it out.
+pub fn console_session(payload: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(payload);
+    reader.take(4)?;
+    reader.u32().filter(|number| *number != 0)
+}
+
 /// The answer to a message of the beginning: that it failed, or what it says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<T> {
@@ -186,15 +200,22 @@ pub fn decode_message_4(payload: &[u8]) -> Result<(u8, Answer<Vec<u8>>), Garbled
 /// What a status means that ends the beginning.
 pub fn status_text(status: u8) -> &'static str {
     match status {
-        0x01 => "no free session",
-        0x02 => "it does not know the session",
-        0x04 | 0x10 => "it does not know the authentication algorithm",
+        NO_SESSION => "no free session",
+        INVALID_SESSION => "it does not know the session",
+        0x03 => "it does not know the kind of payload",
+        0x04 => "it does not know the authentication algorithm",
         0x05 => "it does not know the integrity algorithm",
-        0x09 | 0x0a => "the user may not have this privilege",
-        0x0b => "no free session at this privilege",
-        0x0d => "it does not know the user",
+        0x06 | 0x07 => "the algorithms do not match",
+        INACTIVE_SESSION => "the session is not active",
+        INVALID_ROLE | UNAUTHORIZED_ROLE => "the user may not have this privilege",
+        NO_SESSION_OF_ROLE => "no free session at this privilege",
+        0x0c => "the length of the user's name is wrong for it",
+        UNKNOWN_USER => "it does not know the user",
+        0x0e => "it does not accept its own GUID",
         INVALID_CHECK => "wrong check code",
+        0x10 => "it does not know the encryption algorithm",
         0x11 => "it does not know the cipher suite",
+        0x12 => "it does not understand a value",
         _ => "it gives no known reason",
     }
 }

@@ -18,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use super::Settings;
 use super::tls::{self, Authorities, Fingerprint};
-use super::{Authentication, Settings};
 use crate::{Credentials, Error};
 
 /// No resource is larger; an event log comes in pages.
@@ -44,6 +44,9 @@ pub(super) struct Client {
     login: Login,
 }
 
+/// Where sessions are made, by the standard; the root may say otherwise.
+const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+
 enum Login {
     None,
     Basic(HeaderValue),
@@ -61,6 +64,16 @@ impl Answer {
     pub(super) fn etag(&self) -> Option<&str> {
         let header = self.headers.get(ETAG).and_then(|value| value.to_str().ok());
         header.or_else(|| self.body.get("@odata.etag").and_then(Value::as_str))
+    }
+
+    /// Whether the BMC gives one of these reasons, by the last part of a message's id: "Base.1.8.NoOperation".
+    pub(super) fn says(&self, ids: &[&str]) -> bool {
+        let Some(error) = self.body.get("error") else { return false };
+        let messages = error.get("@Message.ExtendedInfo").and_then(Value::as_array);
+        let messages = messages.map(Vec::as_slice).unwrap_or_default().iter();
+        let named = messages.filter_map(|message| message.get("MessageId")?.as_str());
+        let named = named.chain(error.get("code").and_then(Value::as_str));
+        named.filter_map(|id| id.rsplit('.').next()).any(|id| ids.contains(&id))
     }
 }
 
@@ -93,30 +106,38 @@ impl Client {
         self.address
     }
 
-    /// `sessions` is where the service says that sessions are made. A service without them gets the password each time.
-    pub(super) async fn log_in(&mut self, sessions: Option<&str>) -> Result<(), Error> {
-        let sessions = sessions.filter(|_| self.settings.authentication == Authentication::Session);
-        if let Some(path) = sessions {
-            let Credentials { user, password } = &self.credentials;
-            let body = serde_json::json!({ "UserName": user, "Password": password });
-            let answer = self.send(&Method::POST, path, Some(&body), None).await?;
-            let token = answer.headers.get("x-auth-token").cloned();
-            if let Some(mut token) = token.filter(|_| answer.status.is_success()) {
-                token.set_sensitive(true);
-                self.login = Login::Session { token, path: location(&answer) };
-                return Ok(());
-            }
-            let has_none = matches!(answer.status.as_u16(), 404 | 405 | 501);
-            if !has_none {
-                return Err(self.failure(&answer));
-            }
-        }
+    /// From now on the password goes with every request.
+    pub(super) fn use_password(&mut self) -> Result<(), Error> {
         let pair = format!("{}:{}", self.credentials.user, self.credentials.password);
         let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
             .or(Err(self.rejected("the password cannot be sent")))?;
         value.set_sensitive(true);
         self.login = Login::Basic(value);
         Ok(())
+    }
+
+    /// Makes a session where the root says that they are made. False where the BMC has none.
+    pub(super) async fn use_session(&mut self, sessions: Option<&str>) -> Result<bool, Error> {
+        self.login = Login::None;
+        let Credentials { user, password } = &self.credentials;
+        let body = serde_json::json!({ "UserName": user, "Password": password });
+        let path = sessions.unwrap_or(SESSIONS);
+        let answer = self.send(&Method::POST, path, Some(&body), None).await?;
+        let token = answer.headers.get("x-auth-token").cloned();
+        if let Some(mut token) = token.filter(|_| answer.status.is_success()) {
+            token.set_sensitive(true);
+            self.login = Login::Session { token, path: location(&answer) };
+            return Ok(true);
+        }
+        match answer.status.as_u16() {
+            404 | 405 | 501 => Ok(false),
+            200..300 => Err(self.rejected("it makes a session and gives no token for it")),
+            _ => Err(self.failure(&answer)),
+        }
+    }
+
+    pub(super) fn is_in_session(&self) -> bool {
+        matches!(self.login, Login::Session { .. })
     }
 
     /// Gives the session back.
@@ -129,13 +150,19 @@ impl Client {
         }
     }
 
-    /// A resource; where it has moved to, if it has moved on this BMC.
+    /// A resource.
     pub(super) async fn get(&mut self, path: &str) -> Result<Answer, Error> {
+        let answer = self.ask(path).await?;
+        self.checked(answer)
+    }
+
+    /// Whatever is answered for a resource; where it has moved to, if it has moved on this BMC.
+    pub(super) async fn ask(&mut self, path: &str) -> Result<Answer, Error> {
         let mut path = path.to_owned();
         for _ in 0..=MOST_REDIRECTS {
             let answer = self.send(&Method::GET, &path, None, None).await?;
             if !answer.status.is_redirection() {
-                return self.checked(answer);
+                return Ok(answer);
             }
             path = location(&answer).ok_or_else(|| self.rejected("it redirects to elsewhere"))?;
         }
@@ -143,22 +170,30 @@ impl Client {
     }
 
     /// A change of some properties. Who changed the resource since it was read is not overwritten: it is read anew, once.
+    /// Some BMCs refuse the very tag that they have given, when it is a weak one, or accept none but `*`.
     pub(super) async fn patch(
         &mut self,
         path: &str,
         body: &Value,
         etag: Option<&str>,
     ) -> Result<Answer, Error> {
-        let answer = self.send(&Method::PATCH, path, Some(body), etag).await?;
-        let is_stale = matches!(
-            answer.status,
-            StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED
-        );
-        if !is_stale {
+        let mut tried = vec![etag.map(str::to_owned)];
+        let mut answer = self.send(&Method::PATCH, path, Some(body), etag).await?;
+        if !is_stale(&answer) {
             return self.checked(answer);
         }
-        let newest = self.get(path).await?;
-        let answer = self.send(&Method::PATCH, path, Some(body), newest.etag()).await?;
+        let newest = self.get(path).await?.etag().map(str::to_owned);
+        let strong = newest.as_deref().map(|tag| tag.strip_prefix("W/").unwrap_or(tag).to_owned());
+        for tag in [newest, strong, Some("*".to_owned())] {
+            if !is_stale(&answer) {
+                break;
+            }
+            if tried.contains(&tag) {
+                continue;
+            }
+            answer = self.send(&Method::PATCH, path, Some(body), tag.as_deref()).await?;
+            tried.push(tag);
+        }
         self.checked(answer)
     }
 
@@ -166,6 +201,21 @@ impl Client {
     pub(super) async fn post(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
         let answer = self.send(&Method::POST, path, Some(body), None).await?;
         let answer = self.checked(answer)?;
+        self.finished(answer).await
+    }
+
+    /// An action's answer, whatever it is; sent again to a BMC that says that it is not ready.
+    pub(super) async fn post_often(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
+        self.send(&Method::POST, path, Some(body), None).await
+    }
+
+    /// An action's answer, whatever it is; sent once, also to a BMC that says that it is not ready.
+    pub(super) async fn post_once(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
+        self.send_once(&Method::POST, path, Some(body), None).await
+    }
+
+    /// Waits for the task that a BMC has made of an action.
+    pub(super) async fn finished(&mut self, answer: Answer) -> Result<Answer, Error> {
         if answer.status != StatusCode::ACCEPTED {
             return Ok(answer);
         }
@@ -198,14 +248,24 @@ impl Client {
         }
     }
 
-    fn checked(&self, answer: Answer) -> Result<Answer, Error> {
+    pub(super) fn checked(&self, answer: Answer) -> Result<Answer, Error> {
         if answer.status.is_success() { Ok(answer) } else { Err(self.failure(&answer)) }
     }
 
-    fn failure(&self, answer: &Answer) -> Error {
+    pub(super) fn failure(&self, answer: &Answer) -> Error {
         let (address, user) = (self.address, self.credentials.user.clone());
+        if answer.says(&["PasswordChangeRequired"]) {
+            return self.rejected(&format!("the password of \"{user}\" must be changed first"));
+        }
+        if answer.says(&["SessionLimitExceeded", "CreateLimitReachedForResource"]) {
+            return Error::NoFreeSession { address };
+        }
         match answer.status {
+            _ if answer.says(&["InsufficientPrivilege"]) => Error::NotPermitted { address, user },
             StatusCode::UNAUTHORIZED => Error::WrongPassword { address, user },
+            _ if answer.says(&["UnauthorizedLoginAttempt"]) => {
+                Error::WrongPassword { address, user }
+            }
             StatusCode::FORBIDDEN => Error::NotPermitted { address, user },
             status => {
                 let reason =
@@ -240,6 +300,11 @@ impl Client {
         self.send_once(method, path, body, etag).await
     }
 
+    fn timed_out(&self) -> Error {
+        let (address, waited) = (self.address, ANSWER_TIME);
+        Error::TimedOut { address, tries: 1, waited, has_answered: true }
+    }
+
     async fn send_once(
         &mut self,
         method: &Method,
@@ -257,7 +322,7 @@ impl Client {
             Ok::<_, hyper::Error>((head, Limited::new(body, LONGEST_BODY).collect().await))
         };
         let Ok(exchanged) = tokio::time::timeout(ANSWER_TIME, exchange).await else {
-            return Err(Error::TimedOut { address: self.address, tries: 1, waited: ANSWER_TIME });
+            return Err(self.timed_out());
         };
         let garbled = |reason| Error::Garbled { address: self.address, reason };
         let (head, body) = exchanged.or(Err(garbled("the connection broke")))?;
@@ -265,10 +330,10 @@ impl Client {
             body.or(Err(garbled("an answer that breaks off, or is far too long")))?.to_bytes();
         let is_json = !body.is_empty() && head.status != StatusCode::NO_CONTENT;
         let body = if is_json { serde_json::from_slice(&body).ok() } else { Some(Value::Null) };
-        // An error may come as a page for people.
+        // An error may come as a page for people; and to a change the status says all.
         let body = match body {
             Some(body) => body,
-            None if !head.status.is_success() => Value::Null,
+            None if !head.status.is_success() || *method != Method::GET => Value::Null,
             None => return Err(garbled("an answer that is not JSON")),
         };
         Ok(Answer { status: head.status, headers: head.headers, body })
@@ -317,6 +382,13 @@ impl Client {
         self.certificate = certificate;
         Ok(())
     }
+}
+
+/// Whether the tag is what the BMC does not like.
+fn is_stale(answer: &Answer) -> bool {
+    let statuses = [StatusCode::PRECONDITION_FAILED, StatusCode::PRECONDITION_REQUIRED];
+    let ids = ["PreconditionFailed", "PreconditionRequired", "HeaderInvalid", "HeaderMissing"];
+    statuses.contains(&answer.status) || (!answer.status.is_success() && answer.says(&ids))
 }
 
 async fn start(

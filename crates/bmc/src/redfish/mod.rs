@@ -3,6 +3,7 @@
 mod client;
 mod deviations;
 mod facts;
+mod host;
 mod log;
 mod service;
 mod tls;
@@ -18,7 +19,7 @@ pub struct Settings {
     pub port: u16,
     pub trust: Trust,
     pub authentication: Authentication,
-    /// Which of the systems that the BMC manages is meant, by the last part of its path; None: the first.
+    /// Which of the systems that the BMC manages is meant, by the last part of its path; None: the one that is a machine.
     pub system: Option<String>,
 }
 
@@ -35,7 +36,8 @@ impl Default for Settings {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authentication {
-    /// The password with every request: fewest requests, and no session is left behind.
+    /// The password with every request: fewest requests, and no session is left behind. A BMC that refuses it so gets it
+    /// in a session.
     #[default]
     Basic,
     /// A session, closed at the end; where the BMC has none, the password with every request.

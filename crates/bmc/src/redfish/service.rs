@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
 use super::deviations::{Part, Words};
 use super::tls::{Authorities, Fingerprint};
-use super::{facts, log};
+use super::{Authentication, facts, host, log};
 use crate::{Action, Error, PowerState, Reply, Target};
 
 const ROOT: &str = "/redfish/v1/";
@@ -24,16 +25,58 @@ pub(crate) struct Service {
     system_path: String,
 }
 
-/// Whether something at the address speaks Redfish; nothing secret is told to it.
-pub(super) async fn root(client: &mut Client) -> Result<Answer, Error> {
-    let answer = client.get(ROOT).await?;
-    if answer.body.get("RedfishVersion").is_none() && answer.body.get("Systems").is_none() {
-        return Err(Error::Garbled {
-            address: client.address(),
-            reason: "its root is not one of Redfish",
-        });
+/// Whether something at the address speaks Redfish; nothing secret is told to it. None where it does and shows not even its
+/// root to strangers.
+async fn root(client: &mut Client) -> Result<Option<Value>, Error> {
+    let answer = client.ask(ROOT).await?;
+    let is_closed = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if is_closed && (answer.headers.contains_key("odata-version") || answer.body.is_object()) {
+        return Ok(None);
     }
-    Ok(answer)
+    let garbled =
+        Error::Garbled { address: client.address(), reason: "its root is not one of Redfish" };
+    if is_closed {
+        return Err(garbled);
+    }
+    let body = client.checked(answer)?.body;
+    let is_root = body.get("RedfishVersion").is_some() || body.get("Systems").is_some();
+    if is_root { Ok(Some(body)) } else { Err(garbled) }
+}
+
+/// The root and the systems that it names, with the password in the way in which the BMC takes it.
+async fn log_in(client: &mut Client, in_session: bool) -> Result<(Value, Vec<String>), Error> {
+    let open = root(client).await?;
+    let sessions = open.as_ref().and_then(|root| link(root, "/Links/Sessions")).map(str::to_owned);
+    // A root that links to no sessions has none; who does not show it may have them.
+    let has_sessions = sessions.is_some() || open.is_none();
+    let in_session = in_session && has_sessions && client.use_session(sessions.as_deref()).await?;
+    if in_session {
+        return systems(client, open).await;
+    }
+    client.use_password()?;
+    match systems(client, open.clone()).await {
+        // Where the password is not taken with each request, it may be in a session.
+        Err(refusal @ (Error::WrongPassword { .. } | Error::NotPermitted { .. }))
+            if has_sessions =>
+        {
+            match client.use_session(sessions.as_deref()).await {
+                Ok(true) => systems(client, open).await,
+                Ok(false) => Err(refusal),
+                Err(error) => Err(error),
+            }
+        }
+        other => other,
+    }
+}
+
+async fn systems(client: &mut Client, known: Option<Value>) -> Result<(Value, Vec<String>), Error> {
+    let root = match known {
+        Some(root) => root,
+        None => client.get(ROOT).await?.body,
+    };
+    let path = link(&root, "/Systems").ok_or_else(|| client.rejected("it has no systems"))?;
+    let paths = host::paths(client, path).await?;
+    Ok((root, paths))
 }
 
 impl Service {
@@ -49,33 +92,36 @@ impl Service {
         root(&mut client).await.map(drop)
     }
 
+    /// `in_session`: this BMC has refused the password before, and taken it in a session.
     pub(crate) async fn open(
         target: &Target,
         pinned: Option<Fingerprint>,
+        in_session: bool,
         authorities: &Arc<Authorities>,
     ) -> Result<Self, Error> {
         let address = SocketAddr::new(target.address, target.redfish.port);
         let mut client =
             Client::connect(address, &target.redfish, &target.credentials, pinned, authorities)
                 .await?;
-        let root = root(&mut client).await?.body;
-        let sessions = link(&root, "/Links/Sessions").map(str::to_owned);
-        client.log_in(sessions.as_deref()).await?;
-        let systems =
-            link(&root, "/Systems").ok_or_else(|| client.rejected("it has no systems"))?.to_owned();
-        let members = client.get(&systems).await?.body;
-        let wanted = target.redfish.system.as_deref();
-        let system_path = member(&members, wanted)
-            .ok_or_else(|| match wanted {
-                Some(wanted) => client.rejected(&format!("it has no system \"{wanted}\"")),
-                None => client.rejected("it has no systems"),
-            })?
-            .to_owned();
+        let in_session = in_session || target.redfish.authentication == Authentication::Session;
+        let (root, systems) = log_in(&mut client, in_session).await?;
+        let system = target.redfish.system.as_deref();
+        let system_path = match host::choose(&mut client, &root, systems, system).await {
+            Ok(path) => path,
+            Err(error) => {
+                client.log_out().await;
+                return Err(error);
+            }
+        };
         let names = ["/Vendor", "/Product"].map(|path| text(&root, path));
         let oem = root.get("Oem").and_then(Value::as_object);
         let oem = oem.and_then(|oem| oem.keys().next()).map_or("", String::as_str);
         let words = Words::of(&[names[0], names[1], oem]);
         Ok(Self { client, words, root, system_path })
+    }
+
+    pub(crate) fn wants_session(&self) -> bool {
+        self.client.is_in_session()
     }
 
     pub(crate) fn certificate(&self) -> Fingerprint {
@@ -110,7 +156,7 @@ impl Service {
             }
             Action::Inventory => {
                 let system = self.system().await?.body;
-                let manager = self.linked(&system, "/Links/ManagedBy/0", "/Managers").await;
+                let manager = self.linked(&system, host::MANAGER).await;
                 Ok(Reply::Inventory(facts::inventory(&system, manager.as_ref())))
             }
         }
@@ -143,22 +189,52 @@ impl Service {
         let path = if path.is_empty() { usual.as_str() } else { path };
         let kinds: Vec<String> =
             self.words.resets(action, offered.as_deref()).into_iter().map(str::to_owned).collect();
+        let mut refusal = None;
         for kind in kinds {
-            match self.client.post(path, &json!({ "ResetType": kind })).await {
+            match self.try_reset(action, path, &kind).await? {
+                Tried::Done => return Ok(()),
                 // This kind it does not have; the next one may do the same.
-                Err(Error::Rejected { reason, .. }) if is_unknown(&reason) => {
-                    tracing::debug!(bmc = %self.client.address(), kind, reason, "another kind of reset is tried");
+                Tried::Unknown(error) => {
+                    tracing::debug!(bmc = %self.client.address(), kind, %error, "another kind of reset is tried");
+                    refusal = Some(error);
                 }
-                Err(error) if error.is_passing() && action.must_not_repeat() => {
-                    return Err(Error::Unconfirmed { action, address: self.client.address() });
-                }
-                other => return other.map(drop),
             }
         }
         if action == Action::PowerCycle {
             return self.cycle_by_hand(path).await;
         }
-        Err(Error::Unsupported { action, by: format!("this BMC (its resets: {})", list(offered)) })
+        let by = format!("this BMC (its resets: {})", list(offered));
+        Err(refusal.unwrap_or(Error::Unsupported { action, by }))
+    }
+
+    /// One kind of reset. What must not be done twice is sent once: only a BMC that says that it does not know this kind
+    /// is asked for another one, and where its answer is odd somebody has to look.
+    async fn try_reset(&mut self, action: Action, path: &str, kind: &str) -> Result<Tried, Error> {
+        let body = json!({ "ResetType": kind });
+        let unconfirmed = Error::Unconfirmed { action, address: self.client.address() };
+        let answer = if action.must_not_repeat() {
+            match self.client.post_once(path, &body).await {
+                Err(error) if error.is_passing() => return Err(unconfirmed),
+                other => other?,
+            }
+        } else {
+            self.client.post_often(path, &body).await?
+        };
+        if answer.status.is_success() {
+            return match self.client.finished(answer).await {
+                Err(error @ Error::Rejected { .. }) => Err(error),
+                Err(_) if action.must_not_repeat() => Err(unconfirmed),
+                // It was accepted; whether it was done shows in the power.
+                Ok(_) | Err(_) => Ok(Tried::Done),
+            };
+        }
+        if is_unknown_kind(&answer, action) {
+            return Ok(Tried::Unknown(self.client.failure(&answer)));
+        }
+        if answer.status.is_server_error() && action.must_not_repeat() {
+            return Err(unconfirmed);
+        }
+        Err(self.client.failure(&answer))
     }
 
     /// What kinds of reset it says that it has; None when it does not say.
@@ -185,7 +261,12 @@ impl Service {
         if self.power().await? == PowerState::Off {
             return Err(self.client.rejected("it cannot cycle the power of a machine that is off"));
         }
-        self.client.post(path, &json!({ "ResetType": "ForceOff" })).await?;
+        match self.client.post(path, &json!({ "ResetType": "ForceOff" })).await {
+            Ok(_) => {}
+            // Begun anew, the machine would be found off and left so.
+            Err(error) if error.is_passing() => return Err(unconfirmed),
+            Err(error) => return Err(error),
+        }
         // Whoever waits for this sets the limit.
         while self.power().await.unwrap_or(PowerState::On) == PowerState::On {
             tokio::time::sleep(OFF_PAUSE).await;
@@ -196,6 +277,7 @@ impl Service {
     async fn identify(&mut self, action: Action, on: bool) -> Result<(), Error> {
         let system = self.system().await?;
         let chassis = self.chassis(action).await.ok();
+        let mut refusal = None;
         for indicator in self.words.indicators().to_vec() {
             let (path, etag, resource) = match (indicator.of, &chassis) {
                 (Part::System, _) => (self.system_path.clone(), system.etag(), &system.body),
@@ -209,44 +291,39 @@ impl Service {
             }
             let value = if on { &indicator.on } else { &indicator.off };
             match self.client.patch(&path, &json!({ &indicator.property: value }), etag).await {
-                Err(Error::Rejected { .. }) => {}
+                Err(error @ Error::Rejected { .. }) => {
+                    // It may refuse because the light is so already.
+                    let now = self.client.get(&path).await.map(|answer| answer.body);
+                    if now.is_ok_and(|now| now.get(&indicator.property) == Some(value)) {
+                        return Ok(());
+                    }
+                    refusal.get_or_insert(error);
+                }
                 other => return other.map(drop),
             }
         }
-        Err(Error::Unsupported { action, by: "this BMC".to_owned() })
+        Err(refusal.unwrap_or(Error::Unsupported { action, by: "this BMC".to_owned() }))
     }
 
     /// The chassis that the system is in.
     async fn chassis(&mut self, action: Action) -> Result<Value, Error> {
         let system = self.system().await?.body;
-        let chassis = self.linked(&system, "/Links/Chassis/0", "/Chassis").await;
+        let chassis = self.linked(&system, host::CHASSIS).await;
         chassis.ok_or(Error::Unsupported {
             action,
             by: "this BMC, which tells of no chassis".to_owned(),
         })
     }
 
-    /// What a resource links to; or the first of all of its kind.
-    async fn linked(
-        &mut self,
-        resource: &Value,
-        link_path: &str,
-        collection: &str,
-    ) -> Option<Value> {
-        if let Some(path) = link(resource, link_path) {
-            return self.client.get(path).await.ok().map(|answer| answer.body);
-        }
-        let collection = link(&self.root, collection)?.to_owned();
-        let members = self.client.get(&collection).await.ok()?.body;
-        let path = member(&members, None)?.to_owned();
-        self.client.get(&path).await.ok().map(|answer| answer.body)
+    async fn linked(&mut self, system: &Value, kind: host::Linked) -> Option<Value> {
+        host::linked(&mut self.client, &self.root, (&self.system_path, system), kind).await
     }
 
     /// The log service that holds the system's events.
     async fn log(&mut self, action: Action) -> Result<Value, Error> {
         let system = self.system().await?.body;
-        let manager = self.linked(&system, "/Links/ManagedBy/0", "/Managers").await;
-        let chassis = self.linked(&system, "/Links/Chassis/0", "/Chassis").await;
+        let manager = self.linked(&system, host::MANAGER).await;
+        let chassis = self.linked(&system, host::CHASSIS).await;
         let mut paths: Vec<String> = Vec::new();
         for resource in [Some(&system), manager.as_ref(), chassis.as_ref()].into_iter().flatten() {
             let Some(services) = link(resource, "/LogServices") else { continue };
@@ -265,9 +342,26 @@ impl Service {
     }
 }
 
-/// A refusal of the kind of reset, not of the reset.
-fn is_unknown(reason: &str) -> bool {
-    ["(status 400)", "(status 422)", "(status 501)"].iter().any(|status| reason.ends_with(status))
+enum Tried {
+    Done,
+    /// The BMC does not know this kind of reset.
+    Unknown(Error),
+}
+
+/// A refusal of the kind of reset, not of the reset. For what may be done twice a vague one is enough.
+fn is_unknown_kind(answer: &Answer, action: Action) -> bool {
+    let is_vague = matches!(answer.status.as_u16(), 400 | 422) && !action.must_not_repeat();
+    let ids = [
+        "ActionNotSupported",
+        "ActionParameterNotSupported",
+        "ActionParameterUnknown",
+        "ActionParameterValueError",
+        "ActionParameterValueFormatError",
+        "ActionParameterValueNotInList",
+        "ActionParameterValueTypeError",
+        "PropertyValueNotInList",
+    ];
+    is_vague || answer.status == StatusCode::NOT_IMPLEMENTED || answer.says(&ids)
 }
 
 /// For people, on a terminal.
@@ -289,11 +383,7 @@ pub(super) fn members(collection: &Value) -> impl Iterator<Item = &str> {
     members.unwrap_or_default().iter().filter_map(|member| member.get("@odata.id")?.as_str())
 }
 
-fn member<'a>(collection: &'a Value, wanted: Option<&str>) -> Option<&'a str> {
-    members(collection).find(|path| wanted.is_none_or(|wanted| last_part(path) == wanted))
-}
-
-fn last_part(path: &str) -> &str {
+pub(super) fn last_part(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 

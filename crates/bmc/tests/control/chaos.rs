@@ -30,8 +30,8 @@ fn is_on(result: &Result<Reply, Error>) -> bool {
 async fn one_that_hangs_is_given_up_in_seconds() {
     let (result, fake, took) = status_of(Behaviour::Hangs).await;
     assert!(matches!(result, Err(Error::TimedOut { tries: 3, .. })), "{result:?}");
-    assert!(took < Duration::from_secs(6), "{took:?}");
-    assert_eq!(fake.machine().packets, 6, "three packets, twice");
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert_eq!(fake.machine().packets, 3, "it is given the time of a slow one, and that once");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn one_that_answers_out_of_order_is_understood() {
 async fn one_that_talks_nonsense_is_called_so() {
     let (result, _, took) = status_of(Behaviour::Garbage).await;
     assert!(matches!(result, Err(Error::Garbled { .. })), "{result:?}");
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn one_that_dies_in_the_middle_is_given_up() {
             matches!(result, Err(Error::TimedOut { .. })),
             "after {answers} answers: {result:?}"
         );
-        assert!(took < Duration::from_secs(20), "{took:?}");
+        assert!(took < Duration::from_secs(30), "{took:?}");
     }
 }
 

@@ -5,9 +5,12 @@
 mod fake;
 
 mod chaos;
+mod deviations;
 mod driver;
 mod engine;
 mod redfish;
 mod simulator;
+mod slow;
 mod sushy;
+mod tls;
 mod tools;

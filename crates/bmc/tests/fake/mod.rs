@@ -6,7 +6,7 @@ pub(crate) mod redfish;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perilune_bmc::ipmi::message::{self, Command};
 use perilune_bmc::ipmi::packet::{self, Kind, Packet};
@@ -41,6 +41,18 @@ pub(crate) enum Behaviour {
     WrongChecksums,
     /// Starts anew after so many answers: forgets its sessions, once.
     ResetsAfter(u32),
+    /// Each answer takes a time between these, and may come twice; so answers overtake each other. The number is for chance.
+    Slow(Duration, Duration, u64),
+    /// The same, and with each answer come those of earlier sessions once more.
+    Haunted(Duration, Duration, u64),
+    /// One packet after the other, each for so long.
+    OneByOne(Duration),
+    /// Slow, and of an opening that is sent again it makes a session in place of the former.
+    Replaces(Duration),
+    /// Refuses the opening with this status.
+    Opening(u8),
+    /// Answers commands for the power with this completion code, and does them when the second says so.
+    PowerCode(u8, bool),
     /// Accepts commands for the power, and does nothing.
     IgnoresPower,
     /// Does what it is told, and says nothing about it.
@@ -98,6 +110,13 @@ impl Fake {
             answers: 0,
             kept: None,
             next_session: 0x0100_0001,
+            next_random: 0,
+            chance: match behaviour {
+                Behaviour::Slow(_, _, seed) | Behaviour::Haunted(_, _, seed) => seed,
+                _ => 0,
+            },
+            said: Vec::new(),
+            busy_until: Instant::now(),
         };
         tasks.spawn(bmc.serve(Arc::new(socket)));
         Self { address, machine }
@@ -125,6 +144,12 @@ struct Bmc {
     answers: u32,
     kept: Option<Vec<u8>>,
     next_session: u32,
+    /// Every message 1 gets another secret, as from most firmware.
+    next_random: u8,
+    chance: u64,
+    /// Answers before a session: whose, and what.
+    said: Vec<(u32, Vec<u8>)>,
+    busy_until: Instant,
 }
 
 impl Bmc {
@@ -169,7 +194,22 @@ impl Bmc {
         let Some(answer) = self.answer(bytes) else { return Vec::new() };
         self.answers += 1;
         match self.behaviour {
-            Behaviour::Late(delay) => vec![(delay, answer)],
+            Behaviour::Late(delay) | Behaviour::Replaces(delay) => vec![(delay, answer)],
+            Behaviour::OneByOne(delay) => {
+                self.busy_until = self.busy_until.max(Instant::now()) + delay;
+                vec![(self.busy_until - Instant::now(), answer)]
+            }
+            Behaviour::Slow(least, most, _) => self.slowly(least, most, answer),
+            Behaviour::Haunted(least, most, _) => {
+                let own = packet::console_session(&answer).unwrap_or_default();
+                let earlier = self.said.iter().filter(|(whose, _)| *whose != own);
+                let mut answers: Vec<_> = earlier.map(|(_, said)| (now, said.clone())).collect();
+                if answer[5] != 0xc0 {
+                    self.said.push((own, answer.clone()));
+                }
+                answers.extend(self.slowly(least, most, answer));
+                answers
+            }
             Behaviour::Twice => vec![(now, answer.clone()), (now, answer)],
             Behaviour::OutOfOrder => match self.kept.take() {
                 Some(kept) => vec![(now, answer), (now, kept)],
@@ -189,6 +229,26 @@ impl Bmc {
         }
     }
 
+    /// An answer after some time, and for every fourth once more after another.
+    fn slowly(
+        &mut self,
+        least: Duration,
+        most: Duration,
+        answer: Vec<u8>,
+    ) -> Vec<(Duration, Vec<u8>)> {
+        let mut delay = || {
+            let numbers = self.chance.wrapping_mul(6_364_136_223_846_793_005);
+            self.chance = numbers.wrapping_add(1_442_695_040_888_963_407);
+            let share = f64::from(u32::try_from(self.chance >> 32).unwrap()) / f64::from(u32::MAX);
+            least + most.saturating_sub(least).mul_f64(share)
+        };
+        let mut answers = vec![(delay(), answer.clone())];
+        if delay() < least + most.saturating_sub(least) / 4 {
+            answers.push((delay(), answer));
+        }
+        answers
+    }
+
     fn answer(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         if bytes.get(4) == Some(&0) {
             return capabilities(bytes);
@@ -196,7 +256,7 @@ impl Bmc {
         let packet = packet::decode(bytes).ok()?;
         match packet.kind {
             Kind::OpenSessionRequest => self.open(packet.payload),
-            Kind::Rakp1 => self.message_1(packet.payload),
+            Kind::Rakp1 => Some(self.message_1(packet.payload)),
             Kind::Rakp3 => self.message_3(packet.payload),
             Kind::Ipmi => self.command(&packet),
             _ => None,
@@ -211,8 +271,11 @@ impl Bmc {
             answer.extend(console);
             Some(packet::encode_plain(Kind::OpenSessionResponse, &answer))
         };
-        if self.behaviour == Behaviour::NoFreeSession {
-            return refuse(0x01);
+        match self.behaviour {
+            Behaviour::NoFreeSession => return refuse(0x01),
+            Behaviour::Opening(status) => return refuse(status),
+            Behaviour::Replaces(_) => self.sessions.clear(),
+            _ => {}
         }
         let suite = Suite::from_algorithms([payload[12], payload[20], payload[28]]);
         let Some(suite) = suite.filter(|suite| self.suites.contains(suite)) else {
@@ -239,9 +302,15 @@ impl Bmc {
         Some(packet::encode_plain(Kind::OpenSessionResponse, &answer))
     }
 
-    fn message_1(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+    fn message_1(&mut self, payload: &[u8]) -> Vec<u8> {
         let number = u32::from_le_bytes(payload[4..8].try_into().unwrap());
-        let exchange = &mut self.sessions.get_mut(&number)?.exchange;
+        self.next_random = self.next_random.wrapping_add(1);
+        let random = [self.next_random; 16];
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return packet::encode_plain(Kind::Rakp2, &[payload[0], 0x02, 0, 0]);
+        };
+        let exchange = &mut session.exchange;
+        exchange.managed_random = random;
         exchange.console_random = payload[8..24].try_into().unwrap();
         exchange.privilege = payload[24] & 0x0f;
         exchange.user = payload[28..].to_vec();
@@ -249,11 +318,11 @@ impl Bmc {
         let mut answer = vec![payload[0], status, 0, 0];
         answer.extend(exchange.console_session.to_le_bytes());
         if status == 0 {
-            answer.extend(RANDOM);
+            answer.extend(random);
             answer.extend(GUID);
             answer.extend(exchange.managed_code(PASSWORD.as_bytes()));
         }
-        Some(packet::encode_plain(Kind::Rakp2, &answer))
+        packet::encode_plain(Kind::Rakp2, &answer)
     }
 
     fn message_3(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
@@ -262,7 +331,11 @@ impl Bmc {
             self.sessions.remove(&number);
             return None;
         }
-        let session = self.sessions.get_mut(&number)?;
+        let session = self.sessions.get_mut(&number).filter(|session| session.keys.is_none());
+        // A session that has begun is not begun again.
+        let Some(session) = session else {
+            return Some(packet::encode_plain(Kind::Rakp4, &[payload[0], 0x02, 0, 0]));
+        };
         let exchange = &session.exchange;
         let key = exchange.session_key(PASSWORD.as_bytes());
         let is_right = exchange.console_code(PASSWORD.as_bytes()) == payload[8..];
@@ -314,15 +387,19 @@ impl Bmc {
             (0x00, _) if session.privilege < OPERATOR => (0xd4, Vec::new()),
             (0x00, 0x02) => {
                 machine.controls.push(data[0]);
+                if let Behaviour::PowerCode(code, false) = self.behaviour {
+                    return Some((code, Vec::new()));
+                }
                 match (self.behaviour, data[0]) {
                     (Behaviour::IgnoresPower, _) | (_, 3) => {}
                     (_, 0 | 5) => machine.is_on = false,
                     _ => machine.is_on = true,
                 }
-                if self.behaviour == Behaviour::SilentPower {
-                    return None;
+                match self.behaviour {
+                    Behaviour::SilentPower => return None,
+                    Behaviour::PowerCode(code, true) => (code, Vec::new()),
+                    _ => (0, Vec::new()),
                 }
-                (0, Vec::new())
             }
             // As on old firmware: knows no byte for "until told otherwise".
             (0x00, 0x04) if data.len() == 1 => {

@@ -27,6 +27,7 @@ const TOKEN: &str = "token-of-a-session";
 
 /// What this BMC does differently from the plainest one.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a peculiarity of its own")]
 pub(crate) struct Peculiarities {
     /// Answers to an action with a task, which ends so.
     pub(crate) task_ends_as: Option<&'static str>,
@@ -41,6 +42,20 @@ pub(crate) struct Peculiarities {
     /// Answers everything with these bytes.
     pub(crate) nonsense: Option<&'static str>,
     pub(crate) vendor: &'static str,
+    /// Refuses what is so already, with this status and the id of a message.
+    pub(crate) refuses_same: Option<(u16, &'static str)>,
+    /// Gives weak tags, and wants this one of the tag without its mark: "{}" is the tag.
+    pub(crate) wants_tag: Option<&'static str>,
+    /// Takes the password in sessions only.
+    pub(crate) no_basic: bool,
+    /// Shows its root to nobody who is not logged in.
+    pub(crate) closed_root: bool,
+    /// Answers every reset with this status and body; and does it.
+    pub(crate) reset_answer: Option<(u16, &'static str)>,
+    /// Other systems, before its own.
+    pub(crate) systems: Vec<(&'static str, Value)>,
+    /// Refuses sessions with this status and the id of a message.
+    pub(crate) session_refusal: Option<(u16, &'static str)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,6 +104,10 @@ impl Fake {
         let bmc = Arc::new(Bmc { state: Arc::clone(&state), peculiarities });
         tasks.spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), bmc));
         Self { address, certificate, state }
+    }
+
+    pub(crate) fn switch_on(&self) {
+        self.state.lock().unwrap().is_on = true;
     }
 
     pub(crate) fn state(&self) -> State {
@@ -141,19 +160,26 @@ impl Bmc {
             response.headers_mut().insert("retry-after", "0".parse().unwrap());
             return response;
         }
-        if path == "/redfish/v1" {
+        if path == "/redfish/v1" && !self.peculiarities.closed_root {
             return json_answer(&self.root());
         }
         if path == "/redfish/v1/SessionService/Sessions" && !self.peculiarities.no_sessions {
+            if let Some((status, id)) = self.peculiarities.session_refusal {
+                return refusal(status, id);
+            }
             return log_in(&mut state, &body);
         }
         let header = |name: &str| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
         let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
-        if header("authorization") != basic && header("x-auth-token") != TOKEN {
+        let is_basic = header("authorization") == basic && !self.peculiarities.no_basic;
+        if !is_basic && header("x-auth-token") != TOKEN {
             state.logins += 1;
             return json_error(StatusCode::UNAUTHORIZED, "who are you?");
+        }
+        if path == "/redfish/v1" {
+            return json_answer(&self.root());
         }
         self.resource(&mut state, &head.method, &path, (&body, header("if-match")))
     }
@@ -172,6 +198,15 @@ impl Bmc {
         root
     }
 
+    /// The tag that it gives, and the one that it takes.
+    fn tags(&self, state: &State) -> (String, String) {
+        let strong = format!("\"{}\"", state.tag);
+        match self.peculiarities.wants_tag {
+            Some(form) => (format!("W/{strong}"), form.replace("{}", &strong)),
+            None => (strong.clone(), strong),
+        }
+    }
+
     fn resource(
         &self,
         state: &mut State,
@@ -179,10 +214,14 @@ impl Bmc {
         path: &str,
         (body, tag): (&Value, &str),
     ) -> Answer {
-        let own_tag = format!("\"{}\"", state.tag);
+        let (own_tag, wanted) = self.tags(state);
         match (method.as_str(), path) {
             ("GET", "/redfish/v1/Systems") => {
-                json_answer(&json!({"Members": [{"@odata.id": SYSTEM}]}))
+                let others = self.peculiarities.systems.iter();
+                let paths = others.map(|(name, _)| format!("/redfish/v1/Systems/{name}"));
+                let paths = paths.chain([SYSTEM.to_owned()]);
+                let members: Vec<Value> = paths.map(|path| json!({"@odata.id": path})).collect();
+                json_answer(&json!({ "Members": members }))
             }
             ("GET", "/redfish/v1/Chassis") => {
                 json_answer(&json!({"Members": [{"@odata.id": CHASSIS}]}))
@@ -195,9 +234,10 @@ impl Bmc {
                 }
                 response
             }
-            ("PATCH", SYSTEM) if tag != own_tag => {
+            ("PATCH", SYSTEM) if tag != wanted => {
                 json_error(StatusCode::PRECONDITION_FAILED, "somebody was faster")
             }
+            ("PATCH", SYSTEM) if body["IndicatorLED"] == state.light => self.same(),
             ("PATCH", SYSTEM) => {
                 body["IndicatorLED"].as_str().unwrap_or_default().clone_into(&mut state.light);
                 json_answer(&json!({}))
@@ -235,6 +275,9 @@ impl Bmc {
                 json_answer(&json!({"Members": []}))
             }
             ("POST", "/logs/clear") => {
+                if state.log_cleared {
+                    return self.same();
+                }
                 state.log_cleared = true;
                 answer(StatusCode::NO_CONTENT, String::new())
             }
@@ -242,7 +285,22 @@ impl Bmc {
                 state.open_sessions -= 1;
                 answer(StatusCode::NO_CONTENT, String::new())
             }
+            ("GET", path) => {
+                let mut others = self.peculiarities.systems.iter();
+                match others.find(|(name, _)| path == format!("/redfish/v1/Systems/{name}")) {
+                    Some((_, system)) => json_answer(system),
+                    None => json_error(StatusCode::NOT_FOUND, "no such resource"),
+                }
+            }
             _ => json_error(StatusCode::NOT_FOUND, "no such resource"),
+        }
+    }
+
+    /// To a change to what is so already.
+    fn same(&self) -> Answer {
+        match self.peculiarities.refuses_same {
+            Some((status, id)) => refusal(status, id),
+            None => answer(StatusCode::NO_CONTENT, String::new()),
         }
     }
 
@@ -281,6 +339,18 @@ impl Bmc {
                 .insert("location", "https://bmc.example/redfish/v1/Tasks/1".parse().unwrap());
             return response;
         }
+        let leads_to = match kind.as_str() {
+            "On" | "ForceOn" => Some(true),
+            "ForceOff" | "GracefulShutdown" => Some(false),
+            _ => None,
+        };
+        if leads_to == Some(state.is_on) && self.peculiarities.refuses_same.is_some() {
+            return self.same();
+        }
+        if let Some((status, body)) = self.peculiarities.reset_answer {
+            state.resets.push(kind);
+            return answer(StatusCode::from_u16(status).unwrap(), body.to_owned());
+        }
         match kind.as_str() {
             "On" | "ForceOn" => state.is_on = true,
             "ForceOff" | "GracefulShutdown" => state.is_on = false,
@@ -315,6 +385,12 @@ fn json_answer(body: &Value) -> Answer {
 
 fn json_error(status: StatusCode, message: &str) -> Answer {
     answer(status, json!({"error": {"@Message.ExtendedInfo": [{"Message": message}]}}).to_string())
+}
+
+fn refusal(status: u16, id: &str) -> Answer {
+    let info = json!({"MessageId": format!("Base.1.8.{id}"), "Message": "it is refused"});
+    let body = json!({"error": {"code": "Base.1.8.GeneralError", "@Message.ExtendedInfo": [info]}});
+    answer(StatusCode::from_u16(status).unwrap(), body.to_string())
 }
 
 fn answer(status: StatusCode, body: String) -> Answer {
