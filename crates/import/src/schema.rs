@@ -60,7 +60,7 @@ known! {
     ], &[];
     "bmcsetup": &[
         "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "driver", "port",
-        "certificate", "comment",
+        "certificate", "system", "comment",
     ], &[];
     "switch": &["name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment"], &[];
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];

@@ -1,10 +1,12 @@
 //! BMC setups: how the BMCs of nodes are reached.
 
+mod credentials;
 mod save;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use credentials::check as check_credentials;
 pub use save::{Request, clone, save};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,8 @@ pub struct BmcSetup {
     pub port: Option<u16>,
     /// Which certificates of BMCs are believed; unset is the first one that is seen.
     pub certificate: Option<Certificate>,
+    /// Which of several systems of a Redfish BMC is the machine, by the last part of its path; unset is the one that looks like it.
+    pub system: Option<String>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
 }
@@ -123,6 +127,7 @@ impl Default for BmcSetup {
             driver: None,
             port: None,
             certificate: None,
+            system: None,
             comment: None,
         }
     }

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use crate::fields::Fields;
 use crate::requests::unmanaged_users;
 
+const LONGEST_SYSTEM: usize = 255;
+
 /// A BMC setup. Clients show the password.
 #[derive(Serialize, ToSchema)]
 pub struct BmcSetupKeys<'a> {
@@ -29,6 +31,9 @@ pub struct BmcSetupKeys<'a> {
     /// `pin` unless it is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<&'static str>,
+    /// The one that looks like the machine unless it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<&'a str>,
 }
 
 impl<'a> BmcSetupKeys<'a> {
@@ -46,6 +51,7 @@ impl<'a> BmcSetupKeys<'a> {
             driver: setup.driver.map(Driver::word),
             port: setup.port,
             certificate: setup.certificate.map(Certificate::word),
+            system: setup.system.as_deref(),
         }
     }
 }
@@ -68,6 +74,18 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
         certificate: fields.converted("certificate", |text| {
             Certificate::from_word(text).ok_or_else(|| "it must be pin, verify or any".to_owned())
         }),
+        system: fields.converted("system", system),
         comment: fields.text("comment"),
     }
+}
+
+/// The name of a system is the last part of its path: `System_0`.
+fn system(text: &str) -> Result<String, String> {
+    let is_odd = |character: char| character.is_control() || character.is_whitespace();
+    if text.len() > LONGEST_SYSTEM || text.contains(is_odd) {
+        return Err(format!(
+            "it must be the name of a Redfish system, such as System_0: no spaces, at most {LONGEST_SYSTEM} bytes"
+        ));
+    }
+    Ok(text.to_owned())
 }

@@ -84,6 +84,7 @@ impl Resolver<'_> {
                 Driver::Ipmi | Driver::Plugin(_) => target.ipmi.port = port,
             }
         }
+        target.redfish.system.clone_from(&setup.system);
         target.redfish.trust = match setup.certificate {
             Some(Certificate::Verify) => Trust::Verified { name: None },
             Some(Certificate::Any) => Trust::Unverified,

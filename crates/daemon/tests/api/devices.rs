@@ -82,6 +82,40 @@ fn a_bmc_setup_has_a_password_of_its_own_unless_one_is_given() {
 }
 
 #[test]
+fn a_bmc_setup_refuses_what_its_protocol_cannot_carry_and_names_the_machine_among_systems() {
+    let site = ImageSite::start();
+    let (long_name, long_word) = ("seventeen-letters", "a password that is too long");
+    for (body, field) in [
+        (json!({ "username": long_name }), "username"),
+        (json!({ "password": long_word }), "password"),
+        (json!({ "password": long_word, "driver": "auto" }), "password"),
+        (json!({ "username": "müller" }), "username"),
+        (json!({ "password": "pässword" }), "password"),
+        (json!({ "password": "pass\0word", "driver": "redfish" }), "password"),
+        (json!({ "username": "a:b", "driver": "redfish" }), "username"),
+        (json!({ "system": "two words" }), "system"),
+    ] {
+        let (status, answer) = post(&site, "bmcsetup/a", &body);
+        assert_eq!(status, 400, "{body}");
+        assert_eq!(answer["errors"][0]["field"], field, "{body}: {answer}");
+        assert_eq!(site.get("/config/bmcsetup/a").0, 404, "{body}");
+    }
+    let redfish = json!({ "driver": "redfish", "password": long_word, "system": "System_0" });
+    assert_eq!(post(&site, "bmcsetup/a", &redfish).0, 201);
+    assert_eq!(show(&site, "bmcsetup", "a")["system"], "System_0");
+    let (status, answer) = post(&site, "bmcsetup/a", &json!({ "driver": "ipmi" }));
+    assert_eq!((status, &answer["errors"][0]["field"]), (400, &json!("password")), "{answer}");
+    let mut document = site.get("/config/export?secrets=true").1;
+    assert_eq!(document["bmcsetup"]["a"]["system"], "System_0", "{document}");
+    document["bmcsetup"]["a"]["driver"] = json!("ipmi");
+    let (status, answer) = site.post("/config/apply", &document);
+    assert!((400..500).contains(&status), "{status} {answer}");
+    assert!(answer.to_string().contains("at most 20"), "{answer}");
+    assert_eq!(post(&site, "bmcsetup/a", &json!({ "system": "" })).0, 204);
+    assert!(show(&site, "bmcsetup", "a").get("system").is_none());
+}
+
+#[test]
 fn a_bmc_setup_that_is_used_stays() {
     let site = ImageSite::start();
     site.describe();

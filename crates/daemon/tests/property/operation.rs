@@ -285,6 +285,7 @@ fn save_bmc_setup(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) ->
         password: choice.patch(Choice::text),
         driver: choice.patch(|choice| choice.of(&[Driver::Ipmi, Driver::Redfish, Driver::Auto])),
         certificate: choice.patch(|choice| choice.of(&[Certificate::Pin, Certificate::Any])),
+        system: choice.patch(|choice| choice.of(&["System_0", "1"]).to_owned()),
         comment: choice.patch(Choice::text),
         ..bmc_setup::Request::default()
     };

@@ -1,7 +1,7 @@
 //! Images and their tags, and BMC setups.
 
 use perilune_model::Name;
-use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver};
+use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::image::{Image, ImageFiles, Tag};
 use perilune_model::provisioning::UnmanagedUsers;
 
@@ -93,8 +93,15 @@ impl Planner<'_> {
                 driver: reading.word("driver", Driver::from_word),
                 port: reading.number("port"),
                 certificate: reading.word("certificate", Certificate::from_word),
+                system: reading.text("system"),
                 comment: reading.text("comment"),
             };
+            if let Err(perilune_model::Error::Invalid(violations)) = check_credentials(&setup, None)
+            {
+                for violation in violations {
+                    reading.odd(&violation.field, violation.reason);
+                }
+            }
             self.take("bmcsetup", row, setup);
         }
     }

@@ -90,6 +90,7 @@ impl Writer {
                 ("driver", Cell::some(setup.driver.map(Driver::word))),
                 ("port", Cell::number(setup.port)),
                 ("certificate", Cell::some(setup.certificate.map(Certificate::word))),
+                ("system", Cell::some(setup.system.as_ref())),
                 ("comment", Cell::some(setup.comment.as_ref())),
             ];
             (setup.name.to_string(), row)

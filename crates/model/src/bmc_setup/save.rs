@@ -1,6 +1,6 @@
 //! Creating, changing and cloning BMC setups.
 
-use crate::bmc_setup::{BmcSetup, Certificate, Driver};
+use crate::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use crate::provisioning::UnmanagedUsers;
 use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
@@ -27,6 +27,8 @@ pub struct Request {
     pub port: Patch<u16>,
     /// Which certificates are believed.
     pub certificate: Patch<Certificate>,
+    /// Which of several systems is the machine.
+    pub system: Patch<String>,
     /// Free text.
     pub comment: Patch<String>,
 }
@@ -41,9 +43,11 @@ pub fn save(
     let known = draft.bmc_setups().get(name).map(|setup| BmcSetup::clone(setup));
     let saved = Saved::foreseen(known.is_some(), request.new_name.is_some())
         .ok_or_else(|| Error::NotFound { kind: Kind::BmcSetup, name: name.to_string() })?;
-    let mut setup = known
+    let before = known
         .unwrap_or_else(|| BmcSetup { password: fresh_password.to_owned(), ..BmcSetup::default() });
+    let mut setup = before.clone();
     request.apply(&mut setup);
+    check_credentials(&setup, Some(&before))?;
     setup.name = request.new_name.as_ref().unwrap_or(name).clone();
     draft.rename(setup, name.as_str())?;
     Ok(saved)
@@ -56,11 +60,13 @@ pub fn clone(
     new_name: &Name,
     request: &Request,
 ) -> Result<(), Error> {
-    let mut setup = BmcSetup::clone(draft.bmc_setup(source)?);
+    let before = BmcSetup::clone(draft.bmc_setup(source)?);
     if draft.bmc_setups().contains_key(new_name) {
         return Err(Error::AlreadyExists { kind: Kind::BmcSetup, name: new_name.to_string() });
     }
+    let mut setup = before.clone();
     request.apply(&mut setup);
+    check_credentials(&setup, Some(&before))?;
     setup.name = new_name.clone();
     draft.put(setup)
 }
@@ -77,6 +83,7 @@ impl Request {
         self.driver.apply(&mut setup.driver);
         self.port.apply(&mut setup.port);
         self.certificate.apply(&mut setup.certificate);
+        self.system.apply(&mut setup.system);
         self.comment.apply(&mut setup.comment);
     }
 }

@@ -110,6 +110,7 @@ impl Fields for BmcSetup {
         Field::text("driver", "What the BMCs speak: ipmi, redfish or auto (ipmi)"),
         Field::text("port", "Another port than the protocol's own"),
         Field::text("certificate", "Redfish certificates: pin, verify or any (pin)"),
+        Field::text("system", "The machine among several Redfish systems, such as System_0"),
         Field::encoded("comment", "A note"),
     ];
 }

@@ -1,13 +1,13 @@
 //! Images, BMC setups, groups and nodes in documents.
 
-use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver};
+use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::group::Group;
 use perilune_model::image::Image;
 use perilune_model::interface::{GroupInterface, Interface, Link};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
-use perilune_model::{Name, Object};
+use perilune_model::{Error, Name, Object, Violation};
 use serde_json::Value;
 
 use super::devices::{addresses, show_addresses};
@@ -57,24 +57,31 @@ pub(super) fn show_image(image: &Image) -> Said {
 pub(super) fn bmc_setup(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
     let usual = BmcSetup::default();
     let own = match own {
-        Some(Object::BmcSetup(own)) => own.password.clone(),
-        _ => String::new(),
+        Some(Object::BmcSetup(own)) => Some(own.as_ref()),
+        _ => None,
     };
     let request = crate::bmc_setup::request(fields);
-    BmcSetup {
+    let stored = own.map(|own| own.password.clone()).unwrap_or_default();
+    let setup = BmcSetup {
         name,
         userid: request.userid.value().copied().unwrap_or(usual.userid),
         username: request.username.value().cloned().unwrap_or(usual.username),
-        password: request.password.value().cloned().unwrap_or(own),
+        password: request.password.value().cloned().unwrap_or(stored),
         netchannel: request.netchannel.value().copied().unwrap_or(usual.netchannel),
         mgmtchannel: request.mgmtchannel.value().copied().unwrap_or(usual.mgmtchannel),
         unmanaged_bmc_users: request.unmanaged_bmc_users.value().copied(),
         driver: request.driver.value().copied(),
         port: request.port.value().copied(),
         certificate: request.certificate.value().copied(),
+        system: request.system.value().cloned(),
         comment: request.comment.value().cloned(),
+    };
+    if let Err(Error::Invalid(violations)) = check_credentials(&setup, own) {
+        for Violation { field, reason } in violations {
+            fields.refuse(&field, reason);
+        }
     }
-    .into()
+    setup.into()
 }
 
 pub(super) fn show_bmc_setup(setup: &BmcSetup, with_password: bool) -> Said {
@@ -88,6 +95,7 @@ pub(super) fn show_bmc_setup(setup: &BmcSetup, with_password: bool) -> Said {
         .put("driver", setup.driver.map(Driver::word))
         .put("port", setup.port)
         .put("certificate", setup.certificate.map(Certificate::word))
+        .put("system", setup.system.clone())
         .put("comment", setup.comment.clone())
 }
 

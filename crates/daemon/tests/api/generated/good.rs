@@ -119,6 +119,7 @@ pub(super) fn fields(resource: &str, number: usize) -> Value {
         }),
         "bmcsetup" => json!({
             "newbmcname": new, "userid": "2", "username": "u", "password": "p", "netchannel": "1", "mgmtchannel": "1", "comment": "YQ==",
+            "system": "System_0",
         }),
         "switch" => json!({
             "newswitchname": new, "network": "spare", "ipaddress": "10.99.0.20", "macaddress": "52:54:00:00:01:00", "oid": ".1.3.6",
