@@ -4,8 +4,9 @@ use std::{ops::ControlFlow, path::Path};
 
 use crate::{
     Error, Options, Progress, Summary,
+    members::Members,
     plant::{Data, Planter},
-    walk::{Members, walk},
+    walk::walk,
 };
 
 /// Copies the tree into `destination`, an existing directory. Data is shared where the file system can.
@@ -17,7 +18,7 @@ pub fn copy(
 ) -> Result<Summary, Error> {
     let mut planter = Planter::new(destination, progress)?;
     let mut members = Members::new(tree);
-    let lost = walk(tree, options, &mut |path, metadata| match members.read(path, metadata)? {
+    let lost = walk(tree, options, &mut |found| match members.read(found)? {
         Some((mut member, file)) => {
             if member.path.is_empty() {
                 member.path = b".".to_vec();

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::Mount;
+
 /// Why a tree could not be packed or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -12,6 +14,8 @@ pub enum Error {
         path.display()
     )]
     Vanished { path: PathBuf },
+    #[error("file systems are mounted inside {}: {}; unmount them", tree.display(), listed(mounts))]
+    Mounted { tree: PathBuf, mounts: Vec<Mount> },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("the disk is full: no room for {}; free space or use a larger disk", path.display())]
@@ -61,4 +65,15 @@ impl Error {
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// So many are named; a tree that is a running system has dozens.
+const NAMED: usize = 10;
+
+fn listed(mounts: &[Mount]) -> String {
+    let named: Vec<String> = mounts.iter().take(NAMED).map(ToString::to_string).collect();
+    match mounts.len().checked_sub(NAMED) {
+        Some(more @ 1..) => format!("{} and {more} more", named.join(", ")),
+        _ => named.join(", "),
+    }
 }

@@ -11,8 +11,9 @@ use crate::{
     Error, Options, Progress, Summary,
     encode::{BLOCK, header_of, padding},
     member::{Kind, Member},
+    members::Members,
     sparse::Extent,
-    walk::{Members, walk},
+    walk::walk,
 };
 
 const BUFFER: usize = 1 << 20;
@@ -28,8 +29,9 @@ pub fn pack(
         Packer { output, progress, done: Progress::default(), buffer: vec![0; BUFFER] };
     let mut members = Members::new(tree);
     let mut warnings = Vec::new();
-    let lost = walk(tree, options, &mut |path, metadata| {
-        let Some((member, file)) = members.read(path, metadata)? else { return Ok(()) };
+    let lost = walk(tree, options, &mut |found| {
+        let path = found.path;
+        let Some((member, file)) = members.read(found)? else { return Ok(()) };
         packer.write(&header_of(&member))?;
         if let Some(file) = file
             && !packer.add_data(&member, file, &tree.join(path))?

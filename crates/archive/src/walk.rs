@@ -1,28 +1,29 @@
-//! Reading a tree: which files, in which order, and everything about each of them.
+//! Walking a tree: which files, in which order. Directories are reached from one another and not by their paths, so that a path may be
+//! longer than the kernel takes, and no link that appears meanwhile leads elsewhere.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     ffi::{OsStr, OsString},
-    fs::{self, File},
     io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FileType, Mode, OFlags, major, minor, open};
-
-use crate::{
-    Error, attributes,
-    member::{Kind, Member, Metadata, Time},
-    sparse::extents_of,
+use rustix::{
+    fs::{CWD, Dir, FileType, Mode, OFlags, openat},
+    io::Errno,
 };
+
+use crate::{Error, mount::Mount, status::Status};
 
 /// What of a tree goes into the archive.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Do not go into file systems that are mounted inside the tree.
+    /// Whatever is mounted inside the tree is a failure that names it. Otherwise what is in it belongs to the tree. What is not mounted
+    /// belongs to the tree always, on whatever device it says it is, as subvolumes do.
     pub one_file_system: bool,
-    /// Directories that are packed without what is in them, relative to the tree.
+    /// Directories that are packed without what is in them, relative to the tree. A mount there is none to speak of. A file of this name
+    /// is left out.
     pub empty_directories: Vec<PathBuf>,
 }
 
@@ -42,19 +43,31 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// Counts what [`crate::pack`] would write. What cannot be read is left for `pack` to report.
+/// Counts what [`crate::pack`] would write. What cannot be read is left for `pack` to report; what is mounted in the tree is a failure
+/// here already.
 pub fn measure(tree: &Path, options: &Options) -> Result<Totals, Error> {
     let mut totals = Totals::default();
     let mut linked = BTreeSet::new();
-    walk(tree, options, &mut |_, metadata| {
+    walk(tree, options, &mut |found| {
+        let status = &found.status;
         totals.members += 1;
-        let seen = metadata.nlink() > 1 && !linked.insert((metadata.dev(), metadata.ino()));
-        if metadata.is_file() && !seen {
-            totals.bytes += metadata.size().min(metadata.blocks() * 512);
+        let seen = status.links > 1 && !linked.insert(status.identity);
+        if status.kind == FileType::RegularFile && !seen {
+            totals.bytes += status.size.min(status.allocated);
         }
         Ok(())
     })?;
     Ok(totals)
+}
+
+/// A file of the tree, reached by the directory that holds it.
+pub(crate) struct Found<'a> {
+    /// Within the tree; empty for the tree itself.
+    pub(crate) path: &'a Path,
+    pub(crate) parent: &'a OwnedFd,
+    /// Its name in `parent`; a dot for the tree itself.
+    pub(crate) name: &'a OsStr,
+    pub(crate) status: Status,
 }
 
 /// Calls `visit` for every file below `tree`, itself first, parents before children, in the order of their names. The result are
@@ -62,47 +75,108 @@ pub fn measure(tree: &Path, options: &Options) -> Result<Totals, Error> {
 pub(crate) fn walk(
     tree: &Path,
     options: &Options,
-    visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<(), Error>,
+    visit: &mut dyn FnMut(&Found<'_>) -> Result<(), Error>,
 ) -> Result<Vec<String>, Error> {
-    let root = fs::metadata(tree).map_err(|error| Error::read(tree, error))?;
-    visit(Path::new(""), &root)?;
-    let mut lost = Vec::new();
-    let mut pending = vec![Directory::read(tree, PathBuf::new(), &root)?];
-    while let Some(directory) = pending.last_mut() {
+    let root = openat(CWD, tree, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())
+        .map_err(|error| Error::read(tree, error))?;
+    let dot = OsStr::new(".");
+    let status = Status::of(&root, dot).map_err(|error| Error::read(tree, error))?;
+    visit(&Found { path: Path::new(""), parent: &root, name: dot, status })?;
+    let mut walker =
+        Walker { tree, options, mount: status.mount, lost: Vec::new(), mounts: Vec::new() };
+    let mut stack = vec![Directory::read(tree, PathBuf::new(), &root, &status)?];
+    // Only the directory at hand is open: a deep tree would need more open files than a process may have.
+    let mut open = root;
+    while let Some(directory) = stack.last_mut() {
         let Some((name, is_directory)) = directory.names.next() else {
-            if directory.has_losses {
-                directory.check(tree)?;
+            directory.check(tree)?;
+            stack.pop();
+            if let Some(parent) = stack.last() {
+                open = parent.reopen(tree, &open)?;
             }
-            pending.pop();
             continue;
         };
-        let path = directory.path.join(name);
-        let full = tree.join(&path);
-        let seen = fs::symlink_metadata(&full).map_err(|error| Error::read(&full, error));
-        match seen.and_then(|metadata| visit(&path, &metadata).map(|()| metadata)) {
-            Ok(metadata) => {
-                let elsewhere = options.one_file_system && metadata.dev() != root.dev();
-                let goes_in = metadata.is_dir() && !elsewhere;
-                if goes_in && !options.empty_directories.contains(&path) {
-                    pending.push(Directory::read(tree, path, &metadata)?);
-                }
-            }
-            Err(error) if is_gone(&error) && is_directory => {
-                return Err(Error::Vanished { path: full });
-            }
-            Err(error) if is_gone(&error) => {
-                directory.has_losses = true;
-                directory.check(tree)?;
-                lost.push(format!("{} vanished while the tree was read", full.display()));
-            }
-            Err(error) => return Err(error),
+        if let Some((next, opened)) =
+            walker.step(directory, &open, (name.as_os_str(), is_directory), visit)?
+        {
+            stack.push(next);
+            open = opened;
         }
     }
-    Ok(lost)
+    if walker.mounts.is_empty() {
+        Ok(walker.lost)
+    } else {
+        Err(Error::Mounted { tree: tree.to_owned(), mounts: walker.mounts })
+    }
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The kernel takes no longer path, the zero at its end included.
+const LONGEST_PATH: usize = 4096;
+
+struct Walker<'a> {
+    tree: &'a Path,
+    options: &'a Options,
+    /// The mount that the tree is on.
+    mount: Option<u64>,
+    lost: Vec<String>,
+    mounts: Vec<Mount>,
+}
+
+impl Walker<'_> {
+    /// Visits one name of a directory. What it returns is the directory of this name, when that is to be read.
+    fn step(
+        &mut self,
+        directory: &Directory,
+        open: &OwnedFd,
+        (name, is_directory): (&OsStr, bool),
+        visit: &mut dyn FnMut(&Found<'_>) -> Result<(), Error>,
+    ) -> Result<Option<(Directory, OwnedFd)>, Error> {
+        let path = directory.path.join(name);
+        let full = self.tree.join(&path);
+        let is_left_out = self.options.empty_directories.contains(&path);
+        let seen = Status::of(open, name).map_err(|error| Error::read(&full, error));
+        let visited = seen.and_then(|status| {
+            let is_foreign = status.is_mounted_elsewhere(self.mount, directory.device);
+            if self.options.one_file_system && !is_left_out && is_foreign {
+                self.mounts.push(Mount::of(&path, status.mount));
+                return Ok(None);
+            }
+            if is_left_out && status.kind != FileType::Directory {
+                return Ok(None);
+            }
+            visit(&Found { path: &path, parent: open, name, status })?;
+            Ok((status.kind == FileType::Directory && !is_left_out).then_some(status))
+        });
+        match visited {
+            Ok(None) => Ok(None),
+            Ok(Some(status)) => {
+                let opened = openat(open, name, DIRECTORY, Mode::empty())
+                    .map_err(|error| vanished(&full, error))?;
+                Ok(Some((Directory::read(self.tree, path, &opened, &status)?, opened)))
+            }
+            Err(error) if is_gone(&error) && is_directory => Err(Error::Vanished { path: full }),
+            Err(error) if is_gone(&error) => {
+                directory.check(self.tree)?;
+                self.lost.push(format!("{} vanished while the tree was read", full.display()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+fn vanished(path: &Path, error: Errno) -> Error {
+    match error {
+        Errno::NOENT => Error::Vanished { path: path.to_owned() },
+        other => Error::read(path, other),
+    }
 }
 
 /// A directory whose files are visited.
@@ -111,134 +185,57 @@ struct Directory {
     path: PathBuf,
     /// Device and inode: another directory in its place, such as a bare mount point, is not it.
     identity: (u64, u64),
+    device: u64,
     /// What is in it, and whether that is a directory.
     names: std::vec::IntoIter<(OsString, bool)>,
-    has_losses: bool,
 }
 
 impl Directory {
-    fn read(tree: &Path, path: PathBuf, metadata: &fs::Metadata) -> Result<Self, Error> {
+    fn read(tree: &Path, path: PathBuf, opened: &OwnedFd, status: &Status) -> Result<Self, Error> {
         let full = tree.join(&path);
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Vanished { path: full.clone() },
-            _ => Error::read(&full, error),
-        };
+        let failed = |error| vanished(&full, error);
         let mut names = Vec::new();
-        for entry in fs::read_dir(&full).map_err(failed)? {
+        for entry in Dir::read_from(opened).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            names.push((entry.file_name(), is_directory));
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                let is_directory = entry.file_type() == FileType::Directory;
+                names.push((OsStr::from_bytes(name).to_owned(), is_directory));
+            }
         }
         names.sort();
-        let identity = (metadata.dev(), metadata.ino());
-        Ok(Self { path, identity, names: names.into_iter(), has_losses: false })
+        Ok(Self {
+            path,
+            identity: status.identity,
+            device: status.identity.0,
+            names: names.into_iter(),
+        })
     }
 
-    /// Whether files can be missed in it only because they alone are gone.
+    /// Whether it is still in its place: what was read of one that is not may be a part only. A path that is too long to be looked up
+    /// is as good as the last one above it that is not.
     fn check(&self, tree: &Path) -> Result<(), Error> {
         let path = tree.join(&self.path);
-        match fs::metadata(&path) {
-            Ok(now) if (now.dev(), now.ino()) == self.identity => Ok(()),
+        if path.as_os_str().len() >= LONGEST_PATH {
+            return Ok(());
+        }
+        match Status::at(&path) {
+            Ok(now) if now.identity == self.identity => Ok(()),
             _ => Err(Error::Vanished { path }),
         }
     }
-}
 
-/// Reads the members of a tree; knows which files it has met before under another name.
-pub(crate) struct Members<'a> {
-    tree: &'a Path,
-    /// The names under which files with several names were met first, by device and inode.
-    first_names: BTreeMap<(u64, u64), Vec<u8>>,
-}
-
-impl<'a> Members<'a> {
-    pub(crate) fn new(tree: &'a Path) -> Self {
-        Self { tree, first_names: BTreeMap::new() }
-    }
-
-    /// The member and, when it is a regular file met for the first time, the open file. `None` for what cannot
-    /// be packed: sockets.
-    pub(crate) fn read(
-        &mut self,
-        path: &Path,
-        metadata: &fs::Metadata,
-    ) -> Result<Option<(Member, Option<File>)>, Error> {
-        let full = self.tree.join(path);
-        let name = path.as_os_str().as_bytes().to_vec();
-        if let Some(target) = self.first_name(metadata) {
-            let kind = Kind::HardLink { target: target.clone() };
-            return Ok(Some((
-                Member { path: name, kind, metadata: plain_metadata(metadata) },
-                None,
-            )));
+    /// Opens it again, from a directory in it.
+    fn reopen(&self, tree: &Path, child: &OwnedFd) -> Result<OwnedFd, Error> {
+        let full = || tree.join(&self.path);
+        let opened = openat(child, "..", DIRECTORY, Mode::empty())
+            .map_err(|error| vanished(&full(), error))?;
+        let status =
+            Status::of(&opened, OsStr::new(".")).map_err(|error| Error::read(full(), error))?;
+        if status.identity == self.identity {
+            Ok(opened)
+        } else {
+            Err(Error::Vanished { path: full() })
         }
-        let (major, minor) = (major(metadata.rdev()), minor(metadata.rdev()));
-        let kind = match FileType::from_raw_mode(metadata.mode()) {
-            FileType::Directory => Kind::Directory,
-            FileType::RegularFile => return self.read_file(&full, name, metadata),
-            FileType::Symlink => {
-                let target = fs::read_link(&full).map_err(|error| Error::read(&full, error))?;
-                Kind::Symlink { target: OsStr::as_bytes(target.as_os_str()).to_vec() }
-            }
-            FileType::CharacterDevice => Kind::Character { major, minor },
-            FileType::BlockDevice => Kind::Block { major, minor },
-            FileType::Fifo => Kind::Fifo,
-            // A socket means nothing without the process that made it.
-            _ => return Ok(None),
-        };
-        let full_metadata = full_metadata(&full, metadata)?;
-        self.remember(metadata, &name);
-        Ok(Some((Member { path: name, kind, metadata: full_metadata }, None)))
-    }
-
-    fn read_file(
-        &mut self,
-        full: &Path,
-        name: Vec<u8>,
-        seen: &fs::Metadata,
-    ) -> Result<Option<(Member, Option<File>)>, Error> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file =
-            File::from(open(full, flags, Mode::empty()).map_err(|error| Error::read(full, error))?);
-        let failed = |error| Error::read(full, error);
-        let metadata = file.metadata().map_err(failed)?;
-        let size = metadata.size();
-        let may_have_holes = metadata.blocks() * 512 < size;
-        let extents = if may_have_holes { extents_of(&file, size).map_err(failed)? } else { None };
-        let metadata = full_metadata(full, &metadata)?;
-        // Only what is in the archive can be linked to.
-        self.remember(seen, &name);
-        Ok(Some((Member { path: name, kind: Kind::File { size, extents }, metadata }, Some(file))))
-    }
-
-    fn first_name(&self, metadata: &fs::Metadata) -> Option<&Vec<u8>> {
-        if metadata.is_dir() || metadata.nlink() < 2 {
-            return None;
-        }
-        self.first_names.get(&(metadata.dev(), metadata.ino()))
-    }
-
-    fn remember(&mut self, metadata: &fs::Metadata, name: &[u8]) {
-        if !metadata.is_dir() && metadata.nlink() > 1 {
-            self.first_names.insert((metadata.dev(), metadata.ino()), name.to_vec());
-        }
-    }
-}
-
-fn full_metadata(path: &Path, metadata: &fs::Metadata) -> Result<Metadata, Error> {
-    let attributes = attributes::of_path(path).map_err(|error| Error::read(path, error))?;
-    Ok(Metadata { attributes, ..plain_metadata(metadata) })
-}
-
-fn plain_metadata(metadata: &fs::Metadata) -> Metadata {
-    Metadata {
-        mode: metadata.mode() & 0o7777,
-        owner: metadata.uid(),
-        group: metadata.gid(),
-        modified: Time {
-            seconds: metadata.mtime(),
-            nanoseconds: u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
-        },
-        attributes: Vec::new(),
     }
 }

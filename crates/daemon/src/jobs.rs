@@ -33,7 +33,7 @@ use queue::Queue;
 pub(crate) use request_id::new as new_request_id;
 pub use sync::Receiver;
 use tokio::sync::Notify;
-pub use work::{Format, Job, Work};
+pub use work::{Format, Job, Mounted, Work};
 
 use crate::cluster::ClusterService;
 

@@ -73,6 +73,7 @@ fn ours(tree: &Path, directory: &Path) -> Result<Figures, Box<dyn Error>> {
         files_dir: directory.to_owned(),
         epoch: 0,
         archive_format: ArchiveFormat::TarZstd,
+        mounts: perilune_image::Mounts::Refuse,
         parts: Parts::Archive,
     };
     let place = directory.join("bench-0.tar.zst");

@@ -39,6 +39,10 @@ pub enum Error {
     AlreadyThere { path: PathBuf },
     #[error("{} lies inside {}; a tree cannot be copied into itself", destination.display(), source_tree.display())]
     IntoItself { source_tree: PathBuf, destination: PathBuf },
+    #[error(
+        "{mounted}, or say what becomes of them: --mounts include takes what is in them along, --mounts leave-out does without"
+    )]
+    Mounted { mounted: perilune_archive::Error },
     #[error("cancelled")]
     Cancelled,
 }
@@ -70,6 +74,7 @@ impl Error {
             perilune_archive::Error::Cancelled => Self::Cancelled,
             perilune_archive::Error::OutputFull => Self::DiskFull { path: output.to_owned() },
             perilune_archive::Error::DiskFull { path } => Self::DiskFull { path },
+            mounted @ perilune_archive::Error::Mounted { .. } => Self::Mounted { mounted },
             perilune_archive::Error::Output { source } => Self::write(output, source),
             source => Self::Archive { path: tree.to_owned(), source },
         }

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perilune_archive::{Options, measure};
+use perilune_archive::Options;
 
 use crate::{
-    ArchiveFormat, CancelFlag, Error, Progress, Stage, compress::compress, initramfs, kernel,
-    part::Part, progress::Meter, tree::Tree,
+    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, initramfs,
+    kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
 };
 
 /// What is to be packed, and where to.
@@ -33,6 +33,7 @@ pub struct Request {
     pub epoch: u64,
     pub archive_format: ArchiveFormat,
     pub parts: Parts,
+    pub mounts: Mounts,
 }
 
 /// Which files are made.
@@ -152,12 +153,12 @@ fn pack_archive(
     report: &mut dyn FnMut(Progress),
     cancel: &CancelFlag,
 ) -> Result<Archive, Error> {
-    let options = Options::default();
+    let mut options = Options::default();
     let image_file =
         format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
     let (part, file) = Part::create(&request.files_dir, &image_file)?;
     let failed = |error| Error::archive(&request.tree, part.place(), error);
-    let totals = measure(&request.tree, &options).map_err(failed)?;
+    let totals = measured(&request.tree, &mut options, request.mounts, warnings).map_err(failed)?;
     let mut meter = Meter::start(Stage::Archive, totals.bytes, report, cancel);
     let mut unpacked_size = 0;
     let written = compress(file, request.archive_format, |output| {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use serde_json::{Map, Value};
+use perilune::client::path;
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::output;
@@ -163,6 +164,17 @@ pub(crate) fn clone(
     resource: &Resource,
     source: &str,
     target: &str,
+    fields: Map<String, Value>,
+) -> Result<Value, Failure> {
+    clone_as(session, resource, (source, target), "", fields)
+}
+
+/// As `clone`, with what stands behind the `?` of the request.
+pub(crate) fn clone_as(
+    session: &Session,
+    resource: &Resource,
+    (source, target): (&str, &str),
+    query: &str,
     mut fields: Map<String, Value>,
 ) -> Result<Value, Failure> {
     let known = session.client.objects(resource.kind)?;
@@ -173,7 +185,9 @@ pub(crate) fn clone(
         return Err(Failure::failed(format!("{} {target} is there already", resource.kind)));
     }
     fields.insert(resource.new_name.to_owned(), target.into());
-    Ok(session.client.act(resource.kind, source, "_clone", &fields)?)
+    let body = json!({ "config": { resource.kind: { source: fields } } });
+    let path = path(["config", resource.kind, source, "_clone"]) + query;
+    Ok(session.client.post(&path, &body)?)
 }
 
 /// Copies one object to each of the names, in a request for each.

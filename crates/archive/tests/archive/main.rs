@@ -3,6 +3,7 @@
 
 mod damage;
 mod gnu_tar;
+mod mounts;
 mod random;
 mod round_trip;
 mod trees;

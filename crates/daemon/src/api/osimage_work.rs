@@ -14,7 +14,7 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::clock;
-use crate::jobs::{Format, Work};
+use crate::jobs::{Format, Mounted, Work};
 use crate::json::Json;
 use crate::state::State;
 
@@ -43,6 +43,22 @@ struct How {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     format: Format,
+    /// What becomes of file systems that are mounted in the tree: `refuse` (they are a failure that names them, unless something else is
+    /// asked for), `leave-out` or `include`.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    mounts: Mounted,
+}
+
+/// How the tree of an OS image is copied.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HowCopied {
+    /// What becomes of file systems that are mounted in the tree: `refuse` (they are a failure that names them, unless something else is
+    /// asked for), `leave-out` or `include`.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    mounts: Mounted,
 }
 
 /// Makes kernel, initramfs and archive of an OS image.
@@ -54,10 +70,10 @@ async fn pack(
     state: axum::extract::State<State>,
     caller: Caller,
     Path(name): Path<String>,
-    Query(How { format }): Query<How>,
+    Query(How { format, mounts }): Query<How>,
 ) -> Result<Response, ApiError> {
     let image = state.cluster.published().image(&name)?.name.clone();
-    begin_packing(&state, &caller, image, format).await
+    begin_packing(&state, &caller, image, (format, mounts)).await
 }
 
 /// Stops whatever makes files or a tree for an OS image.
@@ -102,12 +118,12 @@ async fn change_kernel(
     if bare {
         Ok(answer::done())
     } else {
-        begin_packing(&state, &caller, key, Format::default()).await
+        begin_packing(&state, &caller, key, Default::default()).await
     }
 }
 
 /// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.
-#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", security(("token" = [])), params(HowCopied), request_body = Value, responses(
     (status = 200, description = "It is described, and copying begins unless nocopy was asked for", body = Begun),
     (status = 404, description = "The request is refused", body = Problem),
 ))]
@@ -115,6 +131,7 @@ async fn clone(
     state: axum::extract::State<State>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(HowCopied { mounts }): Query<HowCopied>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked =
@@ -136,7 +153,7 @@ async fn clone(
         let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &told);
         return Ok(Json(Begun { message, request_id }).into_response());
     }
-    let work = Work::CloneImage { source, target: target.clone(), pack: !bare };
+    let work = Work::CloneImage { source, target: target.clone(), pack: !bare, mounts };
     begin(&state, &caller, work, &format!("osimage clone for {target}")).await
 }
 
@@ -161,10 +178,10 @@ async fn begin_packing(
     state: &State,
     caller: &Caller,
     image: Name,
-    format: Format,
+    (format, mounts): (Format, Mounted),
 ) -> Result<Response, ApiError> {
     let what = format!("osimage pack for {image}");
-    begin(state, caller, Work::PackImage { image, format }, &what).await
+    begin(state, caller, Work::PackImage { image, format, mounts }, &what).await
 }
 
 pub(super) async fn begin(

@@ -12,16 +12,16 @@ use super::error::{Error, Failed, chain};
 use super::pack;
 use super::progress::Step;
 use super::run::{Context, blocking};
-use super::work::{Format, Job, Work};
+use super::work::{Job, Mounted, Work};
 
 /// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
 pub(super) async fn run(
     context: &Context,
     source: &Name,
     target: &Name,
-    and_pack: bool,
+    (and_pack, mounts): (bool, Mounted),
 ) -> Result<(), Failed> {
-    match copy(context, source, target).await {
+    match copy(context, source, target, mounts).await {
         Ok(()) => context.tell("finished copying osimage"),
         Err(error) => {
             if !context.is_put_off(&error) && !is_already_there(&error) {
@@ -34,14 +34,19 @@ pub(super) async fn run(
         return Ok(());
     }
     // The copy is there: a daemon that is killed from now on has only the packing to do again.
-    let work = Work::PackImage { image: target.clone(), format: Format::default() };
+    let work = Work::pack(target.clone());
     if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
         tracing::warn!(error = %chain(&error), "a restart will copy the image again");
     }
-    pack::run(context, target, Format::default()).await
+    pack::run(context, target, Default::default()).await
 }
 
-async fn copy(context: &Context, source: &Name, target: &Name) -> Result<(), Error> {
+async fn copy(
+    context: &Context,
+    source: &Name,
+    target: &Name,
+    mounts: Mounted,
+) -> Result<(), Error> {
     let step = Step::begin(format!("copying osimage {source}->{target}"));
     context.tell(step.label());
     let (from, to) = (tree(context, source)?, tree(context, target)?);
@@ -52,7 +57,8 @@ async fn copy(context: &Context, source: &Name, target: &Name) -> Result<(), Err
             teller.progress(&text);
         }
     };
-    let notes = blocking(move || copy_aside(&from, &to, &request, &mut report, &cancel)).await??;
+    let notes = blocking(move || copy_aside(&from, &to, (&request, mounts), &mut report, &cancel))
+        .await??;
     pack::tell_notes(context, &notes);
     Ok(())
 }
@@ -71,7 +77,7 @@ fn tree(context: &Context, name: &Name) -> Result<PathBuf, Error> {
 fn copy_aside(
     from: &Path,
     to: &Path,
-    request: &str,
+    (request, mounts): (&str, Mounted),
     report: &mut dyn FnMut(u64, u64),
     cancel: &CancelFlag,
 ) -> Result<Vec<String>, Error> {
@@ -90,6 +96,7 @@ fn copy_aside(
     let notes = perilune_image::copy_tree(
         from,
         &aside,
+        mounts.into(),
         &mut |progress| report(progress.bytes_done, progress.bytes_total),
         cancel,
     )?;

@@ -10,7 +10,7 @@ use perilune_model::{Cluster, Name};
 use super::error::{Error, Failed};
 use super::progress::Step;
 use super::run::{Context, blocking};
-use super::work::Format;
+use super::work::{Format, Mounted};
 use super::{agent, clean};
 use crate::clock;
 
@@ -19,12 +19,16 @@ const NOTES: usize = 20;
 
 /// Makes the files under names that no other job uses, then has the cluster name them, in one commit. Until then the files of
 /// before are served; they go an hour later.
-pub(super) async fn run(context: &Context, name: &Name, format: Format) -> Result<(), Failed> {
+pub(super) async fn run(
+    context: &Context,
+    name: &Name,
+    (format, mounts): (Format, Mounted),
+) -> Result<(), Failed> {
     let assembling = format!("assembling osimage {name}");
     let image = context.shared.image_to_pack(&context.job, name.as_str());
     let image = image.ok_or_else(|| Error::Missing(name.to_string()).while_doing(&assembling))?;
-    let request =
-        request(context, &image, format).map_err(|error| error.while_doing(&assembling))?;
+    let request = request(context, &image, (format, mounts))
+        .map_err(|error| error.while_doing(&assembling))?;
     if is_done(&request, &image) {
         return Ok(());
     }
@@ -45,7 +49,11 @@ pub(super) async fn run(context: &Context, name: &Name, format: Format) -> Resul
     result
 }
 
-fn request(context: &Context, image: &Image, format: Format) -> Result<Request, Error> {
+fn request(
+    context: &Context,
+    image: &Image,
+    (format, mounts): (Format, Mounted),
+) -> Result<Request, Error> {
     let places = &context.shared.places;
     Ok(Request {
         // Names of images may have blanks; names of files that go into boot scripts may not.
@@ -58,6 +66,7 @@ fn request(context: &Context, image: &Image, format: Format) -> Result<Request, 
         epoch: context.job.epoch,
         archive_format: format.into(),
         parts: Parts::All,
+        mounts: mounts.into(),
     })
 }
 

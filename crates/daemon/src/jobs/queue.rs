@@ -100,13 +100,13 @@ impl Queue {
 mod tests {
     use perilune_model::Name;
 
-    use super::super::work::Format;
+    use super::super::work::Mounted;
     use super::*;
 
     const NOW: Time = 1_767_348_000_000;
 
     fn pack(image: &str) -> Work {
-        Work::PackImage { image: Name::trusted(image), format: Format::Zstd }
+        Work::pack(Name::trusted(image))
     }
 
     fn clone(source: &str, target: &str) -> Work {
@@ -114,6 +114,7 @@ mod tests {
             source: Name::trusted(source),
             target: Name::trusted(target),
             pack: true,
+            mounts: Mounted::default(),
         }
     }
 

@@ -23,10 +23,11 @@ const VANISHED: i32 = 24;
 /// As much of what `rsync` complains about as is told.
 const COMPLAINT: u64 = 2000;
 
-/// What is the same for both directions. File names are not read by the shell of the other side.
+/// What is the same for both directions. File names are not read by the shell of the other side. What is mounted is
+/// left to the caller: rsync's own `--one-file-system` takes a subvolume for another file system.
 pub(super) fn rsync(exclude: &[String], really: bool) -> Command {
     let mut command = Command::new("rsync");
-    command.args(["-aHAXRs", "--numeric-ids", "--one-file-system", "--itemize-changes", SILENCE]);
+    command.args(["-aHAXRs", "--numeric-ids", "--itemize-changes", SILENCE]);
     if !really {
         command.arg("-n");
     }

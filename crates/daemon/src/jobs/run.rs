@@ -94,9 +94,11 @@ impl Context {
     async fn perform(self) {
         tracing::debug!(request = self.job.request, task = self.job.work.title(), "job begins");
         let result = match &self.job.work {
-            Work::PackImage { image, format } => pack::run(&self, image, *format).await,
-            Work::CloneImage { source, target, pack } => {
-                clone::run(&self, source, target, *pack).await
+            Work::PackImage { image, format, mounts } => {
+                pack::run(&self, image, (*format, *mounts)).await
+            }
+            Work::CloneImage { source, target, pack, mounts } => {
+                clone::run(&self, source, target, (*pack, *mounts)).await
             }
             Work::GrabImage { node, image, really, pack } => {
                 sync::grab(&self, node, image, (*really, *pack)).await

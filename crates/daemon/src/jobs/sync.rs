@@ -1,5 +1,7 @@
 //! Grabbing an image from a node that runs, and pushing one to nodes that run: `rsync` over the site's own `ssh`.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use super::error::{Error, Failed, chain};
 use super::pack;
 use super::rsync::{Count, rsync, run_one};
 use super::run::Context;
-use super::work::{Format, Job, Work};
+use super::tree;
+use super::work::{Job, Work};
 
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
@@ -58,7 +61,11 @@ pub(super) async fn grab(
     let mut count = Count::default();
     for place in places(&found).map_err(failed)? {
         let mut command = rsync(&words(found.grab_exclude.as_deref()), really);
-        command.arg("--delete-after").arg(format!("{host}:/.{place}")).arg(slash(&tree));
+        // What a node has mounted elsewhere, only rsync there can tell.
+        command
+            .args(["--one-file-system", "--delete-after"])
+            .arg(format!("{host}:/.{place}"))
+            .arg(slash(&tree));
         count.add(run_one(context, command, &doing).await.map_err(failed)?);
     }
     count.tell(context, really);
@@ -69,11 +76,11 @@ pub(super) async fn grab(
     if !really || !and_pack {
         return Ok(());
     }
-    let work = Work::PackImage { image: image.clone(), format: Format::default() };
+    let work = Work::pack(image.clone());
     if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
         tracing::warn!(error = %chain(&error), "a restart will grab the image again");
     }
-    pack::run(context, image, Format::default()).await
+    pack::run(context, image, Default::default()).await
 }
 
 /// Brings nodes that run to what an image has. Nothing of theirs is removed.
@@ -98,6 +105,12 @@ pub(super) async fn push(
         return Err(failed(Error::NoTree(tree)));
     }
     let places = places(&found).map_err(failed)?;
+    for mount in tree::mounts_in(&tree).iter().filter(|mount| !is_of_running(mount)) {
+        context.tell(&format!(
+            "note: what is mounted at /{} in the tree is not pushed",
+            mount.display()
+        ));
+    }
     match to {
         Receiver::Node(node) => {
             let host = host_of(&cluster, node).map_err(failed)?;
@@ -170,11 +183,36 @@ async fn push_to(
         source.push("/.");
         source.push(place);
         let mut command = rsync(&words(image.grab_exclude.as_deref()), really);
+        command.args(tree::mounts_in(tree).iter().filter_map(|mount| left_out(tree, place, mount)));
         command.arg(source).arg(format!("{host}:/"));
         let step = format!("pushing osimage {}", image.name);
         count.add(run_one(context, command, &step).await?);
     }
     Ok(count)
+}
+
+/// The option that leaves out what is mounted below a place.
+fn left_out(tree: &Path, place: &str, mount: &Path) -> Option<OsString> {
+    let below = mount.strip_prefix(place.trim_start_matches('/')).ok()?;
+    if below.as_os_str().is_empty() {
+        return None;
+    }
+    let mut option = b"--exclude=/".to_vec();
+    for byte in mount.as_os_str().as_bytes() {
+        if b"*?[\\".contains(byte) {
+            option.push(b'\\');
+        }
+        option.push(*byte);
+    }
+    if tree.join(mount).is_dir() {
+        option.extend(b"/*");
+    }
+    Some(OsString::from_vec(option))
+}
+
+/// Where only a running system has files, mounts are nothing to speak of.
+fn is_of_running(mount: &Path) -> bool {
+    ["proc", "sys", "dev", "run", "tmp"].iter().any(|name| mount.starts_with(name))
 }
 
 /// The kernel that the node runs is the newest that it has.
@@ -248,7 +286,7 @@ fn words(list: Option<&str>) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-fn slash(path: &Path) -> std::ffi::OsString {
+fn slash(path: &Path) -> OsString {
     let mut path = path.as_os_str().to_owned();
     path.push("/");
     path
@@ -257,6 +295,17 @@ fn slash(path: &Path) -> std::ffi::OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mounted_below_a_place_is_left_out_and_the_place_itself_is_not() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("var/a*")).unwrap();
+        let option = |place, mount: &str| left_out(tree.path(), place, Path::new(mount));
+        assert_eq!(option("/", "var/a*"), Some(r"--exclude=/var/a\*/*".into()));
+        assert_eq!(option("/var", "var/file"), Some("--exclude=/var/file".into()));
+        assert_eq!(option("/var", "var"), None);
+        assert_eq!(option("/boot", "var"), None);
+    }
 
     #[test]
     fn lists_are_read_however_clients_send_them() {

@@ -102,11 +102,16 @@ fn smallest_program() -> Vec<u8> {
 }
 
 fn pack(image: &str) -> Work {
-    Work::PackImage { image: Name::trusted(image), format: Format::Zstd }
+    Work::pack(Name::trusted(image))
 }
 
 fn clone(target: &str, pack: bool) -> Work {
-    Work::CloneImage { source: Name::trusted("compute"), target: Name::trusted(target), pack }
+    Work::CloneImage {
+        source: Name::trusted("compute"),
+        target: Name::trusted(target),
+        pack,
+        mounts: Mounted::default(),
+    }
 }
 
 /// Everything that a request is told until it is over: the texts, and the statuses of the answers.

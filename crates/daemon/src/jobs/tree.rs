@@ -95,9 +95,20 @@ fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Error> {
 /// A place in the tree, or the tree itself, where another file system is mounted: `/proc`, or the machine's own `/dev`.
 fn mounted_in(tree: &Path) -> Option<PathBuf> {
     let resolved = fs::canonicalize(tree).ok()?;
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let mut points = mounts.split(|byte| *byte == b'\n').filter_map(mount_point);
-    points.find(|point| point.starts_with(&resolved))
+    mount_points().into_iter().find(|point| point.starts_with(&resolved))
+}
+
+/// The places in the tree where something is mounted, relative to it and without the tree itself.
+pub(super) fn mounts_in(tree: &Path) -> Vec<PathBuf> {
+    let Ok(resolved) = fs::canonicalize(tree) else { return Vec::new() };
+    let points = mount_points();
+    let inside = points.iter().filter_map(|point| point.strip_prefix(&resolved).ok());
+    inside.filter(|point| !point.as_os_str().is_empty()).map(Path::to_owned).collect()
+}
+
+fn mount_points() -> Vec<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mounts.split(|byte| *byte == b'\n').filter_map(mount_point).collect()
 }
 
 /// The fifth field of a line of proc(5)'s mountinfo, in which blanks and backslashes are octal.

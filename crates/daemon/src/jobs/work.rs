@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use perilune_image::ArchiveFormat;
+use perilune_image::{ArchiveFormat, Mounts};
 use perilune_model::Name;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub enum Work {
         /// The form of the archive.
         #[serde(default)]
         format: Format,
+        /// What becomes of file systems that are mounted in the tree.
+        #[serde(default)]
+        mounts: Mounted,
     },
     /// Copy the tree of an image to that of another, which the cluster has already.
     CloneImage {
@@ -29,6 +32,9 @@ pub enum Work {
         target: Name,
         /// Whether it is packed afterwards.
         pack: bool,
+        /// What becomes of file systems that are mounted in the tree.
+        #[serde(default)]
+        mounts: Mounted,
     },
     /// Bring the tree of an image to what a running node has.
     GrabImage {
@@ -87,6 +93,29 @@ impl From<Format> for ArchiveFormat {
     }
 }
 
+/// What becomes of file systems that are mounted in the tree of an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mounted {
+    /// They are a failure that names them.
+    #[default]
+    Refuse,
+    /// What is in them stays out.
+    LeaveOut,
+    /// What is in them belongs to the image.
+    Include,
+}
+
+impl From<Mounted> for Mounts {
+    fn from(mounted: Mounted) -> Self {
+        match mounted {
+            Mounted::Refuse => Self::Refuse,
+            Mounted::LeaveOut => Self::LeaveOut,
+            Mounted::Include => Self::Include,
+        }
+    }
+}
+
 /// Work that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -107,6 +136,11 @@ pub struct Job {
 }
 
 impl Work {
+    /// Packing as it is done unless something else is asked for.
+    pub fn pack(image: Name) -> Self {
+        Self::PackImage { image, format: Format::default(), mounts: Mounted::default() }
+    }
+
     /// The images that nothing else may work on meanwhile.
     pub fn images(&self) -> Vec<&Name> {
         match self {
@@ -163,10 +197,10 @@ impl Work {
     pub fn task(&self) -> (&'static str, String) {
         match self {
             Self::PackImage { image, .. } => ("osimage", format!("pack_n_build_osimage {image}")),
-            Self::CloneImage { source, target, pack: true } => {
+            Self::CloneImage { source, target, pack: true, .. } => {
                 ("osimage", format!("clone_n_pack_osimage {source}:{target}"))
             }
-            Self::CloneImage { source, target, pack: false } => {
+            Self::CloneImage { source, target, pack: false, .. } => {
                 ("osimage", format!("clone_osimage {source}:{target}"))
             }
             Self::GrabImage { node, image, really, pack } => {

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use perilune_image::{CancelFlag, Error, copy_tree};
+use perilune_image::{CancelFlag, Error, Mounts, copy_tree};
 
 use crate::trees::image;
 
@@ -16,6 +16,7 @@ fn a_copy_has_everything() {
     let warnings = copy_tree(
         image.path(),
         &destination,
+        Mounts::Refuse,
         &mut |progress| last = Some(progress),
         &CancelFlag::default(),
     )
@@ -37,8 +38,13 @@ fn a_copy_has_everything() {
 fn a_copy_that_is_cancelled_is_removed() {
     let (image, place) = (image(), tempfile::tempdir().unwrap());
     let cancel = CancelFlag::default();
-    let copied =
-        copy_tree(image.path(), &place.path().join("copy"), &mut |_| cancel.cancel(), &cancel);
+    let copied = copy_tree(
+        image.path(),
+        &place.path().join("copy"),
+        Mounts::Refuse,
+        &mut |_| cancel.cancel(),
+        &cancel,
+    );
     assert!(matches!(copied, Err(Error::Cancelled)));
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
@@ -47,7 +53,8 @@ fn a_copy_that_is_cancelled_is_removed() {
 fn what_is_there_is_never_touched() {
     let (image, place) = (image(), tempfile::tempdir().unwrap());
     fs::write(place.path().join("mine"), "").unwrap();
-    let copied = copy_tree(image.path(), place.path(), &mut |_| (), &CancelFlag::default());
+    let copied =
+        copy_tree(image.path(), place.path(), Mounts::Refuse, &mut |_| (), &CancelFlag::default());
     assert!(matches!(copied, Err(Error::AlreadyThere { .. })));
     assert!(place.path().join("mine").exists());
 }
@@ -58,6 +65,7 @@ fn a_tree_is_not_copied_into_itself() {
     let copied = copy_tree(
         image.path(),
         &image.path().join("var/copy"),
+        Mounts::Refuse,
         &mut |_| (),
         &CancelFlag::default(),
     );

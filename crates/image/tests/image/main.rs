@@ -4,5 +4,6 @@
 mod copying;
 mod failures;
 mod initramfs;
+mod mounts;
 mod packing;
 mod trees;

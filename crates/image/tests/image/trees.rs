@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perilune_image::{ArchiveFormat, CancelFlag, Error, Packed, Parts, Request, pack};
+use perilune_image::{ArchiveFormat, CancelFlag, Error, Mounts, Packed, Parts, Request, pack};
 
 pub(crate) const VERSION: &str = "6.1.0-9-test";
 
@@ -174,6 +174,7 @@ impl Bench {
             epoch: 1_700_000_000,
             archive_format: ArchiveFormat::TarZstd,
             parts: Parts::All,
+            mounts: Mounts::Refuse,
         };
         Self { image, files, _agent: agent_directory, request }
     }

@@ -81,6 +81,7 @@ Examples:
     #[command(after_help = "Examples:
   perilune osimage pack debian12
   perilune osimage pack debian12 --format tar.bz2   (for installers that do not read zstd)
+  perilune osimage pack debian12 --mounts include   (with what is mounted in the tree)
   perilune osimage pack debian12 --detach      (prints the request id; `osimage follow` goes on)")]
     Pack(Pack),
     /// Follow a job that was started before
@@ -161,6 +162,9 @@ pub(crate) struct WithFields {
     fields: FieldArguments<OsimageFields>,
 }
 
+/// They are a failure that names them, stay out, or belong to the image.
+const MOUNTS: [&str; 3] = ["refuse", "leave-out", "include"];
+
 #[derive(Args)]
 pub(crate) struct CloneArguments {
     /// The image to copy
@@ -173,6 +177,9 @@ pub(crate) struct CloneArguments {
     /// Describe the image only; copy no tree
     #[arg(long)]
     nocopy: bool,
+    /// What becomes of file systems that are mounted in the tree
+    #[arg(long, value_parser = MOUNTS, default_value = "refuse")]
+    mounts: String,
     /// Do not wait for the end
     #[arg(long, short)]
     detach: bool,
@@ -196,6 +203,9 @@ pub(crate) struct Pack {
     /// The form of the archive
     #[arg(long, value_parser = ["tar.zst", "tar.gz", "tar.bz2"], default_value = "tar.zst")]
     format: String,
+    /// What becomes of file systems that are mounted in the tree
+    #[arg(long, value_parser = MOUNTS, default_value = "refuse")]
+    mounts: String,
     /// Do not wait for the end
     #[arg(long, short)]
     detach: bool,
@@ -265,10 +275,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Clone(arguments) => clone(session, arguments),
         Command::Remove(arguments) => remove(session, &arguments),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
-        Command::Pack(Pack { source, format, detach }) => {
+        Command::Pack(Pack { source, format, mounts, detach }) => {
             known(session, &source)?;
             let path = path(["config", "osimage", &source, "_pack"]);
-            let answer = session.client.get(&format!("{path}?format={format}"))?;
+            let answer = session.client.get(&format!("{path}?format={format}&mounts={mounts}"))?;
             job::finish(session, &answer, detach)
         }
         Command::Follow { request_id } => job::follow(session, &request_id),
@@ -315,14 +325,15 @@ fn known(session: &Session, name: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 fn clone(session: &Session, arguments: CloneArguments) -> Result<(), Failure> {
-    let CloneArguments { source, target, bare, nocopy, detach, fields } = arguments;
+    let CloneArguments { source, target, bare, nocopy, mounts, detach, fields } = arguments;
     let mut fields = fields.into_object()?;
     for (key, flag) in [("bare", bare), ("nocopy", nocopy)] {
         if flag {
             fields.insert(key.to_owned(), true.into());
         }
     }
-    let answer = resource::clone(session, &RESOURCE, &source, &target, fields)?;
+    let query = format!("?mounts={mounts}");
+    let answer = resource::clone_as(session, &RESOURCE, (&source, &target), &query, fields)?;
     job::finish(session, &answer, detach)
 }
 
