@@ -2,7 +2,7 @@
 
 use object::{
     Endianness, FileKind, elf,
-    read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader},
+    read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym},
 };
 
 /// What a program or library is linked to.
@@ -32,12 +32,28 @@ impl Linked {
     }
 }
 
-/// The values of `key` in the `.modinfo` section of a kernel module.
-pub(crate) fn module_information(data: &[u8], key: &str) -> object::read::Result<Vec<String>> {
-    if FileKind::parse(data)? == FileKind::Elf32 {
-        information(elf::FileHeader32::<Endianness>::parse(data)?, data, key)
-    } else {
-        information(elf::FileHeader64::<Endianness>::parse(data)?, data, key)
+/// What a kernel module says about itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ModuleFacts {
+    /// The records of its `.modinfo` section: key and value.
+    information: Vec<(String, String)>,
+    /// The functions of the kernel, and of other modules, that it calls.
+    pub(crate) undefined: Vec<String>,
+}
+
+impl ModuleFacts {
+    pub(crate) fn parse(data: &[u8]) -> object::read::Result<Self> {
+        if FileKind::parse(data)? == FileKind::Elf32 {
+            facts(elf::FileHeader32::<Endianness>::parse(data)?, data)
+        } else {
+            facts(elf::FileHeader64::<Endianness>::parse(data)?, data)
+        }
+    }
+
+    /// The values of a key, such as `firmware` or `alias`.
+    pub(crate) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+        let of_key = self.information.iter().filter(move |(found, _)| found == key);
+        of_key.map(|(_, value)| value.as_str())
     }
 }
 
@@ -85,22 +101,29 @@ fn linked<E: FileHeader<Endian = Endianness>>(
     Ok(linked)
 }
 
-fn information<E: FileHeader<Endian = Endianness>>(
+fn facts<E: FileHeader<Endian = Endianness>>(
     header: &E,
     data: &[u8],
-    key: &str,
-) -> object::read::Result<Vec<String>> {
+) -> object::read::Result<ModuleFacts> {
     let endian = header.endian()?;
     let sections = header.sections(endian, data)?;
-    let Some((_, section)) = sections.section_by_name(endian, b".modinfo") else {
-        return Ok(Vec::new());
-    };
-    let records = section.data(endian, data)?.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let values = records.filter_map(|record| {
-        let (found, value) = record.split_once('=')?;
-        (found == key).then(|| value.to_owned())
-    });
-    Ok(values.collect())
+    let mut facts = ModuleFacts::default();
+    if let Some((_, section)) = sections.section_by_name(endian, b".modinfo") {
+        let records =
+            section.data(endian, data)?.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let pairs = records.filter_map(|record| {
+            let (key, value) = record.split_once('=')?;
+            Some((key.to_owned(), value.to_owned()))
+        });
+        facts.information = pairs.collect();
+    }
+    let symbols = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
+    let undefined = symbols.iter().filter(|symbol| symbol.st_shndx(endian) == elf::SHN_UNDEF);
+    for symbol in undefined {
+        let name = String::from_utf8_lossy(symbol.name(endian, symbols.strings())?).into_owned();
+        facts.undefined.extend(Some(name).filter(|name| !name.is_empty()));
+    }
+    Ok(facts)
 }
 
 /// Up to the first zero byte.

@@ -1,5 +1,6 @@
 //! The initramfs: what a machine needs from power-on to the first byte of its image, all of it from the image.
 
+mod apart;
 mod contents;
 mod cpio;
 mod elf;
@@ -7,8 +8,10 @@ mod expand;
 mod firmware;
 mod index;
 mod libraries;
+mod module_index;
 mod modules;
 mod rules;
+mod search_order;
 mod tools;
 
 use std::{

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod copying;
+mod drivers;
 mod failures;
 mod initramfs;
 mod mounts;
