@@ -1,5 +1,8 @@
 //! A declarative disk layout.
 
+mod check;
+mod device;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -133,67 +136,6 @@ impl DiskLayout {
             None => Ok(layout),
         }
     }
-
-    /// What is wrong with a layout, in a sentence; `None` when nothing is.
-    pub fn fault(&self) -> Option<String> {
-        let disks = || (1..).zip(&self.disks);
-        let mut mounts: Vec<&str> = Vec::new();
-        for (number, disk) in disks() {
-            let before = disks().take_while(|(other, _)| *other < number);
-            if let Some((other, _)) =
-                before.into_iter().find(|(_, other)| other.device == disk.device)
-            {
-                return Some(format!(
-                    "disk {number} and disk {other} are the same; name the device of each"
-                ));
-            }
-            if let Some(fault) = disk.fault(&mut mounts) {
-                return Some(format!("disk {number}{fault}"));
-            }
-        }
-        let lacks_root = !self.disks.is_empty() && !mounts.contains(&"/");
-        lacks_root.then(|| "no partition is mounted at '/'".to_owned())
-    }
-}
-
-impl Disk {
-    /// What is wrong with it, to be read behind its number. `mounts` gathers where partitions are mounted.
-    fn fault<'a>(&'a self, mounts: &mut Vec<&'a str>) -> Option<String> {
-        if let Some(device) = self.device.as_deref().filter(|device| !device.starts_with("/dev/")) {
-            return Some(format!(": the device '{device}' does not begin with /dev/"));
-        }
-        if self.partitions.is_empty() {
-            return Some(" has no partitions".to_owned());
-        }
-        for (number, partition) in (1..).zip(&self.partitions) {
-            let fault = if partition.size.is_none() && number < self.partitions.len() {
-                Some("only the last partition of a disk may go without a size".to_owned())
-            } else {
-                partition.fault(mounts)
-            };
-            if let Some(fault) = fault {
-                return Some(format!(", partition {number}: {fault}"));
-            }
-        }
-        None
-    }
-}
-
-impl Partition {
-    fn fault<'a>(&'a self, mounts: &mut Vec<&'a str>) -> Option<String> {
-        let mount = self.mount.as_deref()?;
-        if matches!(self.filesystem, FileSystem::Swap | FileSystem::Bios) {
-            return Some(format!("swap and bios cannot be mounted, at '{mount}' or elsewhere"));
-        }
-        if !mount.starts_with('/') {
-            return Some(format!("the mount point '{mount}' does not begin with '/'"));
-        }
-        if mounts.contains(&mount) {
-            return Some(format!("more than one partition is mounted at '{mount}'"));
-        }
-        mounts.push(mount);
-        None
-    }
 }
 
 #[cfg(test)]
@@ -242,6 +184,86 @@ mod tests {
         for layout in [r#"{"disks": []}"#, &one(root), "eyJkaXNrcyI6IFtdfQ=="] {
             assert!(DiskLayout::read(layout).is_ok(), "{layout}");
         }
+    }
+
+    /// A layout with one more partition before the root.
+    fn beside_a_root(partition: &str) -> String {
+        format!(
+            r#"{{"disks": [{{"partitions": [{{"size": "9G", {partition}}}, {{"filesystem": "ext4", "mount": "/"}}]}}]}}"#
+        )
+    }
+
+    #[test]
+    fn what_the_programs_on_the_node_would_refuse_is_refused_when_it_is_given() {
+        for (partition, fault) in [
+            (r#""filesystem": "xfs", "label": "1234567890123""#, "has 13 bytes; one of xfs has 12"),
+            (r#""filesystem": "ext4", "label": "12345678901234567""#, "one of ext4 has 16"),
+            (r#""filesystem": "swap", "label": "12345678901234567""#, "one of swap has 16"),
+            (r#""filesystem": "esp", "label": "123456789012""#, "one of esp has 11"),
+            (r#""filesystem": "xfs", "label": "äöüäöüß""#, "has 14 bytes"),
+            (r#""filesystem": "esp", "label": "Ä""#, "ASCII"),
+            (r#""filesystem": "esp", "label": "A.B""#, "none of *?.,"),
+            (r#""filesystem": "esp", "label": " A""#, "cannot begin with a blank"),
+            (r#""filesystem": "ext4", "label": "a\u0000b""#, "cannot be printed"),
+            (r#""filesystem": "swap", "label": "a\n""#, "cannot be printed"),
+            (r#""filesystem": "bios", "label": "grub""#, "has no label"),
+            (r#""filesystem": "ext4", "mount": "/a b""#, "has blanks"),
+            (r#""filesystem": "ext4", "mount": "/a\t""#, "has blanks"),
+            (r#""filesystem": "ext4", "mount": "/data/""#, "must be written without"),
+            (r#""filesystem": "ext4", "mount": "/a//b""#, "must be written without"),
+            (r#""filesystem": "ext4", "mount": "/a/../b""#, "must be written without"),
+            (r#""filesystem": "esp", "mount": "/""#, "cannot be on FAT"),
+            (r#""filesystem": "ext4", "mount": "/usr""#, "must be on the root"),
+            (r#""filesystem": "xfs", "mount": "/etc""#, "must be on the root"),
+            (r#""filesystem": "xfs", "mount": "/run/x""#, "something of its own"),
+            (r#""filesystem": "xfs", "mount": "/proc""#, "something of its own"),
+            (r#""filesystem": "ext4", "options": "noatime, nofail""#, "have blanks"),
+            (r#""filesystem": "ext4", "options": "noatime,,nofail""#, "is empty"),
+            (r#""filesystem": "ext4", "options": "a\nUUID=1""#, "have blanks"),
+        ] {
+            let said = DiskLayout::read(&beside_a_root(partition)).unwrap_err();
+            assert!(said.starts_with("disk 1, partition 1: ") && said.contains(fault), "{said}");
+        }
+        for partition in [
+            r#""filesystem": "xfs", "label": "123456789012""#,
+            r#""filesystem": "ext4", "label": "äöüäöüäö", "mount": "/srv/data""#,
+            r#""filesystem": "esp", "label": "EFI SYSTEM", "mount": "/boot/efi""#,
+            r#""filesystem": "ext4", "label": "", "mount": "/usr/local", "options": """#,
+            r#""filesystem": "swap", "label": "swap space 1", "options": "discard,pri=10""#,
+            r#""filesystem": "xfs", "mount": "/running", "options": "x-systemd.device-timeout=9""#,
+        ] {
+            assert_eq!(DiskLayout::read(&beside_a_root(partition)).err(), None, "{partition}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_numbers_that_no_disk_has_are_refused() {
+        let sized = |filesystem: &str, size: &str| {
+            beside_a_root(&format!(r#""filesystem": "{filesystem}""#)).replace("9G", size)
+        };
+        for (layout, fault) in [
+            (sized("xfs", "299M"), "299M is too small for xfs, which needs 300M"),
+            (sized("esp", "32M"), "32M is too small for esp, which needs 33M"),
+            (sized("esp", "100"), "100 is too small for esp"),
+        ] {
+            let said = DiskLayout::read(&layout).unwrap_err();
+            assert!(said.contains(fault), "{said}");
+        }
+        for layout in [sized("xfs", "300M"), sized("esp", "33M"), sized("swap", "1M")] {
+            assert_eq!(DiskLayout::read(&layout).err(), None, "{layout}");
+        }
+        let swap = r#"{"filesystem": "swap", "size": "1M"}"#;
+        let root = r#"{"filesystem": "ext4", "mount": "/", "label": "twin"}"#;
+        let many = |swap: &str, count: usize| {
+            let all = [vec![swap; count], vec![root]].concat().join(", ");
+            DiskLayout::read(&format!(r#"{{"disks": [{{"partitions": [{all}]}}]}}"#))
+        };
+        assert_eq!(many(swap, 127).err(), None);
+        assert!(many(swap, 128).unwrap_err().contains("129 partitions"));
+        let huge = swap.replace("1M", "16000000T");
+        assert!(many(&huge, 2).unwrap_err().contains("partition 2: every disk is too small"));
+        let twin = swap.replace("swap\"", "swap\", \"label\": \"twin\"");
+        assert!(many(&twin, 1).unwrap_err().contains("has the label 'twin'"));
     }
 
     #[test]
