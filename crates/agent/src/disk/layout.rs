@@ -157,8 +157,9 @@ impl Target<'_> {
             .iter()
             .filter_map(|partition| partition.size)
             .fold(TABLES, u64::saturating_add);
-        let has_open = self.partitions.iter().any(|partition| partition.size.is_none());
-        let needed = fixed.saturating_add(if has_open { LEAST } else { 0 });
+        let open = self.partitions.iter().find(|partition| partition.size.is_none());
+        let least = open.map_or(0, |partition| partition.filesystem.smallest().0.max(LEAST));
+        let needed = fixed.saturating_add(least);
         if needed > size {
             bail!(
                 "the disk /dev/{name} is too small: it has {}, and the layout needs {}",

@@ -19,15 +19,66 @@ const APPEAR_LIMIT: Duration = Duration::from_secs(30);
 
 /// Lays the disks out and mounts them below `root`. All that was on them is lost.
 pub fn make(targets: &[Target<'_>], root: &Path, console: &Console) -> Result<Vec<Made>> {
-    for target in targets {
-        target.partitions.iter().try_for_each(|partition| has_tools(partition.filesystem))?;
-    }
+    targets.iter().try_for_each(check)?;
     let mut made = Vec::new();
     for target in targets {
         made.extend(lay_out(target, console)?);
     }
     mount_all(&made, root)?;
     Ok(made)
+}
+
+/// Whether all of a disk can be made, found out before the first byte of any is written.
+fn check(target: &Target<'_>) -> Result<()> {
+    for program in ["wipefs", "sfdisk"] {
+        if !tool::exists(program) {
+            bail!(
+                "{program} is not in the initramfs; install util-linux (Debian: fdisk) in the image and pack the image again"
+            );
+        }
+    }
+    for partition in &target.partitions {
+        has_tools(partition.filesystem)?;
+        if partition.mount.is_some() {
+            can_mount(partition.filesystem)?;
+        }
+    }
+    let disk = target.disk;
+    for device in disk.partitions().into_iter().chain([disk.device()]) {
+        if let Some(user) = user_of(&device) {
+            bail!(
+                "{} is in use by {user}, so /dev/{} cannot be laid out; take it out of use in a prescript, or name another disk",
+                device.display(),
+                disk.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel has the driver of a file system, or its module is here.
+fn can_mount(filesystem: FileSystem) -> Result<()> {
+    let kind = kind(filesystem);
+    load_module(kind);
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if known.lines().any(|line| line.split_whitespace().last() == Some(kind)) {
+        return Ok(());
+    }
+    bail!(
+        "the kernel of the image cannot mount {kind}; choose another file system, or install its module and pack the image again"
+    )
+}
+
+/// What keeps a device from being laid out: a device that is made of it, or where it is mounted.
+fn user_of(device: &Path) -> Option<String> {
+    let name = device.file_name()?;
+    let holders = Path::new("/sys/class/block").join(name).join("holders");
+    if let Some(holder) = fs::read_dir(holders).into_iter().flatten().find_map(Result::ok) {
+        return Some(format!("/dev/{}", holder.file_name().display()));
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounted = mounts.lines().find(|line| line.split(' ').next() == device.to_str())?;
+    Some(format!("what is mounted at {}", mounted.split(' ').nth(1)?))
 }
 
 fn has_tools(filesystem: FileSystem) -> Result<()> {

@@ -71,6 +71,9 @@ fn a_layout_over_two_disks_is_carried_out() {
 fn what_cannot_be_is_refused_before_anything_is_touched() {
     let small = refusal(r#"{"disks": []}"#, 400 << 20, Firmware::Uefi);
     assert!(small.contains("/dev/vda is too small: it has 400 MiB"), "{small}");
+    let xfs = r#"{"disks": [{"partitions": [{"size": "64M", "filesystem": "esp"}, {"filesystem": "xfs", "mount": "/"}]}]}"#;
+    let least = decide(&layout(xfs), &disks(300 << 20), Firmware::Uefi, None).unwrap_err();
+    assert!(least.to_string().contains("the layout needs 368 MiB"), "{least}");
     let root = refusal(r#"{"disks": []}"#, GIBIBYTE, Firmware::Uefi);
     assert!(root.contains("the root on /dev/vda is too small"), "{root}");
     let only_root = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
