@@ -3,6 +3,7 @@
 
 pub mod devices;
 pub mod layout;
+mod links;
 mod make;
 pub mod uuid;
 

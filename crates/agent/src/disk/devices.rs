@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::links;
 use crate::console::bytes;
 
 const BLOCK: &str = "/sys/block";
@@ -25,6 +26,8 @@ pub struct Disk {
     place: PathBuf,
     /// What tells it from all others: serial number, world wide name.
     identities: Vec<String>,
+    /// Its names below `/dev/disk`, as udev would make them.
+    links: Vec<String>,
 }
 
 /// All disks that can be written to.
@@ -72,14 +75,22 @@ fn read(entry: &Path) -> Option<Disk> {
     ];
     identities.retain(|identity| !identity.is_empty());
     let is_removable = value("removable") == "1" || place.to_string_lossy().contains("/usb");
-    Some(Disk { name, size, is_removable, place, identities })
+    let links = links::of(entry, &name, &place.to_string_lossy());
+    Some(Disk { name, size, is_removable, place, identities, links })
 }
 
 impl Disk {
     /// A disk that is told by its name alone.
     pub fn new(name: &str, size: u64) -> Self {
         let place = Path::new(BLOCK).join(name);
-        Self { name: name.to_owned(), size, is_removable: false, place, identities: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            size,
+            is_removable: false,
+            place,
+            identities: Vec::new(),
+            links: Vec::new(),
+        }
     }
 
     pub fn device(&self) -> PathBuf {
@@ -103,7 +114,7 @@ impl Disk {
         partitions.map(|entry| Path::new("/dev").join(entry.file_name())).collect()
     }
 
-    /// Whether a name below `/dev/disk/by-id` means it: they end in what identifies the disk.
+    /// Whether a name below `/dev/disk/by-id` may mean it, of which only the end is known: what identifies the disk.
     fn is_identified_by(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         self.identities.iter().any(|identity| {
@@ -123,8 +134,8 @@ pub fn choose<'a>(disks: &'a [Disk], device: Option<&str>) -> Result<&'a Disk> {
             None => bail!("this machine has no disk that is not removable ({})", list(disks)),
         };
     };
-    let mut matching: Vec<&Disk> = match device.strip_prefix("/dev/disk/by-id/") {
-        Some(name) => disks.iter().filter(|disk| disk.is_identified_by(name)).collect(),
+    let mut matching: Vec<&Disk> = match device.strip_prefix("/dev/disk/") {
+        Some(link) => linked(disks, link),
         None => disks
             .iter()
             .filter(|disk| Some(disk.name.as_str()) == device.strip_prefix("/dev/"))
@@ -134,6 +145,18 @@ pub fn choose<'a>(disks: &'a [Disk], device: Option<&str>) -> Result<&'a Disk> {
         (Some(disk), true) => Ok(disk),
         (None, _) => bail!("this machine has no disk {device} ({})", list(disks)),
         (Some(_), false) => bail!("{device} means more than one disk ({})", list(disks)),
+    }
+}
+
+/// The disks that a name below `/dev/disk` means. Where none has just this name, the kernel may not have told all that it is made of.
+fn linked<'a>(disks: &'a [Disk], link: &str) -> Vec<&'a Disk> {
+    let exact = links::comparable(link);
+    let matching: Vec<&Disk> = disks.iter().filter(|disk| disk.links.contains(&exact)).collect();
+    match link.strip_prefix("by-id/") {
+        Some(name) if matching.is_empty() => {
+            disks.iter().filter(|disk| disk.is_identified_by(name)).collect()
+        }
+        _ => matching,
     }
 }
 

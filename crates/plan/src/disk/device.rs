@@ -63,7 +63,10 @@ fn fault_of_link(link: &str) -> Option<String> {
         return Some("is a partition; name the disk, without '-part' and the number".to_owned());
     }
     match directory {
-        "by-path" => None,
+        "by-path" if is_known_path(name) => None,
+        "by-path" => Some(
+            "cannot be found by an installer: names below /dev/disk/by-path are those of disks at PCI devices by nvme, ata, scsi, usb or virtio; use /dev/disk/by-id".to_owned(),
+        ),
         "by-id"
             if BY_ID.iter().any(|start| name.len() > start.len() && name.starts_with(start)) =>
         {
@@ -78,6 +81,32 @@ fn fault_of_link(link: &str) -> Option<String> {
         )),
         _ => Some("is in no directory that an installer knows; use /dev/disk/by-id".to_owned()),
     }
+}
+
+/// Whether an installer makes names of this form: a PCI device, and what is behind it.
+fn is_known_path(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("virtio-").unwrap_or(name).strip_prefix("pci-") else {
+        return false;
+    };
+    let (address, rest) =
+        rest.split_once('-').map_or((rest, None), |(address, rest)| (address, Some(rest)));
+    let is_address = address.contains(':') && address.contains('.');
+    let numbers = |text: &str, separator: char, counts: &[usize]| {
+        let is_number =
+            |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        counts.contains(&text.split(separator).count()) && text.split(separator).all(is_number)
+    };
+    let is_form = match rest.map(|rest| rest.split_once('-')) {
+        None => true,
+        Some(Some(("nvme", number))) => numbers(number, '.', &[1]),
+        Some(Some(("ata", port))) => numbers(port, '.', &[1, 2, 3]),
+        Some(Some(("scsi", unit))) => numbers(unit, ':', &[4]),
+        Some(Some(("usb", port))) => {
+            port.split_once("-scsi-").is_some_and(|(_, unit)| numbers(unit, ':', &[4]))
+        }
+        Some(_) => false,
+    };
+    is_address && is_form
 }
 
 fn is_numbered(name: &str, start: &str) -> bool {
@@ -126,6 +155,9 @@ mod tests {
             "/dev/disk/by-id/virtio-disk-parts",
             "/dev/disk/by-id/usb-Maker_Stick_1-0:0",
             "/dev/disk/by-path/pci-0000:00:1f.2-ata-1",
+            "/dev/disk/by-path/pci-0000:02:00.0-nvme-1",
+            "/dev/disk/by-path/virtio-pci-0000:00:05.0",
+            "/dev/disk/by-path/pci-0000:00:14.0-usb-0:3:1.0-scsi-0:0:0:0",
         ] {
             assert_eq!(fault(device), None);
         }
@@ -155,6 +187,9 @@ mod tests {
             ("/dev/disk/by-id/MAKER_MODEL", "begin with ata-"),
             ("/dev/disk/by-id/ata-", "begin with ata-"),
             ("/dev/disk/by-slot/3", "no directory that"),
+            ("/dev/disk/by-path/pci-0000:03:00.0-sas-phy2-lun-0", "by nvme, ata, scsi"),
+            ("/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-x-lun-0", "by nvme, ata, scsi"),
+            ("/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0", "by nvme, ata, scsi"),
         ] {
             let said = fault(device).unwrap_or_default();
             assert!(said.contains(reason), "{device}: {said}");
