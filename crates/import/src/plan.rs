@@ -9,6 +9,7 @@ mod node;
 mod rack;
 mod secret;
 mod settings;
+mod tag;
 
 use std::collections::BTreeMap;
 
@@ -59,6 +60,7 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
         draft: Draft::new(&Cluster::default()),
         names: Names::default(),
         addresses: address::rows(source),
+        tags: tag::Tags::of(source),
         report: Report::default(),
     };
     planner.schema();
@@ -90,6 +92,7 @@ struct Planner<'a> {
     names: Names,
     /// Rows of addresses by the table and the row of the device that they are of.
     addresses: BTreeMap<(&'static str, i64), &'a Row>,
+    tags: tag::Tags<'a>,
     report: Report,
 }
 

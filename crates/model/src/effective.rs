@@ -1,10 +1,10 @@
 //! What a node is in effect: its own settings, else its group's, else the image's, the BMC setup's or the cluster's, else defaults.
 
 use crate::group::Group;
-use crate::image::{Image, ImageFiles};
+use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
-use crate::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use crate::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
 use crate::{Cluster, Name};
 
 /// How an image is fetched when nobody says how.
@@ -118,20 +118,29 @@ impl<'a> Effective<'a> {
         self.image
     }
 
-    /// The tag; one that the image does not have counts as none.
+    /// The tag's name; nothing where the image's files of now are booted. A node with an image of its own does not have the tag
+    /// of its group, even one of the same image. A tag that the image does not have counts as none, and hides the group's.
     pub fn osimagetag(&self) -> Sourced<Option<&'a Name>> {
-        let tag = self.inherited(|settings| settings.osimagetag.as_ref());
+        let own_image = self.own.is_some_and(|own| own.osimage.is_some());
+        let choice = self.inherited(|settings| settings.osimagetag.as_ref());
+        if own_image && choice.source != Source::Node {
+            return Sourced { value: None, source: Source::Node };
+        }
         let exists =
             |tag: &&Name| self.image.is_some_and(|image| image.tag_named(tag.as_str()).is_some());
-        Sourced { value: tag.value.filter(exists), source: tag.source }
+        Sourced {
+            value: choice.value.and_then(TagChoice::named).filter(exists),
+            source: choice.source,
+        }
     }
 
-    /// The files to boot and install: those of the node's tag, else of the image's active tag, else the image's.
+    fn tag(&self) -> Option<&'a Tag> {
+        self.image?.tag_named(self.osimagetag().value?.as_str())
+    }
+
+    /// The files to boot and install: those of the tag, else the image's of now.
     pub fn files(&self) -> Option<&'a ImageFiles> {
-        let image = self.image?;
-        let tag = self.osimagetag().value.or(image.tag.as_ref());
-        let tagged = tag.and_then(|tag| image.tag_named(tag.as_str()));
-        Some(tagged.map_or(&image.files, |tag| &tag.files))
+        Some(self.tag().map_or(&self.image?.files, |tag| &tag.files))
     }
 
     /// The BMC setup's name.
@@ -206,7 +215,7 @@ impl<'a> Effective<'a> {
 
     /// Whether the image is installed by kickstart, whatever else is said.
     pub fn is_kickstart(&self) -> bool {
-        self.image.is_some_and(|image| image.files.imagefile.as_deref() == Some(KICKSTART))
+        self.files().is_some_and(|files| files.imagefile.as_deref() == Some(KICKSTART))
     }
 
     /// How the image is fetched.
@@ -243,14 +252,16 @@ impl<'a> Effective<'a> {
         }
     }
 
-    /// Options of the kernel at boot: the node's, else the group's, else those of the tag or the image.
+    /// Options of the kernel at boot: the node's, else the group's, else those that the tag keeps, else the image's.
     pub fn boot_kerneloptions(&self) -> Option<&'a str> {
         let said = |options: &&str| !options.is_empty();
+        let of_image = || match self.tag() {
+            // A tag that keeps none was made when the image had none.
+            Some(tag) => tag.kerneloptions.as_deref(),
+            None => self.image.and_then(|image| image.kerneloptions.as_deref()),
+        };
         let own = self.inherited(|settings| settings.kerneloptions.as_deref()).value.filter(said);
-        let tag = self.osimagetag().value.and_then(|tag| self.image?.tag_named(tag.as_str()));
-        let of_tag = tag.and_then(|tag| tag.kerneloptions.as_deref()).filter(said);
-        own.or(of_tag)
-            .or_else(|| self.image.and_then(|image| image.kerneloptions.as_deref()).filter(said))
+        own.or_else(|| of_image().filter(said))
     }
 
     /// Whether the node itself says anything that it could inherit.

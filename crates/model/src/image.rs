@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub use pack::packed;
 pub use save::{DEFAULT_GRAB_EXCLUDE, Request, clone, remove, save};
 use serde::{Deserialize, Serialize};
+pub(crate) use tag::leave_tags;
 pub use tag::{activate_tag, remove_tag};
 pub use users::{members, tag_users, uses_file};
 

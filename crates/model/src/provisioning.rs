@@ -47,6 +47,49 @@ impl UnmanagedUsers {
     }
 }
 
+/// Which files of its image a node boots. Stored as one word, in which `default` stands for the files of now; no tag has that name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Name", into = "Name")]
+pub enum TagChoice {
+    /// The image's files of now, whatever the group says.
+    Current,
+    /// Those that a tag of the image keeps.
+    Named(Name),
+}
+
+/// What clients are shown, and send, where no tag is chosen.
+const CURRENT: &str = "default";
+
+impl TagChoice {
+    /// The word of the API: the tag's name, or `default`.
+    pub fn word(&self) -> &str {
+        self.named().map_or(CURRENT, Name::as_str)
+    }
+
+    /// The tag.
+    pub fn named(&self) -> Option<&Name> {
+        match self {
+            Self::Current => None,
+            Self::Named(tag) => Some(tag),
+        }
+    }
+}
+
+impl From<Name> for TagChoice {
+    fn from(name: Name) -> Self {
+        if name == CURRENT { Self::Current } else { Self::Named(name) }
+    }
+}
+
+impl From<TagChoice> for Name {
+    fn from(choice: TagChoice) -> Self {
+        match choice {
+            TagChoice::Current => Self::trusted(CURRENT),
+            TagChoice::Named(tag) => tag,
+        }
+    }
+}
+
 /// What a node can say for itself or inherit from its group; `None` says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -54,9 +97,10 @@ pub struct Provisioning {
     /// The image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub osimage: Option<Name>,
-    /// A tag of that image: its files as they were when the tag was set.
+    /// Which files of the image. Beside an image of its own, a node that says nothing boots the files of now: a group's tag is for
+    /// those that have the group's image.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub osimagetag: Option<Name>,
+    pub osimagetag: Option<TagChoice>,
     /// The BMC setup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmcsetup: Option<Name>,

@@ -2,7 +2,7 @@
 
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::Group;
-use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
+use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ impl<'a> GroupEntry<'a> {
             name: group.name.as_str(),
             setupbmc: own.setupbmc.unwrap_or(false),
             domain: group.domain.as_deref(),
-            osimagetagid: own.osimagetag.as_ref().map(Name::as_str),
+            osimagetagid: own.osimagetag.as_ref().map(TagChoice::word),
             kerneloptions: own.kerneloptions.as_deref().or_else(|| effective.kerneloptions().value),
             ipxe_kernel: own.ipxe_kernel.map(IpxeKernel::word),
             prescript: own.prescript.as_deref(),

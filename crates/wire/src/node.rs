@@ -2,6 +2,7 @@
 
 use perilune_model::effective::Effective;
 use perilune_model::node::Node;
+use perilune_model::provisioning::{Provisioning, TagChoice};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,7 +63,7 @@ impl<'a> NodeEntry<'a> {
         let tpm = [&node.tpm_uuid, &node.tpm_pubkey, &node.tpm_sha256];
         Self {
             name: node.name.as_str(),
-            osimagetagid: node.provisioning.osimagetag.as_ref().map(Name::as_str),
+            osimagetagid: own_tag(&node.provisioning),
             kerneloptions: effective.kerneloptions().value,
             ipxe_kernel: effective.ipxe_kernel().value.word(),
             switchport: node.switchport.as_deref().map(PortNumber),
@@ -260,6 +261,12 @@ impl<'a> NodeDetail<'a> {
             interfaces: interfaces(cluster, node),
         }
     }
+}
+
+/// The node's own tag. Beside an image of its own, no tag is the image's files of now, and is shown as that.
+fn own_tag(own: &Provisioning) -> Option<&str> {
+    let tag = own.osimagetag.as_ref().map(TagChoice::word);
+    tag.or_else(|| own.osimage.as_ref().map(|_| DEFAULT_TAG))
 }
 
 fn interfaces<'a>(cluster: &Cluster, node: &'a Node) -> Vec<NodeInterface<'a>> {

@@ -2,7 +2,7 @@
 
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, UnmanagedUsers};
+use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
 use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
 use perilune_plan::{DiskLayout, decode_if_encoded};
 
@@ -53,19 +53,12 @@ pub(crate) fn provisioning(
     bmcsetup: &str,
     installed: &Installed,
 ) -> provisioning::Request {
-    // `default` is what clients are shown where no tag is set.
-    let tag = fields.converted("osimagetag", |text| match text {
-        "default" => Ok(None),
-        text => Name::general(text).map(Some).map_err(|error| error.to_string()),
-    });
-    let osimagetag = match tag {
-        Patch::Keep => Patch::Keep,
-        Patch::Clear | Patch::Set(None) => Patch::Clear,
-        Patch::Set(Some(tag)) => Patch::Set(tag),
-    };
     let request = provisioning::Request {
         osimage: fields.name("osimage", Name::general),
-        osimagetag,
+        osimagetag: fields.converted("osimagetag", |text| match text {
+            "default" => Ok(TagChoice::Current),
+            text => Name::general(text).map(TagChoice::Named).map_err(|error| error.to_string()),
+        }),
         bmcsetup: fields.name(bmcsetup, Name::general),
         setupbmc: fields.boolean("setupbmc"),
         netboot: fields.boolean("netboot"),

@@ -4,6 +4,7 @@
 mod access;
 mod apply;
 mod booleans;
+mod boot_files;
 mod boots;
 mod connections;
 mod control;

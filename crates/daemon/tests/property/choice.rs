@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
+use perilune_model::provisioning::TagChoice;
 use perilune_model::{MacAddress, Name, Patch, provisioning};
 
 pub(crate) const METHODS: [&str; 2] = ["http", "torrent"];
@@ -160,7 +161,7 @@ impl Choice<'_> {
     pub(crate) fn provisioning(&mut self) -> provisioning::Request {
         let mut request = provisioning::Request {
             osimage: self.patch(Self::image),
-            osimagetag: self.patch(Self::part),
+            osimagetag: self.patch(Self::part).map(TagChoice::from),
             bmcsetup: self.patch(Self::other),
             setupbmc: self.patch(Self::yes),
             netboot: self.patch(Self::yes),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use perilune_model::interface::Link;
 use perilune_model::network::Network;
-use perilune_model::provisioning::Provisioning;
+use perilune_model::provisioning::{Provisioning, TagChoice};
 use perilune_model::rack::{DeviceType, Placement};
 use perilune_model::{Addresses, Cluster, Edit, Family, Kind, Name, Object};
 
@@ -79,24 +79,27 @@ fn check_apart(one: &Network, other: &Network) {
 }
 
 fn check_provisioning(cluster: &Cluster) {
-    let check = |settings: &Provisioning, of: &dyn Debug| {
+    let check = |settings: &Provisioning, inherited: Option<&Name>, of: &dyn Debug| {
         if let Some(setup) = &settings.bmcsetup {
             exists(cluster, Kind::BmcSetup, setup, of);
         }
         if let Some(image) = &settings.osimage {
             exists(cluster, Kind::Image, image, of);
         }
-        if let Some(tag) = &settings.osimagetag {
-            let image = settings.osimage.as_ref().and_then(|image| cluster.images().get(image));
+        if let Some(tag) = settings.osimagetag.as_ref().and_then(TagChoice::named) {
+            let image = settings.osimage.as_ref().or(inherited);
+            let image = image.and_then(|image| cluster.images().get(image));
             let known = image.is_some_and(|image| image.tag_named(tag.as_str()).is_some());
             assert!(known, "{of:?} boots from a tag '{tag}' that there is not");
         }
     };
     for group in cluster.groups().values() {
-        check(&group.provisioning, group);
+        check(&group.provisioning, None, group);
     }
     for node in cluster.nodes().values() {
-        check(&node.provisioning, node);
+        let group = cluster.groups().get(&node.group);
+        let inherited = group.and_then(|group| group.provisioning.osimage.as_ref());
+        check(&node.provisioning, inherited, node);
         exists(cluster, Kind::Group, &node.group, node);
         if let Some(switch) = &node.switch {
             exists(cluster, Kind::Switch, switch, node);

@@ -1,15 +1,15 @@
 //! Groups, and what nodes inherit from them.
 
+use perilune_model::Name;
 use perilune_model::group::Group;
 use perilune_model::interface::GroupInterface;
 use perilune_model::provisioning::{IpxeKernel, Provisioning};
-use perilune_model::{Draft, Name};
 use perilune_plan::DiskLayout;
 
 use super::Planner;
 use super::image::unmanaged_users;
 use crate::link::link;
-use crate::names::{Names, Referent};
+use crate::names::Names;
 use crate::reading::Reading;
 use crate::source::Row;
 
@@ -30,7 +30,9 @@ impl Planner<'_> {
                 continue;
             };
             let mut provisioning = provisioning(&mut reading, &self.names, Zero::No);
-            tag(&mut reading, &self.names, &self.draft, &mut provisioning, None);
+            let image = provisioning.osimage.clone();
+            let choice = self.tags.choice(&mut reading, &self.names, image.as_ref());
+            provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
             let domain = reading.text("domain");
             let comment = reading.text("comment");
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
@@ -104,38 +106,6 @@ fn disk_layout(reading: &mut Reading<'_>) -> Option<String> {
         reading.odd(column, format!("{fault}; taken as it is, but its nodes do not install"));
     }
     Some(text)
-}
-
-/// The tag: one of the image that is in effect. The word `default` is no tag.
-pub(super) fn tag(
-    reading: &mut Reading<'_>,
-    names: &Names,
-    draft: &Draft,
-    provisioning: &mut Provisioning,
-    inherited: Option<&Name>,
-) {
-    let column = "osimagetagid";
-    if reading.text(column).as_deref() == Some("default") {
-        return;
-    }
-    let Some(id) = reading.number_of_row(column) else { return };
-    let image = provisioning.osimage.as_ref().or(inherited);
-    let image = image.and_then(|name| draft.images().get(name));
-    let name = match names.find("osimagetag", id) {
-        Referent::Taken(name) => Some(name),
-        Referent::Refused | Referent::Missing => None,
-    };
-    let own =
-        name.filter(|name| image.is_some_and(|image| image.tag_named(name.as_str()).is_some()));
-    if own.is_none() {
-        reading.odd(
-            column,
-            format!(
-                "row {id} of osimagetag is no tag of its image; the image's own files are used"
-            ),
-        );
-    }
-    provisioning.osimagetag = own;
 }
 
 /// Words with commas between them, as nodes read them.

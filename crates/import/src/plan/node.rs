@@ -3,10 +3,12 @@
 use perilune_model::Name;
 use perilune_model::interface::Interface;
 use perilune_model::node::{Node, Reported};
+use perilune_model::provisioning::{Provisioning, TagChoice};
 
 use super::Planner;
-use super::group::{Zero, provisioning, tag};
+use super::group::{Zero, provisioning};
 use crate::link::link;
+use crate::names::Referent;
 use crate::reading::Reading;
 use crate::source::Row;
 
@@ -18,7 +20,11 @@ impl Planner<'_> {
             match self.node(row) {
                 Some(node) => {
                     let interfaces = self.interfaces(&node.name, rows);
+                    let name = node.name.clone();
                     self.take("node", row, Node { interfaces, ..node });
+                    if self.names.find("node", row.id) == Referent::Taken(name.clone()) {
+                        self.compare_files(row, &name);
+                    }
                 }
                 None => self.names.refused("node", row.id),
             }
@@ -34,9 +40,18 @@ impl Planner<'_> {
             return None;
         };
         let mut provisioning = provisioning(&mut reading, &self.names, Zero::Inherits);
-        let inherited =
-            self.draft.groups().get(&group).and_then(|group| group.provisioning.osimage.clone());
-        tag(&mut reading, &self.names, &self.draft, &mut provisioning, inherited.as_ref());
+        let of_group = self.draft.groups().get(&group).map(|group| &group.provisioning);
+        let image = provisioning.osimage.as_ref();
+        let image = image.or_else(|| of_group.and_then(|group| group.osimage.as_ref()));
+        let choice = self.tags.choice(&mut reading, &self.names, image);
+        if provisioning.osimage.is_none() {
+            provisioning.osimagetag = choice;
+        } else {
+            if let (None, Some(group)) = (&choice, of_group) {
+                unsaid_tag(&mut reading, &provisioning, group);
+            }
+            provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
+        }
         Some(Node {
             name,
             group,
@@ -105,5 +120,19 @@ impl Planner<'_> {
             interfaces.push(Interface { name, macaddress, network, addresses, dhcp, link });
         }
         interfaces
+    }
+}
+
+/// A node with an image of its own and nothing about a tag is where a reader may doubt which files it boots.
+fn unsaid_tag(reading: &mut Reading<'_>, own: &Provisioning, group: &Provisioning) {
+    let tag = group.osimagetag.as_ref().and_then(TagChoice::named);
+    let image = own.osimage.as_ref();
+    if let (Some(tag), Some(image)) =
+        (tag, image.filter(|image| group.osimage.as_ref() == Some(image)))
+    {
+        let message = format!(
+            "the node has the image '{image}' of its own and no tag; it boots the image's files of now, not those of the group's tag '{tag}'"
+        );
+        reading.odd("osimagetagid", message);
     }
 }

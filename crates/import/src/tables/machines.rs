@@ -4,7 +4,7 @@ use perilune_model::bmc_setup::{Certificate, Driver};
 use perilune_model::image::ImageFiles;
 use perilune_model::interface::Link;
 use perilune_model::node::Node;
-use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use perilune_model::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
 use perilune_model::secret::Secrets;
 use perilune_model::{Addresses, Cluster, Name};
 
@@ -134,6 +134,11 @@ impl Writer {
         let image = own.osimage.as_ref();
         let image = image.or_else(|| group.and_then(|group| group.provisioning.osimage.as_ref()));
         let mut row = self.provisioning(own, image);
+        // Without the word, a reader could take the group's tag for that of another image.
+        if own.osimage.is_some() && own.osimagetag.is_none() {
+            row.retain(|(column, _)| *column != "osimagetagid");
+            row.push(("osimagetagid", Cell::some(Some(TagChoice::Current.word()))));
+        }
         // Zero says nothing in a node's row; the word does.
         let switch = |value: Option<bool>| match value {
             Some(false) => Cell::some(Some("no")),
@@ -162,7 +167,11 @@ impl Writer {
 
     /// What nodes and groups have alike, but for the switches; tags are of the image that is in effect.
     fn provisioning(&mut self, own: &Provisioning, image: Option<&Name>) -> Cells {
-        let tag = image.map_or(Cell::Null, |image| self.tag(image, own.osimagetag.as_ref()));
+        let tag = match (&own.osimagetag, image) {
+            (Some(TagChoice::Named(tag)), Some(image)) => self.tag(image, Some(tag)),
+            (Some(choice), _) => Cell::some(Some(choice.word())),
+            (None, _) => Cell::Null,
+        };
         vec![
             ("osimageid", self.reference("osimage", own.osimage.as_ref())),
             ("osimagetagid", tag),

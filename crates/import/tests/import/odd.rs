@@ -218,6 +218,45 @@ fn networks_that_cannot_be_so_are_put_right_or_refused() {
 }
 
 #[test]
+fn every_node_that_would_boot_other_files_is_named() {
+    let database = Database::site();
+    database.sql(
+        "UPDATE \"group\" SET osimagetagid = 2; INSERT INTO osimagetag (id, name, osimageid, kernelfile) VALUES (2, 'bad/name', 1, 'k-2');
+         INSERT INTO osimage (id, name, kernelfile) VALUES (2, 'other', '../k-3'), (3, 'im/age', 'k-4');
+         INSERT INTO node (id, name, groupid, osimageid, osimagetagid) VALUES (3, 'node003', 1, NULL, NULL), (4, 'node004', 1, 2, 'default'),
+           (5, 'node005', 1, 3, NULL), (6, 'node006', 1, 1, NULL), (7, 'node007', 1, NULL, 99);",
+    );
+    let lines = lines(&plan(&database));
+    let about: Vec<&String> =
+        lines.iter().filter(|line| line.contains("in the old site, and")).collect();
+    let named: Vec<&str> = about.iter().filter_map(|line| line.split(['(', ')']).nth(1)).collect();
+    assert_eq!(named, ["node003", "node004", "node005"], "{about:#?}");
+    assert!(about[0].ends_with(
+        "the node boots k-2 in the old site, and compute-1-vmlinuz-5.14, compute-1-initramfs-5.14, compute-1.tar.bz2 here"
+    ), "{about:#?}");
+}
+
+#[test]
+fn a_node_that_does_not_say_whether_it_has_its_groups_tag_is_named() {
+    let told = "odd node 3 (node003) osimagetagid: the node has the image 'compute' of its own and no tag; it boots the image's files of now";
+    let cluster = with(
+        "UPDATE \"group\" SET osimagetagid = 1; INSERT INTO node (id, name, groupid, osimageid) VALUES (3, 'node003', 1, 1);",
+        &[told],
+    );
+    assert_eq!(cluster.node("node003").unwrap().provisioning.osimagetag, None);
+}
+
+#[test]
+fn a_tag_of_another_image_is_none_even_where_the_image_has_one_of_its_name() {
+    let cluster = with(
+        "INSERT INTO osimage (id, name) VALUES (2, 'other'); INSERT INTO osimagetag (id, name, osimageid) VALUES (2, 'stable', 2);
+         UPDATE node SET osimagetagid = 2 WHERE id = 1;",
+        &["odd node 1 (node001) osimagetagid: row 2 of osimagetag is no tag of its image"],
+    );
+    assert_eq!(cluster.node("node001").unwrap().provisioning.osimagetag, None);
+}
+
+#[test]
 fn tags_must_be_of_the_image_that_is_used() {
     let cluster = with(
         "INSERT INTO osimage (id, name, tagid) VALUES (2, 'other', 1); UPDATE node SET osimageid = 2 WHERE id = 1;",

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use perilune_model::network::Zone;
+use perilune_model::provisioning::TagChoice;
 use perilune_model::rack::DeviceType;
 use perilune_model::{Holder, Name};
 
@@ -109,7 +110,7 @@ fn images_groups_and_nodes_are_what_they_were() {
         (None, Some(false)),
         "zero inherits, the word does not"
     );
-    assert_eq!(node.provisioning.osimagetag.as_ref().unwrap(), "stable");
+    assert_eq!(node.provisioning.osimagetag.as_ref().unwrap().word(), "stable");
     assert_eq!(
         (node.switchport.as_deref(), node.cloud.as_ref().unwrap().as_str()),
         (Some("7"), "aws1")
@@ -124,7 +125,7 @@ fn images_groups_and_nodes_are_what_they_were() {
     );
     let other = cluster.node("node002").unwrap();
     assert!(other.service && other.boot_interface().unwrap().dhcp);
-    assert_eq!(other.provisioning.osimagetag, None);
+    assert_eq!(other.provisioning.osimagetag, Some(TagChoice::Current));
 }
 
 #[test]

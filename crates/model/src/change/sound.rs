@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use crate::addresses::Family;
+use crate::effective::Effective;
+use crate::group::Group;
 use crate::image::Image;
 use crate::network::{self, Network};
+use crate::node::Node;
 use crate::object::Object;
-use crate::provisioning::Provisioning;
-use crate::{Draft, Error, Holder, Name};
+use crate::provisioning::{Provisioning, TagChoice};
+use crate::{Draft, Error, Holder};
 
 impl Draft {
     /// Whether others fit an object as it is now, and it fits them: devices are in the ranges of their networks, ranges do not
@@ -16,8 +19,8 @@ impl Draft {
         match object {
             Object::Network(network) => self.check_network(network),
             Object::Image(image) => self.check_tags(image),
-            Object::Node(node) => self.check_tag(&node.provisioning),
-            Object::Group(group) => self.check_tag(&group.provisioning),
+            Object::Node(node) => self.check_tag(node),
+            Object::Group(group) => self.check_group(group),
             Object::Settings(_)
             | Object::Controller(_)
             | Object::BmcSetup(_)
@@ -66,33 +69,52 @@ impl Draft {
             .map(|(address, holder)| (*address, holder))
     }
 
+    /// Whether an image has the tags that nodes and groups name.
     fn check_tags(&self, image: &Image) -> Result<(), Error> {
-        let nodes = self.nodes().values().map(|node| (&node.name, &node.provisioning));
-        let groups = self.groups().values().map(|group| (&group.name, &group.provisioning));
-        let of_image = |settings: &Provisioning| settings.osimage.as_ref() == Some(&image.name);
-        let mut users = nodes.chain(groups).filter(|(_, settings)| of_image(settings));
-        let missing = users.find_map(|(user, settings)| {
-            let tag = settings.osimagetag.as_ref()?;
-            image.tag_named(tag.as_str()).is_none().then_some((user, tag))
-        });
-        match missing {
-            None => Ok(()),
-            Some((user, tag)) => {
+        let nodes = self.nodes().values();
+        let nodes =
+            nodes.map(|node| (&node.name, &node.provisioning, Effective::of_node(self, node)));
+        let groups = self.groups().values();
+        let groups = groups
+            .map(|group| (&group.name, &group.provisioning, Effective::of_group(self, group)));
+        for (user, settings, effective) in nodes.chain(groups) {
+            if effective.osimage().value == Some(&image.name) {
                 let by = format!(", which '{user}' boots from");
-                Err(no_tag(&image.name, tag, &by))
+                tag_of(Some(image), settings, &by)?;
             }
         }
+        Ok(())
     }
 
-    fn check_tag(&self, settings: &Provisioning) -> Result<(), Error> {
-        let Some((image, tag)) = settings.osimage.as_ref().zip(settings.osimagetag.as_ref()) else {
-            return Ok(());
-        };
-        let known = self.image(image.as_str())?.tag_named(tag.as_str()).is_some();
-        if known { Ok(()) } else { Err(no_tag(image, tag, "")) }
+    fn check_tag(&self, node: &Node) -> Result<(), Error> {
+        tag_of(Effective::of_node(self, node).image(), &node.provisioning, "")
+    }
+
+    /// The group's own tag, and those that its nodes name of its image.
+    fn check_group(&self, group: &Group) -> Result<(), Error> {
+        let image = Effective::of_group(self, group).image();
+        tag_of(image, &group.provisioning, "")?;
+        for node in self.members(group.name.as_str()) {
+            if node.provisioning.osimage.is_none() {
+                let by = format!(
+                    ", which node '{}' names; give that another tag in the same document",
+                    node.name
+                );
+                tag_of(image, &node.provisioning, &by)?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn no_tag(image: &Name, tag: &Name, by: &str) -> Error {
-    Error::invalid("osimagetag", format!("the OS image '{image}' has no tag '{tag}'{by}"))
+fn tag_of(image: Option<&Image>, settings: &Provisioning, by: &str) -> Result<(), Error> {
+    let Some(tag) = settings.osimagetag.as_ref().and_then(TagChoice::named) else { return Ok(()) };
+    let refuse = |reason| Err(Error::invalid("osimagetag", reason));
+    match image {
+        None => refuse(format!("the tag '{tag}' needs an osimage; give both{by}")),
+        Some(image) if image.tag_named(tag.as_str()).is_none() => {
+            refuse(format!("the OS image '{}' has no tag '{tag}'{by}", image.name))
+        }
+        Some(_) => Ok(()),
+    }
 }

@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::interface::{BMC_INTERFACE, BOOT_INTERFACE, GroupInterface, of_group};
 use crate::object::GroupSecrets;
 use crate::provisioning::{IpxeKernel, Provisioning};
-use crate::{Draft, Error, Kind, Name, Patch, Saved, Violation, provisioning};
+use crate::{Draft, Error, Kind, Name, Patch, Saved, Violation, image, provisioning};
 
 /// Mounts a RAM root; what a new group lays its nodes' disks out with. Base64 of one line of shell.
 pub const DEFAULT_PARTSCRIPT: &str =
@@ -68,7 +68,10 @@ pub fn clone(
         secrets.0.name = new_name.clone();
         draft.put(secrets)?;
     }
-    save(draft, new_name, &Request { new_name: None, ..request.clone() }).map(drop)
+    let mut request = Request { new_name: None, ..request.clone() };
+    let image = source.provisioning.osimage.as_ref();
+    request.provisioning = request.provisioning.of_copy(&source.provisioning, image, None);
+    save(draft, new_name, &request).map(drop)
 }
 
 fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error> {
@@ -127,8 +130,13 @@ fn boot_interface(draft: &Draft, request: &Request) -> Result<Vec<GroupInterface
 
 fn update(draft: &mut Draft, mut group: Group, request: &Request) -> Result<(), Error> {
     let name = group.name.clone();
+    let former = group.provisioning.osimage.clone();
     set_fields(draft, &mut group, request, Vec::new())?;
+    let has_other_image = group.provisioning.osimage != former;
     draft.put(group)?;
+    if has_other_image {
+        image::leave_tags(draft, &name)?;
+    }
     save_interfaces(draft, &name, request)
 }
 

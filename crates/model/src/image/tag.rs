@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::pack::unused;
 use super::{Image, Tag, tag_users};
+use crate::node::Node;
+use crate::provisioning::{Provisioning, TagChoice};
 use crate::{Draft, Error, Name, Patch};
 
 /// Makes a tag the active one, or none. A tag that the image does not have yet gets its files of now.
@@ -24,7 +26,8 @@ pub(super) fn activate(image: &mut Image, tag: &Patch<Name>) {
     image.tags.sort_by(|one, other| one.name.cmp(&other.name));
 }
 
-/// Removes a tag, and every mention of it. Answers the names of the files that nothing uses any more.
+/// Removes a tag, and every mention of it: who booted it boots the image's files of now. Answers the names of the files that
+/// nothing uses any more.
 pub fn remove_tag(draft: &mut Draft, image: &str, tag: &str) -> Result<Vec<String>, Error> {
     let mut changed = Image::clone(draft.image(image)?);
     let position = changed.tags.iter().position(|own| own.name == tag);
@@ -37,7 +40,7 @@ pub fn remove_tag(draft: &mut Draft, image: &str, tag: &str) -> Result<Vec<Strin
     draft.put(changed)?;
     for node in nodes {
         let mut node = Arc::unwrap_or_clone(node);
-        node.provisioning.osimagetag = None;
+        node.provisioning.osimagetag = without_tag(&node.provisioning);
         draft.put(node)?;
     }
     for group in groups {
@@ -46,4 +49,25 @@ pub fn remove_tag(draft: &mut Draft, image: &str, tag: &str) -> Result<Vec<Strin
         draft.put(group)?;
     }
     Ok(unused(draft, &removed.files))
+}
+
+/// What is said about the tag when the one that was named is none any more: not that of the group.
+fn without_tag(settings: &Provisioning) -> Option<TagChoice> {
+    if settings.osimage.is_some() { None } else { Some(TagChoice::Current) }
+}
+
+/// The nodes of a group that has another image now: those that named a tag of the former one boot the files of now.
+pub(crate) fn leave_tags(draft: &mut Draft, group: &Name) -> Result<(), Error> {
+    let names_tag = |node: &&Arc<Node>| {
+        let own = &node.provisioning;
+        own.osimage.is_none() && own.osimagetag.as_ref().is_some_and(|tag| tag.named().is_some())
+    };
+    let nodes: Vec<Arc<Node>> =
+        draft.members(group.as_str()).filter(names_tag).map(Arc::clone).collect();
+    for node in nodes {
+        let mut node = Arc::unwrap_or_clone(node);
+        node.provisioning.osimagetag = Some(TagChoice::Current);
+        draft.put(node)?;
+    }
+    Ok(())
 }

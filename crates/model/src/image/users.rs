@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::effective::Effective;
 use crate::group::Group;
 use crate::node::Node;
-use crate::provisioning::Provisioning;
+use crate::provisioning::TagChoice;
 use crate::{Cluster, Error, Name};
 
 /// The nodes that boot from this image, in name order: those that name it, and those of its groups that name no other.
@@ -17,20 +17,19 @@ pub fn members(cluster: &Cluster, image: &str) -> Result<Vec<Name>, Error> {
     Ok(cluster.nodes().values().filter(uses).map(|node| node.name.clone()).collect())
 }
 
-/// The nodes and the groups that name this tag of this image. A node may have the image from its group.
+/// The nodes and the groups that name this tag of this image, be the image their own or their group's.
 pub fn tag_users(cluster: &Cluster, image: &str, tag: &str) -> (Vec<Arc<Node>>, Vec<Arc<Group>>) {
-    let uses = |settings: &Provisioning, of: Option<&Name>| {
-        of.is_some_and(|name| *name == image)
-            && settings.osimagetag.as_ref().is_some_and(|name| *name == tag)
+    let names = |choice: &Option<TagChoice>| {
+        choice.as_ref().and_then(TagChoice::named).is_some_and(|name| *name == tag)
     };
-    let nodes = cluster
-        .nodes()
-        .values()
-        .filter(|node| uses(&node.provisioning, Effective::of_node(cluster, node).osimage().value));
-    let groups = cluster
-        .groups()
-        .values()
-        .filter(|group| uses(&group.provisioning, group.provisioning.osimage.as_ref()));
+    let has =
+        |effective: &Effective<'_>| effective.osimage().value.is_some_and(|name| *name == image);
+    let nodes = cluster.nodes().values().filter(|node| {
+        names(&node.provisioning.osimagetag) && has(&Effective::of_node(cluster, node))
+    });
+    let groups = cluster.groups().values().filter(|group| {
+        names(&group.provisioning.osimagetag) && has(&Effective::of_group(cluster, group))
+    });
     (nodes.map(Arc::clone).collect(), groups.map(Arc::clone).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::addresses::{self, Family};
+use crate::effective::Effective;
 use crate::interface::{Interface, of_node};
 use crate::node::{Node, Request, save};
 use crate::object::NodeSecrets;
@@ -41,8 +42,12 @@ pub fn clone(
         secrets.0.name = new_name.clone();
         draft.put(secrets)?;
     }
+    let group = request.group.as_ref().unwrap_or(&source.group);
+    let inherited = draft.groups().get(group).and_then(|group| group.provisioning.osimage.as_ref());
+    let image = Effective::of_node(draft, &source).osimage().value;
     let request = Request {
         new_name: None,
+        provisioning: request.provisioning.of_copy(&source.provisioning, image, inherited),
         interfaces: with_networks(&source, &request.interfaces),
         ..request.clone()
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
 use crate::node::Node;
+use crate::provisioning::TagChoice;
 use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, provisioning};
 
 /// What a client asks of a node.
@@ -92,23 +93,35 @@ fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error
     };
     let mut node = Node { name: name.clone(), group: group.clone(), ..Node::default() };
     let group = group_named(draft, group)?;
-    set_fields(draft, &mut node, request)?;
+    set_fields(draft, &mut node, &group, request)?;
     materialize(draft, node, None, &group, &request.interfaces)?;
     save_interfaces(draft, name, request)
 }
 
 fn update(draft: &mut Draft, mut node: Node, request: &Request) -> Result<(), Error> {
     let name = node.name.clone();
-    set_fields(draft, &mut node, request)?;
-    if let Some(group) = &request.group {
-        let old = draft.groups().get(&node.group).map(Arc::clone);
-        let new = group_named(draft, group)?;
-        node.group = new.name.clone();
-        materialize(draft, node, old.as_deref(), &new, &request.interfaces)?;
-    } else {
+    let old = Arc::clone(draft.group(node.group.as_str())?);
+    let Some(group) = &request.group else {
+        set_fields(draft, &mut node, &old, request)?;
         draft.put(node)?;
+        return save_interfaces(draft, &name, request);
+    };
+    let new = group_named(draft, group)?;
+    node.group = new.name.clone();
+    if old.provisioning.osimage != new.provisioning.osimage {
+        leave_tag(&mut node);
     }
+    set_fields(draft, &mut node, &new, request)?;
+    materialize(draft, node, Some(&old), &new, &request.interfaces)?;
     save_interfaces(draft, &name, request)
+}
+
+/// A tag that the node named of its former group's image is not one of the new group's, whatever that calls its tags.
+fn leave_tag(node: &mut Node) {
+    let own = &mut node.provisioning;
+    if own.osimage.is_none() && own.osimagetag.is_some() {
+        own.osimagetag = Some(TagChoice::Current);
+    }
 }
 
 fn save_interfaces(draft: &mut Draft, node: &Name, request: &Request) -> Result<(), Error> {
@@ -129,12 +142,15 @@ fn group_named(draft: &Draft, name: &Name) -> Result<Arc<Group>, Error> {
     draft.groups().get(name).map(Arc::clone).ok_or_else(missing)
 }
 
-fn set_fields(draft: &Draft, node: &mut Node, request: &Request) -> Result<(), Error> {
-    // The group may be changed by the same request.
-    let group = request.group.as_ref().unwrap_or(&node.group);
-    let inherited = draft.groups().get(group).and_then(|group| group.provisioning.osimage.clone());
+fn set_fields(
+    draft: &Draft,
+    node: &mut Node,
+    group: &Group,
+    request: &Request,
+) -> Result<(), Error> {
+    let inherited = group.provisioning.osimage.as_ref();
     let violations: Vec<Violation> =
-        request.provisioning.apply(draft, &mut node.provisioning, inherited.as_ref());
+        request.provisioning.apply(draft, &mut node.provisioning, inherited);
     request.service.apply_or(&mut node.service, false);
     request.switch.apply(&mut node.switch);
     request.switchport.apply(&mut node.switchport);

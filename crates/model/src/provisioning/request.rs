@@ -1,6 +1,6 @@
 //! Changes of what a node or a group says about provisioning.
 
-use crate::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use crate::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
 use crate::{Cluster, Name, Patch, Violation};
 
 /// What a client asks.
@@ -8,8 +8,8 @@ use crate::{Cluster, Name, Patch, Violation};
 pub struct Request {
     /// The image; given, it resets the tag.
     pub osimage: Patch<Name>,
-    /// A tag of the image.
-    pub osimagetag: Patch<Name>,
+    /// A tag of the image, or the image's files of now.
+    pub osimagetag: Patch<TagChoice>,
     /// The BMC setup.
     pub bmcsetup: Patch<Name>,
     /// Whether the BMC is set up.
@@ -45,7 +45,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Changes the settings; tells what cannot be. `inherited` is the image where they name none.
+    /// Changes the settings; tells what cannot be. `inherited` is the image of whoever says nothing about it.
     pub(crate) fn apply(
         &self,
         cluster: &Cluster,
@@ -53,7 +53,7 @@ impl Request {
         inherited: Option<&Name>,
     ) -> Vec<Violation> {
         self.write(provisioning);
-        self.unknown_tag(cluster, provisioning.osimage.as_ref().or(inherited)).into_iter().collect()
+        self.unknown_tag(cluster, provisioning, inherited).into_iter().collect()
     }
 
     /// The settings of whoever said this and nothing else. The tag is looked for with the image.
@@ -63,12 +63,34 @@ impl Request {
         provisioning
     }
 
+    /// The request of a copy that is given an image: the tag stays that of the source, which beside another image is none. `image`
+    /// is what the source boots, `inherited` what the copy boots when it names none.
+    pub(crate) fn of_copy(
+        &self,
+        source: &Provisioning,
+        image: Option<&Name>,
+        inherited: Option<&Name>,
+    ) -> Self {
+        let mut request = self.clone();
+        let says_something = source.osimagetag.is_some() || source.osimage.is_some();
+        if self.osimage.is_given() && !self.osimagetag.is_given() && says_something {
+            let stays = self.osimage.value().or(inherited) == image;
+            let tag = source.osimagetag.clone().filter(|_| stays);
+            request.osimagetag = Patch::Set(tag.unwrap_or(TagChoice::Current));
+        }
+        request
+    }
+
     fn write(&self, provisioning: &mut Provisioning) {
         if self.osimage.is_given() {
             provisioning.osimagetag = None;
         }
         self.osimage.apply(&mut provisioning.osimage);
         self.osimagetag.apply(&mut provisioning.osimagetag);
+        // Beside an image, nothing said is the same; one way to say it makes equal nodes equal.
+        if provisioning.osimage.is_some() && provisioning.osimagetag == Some(TagChoice::Current) {
+            provisioning.osimagetag = None;
+        }
         self.bmcsetup.apply(&mut provisioning.bmcsetup);
         self.setupbmc.apply(&mut provisioning.setupbmc);
         self.netboot.apply(&mut provisioning.netboot);
@@ -87,13 +109,16 @@ impl Request {
         self.disklayout.apply(&mut provisioning.disklayout);
     }
 
-    fn unknown_tag(&self, cluster: &Cluster, image: Option<&Name>) -> Option<Violation> {
-        let tag = self.osimagetag.value()?;
+    fn unknown_tag(
+        &self,
+        cluster: &Cluster,
+        provisioning: &Provisioning,
+        inherited: Option<&Name>,
+    ) -> Option<Violation> {
+        let tag = self.osimagetag.value()?.named()?;
         let refuse = |reason| Some(Violation { field: "osimagetag".to_owned(), reason });
-        let Some(image) = image else {
-            return refuse(
-                "a tag is one of an image, and there is none here; give an osimage, too".to_owned(),
-            );
+        let Some(image) = provisioning.osimage.as_ref().or(inherited) else {
+            return refuse("a tag needs an osimage; give both".to_owned());
         };
         let known = cluster
             .images()

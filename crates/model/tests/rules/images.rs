@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use perilune_model::image::{self, Image, ImageFiles, Request};
+use perilune_model::provisioning::TagChoice;
 use perilune_model::{Cluster, Error, Kind, Patch, Saved, node};
 
 use crate::site::{change, cluster, fields, in_group, name, node as node_of, refused, with_node};
@@ -106,7 +107,7 @@ fn a_removed_tag_is_forgotten_by_the_image_and_by_all_who_named_it() {
     let cluster = activate(&packed(&with_node(&cluster(), "node001"), 1), "t1");
     let mut request = node::Request::default();
     request.provisioning.osimage = Patch::Set(name("compute"));
-    request.provisioning.osimagetag = Patch::Set(name("t1"));
+    request.provisioning.osimagetag = Patch::Set(TagChoice::Named(name("t1")));
     let cluster = change(&cluster, |draft| node::save(draft, &name("node001"), &request));
     let (nodes, groups) = image::tag_users(&cluster, "compute", "t1");
     assert_eq!((nodes.len(), groups.len()), (1, 0));

@@ -8,4 +8,5 @@ mod invariants;
 mod networks;
 mod nodes;
 mod site;
+mod tags;
 mod undo;

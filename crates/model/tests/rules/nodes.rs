@@ -3,6 +3,7 @@
 use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{LinkRequest, of_node};
 use perilune_model::network::Network;
+use perilune_model::provisioning::TagChoice;
 use perilune_model::{Error, Kind, Patch, Saved, node};
 
 use crate::site::{
@@ -143,10 +144,10 @@ fn a_clone_has_the_next_address_and_no_hardware_address() {
 #[test]
 fn another_image_resets_the_tag_and_a_tag_must_be_one_of_the_image() {
     let mut request = in_group("compute");
-    request.provisioning.osimagetag = Patch::Set(name("unknown"));
+    request.provisioning.osimagetag = Patch::Set(TagChoice::Named(name("nothing")));
     let inherits = refused(&cluster(), |draft| node::save(draft, &name("node001"), &request));
     assert_eq!(fields(&inherits), ["osimagetag"]);
-    request.provisioning.osimagetag = Patch::Set(name("stable"));
+    request.provisioning.osimagetag = Patch::Set(TagChoice::Named(name("stable")));
     let inherits = change(&cluster(), |draft| node::save(draft, &name("node001"), &request));
     let node = inherits.node("node001").unwrap();
     assert_eq!(Effective::of_node(&inherits, node).osimagetag().value, Some(&name("stable")));

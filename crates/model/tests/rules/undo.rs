@@ -3,6 +3,7 @@
 use perilune_model::group;
 use perilune_model::image::{self, activate_tag, remove_tag};
 use perilune_model::network::{self, Request};
+use perilune_model::provisioning::TagChoice;
 use perilune_model::{Cluster, Draft, Edit, Error, Kind, Patch, node};
 
 use crate::site::{address, change, cluster, fields, in_group, name, refused, with_node};
@@ -61,7 +62,7 @@ fn a_network_does_not_come_back_where_another_is_by_now() {
 #[test]
 fn a_tag_that_is_gone_is_named_by_nobody_again() {
     let mut tagged = group::Request::default();
-    tagged.provisioning.osimagetag = Patch::Set(name("stable"));
+    tagged.provisioning.osimagetag = Patch::Set(TagChoice::Named(name("stable")));
     let mut untagged = group::Request::default();
     untagged.provisioning.osimagetag = Patch::Clear;
     let with_tag = change(&cluster(), |draft| group::save(draft, &name("compute"), &tagged));
@@ -79,7 +80,7 @@ fn a_tag_that_is_in_use_by_now_is_not_taken_away() {
     assert_eq!(change(&made, |draft| draft.replay(&inverse)), cluster());
     let mut request = in_group("compute");
     request.provisioning.osimage = Patch::Set(name("compute"));
-    request.provisioning.osimagetag = Patch::Set(name("new"));
+    request.provisioning.osimagetag = Patch::Set(TagChoice::Named(name("new")));
     let used = change(&made, |draft| node::save(draft, &name("node001"), &request));
     let refusal = refused(&used, |draft| draft.replay(&inverse));
     assert_eq!(fields(&refusal), ["osimagetag"]);

@@ -136,7 +136,9 @@ pub(crate) enum TagCommand {
         source: String,
     },
     /// Make a tag the active one; a new one keeps what is packed now
-    #[command(after_help = "Example:\n  perilune osimage tag set debian12 stable")]
+    #[command(after_help = "Examples:
+  perilune osimage tag set debian12 stable                       (keeps the files of now)
+  perilune group change compute --osimagetag stable              (its nodes boot them)")]
     Set {
         /// The image
         source: String,

@@ -6,7 +6,7 @@ use perilune_model::image::Image;
 use perilune_model::interface::{GroupInterface, Interface, Link};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, Provisioning, UnmanagedUsers};
+use perilune_model::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
 use perilune_model::{Error, Name, Object, Violation};
 use serde_json::Value;
 
@@ -224,7 +224,7 @@ fn provisioning(fields: &mut Fields<'_>, installed: &Installed) -> Provisioning 
 
 fn show_provisioning(said: Said, own: &Provisioning) -> Said {
     said.text("osimage", own.osimage.as_ref())
-        .text("osimagetag", own.osimagetag.as_ref())
+        .put("osimagetag", own.osimagetag.as_ref().map(TagChoice::word))
         .text("bmcsetup", own.bmcsetup.as_ref())
         .put("setupbmc", own.setupbmc)
         .put("netboot", own.netboot)
