@@ -1,11 +1,14 @@
 //! The install script: all that an installer made elsewhere does on a node, as one shell script.
 
+mod kickstart;
 mod variables;
 
 use std::collections::BTreeMap;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+
+pub(crate) use kickstart::render as render_kickstart;
 
 use crate::Error;
 use crate::context::ControllerContext;
@@ -151,15 +154,6 @@ pub struct InterfaceContext {
 /// The install script of a node, a text that bash runs.
 pub(crate) fn render(templates: &Templates, context: &InstallContext) -> Result<String, Error> {
     let composition = Composition::install(templates.directories(), choice(context));
-    templates.render(&composition.name(), with_words(context))
-}
-
-/// The file that a distribution's own installer reads.
-pub(crate) fn render_kickstart(
-    templates: &Templates,
-    context: &InstallContext,
-) -> Result<String, Error> {
-    let composition = Composition::kickstart(templates.directories(), choice(context));
     templates.render(&composition.name(), with_words(context))
 }
 

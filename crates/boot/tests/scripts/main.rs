@@ -6,6 +6,7 @@ mod controller;
 mod hostile;
 mod install;
 mod ipxe;
+mod kickstart;
 mod menu;
 mod overrides;
 mod plan;
