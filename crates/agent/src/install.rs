@@ -114,14 +114,15 @@ impl Install<'_> {
     /// What runs with the kernel's file systems inside the root.
     fn finish_inside(&self, tree: &Tree) -> Result<()> {
         let Plan { postscripts, roles, .. } = self.plan;
-        let policy = label::policy(tree)?;
-        let is_needed = !(postscripts.is_empty() && roles.is_empty() && policy.is_none());
+        let labels = label::policy(tree)?.is_some();
+        let is_needed = !(postscripts.is_empty() && roles.is_empty()) || labels;
         let _mounted = is_needed.then(|| Inside::mount(tree.root())).transpose()?;
         self.begin(Phase::Postscript, "Postscript");
         self.scripts(postscripts)?;
         self.begin(Phase::Roles, "Roles");
         roles.iter().try_for_each(|role| role::install(role, tree, self.console))?;
-        if let Some(policy) = policy {
+        // A script may have switched it on or off.
+        if let Some(policy) = label::policy(tree)? {
             label::files(tree, &policy, self.console)?;
         }
         Ok(())

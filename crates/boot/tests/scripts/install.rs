@@ -142,11 +142,19 @@ fn install(program: &str, extension: &str, change: impl FnOnce(&mut Draft, &Path
     for name in ["passwd", "group"] {
         fs::write(directory.path().join("etc").join(name), "initramfs:x:0:0::/:/bin/sh\n").unwrap();
     }
+    // What it would run inside the root is only noted.
+    let programs = directory.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let chroot = format!("#!/bin/sh\necho \"$@\" >> '{}/chroot'\n", directory.path().display());
+    fs::write(programs.join("chroot"), chroot).unwrap();
+    fs::set_permissions(programs.join("chroot"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let file = directory.path().join("install.sh");
     fs::write(&file, script).unwrap();
     let output = Command::new("timeout")
         .args(["60", "bash"])
         .arg(&file)
+        .env("PATH", path)
         .env("LUNA_TMP", directory.path().join("lunatmp"))
         .env("LUNA_ETC", directory.path().join("etc"))
         .env("LUNA_PAUSE", "0")
@@ -304,6 +312,44 @@ fn debian_is_configured_for_what_the_image_has() {
     assert_eq!(run.read("etc/resolv.conf"), "search cluster\nnameserver 127.0.0.1\n");
     assert_eq!(mode(&run, "etc/resolv.conf"), 0o644);
     assert!(!run.root("etc/systemd/network").exists());
+}
+
+#[test]
+fn files_are_labelled_whenever_the_image_has_a_policy_that_is_enforced_or_permissive() {
+    // The configuration, whether there is a setfiles, whether files are labelled now, and whether later.
+    let table = [
+        ("SELINUX=enforcing\nSELINUXTYPE=targeted", true, true, false),
+        ("SELINUX = Permissive # for now", true, true, false),
+        ("SELINUX=enforcing\nSELINUXTYPE=targeted", false, false, true),
+        ("SELINUX=disabled\nSELINUXTYPE=targeted", true, false, false),
+        ("SELINUX=enforcing\nSELINUXTYPE=minimum", true, false, false),
+        ("SELINUX=enforcing\nSELINUXTYPE=../targeted", true, false, false),
+        ("#SELINUX=enforcing", true, false, false),
+    ];
+    for (position, (configuration, has_setfiles, now, later)) in table.into_iter().enumerate() {
+        // Whether the cluster wants security decides nothing.
+        let security = position % 2 == 1;
+        let run = install("gzip", "tar.gz", |draft, _| {
+            let mut settings = (**draft.settings()).clone();
+            settings.security = security;
+            draft.put(settings).unwrap();
+            let setfiles = if has_setfiles { "usr/sbin/setfiles" } else { "usr/sbin/other" };
+            let script = format!(
+                "mkdir -p $rootmnt/etc/selinux/targeted/contexts/files $rootmnt/usr/sbin\n\
+                 echo '{configuration}' > $rootmnt/etc/selinux/config\n\
+                 : > $rootmnt/etc/selinux/targeted/contexts/files/file_contexts\n\
+                 : > $rootmnt/{setfiles}; chmod 755 $rootmnt/{setfiles}"
+            );
+            change_node(draft, |node| node.provisioning.partscript = Some(script));
+        });
+        assert!(run.success, "{}", run.output);
+        let inside = fs::read_to_string(run.directory.path().join("chroot")).unwrap_or_default();
+        let labelled = inside.contains(
+            "/usr/sbin/setfiles -F -e /proc -e /sys -e /dev -e /run /etc/selinux/targeted/contexts/files/file_contexts /\n",
+        );
+        assert_eq!(labelled, now, "{configuration}, security {security}: {inside}");
+        assert_eq!(run.root(".autorelabel").exists(), later, "{configuration}");
+    }
 }
 
 #[test]
