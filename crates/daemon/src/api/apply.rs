@@ -1,16 +1,15 @@
 //! `/config/export` and `/config/apply`: the configuration as one document, and bringing the cluster to what one says.
 
-use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Cluster, Draft};
 use perilune_wire::document::{self, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller, LargestBody};
+use crate::api::extract::{Body, Caller};
+use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::{Query, boolean};
 use crate::diff::{Net, ObjectChange};
@@ -20,11 +19,9 @@ use crate::state::State;
 /// As large as a document may be: that of ten thousand nodes has some megabytes.
 const LARGEST_DOCUMENT: usize = 128 << 20;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    let apply = OpenApiRouter::new().routes(routes!(apply));
-    OpenApiRouter::new()
-        .routes(routes!(export))
-        .merge(apply.layer(Extension(LargestBody(LARGEST_DOCUMENT))))
+pub(super) fn routes() -> Routes {
+    let apply = Routes::new().add(admins().changes(), routes!(apply));
+    Routes::new().add(admins(), routes!(export)).merge(apply.bodies_up_to(LARGEST_DOCUMENT))
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,22 +44,18 @@ struct Applied {
 }
 
 /// The whole configuration as one document: kind, name, and what each object itself says. Users, states and the files of images are not in it.
-#[utoipa::path(get, path = "/config/export", tag = "apply", security(("token" = [])), params(
+#[utoipa::path(get, path = "/config/export", tag = "apply", params(
     ("secrets" = Option<bool>, Query, description = "true: with the passwords of BMCs, and secrets as they are stored"),
 ), responses(
     (status = 200, description = "Objects by kind and name", body = Value),
 ))]
-async fn export(
-    state: axum::extract::State<State>,
-    _: Caller,
-    Query(choice): Query<Export>,
-) -> Response {
+async fn export(state: axum::extract::State<State>, Query(choice): Query<Export>) -> Response {
     let cluster = state.cluster.published();
     Json(document::write(&cluster, choice.secrets)).into_response()
 }
 
 /// Brings the cluster to what a document says, all of it in one change. Objects that it does not name stay, unless they are pruned.
-#[utoipa::path(post, path = "/config/apply", tag = "apply", security(("token" = [])), params(
+#[utoipa::path(post, path = "/config/apply", tag = "apply", params(
     ("prune" = Option<bool>, Query, description = "true: objects of the kinds in the document that it does not name are removed, but for controllers"),
 ), request_body = Value, responses(
     (status = 200, description = "The cluster is as the document says", body = Applied),

@@ -4,32 +4,33 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, bmc_setup};
 use perilune_wire::bmc_setup::{BmcSetupKeys, request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, admins, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(members))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(operators(), routes!(list))
+        .add(operators(), routes!(show))
+        .add(admins().changes(), routes!(save))
+        .add(operators(), routes!(members))
+        .add(admins().changes(), routes!(clone))
+        .add(admins().changes(), routes!(remove))
 }
 
 /// All BMC setups.
-#[utoipa::path(get, path = "/config/bmcsetup", tag = "bmcsetup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/bmcsetup", tag = "bmcsetup", responses(
     (status = 200, description = "BMC setups by name, below config and bmcsetup", body = BmcSetupKeys),
     (status = 404, description = "There is no BMC setup", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries =
         cluster.bmc_setups().values().map(|setup| (setup.name.as_str(), BmcSetupKeys::new(setup)));
@@ -41,13 +42,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One BMC setup.
-#[utoipa::path(get, path = "/config/bmcsetup/{name}", tag = "bmcsetup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/bmcsetup/{name}", tag = "bmcsetup", responses(
     (status = 200, description = "The BMC setup by name, below config and bmcsetup", body = BmcSetupKeys),
     (status = 404, description = "There is no such BMC setup", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -56,13 +56,12 @@ async fn show(
 }
 
 /// The nodes that use a BMC setup, by their groups or by themselves.
-#[utoipa::path(get, path = "/config/bmcsetup/{name}/_member", tag = "bmcsetup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/bmcsetup/{name}/_member", tag = "bmcsetup", responses(
     (status = 200, description = "Names of nodes, below config, bmcsetup, the name and members", body = Members),
     (status = 404, description = "There is no such BMC setup, or nothing uses it", body = Problem),
 ))]
 async fn members(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let names = bmc_setup::members(&state.cluster.published(), &name)?;
@@ -74,7 +73,7 @@ async fn members(
 }
 
 /// Makes or changes a BMC setup.
-#[utoipa::path(post, path = "/config/bmcsetup/{name}", tag = "bmcsetup", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/bmcsetup/{name}", tag = "bmcsetup", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -97,7 +96,7 @@ async fn save(
 }
 
 /// Makes a BMC setup like this one, its password included.
-#[utoipa::path(post, path = "/config/bmcsetup/{name}/_clone", tag = "bmcsetup", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/bmcsetup/{name}/_clone", tag = "bmcsetup", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such BMC setup", body = Problem),
@@ -124,7 +123,7 @@ async fn clone(
 }
 
 /// Removes a BMC setup that nothing uses.
-#[utoipa::path(get, path = "/config/bmcsetup/{name}/_delete", tag = "bmcsetup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/bmcsetup/{name}/_delete", tag = "bmcsetup", responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "Nodes or groups use it; the message names them", body = Problem),
     (status = 404, description = "There is no such BMC setup", body = Problem),

@@ -12,14 +12,13 @@ use perilune_model::interface::Interface;
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
 use perilune_store::Meta;
 use serde_json::json;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::boot::asker::Asker;
-use crate::api::extract::{Caller, NodeOrCaller, Path};
+use crate::api::extract::Path;
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, admins, everybody, operators};
 use crate::api::problem::{ApiError, Problem, chain};
-use crate::api::ticket::ServedOrCaller;
 use crate::auth::Boot;
 use crate::clock;
 use crate::json::Json;
@@ -28,19 +27,19 @@ use crate::state::State;
 const DISCOVERED: &str = "install.discovered";
 const RENDERED: &str = "install.rendered";
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(menu))
-        .routes(routes!(short_menu))
-        .routes(routes!(disk))
-        .routes(routes!(search))
-        .routes(routes!(manual_group))
-        .routes(routes!(manual_host))
-        .routes(routes!(install))
-        .routes(routes!(kickstart))
-        .routes(routes!(role))
-        .routes(routes!(script))
-        .routes(routes!(plan))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody(), routes!(menu))
+        .add(everybody(), routes!(short_menu))
+        .add(everybody(), routes!(disk))
+        .add(everybody(), routes!(search))
+        .add(everybody().acts(), routes!(manual_group))
+        .add(everybody().acts(), routes!(manual_host))
+        .add(operators(), routes!(install))
+        .add(operators().or_node("node").or_ticket(), routes!(kickstart))
+        .add(operators().or_any_node(), routes!(role))
+        .add(operators().or_any_node(), routes!(script))
+        .add(admins().or_node("node"), routes!(plan))
 }
 
 /// The boot menu. A machine at the address of a node goes straight to that node's script.
@@ -129,13 +128,12 @@ async fn manual_host(
 }
 
 /// The install script, for installers that are made elsewhere.
-#[utoipa::path(get, path = "/boot/install/{node}", tag = "boot", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/boot/install/{node}", tag = "boot", responses(
     (status = 200, description = "A script for bash", body = String),
     (status = 404, description = "There is none for this node", body = String),
 ))]
 async fn install(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let token = node_token(&state, &node)?;
@@ -143,7 +141,7 @@ async fn install(
 }
 
 /// What the distribution's own installer reads. It sends no header, so the ticket of its boot stands in the address that it was given.
-#[utoipa::path(get, path = "/kickstart/install/{node}", tag = "boot", security(("token" = [])), params(
+#[utoipa::path(get, path = "/kickstart/install/{node}", tag = "boot", params(
     ("ticket" = Option<String>, Query, description = "The ticket that the boot script gives; without it, a token is needed"),
 ), responses(
     (status = 200, description = "A kickstart file", body = String),
@@ -152,7 +150,6 @@ async fn install(
 ))]
 async fn kickstart(
     state: axum::extract::State<State>,
-    _: ServedOrCaller,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let token = node_token(&state, &node)?;
@@ -160,13 +157,12 @@ async fn kickstart(
 }
 
 /// A role's unit and script, for installers.
-#[utoipa::path(get, path = "/boot/roles/{role}", tag = "boot", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/boot/roles/{role}", tag = "boot", responses(
     (status = 200, description = "The unit and the script, base64", body = serde_json::Value),
     (status = 404, description = "There is no such role", body = Problem),
 ))]
 async fn role(
     state: axum::extract::State<State>,
-    _: NodeOrCaller,
     Path(role): Path<String>,
 ) -> Result<Response, ApiError> {
     let found = state.templates.role(&role);
@@ -176,13 +172,12 @@ async fn role(
 }
 
 /// A named script, for installers.
-#[utoipa::path(get, path = "/boot/scripts/{script}", tag = "boot", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/boot/scripts/{script}", tag = "boot", responses(
     (status = 200, description = "Its parts, base64", body = serde_json::Value),
     (status = 404, description = "There is no such script", body = Problem),
 ))]
 async fn script(
     state: axum::extract::State<State>,
-    _: NodeOrCaller,
     Path(script): Path<String>,
 ) -> Result<Response, ApiError> {
     let found = state.templates.named_script(&script);
@@ -192,14 +187,13 @@ async fn script(
 }
 
 /// What the node's installer is to do.
-#[utoipa::path(get, path = "/boot/plan/{node}", tag = "boot", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/boot/plan/{node}", tag = "boot", responses(
     (status = 200, description = "The plan", body = serde_json::Value),
     (status = 404, description = "There is no such node", body = Problem),
     (status = 409, description = "The node cannot be installed; the message says why", body = Problem),
 ))]
 async fn plan(
     state: axum::extract::State<State>,
-    _: NodeOrCaller,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();

@@ -5,26 +5,30 @@ use perilune_model::device::cloud;
 use perilune_model::{Kind, Name};
 use perilune_wire::device::{CloudKeys, cloud_request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, save)).routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// All clouds.
-#[utoipa::path(get, path = "/config/cloud", tag = "cloud", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/cloud", tag = "cloud", responses(
     (status = 200, description = "Clouds by name, below config and cloud", body = CloudKeys),
     (status = 404, description = "There is no cloud", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries =
         cluster.clouds().values().map(|cloud| (cloud.name.as_str(), CloudKeys::new(cloud)));
@@ -36,13 +40,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One cloud.
-#[utoipa::path(get, path = "/config/cloud/{name}", tag = "cloud", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/cloud/{name}", tag = "cloud", responses(
     (status = 200, description = "The cloud by name, below config and cloud", body = CloudKeys),
     (status = 404, description = "There is no such cloud", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -51,7 +54,7 @@ async fn show(
 }
 
 /// Makes or changes a cloud.
-#[utoipa::path(post, path = "/config/cloud/{name}", tag = "cloud", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/cloud/{name}", tag = "cloud", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -72,7 +75,7 @@ async fn save(
 }
 
 /// Removes a cloud that no node is in.
-#[utoipa::path(get, path = "/config/cloud/{name}/_delete", tag = "cloud", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/cloud/{name}/_delete", tag = "cloud", responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "Nodes are in it; the message names them", body = Problem),
     (status = 404, description = "There is no such cloud", body = Problem),

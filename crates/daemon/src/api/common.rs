@@ -3,21 +3,24 @@
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, Type,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::permissions;
+use super::permissions::{Access, Declared};
 use super::problem::Trial;
 use super::routes::operations_mut;
 
 const PROBLEM: &str = "Problem";
 const TRIAL: &str = "Trial";
 const DRY_RUN: &str = "dry_run";
+/// The security scheme of the document.
+const TOKEN: &str = "token";
 
 /// Completes the document with it.
-pub(super) fn complete(document: &mut OpenApi) {
+pub(super) fn complete(document: &mut OpenApi, declared: &Declared) {
     if let Some(components) = &mut document.components {
         let mut needed = Vec::new();
         Trial::schemas(&mut needed);
@@ -28,11 +31,15 @@ pub(super) fn complete(document: &mut OpenApi) {
         for (method, operation) in operations_mut(item) {
             name(operation);
             add_path_parameters(path, operation);
-            let acts = permissions::acts(&method, path);
-            if acts && is_protected(operation) && permissions::can_be_tried(&method, path) {
+            let access = declared.of(path, &method);
+            if access.is_protected() {
+                let token = SecurityRequirement::new::<_, [&str; 0], &str>(TOKEN, []);
+                operation.security = Some(vec![token]);
+            }
+            if access.can_be_tried() {
                 add_trial(operation);
             }
-            add_failures(acts, operation);
+            add_failures(access, operation);
         }
     }
 }
@@ -75,17 +82,16 @@ fn add_trial(operation: &mut Operation) {
 }
 
 /// What a route says about itself stands; this is for what it leaves out.
-fn add_failures(acts: bool, operation: &mut Operation) {
+fn add_failures(access: Access, operation: &mut Operation) {
     let takes_something = operation.request_body.is_some()
         || operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
-    let is_protected = is_protected(operation);
-    if takes_something || is_protected {
+    if takes_something || access.is_protected() {
         add(operation, "400", "The request cannot be read, or is refused", PROBLEM);
     }
     if operation.request_body.is_some() {
         add(operation, "413", "The body is larger than any that is read here", PROBLEM);
     }
-    if is_protected {
+    if access.is_protected() {
         add(operation, "401", "Nobody is logged in", PROBLEM);
         add(operation, "403", "The role, or the token of a node, does not allow it", PROBLEM);
     }
@@ -95,7 +101,7 @@ fn add_failures(acts: bool, operation: &mut Operation) {
         "A defect, or what changes could not be stored; the daemon's log says more under the request_id",
         PROBLEM,
     );
-    if acts {
+    if access.does_something() {
         add(operation, "503", "The daemon is stopping; try again in a moment", PROBLEM);
     }
 }
@@ -107,10 +113,6 @@ fn add(operation: &mut Operation, status: &str, description: &str, schema: &str)
         .content("application/json", content.build());
     let responses = &mut operation.responses.responses;
     responses.entry(status.to_owned()).or_insert_with(|| RefOr::<Response>::from(response));
-}
-
-fn is_protected(operation: &Operation) -> bool {
-    operation.security.as_ref().is_some_and(|security| !security.is_empty())
 }
 
 fn named(parameter: &RefOr<Parameter>) -> Option<&str> {

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use perilune_bmc::Action;
 use perilune_model::hostlist;
+use perilune_model::user::Role;
 use perilune_wire::control::{ResultKeys, RunKeys, wishes};
 use perilune_wire::fields::Fields;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::control::{Row, Run, Verdict};
@@ -31,20 +33,20 @@ const LONGEST_WAIT: u64 = 30;
 /// Existing clients stop polling at this very text.
 const NOTHING: &str = "No data for this request";
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(act_on_one))
-        .routes(routes!(act_on_many))
-        .routes(routes!(poll))
-        .routes(routes!(power_of))
-        .routes(routes!(requests))
-        .routes(routes!(results))
-        .routes(routes!(cancel))
-        .routes(routes!(forget))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers().acts(), routes!(act_on_one))
+        .add(operators().acts(), routes!(act_on_many))
+        .add(everybody(), routes!(poll))
+        .add(viewers(), routes!(power_of))
+        .add(viewers(), routes!(requests))
+        .add(viewers(), routes!(results))
+        .add(operators().acts(), routes!(cancel))
+        .add(operators().acts(), routes!(forget))
 }
 
 /// Does something with one machine, and waits until it is done.
-#[utoipa::path(get, path = "/control/action/{subsystem}/{hostname}/{_action}", tag = "control", security(("token" = [])), params(
+#[utoipa::path(get, path = "/control/action/{subsystem}/{hostname}/{_action}", tag = "control", params(
     ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
     ("hostname" = String, Path, description = "The node"),
     ("_action" = String, Path, description = "_on, _off, _status, _cycle, _reset, _soft; _identify, _noidentify; _list, _clear"),
@@ -66,6 +68,12 @@ async fn act_on_one(
             shown(&action)
         )));
     };
+    // What only looks is for viewers, too; of what is no action, operators are told.
+    let looks =
+        format!("{subsystem} {action}").parse().is_ok_and(|action: Action| !action.is_change());
+    if !looks {
+        caller.needs(Role::Operator)?;
+    }
     let row = one(&state, &caller, (&subsystem, action), &hostname).await?;
     if row.verdict == Verdict::Failed {
         let answer = Json(json!({ "control": { subsystem: row.text } }));
@@ -79,7 +87,7 @@ async fn act_on_one(
 }
 
 /// Whether a machine is switched on.
-#[utoipa::path(get, path = "/control/power/{hostname}", tag = "control", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/control/power/{hostname}", tag = "control", responses(
     (status = 200, description = "on or off, below control and power", body = Value),
     (status = 400, description = "The host name cannot be one", body = Problem),
     (status = 404, description = "There is no such node, or it has no BMC, or no BMC setup", body = Problem),
@@ -136,7 +144,7 @@ impl Drop for CancelOnDrop {
 }
 
 /// Does something with many machines at once. The words that count are those in the body.
-#[utoipa::path(post, path = "/control/action/{subsystem}/{_action}", tag = "control", security(("token" = [])), params(
+#[utoipa::path(post, path = "/control/action/{subsystem}/{_action}", tag = "control", params(
     ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
     ("_action" = String, Path, description = "The action after an underscore"),
 ), request_body = Value, responses(
@@ -221,10 +229,10 @@ fn batch(run: &Run, subsystem: &str, rows: &[Row]) -> Value {
 }
 
 /// Requests for many machines that are remembered, the latest first.
-#[utoipa::path(get, path = "/control/request", tag = "control", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/control/request", tag = "control", responses(
     (status = 200, description = "A list below control and request", body = RunKeys),
 ))]
-async fn requests(state: axum::extract::State<State>, _: Caller) -> Response {
+async fn requests(state: axum::extract::State<State>) -> Response {
     let runs: Vec<_> = state.control.all().iter().map(|run| keys(run, 0).0).collect();
     Json(json!({ "control": { "request": runs } })).into_response()
 }
@@ -242,14 +250,13 @@ struct Which {
 }
 
 /// A request for many machines with its results in full; several clients may follow it.
-#[utoipa::path(get, path = "/control/request/{request_id}", tag = "control", security(("token" = [])), params(Which), responses(
+#[utoipa::path(get, path = "/control/request/{request_id}", tag = "control", params(Which), responses(
     (status = 200, description = "Below control and request, its results under results", body = RunKeys),
     (status = 400, description = "The query cannot be read", body = Problem),
     (status = 404, description = "There is no such request", body = Problem),
 ))]
 async fn results(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(request_id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
@@ -261,13 +268,12 @@ async fn results(
 }
 
 /// Stops a request: what was not begun is not done any more.
-#[utoipa::path(post, path = "/control/request/{request_id}/_cancel", tag = "control", security(("token" = [])), responses(
+#[utoipa::path(post, path = "/control/request/{request_id}/_cancel", tag = "control", responses(
     (status = 204, description = "It stops, or was over"),
     (status = 404, description = "There is no such request", body = Problem),
 ))]
 async fn cancel(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
     request(&state, &request_id)?.cancel();
@@ -275,16 +281,12 @@ async fn cancel(
 }
 
 /// Forgets what is remembered of BMCs: failures, refused passwords, pinned certificates.
-#[utoipa::path(post, path = "/control/forget", tag = "control", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/control/forget", tag = "control", request_body = Value, responses(
     (status = 200, description = "It is forgotten", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read, or one of them has no BMC", body = Problem),
 ))]
-async fn forget(
-    state: axum::extract::State<State>,
-    _: Caller,
-    body: Body,
-) -> Result<Response, ApiError> {
+async fn forget(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
     let list = body.read(&["control", "forget"], |fields| {
         fields.raw("hostlist").and_then(Value::as_str).map(str::to_owned)
     })?;

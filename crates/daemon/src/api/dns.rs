@@ -4,27 +4,29 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::dns;
 use perilune_wire::dns::{DnsHostKeys, host};
 use perilune_wire::envelope::Config;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(show, save)).routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// The DNS hosts of a network.
-#[utoipa::path(get, path = "/config/dns/{network}", tag = "dns", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/dns/{network}", tag = "dns", responses(
     (status = 200, description = "A list below config, dns and the network's name", body = DnsHostKeys),
     (status = 404, description = "There is no such network, or it has none", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(network): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -37,7 +39,7 @@ async fn show(
 }
 
 /// Gives hosts of a network their addresses; those that are not named stay.
-#[utoipa::path(post, path = "/config/dns/{network}", tag = "dns", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/dns/{network}", tag = "dns", request_body = serde_json::Value, responses(
     (status = 201, description = "They are as was asked", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such network", body = Problem),
@@ -56,7 +58,7 @@ async fn save(
 }
 
 /// Removes a DNS host.
-#[utoipa::path(get, path = "/config/dns/{network}/{host}/_delete", tag = "dns", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/dns/{network}/{host}/_delete", tag = "dns", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such network, or it has no such host", body = Problem),
 ))]

@@ -8,9 +8,7 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
-use axum::extract::{
-    ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request,
-};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use futures_util::TryStreamExt as _;
@@ -21,7 +19,6 @@ use perilune_wire::fields::Fields;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::api::permissions;
 use crate::api::problem::ApiError;
 use crate::api::query;
 use crate::auth::Identity;
@@ -95,31 +92,119 @@ pub struct Caller {
     pub user: String,
     /// What the user may do.
     pub role: Role,
+    asked: Asked,
+}
+
+/// What was asked, and from where.
+#[derive(Debug, Clone)]
+struct Asked {
     origin: IpAddr,
     action: String,
     is_trial: bool,
 }
 
+impl Asked {
+    fn new(parts: &Parts) -> Result<Self, ApiError> {
+        let Peer(origin) = peer(parts);
+        let action = format!("{} {}", parts.method, parts.uri.path());
+        Ok(Self { origin, action, is_trial: query::wants_trial(&parts.uri)? })
+    }
+
+    fn by(&self, author: String) -> Author {
+        let (at, origin) = (clock::milliseconds(), self.origin.to_string());
+        let meta = Meta { at, author, origin, action: self.action.clone() };
+        Author { meta, dry_run: self.is_trial }
+    }
+}
+
 impl Caller {
+    pub(super) fn new(parts: &Parts, user: String, role: Role) -> Result<Self, ApiError> {
+        Ok(Self { user, role, asked: Asked::new(parts)? })
+    }
+
     /// Who asks for a change by this request, and whether it is only tried.
     pub fn meta(&self) -> Author {
-        let meta = Meta {
-            at: clock::milliseconds(),
-            author: self.user.clone(),
-            origin: self.origin.to_string(),
-            action: self.action.clone(),
-        };
-        Author { meta, dry_run: self.is_trial }
+        self.asked.by(self.user.clone())
     }
 
     /// The address that the request came from.
     pub fn origin(&self) -> IpAddr {
-        self.origin
+        self.asked.origin
     }
 
     /// Whether the request only asks what would change.
     pub fn is_trial(&self) -> bool {
-        self.is_trial
+        self.asked.is_trial
+    }
+
+    /// Refuses who has a lower role. For a route that does several things; others declare it.
+    pub(super) fn needs(&self, needed: Role) -> Result<(), ApiError> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let (user, role, needed) = (&self.user, self.role.word(), needed.word());
+        Err(ApiError::Forbidden(format!(
+            "the user '{user}' is a {role}, and this needs the role {needed}"
+        )))
+    }
+}
+
+/// A node that installs, by its own token. It is no user and has no role.
+#[derive(Debug, Clone)]
+pub struct NodeToken {
+    /// The node.
+    pub name: String,
+    /// The archive that it began to install from.
+    pub archive: Option<String>,
+    asked: Asked,
+}
+
+impl NodeToken {
+    pub(super) fn new(
+        parts: &Parts,
+        name: String,
+        archive: Option<String>,
+    ) -> Result<Self, ApiError> {
+        Ok(Self { name, archive, asked: Asked::new(parts)? })
+    }
+}
+
+/// Whoever a route lets in that is not open to everybody.
+#[derive(Debug, Clone)]
+pub enum Bearer {
+    /// A user.
+    User(Caller),
+    /// A node, where the route is open to nodes.
+    Node(NodeToken),
+}
+
+impl Bearer {
+    /// Who asks for a change by this request, and whether it is only tried.
+    pub fn meta(&self) -> Author {
+        match self {
+            Self::User(caller) => caller.meta(),
+            Self::Node(node) => node.asked.by(format!("node {}", node.name)),
+        }
+    }
+
+    pub(super) fn is_trial(&self) -> bool {
+        match self {
+            Self::User(caller) => caller.asked.is_trial,
+            Self::Node(node) => node.asked.is_trial,
+        }
+    }
+}
+
+impl FromRequestParts<State> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &State) -> Result<Self, ApiError> {
+        // A defect of the program, and refused for that reason: who asks is known where the route says that somebody must be.
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::Defect(format!("{} is open to everybody", parts.uri.path())))
     }
 }
 
@@ -127,85 +212,17 @@ impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        match identify(parts, state)? {
-            Identity::User(user) => caller(parts, state, user),
-            Identity::Node { .. } => {
-                Err(ApiError::Forbidden("Token is not permitted for this endpoint".to_owned()))
+        match Bearer::from_request_parts(parts, state).await? {
+            Bearer::User(caller) => Ok(caller),
+            Bearer::Node(node) => {
+                Err(ApiError::Defect(format!("the node {} is taken for a user", node.name)))
             }
         }
     }
-}
-
-/// Somebody who is logged in, or the node that the path names, while it installs.
-#[derive(Debug, Clone)]
-pub struct NodeOrCaller {
-    /// Who asks, for the history.
-    pub caller: Caller,
-    /// Whether it is the node itself.
-    pub is_node: bool,
-}
-
-impl FromRequestParts<State> for NodeOrCaller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let node = match identify(parts, state)? {
-            Identity::User(user) => {
-                return Ok(Self { caller: caller(parts, state, user)?, is_node: false });
-            }
-            Identity::Node { name, .. } => name,
-        };
-        let path = RawPathParams::from_request_parts(parts, state).await;
-        let path = path.map_err(|error| ApiError::Malformed(error.to_string()))?;
-        let mut named =
-            path.iter().filter(|(key, _)| matches!(*key, "node" | "name")).map(|(_, value)| value);
-        if named.next().is_none_or(|named| named == node) {
-            let caller = the_caller(parts, format!("node {node}"), Role::Viewer)?;
-            Ok(Self { caller, is_node: true })
-        } else {
-            Err(ApiError::Forbidden("Token is not valid for this node".to_owned()))
-        }
-    }
-}
-
-/// Somebody who is logged in, if their role lets them do this.
-fn caller(parts: &Parts, state: &State, user: String) -> Result<Caller, ApiError> {
-    let role = state.role_of(&user).ok_or_else(|| {
-        ApiError::Unauthenticated(format!("there is no user '{user}' any more; log in again"))
-    })?;
-    let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
-    let needed = permissions::needed(&parts.method, path, parts.uri.path());
-    if role < needed {
-        let (role, needed) = (role.word(), needed.word());
-        return Err(ApiError::Forbidden(format!(
-            "the user '{user}' is a {role}, and this needs the role {needed}"
-        )));
-    }
-    let caller = the_caller(parts, user, role)?;
-    if caller.is_trial && !permissions::can_be_tried(&parts.method, path) {
-        let message = "this does more than change the description of the cluster, and cannot be tried with dry_run";
-        return Err(ApiError::Malformed(message.to_owned()));
-    }
-    Ok(caller)
-}
-
-fn the_caller(parts: &Parts, user: String, role: Role) -> Result<Caller, ApiError> {
-    let Peer(origin) = peer(parts);
-    let action = format!("{} {}", parts.method, parts.uri.path());
-    Ok(Caller { user, role, origin, action, is_trial: query::wants_trial(&parts.uri)? })
-}
-
-/// Lets in who is logged in and has the role for this, and nodes; answers who it is.
-pub(crate) fn admit(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
-    let identity = identify(parts, state)?;
-    if let Identity::User(user) = &identity {
-        caller(parts, state, user.clone())?;
-    }
-    Ok(identity)
 }
 
 /// Who the request's token is for.
-fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
+pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
     let token =
         parts.headers.get(TOKEN_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if token.is_empty() {

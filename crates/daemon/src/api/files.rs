@@ -10,15 +10,14 @@ use axum::response::{IntoResponse, Response};
 use perilune_boot::tftp::{Fallback, distribution_loaders};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::Message;
 use crate::api::boot;
-use crate::api::extract::{self, Path, Peer};
+use crate::api::extract::{Bearer, NodeToken, Path, Peer};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, everybody, operators};
 use crate::api::problem::{ApiError, Problem};
-use crate::auth::Identity;
 use crate::json::Json;
 use crate::state::State;
 
@@ -28,8 +27,11 @@ const LISTED: [&str; 3] = [".tar.gz", ".tar.bz2", ".tar.zst"];
 /// Large pieces: an image is read by many nodes at once.
 const PIECE: usize = 256 << 10;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(file)).routes(routes!(may_read))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody(), routes!(list))
+        .add(everybody(), routes!(file))
+        .add(everybody(), routes!(may_read))
 }
 
 /// The archives that are served.
@@ -62,7 +64,7 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 #[utoipa::path(get, path = "/files/{filename}", tag = "files", responses(
     (status = 200, description = "The file"),
     (status = 206, description = "A part of it"),
-    (status = 304, description = "The asker has it already"),
+    (status = 304, description = "The bearer has it already"),
     (status = 401, description = "The file needs a token", body = Problem),
     (status = 403, description = "The token is of a node, and the file is not of its image", body = Problem),
     (status = 416, description = "The file has no such part"),
@@ -75,7 +77,7 @@ async fn file(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
-    check(&parts, &state, &filename)?;
+    check(&mut parts, &state, &filename).await?;
     let path = path_of(&state, &filename).filter(|path| path.is_file());
     let path = path.ok_or_else(|| missing(&state, client, &filename))?;
     if boot_loader(&filename).is_some() {
@@ -147,27 +149,29 @@ fn disposition(filename: &str) -> String {
 ))]
 async fn may_read(
     state: axum::extract::State<State>,
-    parts: request::Parts,
+    mut parts: request::Parts,
 ) -> Result<Response, ApiError> {
     let uri = parts.headers.get("x-original-uri").and_then(|value| value.to_str().ok());
     let uri = uri.ok_or_else(|| ApiError::Unauthenticated("Missing request uri".to_owned()))?;
-    check(&parts, &state, &resolved(uri))?;
+    let filename = resolved(uri);
+    check(&mut parts, &state, &filename).await?;
     Ok(Json(Message { message: "Go".to_owned() }).into_response())
 }
 
 /// Refuses a protected file to those who have no token, and to nodes unless it is of their own image.
-fn check(parts: &request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
+async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
     let lower = filename.to_ascii_lowercase();
     if !PROTECTED.iter().any(|end| lower.ends_with(end)) {
         return Ok(());
     }
-    let identity = extract::admit(parts, state).map_err(|error| match error {
-        ApiError::Unauthenticated(text) => {
-            ApiError::Unauthenticated(format!("Authentication error: {text}"))
-        }
-        other => other,
-    })?;
-    let Identity::Node { name, archive } = identity else { return Ok(()) };
+    let bearer =
+        operators().or_any_node().admit(parts, state).await.map_err(|error| match error {
+            ApiError::Unauthenticated(text) => {
+                ApiError::Unauthenticated(format!("Authentication error: {text}"))
+            }
+            other => other,
+        })?;
+    let Bearer::Node(NodeToken { name, archive, .. }) = bearer else { return Ok(()) };
     let file = filename.strip_suffix(".torrent").unwrap_or(filename);
     // What it began with, or what it would begin with now.
     if archive.is_some_and(|archive| archive == file)

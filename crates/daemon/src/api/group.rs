@@ -7,31 +7,32 @@ use perilune_wire::group::{GroupDetail, GroupEntry};
 use perilune_wire::requests;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(members))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(viewers(), routes!(members))
+        .add(operators().changes(), routes!(clone))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// All groups.
-#[utoipa::path(get, path = "/config/group", tag = "group", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group", tag = "group", responses(
     (status = 200, description = "Groups by name, below config and group", body = GroupEntry),
     (status = 404, description = "There is no group", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries = cluster
         .groups()
@@ -45,13 +46,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One group: what its nodes get, and where it comes from.
-#[utoipa::path(get, path = "/config/group/{name}", tag = "group", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}", tag = "group", responses(
     (status = 200, description = "The group by name, below config and group", body = GroupDetail),
     (status = 404, description = "There is no such group", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -67,13 +67,12 @@ pub(super) struct Members<'a> {
 }
 
 /// The nodes of a group.
-#[utoipa::path(get, path = "/config/group/{name}/_member", tag = "group", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}/_member", tag = "group", responses(
     (status = 200, description = "The nodes' names, below config, group and the group's name", body = Members),
     (status = 404, description = "There is no such group, or it has no nodes", body = Problem),
 ))]
 async fn members(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -87,7 +86,7 @@ async fn members(
 }
 
 /// Makes or changes a group.
-#[utoipa::path(post, path = "/config/group/{name}", tag = "group", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}", tag = "group", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -110,7 +109,7 @@ async fn save(
 }
 
 /// Makes a group like this one.
-#[utoipa::path(post, path = "/config/group/{name}/_clone", tag = "group", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/_clone", tag = "group", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -139,7 +138,7 @@ async fn clone(
 }
 
 /// Removes a group that has no nodes.
-#[utoipa::path(get, path = "/config/group/{name}/_delete", tag = "group", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}/_delete", tag = "group", responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "It has nodes; the message names them", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),

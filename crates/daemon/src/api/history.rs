@@ -8,11 +8,11 @@ use perilune_store::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Caller, Path};
+use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::clock;
@@ -31,12 +31,12 @@ const COMPARED: u64 = 20_000;
 /// As many objects as a refusal names.
 const NAMED: usize = 10;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(compare))
-        .routes(routes!(undo))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(viewers(), routes!(compare))
+        .add(admins().changes(), routes!(undo))
 }
 
 /// A commit.
@@ -92,13 +92,12 @@ struct Which {
 }
 
 /// The latest commits, the newest first.
-#[utoipa::path(get, path = "/history", tag = "history", security(("token" = [])), params(Which), responses(
+#[utoipa::path(get, path = "/history", tag = "history", params(Which), responses(
     (status = 200, description = "A list below history", body = CommitKeys),
     (status = 400, description = "The query cannot be read", body = Problem),
 ))]
 async fn list(
     state: axum::extract::State<State>,
-    _: Caller,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
     let limit = which.limit.unwrap_or(USUAL_LIST).min(LONGEST_LIST);
@@ -132,14 +131,13 @@ fn object(text: &str) -> Result<(Kind, Name), ApiError> {
 }
 
 /// What one commit changed.
-#[utoipa::path(get, path = "/history/{revision}", tag = "history", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/history/{revision}", tag = "history", responses(
     (status = 200, description = "The commit below history, with its changes", body = ObjectChange),
     (status = 400, description = "That is no revision", body = Problem),
     (status = 404, description = "There is no such commit", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(revision): Path<String>,
 ) -> Result<Response, ApiError> {
     let entry = entry(&state, number(&revision)?).await?;
@@ -153,14 +151,13 @@ async fn show(
 }
 
 /// What lies between two revisions, taken together.
-#[utoipa::path(get, path = "/history/{from}/{to}", tag = "history", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/history/{from}/{to}", tag = "history", responses(
     (status = 200, description = "The changes after the first revision, up to and with the second, below history", body = ObjectChange),
     (status = 400, description = "These are no revisions, or too many lie between them", body = Problem),
     (status = 404, description = "There is no such revision", body = Problem),
 ))]
 async fn compare(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((from, to)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let (from, to) = (number(&from)?, number(&to)?);
@@ -184,7 +181,7 @@ async fn compare(
 }
 
 /// Takes a commit back, as a new commit, when nothing of it was changed since.
-#[utoipa::path(post, path = "/history/{revision}/_undo", tag = "history", security(("token" = [])), responses(
+#[utoipa::path(post, path = "/history/{revision}/_undo", tag = "history", responses(
     (status = 201, description = "It is taken back", body = Message),
     (status = 400, description = "That is no revision", body = Problem),
     (status = 404, description = "There is no such commit", body = Problem),

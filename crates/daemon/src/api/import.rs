@@ -15,10 +15,10 @@ use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::NamedTempFile;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::extract::Caller;
+use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem, chain};
 use crate::api::query::{Query, boolean};
 use crate::cluster;
@@ -28,8 +28,8 @@ use crate::state::State;
 /// As large as a database may be. That of a site with ten thousand nodes has some tens of megabytes.
 const LARGEST_DATABASE: u64 = 256 << 20;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(import))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(admins().changes(), routes!(import))
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ fn yes() -> bool {
 }
 
 /// Takes over the database of a Luna 2 site, the whole body of the request, in one change. Unless `dry_run` is false it only tells what would be taken.
-#[utoipa::path(post, path = "/config/import", tag = "import", security(("token" = [])), params(
+#[utoipa::path(post, path = "/config/import", tag = "import", params(
     ("dry_run" = Option<bool>, Query, description = "false: do it. Else nothing changes; this is the default here"),
     ("replace" = Option<bool>, Query, description = "true: a cluster that is in use becomes what the database says, but for its users"),
 ), request_body(content = Vec<u8>, content_type = "application/vnd.sqlite3", description = "The file luna.db, at most 256 MiB"), responses(

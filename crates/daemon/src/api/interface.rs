@@ -8,23 +8,25 @@ use perilune_wire::interface::{GroupInterfaceKeys, NodeInterface};
 use perilune_wire::requests;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list_of_node, save_of_node))
-        .routes(routes!(show_of_node))
-        .routes(routes!(remove_of_node))
-        .routes(routes!(list_of_group, save_of_group))
-        .routes(routes!(show_of_group))
-        .routes(routes!(remove_of_group))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list_of_node))
+        .add(operators().changes(), routes!(save_of_node))
+        .add(viewers(), routes!(show_of_node))
+        .add(operators().changes(), routes!(remove_of_node))
+        .add(viewers(), routes!(list_of_group))
+        .add(operators().changes(), routes!(save_of_group))
+        .add(viewers(), routes!(show_of_group))
+        .add(operators().changes(), routes!(remove_of_group))
 }
 
 /// Interfaces, as they stand below the name of their node or group.
@@ -34,13 +36,12 @@ struct Interfaces<T> {
 }
 
 /// The interfaces of a node that are in a network.
-#[utoipa::path(get, path = "/config/node/{name}/interfaces", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node/{name}/interfaces", tag = "interface", responses(
     (status = 200, description = "A list below config, node, the node's name and interfaces", body = NodeInterface),
     (status = 404, description = "There is no such node, or it has no such interface", body = Problem),
 ))]
 async fn list_of_node(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     of_node_named(
@@ -52,13 +53,12 @@ async fn list_of_node(
 }
 
 /// One interface of a node, as a list of one.
-#[utoipa::path(get, path = "/config/node/{name}/interfaces/{interface}", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node/{name}/interfaces/{interface}", tag = "interface", responses(
     (status = 200, description = "A list of one below config, node, the node's name and interfaces", body = NodeInterface),
     (status = 404, description = "There is no such node or interface", body = Problem),
 ))]
 async fn show_of_node(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((name, interface)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let missing = || format!("the node '{name}' has no interface '{interface}' in a network");
@@ -83,7 +83,7 @@ fn of_node_named(
 }
 
 /// Makes or changes interfaces of a node, all of them or none.
-#[utoipa::path(post, path = "/config/node/{name}/interfaces", tag = "interface", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/interfaces", tag = "interface", request_body = serde_json::Value, responses(
     (status = 201, description = "They are as was asked; an address was taken from another node", body = Message),
     (status = 204, description = "They are as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -124,7 +124,7 @@ fn required<T>(
 }
 
 /// Removes an interface of a node with its addresses.
-#[utoipa::path(get, path = "/config/node/{name}/interfaces/{interface}/_delete", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node/{name}/interfaces/{interface}/_delete", tag = "interface", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such node or interface", body = Problem),
 ))]
@@ -141,26 +141,24 @@ async fn remove_of_node(
 }
 
 /// The interfaces that a group gives to its nodes.
-#[utoipa::path(get, path = "/config/group/{name}/interfaces", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}/interfaces", tag = "interface", responses(
     (status = 200, description = "A list below config, group, the group's name and interfaces", body = GroupInterfaceKeys),
     (status = 404, description = "There is no such group, or it has no interfaces", body = Problem),
 ))]
 async fn list_of_group(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     of_group_named(&state, &name, |_| true, || format!("the group '{name}' has no interface"))
 }
 
 /// One interface of a group, as a list of one.
-#[utoipa::path(get, path = "/config/group/{name}/interfaces/{interface}", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}/interfaces/{interface}", tag = "interface", responses(
     (status = 200, description = "A list of one below config, group, the group's name and interfaces", body = GroupInterfaceKeys),
     (status = 404, description = "There is no such group or interface", body = Problem),
 ))]
 async fn show_of_group(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((name, interface)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let missing = || format!("the group '{name}' has no interface '{interface}'");
@@ -185,7 +183,7 @@ fn of_group_named(
 }
 
 /// Makes or changes interfaces of a group and of all its nodes, all of them or none.
-#[utoipa::path(post, path = "/config/group/{name}/interfaces", tag = "interface", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/interfaces", tag = "interface", request_body = serde_json::Value, responses(
     (status = 204, description = "They are as was asked, on the nodes too"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -210,7 +208,7 @@ async fn save_of_group(
 }
 
 /// Removes an interface from a group and from all its nodes.
-#[utoipa::path(get, path = "/config/group/{name}/interfaces/{interface}/_delete", tag = "interface", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/group/{name}/interfaces/{interface}/_delete", tag = "interface", responses(
     (status = 204, description = "It is gone, on the nodes too"),
     (status = 404, description = "There is no such group or interface", body = Problem),
 ))]

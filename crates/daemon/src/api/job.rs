@@ -4,11 +4,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path};
+use crate::api::extract::{Body, Path};
+use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::clock;
 use crate::jobs::timestamp;
@@ -20,12 +20,13 @@ const LONGEST: usize = 256;
 /// Existing clients stop polling at this very text.
 const NOTHING: &str = "No data for this request";
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(poll))
-        .routes(routes!(poll_service))
-        .routes(routes!(queue))
-        .routes(routes!(messages, take_messages))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody(), routes!(poll))
+        .add(everybody(), routes!(poll_service))
+        .add(viewers(), routes!(queue))
+        .add(viewers(), routes!(messages))
+        .add(operators().acts(), routes!(take_messages))
 }
 
 /// What is new about a long operation.
@@ -90,10 +91,10 @@ pub(super) struct QueueEntry {
 }
 
 /// What is being done, and what waits. Cleaning up is listed under the time when it is due.
-#[utoipa::path(get, path = "/monitor/queue", tag = "job", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/monitor/queue", tag = "job", responses(
     (status = 200, description = "A list, below monitor and queue", body = QueueEntry),
 ))]
-async fn queue(state: axum::extract::State<State>, _: Caller) -> Response {
+async fn queue(state: axum::extract::State<State>) -> Response {
     let mut listed = state.jobs.list();
     listed.sort_by_key(|listed| listed.job.due);
     let tasks = listed.into_iter().map(|listed| {
@@ -124,10 +125,10 @@ pub(super) struct Kept {
 }
 
 /// Every message that is kept, delivered or not.
-#[utoipa::path(get, path = "/monitor/status", tag = "job", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/monitor/status", tag = "job", responses(
     (status = 200, description = "A list, below monitor and status", body = Kept),
 ))]
-async fn messages(state: axum::extract::State<State>, _: Caller) -> Response {
+async fn messages(state: axum::extract::State<State>) -> Response {
     let kept = state.jobs.messages().into_iter().map(|(request_id, message)| Kept {
         created: timestamp(message.at),
         message: message.text,
@@ -139,14 +140,13 @@ async fn messages(state: axum::extract::State<State>, _: Caller) -> Response {
 }
 
 /// Takes messages of another controller for a request that is polled here.
-#[utoipa::path(post, path = "/monitor/status", tag = "job", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/status", tag = "job", request_body = Value, responses(
     (status = 201, description = "They are taken", body = Message),
     (status = 404, description = "The request is refused", body = Problem),
     (status = 503, description = "Polls are not passed on to another controller", body = Problem),
 ))]
 async fn take_messages(
     state: axum::extract::State<State>,
-    _: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
     let bad = || ApiError::NotFound("Bad Request".to_owned());

@@ -52,13 +52,13 @@ use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
-use utoipa_axum::router::OpenApiRouter;
 
+use crate::api::permissions::Routes;
 use crate::state::State;
 
 /// The routes and their document.
-pub fn router() -> (Router<State>, OpenApi) {
-    let (router, mut document) = OpenApiRouter::with_openapi(document())
+fn router(state: &State) -> (Router<State>, OpenApi) {
+    let (router, mut document, declared) = Routes::new()
         .merge(session::routes())
         .merge(warnings::routes())
         .merge(tpm::routes())
@@ -91,9 +91,9 @@ pub fn router() -> (Router<State>, OpenApi) {
         .merge(switchport::routes())
         .merge(files::routes())
         .merge(boot::routes())
-        .split_for_parts();
+        .into_router(state, document());
     envelope::put_in_place(&mut document);
-    common::complete(&mut document);
+    common::complete(&mut document, &declared);
     if let Some(components) = &mut document.components {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
         components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());
@@ -103,7 +103,7 @@ pub fn router() -> (Router<State>, OpenApi) {
 
 /// The whole service: what one listener serves.
 pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
-    let (router, document) = router();
+    let (router, document) = router(&state);
     let routes = routes::Document::new(document);
     let router = router
         .route("/openapi.json", get(routes::openapi))

@@ -9,12 +9,12 @@ use perilune_plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer;
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
+use crate::api::extract::{Body, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::clock::{self, rfc3339};
@@ -26,14 +26,16 @@ use crate::state::State;
 const LONGEST_STATE: usize = 64;
 const LONGEST_STATUS: usize = 4096;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(nodes))
-        .routes(routes!(node, report))
-        .routes(routes!(node_by_its_documented_path, report_by_its_documented_path))
-        .routes(routes!(progress_of_node))
-        .routes(routes!(progress))
-        .routes(routes!(unknown))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody(), routes!(nodes))
+        .add(everybody(), routes!(node))
+        .add(operators().acts().or_node("node"), routes!(report))
+        .add(everybody(), routes!(node_by_its_documented_path))
+        .add(operators().acts().or_node("node"), routes!(report_by_its_documented_path))
+        .add(operators().acts().or_node("node"), routes!(progress_of_node))
+        .add(viewers(), routes!(progress))
+        .add(viewers(), routes!(unknown))
 }
 
 /// What every node last reported.
@@ -77,14 +79,13 @@ async fn node(
 }
 
 /// A node, or somebody for it, reports its state.
-#[utoipa::path(post, path = "/monitor/node/{node}", tag = "monitor", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/node/{node}", tag = "monitor", request_body = Value, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
 ))]
 async fn report(
     state: axum::extract::State<State>,
-    _: NodeOrCaller,
     Path(node): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -129,29 +130,27 @@ async fn node_by_its_documented_path(
 }
 
 /// The same as `/monitor/node/{node}`.
-#[utoipa::path(post, path = "/monitor/status/{node}", tag = "monitor", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/status/{node}", tag = "monitor", request_body = Value, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
 ))]
 async fn report_by_its_documented_path(
     state: axum::extract::State<State>,
-    caller: NodeOrCaller,
     path: Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    report(state, caller, path, body).await
+    report(state, path, body).await
 }
 
 /// A node reports how far its installation is.
-#[utoipa::path(post, path = "/boot/progress/{node}", tag = "boot", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/boot/progress/{node}", tag = "boot", request_body = Value, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
 ))]
 async fn progress_of_node(
     state: axum::extract::State<State>,
-    _: NodeOrCaller,
     Path(node): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
@@ -191,13 +190,12 @@ struct NodeProgress {
 }
 
 /// How far every node is.
-#[utoipa::path(get, path = "/monitor/progress", tag = "monitor", security(("token" = [])), params(Which), responses(
+#[utoipa::path(get, path = "/monitor/progress", tag = "monitor", params(Which), responses(
     (status = 200, description = "By node, below monitor and progress", body = NodeProgress),
     (status = 400, description = "The host list cannot be read", body = Problem),
 ))]
 async fn progress(
     state: axum::extract::State<State>,
-    _: Caller,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -273,10 +271,10 @@ impl UnknownMachine {
 }
 
 /// Machines that asked for an address or a boot script and that nobody described.
-#[utoipa::path(get, path = "/monitor/unknown", tag = "monitor", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/monitor/unknown", tag = "monitor", responses(
     (status = 200, description = "A list, below monitor and unknown", body = UnknownMachine),
 ))]
-async fn unknown(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn unknown(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let machines = state.sightings.all();
     let unknown = machines.into_iter().filter(|(mac, _)| cluster.node_by_mac(*mac).is_none());

@@ -8,34 +8,35 @@ use perilune_wire::envelope::Config;
 use perilune_wire::network::{NetworkKeys, request};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::settings::controller_keys;
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
-        .routes(routes!(members))
-        .routes(routes!(next_free))
-        .routes(routes!(look_up))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(clone))
+        .add(operators().changes(), routes!(remove))
+        .add(viewers(), routes!(members))
+        .add(operators().acts(), routes!(next_free))
+        .add(viewers(), routes!(look_up))
 }
 
 /// All networks.
-#[utoipa::path(get, path = "/config/network", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network", tag = "network", responses(
     (status = 200, description = "Networks by name, below config and network", body = NetworkKeys),
     (status = 404, description = "There is no network", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries = cluster
         .networks()
@@ -49,13 +50,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One network.
-#[utoipa::path(get, path = "/config/network/{name}", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network/{name}", tag = "network", responses(
     (status = 200, description = "The network by name, below config and network", body = NetworkKeys),
     (status = 404, description = "There is no such network", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -64,7 +64,7 @@ async fn show(
 }
 
 /// Makes or changes a network. Devices whose addresses no longer fit get others, in the same change.
-#[utoipa::path(post, path = "/config/network/{name}", tag = "network", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/network/{name}", tag = "network", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -86,7 +86,7 @@ async fn save(
 }
 
 /// Makes a network like this one, in a range of its own.
-#[utoipa::path(post, path = "/config/network/{name}/_clone", tag = "network", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/network/{name}/_clone", tag = "network", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such network", body = Problem),
@@ -113,7 +113,7 @@ async fn clone(
 }
 
 /// Removes a network that nothing is in.
-#[utoipa::path(get, path = "/config/network/{name}/_delete", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network/{name}/_delete", tag = "network", responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "Devices or groups are in it; the message names them", body = Problem),
     (status = 404, description = "There is no such network", body = Problem),
@@ -142,13 +142,12 @@ struct TakenAddresses<'a> {
 }
 
 /// The devices that have an address in a network.
-#[utoipa::path(get, path = "/config/network/{name}/_member", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network/{name}/_member", tag = "network", responses(
     (status = 200, description = "A list below config, network, the network's name and taken", body = TakenAddresses),
     (status = 404, description = "There is no such network, or nothing is in it", body = Problem),
 ))]
 async fn members(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -167,13 +166,12 @@ async fn members(
 }
 
 /// An address that is free, and stays so for ten minutes unless somebody asks for it by itself.
-#[utoipa::path(get, path = "/config/network/{name}/_nextfreeip", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network/{name}/_nextfreeip", tag = "network", responses(
     (status = 200, description = "The address, below config, network, the network's name and nextip", body = serde_json::Value),
     (status = 404, description = "There is no such network, or it is full", body = Problem),
 ))]
 async fn next_free(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let full = format!("the network '{name}' has no free IPv4 address");
@@ -189,14 +187,13 @@ async fn next_free(
 }
 
 /// Whether an address of a network is taken.
-#[utoipa::path(get, path = "/config/network/{name}/{ipaddress}", tag = "network", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/network/{name}/{ipaddress}", tag = "network", responses(
     (status = 200, description = "free or taken, below config, network, the address and status", body = serde_json::Value),
     (status = 400, description = "It is no address", body = Problem),
     (status = 404, description = "There is no such network, or the address is outside of it", body = Problem),
 ))]
 async fn look_up(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((name, text)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let address: IpAddr = text.parse().map_err(|_error| {

@@ -6,29 +6,30 @@ use perilune_wire::envelope::Config;
 use perilune_wire::node::{NodeDetail, NodeEntry};
 use perilune_wire::requests;
 use serde_json::{Map, Value};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
+use crate::api::extract::{Bearer, Body, Caller, Path};
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes().or_node("name"), routes!(save))
+        .add(operators().changes(), routes!(clone))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// All nodes, what is in effect for each.
-#[utoipa::path(get, path = "/config/node", tag = "node", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node", tag = "node", responses(
     (status = 200, description = "Nodes by name, below config and node", body = NodeEntry),
     (status = 404, description = "There is no node", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let states = state.status.all();
     let texts: Vec<Option<String>> = cluster
@@ -44,13 +45,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One node, what is in effect and where it comes from.
-#[utoipa::path(get, path = "/config/node/{name}", tag = "node", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node/{name}", tag = "node", responses(
     (status = 200, description = "The node by name, below config and node", body = NodeDetail),
     (status = 404, description = "There is no such node", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -61,7 +61,7 @@ async fn show(
 }
 
 /// Makes or changes a node. A node that installs may report about itself: its vendor, its asset tag, the address it was lent.
-#[utoipa::path(post, path = "/config/node/{name}", tag = "node", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}", tag = "node", request_body = Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -69,20 +69,21 @@ async fn show(
 ))]
 async fn save(
     state: axum::extract::State<State>,
-    asker: NodeOrCaller,
+    bearer: Bearer,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let place = ["config", "node", name.as_str()];
-    if asker.is_node {
+    let is_node = matches!(bearer, Bearer::Node(_));
+    if is_node {
         check_own_report(&state, &name, body.object(&place)?)?;
     }
     let key = node_name(&name)?;
     let installed = state.installed_plugins();
     let request = body.read(&place, |fields| requests::node(fields, &key, &installed))?;
     let new_name = request.new_name.clone();
-    let (meta, target) = (asker.caller.meta(), key.clone());
-    let save = if asker.is_node { node::report } else { node::save };
+    let (meta, target) = (bearer.meta(), key.clone());
+    let save = if is_node { node::report } else { node::save };
     let saved = state.cluster.commit(meta, move |draft| save(draft, &target, &request)).await?;
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
         state.status.rename(&name, &new_name);
@@ -91,7 +92,7 @@ async fn save(
 }
 
 /// Makes a node like this one.
-#[utoipa::path(post, path = "/config/node/{name}/_clone", tag = "node", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_clone", tag = "node", request_body = Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
 ))]
@@ -124,7 +125,7 @@ async fn clone(
 }
 
 /// Removes a node with its addresses and secrets.
-#[utoipa::path(get, path = "/config/node/{name}/_delete", tag = "node", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/node/{name}/_delete", tag = "node", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such node", body = Problem),
 ))]

@@ -5,52 +5,53 @@ use perilune_directory::{Error, Kind};
 use perilune_model::{Name, Saved, Violation};
 use perilune_wire::envelope::Config;
 use perilune_wire::os_user::{self, GroupKeys, UserKeys};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list_users))
-        .routes(routes!(show_user, save_user))
-        .routes(routes!(remove_user))
-        .routes(routes!(list_groups))
-        .routes(routes!(show_group, save_group))
-        .routes(routes!(remove_group))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(admins(), routes!(list_users))
+        .add(admins(), routes!(show_user))
+        .add(admins().acts(), routes!(save_user))
+        .add(admins().acts(), routes!(remove_user))
+        .add(admins(), routes!(list_groups))
+        .add(admins(), routes!(show_group))
+        .add(admins().acts(), routes!(save_group))
+        .add(admins().acts(), routes!(remove_group))
 }
 
 /// All users of the operating systems.
-#[utoipa::path(get, path = "/config/osuser", tag = "osuser", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osuser", tag = "osuser", responses(
     (status = 200, description = "Users by name, below config and osuser", body = UserKeys),
     (status = 404, description = "There is none, or the program that keeps them failed", body = Problem),
     (status = 503, description = "The directory does not answer", body = Problem),
 ))]
-async fn list_users(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list_users(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     list(&state, Kind::User).await
 }
 
 /// A user of the operating systems.
-#[utoipa::path(get, path = "/config/osuser/{username}", tag = "osuser", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osuser/{username}", tag = "osuser", responses(
     (status = 200, description = "The user, below config, osuser and the name", body = UserKeys),
     (status = 404, description = "There is no such user", body = Problem),
     (status = 503, description = "The directory does not answer", body = Problem),
 ))]
 async fn show_user(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(username): Path<String>,
 ) -> Result<Response, ApiError> {
     show(&state, Kind::User, &username).await
 }
 
 /// Makes or changes a user of the operating systems.
-#[utoipa::path(post, path = "/config/osuser/{username}", tag = "osuser", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/osuser/{username}", tag = "osuser", request_body = serde_json::Value, responses(
     (status = 201, description = "The user is new", body = Message),
     (status = 204, description = "The user is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -83,7 +84,7 @@ async fn save_user(
 }
 
 /// Removes a user of the operating systems.
-#[utoipa::path(get, path = "/config/osuser/{username}/_delete", tag = "osuser", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osuser/{username}/_delete", tag = "osuser", responses(
     (status = 204, description = "The user is gone"),
     (status = 404, description = "There is no such user", body = Problem),
     (status = 503, description = "The directory does not answer", body = Problem),
@@ -97,31 +98,30 @@ async fn remove_user(
 }
 
 /// All groups of the operating systems.
-#[utoipa::path(get, path = "/config/osgroup", tag = "osgroup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osgroup", tag = "osgroup", responses(
     (status = 200, description = "Groups by name, below config and osgroup", body = GroupKeys),
     (status = 404, description = "There is none, or the program that keeps them failed", body = Problem),
     (status = 503, description = "The directory does not answer", body = Problem),
 ))]
-async fn list_groups(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list_groups(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     list(&state, Kind::Group).await
 }
 
 /// A group of the operating systems.
-#[utoipa::path(get, path = "/config/osgroup/{groupname}", tag = "osgroup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osgroup/{groupname}", tag = "osgroup", responses(
     (status = 200, description = "The group, below config, osgroup and the name", body = GroupKeys),
     (status = 404, description = "There is no such group", body = Problem),
     (status = 503, description = "The directory does not answer", body = Problem),
 ))]
 async fn show_group(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(groupname): Path<String>,
 ) -> Result<Response, ApiError> {
     show(&state, Kind::Group, &groupname).await
 }
 
 /// Makes or changes a group of the operating systems.
-#[utoipa::path(post, path = "/config/osgroup/{groupname}", tag = "osgroup", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/osgroup/{groupname}", tag = "osgroup", request_body = serde_json::Value, responses(
     (status = 201, description = "The group is new", body = Message),
     (status = 204, description = "The group is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -142,7 +142,7 @@ async fn save_group(
 }
 
 /// Removes a group of the operating systems.
-#[utoipa::path(get, path = "/config/osgroup/{groupname}/_delete", tag = "osgroup", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osgroup/{groupname}/_delete", tag = "osgroup", responses(
     (status = 204, description = "The group is gone"),
     (status = 400, description = "It is the first group of a user", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),

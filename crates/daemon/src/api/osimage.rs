@@ -9,13 +9,13 @@ use perilune_model::{Error as Refusal, Kind, Name, image};
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem, Trial};
 use crate::api::query::{Query, boolean};
 use crate::clock;
@@ -23,24 +23,25 @@ use crate::cluster;
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(members))
-        .routes(routes!(remove))
-        .routes(routes!(set_tag))
-        .routes(routes!(remove_tag))
-        .routes(routes!(tags))
-        .routes(routes!(tags_of))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(viewers(), routes!(members))
+        .add(operators().changes(), routes!(remove))
+        .add(operators().changes(), routes!(set_tag))
+        .add(operators().changes(), routes!(remove_tag))
+        .add(viewers(), routes!(tags))
+        .add(viewers(), routes!(tags_of))
 }
 
 /// All OS images.
-#[utoipa::path(get, path = "/config/osimage", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimage", tag = "osimage", responses(
     (status = 200, description = "OS images by name, below config and osimage", body = ImageEntry),
     (status = 404, description = "There is no OS image", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let (cluster, served) = (state.cluster.published(), served_files(&state).await);
     let is_served = |file: &str| served.contains(file);
     let site = Site { images: &state.settings.image_directory, is_served: &is_served };
@@ -54,13 +55,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One OS image.
-#[utoipa::path(get, path = "/config/osimage/{name}", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}", tag = "osimage", responses(
     (status = 200, description = "The OS image by name, below config and osimage", body = ImageEntry),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let (cluster, served) = (state.cluster.published(), served_files(&state).await);
@@ -71,7 +71,7 @@ async fn show(
 }
 
 /// Makes or changes an OS image. A new name moves the tree along when its place follows from the name.
-#[utoipa::path(post, path = "/config/osimage/{name}", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}", tag = "osimage", request_body = Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -148,13 +148,12 @@ async fn move_tree(
 }
 
 /// The nodes that boot from an OS image.
-#[utoipa::path(get, path = "/config/osimage/{name}/_member", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}/_member", tag = "osimage", responses(
     (status = 200, description = "The nodes' names, below config, osimage and the image's name", body = Members),
     (status = 404, description = "There is no such OS image, or no node boots from it", body = Problem),
 ))]
 async fn members(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let names = image::members(&state.cluster.published(), &name)?;
@@ -175,7 +174,7 @@ struct Removal {
 }
 
 /// Removes an OS image, an hour later its files, and its tree where that is asked for.
-#[utoipa::path(get, path = "/config/osimage/{name}/_delete", tag = "osimage", security(("token" = [])), params(Removal), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}/_delete", tag = "osimage", params(Removal), responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "Nodes or groups use it, it is being packed, or its tree cannot be removed; the message says which", body = Problem),
     (status = 404, description = "There is no such OS image", body = Problem),
@@ -215,7 +214,7 @@ async fn remove(
 }
 
 /// Makes a tag the active one, or none. A new one keeps the files of now.
-#[utoipa::path(post, path = "/config/osimage/{name}/tag", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/tag", tag = "osimage", request_body = Value, responses(
     (status = 204, description = "The tag is active"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such OS image", body = Problem),
@@ -235,7 +234,7 @@ async fn set_tag(
 }
 
 /// Removes a tag. Nodes and groups that name it get the image's files of now.
-#[utoipa::path(get, path = "/config/osimage/{name}/osimagetag/{tag}/_delete", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}/osimagetag/{tag}/_delete", tag = "osimage", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such OS image or tag", body = Problem),
 ))]
@@ -253,22 +252,21 @@ async fn remove_tag(
 }
 
 /// The tags of all OS images.
-#[utoipa::path(get, path = "/config/osimagetag", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimagetag", tag = "osimage", responses(
     (status = 200, description = "Tags by name, below config and osimagetag", body = TagEntry),
     (status = 404, description = "There is no tag", body = Problem),
 ))]
-async fn tags(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn tags(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     list_tags(&state, None).await
 }
 
 /// The tags of an OS image.
-#[utoipa::path(get, path = "/config/osimagetag/{osimage}", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimagetag/{osimage}", tag = "osimage", responses(
     (status = 200, description = "Tags by name, below config and osimagetag", body = TagEntry),
     (status = 404, description = "There is no such OS image, or it has no tags", body = Problem),
 ))]
 async fn tags_of(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(osimage): Path<String>,
 ) -> Result<Response, ApiError> {
     list_tags(&state, Some(&osimage)).await

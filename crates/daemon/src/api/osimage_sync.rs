@@ -4,20 +4,20 @@ use axum::response::Response;
 use perilune_model::effective::Effective;
 use perilune_model::{Cluster, Name};
 use perilune_wire::fields::Fields;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::osimage_work::{Begun, begin, missing};
+use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::jobs::{Receiver, Work};
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(grab))
-        .routes(routes!(push_to_node))
-        .routes(routes!(push_to_group))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(operators().acts(), routes!(grab))
+        .add(operators().acts(), routes!(push_to_node))
+        .add(operators().acts(), routes!(push_to_group))
 }
 
 /// What is asked.
@@ -37,7 +37,7 @@ fn wish(fields: &mut Fields<'_>) -> Wish {
 }
 
 /// Brings the tree of an OS image to what a running node has, and packs it unless `bare` is true.
-#[utoipa::path(post, path = "/config/node/{name}/_osgrab", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_osgrab", tag = "osimage", request_body = Value, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such node or OS image, or the request is refused", body = Problem),
 ))]
@@ -56,7 +56,7 @@ async fn grab(
 }
 
 /// Brings a running node to what an OS image has; nothing of the node's own is removed.
-#[utoipa::path(post, path = "/config/node/{name}/_ospush", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_ospush", tag = "osimage", request_body = Value, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such node or OS image, or the request is refused", body = Problem),
 ))]
@@ -75,7 +75,7 @@ async fn push_to_node(
 }
 
 /// Brings all running nodes of a group to what an OS image has; nothing of the nodes' own is removed.
-#[utoipa::path(post, path = "/config/group/{name}/_ospush", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/_ospush", tag = "osimage", request_body = Value, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such group or OS image, or the request is refused", body = Problem),
 ))]

@@ -6,11 +6,11 @@ use perilune_model::{Name, image};
 use perilune_wire::osimage::{self, CloneRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
+use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::clock;
@@ -18,12 +18,12 @@ use crate::jobs::{Format, Mounted, Work};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(pack))
-        .routes(routes!(cancel))
-        .routes(routes!(change_kernel))
-        .routes(routes!(clone))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(operators().acts(), routes!(pack))
+        .add(operators().acts(), routes!(cancel))
+        .add(operators().acts(), routes!(change_kernel))
+        .add(operators().acts(), routes!(clone))
 }
 
 /// What was begun, and what to poll `/config/status` with.
@@ -62,7 +62,7 @@ struct HowCopied {
 }
 
 /// Makes kernel, initramfs and archive of an OS image.
-#[utoipa::path(get, path = "/config/osimage/{name}/_pack", tag = "osimage", security(("token" = [])), params(How), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}/_pack", tag = "osimage", params(How), responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
@@ -77,13 +77,12 @@ async fn pack(
 }
 
 /// Stops whatever makes files or a tree for an OS image.
-#[utoipa::path(get, path = "/config/osimage/{name}/_cancel", tag = "osimage", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/osimage/{name}/_cancel", tag = "osimage", responses(
     (status = 200, description = "It stops, or there was nothing to stop", body = Message),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
 async fn cancel(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     state.cluster.published().image(&name)?;
@@ -95,7 +94,7 @@ async fn cancel(
 }
 
 /// Changes an OS image, its kernel above all, and packs it.
-#[utoipa::path(post, path = "/config/osimage/{name}/kernel", tag = "osimage", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/kernel", tag = "osimage", request_body = Value, responses(
     (status = 200, description = "It is changed, and packing begins", body = Begun),
     (status = 204, description = "It is changed; packing was not asked for"),
     (status = 404, description = "The request is refused", body = Problem),
@@ -123,7 +122,7 @@ async fn change_kernel(
 }
 
 /// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.
-#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", security(("token" = [])), params(HowCopied), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", params(HowCopied), request_body = Value, responses(
     (status = 200, description = "It is described, and copying begins unless nocopy was asked for", body = Begun),
     (status = 404, description = "The request is refused", body = Problem),
 ))]

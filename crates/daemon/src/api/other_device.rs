@@ -5,30 +5,31 @@ use perilune_model::device::other;
 use perilune_model::{Kind, Name};
 use perilune_wire::device::{OtherDeviceKeys, other_request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(clone))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// All other devices.
-#[utoipa::path(get, path = "/config/otherdev", tag = "otherdev", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/otherdev", tag = "otherdev", responses(
     (status = 200, description = "Other devices by name, below config and otherdev", body = OtherDeviceKeys),
     (status = 404, description = "There is no other device", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries = cluster
         .other_devices()
@@ -42,13 +43,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One other device.
-#[utoipa::path(get, path = "/config/otherdev/{name}", tag = "otherdev", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/otherdev/{name}", tag = "otherdev", responses(
     (status = 200, description = "The other device by name, below config and otherdev", body = OtherDeviceKeys),
     (status = 404, description = "There is no such other device", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -57,7 +57,7 @@ async fn show(
 }
 
 /// Makes or changes another device.
-#[utoipa::path(post, path = "/config/otherdev/{name}", tag = "otherdev", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/otherdev/{name}", tag = "otherdev", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -79,7 +79,7 @@ async fn save(
 }
 
 /// Makes another device like this one, at the next address.
-#[utoipa::path(post, path = "/config/otherdev/{name}/_clone", tag = "otherdev", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/otherdev/{name}/_clone", tag = "otherdev", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such other device", body = Problem),
@@ -106,7 +106,7 @@ async fn clone(
 }
 
 /// Removes another device.
-#[utoipa::path(get, path = "/config/otherdev/{name}/_delete", tag = "otherdev", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/otherdev/{name}/_delete", tag = "otherdev", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such other device", body = Problem),
 ))]

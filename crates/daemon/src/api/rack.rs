@@ -5,32 +5,34 @@ use perilune_model::rack::{self, Device, DeviceType};
 use perilune_model::{Kind, Name};
 use perilune_wire::envelope::Config;
 use perilune_wire::rack::{DeviceKeys, RackKeys, inventory_request, request};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(remove))
-        .routes(routes!(inventory, save_inventory))
-        .routes(routes!(part_of_inventory))
-        .routes(routes!(take_out))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(remove))
+        .add(viewers(), routes!(inventory))
+        .add(operators().changes(), routes!(save_inventory))
+        .add(viewers(), routes!(part_of_inventory))
+        .add(operators().changes(), routes!(take_out))
 }
 
 /// All racks and what stands in them.
-#[utoipa::path(get, path = "/config/rack", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack", tag = "rack", responses(
     (status = 200, description = "Racks by name, below config and rack", body = RackKeys),
     (status = 404, description = "There is no rack", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let devices = rack::devices(&cluster);
     let racks = cluster.racks().values();
@@ -43,13 +45,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One rack and what stands in it.
-#[utoipa::path(get, path = "/config/rack/{name}", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack/{name}", tag = "rack", responses(
     (status = 200, description = "The rack by name, below config and rack", body = RackKeys),
     (status = 404, description = "There is no such rack", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -59,7 +60,7 @@ async fn show(
 }
 
 /// Makes or changes a rack, and puts devices into it.
-#[utoipa::path(post, path = "/config/rack/{name}", tag = "rack", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/rack/{name}", tag = "rack", request_body = serde_json::Value, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such device, or no such rack to rename", body = Problem),
@@ -79,7 +80,7 @@ async fn save(
 }
 
 /// Removes a rack. What stood in it stands in none.
-#[utoipa::path(get, path = "/config/rack/{name}/_delete", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack/{name}/_delete", tag = "rack", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such rack", body = Problem),
 ))]
@@ -93,22 +94,21 @@ async fn remove(
 }
 
 /// Everything that can stand in a rack.
-#[utoipa::path(get, path = "/config/rack/inventory", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack/inventory", tag = "rack", responses(
     (status = 200, description = "A list below config, rack and inventory", body = DeviceKeys),
     (status = 404, description = "There is no device", body = Problem),
 ))]
-async fn inventory(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn inventory(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     inventory_of(&state, |_| true)
 }
 
 /// What stands in a rack (`configured`), or in none (`unconfigured`).
-#[utoipa::path(get, path = "/config/rack/inventory/{subset}", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack/inventory/{subset}", tag = "rack", responses(
     (status = 200, description = "A list below config, rack and inventory; empty for other words", body = DeviceKeys),
     (status = 404, description = "There is no device", body = Problem),
 ))]
 async fn part_of_inventory(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(subset): Path<String>,
 ) -> Result<Response, ApiError> {
     inventory_of(&state, |device| match subset.as_str() {
@@ -127,7 +127,7 @@ fn inventory_of(state: &State, wanted: impl Fn(&Device<'_>) -> bool) -> Result<R
 }
 
 /// Says how large devices are and which way they face.
-#[utoipa::path(post, path = "/config/rack/inventory", tag = "rack", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/rack/inventory", tag = "rack", request_body = serde_json::Value, responses(
     (status = 204, description = "They are as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such device", body = Problem),
@@ -146,7 +146,7 @@ async fn save_inventory(
 }
 
 /// Takes a device out of its rack; the inventory still knows it.
-#[utoipa::path(get, path = "/config/rack/inventory/{name}/type/{type}/_delete", tag = "rack", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/rack/inventory/{name}/type/{type}/_delete", tag = "rack", responses(
     (status = 201, description = "It stands in no rack", body = Message),
     (status = 404, description = "Nobody placed such a device", body = Problem),
 ))]

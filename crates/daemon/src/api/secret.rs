@@ -5,34 +5,38 @@ use perilune_model::secret::{self, Owner, Request, Secret};
 use perilune_model::{Name, Saved};
 use perilune_wire::secret::{SecretKeys, copy_request, request};
 use serde_json::{Map, Value, json};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, NodeOrCaller, Path};
+use crate::api::extract::{Bearer, Body, Caller, Path};
+use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(of_node, save_of_node))
-        .routes(routes!(of_group, save_of_group))
-        .routes(routes!(one_of_node, save_one_of_node))
-        .routes(routes!(one_of_group, save_one_of_group))
-        .routes(routes!(clone_of_node))
-        .routes(routes!(clone_of_group))
-        .routes(routes!(remove_of_node))
-        .routes(routes!(remove_of_group, remove_of_group_by_post))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(admins(), routes!(list))
+        .add(admins().or_node("name"), routes!(of_node))
+        .add(admins().changes(), routes!(save_of_node))
+        .add(admins(), routes!(of_group))
+        .add(admins().changes(), routes!(save_of_group))
+        .add(admins(), routes!(one_of_node))
+        .add(admins().changes(), routes!(save_one_of_node))
+        .add(admins(), routes!(one_of_group))
+        .add(admins().changes(), routes!(save_one_of_group))
+        .add(admins().changes(), routes!(clone_of_node))
+        .add(admins().changes(), routes!(clone_of_group))
+        .add(admins().changes(), routes!(remove_of_node))
+        .add(admins().changes(), routes!(remove_of_group, remove_of_group_by_post))
 }
 
 /// All secrets of nodes and groups.
-#[utoipa::path(get, path = "/config/secrets", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets", tag = "secrets", responses(
     (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
     (status = 404, description = "There is no secret", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let mut answer = Map::new();
     let of_nodes = cluster.node_secrets().values().map(|list| &***list);
@@ -43,22 +47,23 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// The secrets of a node and of its group. An installing node is given those that have a path.
-#[utoipa::path(get, path = "/config/secrets/node/{name}", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/node/{name}", tag = "secrets", responses(
     (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
     (status = 404, description = "There is no such node, or no secret", body = Problem),
 ))]
 async fn of_node(
     state: axum::extract::State<State>,
-    caller: NodeOrCaller,
+    bearer: Bearer,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let group = &cluster.node(&name)?.group;
+    let is_node = matches!(bearer, Bearer::Node(_));
     let mut answer = Map::new();
     for (owner, name) in [(Owner::Node, name.as_str()), (Owner::Group, group.as_str())] {
         let mut list = owner.secrets(&cluster, name)?;
         // Shell installers lose their way at a secret that has no path.
-        list.secrets.retain(|secret| !caller.is_node || secret.path.is_some());
+        list.secrets.retain(|secret| !is_node || secret.path.is_some());
         add(&mut answer, owner, std::iter::once((&list.name, keys(&state, &list.secrets))));
     }
     if answer.is_empty() {
@@ -68,13 +73,12 @@ async fn of_node(
 }
 
 /// The secrets of a group.
-#[utoipa::path(get, path = "/config/secrets/group/{name}", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/group/{name}", tag = "secrets", responses(
     (status = 200, description = "A list below config, secrets, group and the group's name", body = SecretKeys),
     (status = 404, description = "There is no such group, or no secret", body = Problem),
 ))]
 async fn of_group(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let list = Owner::Group.secrets(&state.cluster.published(), &name)?;
@@ -85,7 +89,7 @@ async fn of_group(
 }
 
 /// Writes secrets of a node; those that are not named stay.
-#[utoipa::path(post, path = "/config/secrets/node/{name}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 201, description = "All of them are new", body = Message),
     (status = 204, description = "They are as was asked; one at least was there"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -102,20 +106,19 @@ async fn save_of_node(
 }
 
 /// One secret of a node.
-#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", responses(
     (status = 200, description = "A list of one, below config, secrets, node and the node's name", body = SecretKeys),
     (status = 404, description = "There is no such node or secret", body = Problem),
 ))]
 async fn one_of_node(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((name, secret)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     show_one(&state, Owner::Node, &name, &secret)
 }
 
 /// Writes one secret of a node, the one that the body names.
-#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -130,7 +133,7 @@ async fn save_one_of_node(
 }
 
 /// Copies a secret of a node; what the body does not have is that of the source.
-#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}/_clone", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}/_clone", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such node or secret", body = Problem),
@@ -145,7 +148,7 @@ async fn clone_of_node(
 }
 
 /// Removes a secret of a node.
-#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}/_delete", tag = "secrets", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such node or secret", body = Problem),
 ))]
@@ -158,7 +161,7 @@ async fn remove_of_node(
 }
 
 /// Writes secrets of a group; those that are not named stay.
-#[utoipa::path(post, path = "/config/secrets/group/{name}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 201, description = "All of them are new", body = Message),
     (status = 204, description = "They are as was asked; one at least was there"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -175,20 +178,19 @@ async fn save_of_group(
 }
 
 /// One secret of a group.
-#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", responses(
     (status = 200, description = "A list of one, below config, secrets, group and the group's name", body = SecretKeys),
     (status = 404, description = "There is no such group or secret", body = Problem),
 ))]
 async fn one_of_group(
     state: axum::extract::State<State>,
-    _: Caller,
     Path((name, secret)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     show_one(&state, Owner::Group, &name, &secret)
 }
 
 /// Writes one secret of a group, the one that the body names.
-#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -203,7 +205,7 @@ async fn save_one_of_group(
 }
 
 /// Copies a secret of a group; what the body does not have is that of the source.
-#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_clone", tag = "secrets", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_clone", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group or secret", body = Problem),
@@ -218,7 +220,7 @@ async fn clone_of_group(
 }
 
 /// Removes a secret of a group.
-#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such group or secret", body = Problem),
 ))]
@@ -231,7 +233,7 @@ async fn remove_of_group(
 }
 
 /// Removes a secret of a group, the way the document has it.
-#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", security(("token" = [])), responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_delete", tag = "secrets", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such group or secret", body = Problem),
 ))]

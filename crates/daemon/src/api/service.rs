@@ -3,19 +3,21 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use perilune_model::user::Role;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::extract::{Caller, Path};
+use crate::api::permissions::{Routes, everybody, viewers};
+use crate::api::problem::ApiError;
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(act)).routes(routes!(look))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(viewers().acts(), routes!(act)).add(everybody(), routes!(look))
 }
 
 /// A service, and whether this daemon serves it.
@@ -47,7 +49,7 @@ struct Queued {
 
 /// Tells whether a service runs (`status`), or lets it take over what changed. DHCP and TFTP always know the cluster as it is, so
 /// there is nothing to wait for.
-#[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", responses(
     (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = serde_json::Value),
     (status = 503, description = "It does not run", body = serde_json::Value),
 ))]
@@ -55,10 +57,11 @@ async fn act(
     state: axum::extract::State<State>,
     caller: Caller,
     Path((name, action)): Path<(String, String)>,
-) -> Response {
+) -> Result<Response, ApiError> {
     if action == "status" {
-        return told(&state, &name);
+        return Ok(told(&state, &name));
     }
+    caller.needs(Role::Operator)?;
     let number = clock::milliseconds() % 1000;
     let failed = |reason: &str| (500, format!("error {action} service {name}: {reason}"));
     let outcome = match (find(&state, &name), action.as_str()) {
@@ -79,7 +82,7 @@ async fn act(
     ];
     let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &messages);
     let message = format!("service for {name} {action} queued");
-    Json(Queued { message, request_id }).into_response()
+    Ok(Json(Queued { message, request_id }).into_response())
 }
 
 /// Whether a service runs.

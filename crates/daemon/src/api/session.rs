@@ -5,10 +5,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::extract::{Body, Origin};
+use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::user::is_password;
 use crate::clock;
@@ -19,8 +19,11 @@ use crate::state::State;
 const LUNA: &str = "2.1.0001";
 const API: u32 = 1;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(version)).routes(routes!(ping))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody().acts(), routes!(log_in))
+        .add(everybody(), routes!(version))
+        .add(everybody(), routes!(ping))
 }
 
 /// A token.

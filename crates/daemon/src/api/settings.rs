@@ -4,25 +4,25 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::controller::BEACON_KEY;
 use perilune_model::{Saved, settings};
 use perilune_wire::cluster::{ClusterKeys, request};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller};
+use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(show, save))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(viewers(), routes!(show)).add(admins().changes(), routes!(save))
 }
 
 /// The cluster's settings and controllers.
-#[utoipa::path(get, path = "/config/cluster", tag = "cluster", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/cluster", tag = "cluster", responses(
     (status = 200, description = "Settings, and each controller under its name, below config and cluster", body = serde_json::Value),
     (status = 404, description = "There is no controller", body = Problem),
 ))]
-async fn show(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn show(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     if cluster.beacon().is_none() {
         return Err(ApiError::NotFound("the cluster has no controller".to_owned()));
@@ -33,7 +33,7 @@ async fn show(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// Changes the cluster's settings and its controllers' addresses.
-#[utoipa::path(post, path = "/config/cluster", tag = "cluster", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/cluster", tag = "cluster", request_body = serde_json::Value, responses(
     (status = 201, description = "There was nothing to do", body = Message),
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),

@@ -5,30 +5,31 @@ use perilune_model::device::switch;
 use perilune_model::{Kind, Name};
 use perilune_wire::device::{SwitchKeys, switch_request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(clone))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(operators(), routes!(list))
+        .add(operators(), routes!(show))
+        .add(operators().changes(), routes!(save))
+        .add(operators().changes(), routes!(clone))
+        .add(operators().changes(), routes!(remove))
 }
 
 /// All switches.
-#[utoipa::path(get, path = "/config/switch", tag = "switch", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/switch", tag = "switch", responses(
     (status = 200, description = "Switches by name, below config and switch", body = SwitchKeys),
     (status = 404, description = "There is no switch", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries =
         cluster.switches().values().map(|switch| (switch.name.as_str(), SwitchKeys::new(switch)));
@@ -40,13 +41,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One switch.
-#[utoipa::path(get, path = "/config/switch/{name}", tag = "switch", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/switch/{name}", tag = "switch", responses(
     (status = 200, description = "The switch by name, below config and switch", body = SwitchKeys),
     (status = 404, description = "There is no such switch", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -55,7 +55,7 @@ async fn show(
 }
 
 /// Makes or changes a switch.
-#[utoipa::path(post, path = "/config/switch/{name}", tag = "switch", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/switch/{name}", tag = "switch", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -77,7 +77,7 @@ async fn save(
 }
 
 /// Makes a switch like this one, at the next address.
-#[utoipa::path(post, path = "/config/switch/{name}/_clone", tag = "switch", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/switch/{name}/_clone", tag = "switch", request_body = serde_json::Value, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such switch", body = Problem),
@@ -104,7 +104,7 @@ async fn clone(
 }
 
 /// Removes a switch that no node is at.
-#[utoipa::path(get, path = "/config/switch/{name}/_delete", tag = "switch", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/switch/{name}/_delete", tag = "switch", responses(
     (status = 204, description = "It is gone"),
     (status = 400, description = "Nodes are at it; the message names them", body = Problem),
     (status = 404, description = "There is no such switch", body = Problem),

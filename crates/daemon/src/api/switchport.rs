@@ -10,18 +10,17 @@ use perilune_switch::Connected;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::Caller;
+use crate::api::permissions::{Routes, viewers};
 use crate::api::problem::{ApiError, chain};
 use crate::clock::rfc3339;
 use crate::discovery::Reading;
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(ports))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(viewers(), routes!(ports))
 }
 
 /// What a switch says.
@@ -59,10 +58,10 @@ struct Machine {
 }
 
 /// Who is connected to which port, as switches tell. They are asked, unless they were a minute ago.
-#[utoipa::path(get, path = "/monitor/switchport", tag = "monitor", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/monitor/switchport", tag = "monitor", responses(
     (status = 200, description = "By switch, below monitor and switchport", body = SwitchPorts),
 ))]
-async fn ports(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn ports(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let readings = state.discovery.look(&cluster).await;
     let switches: BTreeMap<&str, SwitchPorts> = cluster

@@ -1,6 +1,5 @@
 //! `/config/cluster/export` and `/import`: the cluster as tables of the old database, as existing clients keep and restore it.
 
-use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_import::{TablesError, Verdict};
@@ -9,11 +8,11 @@ use perilune_wire::import::FindingKeys;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Caller, LargestBody};
+use crate::api::extract::{Body, Caller};
 use crate::api::import::finding_keys;
+use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
@@ -23,11 +22,9 @@ const LARGEST_EXPORT: usize = 128 << 20;
 /// As many rows as an answer tells of.
 const TOLD: usize = 100;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    let import = OpenApiRouter::new().routes(routes!(import));
-    OpenApiRouter::new()
-        .routes(routes!(export))
-        .merge(import.layer(Extension(LargestBody(LARGEST_EXPORT))))
+pub(super) fn routes() -> Routes {
+    let import = Routes::new().add(admins().changes(), routes!(import));
+    Routes::new().add(admins(), routes!(export)).merge(import.bodies_up_to(LARGEST_EXPORT))
 }
 
 /// What became of tables that were imported.
@@ -40,16 +37,16 @@ struct Imported {
 }
 
 /// The whole cluster as tables of the old database: passwords of BMCs in the clear, secrets as they are stored, users without passwords.
-#[utoipa::path(get, path = "/config/cluster/export", tag = "cluster", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/cluster/export", tag = "cluster", responses(
     (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = Value),
 ))]
-async fn export(state: axum::extract::State<State>, _: Caller) -> Response {
+async fn export(state: axum::extract::State<State>) -> Response {
     let cluster = state.cluster.published();
     Json(perilune_import::export(&cluster)).into_response()
 }
 
 /// Replaces tables of the cluster, all in one change; tables that are not named stay, and so do users. What `export` answers can be sent back.
-#[utoipa::path(post, path = "/config/cluster/import", tag = "cluster", security(("token" = [])), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/cluster/import", tag = "cluster", request_body = Value, responses(
     (status = 201, description = "It is done", body = Imported),
     (status = 400, description = "A table or a row cannot be read or taken", body = Problem),
     (status = 404, description = "There is no such table, or rows of it cannot be together", body = Problem),

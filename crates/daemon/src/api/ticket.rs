@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use perilune_plan::{Ticket, Token};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::boot::{fits, node_token};
-use crate::api::extract::{Body, NodeOrCaller, Path, Peer};
+use crate::api::extract::{Body, Path, Peer};
+use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::api::tpm;
@@ -20,8 +20,8 @@ use crate::json::Json;
 use crate::state::State;
 use crate::status::{NodeState, SUCCESS};
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(exchange))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(everybody().acts(), routes!(exchange))
 }
 
 /// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured.
@@ -68,23 +68,20 @@ fn admit(state: &State, node: &str, asker: IpAddr, ticket: &str) -> Result<(), A
     Ok(())
 }
 
-/// Somebody who is logged in, or an installer with the ticket of its boot in the address that it asks for.
-pub(super) struct ServedOrCaller;
+/// Whether the query has a ticket.
+pub(super) async fn is_shown(parts: &mut Parts, state: &State) -> bool {
+    Query::<Ticket>::from_request_parts(parts, state).await.is_ok()
+}
 
-impl FromRequestParts<State> for ServedOrCaller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let Ok(Query(Ticket { ticket, .. })) = Query::from_request_parts(parts, state).await else {
-            return NodeOrCaller::from_request_parts(parts, state).await.map(|_| Self);
-        };
-        let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
-        let Peer(asker) = Peer::from_request_parts(parts, state).await?;
-        admit(state, &node, asker, &ticket)?;
-        if state.cluster.published().settings().security {
-            let reason = "this cluster has security on, and the distribution's installer cannot show what the machine's TPM measured";
-            return Err(ApiError::Unauthenticated(reason.to_owned()));
-        }
-        Ok(Self)
+/// Lets in an installer that shows the ticket of its boot in the address that it asks for.
+pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<(), ApiError> {
+    let Query(Ticket { ticket, .. }) = Query::from_request_parts(parts, state).await?;
+    let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
+    let Peer(asker) = Peer::from_request_parts(parts, state).await?;
+    admit(state, &node, asker, &ticket)?;
+    if state.cluster.published().settings().security {
+        let reason = "this cluster has security on, and the distribution's installer cannot show what the machine's TPM measured";
+        return Err(ApiError::Unauthenticated(reason.to_owned()));
     }
+    Ok(())
 }

@@ -10,12 +10,12 @@ use perilune_model::user::Role;
 use perilune_model::{Draft, Patch, node};
 use perilune_store::Meta;
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::boot;
 use crate::api::extract::{Body, Origin, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::session::{self, Token};
 use crate::api::user::same;
@@ -27,8 +27,8 @@ const MEASURED: &str = "tpm_sha256";
 /// More than any register that programs print, with what they print around it.
 const LONGEST: usize = 128;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(log_in))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(everybody().acts(), routes!(log_in))
 }
 
 /// A node's token, for what its TPM measured or, where the cluster does not ask for that, for an administrator's password.

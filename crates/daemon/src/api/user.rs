@@ -9,31 +9,32 @@ use perilune_model::user::{self, Role};
 use perilune_model::{Error as Refusal, Kind, Name};
 use perilune_wire::envelope::Config;
 use perilune_wire::user::{UserKeys, password, request};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Origin, Path};
 use crate::api::node::shown;
+use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, save))
-        .routes(routes!(change_password))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(admins(), routes!(list))
+        .add(admins(), routes!(show))
+        .add(admins().changes(), routes!(save))
+        .add(viewers().changes(), routes!(change_password))
+        .add(admins().changes(), routes!(remove))
 }
 
 /// All users, but the one of the configuration.
-#[utoipa::path(get, path = "/config/user", tag = "user", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/user", tag = "user", responses(
     (status = 200, description = "Users by name, below config and user", body = UserKeys),
     (status = 404, description = "There is no user", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries = cluster.users().values().map(|user| (user.name.as_str(), UserKeys::new(user)));
     answer::listed(
@@ -44,13 +45,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One user.
-#[utoipa::path(get, path = "/config/user/{name}", tag = "user", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/user/{name}", tag = "user", responses(
     (status = 200, description = "The user by name, below config and user", body = UserKeys),
     (status = 404, description = "There is no such user", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -59,7 +59,7 @@ async fn show(
 }
 
 /// Makes or changes a user.
-#[utoipa::path(post, path = "/config/user/{name}", tag = "user", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/user/{name}", tag = "user", request_body = serde_json::Value, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -92,7 +92,7 @@ async fn save(
 }
 
 /// Changes a password. Whoever is no administrator changes the own one, and gives the present one.
-#[utoipa::path(post, path = "/config/user/{name}/_password", tag = "user", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/user/{name}/_password", tag = "user", request_body = serde_json::Value, responses(
     (status = 204, description = "It is changed"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 403, description = "It is another's, or the present password is not that", body = Problem),
@@ -135,7 +135,7 @@ async fn change_password(
 }
 
 /// Removes a user. Tokens that were given to it are good for nothing from then on.
-#[utoipa::path(get, path = "/config/user/{name}/_delete", tag = "user", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/user/{name}/_delete", tag = "user", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such user", body = Problem),
 ))]

@@ -5,18 +5,17 @@ use perilune_model::hostlist;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::extract::Caller;
+use crate::api::permissions::{Routes, viewers};
 use crate::api::problem::ApiError;
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 use crate::warnings;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(viewers(), routes!(list))
 }
 
 /// Something that will not work.
@@ -29,10 +28,10 @@ struct Warning {
 }
 
 /// What will not work, as far as it can be known: nodes that cannot boot, files that are lost, ranges that are full.
-#[utoipa::path(get, path = "/monitor/warnings", tag = "monitor", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/monitor/warnings", tag = "monitor", responses(
     (status = 200, description = "A list, below monitor and warnings", body = Warning),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let all = State::clone(&state);
     let found = tokio::task::spawn_blocking(move || warnings::all(&all, clock::milliseconds()));
     let found = found.await.map_err(|error| ApiError::Defect(error.to_string()))?;

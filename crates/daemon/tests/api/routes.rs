@@ -63,6 +63,27 @@ fn every_operation_but_the_public_ones_refuses_who_is_not_logged_in() {
 }
 
 #[test]
+fn what_does_something_cannot_be_asked_by_head() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/history").1;
+    for path in [
+        "/config/node/node001/_delete",
+        "/config/network/cluster/_nextfreeip",
+        "/config/osimage/compute/_pack",
+        "/config/group/compute/interfaces/BOOTIF/_delete",
+        "/control/action/power/node001/_off",
+        "/service/luna2/reload",
+        "/boot/manual/group/compute/52:54:00:00:00:77",
+        "/boot/manual/hostname/node001/52:54:00:00:00:77",
+    ] {
+        assert_eq!(site.head(path).0, 405, "{path}");
+    }
+    assert_eq!(site.get("/history").1, before);
+    assert_eq!(site.head("/version").0, 200, "what only tells is");
+}
+
+#[test]
 fn a_nodes_own_token_is_good_for_itself_alone() {
     let site = ImageSite::start();
     site.describe();
@@ -82,6 +103,8 @@ fn a_nodes_own_token_is_good_for_itself_alone() {
             site.post_as("/config/node/node001", &report("node001", fields.clone()), &keys);
         assert_eq!(code, 403, "{fields}: {answer}");
     }
+    let tried = site.post_as("/monitor/node/node001?dry_run=true", &json!({}), &keys);
+    assert_eq!(tried.0, 400, "a report cannot be tried");
     let state = json!({ "monitor": { "status": { "node001": { "state": "install.unpack" } } } });
     assert_eq!(site.post_as("/monitor/node/node001", &state, &keys).0, 204);
     assert_eq!(
