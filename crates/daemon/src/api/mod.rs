@@ -1,5 +1,6 @@
 //! Every route, each with its entry in the API's document.
 
+mod absent;
 pub mod answer;
 mod apply;
 mod bmc_setup;
@@ -12,6 +13,7 @@ mod envelope;
 pub mod extract;
 mod files;
 mod group;
+mod ha;
 mod history;
 mod import;
 mod interface;
@@ -68,6 +70,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(network::routes())
         .merge(node::routes())
         .merge(group::routes())
+        .merge(ha::routes())
         .merge(import::routes())
         .merge(interface::routes())
         .merge(os_user::routes())
@@ -109,6 +112,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .route("/openapi.json", get(routes::openapi))
         .route("/docs", get(routes::page))
         .route("/all-routes", get(routes::all))
+        .merge(absent::routes())
         .layer(axum::Extension(routes))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -41,6 +41,9 @@ pub enum ApiError {
     /// Something that is needed is not there.
     #[error("{0}")]
     Unavailable(String),
+    /// What was asked for is known, and not served by this version.
+    #[error("{0}")]
+    Absent(String),
     /// The model refuses the change.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -141,6 +144,7 @@ impl ApiError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Absent(_) => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
             Self::Refused(refusal) => match refusal {
                 Refusal::NotFound { .. } | Refusal::NoPart { .. } => {
                     (StatusCode::NOT_FOUND, "not_found")
@@ -169,6 +173,7 @@ impl ApiError {
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Unavailable(_)
+            | Self::Absent(_)
             | Self::Refused(_)
             | Self::Store(_)
             | Self::Stopping

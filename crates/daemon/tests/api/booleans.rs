@@ -104,7 +104,13 @@ const QUERIES: [(&str, &str); 6] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 9] = [
+const SHOWN_ONLY: [&str; 15] = [
+    "enabled",
+    "insync",
+    "master",
+    "message",
+    "overrule",
+    "syncimages",
     "_override",
     "beacon",
     "shadow",

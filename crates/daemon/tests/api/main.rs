@@ -1,6 +1,7 @@
 //! The API as clients see it.
 #![cfg(test)]
 
+mod absent;
 mod access;
 mod apply;
 mod booleans;

@@ -1,0 +1,109 @@
+//! Routes that existing clients know and that are not served yet. They answer as such, behind the guard that the route has: an empty
+//! 404 looks like a wrong address, and some clients cannot read it.
+
+use axum::Router;
+use axum::extract::{Request, State as Shared};
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::api::node::shown;
+use crate::api::permissions::viewers;
+use crate::api::problem::ApiError;
+use crate::state::State;
+
+/// Asked for by GET, with a token.
+const ASKED: [&str; 22] = [
+    "/ha/master/_set",
+    "/ha/overrule/_set",
+    "/journal/{controller}",
+    "/journal/{controller}/_delete",
+    "/table/hashes",
+    "/table/data/{table}",
+    "/config/route",
+    "/config/route/{name}/_delete",
+    "/config/route/{name}/{kind}/{target}/_couple",
+    "/config/route/{name}/{kind}/{target}/_decouple",
+    "/config/profiles",
+    "/config/profiles/status",
+    "/config/profiles/status/{node}",
+    "/config/profiles/{name}/_delete",
+    "/config/profiles/{name}/_member",
+    "/config/profiles/{name}/{file}/_delete",
+    "/config/secrets/cluster/{secret}/_delete",
+    "/config/node/inventory",
+    "/config/node/{name}/inventory",
+    "/config/osimage/{name}/_updatecerts",
+    "/config/switch/{name}/interfaces/{interface}",
+    "/config/switch/{name}/interfaces/{interface}/_delete",
+];
+/// Asked for by GET and POST, with a token.
+const ASKED_AND_POSTED: [&str; 6] = [
+    "/journal",
+    "/config/route/{name}",
+    "/config/profiles/{name}",
+    "/config/secrets/cluster",
+    "/config/secrets/cluster/{secret}",
+    "/config/switch/{name}/interfaces",
+];
+/// Asked for by POST, with a token.
+const POSTED: [&str; 3] =
+    ["/import/{name}", "/config/profiles/{name}/_clone", "/config/secrets/cluster/{secret}/_clone"];
+/// Asked for by GET without a token.
+const OPEN: [&str; 13] = [
+    "/export/{name}",
+    "/announce",
+    "/scrape",
+    "/boot/switch/{name}",
+    "/boot/switch/{name}/commands",
+    "/monitor/osimage",
+    "/monitor/osimage/{name}",
+    "/monitor/sync",
+    "/monitor/sync/{name}",
+    "/monitor/ha",
+    "/monitor/ha/{name}",
+    "/monitor/mother",
+    "/monitor/mother/{name}",
+];
+/// Nothing is there by the API's own document; what is meant is one level below.
+const NOTHING: [&str; 3] = ["/config/secrets/node", "/config/secrets/group", "/control/power"];
+
+pub(super) fn routes() -> Router<State> {
+    let both = || get(not_yet_for_callers).post(not_yet_for_callers);
+    let mut router = Router::new();
+    for path in ASKED {
+        router = router.route(path, get(not_yet_for_callers));
+    }
+    for path in ASKED_AND_POSTED {
+        router = router.route(path, both());
+    }
+    for path in POSTED {
+        router = router.route(path, post(not_yet_for_callers));
+    }
+    for path in OPEN {
+        router = router.route(path, get(not_yet));
+    }
+    for path in NOTHING {
+        router = router.route(path, get(nothing).post(nothing));
+    }
+    router
+}
+
+async fn not_yet_for_callers(Shared(state): Shared<State>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    match viewers().admit(&mut parts, &state).await {
+        Ok(_) => not_yet(parts.method, parts.uri).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn not_yet(method: Method, uri: Uri) -> Response {
+    let path = shown(uri.path());
+    ApiError::Absent(format!("{method} {path} is not served by this version")).into_response()
+}
+
+async fn nothing(uri: Uri) -> Response {
+    let path = shown(uri.path());
+    ApiError::NotFound(format!("there is nothing at {path}; name one of what is below it"))
+        .into_response()
+}

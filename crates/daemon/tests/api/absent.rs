@@ -1,0 +1,122 @@
+//! The role of a single controller, and routes that existing clients know and that are not there yet.
+
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+/// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
+const NOT_YET: [(&str, bool); 51] = [
+    ("GET /ha/master/_set", true),
+    ("GET /ha/overrule/_set", true),
+    ("GET /journal", true),
+    ("POST /journal", true),
+    ("GET /journal/controller", true),
+    ("GET /journal/10.141.255.254/_delete", true),
+    ("GET /table/hashes", true),
+    ("GET /table/data/node", true),
+    ("GET /export/prometheus", false),
+    ("GET /export/prometheus_hw_rules?hostnames=a,b", false),
+    ("GET /export/prometheus_rules", false),
+    ("POST /import/prometheus_hw_rules", true),
+    ("POST /import/boot_plugins", true),
+    ("GET /announce?info_hash=x", false),
+    ("GET /scrape", false),
+    ("GET /monitor/osimage", false),
+    ("GET /monitor/osimage/compute", false),
+    ("GET /monitor/sync", false),
+    ("GET /monitor/sync/compute", false),
+    ("GET /monitor/ha", false),
+    ("GET /monitor/ha/insync", false),
+    ("GET /monitor/mother", false),
+    ("GET /monitor/mother/cleanup", false),
+    ("GET /boot/switch/switch01", false),
+    ("GET /boot/switch/switch01/commands", false),
+    ("GET /config/route", true),
+    ("GET /config/route/backbone", true),
+    ("POST /config/route/backbone", true),
+    ("GET /config/route/backbone/_delete", true),
+    ("GET /config/route/backbone/node/node001/_couple", true),
+    ("GET /config/route/backbone/group/compute/_decouple", true),
+    ("GET /config/profiles", true),
+    ("GET /config/profiles/chrony", true),
+    ("POST /config/profiles/chrony", true),
+    ("POST /config/profiles/chrony/_clone", true),
+    ("GET /config/profiles/chrony/_delete", true),
+    ("GET /config/profiles/chrony/_member", true),
+    ("GET /config/profiles/chrony/conf/_delete", true),
+    ("GET /config/profiles/status", true),
+    ("GET /config/profiles/status/node001", true),
+    ("GET /config/secrets/cluster", true),
+    ("POST /config/secrets/cluster", true),
+    ("GET /config/secrets/cluster/key", true),
+    ("POST /config/secrets/cluster/key", true),
+    ("POST /config/secrets/cluster/key/_clone", true),
+    ("GET /config/secrets/cluster/key/_delete", true),
+    ("GET /config/node/inventory", true),
+    ("GET /config/node/node001/inventory", true),
+    ("GET /config/osimage/compute/_updatecerts", true),
+    ("GET /config/switch/switch01/interfaces", true),
+    ("POST /config/switch/switch01/interfaces", true),
+];
+
+fn ask(site: &ImageSite, operation: &str, token: &str) -> (u16, Value) {
+    let (method, path) = operation.split_once(' ').unwrap();
+    if method == "GET" { site.get_as(path, token) } else { site.post_as(path, &json!({}), token) }
+}
+
+#[test]
+fn what_is_not_there_yet_says_so_behind_its_guard() {
+    let site = ImageSite::start();
+    site.describe();
+    for (operation, needs_token) in NOT_YET {
+        for token in ["", "None", "nonsense"] {
+            let (status, answer) = ask(&site, operation, token);
+            assert_eq!(status, if needs_token { 401 } else { 501 }, "{operation}: {answer}");
+            assert!(answer["message"].is_string(), "{operation}: {answer}");
+        }
+        let (status, answer) = ask(&site, operation, site.token());
+        assert_eq!((status, &answer["code"]), (501, &json!("not_implemented")), "{operation}");
+        assert!(
+            answer["message"].as_str().unwrap().contains("is not served"),
+            "{operation}: {answer}"
+        );
+        if needs_token {
+            // A node's own token is good for nothing of this.
+            let keys = site.node_token("node001");
+            assert_eq!(ask(&site, operation, &keys).0, 403, "{operation}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_answered_by_an_empty_body_where_something_is_below() {
+    let site = ImageSite::start();
+    for path in ["/config/secrets/node", "/config/secrets/group", "/control/power"] {
+        for operation in [format!("GET {path}"), format!("POST {path}")] {
+            let (status, answer) = ask(&site, &operation, site.token());
+            assert_eq!(status, 404, "{operation}");
+            assert!(answer["message"].is_string(), "{operation}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_single_controller_tells_its_role() {
+    let site = ImageSite::start();
+    let role = json!({ "enabled": false, "insync": false, "master": false, "overrule": false, "sharedip": 1,
+        "syncimages": true, "updated": null });
+    // As often as it is asked, and whatever else was asked.
+    for _ in 0..2 {
+        assert_eq!(site.get("/ha/state"), (200, json!({ "ha": role })));
+        assert_eq!(site.get("/ha/master"), (404, json!({ "message": false })));
+        let own = json!({ "ha": role, "config": { "shadow": false } });
+        assert_eq!(site.get("/ha/controllers"), (200, json!({ "message": { "controller": own } })));
+        assert_eq!(site.get("/ha/master/_set").0, 501);
+    }
+    let (status, answer) = site.get("/ha/syncimage/compute");
+    assert_eq!((status, &answer["message"]), (404, &json!("sync not available for images")));
+    for path in ["/ha/state", "/ha/master", "/ha/controllers", "/ha/syncimage/x"] {
+        assert_eq!(site.get_as(path, "").0, 401, "{path}");
+        assert_eq!(site.get_as(path, &site.node_token("node001")).0, 403, "{path}");
+    }
+}
