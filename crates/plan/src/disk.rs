@@ -2,11 +2,14 @@
 
 mod check;
 mod device;
+mod sets;
 
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::decode_if_encoded;
 
@@ -20,6 +23,23 @@ pub struct DiskLayout {
     /// The disks; all others are left alone.
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// What the existing command line adds to any layout; it says nothing.
+    #[serde(default, skip_serializing)]
+    version: Option<Value>,
+}
+
+/// What is on top of a layout.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    sets: Option<IgnoredAny>,
+    #[serde(default)]
+    disks: Option<IgnoredAny>,
+}
+
+/// Whether this is the version that the existing command line writes on its own.
+fn is_filled_in(version: &Value) -> bool {
+    *version == Value::from(2) || *version == Value::from("2") || version.is_null()
 }
 
 /// One disk and its GPT partitions. All that was on it is lost.
@@ -127,14 +147,30 @@ impl From<Size> for String {
 }
 
 impl DiskLayout {
-    /// A layout as clients give it: JSON, or that in base64. The failure is a sentence on what is wrong, and where.
+    /// A layout as clients give it: JSON, or that in base64. The failure is a sentence on what is wrong, and where. The newest clients
+    /// of existing sites have another schema under the same name; the key on top tells them apart.
     pub fn read(text: &str) -> Result<Self, String> {
-        let layout: Self = serde_json::from_str(&decode_if_encoded(text))
+        let text = decode_if_encoded(text);
+        let kind: Kind = serde_json::from_str(&text)
             .map_err(|error| format!("it is no disk layout: {error}; {FORMAT}"))?;
-        match layout.fault() {
-            Some(fault) => Err(format!("{fault}; {FORMAT}")),
-            None => Ok(layout),
+        let layout = match (kind.sets, kind.disks) {
+            (Some(_), Some(_)) => {
+                Err("it has both disks and sets, which are two kinds of layout; keep one"
+                    .to_owned())
+            }
+            (Some(_), None) => sets::read(&text),
+            (None, _) => Self::of_disks(&text),
+        };
+        layout.map_err(|fault| format!("{fault}; {FORMAT}"))
+    }
+
+    fn of_disks(text: &str) -> Result<Self, String> {
+        let mut layout: Self =
+            serde_json::from_str(text).map_err(|error| format!("it is no disk layout: {error}"))?;
+        if let Some(version) = layout.version.take().filter(|version| !is_filled_in(version)) {
+            return Err(format!("its version is {version}; a layout with disks has none"));
         }
+        layout.fault().map_or(Ok(layout), Err)
     }
 }
 
@@ -264,6 +300,46 @@ mod tests {
         assert!(many(&huge, 2).unwrap_err().contains("partition 2: every disk is too small"));
         let twin = swap.replace("swap\"", "swap\", \"label\": \"twin\"");
         assert!(many(&twin, 1).unwrap_err().contains("has the label 'twin'"));
+    }
+
+    #[test]
+    fn the_key_on_top_tells_which_kind_of_layout_it_is() {
+        let root = r#"[{"partitions":[{"filesystem":"ext4","mount":"/"}]}]"#;
+        let sets =
+            r#"[{"role":"os","volumes":[{"mountpoint":"/","fs":"ext4","provider":"partition"}]}]"#;
+        for (text, disks) in [
+            (format!(r#"{{"disks":{root}}}"#), 1),
+            (format!(r#"{{"disks":{root},"version":2}}"#), 1),
+            (format!(r#"{{"sets":{sets}}}"#), 1),
+            (format!(r#"{{"sets":{sets},"version":2}}"#), 1),
+            (r#"{"version":2}"#.to_owned(), 0),
+            ("{}".to_owned(), 0),
+        ] {
+            use base64::Engine as _;
+            let encoded = base64::engine::general_purpose::STANDARD.encode(&text);
+            for text in [text, encoded] {
+                let layout = DiskLayout::read(&text).unwrap();
+                assert_eq!(layout.disks.len(), disks, "{text}");
+                // A node is told of disks alone.
+                assert!(!serde_json::to_string(&layout).unwrap().contains("version"));
+            }
+        }
+        for (text, fault) in [
+            (format!(r#"{{"disks":{root},"sets":{sets}}}"#), "it has both disks and sets"),
+            (r#"{"disks":[],"sets":[],"version":2}"#.to_owned(), "it has both disks and sets"),
+            (format!(r#"{{"disks":{root},"version":3}}"#), "its version is 3"),
+            (
+                format!(r#"{{"sets":{sets},"sets":{sets}}}"#),
+                "it is no disk layout: duplicate field",
+            ),
+            (
+                r#"{"version":2,"role":"os"}"#.to_owned(),
+                "it is no disk layout: unknown field `role`",
+            ),
+        ] {
+            let said = DiskLayout::read(&text).unwrap_err();
+            assert!(said.starts_with(fault) && said.ends_with(FORMAT), "{text}: {said}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use perilune_model::{Name, NameError, Patch, Violation};
 use serde_json::{Map, Value};
 
-/// As long as any text may be; scripts come base64-encoded in one.
-const LONGEST_TEXT: usize = 1 << 20;
+/// As long as any text may be; scripts and disk layouts of 1 MiB come base64-encoded in one.
+const LONGEST_TEXT: usize = (1 << 20) / 3 * 4 + 4;
 /// How alike an unknown field and a known one must be for a hint.
 const ALIKE: f64 = 0.7;
 
