@@ -21,12 +21,13 @@ mod tree;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::Error;
 pub use message::{Delivery, Message, OK, Time, timestamp};
 use message::{END, Streams};
+use perilune_model::Name;
 use perilune_model::image::Image;
 use perilune_store::{Store, Table, Write};
 use queue::Queue;
@@ -219,6 +220,33 @@ impl Jobs {
             tree::obstacle(&cluster, &places, (Some(image.name.as_str()), &tree))
         })
         .await
+    }
+
+    /// Remembers that the tree of an image that is gone stays where it is: another image may take its place.
+    pub async fn leave_tree(&self, tree: PathBuf) {
+        let left = run::blocking(move || tree::leave(&tree)).await;
+        if let Err(error) = left.and_then(std::convert::identity) {
+            tracing::warn!(%error, "another image cannot take the place of the tree");
+        }
+    }
+
+    /// Whether a place holds only what a removed image has left, and nothing else uses it. `owner` is the image that wants the place.
+    pub async fn is_left(&self, owner: &Name, tree: &Path) -> bool {
+        let (cluster, places) = (self.shared.cluster.published(), self.shared.places.clone());
+        let (owner, tree) = (owner.clone(), tree.to_owned());
+        let look = move || {
+            tree::is_left(&tree)
+                && tree::obstacle(&cluster, &places, (Some(owner.as_str()), &tree)).is_none()
+        };
+        run::blocking(look).await.unwrap_or(false)
+    }
+
+    /// Gives a place to another tree, and has what was left there removed.
+    pub async fn make_way(&self, now: Time, tree: &Path) -> Result<(), Error> {
+        let (tree, request) = (tree.to_owned(), request_id::new(now));
+        let aside = run::blocking(move || tree::put_aside(&tree, &request)).await??;
+        self.remove_tree(now, aside).await;
+        Ok(())
     }
 
     /// Has the tree of an image that is gone removed.

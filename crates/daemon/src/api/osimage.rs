@@ -128,7 +128,11 @@ async fn move_tree(
     };
     let images = &state.settings.image_directory;
     let (from, to) = (image.tree(images), images.join(new_name.as_str()));
-    if tokio::fs::symlink_metadata(&to).await.is_ok() {
+    let is_taken = tokio::fs::symlink_metadata(&to).await.is_ok();
+    if is_taken && state.jobs.is_left(key, &to).await && from.is_dir() {
+        let made_way = state.jobs.make_way(clock::milliseconds(), &to).await;
+        made_way.map_err(|error| ApiError::NotFound(error.to_string()))?;
+    } else if is_taken {
         return Err(ApiError::NotFound(format!(
             "{} is already there; remove it or choose another name",
             to.display()
@@ -209,6 +213,8 @@ async fn remove(
     tracing::info!(osimage = %image.name, tree = %tree.display(), "OS image removed; its tree {fate}");
     if with_tree {
         state.jobs.remove_tree(now, tree).await;
+    } else {
+        state.jobs.leave_tree(tree).await;
     }
     Ok(answer::done())
 }

@@ -164,7 +164,9 @@ async fn check_place(
 ) -> Result<(), ApiError> {
     let path = request.path.value().map_or(target.as_str(), String::as_str);
     let place = state.settings.image_directory.join(path);
-    if tokio::fs::symlink_metadata(&place).await.is_err() {
+    let is_free = tokio::fs::symlink_metadata(&place).await.is_err();
+    // Existing clients cannot ask for a tree to go along with its image.
+    if is_free || state.jobs.is_left(target, &place).await {
         return Ok(());
     }
     Err(ApiError::NotFound(format!(

@@ -12,6 +12,7 @@ use super::error::{Error, Failed, chain};
 use super::pack;
 use super::progress::Step;
 use super::run::{Context, blocking};
+use super::tree;
 use super::work::{Job, Mounted, Work};
 
 /// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
@@ -49,7 +50,7 @@ async fn copy(
 ) -> Result<(), Error> {
     let step = Step::begin(format!("copying osimage {source}->{target}"));
     context.tell(step.label());
-    let (from, to) = (tree(context, source)?, tree(context, target)?);
+    let (from, to) = (place(context, source)?, place(context, target)?);
     let (cancel, request, teller) =
         (context.cancel.clone(), context.job.request.clone(), context.clone());
     let mut report = move |done, total| {
@@ -57,13 +58,20 @@ async fn copy(
             teller.progress(&text);
         }
     };
-    let notes = blocking(move || copy_aside(&from, &to, (&request, mounts), &mut report, &cancel))
-        .await??;
+    let (cluster, places) = (context.shared.cluster.published(), context.shared.places.clone());
+    let owner = target.clone();
+    let is_left = move |place: &Path| {
+        tree::is_left(place)
+            && tree::obstacle(&cluster, &places, (Some(owner.as_str()), place)).is_none()
+    };
+    let copy =
+        move || copy_aside((&from, &to), (&request, mounts), &is_left, &mut report, &cancel);
+    let notes = blocking(copy).await??;
     pack::tell_notes(context, &notes);
     Ok(())
 }
 
-fn tree(context: &Context, name: &Name) -> Result<PathBuf, Error> {
+fn place(context: &Context, name: &Name) -> Result<PathBuf, Error> {
     let cluster = context.shared.cluster.published();
     let image = cluster
         .images()
@@ -73,15 +81,15 @@ fn tree(context: &Context, name: &Name) -> Result<PathBuf, Error> {
     Ok(image.tree(&context.shared.places.images))
 }
 
-/// A tree is under its name only when it is whole.
+/// A tree is under its name only when it is whole. What a removed image has left there goes then, and not before.
 fn copy_aside(
-    from: &Path,
-    to: &Path,
+    (from, to): (&Path, &Path),
     (request, mounts): (&str, Mounted),
+    is_left: &dyn Fn(&Path) -> bool,
     report: &mut dyn FnMut(u64, u64),
     cancel: &CancelFlag,
 ) -> Result<Vec<String>, Error> {
-    if to.symlink_metadata().is_ok() {
+    if to.symlink_metadata().is_ok() && !is_left(to) {
         return Err(Error::Image(perilune_image::Error::AlreadyThere { path: to.to_owned() }));
     }
     let parent = to.parent().unwrap_or(Path::new("/"));
@@ -100,8 +108,12 @@ fn copy_aside(
         &mut |progress| report(progress.bytes_done, progress.bytes_total),
         cancel,
     )?;
-    fs::rename(&aside, to)
-        .map_err(|error| Error::files("rename the finished copy to", to, error))?;
+    let left = is_left(to).then(|| tree::put_aside(to, request)).transpose()?;
+    let renamed = fs::rename(&aside, to);
+    if let Some(left) = left {
+        tree::remove(&left, request)?;
+    }
+    renamed.map_err(|error| Error::files("rename the finished copy to", to, error))?;
     Ok(notes)
 }
 

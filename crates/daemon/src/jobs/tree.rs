@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{Error as IoError, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use perilune_model::Cluster;
 
@@ -55,6 +57,43 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
+/// Where it is written down which directory the tree of a removed image was. Beside the tree: whatever is in it is packed.
+fn mark(tree: &Path) -> Option<PathBuf> {
+    let name = tree.file_name()?.to_str()?;
+    Some(tree.with_file_name(format!(".perilune-left-{name}")))
+}
+
+/// What tells a directory from another that is made in its place later.
+fn identity(tree: &Path) -> Option<String> {
+    let metadata = tree.symlink_metadata().ok().filter(fs::Metadata::is_dir)?;
+    let made = metadata.created().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some(format!("{} {} {made}", metadata.dev(), metadata.ino()))
+}
+
+/// Writes down that a tree is nothing but what a removed image has left.
+pub(super) fn leave(tree: &Path) -> Result<(), Error> {
+    let Some((mark, identity)) = mark(tree).zip(identity(tree)) else { return Ok(()) };
+    fs::write(&mark, identity).map_err(|error| Error::files("write", &mark, error))
+}
+
+/// Whether a tree is what a removed image has left, and nobody has made another in its place since.
+pub(super) fn is_left(tree: &Path) -> bool {
+    let written = mark(tree).and_then(|mark| fs::read_to_string(mark).ok());
+    written.is_some() && written == identity(tree)
+}
+
+/// Gives the place of a tree that was left to another. Answers where it is now, to be removed.
+pub(super) fn put_aside(tree: &Path, request: &str) -> Result<PathBuf, Error> {
+    let aside = tree.with_file_name(format!(".perilune-removed-{request}"));
+    if let Some(mounted) = mounted_in(tree) {
+        let reason = format!("something is mounted at {}; unmount it", mounted.display());
+        return Err(Error::files("replace", tree, IoError::other(reason)));
+    }
+    fs::rename(tree, &aside).map_err(|error| Error::files("replace", tree, error))?;
+    mark(tree).map_or(Ok(()), |mark| gone(&mark, fs::remove_file(&mark)))?;
+    Ok(aside)
+}
+
 /// Removes a tree. It loses its name first, so that another can be made in its place at once.
 pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
     let refused = |reason: String| Error::files("remove", tree, IoError::other(reason));
@@ -71,6 +110,9 @@ pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
             "something is mounted at {}; unmount it and remove the rest",
             mounted.display()
         )));
+    }
+    if let Some(mark) = mark(tree) {
+        gone(&mark, fs::remove_file(&mark))?;
     }
     let aside = tree.with_file_name(format!(".perilune-removed-{request}"));
     match fs::rename(tree, &aside) {

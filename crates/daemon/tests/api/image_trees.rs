@@ -85,3 +85,54 @@ fn a_trial_says_what_would_become_of_the_tree() {
     assert!(site.images().join("compute/etc/hostname").exists());
     assert_eq!(site.image("compute")["name"], "compute");
 }
+
+/// As existing clients do, which cannot ask for a tree to be removed.
+#[test]
+fn an_image_can_be_made_where_a_removed_one_has_left_its_tree() {
+    let site = ImageSite::start();
+    site.add_image("compute");
+    let copy = site.images().join("copy");
+    let fields = json!({ "newosimage": "copy", "bare": true, "path": copy });
+    let clone = || {
+        let (status, begun) = site.post_image("compute", "/_clone", &fields);
+        assert_eq!(status, 200, "{begun}");
+        assert_eq!(site.follow(&begun["request_id"]).1, 200);
+        assert!(copy.join("etc/hostname").exists());
+    };
+    clone();
+    for _ in 0..2 {
+        fs::write(copy.join("old"), "of the image that was removed").unwrap();
+        assert_eq!(site.get("/config/osimage/copy/_delete").0, 204);
+        assert!(copy.join("old").exists(), "it stays until somebody wants its place");
+        clone();
+        assert!(!copy.join("old").exists());
+    }
+    // What somebody has made there since is not what the image has left.
+    assert_eq!(site.get("/config/osimage/copy/_delete").0, 204);
+    fs::remove_dir_all(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("mine"), "").unwrap();
+    let (status, answer) = site.post_image("compute", "/_clone", &fields);
+    assert_eq!(status, 404, "{answer}");
+    assert!(copy.join("mine").exists());
+    // Nor is a tree that another image uses by now.
+    fs::remove_dir_all(&copy).unwrap();
+    clone();
+    assert_eq!(site.get("/config/osimage/copy/_delete").0, 204);
+    assert_eq!(site.post_image("other", "", &json!({ "path": copy })).0, 201);
+    assert_eq!(site.post_image("compute", "/_clone", &fields).0, 404);
+    assert!(copy.join("etc/hostname").exists());
+}
+
+#[test]
+fn an_image_takes_the_name_and_the_place_of_a_removed_one() {
+    let site = ImageSite::start();
+    site.add_image("compute");
+    site.add_image("old");
+    fs::write(site.images().join("old/old"), "").unwrap();
+    assert_eq!(site.get("/config/osimage/old/_delete").0, 204);
+    assert_eq!(site.post_image("compute", "", &json!({ "newosimage": "old" })).0, 204);
+    assert!(site.images().join("old/etc/hostname").exists());
+    assert!(!site.images().join("old/old").exists());
+    until(|| fs::read_dir(site.images()).unwrap().count() == 1);
+}
