@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use perilune_plan::{Plan, Progress, Ticket, Token};
+use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
+use crate::clock;
 use crate::console::Console;
 use crate::tpm;
 use crate::trust::Trust;
@@ -282,6 +284,12 @@ impl Controller {
     fn reason(&self, error: &ureq::Error) -> String {
         let base = &self.base;
         if let Some(rustls::Error::InvalidCertificate(reason)) = of_tls(error) {
+            if let Some(outside) = outside_of_its_time(reason) {
+                let now = clock::date(clock::seconds());
+                return format!(
+                    "the certificate of {base} {outside} by this machine's clock, which says {now}: set the clock in the machine's firmware, or look at that of the controller and at the certificate"
+                );
+            }
             return format!(
                 "who answers at {base} cannot be believed to be the controller ({reason}); add its authority to the image and pack it, or set VERIFY_CERTIFICATE = no on the controller"
             );
@@ -294,6 +302,17 @@ impl Controller {
             ureq::Error::ConnectionFailed => format!("the controller at {base} cannot be reached"),
             other => format!("the connection to {base} fails: {other}"),
         }
+    }
+}
+
+/// What a clock that is wrong has against a certificate.
+fn outside_of_its_time(reason: &CertificateError) -> Option<&'static str> {
+    match reason {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Some("is not valid yet")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some("has run out"),
+        _ => None,
     }
 }
 

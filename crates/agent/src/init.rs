@@ -15,7 +15,7 @@ use crate::install::Install;
 use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
 use crate::trust::Trust;
-use crate::{disk_boot, facts, hardware, mounts, network, service};
+use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -85,6 +85,7 @@ impl Machine {
                 console,
             );
         }
+        clock::set_forward(boot.time, console);
         let trust = Trust::new(boot.verify);
         let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust);
         let result = self.install(&boot, &joined, &controller, console);

@@ -28,6 +28,8 @@ pub struct Boot {
     /// A node that shall wait for a person and install nothing.
     pub service: bool,
     pub ticket: Option<String>,
+    /// What time it was on the controller when it made the boot script, in seconds since 1970.
+    pub time: Option<u64>,
 }
 
 /// How the boot interface gets its address.
@@ -127,6 +129,7 @@ impl KernelArguments {
             addressing: self.addressing()?,
             service: word("luna.service") == Some(true),
             ticket: self.filled("perilune.ticket").map(str::to_owned),
+            time: self.filled("perilune.time").and_then(|text| text.parse().ok()),
         })
     }
 

@@ -3,6 +3,7 @@
 
 pub mod bmc;
 pub mod boot_loader;
+pub mod clock;
 pub mod console;
 pub mod controller;
 pub mod dhcp;

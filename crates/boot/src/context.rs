@@ -89,7 +89,7 @@ pub struct NodeContext {
     pub osimage_kernelfile: String,
     /// The file's name as part of a URL.
     pub osimage_initrdfile: String,
-    /// Options of the kernel on one line; the node's ticket is the last of them.
+    /// Options of the kernel on one line; the node's ticket and the time come last.
     pub osimage_kerneloptions: String,
     pub luna_group: String,
     pub luna_osimage: String,

@@ -49,6 +49,8 @@ pub struct Environment {
     pub boot_port: u16,
     /// `[API] VERIFY_CERTIFICATE`, word for word.
     pub verify_certificate: String,
+    /// What time it is here, in seconds since 1970; 0 where nobody says.
+    pub time: u64,
 }
 
 /// What the configuration says about reaching the daemon.
@@ -133,6 +135,7 @@ impl Environment {
             boot_protocol: boot.0,
             boot_port: boot.1,
             verify_certificate: settings.verify_certificate.clone(),
+            time: 0,
         }
     }
 
@@ -149,6 +152,7 @@ impl Environment {
             boot_protocol: Protocol::Http,
             boot_port: port,
             verify_certificate: "no".to_owned(),
+            time: 0,
         }
     }
 

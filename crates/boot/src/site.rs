@@ -150,6 +150,11 @@ impl<'a> Site<'a> {
             options.push_str(" perilune.ticket=");
             options.push_str(ticket);
         }
+        if self.environment.time > 0 {
+            // A clock that has stopped makes every certificate one that is not valid yet.
+            options.push_str(" perilune.time=");
+            options.push_str(&self.environment.time.to_string());
+        }
         Ok(NodeContext {
             osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
             osimage_initrdfile: percent_encode(resolved.file(|files| &files.initrdfile)?),

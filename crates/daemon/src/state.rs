@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::attempts::Attempts;
 use crate::auth::{Keys, UNNAMED};
+use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
 use crate::control::Control;
@@ -127,6 +128,10 @@ impl State {
 
     /// Where machines find the controller, as of now.
     pub fn environment(&self) -> Environment {
-        Environment::of(&self.cluster.published(), &self.settings.of_boot(&self.listen))
+        let settings = self.settings.of_boot(&self.listen);
+        Environment {
+            time: clock::seconds(),
+            ..Environment::of(&self.cluster.published(), &settings)
+        }
     }
 }

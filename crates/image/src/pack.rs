@@ -135,6 +135,7 @@ fn pack_boot_files(
         kernel_version: &kernel_version,
         kernel_modules: &request.kernel_modules,
         agent: &request.agent,
+        packed: request.epoch,
     };
     let contents = initramfs::collect(&wanted, warnings, cancel)?;
     let (part, file) = Part::create(&request.files_dir, &initrd_file)?;

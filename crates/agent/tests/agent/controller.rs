@@ -114,11 +114,23 @@ pub(crate) fn start_with_tls(
     names: &[&str],
     answer: impl Fn(&Request) -> Answer + Send + 'static,
 ) -> (String, String) {
+    start_with_certificate(names, 1975..4096, answer)
+}
+
+/// One whose certificate is good in these years alone.
+pub(crate) fn start_with_certificate(
+    names: &[&str],
+    years: std::ops::Range<i32>,
+    answer: impl Fn(&Request) -> Answer + Send + 'static,
+) -> (String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let key = rcgen::KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let mut wanted = rcgen::CertificateParams::new(names).unwrap();
+    wanted.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+    let certificate = wanted.self_signed(&key).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
     let config = rustls::ServerConfig::builder_with_provider(provider)

@@ -10,7 +10,7 @@ use perilune_agent::wait;
 use perilune_plan::{Phase, Progress, Root};
 
 use crate::console::Memory;
-use crate::controller::{Answer, Controller, Request, start_with_tls};
+use crate::controller::{Answer, Controller, Request, start_with_certificate, start_with_tls};
 
 const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "image":{"name":"compute","file":"compute-1.tar.zst","checksum":null,"size":null,"unpacked_size":null,
@@ -204,5 +204,27 @@ fn a_controller_that_cannot_prove_itself_is_told_on_the_console_and_waited_for()
             memory.text().contains("cannot be believed to be the controller").then_some(())
         })
         .unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_that_is_outside_of_its_time_is_told_with_what_the_clock_says() {
+    for (years, expected) in [(2990..3000, "is not valid yet"), (1980..1990, "has run out")] {
+        let (url, certificate) = start_with_certificate(&["127.0.0.1"], years, willing);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("authorities.crt");
+        std::fs::write(&file, certificate).unwrap();
+        let (console, memory) = Memory::console();
+        thread::spawn(move || {
+            let trust = Trust::Authorities(vec![file]);
+            Client::new(&url, "node001", Some("ticket"), &trust).plan(&console).ok();
+        });
+        wait::until(Duration::from_secs(20), || {
+            let text = memory.text();
+            (text.contains(expected) && text.contains("by this machine's clock, which says 20"))
+                .then_some(())
+        })
+        .unwrap();
+        assert!(!memory.text().contains("add its authority"), "{}", memory.text());
     }
 }

@@ -36,7 +36,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) kernel_version: &'a str,
     pub(crate) kernel_modules: &'a [String],
     pub(crate) agent: &'a Path,
+    /// Seconds since 1970.
+    pub(crate) packed: u64,
 }
+
+/// Holds when the image was packed: it was never earlier than that on a machine whose clock has stopped.
+const PACKED: &str = "etc/perilune-packed";
 
 /// `/init` runs before any library is there.
 pub(crate) fn check_agent(agent: &Path) -> Result<(), Error> {
@@ -77,6 +82,7 @@ pub(crate) fn collect<'a>(
         b"passwd: files\ngroup: files\nhosts: files dns\n".to_vec(),
         0o644,
     );
+    contents.add_bytes(Path::new(PACKED), format!("{}\n", wanted.packed).into_bytes(), 0o644);
     modules::add(&mut contents, wanted, warnings, cancel)?;
     tools::add(&mut contents, warnings)?;
     cancel.check()?;
