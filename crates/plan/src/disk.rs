@@ -39,7 +39,7 @@ struct Kind {
 
 /// Whether this is the version that the existing command line writes on its own.
 fn is_filled_in(version: &Value) -> bool {
-    *version == Value::from(2) || *version == Value::from("2") || version.is_null()
+    *version == 2 || *version == "2" || version.is_null()
 }
 
 /// One disk and its GPT partitions. All that was on it is lost.

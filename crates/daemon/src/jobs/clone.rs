@@ -64,8 +64,7 @@ async fn copy(
         tree::is_left(place)
             && tree::obstacle(&cluster, &places, (Some(owner.as_str()), place)).is_none()
     };
-    let copy =
-        move || copy_aside((&from, &to), (&request, mounts), &is_left, &mut report, &cancel);
+    let copy = move || copy_aside((&from, &to), (&request, mounts), &is_left, &mut report, &cancel);
     let notes = blocking(copy).await??;
     pack::tell_notes(context, &notes);
     Ok(())
