@@ -217,6 +217,9 @@ impl Daemon {
                 "error",
                 "--listen",
                 &format!("127.0.0.1:{PORT}"),
+                // The load speaks for machines elsewhere.
+                "--proxy",
+                "127.0.0.1",
                 "--data-dir",
             ])
             .arg(data)

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-model", &[]),
     ("perilune-plan", &[]),
     ("perilune-archive", &[]),
+    ("perilune-seal", &[]),
     ("perilune-wire", &["perilune-model", "perilune-plan"]),
     ("perilune-store", &["perilune-model"]),
     ("perilune-boards", &["perilune-store"]),
@@ -30,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-import", &["perilune-model", "perilune-plan"]),
     ("perilune-bmc", &[]),
     ("perilune-switch", &["perilune-model"]),
-    ("perilune-agent", &["perilune-archive", "perilune-plan"]),
+    ("perilune-agent", &["perilune-archive", "perilune-plan", "perilune-seal"]),
     (
         "perilune-daemon",
         &[
@@ -46,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-ndp",
             "perilune-plan",
             "perilune-render",
+            "perilune-seal",
             "perilune-store",
             "perilune-switch",
             "perilune-wire",

@@ -2,19 +2,23 @@
 //! waited for without end, and said on the console; what will not pass is an error with the controller's own words.
 
 use std::io::ErrorKind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use perilune_plan::{Plan, Progress, Ticket, Token};
+use perilune_plan::{Plan, Progress, Purpose, Ticket, Token};
+use perilune_seal::{KeyPair, Sealed};
 use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use ureq::http::{Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Body};
 
 use crate::clock;
 use crate::console::Console;
+use crate::privileged_port::PrivilegedPort;
 use crate::tpm;
 use crate::trust::Trust;
 use crate::wait::{self, Backoff};
@@ -63,9 +67,13 @@ impl Error {
 
 pub struct Controller {
     agent: Agent,
+    /// For what a user of this machine must not be able to ask.
+    privileged: Agent,
     base: String,
     node: String,
     ticket: Option<String>,
+    /// What the ticket is bound to, and answers with secrets are sealed to. One for all tries of a boot.
+    key: Arc<KeyPair>,
     token: Mutex<Option<String>>,
 }
 
@@ -86,8 +94,14 @@ enum Method<'a> {
 }
 
 impl Controller {
-    pub fn new(base: &str, node: &str, ticket: Option<&str>, trust: &Trust) -> Self {
-        let agent = Agent::config_builder()
+    pub fn new(
+        base: &str,
+        node: &str,
+        ticket: Option<&str>,
+        trust: &Trust,
+        key: Arc<KeyPair>,
+    ) -> Self {
+        let configuration = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .tls_config(trust.configuration())
@@ -97,11 +111,18 @@ impl Controller {
             .timeout_per_write(Some(STILL_LIMIT))
             .user_agent(concat!("perilune-agent/", env!("CARGO_PKG_VERSION")))
             .build();
+        let connector = ().chain(PrivilegedPort).chain(RustlsConnector::default());
         Self {
-            agent: agent.into(),
+            privileged: Agent::with_parts(
+                configuration.clone(),
+                connector,
+                DefaultResolver::default(),
+            ),
+            agent: configuration.into(),
             base: base.to_owned(),
             node: node.to_owned(),
             ticket: ticket.map(str::to_owned),
+            key,
             token: Mutex::new(None),
         }
     }
@@ -118,7 +139,9 @@ impl Controller {
     /// What this node is to become.
     pub fn plan(&self, console: &Console) -> Result<Plan, Error> {
         let path = format!("/boot/plan/{}", self.node);
-        Self::patiently(console, || read(self.authorised(&path, &Method::Get)?))
+        Self::patiently(console, || {
+            self.opened(self.authorised(&path, &Method::Get)?, Purpose::Plan)
+        })
     }
 
     /// Reports a state, with a sentence on it. A state that cannot be reported does not stop a node.
@@ -228,14 +251,16 @@ impl Controller {
         let ticket = ticket.ok_or_else(|| {
             not_served("the kernel command line has no perilune.ticket".to_owned())
         })?;
-        let body = serde_json::to_value(Ticket { ticket, tpm_sha256: tpm::measured() })
+        let key = Some(self.key.public().clone().into());
+        let body = serde_json::to_value(Ticket { ticket, key, tpm_sha256: tpm::measured() })
             .map_err(|error| Error::Unreadable(error.to_string()))?;
-        let path = format!("/boot/ticket/{}", self.node);
-        let answer = self.send(&path, &Method::Post(&body), None).map_err(|error| match error {
+        let url = format!("{}/boot/ticket/{}", self.base, self.node);
+        let answer = self.privileged.post(url).content_type(JSON).send(body.to_string());
+        let answer = self.accepted(answer).map_err(|error| match error {
             Error::Refused { status: 401 | 403, message } => not_served(message),
             other => other,
         })?;
-        let token: Token = read(answer)?;
+        let token: Token = self.opened(answer, Purpose::Token)?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.token.clone());
         Ok(token.token)
     }
@@ -275,9 +300,29 @@ impl Controller {
                 request.call()
             }
         };
+        self.accepted(answer)
+    }
+
+    fn accepted(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, Error> {
         let answer = answer.map_err(|error| Error::Unreachable(self.reason(&error)))?;
         let status = answer.status();
         if status.is_success() { Ok(answer) } else { Err(refusal(status, answer)) }
+    }
+
+    /// An answer that is sealed to the key of this boot.
+    fn opened<T: DeserializeOwned>(
+        &self,
+        answer: Response<Body>,
+        purpose: Purpose,
+    ) -> Result<T, Error> {
+        let sealed: Sealed = read(answer)?;
+        let unreadable = |error: String| Error::Unreadable(error);
+        let text = self.key.open(&sealed, &purpose.of(&self.node));
+        let text = text.map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
     }
 
     /// What a failure of the transport means, for a person.

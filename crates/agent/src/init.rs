@@ -3,9 +3,11 @@
 use std::fs;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use perilune_plan::Plan;
+use perilune_seal::KeyPair;
 use serde_json::{Map, Value, json};
 
 use crate::console::Console;
@@ -27,7 +29,8 @@ pub fn run() -> ! {
     hardware::provide_modprobe();
     mounts::quieten(arguments.get("debug").is_some());
     console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
-    let mut machine = Machine { arguments, drivers: Drivers::default(), was_served: false };
+    let mut machine =
+        Machine { arguments, drivers: Drivers::default(), was_served: false, key: None };
     loop {
         // The kernel stops when its first process ends, for whatever reason.
         let started = catch_unwind(AssertUnwindSafe(|| machine.start(&console)));
@@ -54,6 +57,8 @@ struct Machine {
     drivers: Drivers,
     /// Whether a person has had the shell that service mode asks for.
     was_served: bool,
+    /// The key of this boot, once it is needed. The ticket is good for the first key that it is shown with: all tries have one.
+    key: Option<Arc<KeyPair>>,
 }
 
 impl Machine {
@@ -87,7 +92,9 @@ impl Machine {
         }
         clock::set_forward(boot.time, console);
         let trust = Trust::new(boot.verify);
-        let controller = Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust);
+        let key = self.key()?;
+        let controller =
+            Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust, key);
         let result = self.install(&boot, &joined, &controller, console);
         if let Err(error) = &result {
             let reason = reason(error);
@@ -97,6 +104,15 @@ impl Machine {
             }
         }
         result
+    }
+
+    fn key(&mut self) -> Result<Arc<KeyPair>> {
+        let key = match &self.key {
+            Some(key) => Arc::clone(key),
+            None => Arc::new(KeyPair::generate()?),
+        };
+        self.key = Some(Arc::clone(&key));
+        Ok(key)
     }
 
     fn install(

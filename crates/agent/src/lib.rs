@@ -22,6 +22,7 @@ pub mod link;
 pub mod memory_root;
 pub mod mounts;
 pub mod network;
+mod privileged_port;
 pub mod progress;
 pub mod read_ahead;
 pub mod role;

@@ -124,6 +124,27 @@ pub(crate) fn direct_script(environment: &Environment, mac: &str) -> String {
     )
 }
 
+/// Has a machine ask for an address once more, by the card that it booted from, and then for its script again.
+pub(crate) fn ask_again_script(
+    environment: &Environment,
+    node: &str,
+    mac: &str,
+    again: u8,
+) -> String {
+    let (url, node, mac) = (environment.web_url(), shown_text(node), shown_text(mac));
+    // netX is the card that was used last. Should a program of the site not know it, any card will do.
+    format!(
+        "#!ipxe\n\
+         echo Perilune: {node}: asking for an address once more, so that the controller sees this boot\n\
+         ifclose\n\
+         dhcp netX || dhcp || echo No address\n\
+         chain --replace --autofree {url}/boot/search/mac/{mac}?again={again} ||\n\
+         echo Perilune did not answer, beginning anew in 5 seconds\n\
+         sleep 5\n\
+         chain --replace --autofree {url}/boot\n"
+    )
+}
+
 fn hints(failure: &Error) -> Vec<String> {
     match failure {
         Error::UnknownMachine { mac } => vec![

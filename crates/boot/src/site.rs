@@ -73,6 +73,11 @@ impl<'a> Site<'a> {
         ipxe::at_own_port(script, self.environment)
     }
 
+    /// What a node's machine is told whose boot the controller has not seen: it asks for an address once more, and then for its script.
+    pub fn ask_again_script(&self, node: &Name, mac: MacAddress, again: u8) -> String {
+        ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again)
+    }
+
     /// The script of the node that has this hardware address: `GET /boot/search/mac/{mac}`. The ticket proves to
     /// the controller, once the node's kernel runs, that this boot was served.
     pub fn node_script(&self, mac: MacAddress, ticket: &str) -> Result<NodeScript, Error> {

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use perilune_model::MacAddress;
 use serde::{Deserialize, Serialize};
 
-/// How long a node's token is good for.
-const PROVISION_LIFE: Duration = Duration::from_hours(1);
-/// How long a boot may take from its script to its end.
-const TICKET_LIFE: Duration = Duration::from_hours(6);
+use crate::boots::Exchange;
+
+/// How long a boot may take from the exchange of its ticket to its end.
+const PROVISION_LIFE: Duration = Duration::from_hours(6);
+/// How long a running node may ask for its own hardware rules to be read.
+const IMPORT_LIFE: Duration = Duration::from_hours(2);
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +31,35 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
+    mac: Option<MacAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<u64>,
     exp: u64,
+}
+
+impl Claims {
+    fn until(exp: u64) -> Self {
+        Self {
+            id: None,
+            user: None,
+            node: None,
+            scope: None,
+            archive: None,
+            address: None,
+            mac: None,
+            boot: None,
+            begun: None,
+            exp,
+        }
+    }
 }
 
 /// Whom a token is for that names nobody: programs of the site make such with its key. Not a name that a user can have.
 pub const UNNAMED: &str = "(unnamed)";
 const PROVISION: &str = "provision";
+const IMPORT: &str = "import";
 const TICKET: &str = "ticket";
 
 /// Who a token is for.
@@ -48,17 +73,27 @@ pub enum Identity {
         name: String,
         /// The archive of its image when the token was made.
         archive: Option<String>,
+        /// The boot that the token is for.
+        boot: String,
+        /// Where the token is good from.
+        address: IpAddr,
     },
+    /// A running node, that has the rules of its own hardware read and does nothing else.
+    Importer(String),
 }
 
-/// A boot that the controller has begun to serve.
+/// What a ticket says: a boot that the controller has begun to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
     /// The node.
     pub node: String,
-    /// The address that asked for the boot script.
+    /// The hardware address that asked.
+    pub mac: MacAddress,
+    /// The one address that may use the ticket: reserved for the node, or lent to it.
     pub address: IpAddr,
-    /// When it did: seconds since 1970.
+    /// Names this boot.
+    pub boot: String,
+    /// When the script was asked for: steady milliseconds.
     pub begun: u64,
 }
 
@@ -67,6 +102,8 @@ pub struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
+    /// Tickets run out by a clock that nobody can set, so their time is looked at apart.
+    untimed: Validation,
     expiry: Duration,
 }
 
@@ -75,10 +112,13 @@ impl Keys {
     pub fn new(secret: &str, expiry: Duration) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
+        let mut untimed = validation.clone();
+        untimed.validate_exp = false;
         Self {
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             decoding: DecodingKey::from_secret(secret.as_bytes()),
             validation,
+            untimed,
             expiry,
         }
     }
@@ -86,75 +126,88 @@ impl Keys {
     /// A token for a user who has logged in. `now` is in seconds since 1970, here and below.
     pub fn for_user(&self, user: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
         let exp = now + self.expiry.as_secs();
-        self.sign(&Claims {
-            id: Some(0),
-            user: Some(user.to_owned()),
-            node: None,
-            scope: None,
-            archive: None,
-            address: None,
-            iat: None,
-            exp,
-        })
+        self.sign(&Claims { id: Some(0), user: Some(user.to_owned()), ..Claims::until(exp) })
     }
 
-    /// A token for one node that installs, from this archive: it may go on with it when the image is packed meanwhile.
+    /// A token for one node that installs: for this boot, and for the archive that it began with, should the image be packed meanwhile.
+    /// The same exchange gives the same token.
     pub fn for_node(
         &self,
         node: &str,
-        archive: Option<&str>,
-        now: u64,
+        exchange: &Exchange,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         self.sign(&Claims {
-            id: None,
-            user: None,
             node: Some(node.to_owned()),
             scope: Some(PROVISION.to_owned()),
-            archive: archive.map(str::to_owned),
-            address: None,
-            iat: None,
-            exp: now + PROVISION_LIFE.as_secs(),
+            archive: exchange.archive.clone(),
+            address: Some(exchange.address),
+            boot: Some(exchange.boot.clone()),
+            ..Claims::until(exchange.at + PROVISION_LIFE.as_secs())
+        })
+    }
+
+    /// A token for a running node, good for the import of its own hardware rules alone.
+    pub fn for_import(&self, node: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(&Claims {
+            node: Some(node.to_owned()),
+            scope: Some(IMPORT.to_owned()),
+            ..Claims::until(now + IMPORT_LIFE.as_secs())
         })
     }
 
     /// A ticket for one boot: what the node's kernel is given, and the node's token is had for.
-    pub fn ticket(&self, boot: &Boot) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn ticket(
+        &self,
+        boot: &Boot,
+        life: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         self.sign(&Claims {
-            id: None,
-            user: None,
             node: Some(boot.node.clone()),
             scope: Some(TICKET.to_owned()),
-            archive: None,
             address: Some(boot.address),
-            iat: Some(boot.begun),
-            exp: boot.begun + TICKET_LIFE.as_secs(),
+            mac: Some(boot.mac),
+            boot: Some(boot.boot.clone()),
+            begun: Some(boot.begun),
+            ..Claims::until(boot.begun / 1000 + life.as_secs())
         })
     }
 
     /// Who the token is for; `None` when it is forged, malformed or no longer good.
     pub fn identify(&self, token: &str) -> Option<Identity> {
-        let claims = self.read(token)?;
+        let claims = self.read(token, &self.validation)?;
         match (claims.scope.as_deref(), claims.node) {
             (None, None) => Some(Identity::User(claims.user.unwrap_or_else(|| UNNAMED.to_owned()))),
-            (Some(PROVISION), Some(name)) => Some(Identity::Node { name, archive: claims.archive }),
+            (Some(PROVISION), Some(name)) => Some(Identity::Node {
+                name,
+                archive: claims.archive,
+                boot: claims.boot?,
+                address: claims.address?,
+            }),
+            (Some(IMPORT), Some(name)) => Some(Identity::Importer(name)),
             _ => None,
         }
     }
 
-    /// The boot that the ticket is for; `None` when it is forged, malformed or no longer good.
-    pub fn redeem(&self, ticket: &str) -> Option<Boot> {
-        let claims = self.read(ticket)?;
-        let is_ticket = claims.scope.as_deref() == Some(TICKET);
-        let (node, address, begun) = (claims.node?, claims.address?, claims.iat?);
-        is_ticket.then_some(Boot { node, address, begun })
+    /// The boot that the ticket is for; `None` when it is forged, malformed or no longer good. `now` is in steady milliseconds.
+    pub fn redeem(&self, ticket: &str, now: u64) -> Option<Boot> {
+        let claims = self.read(ticket, &self.untimed)?;
+        let is_ticket = claims.scope.as_deref() == Some(TICKET) && claims.exp > now / 1000;
+        let boot = Boot {
+            node: claims.node?,
+            mac: claims.mac?,
+            address: claims.address?,
+            boot: claims.boot?,
+            begun: claims.begun?,
+        };
+        is_ticket.then_some(boot)
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
     }
 
-    fn read(&self, token: &str) -> Option<Claims> {
-        match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
+    fn read(&self, token: &str, validation: &Validation) -> Option<Claims> {
+        match jsonwebtoken::decode::<Claims>(token, &self.decoding, validation) {
             Ok(data) => Some(data.claims),
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::ExpiredSignature | ErrorKind::InvalidToken) {
@@ -175,22 +228,63 @@ mod tests {
         Keys::new("0123456789abcdef", Duration::from_mins(1))
     }
 
+    fn boot() -> Boot {
+        Boot {
+            node: "node001".into(),
+            mac: MacAddress([0x52, 0x54, 0, 0, 0, 1]),
+            address: [10, 141, 0, 1].into(),
+            boot: "boot".into(),
+            begun: 5_000_000,
+        }
+    }
+
+    fn exchange() -> Exchange {
+        Exchange {
+            boot: "boot".into(),
+            begun: 5_000_000,
+            key: None,
+            address: [10, 141, 0, 1].into(),
+            archive: Some("a.tar.zst".into()),
+            at: clock::seconds(),
+            succeeded: None,
+        }
+    }
+
     #[test]
     fn each_kind_of_token_is_good_for_its_own_purpose_only() {
         let (keys, now) = (keys(), clock::seconds());
-        let boot = Boot { node: "node001".into(), address: [10, 141, 0, 1].into(), begun: now };
-        let (user, node) = (
-            keys.for_user("ann", now).unwrap(),
-            keys.for_node("node001", Some("a.tar.zst"), now).unwrap(),
-        );
-        let ticket = keys.ticket(&boot).unwrap();
+        let life = Duration::from_mins(1);
+        let user = keys.for_user("ann", now).unwrap();
+        let node = keys.for_node("node001", &exchange()).unwrap();
+        let import = keys.for_import("node001", now).unwrap();
+        let ticket = keys.ticket(&boot(), life).unwrap();
         assert_eq!(keys.identify(&user), Some(Identity::User("ann".into())));
-        let archive = Some("a.tar.zst".into());
-        assert_eq!(keys.identify(&node), Some(Identity::Node { name: "node001".into(), archive }));
+        let Exchange { boot: name, address, archive, .. } = exchange();
+        let expected = Identity::Node { name: "node001".into(), archive, boot: name, address };
+        assert_eq!(keys.identify(&node), Some(expected));
+        assert_eq!(keys.identify(&import), Some(Identity::Importer("node001".into())));
         assert_eq!(keys.identify(&ticket), None);
-        assert_eq!(keys.redeem(&ticket), Some(boot));
-        assert_eq!(keys.redeem(&user), None);
-        assert_eq!(keys.redeem(&node), None);
+        assert_eq!(keys.redeem(&ticket, boot().begun), Some(boot()));
+        for token in [&user, &node, &import] {
+            assert_eq!(keys.redeem(token, boot().begun), None);
+        }
+    }
+
+    #[test]
+    fn the_same_exchange_gives_the_same_token() {
+        let (keys, exchange) = (keys(), exchange());
+        assert_eq!(
+            keys.for_node("node001", &exchange).unwrap(),
+            keys.for_node("node001", &exchange).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_ticket_ends_by_the_steady_clock_whatever_the_other_says() {
+        let keys = keys();
+        let ticket = keys.ticket(&boot(), Duration::from_mins(1)).unwrap();
+        assert_eq!(keys.redeem(&ticket, boot().begun + 59_999), Some(boot()));
+        assert_eq!(keys.redeem(&ticket, boot().begun + 60_000), None);
     }
 
     #[test]
@@ -199,6 +293,8 @@ mod tests {
         assert_eq!(keys.identify(&keys.for_user("ann", now - 61).unwrap()), None);
         let foreign = Keys::new("another", Duration::from_mins(1));
         assert_eq!(keys.identify(&foreign.for_user("ann", now).unwrap()), None);
+        let ticket = foreign.ticket(&boot(), Duration::from_mins(1)).unwrap();
+        assert_eq!(keys.redeem(&ticket, boot().begun), None);
         assert_eq!(keys.identify("nonsense"), None);
         // An unsigned token: {"alg":"none"} and the claims of an administrator.
         assert_eq!(keys.identify("eyJhbGciOiJub25lIn0.eyJpZCI6MCwiZXhwIjo5OTk5OTk5OTk5fQ."), None);

@@ -7,10 +7,14 @@ mod ini;
 mod keys;
 mod listen;
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::boots::Evidence;
 use crate::connections::Limits;
 pub use certificate::CertificateFiles;
 pub use directory::DirectoryChoice;
@@ -38,6 +42,8 @@ pub struct Options {
     pub agent: Option<PathBuf>,
     /// What clients of the API may take.
     pub connections: Limits,
+    /// Proxies that are believed about whom they speak for, beside those that the configuration names.
+    pub proxies: Vec<IpNet>,
 }
 
 impl Options {
@@ -117,6 +123,10 @@ pub struct Settings {
     pub log: Log,
     /// Limits of control.
     pub control: Control,
+    /// Proxies that are believed about whom they speak for.
+    pub proxies: Vec<IpNet>,
+    /// What shows that a boot is expected; `None` where the site does not say.
+    pub evidence: Option<BTreeSet<Evidence>>,
 }
 
 /// What is logged, and where.
@@ -216,6 +226,8 @@ impl Settings {
                 file: given("LOGGER", "LOGFILE").map(PathBuf::from),
             },
             control: keys::control(ini)?,
+            proxies: keys::proxies(ini)?,
+            evidence: keys::evidence(ini)?,
         })
     }
 
@@ -278,6 +290,9 @@ mod tests {
             ("[API]\nUSERNAME = luna\n".to_owned(), "PASSWORD is missing"),
             ("no section\n".to_owned(), "line 1"),
             (format!("{LOGIN}[LOGGER]\nLEVEL = loud\n"), "[LOGGER] LEVEL"),
+            (format!("{LOGIN}PROXIES = here\n"), "[API] PROXIES has 'here'"),
+            (format!("{LOGIN}[BOOT]\nEVIDENCE = dhcp, luck\n"), "[BOOT] EVIDENCE has 'luck'"),
+            (format!("{LOGIN}[BOOT]\nEVIDENCE = ,\n"), "[BOOT] EVIDENCE has ''"),
             (
                 format!("{LOGIN}[DHCP]\nROUTER_ADVERTISEMENTS = never\n"),
                 "[DHCP] ROUTER_ADVERTISEMENTS is 'never'; write yes or no",

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use run::{Row, Run, Verdict};
 
+use crate::boots::{Boots, Evidence};
 use crate::cluster::ClusterService;
 use crate::config::{self, Settings};
 use crate::status::Status;
@@ -77,6 +78,7 @@ struct Shared {
     work: mpsc::UnboundedSender<Work>,
     store: Store,
     status: Status,
+    boots: Boots,
     cluster: ClusterService,
 }
 
@@ -86,6 +88,7 @@ impl Control {
         settings: &Settings,
         store: Store,
         status: Status,
+        boots: Boots,
         cluster: ClusterService,
     ) -> Result<(Self, Worker), Error> {
         let authorities = match &settings.control.authorities {
@@ -110,6 +113,7 @@ impl Control {
             work,
             store,
             status,
+            boots,
             cluster,
         };
         Ok((Self { shared: Arc::new(shared) }, Worker(waiting)))
@@ -290,6 +294,10 @@ impl Control {
             Action::PowerOn | Action::PowerCycle | Action::PowerReset => {
                 let begun = now.saturating_sub(elapsed);
                 self.shared.status.report_unless_newer(&node.name, state, begun, now);
+                // A machine that was on, and was told to be, does not begin to run: its users have not left.
+                if outcome.action != Action::PowerOn {
+                    self.shared.boots.expect(&node.name, Evidence::Power, None);
+                }
             }
             _ => self.shared.status.report(&node.name, state, None, now),
         }

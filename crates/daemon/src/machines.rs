@@ -1,12 +1,14 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use nix::ifaddrs::getifaddrs;
 use perilune_boot::tftp;
-use perilune_dhcp::{Lease, Leases, Policy, Server, Sighting, Site, StoreLease};
+use perilune_dhcp::{
+    Beginning, Lease, Leases, Observer, Policy, Server, Sighting, Site, StoreLease,
+};
 use perilune_model::Cluster;
 use perilune_ndp::{Responder, Rule};
 use perilune_store::{Store, Table, Write};
@@ -15,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::problem::chain;
+use crate::boots::Evidence;
 use crate::clock;
 use crate::config::Options;
 use crate::serve::Error;
@@ -31,11 +34,13 @@ const TRANSFERS: usize = 512;
 /// Starts them on the interfaces that the command line names.
 pub(crate) fn start(
     options: &Options,
+    observer: Option<Observer>,
     state: &State,
     store: &Store,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
+    observe(observer, state, tasks, stop);
     if options.dhcp_interfaces.is_empty() {
         return Ok(());
     }
@@ -81,6 +86,60 @@ pub(crate) fn start(
     let server = tftp::Server::bind(&listeners, settings)?;
     tasks.spawn(server.run(stop.clone()));
     Ok(())
+}
+
+/// What sees boots begin, also where another server answers the machines; `None` where that cannot be.
+pub(crate) fn observer(options: &Options, cluster: &Cluster) -> Option<Observer> {
+    let interfaces = if options.dhcp_interfaces.is_empty() {
+        interfaces_of(cluster).unwrap_or_default()
+    } else {
+        options.dhcp_interfaces.clone()
+    };
+    if interfaces.is_empty() {
+        return None;
+    }
+    match Observer::open(&interfaces) {
+        Ok(observer) => Some(observer),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "the DHCP requests of firmware cannot be observed, so they are no evidence of a boot. Give this program CAP_NET_RAW"
+            );
+            None
+        }
+    }
+}
+
+/// Expects the boots that it sees begin.
+fn observe(
+    observer: Option<Observer>,
+    state: &State,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) {
+    let Some(observer) = observer.filter(|_| state.boots.accepts(Evidence::Dhcp)) else { return };
+    let (told, beginnings) = mpsc::channel(WAITING);
+    tasks.spawn(observer.run(state.cluster.subscribe(), told, stop.clone()));
+    tasks.spawn(expect(beginnings, state.clone()));
+}
+
+/// The interfaces on which this machine has an address of a network of the cluster.
+fn interfaces_of(cluster: &Cluster) -> std::io::Result<Vec<String>> {
+    let on_network = getifaddrs()?.filter(|known| {
+        let address = known.address.as_ref().and_then(|address| address.as_sockaddr_in());
+        address.is_some_and(|address| cluster.network_of(IpAddr::V4(address.ip())).is_some())
+    });
+    let names: BTreeSet<String> = on_network.map(|known| known.interface_name).collect();
+    Ok(names.into_iter().collect())
+}
+
+async fn expect(mut beginnings: mpsc::Receiver<Beginning>, state: State) {
+    while let Some(Beginning { mac, chosen }) = beginnings.recv().await {
+        let cluster = state.cluster.published();
+        if let Some((node, _)) = cluster.node_by_mac(mac) {
+            state.boots.expect(&node.name, Evidence::Dhcp, chosen);
+        }
+    }
 }
 
 /// Machines boot without this, too, but slowly: that it cannot be done stops nothing else.

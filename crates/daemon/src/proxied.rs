@@ -1,11 +1,14 @@
-//! Boot requests that come from this machine itself and name no client: a proxy stands between, and hides who asks. A node is known by
-//! its address, so none that boots in this way can install; this says so where somebody looks.
+//! Boot requests that come from this machine itself and name no client: a proxy stands between, and hides who asks. A request from the
+//! node's own address is then no evidence of its boot; this says so where somebody looks.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::api::source::Source;
 
 /// What the configuration of the proxy lacks, as nginx writes it.
 pub(crate) const LINE: &str = "proxy_set_header X-Forwarded-For $remote_addr;";
+/// What our own configuration lacks for that to count.
+pub(crate) const CONFIGURATION: &str = "[API] PROXIES = 127.0.0.1";
 /// How long such a request is told of.
 const TOLD: u64 = 24 * 60 * 60 * 1000;
 /// How often it is logged at most: machines that cannot boot ask every few seconds.
@@ -19,16 +22,11 @@ pub struct HiddenBoots {
     logged: AtomicU64,
 }
 
-/// Whether nobody knows where a request came from: no machine but this one has such an address.
-pub(crate) fn is_hidden(asker: IpAddr) -> bool {
-    asker.is_loopback()
-}
-
 impl HiddenBoots {
-    /// A boot script was asked for. `through_proxy` says that a proxy of this machine told for whom.
-    pub(crate) fn asked(&self, asker: IpAddr, through_proxy: bool, now: u64) {
-        if !is_hidden(asker) {
-            if through_proxy {
+    /// A boot script was asked for.
+    pub(crate) fn asked(&self, source: &Source, now: u64) {
+        if !source.is_anybody() {
+            if source.is_told() {
                 self.last.store(0, Ordering::Relaxed);
             }
             return;
@@ -50,8 +48,9 @@ impl HiddenBoots {
 
 fn text() -> String {
     format!(
-        "a boot script was asked for from this machine itself, by no client that is named: a proxy hides who asks, and nodes that boot \
-         through it cannot install. Write this line into its 'location /boot', and reload it: {LINE}"
+        "a boot script was asked for from this machine itself, by no client that is named: a proxy hides who asks. Nodes that boot through \
+         it can install only where the controller sees the DHCP requests of their firmware, or when their boots are allowed (perilune \
+         node arm). Write {CONFIGURATION} into luna.ini, and this line into the proxy's 'location /boot', and reload both: {LINE}"
     )
 }
 
@@ -61,16 +60,18 @@ mod tests {
 
     #[test]
     fn it_is_told_for_a_day_or_until_the_proxy_names_who_asks() {
-        let [own, node] = ["127.0.0.1", "10.141.0.1"].map(|text| text.parse().unwrap());
+        let own = Source::for_test("127.0.0.1:40000", None);
+        let node = Source::for_test("10.141.0.1:40000", None);
+        let told = Source::for_test("127.0.0.1:40000", Some("10.141.0.1"));
         let hidden = HiddenBoots::default();
         assert_eq!(hidden.warning(1_000), None);
-        hidden.asked(own, false, 1_000);
+        hidden.asked(&own, 1_000);
         assert!(hidden.warning(2_000).unwrap().ends_with(LINE));
         // A machine that asks without the proxy says nothing about it.
-        hidden.asked(node, false, 3_000);
+        hidden.asked(&node, 3_000);
         assert!(hidden.warning(4_000).is_some());
         assert_eq!(hidden.warning(1_000 + TOLD), None);
-        hidden.asked(node, true, 5_000);
+        hidden.asked(&told, 5_000);
         assert_eq!(hidden.warning(6_000), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Starts everything, and stops it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::auth::Keys;
+use crate::boots::{self, Boots, Evidence};
 use crate::cluster::ClusterService;
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener};
@@ -136,13 +138,16 @@ pub async fn serve(
     warn_of_protocols(&settings, &listen, &ports, &service.published());
 
     let machines_store = store.clone();
-    let (state, Workers { control, discovery, states }) =
-        assemble(settings, &options, ports, store, service).await?;
+    let observer = crate::machines::observer(&options, &service.published());
+    let evidence = evidence(&settings, &options, observer.is_some());
+    let (state, Workers { control, discovery, states, boots }) =
+        assemble(settings, &options, ports, evidence, store, service).await?;
     tasks.spawn(states.run());
+    tasks.spawn(boots.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
-    crate::machines::start(&options, &state, &machines_store, &mut tasks, &stop)?;
+    crate::machines::start(&options, observer, &state, &machines_store, &mut tasks, &stop)?;
     let connections = Connections::new(options.connections);
     let service = api::service(state);
     for (socket, protocol) in sockets.into_iter().zip(protocols) {
@@ -257,12 +262,14 @@ struct Workers {
     control: control::Worker,
     discovery: discovery::Worker,
     states: Writer<Name, NodeState>,
+    boots: boots::Writers,
 }
 
 async fn assemble(
     settings: Settings,
     options: &Options,
     listen: Vec<(Protocol, u16)>,
+    evidence: BTreeSet<Evidence>,
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
@@ -285,14 +292,19 @@ async fn assemble(
     let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
-    let (status, states, unreadable) = Status::open(&store).await?;
+    let (status, states, mut unreadable) = Status::open(&store).await?;
+    let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
+    unreadable.extend(others);
     let (control, controls) =
-        Control::open(&settings, store, status.clone(), cluster.clone()).await?;
+        Control::open(&settings, store, status.clone(), boots.clone(), cluster.clone()).await?;
     let directory = settings.directory.open();
     let sightings = Sightings::default();
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
+    let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
     let state = State::new(Parts {
+        boots,
+        proxies,
         settings,
         cluster,
         history,
@@ -313,7 +325,20 @@ async fn assemble(
         attempts: Attempts::default(),
         turns: Turns::default(),
     });
-    Ok((state, Workers { control: controls, discovery: switches, states }))
+    let boots = boots_writers;
+    Ok((state, Workers { control: controls, discovery: switches, states, boots }))
+}
+
+/// What shows that a boot is expected. Where another DHCP server answers the machines, their requests may never come here, and without
+/// their own word for it no node would boot.
+fn evidence(settings: &Settings, options: &Options, is_observed: bool) -> BTreeSet<Evidence> {
+    let usual = || {
+        let seen = [Evidence::Dhcp, Evidence::Power, Evidence::Arm];
+        let is_seen = is_observed && !options.dhcp_interfaces.is_empty();
+        let told = (!is_seen).then_some(Evidence::Search);
+        seen.into_iter().chain(told).collect()
+    };
+    settings.evidence.clone().unwrap_or_else(usual)
 }
 
 /// Waits until it is time to stop, then until every part has. A part that fails stops all.

@@ -1,9 +1,10 @@
 //! What every handler can reach.
 
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
 use perilune_dhcp::Leases;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::attempts::Attempts;
 use crate::auth::{Keys, UNNAMED};
+use crate::boots::Boots;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
@@ -67,6 +69,10 @@ pub struct Parts {
     pub vault: Vault,
     /// What tokens are signed with.
     pub keys: Keys,
+    /// Which boots are expected, and whom secrets were given to.
+    pub boots: Boots,
+    /// Proxies that are believed about whom they speak for.
+    pub proxies: Vec<IpNet>,
     /// Failed log-ins.
     pub attempts: Attempts,
     /// Who may do what takes much memory or many computations.
@@ -110,11 +116,11 @@ impl State {
         self.cluster.published().users().get(user).map(|user| user.role)
     }
 
-    /// Whether the address is lent to this machine.
-    pub fn is_lent(&self, address: IpAddr, mac: MacAddress) -> bool {
+    /// The address that is lent to this machine.
+    pub fn lent_to(&self, mac: MacAddress) -> Option<Ipv4Addr> {
         // What a panicking holder left is still a table of leases.
         let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.of(mac).is_some_and(|lent| IpAddr::V4(lent) == address)
+        leases.of(mac)
     }
 
     /// The plugins that requests may name, as of now.

@@ -11,6 +11,7 @@ use perilune_model::effective::Effective;
 use perilune_model::{Cluster, Family, Name};
 
 use crate::api::problem::chain;
+use crate::boots::Evidence;
 use crate::state::State;
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
@@ -37,10 +38,27 @@ pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(now);
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
-    let of_site = of_site.chain(unreadable(state));
+    let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(lost_files(state, &cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
+}
+
+/// Boots that are believed too easily.
+fn weak_evidence(state: &State) -> Option<String> {
+    let reason = if state.settings.evidence.is_some() {
+        "[BOOT] EVIDENCE of the configuration lists search"
+    } else {
+        "the DHCP requests of machines' firmware may not be seen here: none are served, or this program lacks CAP_NET_RAW"
+    };
+    state.boots.accepts(Evidence::Search).then(|| {
+        format!(
+            "{reason}: a request for a node's boot script from the node's own address is enough to expect a boot of it, and users of \
+             running nodes can make such requests. What they get is worthless without the node's root (docs/trust.md). Write \
+             [BOOT] EVIDENCE = dhcp, power, arm where the controller sees the DHCP requests of the machines, or boots are begun with \
+             perilune power or perilune node arm"
+        )
+    })
 }
 
 /// The site's own templates that cannot be used.

@@ -7,6 +7,7 @@ mod boot_program;
 mod domain_search;
 mod leases;
 mod network;
+mod observe;
 mod packet;
 mod reply;
 mod request;
@@ -14,6 +15,7 @@ mod server;
 mod told;
 
 pub use leases::{Lease, Leases};
+pub use observe::{Beginning, Observer};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};
 pub use request::{Kind, Request};
 pub use server::{Server, Site, StoreLease};

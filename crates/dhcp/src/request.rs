@@ -167,6 +167,14 @@ impl Request {
         class.windows(4).any(|window| window == b"iPXE") || self.packet.option(code::IPXE).is_some()
     }
 
+    /// Whether a machine's firmware asks, and no running system: by its class (PXE 2.1, section 2.2.1; UEFI 2.10, section 24.7.3), or as
+    /// iPXE does.
+    pub fn is_firmware(&self) -> bool {
+        self.is_class("PXEClient")
+            || self.is_class("HTTPClient")
+            || self.packet.option(code::IPXE).is_some()
+    }
+
     /// Whether it wants an option. One that does not say gets what everybody needs.
     pub(crate) fn wants(&self, code: u8) -> bool {
         self.packet.option(code::PARAMETER_LIST).is_none_or(|list| list.contains(&code))

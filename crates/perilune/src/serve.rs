@@ -1,9 +1,11 @@
 //! `perilune serve`: runs the daemon until it is told to stop.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use perilune_daemon::config::{Listen, Options};
 use perilune_daemon::connections::Limits;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// Answer DHCP and TFTP on this interface; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) dhcp_interface: Vec<String>,
+    /// A proxy, or a network of them, that is believed about whom it speaks for; may be repeated ([API] PROXIES)
+    #[arg(long, value_name = "ADDRESS", value_parser = network)]
+    pub(crate) proxy: Vec<IpNet>,
     /// A bootstrap.ini for the first start
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
@@ -61,6 +66,14 @@ pub(crate) struct ServeArgs {
         value_name = "FILTER"
     )]
     pub(crate) log: Option<String>,
+}
+
+/// An address, or a network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    network.map_err(|_not_one: std::net::AddrParseError| {
+        "write an address or a network, such as 127.0.0.1 or 10.141.255.0/24".to_owned()
+    })
 }
 
 /// What log lines look like.
@@ -95,6 +108,7 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
         connections: Limits::default(),
+        proxies: arguments.proxy.clone(),
     })
 }
 

@@ -192,9 +192,32 @@ impl std::fmt::Debug for Bmc {
 pub struct Ticket {
     /// The text of the kernel argument `perilune.ticket`.
     pub ticket: String,
+    /// The public key of this boot, base64 (`perilune_seal::PublicKey`): the answer is sealed to it, and the ticket is good for no
+    /// other key from then on. Unset by installers of distributions, which have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What the machine's TPM measured: its register 0 for SHA-256, hexadecimal. Unset without a TPM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm_sha256: Option<String>,
+}
+
+/// What an answer that is sealed to a boot's key is for: whoever opens it names the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The token that a ticket is exchanged for.
+    Token,
+    /// The plan.
+    Plan,
+}
+
+impl Purpose {
+    /// The purpose for one node, as both sides write it.
+    pub fn of(self, node: &str) -> String {
+        match self {
+            Self::Token => format!("perilune token of {node}"),
+            Self::Plan => format!("perilune plan of {node}"),
+        }
+    }
 }
 
 /// The token that a ticket is good for.

@@ -22,6 +22,10 @@ pub enum Table {
     Jobs,
     /// Certificates that BMCs showed first, by BMC.
     BmcCertificates,
+    /// Which boots are expected, by node.
+    BootWindows,
+    /// Whom a node's secrets were given to, by node.
+    Boots,
 }
 
 impl Table {
@@ -32,6 +36,8 @@ impl Table {
             Self::NodeStates => "node_state",
             Self::Jobs => "job",
             Self::BmcCertificates => "bmc_certificate",
+            Self::BootWindows => "boot_window",
+            Self::Boots => "boot",
         }
     }
 

@@ -2,8 +2,17 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
+
+use perilune_plan::Purpose;
+use perilune_seal::KeyPair;
+
+/// The key of the boot of node001.
+pub(crate) fn key() -> Arc<KeyPair> {
+    static KEY: LazyLock<Arc<KeyPair>> = LazyLock::new(|| Arc::new(KeyPair::generate().unwrap()));
+    Arc::clone(&KEY)
+}
 
 /// What came in.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +48,12 @@ impl Answer {
     pub(crate) fn json(status: u16, text: &str) -> Self {
         let headers = vec![("content-length", text.len().to_string())];
         Self { status, headers, body: text.as_bytes().to_vec(), cut: None }
+    }
+
+    /// What the node with [`key`] alone can read.
+    pub(crate) fn sealed(status: u16, text: &str, purpose: Purpose) -> Self {
+        let sealed = key().public().seal(text.as_bytes(), &purpose.of("node001")).unwrap();
+        Self::json(status, &serde_json::to_string(&sealed).unwrap())
     }
 
     pub(crate) fn nothing() -> Self {

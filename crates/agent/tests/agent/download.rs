@@ -12,22 +12,22 @@ use perilune_agent::download::Download;
 use perilune_agent::trust::Trust;
 use perilune_agent::{unpack, wait};
 use perilune_archive::{HashingWriter, Options, compressor, pack};
-use perilune_plan::Image;
+use perilune_plan::{Image, Purpose};
 
 use crate::console::Memory;
-use crate::controller::{Answer, Controller, Request};
+use crate::controller::{Answer, Controller, Request, key};
 
 fn content() -> Vec<u8> {
     (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 fn client(url: &str) -> Client {
-    Client::new(url, "node001", Some("ticket"), &Trust::Anybody)
+    Client::new(url, "node001", Some("ticket"), &Trust::Anybody, key())
 }
 
 fn token(request: &Request) -> Option<Answer> {
     if request.line.contains("/boot/ticket/") {
-        return Some(Answer::json(201, r#"{"token":"token"}"#));
+        return Some(Answer::sealed(201, r#"{"token":"token"}"#, Purpose::Token));
     }
     request.line.starts_with("POST").then(Answer::nothing)
 }

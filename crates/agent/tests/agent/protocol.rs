@@ -7,10 +7,10 @@ use std::time::Duration;
 use perilune_agent::controller::{self, Controller as Client};
 use perilune_agent::trust::Trust;
 use perilune_agent::wait;
-use perilune_plan::{Phase, Progress, Root};
+use perilune_plan::{Phase, Progress, Purpose, Root};
 
 use crate::console::Memory;
-use crate::controller::{Answer, Controller, Request, start_with_certificate, start_with_tls};
+use crate::controller::{Answer, Controller, Request, key, start_with_certificate, start_with_tls};
 
 const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "image":{"name":"compute","file":"compute-1.tar.zst","checksum":null,"size":null,"unpacked_size":null,
@@ -19,14 +19,14 @@ const PLAN: &str = r#"{"node":"node001","hostname":"node001.cluster",
     "nameservers":[],"search":[],"kerneloptions":"","secrets":[],"bmc":null}"#;
 
 fn client(controller: &Controller) -> Client {
-    Client::new(&controller.url(), "node001", Some("ticket"), &Trust::Anybody)
+    Client::new(&controller.url(), "node001", Some("ticket"), &Trust::Anybody, key())
 }
 
 /// A controller that does everything right.
 fn willing(request: &Request) -> Answer {
     match request.line.as_str() {
-        "POST /boot/ticket/node001" => Answer::json(201, r#"{"token":"token"}"#),
-        "GET /boot/plan/node001" => Answer::json(200, PLAN),
+        "POST /boot/ticket/node001" => Answer::sealed(201, r#"{"token":"token"}"#, Purpose::Token),
+        "GET /boot/plan/node001" => Answer::sealed(200, PLAN, Purpose::Plan),
         _ => Answer::nothing(),
     }
 }
@@ -72,7 +72,7 @@ fn a_controller_that_is_away_is_waited_for() {
         .unwrap();
         Controller::start_on(TcpListener::bind(address).unwrap(), |_, request| willing(request))
     });
-    Client::new(&format!("http://{address}"), "node001", Some("ticket"), &Trust::Anybody)
+    Client::new(&format!("http://{address}"), "node001", Some("ticket"), &Trust::Anybody, key())
         .plan(&console)
         .unwrap();
     assert_eq!(back.join().unwrap().lines().len(), 2);
@@ -100,7 +100,7 @@ fn a_ticket_that_is_not_taken_says_what_to_do() {
         error.contains("this ticket has expired") && error.contains("switch the node off and on"),
         "{error}"
     );
-    let without = Client::new(&controller.url(), "node001", None, &Trust::Anybody)
+    let without = Client::new(&controller.url(), "node001", None, &Trust::Anybody, key())
         .plan(&console)
         .unwrap_err()
         .to_string();
@@ -176,7 +176,9 @@ fn a_controller_with_https_is_believed_as_the_kernel_command_line_says() {
     let (url, certificate) = start_with_tls(&["127.0.0.1"], willing);
     let (console, _) = Memory::console();
     let plan = |trust: &Trust| {
-        Client::new(&url, "node001", Some("ticket"), trust).plan(&console).map(|plan| plan.node)
+        Client::new(&url, "node001", Some("ticket"), trust, key())
+            .plan(&console)
+            .map(|plan| plan.node)
     };
     assert_eq!(plan(&Trust::new(false)).unwrap(), "node001");
     let directory = tempfile::tempdir().unwrap();
@@ -198,7 +200,7 @@ fn a_controller_that_cannot_prove_itself_is_told_on_the_console_and_waited_for()
         // Nobody repairs it, so it is asked until the test ends.
         thread::spawn(move || {
             let trust = Trust::Authorities(vec![file]);
-            Client::new(&url, "node001", Some("ticket"), &trust).plan(&console).ok();
+            Client::new(&url, "node001", Some("ticket"), &trust, key()).plan(&console).ok();
         });
         wait::until(Duration::from_secs(20), || {
             memory.text().contains("cannot be believed to be the controller").then_some(())
@@ -217,7 +219,7 @@ fn a_certificate_that_is_outside_of_its_time_is_told_with_what_the_clock_says() 
         let (console, memory) = Memory::console();
         thread::spawn(move || {
             let trust = Trust::Authorities(vec![file]);
-            Client::new(&url, "node001", Some("ticket"), &trust).plan(&console).ok();
+            Client::new(&url, "node001", Some("ticket"), &trust, key()).plan(&console).ok();
         });
         wait::until(Duration::from_secs(20), || {
             let text = memory.text();

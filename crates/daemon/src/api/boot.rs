@@ -7,25 +7,31 @@ use std::net::IpAddr;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::{Environment, Site};
-use perilune_model::effective::Effective;
-use perilune_model::interface::Interface;
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
+use perilune_plan::Purpose;
 use perilune_store::Meta;
+use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::routes;
 
 use crate::api::boot::asker::Asker;
-use crate::api::extract::Path;
+use crate::api::extract::{Bearer, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, everybody, operators};
 use crate::api::problem::{ApiError, Problem, chain};
-use crate::auth::Boot;
+use crate::api::query::Query;
+use crate::api::source::Source;
+use crate::api::ticket;
+use crate::boots::Evidence;
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
+use crate::status::SUCCESS;
 
 const DISCOVERED: &str = "install.discovered";
 const RENDERED: &str = "install.rendered";
+/// So often a machine asks for its address again before its console says what is missing.
+const AGAIN: u8 = 2;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -35,8 +41,8 @@ pub(super) fn routes() -> Routes {
         .add(everybody(), routes!(search))
         .add(everybody().acts(), routes!(manual_group))
         .add(everybody().acts(), routes!(manual_host))
-        .add(operators(), routes!(install))
-        .add(operators().or_node("node").or_ticket(), routes!(kickstart))
+        .add(admins().or_node("node"), routes!(install))
+        .add(admins().or_node("node").or_ticket(), routes!(kickstart))
         .add(operators().or_any_node(), routes!(role))
         .add(operators().or_any_node(), routes!(script))
         .add(admins().or_node("node"), routes!(plan))
@@ -44,8 +50,8 @@ pub(super) fn routes() -> Routes {
 
 /// The boot menu. A machine at the address of a node goes straight to that node's script.
 #[utoipa::path(get, path = "/boot", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn menu(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
-    with_site(&state, asker, |site| match site.past_the_menu(asker) {
+async fn menu(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
+    with_site(&state, source, |site| match site.past_the_menu(source.address) {
         Some(mac) => Ok(site.direct_script(mac)),
         None => site.menu(),
     })
@@ -53,14 +59,14 @@ async fn menu(state: axum::extract::State<State>, Asker(asker): Asker) -> Respon
 
 /// The boot menu, of few words.
 #[utoipa::path(get, path = "/boot/short", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn short_menu(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
-    with_site(&state, asker, |site: &Site<'_>| site.short_menu())
+async fn short_menu(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
+    with_site(&state, source, |site: &Site<'_>| site.short_menu())
 }
 
 /// On from the machine's own disk.
 #[utoipa::path(get, path = "/boot/disk", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn disk(state: axum::extract::State<State>, Asker(asker): Asker) -> Response {
-    with_site(&state, asker, |site: &Site<'_>| site.disk_script())
+async fn disk(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
+    with_site(&state, source, |site: &Site<'_>| site.disk_script())
 }
 
 /// The script of the machine with this hardware address.
@@ -70,14 +76,23 @@ async fn disk(state: axum::extract::State<State>, Asker(asker): Asker) -> Respon
 ))]
 async fn search(
     state: axum::extract::State<State>,
-    Asker(asker): Asker,
+    Asker(source): Asker,
     Path(mac): Path<String>,
+    Query(Tried { again }): Query<Tried>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
+    let asker = source.address;
     if state.cluster.published().node_by_mac(mac).is_none() {
         state.discovery.identify(mac, asker, meta_of_machine(asker, mac)).await;
     }
-    Ok(script_of(&state, asker, mac))
+    script_of(&state, source, mac, again)
+}
+
+/// How often the machine has asked for an address again, so that the controller sees it.
+#[derive(Deserialize)]
+struct Tried {
+    #[serde(default)]
+    again: u8,
 }
 
 /// Makes the machine the next node of a group.
@@ -88,23 +103,23 @@ async fn search(
 ))]
 async fn manual_group(
     state: axum::extract::State<State>,
-    Asker(asker): Asker,
+    Asker(source): Asker,
     Path((group, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
     let group = Name::trusted(&group);
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::claim(draft, mac, Some(&group));
-    match state.cluster.commit(meta_of_machine(asker, mac), decide).await {
+    match state.cluster.commit(meta_of_machine(source.address, mac), decide).await {
         Ok(Some(node)) => tracing::info!(%node, %mac, "a machine was made a node at its console"),
         Ok(None) => {
             return Ok(
                 (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
             );
         }
-        Err(error) => return Ok(not_made_a_node(&state, asker, mac, &error)),
+        Err(error) => return Ok(not_made_a_node(&state, source, mac, &error)),
     }
-    Ok(script_of(&state, asker, mac))
+    script_of(&state, source, mac, 0)
 }
 
 /// Makes the machine a node that exists.
@@ -114,17 +129,17 @@ async fn manual_group(
 ))]
 async fn manual_host(
     state: axum::extract::State<State>,
-    Asker(asker): Asker,
+    Asker(source): Asker,
     Path((host, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
     let host = crate::api::node::node_name(&host)?;
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::assign(draft, host.as_str(), mac);
-    if let Err(error) = state.cluster.commit(meta_of_machine(asker, mac), decide).await {
-        return Ok(not_made_a_node(&state, asker, mac, &error));
+    if let Err(error) = state.cluster.commit(meta_of_machine(source.address, mac), decide).await {
+        return Ok(not_made_a_node(&state, source, mac, &error));
     }
-    Ok(script_of(&state, asker, mac))
+    script_of(&state, source, mac, 0)
 }
 
 /// The install script, for installers that are made elsewhere.
@@ -134,9 +149,19 @@ async fn manual_host(
 ))]
 async fn install(
     state: axum::extract::State<State>,
+    source: Source,
+    bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
-    let token = node_token(&state, &node)?;
+    ticket::refuse_in_clear(&state, &node, &bearer)?;
+    let token = if bearer.is_node() {
+        ticket::of_running(&state, &node)?
+    } else {
+        let at = installer_at(&state, &node, source);
+        ticket::for_administrator(&state, &node, at).await?
+    };
+    // While no boot is expected the script is for looking at.
+    let token = token.unwrap_or_default();
     Ok(rendered(&state, &node, |site| site.install_script(&node, &token)))
 }
 
@@ -150,9 +175,12 @@ async fn install(
 ))]
 async fn kickstart(
     state: axum::extract::State<State>,
+    bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
-    let token = node_token(&state, &node)?;
+    // Who only looks sees none.
+    let token = if bearer.is_node() { ticket::of_running(&state, &node)? } else { None };
+    let token = token.unwrap_or_default();
     Ok(rendered(&state, &node, |site| site.kickstart_file(&node, &token)))
 }
 
@@ -194,6 +222,7 @@ async fn script(
 ))]
 async fn plan(
     state: axum::extract::State<State>,
+    bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -204,7 +233,12 @@ async fn plan(
             if let Ok(node) = cluster.node(&node) {
                 state.status.report(&node.name, RENDERED, None, clock::milliseconds());
             }
-            Ok(Json(plan).into_response())
+            let running = state.boots.running(&node).filter(|_| bearer.is_node());
+            match running.as_ref().and_then(|running| running.key.as_ref()) {
+                // It holds secrets, and the network may be read by others.
+                Some(key) => ticket::sealed(key, &plan, Purpose::Plan, &node, StatusCode::OK),
+                None => Ok(Json(plan).into_response()),
+            }
         }
         Err(error @ perilune_boot::Error::UnknownNode { .. }) => {
             Err(ApiError::NotFound(error.to_string()))
@@ -213,60 +247,98 @@ async fn plan(
     }
 }
 
-/// The script of a machine, known or not; what is wrong is said on its console.
-fn script_of(state: &State, asker: IpAddr, mac: MacAddress) -> Response {
+/// The script of a machine, known or not; what is wrong is said on its console. One that needs a ticket and gets none asks for an address
+/// again, so that the controller sees its firmware; after that the console says what is missing.
+fn script_of(
+    state: &State,
+    source: Source,
+    mac: MacAddress,
+    again: u8,
+) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let served = cluster.node_by_mac(mac).filter(|(_, interface)| {
-        fits(&cluster, std::slice::from_ref(interface), asker) || state.is_lent(asker, mac)
-    });
-    let ticket = served.map(|(node, _)| {
-        let boot = Boot { node: node.name.to_string(), address: asker, begun: clock::seconds() };
-        state.keys.ticket(&boot)
-    });
-    let ticket = match ticket.transpose() {
-        Ok(ticket) => ticket.unwrap_or_default(),
-        Err(error) => return ApiError::Defect(error.to_string()).into_response(),
-    };
     let environment = state.environment();
     let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
-    let script = site.node_script(mac, &ticket).and_then(|script| paused(state, &cluster, script));
+    let known = cluster.node_by_mac(mac);
+    let ticket = match known {
+        Some((node, interface)) => ticket::of_machine(state, node, interface, source)?,
+        None => None,
+    };
+    let script = site.node_script(mac, ticket.as_deref().unwrap_or_default());
+    let script = script.and_then(|script| paused(state, &cluster, script));
+    let script = match (script, known) {
+        // A node that starts from its disk is not being installed, and needs no ticket.
+        (Ok(script), Some((node, _))) if script.image.is_some() && ticket.is_none() => {
+            if again < AGAIN && state.boots.accepts(Evidence::Dhcp) {
+                return Ok(text(site.ask_again_script(&node.name, mac, again + 1)));
+            }
+            Err(unexpected(state, &node.name, source))
+        }
+        (script, _) => script,
+    };
     match script {
         Ok(script) => {
-            // A node that starts from its disk is not being installed.
-            if served.is_some() && script.image.is_some() {
+            if script.image.is_some() && is_news(state, &script.node) {
                 state.status.report(&script.node, DISCOVERED, None, clock::milliseconds());
             }
-            // A node that starts from its disk, or stays in the menu, needs no ticket.
-            let lacks_ticket = served.is_none() && script.image.is_some();
-            let told = asker::told_of_proxy(script.text, asker);
-            text(if lacks_ticket {
-                asker::told_of_ticket(&told, script.node.as_str(), asker)
-            } else {
-                told
-            })
+            Ok(text(asker::told_of_proxy(script.text, source)))
         }
         Err(failure) => {
             if matches!(failure, perilune_boot::Error::UnknownMachine { .. }) {
-                state.sightings.seen(mac, Some(asker), None, clock::milliseconds());
+                state.sightings.seen(mac, Some(source.address), None, clock::milliseconds());
             } else {
                 tracing::warn!(%mac, error = chain(&failure), "a machine cannot boot");
             }
-            text(asker::told_of_proxy(site.failed_script(&failure), asker))
+            Ok(text(asker::told_of_proxy(site.failed_script(&failure), source)))
         }
     }
+}
+
+/// Any user of an installed node can ask for its script. Where that alone opens the window, it does not make the node's state another.
+fn is_news(state: &State, node: &Name) -> bool {
+    let window = state.boots.window(node.as_str());
+    let is_weak = window.is_none_or(|window| window.evidence == Evidence::Search);
+    let is_installed = state.status.get(node.as_str()).is_some_and(|known| known.state == SUCCESS);
+    !(is_weak && is_installed)
+}
+
+/// What is missing for a ticket.
+fn unexpected(state: &State, node: &Name, source: Source) -> perilune_boot::Error {
+    let is_open = state.boots.window(node.as_str()).is_some();
+    let lack = if is_open {
+        format!(
+            "this request came from {}, which is neither reserved for it nor lent to it; let it get its address from the cluster's DHCP server",
+            source.address
+        )
+    } else {
+        format!(
+            "no boot of it is expected: nothing that counts here was seen ({}). To allow it: perilune node arm {node}",
+            state.boots.accepted().iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
+        )
+    };
+    perilune_boot::Error::Incomplete { node: node.to_string(), lack }
+}
+
+/// Where an installer is whose script an administrator's token asks for: here, or where the node can be when anybody may ask.
+fn installer_at(state: &State, node: &str, source: Source) -> IpAddr {
+    if !source.is_anybody() {
+        return source.address;
+    }
+    let cluster = state.cluster.published();
+    let possible = cluster.node(node).map(|node| ticket::addresses_of(state, node));
+    possible.ok().and_then(|possible| possible.first().copied()).unwrap_or(source.address)
 }
 
 /// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
 fn not_made_a_node(
     state: &State,
-    asker: IpAddr,
+    source: Source,
     mac: MacAddress,
     error: &crate::cluster::Error,
 ) -> Response {
     let reason = chain(error);
     tracing::warn!(%mac, error = reason, "a machine could not be made a node");
     let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason };
-    with_site(state, asker, |site| Ok(site.failed_script(&refused)))
+    with_site(state, source, |site| Ok(site.failed_script(&refused)))
 }
 
 /// Machines wait while the files of their image are being replaced, where the cluster's settings say so.
@@ -283,19 +355,6 @@ fn paused(
             lack: format!("its image '{image}' is being packed; it boots as soon as that is done"),
         }),
     }
-}
-
-/// Whether somebody at this address can be the machine with these interfaces: the address is its own, or one that its network lends.
-pub(super) fn fits(
-    cluster: &Cluster,
-    interfaces: &[impl std::borrow::Borrow<Interface>],
-    asker: IpAddr,
-) -> bool {
-    interfaces.iter().map(std::borrow::Borrow::borrow).any(|interface| {
-        let own = interface.addresses.iter().any(|address| address == asker);
-        let network = interface.network.as_ref().and_then(|name| cluster.networks().get(name));
-        own || (interface.dhcp && network.is_some_and(|network| network.contains(asker)))
-    })
 }
 
 /// A script that only an installer asks for: failures are plain text and 404, as it expects.
@@ -325,7 +384,7 @@ fn rendered(
 
 fn with_site(
     state: &State,
-    asker: IpAddr,
+    source: Source,
     render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
 ) -> Response {
     let cluster = state.cluster.published();
@@ -335,25 +394,11 @@ fn with_site(
         tracing::warn!(error = chain(&failure), "a boot menu cannot be made");
         site.failed_script(&failure)
     });
-    text(asker::told_of_proxy(script, asker))
+    text(asker::told_of_proxy(script, source))
 }
 
 fn text(script: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], script).into_response()
-}
-
-/// A token for a node, and for the archive that it installs from now.
-pub(super) fn node_token(state: &State, node: &str) -> Result<String, ApiError> {
-    let archive = archive_of(state, node);
-    let token = state.keys.for_node(node, archive.as_deref(), clock::seconds());
-    token.map_err(|error| ApiError::Defect(error.to_string()))
-}
-
-/// The archive of a node's image and tag.
-pub(super) fn archive_of(state: &State, node: &str) -> Option<String> {
-    let cluster = state.cluster.published();
-    let node = cluster.nodes().get(node)?;
-    Effective::of_node(&cluster, node).files()?.imagefile.clone()
 }
 
 fn mac_address(text: &str) -> Result<MacAddress, ApiError> {

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use futures_util::TryStreamExt as _;
@@ -21,15 +21,15 @@ use serde_json::{Map, Value};
 
 use crate::api::problem::ApiError;
 use crate::api::query;
+use crate::api::source;
 use crate::auth::Identity;
 use crate::clock;
 use crate::cluster::Author;
 use crate::state::State;
 
 pub(super) const TOKEN_HEADER: &str = "x-access-tokens";
-const FORWARDED: &str = "x-forwarded-for";
 
-/// The address that a request came from. A proxy on this machine is believed about whom it speaks for.
+/// The address that a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
@@ -54,35 +54,13 @@ impl FromRequestParts<State> for Origin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &State) -> Result<Self, ApiError> {
-        let Peer(address) = peer(parts);
-        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let connected =
-            connected.map(|ConnectInfo(end)| SocketAddr::new(end.ip().to_canonical(), end.port()));
-        let neighbour = connected
-            .filter(|end| end.ip().is_loopback() && !parts.headers.contains_key(FORWARDED));
-        Ok(Self { address, neighbour })
+        let source = source::of(parts);
+        Ok(Self { address: source.address, neighbour: source.neighbour() })
     }
-}
-
-/// Whether somebody on the way says for whom the request is.
-pub(super) fn is_forwarded(parts: &Parts) -> bool {
-    parts.headers.contains_key(FORWARDED)
 }
 
 pub(super) fn peer(parts: &Parts) -> Peer {
-    let connected = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(address)| address.ip().to_canonical());
-    let connected = connected.unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    if !connected.is_loopback() {
-        return Peer(connected);
-    }
-    let forwarded = parts.headers.get(FORWARDED).and_then(|value| value.to_str().ok());
-    let last = forwarded
-        .and_then(|list| list.rsplit(',').next())
-        .and_then(|last| last.trim().parse::<IpAddr>().ok());
-    Peer(last.map_or(connected, |address| address.to_canonical()))
+    Peer(source::of(parts).address)
 }
 
 /// A person or a program that is logged in.
@@ -187,6 +165,11 @@ impl Bearer {
         }
     }
 
+    /// Whether it is a node.
+    pub(super) fn is_node(&self) -> bool {
+        matches!(self, Self::Node(_))
+    }
+
     pub(super) fn is_trial(&self) -> bool {
         match self {
             Self::User(caller) => caller.asked.is_trial,
@@ -228,10 +211,17 @@ pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiErro
     if token.is_empty() {
         return Err(ApiError::Unauthenticated("A valid token is missing".to_owned()));
     }
-    state
-        .keys
-        .identify(token)
-        .ok_or_else(|| ApiError::Unauthenticated("Token is invalid".to_owned()))
+    let invalid = || ApiError::Unauthenticated("Token is invalid".to_owned());
+    let identity = state.keys.identify(token).ok_or_else(invalid)?;
+    if let Identity::Node { name, boot, address, .. } = &identity {
+        // A proxy that names nobody asks for files alone, which hold no secret of one node.
+        let source = source::of(parts);
+        let is_there = source.is_anybody() || source.address == *address;
+        if !is_there || state.boots.exchange_of(name, boot).is_none() {
+            return Err(invalid());
+        }
+    }
+    Ok(identity)
 }
 
 /// The parameters of the path.

@@ -13,11 +13,11 @@ use tower_http::services::ServeFile;
 use utoipa_axum::routes;
 
 use crate::api::answer::Message;
-use crate::api::boot;
 use crate::api::extract::{Bearer, NodeToken, Path, Peer};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::ticket;
 use crate::json::Json;
 use crate::state::State;
 
@@ -175,7 +175,7 @@ async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Res
     let file = filename.strip_suffix(".torrent").unwrap_or(filename);
     // What it began with, or what it would begin with now.
     if archive.is_some_and(|archive| archive == file)
-        || boot::archive_of(state, &name).is_some_and(|archive| archive == file)
+        || ticket::archive_of(state, &name).is_some_and(|archive| archive == file)
     {
         return Ok(());
     }

@@ -36,6 +36,7 @@ mod secret;
 mod service;
 mod session;
 mod settings;
+pub(crate) mod source;
 mod switch;
 mod switchport;
 mod tables;
@@ -43,6 +44,7 @@ mod ticket;
 mod tpm;
 mod user;
 mod warnings;
+mod window;
 
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
@@ -94,6 +96,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(switchport::routes())
         .merge(files::routes())
         .merge(boot::routes())
+        .merge(window::routes())
         .into_router(state, document());
     envelope::put_in_place(&mut document);
     common::complete(&mut document, &declared);
@@ -117,6 +120,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), requests::log))
+        .layer(from_fn_with_state(state.clone(), source::note))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
     ServiceBuilder::new().layer(MapRequestLayer::new(one_slash)).service(router)

@@ -21,6 +21,7 @@ use crate::clock::{self, rfc3339};
 use crate::json::Json;
 use crate::sightings::Sighting;
 use crate::state::State;
+use crate::status::SUCCESS;
 
 /// As long as a state and what is said beside it may be.
 const LONGEST_STATE: usize = 64;
@@ -114,6 +115,9 @@ async fn report(
     };
     let status = text("status", LONGEST_STATUS);
     state.status.report_stored(&node, &reported, status, clock::milliseconds()).await?;
+    if reported == SUCCESS {
+        state.boots.succeeded(&node).await?;
+    }
     Ok(answer::done())
 }
 

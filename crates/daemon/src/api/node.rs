@@ -87,6 +87,7 @@ async fn save(
     let saved = state.cluster.commit(meta, move |draft| save(draft, &target, &request)).await?;
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
         state.status.rename(&name, &new_name);
+        state.boots.rename(&name, &new_name);
     }
     Ok(answer::saved(saved, "Node", key.as_str()))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -117,9 +118,15 @@ impl Access {
     pub(super) async fn admit(self, parts: &mut Parts, state: &State) -> Result<Bearer, ApiError> {
         let bearer = match extract::identify(parts, state)? {
             Identity::User(user) => self.admit_user(parts, state, user).map(Bearer::User)?,
-            Identity::Node { name, archive } => {
+            Identity::Node { name, archive, .. } => {
                 self.check_node(parts, state, &name).await?;
                 Bearer::Node(NodeToken::new(parts, name, archive)?)
+            }
+            Identity::Importer(name) => {
+                return Err(ApiError::Forbidden(format!(
+                    "no boot of node {name} was expected when this token was given: it is good for the import of the node's own \
+                     hardware rules alone"
+                )));
             }
         };
         if self.effect == Effect::Acts && bearer.is_trial() {
@@ -257,12 +264,20 @@ async fn check(Shared(guard): Shared<Guard>, request: Request, next: Next) -> Re
     }
     let (mut parts, body) = request.into_parts();
     if access.ticket && ticket::is_shown(&mut parts, &state).await {
-        return match ticket::admit_shown(&mut parts, &state).await {
-            Ok(()) => next.run(Request::from_parts(parts, body)).await,
-            Err(error) => error.into_response(),
-        };
+        let admitted = ticket::admit_shown(&mut parts, &state).await;
+        return go_on(admitted, parts, body, next).await;
     }
-    match access.admit(&mut parts, &state).await {
+    let admitted = access.admit(&mut parts, &state).await;
+    go_on(admitted, parts, body, next).await
+}
+
+async fn go_on(
+    admitted: Result<Bearer, ApiError>,
+    mut parts: Parts,
+    body: Body,
+    next: Next,
+) -> Response {
+    match admitted {
         Ok(bearer) => {
             parts.extensions.insert(bearer);
             next.run(Request::from_parts(parts, body)).await

@@ -32,6 +32,6 @@ fn user(parts: &Parts, state: &State) -> Option<String> {
     let token = parts.headers.get(extract::TOKEN_HEADER)?.to_str().ok()?;
     match state.keys.identify(token)? {
         Identity::User(user) => Some(user),
-        Identity::Node { name, .. } => Some(format!("node {name}")),
+        Identity::Node { name, .. } | Identity::Importer(name) => Some(format!("node {name}")),
     }
 }

@@ -11,6 +11,7 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Bearer, Body, Caller, Path};
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::ticket;
 use crate::json::Json;
 use crate::state::State;
 
@@ -56,6 +57,7 @@ async fn of_node(
     bearer: Bearer,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
+    ticket::refuse_in_clear(&state, &name, &bearer)?;
     let cluster = state.cluster.published();
     let group = &cluster.node(&name)?.group;
     let is_node = matches!(bearer, Bearer::Node(_));

@@ -1,4 +1,4 @@
-//! Tickets: what a machine shows to prove that its boot was begun here.
+//! Tickets: what a machine shows to prove that its boot was begun here. See `docs/trust.md`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,65 +7,254 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use perilune_plan::{Ticket, Token};
+use perilune_model::effective::Effective;
+use perilune_model::interface::Interface;
+use perilune_model::node::Node;
+use perilune_model::{MacAddress, Name};
+use perilune_plan::{Purpose, Ticket, Token};
+use perilune_seal::PublicKey;
 use utoipa_axum::routes;
 
-use crate::api::boot::{fits, node_token};
-use crate::api::extract::{Body, Path, Peer};
+use crate::api::extract::{Bearer, Body, NodeToken, Path};
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::source::Source;
 use crate::api::tpm;
+use crate::auth::Boot;
+use crate::boots::{Evidence, Exchange, WINDOW, Window};
+use crate::clock;
 use crate::json::Json;
 use crate::state::State;
-use crate::status::{NodeState, SUCCESS};
+
+/// Random bytes in the name of a boot.
+const NAME_LENGTH: usize = 12;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(everybody().acts(), routes!(exchange))
 }
 
-/// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured.
+/// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured. The
+/// answer is sealed to the key that is shown; the ticket is good for no other key from then on.
 #[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = serde_json::Value, responses(
-    (status = 201, description = "The token", body = serde_json::Value),
+    (status = 201, description = "The token, sealed", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
-    (status = 401, description = "The ticket is for another node, another address, or a boot that is over, or the TPM is not the node's", body = Problem),
+    (status = 401, description = "The ticket is for another node, another address, another key, or a boot that is over, or the TPM is not the node's", body = Problem),
 ))]
 async fn exchange(
     state: axum::extract::State<State>,
-    Peer(asker): Peer,
+    source: Source,
     Path(node): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let Ticket { ticket, tpm_sha256 } = serde_json::from_value(body).map_err(|error| {
+    let Ticket { ticket, key, tpm_sha256 } = serde_json::from_value(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
-    admit(&state, &node, asker, &ticket)?;
-    tpm::check_of_served(&state, asker, &node, tpm_sha256.as_deref()).await?;
-    let token = node_token(&state, &node)?;
-    Ok((StatusCode::CREATED, Json(Token { token })).into_response())
-}
-
-/// Whether the ticket is that of this node's boot, shown by the machine that it was given to, and the boot is not over.
-fn admit(state: &State, node: &str, asker: IpAddr, ticket: &str) -> Result<(), ApiError> {
-    let refuse = |text: &str| ApiError::Unauthenticated(text.to_owned());
-    let boot = state.keys.redeem(ticket).filter(|boot| boot.node == node);
-    let boot =
-        boot.ok_or_else(|| refuse("this boot is not served any longer; boot the machine again"))?;
-    let cluster = state.cluster.published();
-    let same_place = boot.address == asker
-        || cluster.node(node).is_ok_and(|known| fits(&cluster, &known.interfaces, asker));
-    if !same_place {
-        tracing::warn!(node, %asker, expected = %boot.address, "a ticket was shown by another machine");
-        return Err(refuse("this ticket was given to another address"));
-    }
-    let is_over =
-        |reported: &Arc<NodeState>| reported.state == SUCCESS && reported.since / 1000 > boot.begun;
-    if state.status.get(node).as_ref().is_some_and(is_over) {
-        return Err(refuse(
-            "this boot has been completed; boot the machine again to install it anew",
+    let key = key.ok_or_else(|| {
+        ApiError::Malformed("data structure incomplete or incorrect: key is missing".to_owned())
+    })?;
+    let key = PublicKey::try_from(key)
+        .map_err(|error| ApiError::Malformed(format!("key is wrong: {error}")))?;
+    if !source.is_privileged() {
+        return Err(refusal(
+            "a ticket is exchanged from a port below 1024 of the node itself, which only its root can use; a proxy on the way must \
+             tell the port",
         ));
     }
+    let boot = redeem(&state, &node, source, &ticket)?;
+    tpm::check_of_served(&state, source.address, &node, tpm_sha256.as_deref()).await?;
+    let exchange = bind(&state, boot, Some(key.clone())).await?;
+    let token = token_of(&state, &node, &exchange)?;
+    sealed(&key, &Token { token }, Purpose::Token, &node, StatusCode::CREATED)
+}
+
+/// An answer that the machine with this key alone can read.
+pub(super) fn sealed(
+    key: &PublicKey,
+    answer: &impl serde::Serialize,
+    purpose: Purpose,
+    node: &str,
+    status: StatusCode,
+) -> Result<Response, ApiError> {
+    let text = serde_json::to_vec(answer).map_err(|error| ApiError::Defect(error.to_string()))?;
+    let sealed = key.seal(&text, &purpose.of(node));
+    let sealed = sealed.map_err(|error| ApiError::Malformed(format!("key is wrong: {error}")))?;
+    Ok((status, Json(sealed)).into_response())
+}
+
+/// A ticket for the machine that asks, when a boot of this node is expected and the machine is where the node is.
+pub(super) fn of_machine(
+    state: &State,
+    node: &Node,
+    interface: &Interface,
+    source: Source,
+) -> Result<Option<String>, ApiError> {
+    let Some(mac) = interface.macaddress else { return Ok(None) };
+    if interface.addresses.iter().any(|own| own == source.address) {
+        // Counts where the site takes it. What the network lends to anybody is no address of the node's own.
+        state.boots.expect(&node.name, Evidence::Search, None);
+    }
+    let Some(window) = state.boots.window(node.name.as_str()) else { return Ok(None) };
+    let Some(address) = address_of(state, interface, mac, &window, source) else { return Ok(None) };
+    let boot = Boot {
+        node: node.name.to_string(),
+        mac,
+        address,
+        boot: new_name()?,
+        begun: state.boots.now(),
+    };
+    let ticket = state.keys.ticket(&boot, WINDOW);
+    ticket.map(Some).map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+/// The address that a ticket is bound to: the asker's, when that is reserved for the node, lent to it, or was chosen by its firmware;
+/// behind a proxy that names nobody, the first of these that is known.
+fn address_of(
+    state: &State,
+    interface: &Interface,
+    mac: MacAddress,
+    window: &Window,
+    source: Source,
+) -> Option<IpAddr> {
+    let lent = state.lent_to(mac).map(IpAddr::V4);
+    let chosen = window.chosen.map(IpAddr::V4);
+    let mut possible = chosen.into_iter().chain(lent).chain(interface.addresses.iter());
+    if source.is_anybody() {
+        possible.next()
+    } else {
+        possible.find(|address| *address == source.address)
+    }
+}
+
+/// The boot of a ticket, when it is this node's, from where the ticket was given, and the machine is still the node's.
+fn redeem(state: &State, node: &str, source: Source, ticket: &str) -> Result<Boot, ApiError> {
+    let boot = state.keys.redeem(ticket, state.boots.now()).filter(|boot| boot.node == node);
+    let boot =
+        boot.ok_or_else(|| refusal("this boot is not served any longer; boot the machine again"))?;
+    if boot.address != source.address {
+        tracing::warn!(node, from = %source.address, expected = %boot.address, "a ticket was shown by another machine");
+        return Err(refusal("this ticket was given to another address"));
+    }
+    let cluster = state.cluster.published();
+    let is_known = cluster.node_by_mac(boot.mac).is_some_and(|(known, _)| known.name == *node);
+    if is_known { Ok(boot) } else { Err(refusal("this machine is not that node any longer")) }
+}
+
+/// Uses a ticket.
+async fn bind(
+    state: &State,
+    boot: Boot,
+    key: Option<PublicKey>,
+) -> Result<Arc<Exchange>, ApiError> {
+    let Boot { node, address, boot, begun, .. } = boot;
+    let archive = archive_of(state, &node);
+    let at = clock::seconds();
+    use_of(state, &node, Exchange { boot, begun, key, address, archive, at, succeeded: None }).await
+}
+
+async fn use_of(state: &State, node: &str, wanted: Exchange) -> Result<Arc<Exchange>, ApiError> {
+    let address = wanted.address;
+    let exchanged = state.boots.exchange(&Name::trusted(node), wanted).await?;
+    exchanged.map_err(|refused| {
+        tracing::warn!(node, %address, reason = %refused, "a ticket was refused");
+        refusal(&refused.to_string())
+    })
+}
+
+/// The token of an installer that has no ticket, while a boot of its node is expected; `None` when none is. One that asks again in the
+/// same boot gets the same.
+pub(super) async fn without_ticket(
+    state: &State,
+    node: &str,
+    address: IpAddr,
+) -> Result<Option<String>, ApiError> {
+    let Some(window) = state.boots.window(node) else { return Ok(None) };
+    let running = running_in(state, node, &window);
+    if let Some(running) =
+        running.filter(|running| running.key.is_none() && running.address == address)
+    {
+        return token_of(state, node, &running).map(Some);
+    }
+    new_boot(state, node, address).await.map(Some)
+}
+
+/// The token of the boot that runs, for the node that has shown it.
+pub(super) fn of_running(state: &State, node: &str) -> Result<Option<String>, ApiError> {
+    let running = state.boots.running(node);
+    running.map(|running| token_of(state, node, &running)).transpose()
+}
+
+/// The token that an administrator sees who asks for a node's script, or an installer that asks with an administrator's token: that of the
+/// boot that runs, which must not end because somebody looks. One that is sealed to a key is shown to nobody.
+pub(super) async fn for_administrator(
+    state: &State,
+    node: &str,
+    address: IpAddr,
+) -> Result<Option<String>, ApiError> {
+    let Some(window) = state.boots.window(node) else { return Ok(None) };
+    match running_in(state, node, &window) {
+        Some(running) if running.key.is_some() => Ok(None),
+        Some(running) => token_of(state, node, &running).map(Some),
+        None => new_boot(state, node, address).await.map(Some),
+    }
+}
+
+/// The boot of a node that was served in this window.
+fn running_in(state: &State, node: &str, window: &Window) -> Option<Arc<Exchange>> {
+    state.boots.running(node).filter(|running| running.begun >= window.opened)
+}
+
+async fn new_boot(state: &State, node: &str, address: IpAddr) -> Result<String, ApiError> {
+    let (boot, begun, at) = (new_name()?, state.boots.now(), clock::seconds());
+    let archive = archive_of(state, node);
+    let wanted = Exchange { boot, begun, key: None, address, archive, at, succeeded: None };
+    let exchange = use_of(state, node, wanted).await?;
+    token_of(state, node, &exchange)
+}
+
+/// The addresses that a node's machine can have: reserved, lent, or chosen by its firmware.
+pub(super) fn addresses_of(state: &State, node: &Node) -> Vec<IpAddr> {
+    let chosen =
+        state.boots.window(node.name.as_str()).and_then(|window| window.chosen).map(IpAddr::V4);
+    let of_interface = |interface: &Interface| {
+        let lent = interface.macaddress.and_then(|mac| state.lent_to(mac)).map(IpAddr::V4);
+        lent.into_iter().chain(interface.addresses.iter()).collect::<Vec<_>>()
+    };
+    chosen.into_iter().chain(node.interfaces.iter().flat_map(of_interface)).collect()
+}
+
+/// A token that was sealed to a key travels in the clear with each request. Whoever has read it must not be given secrets in the clear for
+/// it: the machine itself has them in its plan, which is sealed.
+pub(super) fn refuse_in_clear(state: &State, node: &str, bearer: &Bearer) -> Result<(), ApiError> {
+    let has_key = |running: Arc<Exchange>| running.key.is_some();
+    if bearer.is_node() && state.boots.running(node).is_some_and(has_key) {
+        let reason = "the node's secrets are in its plan (/boot/plan), sealed to the key of this boot, and are not given in the clear";
+        return Err(ApiError::Forbidden(reason.to_owned()));
+    }
     Ok(())
+}
+
+fn token_of(state: &State, node: &str, exchange: &Exchange) -> Result<String, ApiError> {
+    let token = state.keys.for_node(node, exchange);
+    token.map_err(|error| ApiError::Defect(error.to_string()))
+}
+
+/// The archive of a node's image and tag.
+pub(super) fn archive_of(state: &State, node: &str) -> Option<String> {
+    let cluster = state.cluster.published();
+    let node = cluster.nodes().get(node)?;
+    Effective::of_node(&cluster, node).files()?.imagefile.clone()
+}
+
+fn new_name() -> Result<String, ApiError> {
+    use base64::Engine as _;
+    let mut bytes = [0; NAME_LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| ApiError::Defect(error.to_string()))?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn refusal(text: &str) -> ApiError {
+    ApiError::Unauthenticated(text.to_owned())
 }
 
 /// Whether the query has a ticket.
@@ -73,15 +262,21 @@ pub(super) async fn is_shown(parts: &mut Parts, state: &State) -> bool {
     Query::<Ticket>::from_request_parts(parts, state).await.is_ok()
 }
 
-/// Lets in an installer that shows the ticket of its boot in the address that it asks for.
-pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<(), ApiError> {
+/// Lets in a distribution's installer that shows the ticket of its boot in the address that it asks for.
+pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<Bearer, ApiError> {
     let Query(Ticket { ticket, .. }) = Query::from_request_parts(parts, state).await?;
     let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
-    let Peer(asker) = Peer::from_request_parts(parts, state).await?;
-    admit(state, &node, asker, &ticket)?;
+    let source = Source::from_request_parts(parts, state).await?;
+    let boot = redeem(state, &node, source, &ticket)?;
     if state.cluster.published().settings().security {
-        let reason = "this cluster has security on, and the distribution's installer cannot show what the machine's TPM measured";
-        return Err(ApiError::Unauthenticated(reason.to_owned()));
+        return Err(refusal(
+            "this cluster has security on, and the distribution's installer cannot show what the machine's TPM measured",
+        ));
     }
-    Ok(())
+    // It has no key and no port of root: what binds the ticket is the address, and the window.
+    if state.boots.window(&node).is_none() {
+        return Err(refusal("no boot of this node is expected any longer; boot the machine again"));
+    }
+    let exchange = bind(state, boot, None).await?;
+    Ok(Bearer::Node(NodeToken::new(parts, node, exchange.archive.clone())?))
 }

@@ -12,12 +12,13 @@ use perilune_store::Meta;
 use serde_json::Value;
 use utoipa_axum::routes;
 
-use crate::api::boot;
 use crate::api::extract::{Body, Origin, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::session::{self, Token};
+use crate::api::source::Source;
+use crate::api::ticket;
 use crate::api::user::same;
 use crate::clock;
 use crate::json::Json;
@@ -31,7 +32,8 @@ pub(super) fn routes() -> Routes {
     Routes::new().add(everybody().acts(), routes!(log_in))
 }
 
-/// A node's token, for what its TPM measured or, where the cluster does not ask for that, for an administrator's password.
+/// A node's token, for what its TPM measured or, where the cluster does not ask for that, for an administrator's password. It is one for
+/// installing while a boot of the node is expected; else one for the import of its own hardware rules alone.
 #[utoipa::path(post, path = "/tpm/{nodename}", tag = "session", request_body = Value, responses(
     (status = 200, description = "The token, good for what concerns that node", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
@@ -40,6 +42,7 @@ pub(super) fn routes() -> Routes {
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
+    source: Source,
     origin: Origin,
     Path(name): Path<String>,
     Body(body): Body,
@@ -50,14 +53,43 @@ async fn log_in(
         Some(Value::String(text)) => register(text)?,
         Some(_) => return Err(not_a_register()),
     };
-    if state.cluster.published().settings().security {
+    let is_measured = state.cluster.published().settings().security;
+    if is_measured {
         prove(&state, origin.address, &name, measured)?;
     } else {
         let user = session::verified(&state, origin, fields).await?;
         note(&state, origin.address, user, &name, measured).await?;
     }
-    let token = boot::node_token(&state, &name)?;
+    let token = match place(&state, &name, source, is_measured)? {
+        Some(address) => ticket::without_ticket(&state, &name, address).await?,
+        None => None,
+    };
+    let token = match token {
+        Some(token) => token,
+        // No boot is expected: a running node may have the rules of its own hardware read, and nothing else.
+        None => state
+            .keys
+            .for_import(&name, clock::seconds())
+            .map_err(|error| ApiError::Defect(error.to_string()))?,
+    };
     Ok(Json(Token { token }).into_response())
+}
+
+/// Where the token is to be good: where it is asked for or, behind a proxy that names nobody, where the node is. What a TPM measured can
+/// be known to others, so then the node itself must ask.
+fn place(
+    state: &State,
+    name: &str,
+    source: Source,
+    is_measured: bool,
+) -> Result<Option<IpAddr>, ApiError> {
+    let cluster = state.cluster.published();
+    let possible = ticket::addresses_of(state, cluster.node(name)?);
+    if source.is_anybody() {
+        return Ok(possible.first().copied());
+    }
+    let is_own = possible.contains(&source.address);
+    Ok((is_own || !is_measured).then_some(source.address))
 }
 
 /// What a TPM is said to have measured. Programs without a TPM may send an empty text.

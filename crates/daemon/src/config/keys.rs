@@ -1,11 +1,15 @@
 //! The documented keys of `luna.ini`, and how their values are read.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use perilune_boot::Protocol;
 
 use super::{Control, Ini};
+use crate::boots::Evidence;
 
 /// Sections with the keys that they may have. Other sections are the site's own business.
 const KNOWN: &[(&str, &[&str])] = &[
@@ -22,8 +26,10 @@ const KNOWN: &[(&str, &[&str])] = &[
             "VERIFY_CERTIFICATE",
             "CERTIFICATE",
             "CERTIFICATE_KEY",
+            "PROXIES",
         ],
     ),
+    ("BOOT", &["EVIDENCE"]),
     ("DATABASE", &["DRIVER", "DATABASE", "DBUSER", "DBPASSWORD", "HOST", "PORT"]),
     ("FILES", &["KEYFILE", "IMAGE_FILES", "IMAGE_DIRECTORY", "TMP_DIRECTORY", "MAXPACKAGINGTIME"]),
     ("SERVICES", &["DHCP", "DHCP6", "DNS", "CONTROL", "COOLDOWN", "COMMAND"]),
@@ -162,6 +168,38 @@ pub(super) fn control(ini: &Ini) -> Result<Control, String> {
         deadline: seconds(ini, section, "BMC_DEADLINE")?,
         authorities: ini.get(section, "BMC_AUTHORITIES").map(PathBuf::from),
     })
+}
+
+/// Proxies that are believed about whom they speak for: addresses and networks, with commas.
+pub(super) fn proxies(ini: &Ini) -> Result<Vec<IpNet>, String> {
+    let text = ini.get("API", "PROXIES").unwrap_or_default();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let read = |word: &str| {
+        let network = word.parse().ok();
+        network.or_else(|| word.parse().ok().map(|address: IpAddr| IpNet::from(address)))
+    };
+    let proxies = words.map(|word| {
+        read(word).ok_or_else(|| {
+            format!(
+                "[API] PROXIES has '{word}'; write addresses or networks, such as 127.0.0.1, 10.141.255.0/24"
+            )
+        })
+    });
+    proxies.collect()
+}
+
+/// What shows that a boot is expected; `None` where the site does not say.
+pub(super) fn evidence(ini: &Ini) -> Result<Option<BTreeSet<Evidence>>, String> {
+    let Some(text) = ini.get("BOOT", "EVIDENCE") else { return Ok(None) };
+    let words = Evidence::ALL.map(Evidence::word).join(", ");
+    let wrong = |word: &str| format!("[BOOT] EVIDENCE has '{word}'; write some of {words}");
+    let read = |word: &str| {
+        let kind = Evidence::ALL.into_iter().find(|kind| kind.word().eq_ignore_ascii_case(word));
+        kind.ok_or_else(|| wrong(word))
+    };
+    let kinds = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(read);
+    let kinds: BTreeSet<Evidence> = kinds.collect::<Result<_, _>>()?;
+    if kinds.is_empty() { Err(wrong("")) } else { Ok(Some(kinds)) }
 }
 
 /// How long a login is good for: `30m`, `1h`, `3600s`; a bare number is hours; nothing is a day.

@@ -1,8 +1,10 @@
 //! What machines fetch, and what they are believed.
 
+use perilune_plan::Purpose;
+use perilune_seal::KeyPair;
 use serde_json::{Value, json};
 
-use crate::image_site::{ImageSite, until};
+use crate::image_site::{ImageSite, opened};
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -83,23 +85,119 @@ fn a_ticket_is_for_the_node_at_its_own_address_until_it_is_installed() {
     assert_eq!(ticket_in(&elsewhere), None, "somebody else gets no ticket");
     let script = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
     let ticket = ticket_in(&script).unwrap();
+    let key = KeyPair::generate().unwrap();
     let exchange = |node: &str, ticket: &str, from: &str| {
-        site.post_from(&format!("/boot/ticket/{node}"), &json!({ "ticket": ticket }), from)
+        site.exchange(node, &json!({ "ticket": ticket }), from, &key)
     };
-    assert_eq!(exchange("node002", &ticket, "10.141.0.1").0, 401);
-    assert_eq!(exchange("node001", &ticket, "10.9.9.9").0, 401);
-    assert_eq!(exchange("node001", "forged", "10.141.0.1").0, 401);
-    let (code, answer) = exchange("node001", &ticket, "10.141.0.1");
+    assert_eq!(exchange("node002", &ticket, "10.141.0.1:700").0, 401);
+    assert_eq!(exchange("node001", &ticket, "10.9.9.9:700").0, 401);
+    assert_eq!(exchange("node001", "forged", "10.141.0.1:700").0, 401);
+    for unprivileged in ["10.141.0.1:40000", "10.141.0.1:1024", "10.141.0.1"] {
+        let (code, answer) = exchange("node001", &ticket, unprivileged);
+        assert_eq!(code, 401, "any user of the node can ask from {unprivileged}");
+        assert!(answer["message"].as_str().unwrap().contains("port below 1024"), "{answer}");
+    }
+    let (code, answer) = exchange("node001", &ticket, "10.141.0.1:700");
     assert_eq!(code, 201);
     let token = answer["token"].as_str().unwrap().to_owned();
-    let plan = site.get_as("/boot/plan/node001", &token).1;
+    let (code, again) = exchange("node001", &ticket, "10.141.0.1:701");
+    assert_eq!((code, &again), (201, &answer), "the answer may have got lost");
+    let thief = KeyPair::generate().unwrap();
+    let stolen = site.exchange("node001", &json!({ "ticket": ticket }), "10.141.0.1:700", &thief);
+    assert_eq!(stolen.0, 401, "another key, never");
+    let sealed = site.get_as("/boot/plan/node001", &token).1;
+    assert!(sealed["image"].is_null() && sealed["sealed"].is_string(), "{sealed}");
+    let plan = opened(&key, &Purpose::Plan.of("node001"), sealed);
     assert_eq!((&plan["node"], &plan["image"]["file"]), (&json!("node001"), &json!("a.tar.zst")));
-    // A ticket has the second of its boot; what comes later is another boot.
-    let begun = perilune_daemon::clock::seconds();
-    until(|| perilune_daemon::clock::seconds() > begun + 1);
+    let (code, answer) = site.get_as("/config/secrets/node/node001", &token);
+    assert_eq!(code, 403, "its secrets are in the plan, sealed: {answer}");
     let success = json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } });
-    assert_eq!(site.post_as("/monitor/node/node001", &success, &token).0, 204);
-    assert_eq!(exchange("node001", &ticket, "10.141.0.1").0, 401, "the boot is over");
+    for _ in 0..2 {
+        let (code, answer) = site.post_as("/monitor/node/node001", &success, &token);
+        assert_eq!(code, 204, "the report may be repeated: {answer}");
+    }
+    assert_eq!(exchange("node001", &ticket, "10.141.0.1:700").0, 401, "the boot is over");
+}
+
+#[test]
+fn a_boot_that_nothing_shows_gets_no_ticket_and_the_console_says_what_is_missing() {
+    let site = ImageSite::start().configure("[BOOT]\nEVIDENCE = arm\n");
+    bootable(&site);
+    let search = || site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+    let before = site.get("/monitor/node/node001").0;
+    let script = search();
+    assert_eq!(ticket_in(&script), None);
+    assert!(script.contains("perilune node arm node001"), "{script}");
+    assert_eq!(site.get("/monitor/node/node001").0, before, "no state changes");
+    let arm = |body: Value| site.post("/boot/window", &body);
+    assert_eq!(arm(json!({ "nodes": "node[001-999]" })).0, 404);
+    assert_eq!(ticket_in(&search()), None, "all of them or none");
+    assert_eq!(arm(json!({ "nodes": "node001", "seconds": 86_401 })).0, 400);
+    let (code, answer) = arm(json!({ "nodes": "node[001-002]", "seconds": 600 }));
+    assert_eq!(code, 200);
+    assert_eq!(answer["windows"][0]["node"], "node001");
+    assert_eq!(answer["windows"][1]["evidence"], "arm");
+    assert_eq!(
+        ticket_in(&site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.2").1),
+        None
+    );
+    assert!(ticket_in(&search()).is_some());
+    assert_eq!(arm(json!({ "nodes": "node001", "seconds": 0 })).0, 200);
+    assert_eq!(ticket_in(&search()), None);
+}
+
+#[test]
+fn firmware_that_was_not_seen_asks_for_an_address_again_twice_at_most() {
+    let site = ImageSite::start().configure("[BOOT]\nEVIDENCE = dhcp\n");
+    bootable(&site);
+    let search =
+        |again: &str| site.text_from(&format!("/boot/search/mac/{MAC}{again}"), "10.141.0.1").1;
+    for (again, next) in [("", "?again=1"), ("?again=1", "?again=2")] {
+        let script = search(again);
+        assert!(script.contains("dhcp netX") && script.contains(next), "{script}");
+    }
+    let script = search("?again=2");
+    assert!(script.contains("no boot of it is expected"), "{script}");
+    let body = json!({ "nodes": "node001" });
+    let (code, answer) = site.post("/boot/window", &body);
+    assert_eq!(code, 409, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("[BOOT] EVIDENCE"), "{answer}");
+}
+
+#[test]
+fn a_ticket_and_its_use_outlive_the_daemon() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let script = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+    let body = json!({ "ticket": ticket_in(&script).unwrap() });
+    let (key, thief) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let site = site.restart();
+    let (code, first) = site.exchange("node001", &body, "10.141.0.1:700", &key);
+    assert_eq!(code, 201, "{first}");
+    let site = site.restart();
+    assert_eq!(site.exchange("node001", &body, "10.141.0.1:700", &thief).0, 401);
+    assert_eq!(site.exchange("node001", &body, "10.141.0.1:700", &key), (201, first));
+}
+
+#[test]
+fn a_later_boot_ends_the_token_of_the_former_only_when_its_own_ticket_is_used() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let key = KeyPair::generate().unwrap();
+    let ticket = || {
+        let script = site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1;
+        json!({ "ticket": ticket_in(&script).unwrap() })
+    };
+    let (first, second) = (ticket(), ticket());
+    let exchange = |body: &Value| site.exchange("node001", body, "10.141.0.1:700", &key);
+    let token = exchange(&first).1["token"].as_str().unwrap().to_owned();
+    let third = ticket();
+    assert_eq!(site.get_as("/boot/plan/node001", &token).0, 200, "only tickets were given");
+    assert_eq!(exchange(&third).0, 201);
+    assert_eq!(site.get_as("/boot/plan/node001", &token).0, 401);
+    for old in [&first, &second] {
+        assert_eq!(exchange(old).0, 401, "a later boot was served");
+    }
 }
 
 #[test]
@@ -115,8 +213,8 @@ fn a_kickstart_file_is_for_the_machine_whose_boot_is_served() {
     assert!(controller.starts_with("http://10.141.255.254:"), "{controller}");
     let (code, file) = site.text_from(path, "10.141.0.1");
     assert_eq!(code, 200, "{file}");
-    let (_, rest) = file.split_once("x-access-tokens: ").unwrap();
-    let token = rest.split('\'').next().unwrap();
+    let (_, rest) = file.split_once("LUNA_TOKEN=").unwrap();
+    let token = rest.lines().next().unwrap().trim_matches('\'');
     let state = json!({ "monitor": { "status": { "node001": { "state": "install.success" } } } });
     let (bare, ticket) = path.split_once("?ticket=").unwrap();
     for refused in [
@@ -128,11 +226,10 @@ fn a_kickstart_file_is_for_the_machine_whose_boot_is_served() {
         assert_eq!(code, 401, "{refused}: {answer}");
     }
     assert_eq!(site.text_from(path, "10.9.9.9").0, 401, "another machine");
-    assert_eq!(site.get(bare).0, 200, "an administrator may look");
+    let (code, seen) = site.get(bare);
+    assert_eq!(code, 200, "an administrator may look");
+    assert!(!seen.to_string().contains(token), "and sees no token");
     assert_eq!(site.get_as(bare, &site.node_token("node002")).0, 403);
-    // A ticket has the second of its boot; what comes later is another boot.
-    let begun = perilune_daemon::clock::seconds();
-    until(|| perilune_daemon::clock::seconds() > begun + 1);
     assert_eq!(site.post_as("/monitor/node/node001", &state, token).0, 204, "it reports its end");
     assert_eq!(site.text_from(path, "10.141.0.1").0, 401, "the boot is over");
 }
@@ -184,8 +281,7 @@ fn a_nodes_token_is_good_for_the_archives_of_its_own_image() {
     for file in ["compute-17.tar.zst", "compute-17.tar.zst.torrent"].iter().chain(&others) {
         std::fs::write(site.files().join(file), "0123456789").unwrap();
     }
-    let token = site.post_as("/tpm/node001", &site.administrator(), "").1["token"].clone();
-    let token = token.as_str().unwrap();
+    let token = &site.node_token("node001");
     let ask = |file: &str| site.get_as(&format!("/files/{file}"), token);
     let may = |file: &str| site.may_fetch(&format!("/luna/files/{file}"), token);
     for file in ["compute-17.tar.zst", "compute-17.tar.zst.torrent"] {
@@ -196,14 +292,18 @@ fn a_nodes_token_is_good_for_the_archives_of_its_own_image() {
         assert_eq!((status, may(file)), (403, 403), "{file}: {answer}");
         assert!(answer["message"].as_str().unwrap().contains("image of node node001"), "{answer}");
     }
-    assert_eq!(site.get_as("/files/a.tar.gz", &site.node_token("nobody")).0, 403);
+    assert_eq!(site.get_as("/files/a.tar.gz", &site.node_token("node002")).0, 403);
     // The image is packed meanwhile: the node may go on with what it began with, or begin with what there is now.
     set("osimage", "compute", json!({ "imagefile": "compute-16.tar.zst" }));
     assert_eq!((ask("compute-16.tar.zst").0, ask("compute-17.tar.zst").0), (200, 200));
+    let over = json!({ "nodes": "node001", "seconds": 0 });
+    assert_eq!(site.post("/boot/window", &over).0, 200);
     let later = site.node_token("node001");
     assert_eq!(site.get_as("/files/compute-17.tar.zst", &later).0, 403);
+    assert_eq!(ask("compute-16.tar.zst").0, 401, "the former boot is over");
+    let ask = |file: &str| site.get_as(&format!("/files/{file}"), &later).0;
     set("node", "node001", json!({ "osimage": "compute-2" }));
-    assert_eq!((ask("compute-2-18.tar.zst").0, ask("compute-16.tar.zst").0), (200, 403));
+    assert_eq!((ask("compute-2-18.tar.zst"), ask("compute-17.tar.zst")), (200, 403));
 }
 
 #[test]
@@ -313,8 +413,9 @@ fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
     );
     assert_eq!(about(&json!("node001")), Vec::<&str>::new(), "it could boot");
     let lost = about(&Value::Null);
-    assert_eq!(lost.len(), 3, "{answer}");
-    assert!(lost[0].starts_with("the file k of image compute is not in"), "{answer}");
+    assert_eq!(lost.len(), 4, "{answer}");
+    assert!(lost[0].contains("[BOOT] EVIDENCE"), "{answer}");
+    assert!(lost[1].starts_with("the file k of image compute is not in"), "{answer}");
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl Walk {
             0 => String::new(),
             1 => "nonsense".to_owned(),
             2 => "a.b.c".to_owned(),
-            3 => self.site.node_token("node001"),
+            3 => self.site.some_node_token("node001").unwrap_or_default(),
             4 => "x".repeat(9_000),
             5 => return b"x-access-tokens: \xff\xfe\r\n".to_vec(),
             _ => self.site.token().to_owned(),

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use perilune_daemon::config::Options;
 use perilune_daemon::connections::Limits;
+use perilune_plan::Purpose;
+use perilune_seal::KeyPair;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,8 @@ impl ImageSite {
             bootstrap: None,
             agent: Some(agent),
             connections,
+            // Tests speak for machines elsewhere.
+            proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
         let stop = CancellationToken::new();
         let (ready, told) = mpsc::channel();
@@ -211,10 +215,53 @@ impl ImageSite {
 
     /// The token that a node has while it installs.
     pub(crate) fn node_token(&self, node: &str) -> String {
-        let ini = fs::read_to_string(self.directory.path().join("data/luna.ini")).unwrap();
-        let secret = ini.lines().find_map(|line| line.strip_prefix("SECRET_KEY = ")).unwrap();
-        let keys = perilune_daemon::auth::Keys::new(secret, Duration::from_mins(1));
-        keys.for_node(node, None, perilune_daemon::clock::seconds()).unwrap()
+        self.some_node_token(node).unwrap()
+    }
+
+    /// The same, when there is such a node.
+    pub(crate) fn some_node_token(&self, node: &str) -> Option<String> {
+        let (status, _) = self.post("/boot/window", &json!({ "nodes": node }));
+        let from = self.address_of(node);
+        let (_, answer) = self.post_from(&format!("/tpm/{node}"), &self.administrator(), &from);
+        Some(answer["token"].as_str().filter(|_| status == 200)?.to_owned())
+    }
+
+    /// The node with this MAC address.
+    pub(crate) fn node_of(&self, mac: &str) -> String {
+        let nodes = self.get("/config/node").1["config"]["node"].clone();
+        let has = |node: &Value| node["interfaces"].to_string().contains(mac);
+        let found = nodes.as_object().unwrap().iter().find(|(_, node)| has(node));
+        found.map(|(name, _)| name.clone()).unwrap()
+    }
+
+    /// An address of a node, or of nobody.
+    fn address_of(&self, node: &str) -> String {
+        let shown = self.get(&format!("/config/node/{node}")).1;
+        let interfaces = shown["config"]["node"][node]["interfaces"].clone();
+        let address = interfaces[0]["ipaddress"].as_str().map(str::to_owned);
+        address.unwrap_or_else(|| "10.9.9.9".to_owned())
+    }
+
+    /// What a machine with this key is answered that exchanges its ticket from this address and port.
+    pub(crate) fn exchange(
+        &self,
+        node: &str,
+        body: &Value,
+        from: &str,
+        key: &KeyPair,
+    ) -> (u16, Value) {
+        let mut body = body.clone();
+        body["key"] = String::from(key.public().clone()).into();
+        let (status, answer) = self.post_from(&format!("/boot/ticket/{node}"), &body, from);
+        (status, opened(key, &Purpose::Token.of(node), answer))
+    }
+
+    /// Has the daemon go on with this added to its configuration.
+    pub(crate) fn configure(self, text: &str) -> Self {
+        let file = self.directory.path().join("data/luna.ini");
+        let former = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{former}\n{text}")).unwrap();
+        self.restart()
     }
 
     /// Posts to an image, or to what is below it.
@@ -269,6 +316,12 @@ impl Drop for ImageSite {
             self.halt();
         }
     }
+}
+
+/// What the machine with this key reads in an answer.
+pub(crate) fn opened(key: &KeyPair, purpose: &str, answer: Value) -> Value {
+    let Ok(sealed) = serde_json::from_value(answer.clone()) else { return answer };
+    serde_json::from_slice(&key.open(&sealed, purpose).unwrap()).unwrap()
 }
 
 fn agent() -> ureq::Agent {

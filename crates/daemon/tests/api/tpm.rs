@@ -1,5 +1,6 @@
 //! Nodes that get their token by what their TPM measured, or by an administrator's password.
 
+use perilune_seal::KeyPair;
 use serde_json::{Value, json};
 
 use crate::image_site::ImageSite;
@@ -19,10 +20,18 @@ fn demand(site: &ImageSite) {
     assert_eq!(site.post("/config/cluster", &body).0, 204);
 }
 
+/// A site that expects boots of its nodes.
 fn site() -> ImageSite {
     let site = ImageSite::start();
     site.describe();
+    expect(&site, 1800);
     site
+}
+
+/// For so many seconds, or not any longer.
+fn expect(site: &ImageSite, seconds: u32) {
+    let body = json!({ "nodes": "node[001-002]", "seconds": seconds });
+    assert_eq!(site.post("/boot/window", &body).0, 200);
 }
 
 fn known(site: &ImageSite, node: &str) -> Value {
@@ -54,6 +63,40 @@ fn a_password_buys_the_nodes_own_token_and_what_the_tpm_measured_is_noted() {
     }
     assert_eq!(site.get("/history").1["history"][0]["revision"], revision);
     assert_eq!(known(&site, "node001"), MEASURED);
+}
+
+#[test]
+fn while_no_boot_is_expected_a_token_is_good_for_the_import_of_hardware_rules_alone() {
+    let site = site();
+    let token = |from: &str| {
+        let (status, answer) = ask(&site, "node001", &with_password(&site, MEASURED), from);
+        assert_eq!(status, 200, "{answer}");
+        answer["token"].as_str().unwrap().to_owned()
+    };
+    let may_install = |token: &str| site.get_as("/config/secrets/node/node001", token).0 != 403;
+    let first = token("10.141.0.1");
+    assert!(may_install(&first));
+    assert_eq!(token("10.141.0.1"), first, "the answer may have got lost");
+    expect(&site, 0);
+    let later = token("10.141.0.1");
+    assert!(!may_install(&later));
+    for path in
+        ["/boot/plan/node001", "/boot/install/node001", "/config/node/node001", "/config/node"]
+    {
+        assert_eq!(site.get_as(path, &later).0, 403, "{path}");
+    }
+    std::fs::write(site.files().join("a.tar.zst"), "x").unwrap();
+    assert_eq!(site.get_as("/files/a.tar.zst", &later).0, 403);
+    let report = json!({ "monitor": { "status": { "node001": { "state": "install.error" } } } });
+    assert_eq!(site.post_as("/monitor/node/node001", &report, &later).0, 403);
+    // What a TPM measured may be known to others: the node itself must ask.
+    expect(&site, 600);
+    demand(&site);
+    let measured = json!({ "tpm_sha256": MEASURED });
+    let of_stranger = ask(&site, "node001", &measured, "10.9.9.9").1["token"].clone();
+    assert!(!may_install(of_stranger.as_str().unwrap()));
+    let own = ask(&site, "node001", &measured, "10.141.0.1").1["token"].clone();
+    assert!(may_install(own.as_str().unwrap()));
 }
 
 #[test]
@@ -124,7 +167,7 @@ fn boots(site: &ImageSite, measured: Option<&str>) -> (u16, Value) {
     let (_, rest) = script.split_once("perilune.ticket=").expect("the boot is served");
     let ticket = rest.split_whitespace().next().unwrap();
     let body = json!({ "ticket": ticket, "tpm_sha256": measured });
-    site.post_from("/boot/ticket/node001", &body, "10.141.0.1")
+    site.exchange("node001", &body, "10.141.0.1:700", &KeyPair::generate().unwrap())
 }
 
 fn bootable() -> ImageSite {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, interface, watch};
+use super::{adopt, arm, interface, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
@@ -125,6 +125,12 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
     /// Make an unknown machine a node
     #[command(after_help = adopt::EXAMPLES)]
     Adopt(adopt::Adopt),
+    /// Allow boots of nodes in advance, where the controller cannot see them begin
+    #[command(after_help = arm::EXAMPLES)]
+    Arm(arm::Arm),
+    /// List the nodes whose boots are expected now
+    #[command(after_help = arm::EXAMPLES)]
+    Windows,
 }
 
 #[derive(Args)]
@@ -206,6 +212,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Watch(arguments) => watch::run(session, &arguments),
         Command::Unknown => adopt::unknown(session),
         Command::Adopt(arguments) => adopt::run(session, arguments),
+        Command::Arm(arguments) => arm::arm(session, &arguments),
+        Command::Windows => arm::windows(session),
     }
 }
 

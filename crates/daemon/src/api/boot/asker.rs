@@ -1,60 +1,44 @@
 //! Who asks for a boot script, and what the machine's console says where that cannot be seen.
 
-use std::net::IpAddr;
-
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::api::extract::{is_forwarded, peer};
 use crate::api::problem::ApiError;
+use crate::api::source::{self, Source};
 use crate::clock;
-use crate::proxied::{self, LINE};
+use crate::proxied::{CONFIGURATION, LINE};
 use crate::state::State;
 
-/// How long a message stays on the console before the machine goes on.
-const SECONDS: u64 = 5;
-
-/// The address that asks for a boot script. That none is named is remembered, for whoever looks at warnings.
+/// Who asks for a boot script. That nobody is named is remembered, for whoever looks at warnings.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asker(pub(super) IpAddr);
+pub(super) struct Asker(pub(super) Source);
 
 impl FromRequestParts<State> for Asker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let address = peer(parts).0;
-        state.hidden_boots.asked(address, is_forwarded(parts), clock::milliseconds());
-        Ok(Self(address))
+        let source = source::of(parts);
+        state.hidden_boots.asked(&source, clock::milliseconds());
+        Ok(Self(source))
     }
 }
 
 /// The script, which says first what a proxy's configuration lacks if nobody is named who asks for it.
-pub(super) fn told_of_proxy(script: String, asker: IpAddr) -> String {
-    if !proxied::is_hidden(asker) {
+pub(super) fn told_of_proxy(script: String, source: Source) -> String {
+    if !source.is_anybody() {
         return script;
     }
     let lines = [
         "This script came through a proxy on the controller that does not say for whom.".to_owned(),
-        "Nodes that boot in this way cannot install. Its location /boot needs the line:".to_owned(),
+        "Its location /boot needs the first line, and luna.ini the second:".to_owned(),
         LINE.to_owned(),
+        CONFIGURATION.to_owned(),
     ];
-    after_first_line(&script, &lines, None)
-}
-
-/// A node's script without a ticket, which says why there is none, long enough to be read.
-pub(super) fn told_of_ticket(script: &str, node: &str, asker: IpAddr) -> String {
-    let why = if proxied::is_hidden(asker) {
-        format!("{node} gets no ticket, and cannot install: see above.")
-    } else {
-        format!(
-            "{node} gets no ticket, and cannot install: {asker} is neither its address nor lent to it."
-        )
-    };
-    after_first_line(script, &[why], Some(SECONDS))
+    after_first_line(&script, &lines)
 }
 
 /// Lines are put behind those that are there already, so that they are read in their order.
-fn after_first_line(script: &str, lines: &[String], seconds: Option<u64>) -> String {
+fn after_first_line(script: &str, lines: &[String]) -> String {
     let is_echo = |line: &str| line.starts_with("echo ");
     let mut text = String::with_capacity(script.len() + 512);
     let mut rest = script.split_inclusive('\n').peekable();
@@ -66,9 +50,6 @@ fn after_first_line(script: &str, lines: &[String], seconds: Option<u64>) -> Str
         text.push_str("echo ");
         text.push_str(line);
         text.push('\n');
-    }
-    if let Some(seconds) = seconds {
-        text.extend(["sleep ", &seconds.to_string(), "\n"]);
     }
     text.extend(rest);
     text

@@ -161,7 +161,10 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
     let resource = template.split('/').nth(2).unwrap_or_default();
     Some(match template {
         "/token" => json!({ "username": "ann", "password": "long enough" }),
-        "/boot/ticket/{node}" => json!({ "ticket": "a.b.c" }),
+        "/boot/ticket/{node}" => {
+            json!({ "ticket": "a.b.c", "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" })
+        }
+        "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
             json!({ "phase": "unpack", "bytes_done": 1, "bytes_total": 2, "message": "text" })
         }

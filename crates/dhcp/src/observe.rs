@@ -1,0 +1,294 @@
+//! Watches for machines whose firmware begins a boot: the evidence that a boot of a node is expected now.
+//!
+//! A DHCP request is easy to send: any user of any machine can send one from a port above 1023. What counts here is only what a user
+//! cannot make: a broadcast from UDP port 68 whose sender on the wire is the hardware address inside, or what a relay sends from
+//! port 67. Requests that another server answers count as well, so this looks at frames and not at the server's own socket.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd as _;
+
+use nix::libc;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{LinkAddr, recvfrom};
+use perilune_model::{Cluster, MacAddress};
+use socket2::{Domain, SockFilter, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::request::{Kind, Request};
+
+const CLIENT_PORT: u16 = 68;
+const SERVER_PORT: u16 = 67;
+const UDP: u8 = 17;
+/// As large as any request of a machine is.
+const LARGEST: usize = 2048;
+
+/// The firmware of a machine asked for an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// The machine.
+    pub mac: MacAddress,
+    /// The address that it has chosen from an offer, whichever server made it; none while it looks for servers.
+    pub chosen: Option<Ipv4Addr>,
+}
+
+/// A socket that sees what machines on some interfaces send to DHCP servers.
+#[derive(Debug)]
+pub struct Observer {
+    /// The runtime has no packet sockets of its own. What it is asked about this one is when something can be read.
+    socket: UdpSocket,
+    interfaces: Vec<u32>,
+}
+
+/// A UDP packet in its frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Frame<'a> {
+    /// Who sent the frame, on this wire.
+    sender: [u8; 6],
+    is_broadcast: bool,
+    port: u16,
+    payload: &'a [u8],
+}
+
+impl Observer {
+    /// Needs the right to raw sockets (`CAP_NET_RAW`), and a runtime.
+    pub fn open(interfaces: &[String]) -> io::Result<Self> {
+        let indexes = interfaces.iter().map(|name| if_nametoindex(name.as_str()));
+        let interfaces = indexes.collect::<Result<_, _>>()?;
+        // packet(7): the protocol stands in the order of the network. One socket sees every interface; binding it to one needs an
+        // address that only unsafe code can make, so frames of other interfaces are left out below.
+        let protocol = u16::try_from(libc::ETH_P_IP).unwrap_or_default().to_be();
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(i32::from(protocol).into()))?;
+        socket.attach_filter(&only_requests())?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces })
+    }
+
+    /// Tells of boots that begin until `stop`, or until nobody listens.
+    pub async fn run(
+        self,
+        cluster: watch::Receiver<std::sync::Arc<Cluster>>,
+        told: mpsc::Sender<Beginning>,
+        stop: CancellationToken,
+    ) {
+        let mut buffer = [0; LARGEST];
+        loop {
+            let received = tokio::select! {
+                () = stop.cancelled() => return,
+                received = self.receive(&mut buffer) => received,
+            };
+            let frame = match &received {
+                Ok((length, link)) => buffer
+                    .get(..*length)
+                    .filter(|_| {
+                        self.interfaces
+                            .iter()
+                            .any(|index| usize::try_from(*index) == Ok(link.ifindex()))
+                    })
+                    .and_then(|packet| Frame::read(packet, link)),
+                Err(error) => {
+                    tracing::warn!(%error, "DHCP requests cannot be observed");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    None
+                }
+            };
+            let published = std::sync::Arc::clone(&cluster.borrow());
+            if let Some(beginning) = frame.and_then(|frame| frame.beginning(&published)) {
+                // A flood must not make the memory grow; firmware asks again.
+                told.try_send(beginning).ok();
+            }
+        }
+    }
+
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, LinkAddr)> {
+        self.socket
+            .async_io(Interest::READABLE, || {
+                let (length, sender) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), buffer)?;
+                let sender =
+                    sender.ok_or_else(|| io::Error::other("a frame came without a sender"))?;
+                Ok((length, sender))
+            })
+            .await
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Reads an IPv4 packet (RFC 791) with UDP (RFC 768). The filter of the socket lets nothing else through, but for what came before
+    /// it was attached.
+    fn read(packet: &'a [u8], link: &LinkAddr) -> Option<Self> {
+        let is_broadcast = link.pkttype() == libc::PACKET_BROADCAST;
+        Self::parse(packet, link.addr()?, is_broadcast)
+    }
+
+    fn parse(packet: &'a [u8], sender: [u8; 6], is_broadcast: bool) -> Option<Self> {
+        let head = usize::from(packet.first()? & 0x0f) * 4;
+        let is_udp = packet.first()? >> 4 == 4 && *packet.get(9)? == UDP;
+        let (head, rest) = packet.split_at_checked(head).filter(|(head, _)| head.len() >= 20)?;
+        // RFC 791: a later fragment has no ports.
+        let offset = u16::from_be_bytes(head.get(6..8)?.try_into().ok()?) & 0x1fff;
+        let (udp, payload) = rest.split_at_checked(8)?;
+        let port = |at: usize| Some(u16::from_be_bytes(udp.get(at..at + 2)?.try_into().ok()?));
+        let is_request = is_udp && offset == 0 && port(2)? == SERVER_PORT;
+        is_request.then_some(Self { sender, is_broadcast, port: port(0)?, payload })
+    }
+
+    /// The boot that this begins; `None` when a user of a machine could have sent it, or it is no firmware's.
+    fn beginning(&self, cluster: &Cluster) -> Option<Beginning> {
+        let request = Request::read(self.payload)?;
+        let asks = matches!(request.kind, Kind::Discover | Kind::Request);
+        let is_believed = match request.relay() {
+            None => self.port == CLIENT_PORT && self.is_broadcast && self.sender == request.mac.0,
+            Some(relay) => {
+                let mut networks = cluster.networks().values();
+                self.port == SERVER_PORT && networks.any(|network| network.gateway == Some(relay))
+            }
+        };
+        let chosen = request.wanted().filter(|_| request.kind == Kind::Request);
+        let beginning = Beginning { mac: request.mac, chosen };
+        (asks && request.is_firmware() && is_believed).then_some(beginning)
+    }
+}
+
+/// Classic BPF over the IPv4 header: UDP, no later fragment, destination port 67.
+fn only_requests() -> [SockFilter; 9] {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_HALF_AFTER_HEADER: u16 = 0x48;
+    const HEADER_LENGTH: u16 = 0xb1;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, 9),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 6, u32::from(UDP)),
+        SockFilter::new(LOAD_HALF, 0, 0, 6),
+        SockFilter::new(JUMP_IF_SET, 4, 0, 0x1fff),
+        SockFilter::new(HEADER_LENGTH, 0, 0, 0),
+        SockFilter::new(LOAD_HALF_AFTER_HEADER, 0, 0, 2),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(SERVER_PORT)),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use dhcproto::v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption};
+    use dhcproto::{Encodable as _, Encoder};
+    use perilune_model::network::Network;
+    use perilune_model::{Draft, Name};
+
+    use super::*;
+
+    const MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
+    const RELAY: Ipv4Addr = Ipv4Addr::new(10, 150, 0, 1);
+
+    fn cluster() -> Cluster {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.150.0.0/16".parse().unwrap()),
+            gateway: Some(RELAY),
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        draft.finish().0
+    }
+
+    /// A request by firmware; `change` makes it another.
+    fn packet(change: impl FnOnce(&mut Message)) -> Vec<u8> {
+        let mut message = Message::default();
+        message.set_chaddr(&MAC);
+        message.opts_mut().insert(DhcpOption::MessageType(MessageType::Discover));
+        let class = b"PXEClient:Arch:00007:UNDI:003016".to_vec();
+        message.opts_mut().insert(DhcpOption::ClassIdentifier(class));
+        change(&mut message);
+        let mut bytes = Vec::new();
+        message.encode(&mut Encoder::new(&mut bytes)).unwrap();
+        bytes
+    }
+
+    fn begins(payload: &[u8], change: impl FnOnce(&mut Frame<'_>)) -> Option<Beginning> {
+        let mut frame = Frame { sender: MAC, is_broadcast: true, port: CLIENT_PORT, payload };
+        change(&mut frame);
+        frame.beginning(&cluster())
+    }
+
+    #[test]
+    fn a_broadcast_of_the_machines_own_firmware_begins_a_boot() {
+        let begun = Some(Beginning { mac: MacAddress(MAC), chosen: None });
+        assert_eq!(begins(&packet(|_| ()), |_| ()), begun);
+        let ipxe = packet(|message| {
+            message.opts_mut().remove(OptionCode::ClassIdentifier);
+            let option = UnknownOption::new(OptionCode::from(175), vec![1, 1, 1]);
+            message.opts_mut().insert(DhcpOption::Unknown(option));
+        });
+        assert_eq!(begins(&ipxe, |_| ()), begun);
+        let address = Ipv4Addr::new(10, 150, 0, 7);
+        let chosen = packet(|message| {
+            message.opts_mut().insert(DhcpOption::MessageType(MessageType::Request));
+            message.opts_mut().insert(DhcpOption::RequestedIpAddress(address));
+        });
+        assert_eq!(begins(&chosen, |_| ()).unwrap().chosen, Some(address));
+    }
+
+    #[test]
+    fn what_a_user_of_a_machine_can_send_begins_nothing() {
+        let firmware = packet(|_| ());
+        assert_eq!(begins(&firmware, |frame| frame.port = 40_000), None, "any user has this port");
+        assert_eq!(begins(&firmware, |frame| frame.is_broadcast = false), None);
+        assert_eq!(begins(&firmware, |frame| frame.sender = [2; 6]), None, "for another machine");
+        assert_eq!(begins(&firmware, |frame| frame.port = SERVER_PORT), None, "no relay is named");
+    }
+
+    #[test]
+    fn the_renewal_of_a_running_system_begins_nothing() {
+        for class in [&b"dhcpcd-9.4.1:Linux"[..], b"xPXEClient", b""] {
+            let system = packet(|message| {
+                message.opts_mut().insert(DhcpOption::ClassIdentifier(class.to_vec()));
+            });
+            assert_eq!(begins(&system, |_| ()), None);
+        }
+        let release = packet(|message| {
+            message.opts_mut().insert(DhcpOption::MessageType(MessageType::Release));
+        });
+        assert_eq!(begins(&release, |_| ()), None);
+    }
+
+    #[test]
+    fn a_relay_counts_when_a_network_names_it() {
+        let from = |relay: Ipv4Addr, port: u16| {
+            let payload = packet(|message| {
+                message.set_giaddr(relay);
+            });
+            begins(&payload, |frame| {
+                (frame.port, frame.is_broadcast, frame.sender) = (port, false, [2; 6]);
+            })
+        };
+        assert!(from(RELAY, SERVER_PORT).is_some());
+        assert_eq!(from(RELAY, 40_000), None, "any user has this port");
+        assert_eq!(from([10, 150, 0, 99].into(), SERVER_PORT), None, "no network names it");
+    }
+
+    #[test]
+    fn frames_that_are_cut_or_hold_something_else_are_left_out() {
+        let payload = packet(|_| ());
+        let mut whole =
+            vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, UDP, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255];
+        whole.extend([0, 68, 0, 67, 0, 0, 0, 0]);
+        whole.extend(&payload);
+        let read = |packet: &[u8]| Frame::parse(packet, MAC, true).map(|frame| frame.port);
+        assert_eq!(read(&whole), Some(CLIENT_PORT));
+        for length in 0..28 {
+            assert_eq!(read(&whole[..length]), None, "{length} bytes");
+        }
+        for (place, byte) in [(0, 0x65), (0, 0x41), (0, 0x4f), (9, 6), (7, 1), (23, 68)] {
+            let mut other = whole.clone();
+            other[place] = byte;
+            assert_eq!(read(&other), None, "byte {place}");
+        }
+    }
+}
