@@ -9,8 +9,8 @@ use std::{
 use perilune_archive::Options;
 
 use crate::{
-    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, initramfs,
-    kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
+    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress,
+    initramfs, kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
 };
 
 /// What is to be packed, and where to.
@@ -112,7 +112,8 @@ fn pack_boot_files(
     report: &mut dyn FnMut(Progress),
     cancel: &CancelFlag,
 ) -> Result<BootFiles, Error> {
-    let kernel_version = kernel::choose(&request.tree, request.kernel_version.as_deref())?;
+    let kernel_version =
+        kernel::choose(&request.tree, request.kernel_version.as_deref(), warnings)?;
     check_name("the kernel version", &kernel_version)?;
     initramfs::check_agent(&request.agent)?;
     let tree = Tree::new(&request.tree);

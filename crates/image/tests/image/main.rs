@@ -5,6 +5,7 @@ mod copying;
 mod drivers;
 mod failures;
 mod initramfs;
+mod kernels;
 mod mounts;
 mod packing;
 mod trees;
