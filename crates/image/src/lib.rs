@@ -4,11 +4,13 @@
 //! The initramfs is made from the tree alone, so that a tree of any distribution boots the same way: the tree's
 //! kernel modules, firmware and tools, and the agent as `/init`.
 
+mod check;
 mod compress;
 mod copy;
 mod distribution;
 mod error;
 mod gzip;
+mod identity;
 mod initramfs;
 mod kernel;
 mod mounts;
@@ -17,10 +19,12 @@ mod part;
 mod progress;
 mod tree;
 
+pub use check::{CheckRequest, Finding, Level, check};
 pub use compress::ArchiveFormat;
 pub use copy::copy_tree;
 pub use distribution::distribution;
 pub use error::Error;
+pub use identity::identity_patterns;
 pub use kernel::{kernel_versions, newest_kernel_version};
 pub use mounts::Mounts;
 pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};

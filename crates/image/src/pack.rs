@@ -9,7 +9,7 @@ use std::{
 use perilune_archive::Options;
 
 use crate::{
-    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress,
+    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, identity,
     initramfs, kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
 };
 
@@ -156,6 +156,7 @@ fn pack_archive(
     cancel: &CancelFlag,
 ) -> Result<Archive, Error> {
     let mut options = Options::default();
+    warnings.extend(identity::left_in(&Tree::new(&request.tree)));
     let image_file =
         format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
     let (part, file) = Part::create(&request.files_dir, &image_file)?;

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::{Name, image};
 use perilune_wire::osimage::{self, CloneRequest};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(operators().acts(), routes!(pack))
         .add(operators().acts(), routes!(cancel))
+        .add(operators(), routes!(check))
         .add(operators().acts(), routes!(change_kernel))
         .add(operators().acts(), routes!(clone))
 }
@@ -74,6 +76,55 @@ async fn pack(
 ) -> Result<Response, ApiError> {
     let image = state.cluster.published().image(&name)?.name.clone();
     begin_packing(&state, &caller, image, (format, mounts)).await
+}
+
+/// One line of the check list of an OS image.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// `good`, `warning` or `fault`.
+    level: &'static str,
+    /// What was looked at: `kernel`, `loader`, `network`, `ssh`, `identity`, `selinux`, `credentials`, `size` or `tree`.
+    subject: &'static str,
+    /// A sentence about it.
+    text: String,
+}
+
+/// Looks through the tree of an OS image for what a node would lack, and for what should not be in it.
+#[utoipa::path(get, path = "/config/osimage/{name}/_check", tag = "osimage", responses(
+    (status = 200, description = "The check list: `findings`, each with `level` (`good`, `warning` or `fault`), `subject` and `text`", body = Value),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn check(
+    state: axum::extract::State<State>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let image = std::sync::Arc::clone(state.cluster.published().image(&name)?);
+    let request = perilune_image::CheckRequest {
+        tree: image.tree(&state.settings.image_directory),
+        kernel_version: image.kernelversion.clone(),
+        kernel_modules: image.kernelmodules.clone().into_iter().collect(),
+    };
+    let look = move || perilune_image::check(&request, &perilune_image::CancelFlag::default());
+    let found = tokio::task::spawn_blocking(look).await;
+    let found = found.map_err(|error| ApiError::Defect(error.to_string()))?;
+    let findings: Vec<Finding> = match found {
+        Ok(found) => found.into_iter().map(Finding::from).collect(),
+        Err(error) => vec![Finding { level: "fault", subject: "tree", text: error.to_string() }],
+    };
+    let list = json!({ "config": { "osimage": { name: { "findings": findings } } } });
+    Ok(Json(list).into_response())
+}
+
+impl From<perilune_image::Finding> for Finding {
+    fn from(finding: perilune_image::Finding) -> Self {
+        let level = match finding.level {
+            perilune_image::Level::Good => "good",
+            perilune_image::Level::Warning => "warning",
+            perilune_image::Level::Fault => "fault",
+        };
+        Self { level, subject: finding.subject, text: finding.text }
+    }
 }
 
 /// Stops whatever makes files or a tree for an OS image.

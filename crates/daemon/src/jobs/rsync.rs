@@ -34,6 +34,10 @@ pub(super) fn rsync(exclude: &[String], really: bool) -> Command {
     if std::env::var_os("RSYNC_RSH").is_none() {
         command.args(["-e", REMOTE_SHELL]);
     }
+    // What only one machine may have: neither an image nor another node gets it.
+    for pattern in perilune_image::identity_patterns() {
+        command.arg(format!("--exclude={pattern}"));
+    }
     for pattern in exclude {
         command.arg(format!("--exclude={pattern}"));
     }

@@ -70,6 +70,9 @@ pub(super) async fn grab(
     }
     count.tell(context, really);
     if really {
+        let place = tree.clone();
+        let kept = super::run::blocking(move || keep_machine_id_open(&place)).await;
+        kept.and_then(|kept| kept).map_err(failed)?;
         keep_kernel_version(context, &found, &tree).await.map_err(failed)?;
     }
     context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
@@ -215,10 +218,22 @@ fn is_of_running(mount: &Path) -> bool {
     ["proc", "sys", "dev", "run", "tmp"].iter().any(|name| mount.starts_with(name))
 }
 
-/// The kernel that the node runs is the newest that it has.
+/// A system without the file takes its first start for the first of all, and enables services anew; with an empty one it only makes
+/// itself an identity (machine-id(5)).
+fn keep_machine_id_open(tree: &Path) -> Result<(), Error> {
+    let file = tree.join("etc/machine-id");
+    if file.symlink_metadata().is_ok() || !tree.join("etc").is_dir() {
+        return Ok(());
+    }
+    std::fs::write(&file, "").map_err(|error| Error::files("make", &file, error))
+}
+
+/// The kernel of the image from now on is the newest usual one that the node has.
 async fn keep_kernel_version(context: &Context, image: &Image, tree: &Path) -> Result<(), Error> {
-    let modules = tree.join("lib/modules");
-    let newest = super::run::blocking(move || newest_directory(&modules)).await?;
+    let tree = tree.to_owned();
+    // A tree without a kernel is told when it is packed.
+    let newest =
+        super::run::blocking(move || perilune_image::newest_kernel_version(&tree).ok()).await?;
     let Some(newest) = newest.filter(|newest| image.kernelversion.as_ref() != Some(newest)) else {
         return Ok(());
     };
@@ -227,15 +242,6 @@ async fn keep_kernel_version(context: &Context, image: &Image, tree: &Path) -> R
     let decide = move |draft: &mut perilune_model::Draft| image::save(draft, &name, &request);
     context.shared.cluster.commit(context.meta(), decide).await?;
     Ok(())
-}
-
-/// The directory that was changed last.
-fn newest_directory(directory: &Path) -> Option<String> {
-    let entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
-    let directories = entries.filter(|entry| entry.path().is_dir());
-    let newest =
-        directories.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    newest.and_then(|entry| entry.file_name().into_string().ok())
 }
 
 fn image_of(cluster: &Cluster, name: &Name) -> Result<Arc<Image>, Error> {

@@ -73,6 +73,7 @@ fn of_images_and_groups() -> Vec<Row> {
             200,
             Some("/config/osimage/nothing/_cancel"),
         ),
+        ("GET", "/config/osimage/debian/_check", None, 200, Some("/config/osimage/nothing/_check")),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Images become boot files, or a clear error and nothing else.
 #![cfg(test)]
 
+mod checking;
 mod copying;
 mod drivers;
 mod failures;

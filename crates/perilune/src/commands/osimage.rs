@@ -84,6 +84,17 @@ Examples:
   perilune osimage pack debian12 --mounts include   (with what is mounted in the tree)
   perilune osimage pack debian12 --detach      (prints the request id; `osimage follow` goes on)")]
     Pack(Pack),
+    /// Look through an image for what a node would lack, and for what should not be in it
+    #[command(after_help = "\
+The list: kernel, boot loaders, network, ssh, what of one machine is left in the image,
+SELinux, passwords of a controller, size. It ends with 1 when there is a fault.
+
+Example:
+  perilune osimage check debian12")]
+    Check {
+        /// The image
+        source: String,
+    },
     /// Follow a job that was started before
     Follow {
         /// The request id that it was given
@@ -283,6 +294,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let answer = session.client.get(&format!("{path}?format={format}&mounts={mounts}"))?;
             job::finish(session, &answer, detach)
         }
+        Command::Check { source } => check(session, &source),
         Command::Follow { request_id } => job::follow(session, &request_id),
         Command::Cancel { source } => {
             known(session, &source)?;
@@ -304,6 +316,35 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Tag(command) => tag(session, &command),
         Command::Members { source } => members(session, &source),
     }
+}
+
+/// Shows the check list, and fails when a node could not use the image.
+fn check(session: &Session, source: &str) -> Result<(), Failure> {
+    known(session, source)?;
+    let answer = session.client.get(&path(["config", "osimage", source, "_check"]))?;
+    let findings = answer
+        .pointer(&format!("/config/osimage/{source}/findings"))
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let text = |finding: &Value, key: &str| {
+        finding.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    if session.output.is_table() {
+        for finding in &findings {
+            let [level, subject, text] = ["level", "subject", "text"].map(|key| text(finding, key));
+            output::line(&format!("{level:<8} {subject:<12} {text}"))?;
+        }
+    } else {
+        session.output.value(&answer)?;
+    }
+    let faults = findings.iter().filter(|finding| text(finding, "level") == "fault").count();
+    if faults == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "no node can use the image {source} before what is a fault above is mended"
+    )))
 }
 
 fn synchronize(
