@@ -203,6 +203,16 @@ fn every_dependency_is_explained() {
     );
 }
 
+/// Cryptography comes from one library, and none that is known to leak or to need a program of the system.
+#[test]
+fn no_cryptography_is_there_twice() {
+    let lock = text(&root().join("Cargo.lock"));
+    for banned in ["rsa", "p256", "ed25519-dalek", "openssl-sys", "native-tls"] {
+        let is_there = lock.contains(&format!("\nname = \"{banned}\"\n"));
+        assert!(!is_there, "Cargo.lock has {banned}; `cargo tree -i {banned}` tells who wants it");
+    }
+}
+
 #[test]
 fn nothing_tells_where_it_was_written() {
     let mut found = Vec::new();
