@@ -44,7 +44,7 @@ fn is_whole(news: &News<String, u32>) -> bool {
 async fn reopen(directory: &std::path::Path) -> Store {
     let opened = async {
         loop {
-            match Store::open(directory) {
+            match Store::open(directory, &directory.join("luna.key")) {
                 Err(perilune_store::Error::Locked { .. }) => tokio::task::yield_now().await,
                 opened => return opened.unwrap().0,
             }
@@ -103,7 +103,7 @@ async fn the_key_that_was_unchanged_for_longest_goes_first_and_followers_hear_of
 #[tokio::test]
 async fn what_was_answered_outlives_a_kill_and_what_was_not_was_not_answered() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (board, writer, _) = open(&store).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(writer.run());
@@ -124,7 +124,7 @@ async fn what_was_answered_outlives_a_kill_and_what_was_not_was_not_answered() {
 #[tokio::test]
 async fn a_number_of_a_former_life_is_told_everything() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (board, writer, _) = open(&store).await;
     set(&board, "a", 1);
     set(&board, "b", 1);
@@ -148,7 +148,7 @@ async fn a_number_of_a_former_life_is_told_everything() {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_reported_and_kept_aside() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let good = Write::put("good".to_owned(), "7".to_owned());
     let bad = Write::put("bad".to_owned(), "{ no number".to_owned());
     store.put_if(Table::NodeStates, vec![good, bad]).await.unwrap();
@@ -165,7 +165,7 @@ async fn a_record_that_cannot_be_read_is_reported_and_kept_aside() {
 #[tokio::test]
 async fn of_two_controllers_each_change_counts() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let mut tasks = JoinSet::new();
     let mut adders = JoinSet::new();
     for _ in 0..2 {
@@ -189,7 +189,7 @@ async fn of_two_controllers_each_change_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_share_writes_and_all_count() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (board, writer, _) = open(&store).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(writer.run());
@@ -211,7 +211,7 @@ async fn many_writers_share_writes_and_all_count() {
 #[tokio::test]
 async fn when_nothing_is_stored_any_more_nobody_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (board, writer, _) = open(&store).await;
     let key = "a".to_owned();
     let (waits, ()) = tokio::join!(board.update_stored(&key, add), async { drop(writer) });

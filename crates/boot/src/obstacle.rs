@@ -8,7 +8,7 @@ use crate::{Error, Site};
 impl Site<'_> {
     /// What would keep the node from booting, and what to do about it. Its own name stands as `NODE`, so that the same obstacle of many
     /// nodes is the same text.
-    pub fn obstacle(&self, node: &Node, reveal: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    pub fn obstacle(&self, node: &Node) -> Option<String> {
         let resolved = Resolved::of(self.cluster, node);
         let interface = resolved.effective.provision_interface().value;
         let Some(mac) = node.interface(interface).map(|interface| interface.macaddress) else {
@@ -25,7 +25,7 @@ impl Site<'_> {
         let boots = self.node_script(mac, "").map(drop);
         let is_installed = resolved.effective.netboot().value && !resolved.effective.is_kickstart();
         let installs =
-            || if is_installed { self.plan(node.name.as_str(), reveal).map(drop) } else { Ok(()) };
+            || if is_installed { self.plan(node.name.as_str()).map(drop) } else { Ok(()) };
         boots.and_then(|()| installs()).err().map(|failure| general(&failure, node.name.as_str()))
     }
 }

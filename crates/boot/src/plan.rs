@@ -4,6 +4,8 @@ mod scripts;
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
@@ -16,14 +18,8 @@ use crate::Error;
 use crate::resolved::{Resolved, list};
 use crate::templates::{Templates, decode_if_encoded};
 
-/// The plan of a node. `reveal` turns the content of a secret as it is stored into base64; `None` means that it
-/// cannot.
-pub(crate) fn of(
-    templates: &Templates,
-    cluster: &Cluster,
-    node: &str,
-    reveal: &dyn Fn(&str) -> Option<String>,
-) -> Result<Plan, Error> {
+/// The plan of a node.
+pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result<Plan, Error> {
     let resolved = Resolved::named(cluster, node)?;
     let scripts = Scripts { templates, resolved: &resolved };
     Ok(Plan {
@@ -39,7 +35,7 @@ pub(crate) fn of(
         nameservers: name_servers(&resolved),
         search: resolved.domain_search(),
         kerneloptions: resolved.kernel_options(),
-        secrets: secrets(&resolved, reveal)?,
+        secrets: secrets(&resolved),
         bmc: bmc(&resolved)?,
     })
 }
@@ -162,10 +158,7 @@ fn name_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
 }
 
 /// The group's, then the node's: what has the same path is the node's in the end.
-fn secrets(
-    resolved: &Resolved<'_>,
-    reveal: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Secret>, Error> {
+fn secrets(resolved: &Resolved<'_>) -> Vec<Secret> {
     let (cluster, node) = (resolved.cluster, resolved.node);
     let of_group = cluster.group_secrets().get(&node.group).map(|secrets| &***secrets);
     let of_node = cluster.node_secrets().get(&node.name).map(|secrets| &***secrets);
@@ -173,17 +166,14 @@ fn secrets(
     let owners: [Option<&Secrets>; 2] = [of_group, of_node];
     for secret in owners.into_iter().flatten().flat_map(|secrets| &secrets.secrets) {
         let Some(path) = secret.path.as_ref().filter(|path| !path.is_empty()) else { continue };
-        let content = reveal(&secret.content).ok_or_else(|| {
-            let lack = format!(
-                "its secret '{}' cannot be decrypted with the key of this controller ([FILES] KEYFILE)",
-                secret.name
-            );
-            Error::incomplete(resolved.name(), lack)
-        })?;
+        // Clients send contents in base64; who did not gets them so.
+        let is_encoded = STANDARD.decode(&secret.content).is_ok();
+        let content =
+            if is_encoded { secret.content.clone() } else { STANDARD.encode(&secret.content) };
         files.retain(|file| file.path != *path);
         files.push(Secret { name: secret.name.to_string(), content, path: path.clone() });
     }
-    Ok(files)
+    files
 }
 
 fn bmc(resolved: &Resolved<'_>) -> Result<Option<Bmc>, Error> {

@@ -111,10 +111,9 @@ impl<'a> Site<'a> {
         install::render(self.templates, &self.install_context(node, token)?)
     }
 
-    /// The plan for our own installer: `GET /boot/plan/{node}`. `reveal` turns the content of a secret as it is stored into
-    /// base64; `None` means that it cannot.
-    pub fn plan(&self, node: &str, reveal: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Error> {
-        plan::of(self.templates, self.cluster, node, reveal)
+    /// The plan for our own installer: `GET /boot/plan/{node}`.
+    pub fn plan(&self, node: &str) -> Result<Plan, Error> {
+        plan::of(self.templates, self.cluster, node)
     }
 
     /// What the distribution's own installer reads: `GET /kickstart/install/{node}`.

@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn service(directory: &std::path::Path) -> (ClusterService, tokio::task::JoinSet<()>) {
-        let (store, cluster) = Store::open(directory).unwrap();
+        let (store, cluster) = Store::open(directory, &directory.join("luna.key")).unwrap();
         let (service, task) = ClusterService::new(store, cluster);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task);

@@ -109,8 +109,6 @@ pub struct Settings {
     pub image_directory: PathBuf,
     /// The key of secrets at rest.
     pub key_file: PathBuf,
-    /// Whether secrets are encrypted at rest.
-    pub encrypt_secrets: bool,
     /// The site's own templates.
     pub template_files: Option<PathBuf>,
     /// The site's own plugins.
@@ -181,6 +179,14 @@ impl Settings {
         let settings = settings.map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
         let mut odd = keys::unknown(&ini);
         odd.extend(settings.directory.odd());
+        let encrypts = keys::boolean(&ini, "SECRETS", "ENCRYPT_SECRETS");
+        let encrypts = encrypts.map_err(|reason| Error::Value { path: file.to_owned(), reason })?;
+        if encrypts == Some(false) {
+            odd.push(
+                "[SECRETS] ENCRYPT_SECRETS = no has no effect: passwords of BMCs and secrets are always encrypted, with the key of [FILES] KEYFILE"
+                    .to_owned(),
+            );
+        }
         Ok((settings, odd))
     }
 
@@ -214,7 +220,6 @@ impl Settings {
             image_files: path("FILES", "IMAGE_FILES", "files"),
             image_directory: path("FILES", "IMAGE_DIRECTORY", "images"),
             key_file: path("FILES", "KEYFILE", "luna.key"),
-            encrypt_secrets: keys::boolean(ini, "SECRETS", "ENCRYPT_SECRETS")?.unwrap_or(false),
             // Every boot script looks whether its template has changed: not for a directory that is not there.
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))
                 .filter(|directory| directory.exists()),
@@ -269,7 +274,6 @@ mod tests {
         assert_eq!((settings.port, settings.protocol), (7051, Protocol::Https));
         assert_eq!(settings.web_server, Some((Protocol::Http, 7052)));
         assert_eq!(settings.image_files, Path::new("/srv/files"));
-        assert!(settings.encrypt_secrets);
         assert_eq!(settings.router_advertisements, Some(false));
         assert_eq!(settings.control.batch_delay, Duration::from_secs(2));
         assert!(odd.is_empty(), "{odd:?}");
@@ -279,6 +283,14 @@ mod tests {
     fn unknown_keys_are_told_with_the_nearest_known_and_sites_own_sections_are_not() {
         let (_, odd) = read(&format!("{LOGIN}PROTOCOLL = http\n[EXTRA]\nVAR1 = x\n")).unwrap();
         assert_eq!(odd, ["[API] PROTOCOLL is not known and has no effect; did you mean PROTOCOL?"]);
+    }
+
+    #[test]
+    fn secrets_are_encrypted_whatever_a_file_says() {
+        let (_, odd) = read(&format!("{LOGIN}[SECRETS]\nENCRYPT_SECRETS = no\n")).unwrap();
+        assert!(odd[0].starts_with("[SECRETS] ENCRYPT_SECRETS = no has no effect"), "{odd:?}");
+        let (_, odd) = read(&format!("{LOGIN}[SECRETS]\nENCRYPT_SECRETS = yes\n")).unwrap();
+        assert!(odd.is_empty(), "{odd:?}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::tls::{self, Tls};
-use crate::vault::{self, Vault};
+use crate::vault::Vault;
 use crate::{api, clock, first_cluster};
 
 /// Why the daemon does not start, or stopped by itself.
@@ -66,9 +66,6 @@ pub enum Error {
     /// The cluster of the first start is refused.
     #[error("the first cluster cannot be made")]
     FirstCluster(#[source] crate::cluster::Error),
-    /// Secrets cannot be encrypted.
-    #[error(transparent)]
-    Vault(#[from] vault::Error),
     /// Machines cannot be controlled.
     #[error(transparent)]
     Control(#[from] control::Error),
@@ -122,7 +119,7 @@ pub async fn serve(
     // What is listened on is what a configuration that is made tells clients.
     let settings = configure(&options, &listen)?;
     let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
-    let (store, cluster) = Store::open(&settings.data_dir)?;
+    let (store, cluster) = Store::open(&settings.data_dir, &settings.key_file)?;
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store.clone(), cluster);
     tasks.spawn(commits);
@@ -289,7 +286,7 @@ async fn assemble(
         tracing::warn!(error = %broken, "a template of the site is left out");
     }
     let keys = Keys::new(&settings.secret_key, settings.expiry);
-    let vault = Vault::open(&settings.key_file, settings.encrypt_secrets)?;
+    let vault = Vault::new(store.keys());
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
     let (status, states, mut unreadable) = Status::open(&store).await?;

@@ -194,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn states_are_there_after_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(directory.path()).unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
         let (former, writer) = status(&store).await;
         former.report(&node(), "install.unpack", None, 1_000);
         former.progress(&node(), progress(7), 2_000);
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_milestone_is_stored_before_it_is_answered() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(directory.path()).unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
         let (former, writer) = status(&store).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(writer.run());
@@ -224,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_node_has_said_since_it_was_switched_on_is_newer_than_the_news_that_it_was() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(directory.path()).unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
         let (status, _writer) = status(&store).await;
         let state = || status.get("node001").unwrap().state.clone();
         status.report(&node(), SUCCESS, None, 1_000);
@@ -240,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_state_forgets_the_progress_of_the_old_one() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(directory.path()).unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
         let (status, _writer) = status(&store).await;
         status.report(&node(), "install.unpack", None, 1);
         status.progress(&node(), progress(7), 2);

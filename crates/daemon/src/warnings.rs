@@ -126,7 +126,7 @@ fn nodes(state: &State, cluster: &Cluster) -> Vec<Warning> {
     let site = Site { templates: &state.templates, environment: &environment, cluster };
     let mut obstacles: BTreeMap<String, Vec<Name>> = BTreeMap::new();
     for node in cluster.nodes().values() {
-        if let Some(text) = site.obstacle(node, &|stored| state.vault.content_for_node(stored)) {
+        if let Some(text) = site.obstacle(node) {
             obstacles.entry(text).or_default().push(node.name.clone());
         }
     }

@@ -30,7 +30,27 @@ pub struct Plan {
     pub report: Report,
 }
 
+/// Opens a secret's content, which may be encrypted with the key of the old site; None when it is with another one.
+pub type Opener<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 impl Plan {
+    /// Opens the secrets. Names those that are encrypted with another key: such a site cannot be taken over whole.
+    pub fn open_secrets(&mut self, opener: &Opener<'_>) -> Result<(), Vec<String>> {
+        let mut foreign = Vec::new();
+        for edit in &mut self.change.edits {
+            let Edit::Put(object) = edit else { continue };
+            match secret::open(object, opener) {
+                Ok(None) => {}
+                Ok(Some(opened)) => {
+                    *object = opened;
+                    self.cluster.apply(edit);
+                }
+                Err(name) => foreign.push(name),
+            }
+        }
+        if foreign.is_empty() { Ok(()) } else { Err(foreign) }
+    }
+
     /// What is imported. The settings are among them, as everywhere.
     pub fn objects(&self) -> impl Iterator<Item = Object> {
         self.cluster.objects()
@@ -48,7 +68,6 @@ impl Plan {
 /// Plans the import of a database.
 pub fn plan(source: &Source) -> Plan {
     let mut plan = of_tables(source);
-    secret::report_encrypted(&plan.cluster, &mut plan.report);
     plan.report.sort();
     plan
 }

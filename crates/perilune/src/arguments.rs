@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    apply, cluster, completion, control, dns, group, history, import, login, network, node,
+    apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
     os_user, osimage, rack, secret, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
@@ -133,6 +133,9 @@ pub(crate) enum Command {
     /// Secrets that the installer writes into nodes
     #[command(subcommand, after_help = secret::EXAMPLES)]
     Secret(secret::Command),
+    /// The key that passwords of BMCs and secrets are stored with
+    #[command(subcommand, after_help = key::EXAMPLES)]
+    Key(key::Command),
     /// Racks, and what stands in them
     #[command(subcommand, after_help = rack::EXAMPLES)]
     Rack(rack::Command),

@@ -11,6 +11,7 @@ pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod interface;
+pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod network;
 pub(crate) mod node;

@@ -18,7 +18,7 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, cluster, completion, control, dns, group, history, import, login, network, node,
+    apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
     os_user, osimage, rack, secret, standard, status, switch, user,
 };
 use failure::Failure;
@@ -51,6 +51,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Cloud(command) => standard::run(&session(output)?, command),
         Command::Dns(command) => dns::run(&session(output)?, command),
         Command::Secret(command) => secret::run(&session(output)?, command),
+        Command::Key(command) => key::run(&session(output)?, &command),
         Command::Rack(command) => rack::run(&session(output)?, command),
         Command::Power(arguments) => control::power(&session(output)?, arguments),
         Command::Identify(command) => control::identify(&session(output)?, &command),

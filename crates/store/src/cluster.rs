@@ -4,8 +4,9 @@ use perilune_model::{Change, Cluster, Edit, Kind, Object};
 use rusqlite::{Connection, params};
 
 use crate::history::{self, Meta, StoredEdit};
+use crate::key::Keys;
 use crate::record::corrupt;
-use crate::{Error, record};
+use crate::{Error, record, sealed};
 
 /// A change and who made it.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub struct Commit {
 }
 
 /// Reads the whole cluster.
-pub(crate) fn load(connection: &Connection) -> Result<Cluster, Error> {
+pub(crate) fn load(connection: &Connection, keys: &Keys) -> Result<Cluster, Error> {
     let mut cluster = Cluster::default();
     let mut statement =
         connection.prepare_cached("SELECT name, body FROM object WHERE kind = ?1 ORDER BY name")?;
@@ -25,15 +26,10 @@ pub(crate) fn load(connection: &Connection) -> Result<Cluster, Error> {
         let mut rows = statement.query([kind.word()])?;
         while let Some(row) = rows.next()? {
             let body = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            let parsed = Object::from_json(*kind, body);
-            let name = || {
-                row.get_ref(0)
-                    .ok()
-                    .and_then(|name| name.as_str().ok())
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let object = parsed.map_err(|source| corrupt(kind.word(), &name(), source))?;
+            let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            let opened = sealed::open(keys, *kind, name, body)?;
+            let parsed = Object::from_json(*kind, opened.as_deref().unwrap_or(body));
+            let object = parsed.map_err(|source| corrupt(kind.word(), name, source))?;
             cluster.apply(&Edit::Put(object));
         }
     }
@@ -42,7 +38,12 @@ pub(crate) fn load(connection: &Connection) -> Result<Cluster, Error> {
 }
 
 /// Stores commits after the revision that they were decided on; answers the new revision.
-pub(crate) fn apply(connection: &Connection, base: u64, commits: &[Commit]) -> Result<u64, Error> {
+pub(crate) fn apply(
+    connection: &Connection,
+    keys: &Keys,
+    base: u64,
+    commits: &[Commit],
+) -> Result<u64, Error> {
     let stored = revision(connection)?;
     if stored != base {
         return Err(Error::Stale { stored, expected: base });
@@ -50,8 +51,8 @@ pub(crate) fn apply(connection: &Connection, base: u64, commits: &[Commit]) -> R
     let mut revision = base;
     for commit in commits {
         revision += 1;
-        let edits = StoredEdit::all(&commit.change.edits)?;
-        let inverse = StoredEdit::all(&commit.change.inverse)?;
+        let edits = StoredEdit::all(keys, &commit.change.edits)?;
+        let inverse = StoredEdit::all(keys, &commit.change.inverse)?;
         for edit in &edits {
             store(connection, edit)?;
         }

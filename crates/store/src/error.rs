@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::KeyId;
+
 /// What can go wrong with the store. Nothing of the work that failed is stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -65,6 +67,66 @@ pub enum Error {
         /// The newest layout that this program knows.
         known: u32,
     },
+    /// The key file is that of another store, or gone.
+    #[error(
+        "the database is sealed with the key {needed}, and {} ([FILES] KEYFILE) {}; put the file of the key {needed} there: it is in the backup of the data directory",
+        file.display(),
+        found.map_or_else(|| "is not there".to_owned(), |found| format!("holds the key {found}"))
+    )]
+    WrongKey {
+        /// The file of the key.
+        file: PathBuf,
+        /// The key that is meant.
+        needed: KeyId,
+        /// The key that is there.
+        found: Option<KeyId>,
+    },
+    /// Something is sealed with another key than the rest.
+    #[error(
+        "{kind} '{name}' is sealed with another key than {found}, which {} ([FILES] KEYFILE) holds; put the file of the key there with which it was stored",
+        file.display()
+    )]
+    ForeignSecret {
+        /// The kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The file of the key.
+        file: PathBuf,
+        /// The key that is there.
+        found: KeyId,
+    },
+    /// Something is sealed, and no key is there.
+    #[error(
+        "there are sealed secrets in the database, and the file of their key, {} ([FILES] KEYFILE), is not there; put it back",
+        file.display()
+    )]
+    NoKeyFile {
+        /// The file of the key.
+        file: PathBuf,
+    },
+    /// The file holds no key.
+    #[error(
+        "{} ([FILES] KEYFILE) holds no key: each line must be the URL-safe base64 of 32 bytes, the first one the key in use; put the right file in its place",
+        file.display()
+    )]
+    NoKey {
+        /// The file of the key.
+        file: PathBuf,
+    },
+    /// A file of a key cannot be used.
+    #[error("the key file {} ([FILES] KEYFILE) cannot be {action}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: Arc<std::io::Error>,
+    },
+    /// There is no randomness.
+    #[error("the system's source of randomness cannot be read: {0}")]
+    Random(String),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

@@ -4,8 +4,9 @@ use perilune_model::{Edit, Kind, Name, Object};
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::key::Keys;
 use crate::record::{corrupt, signed};
+use crate::{Error, sealed};
 
 /// Who changed the cluster, when, from where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,6 +58,7 @@ pub(crate) fn append(
 
 pub(crate) fn list(
     connection: &Connection,
+    keys: &Keys,
     before: Option<u64>,
     limit: u32,
 ) -> Result<Vec<Entry>, Error> {
@@ -65,18 +67,23 @@ pub(crate) fn list(
     let mut rows = statement.query(params![before.map_or(i64::MAX, signed), limit])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        entries.push(decode_row(row)?);
+        entries.push(decode_row(row, keys)?);
     }
     Ok(entries)
 }
 
-pub(crate) fn between(connection: &Connection, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
+pub(crate) fn between(
+    connection: &Connection,
+    keys: &Keys,
+    first: u64,
+    last: u64,
+) -> Result<Vec<Entry>, Error> {
     let sql = "SELECT * FROM history WHERE revision BETWEEN ?1 AND ?2 ORDER BY revision";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([signed(first), signed(last)])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        entries.push(decode_row(row)?);
+        entries.push(decode_row(row, keys)?);
     }
     Ok(entries)
 }
@@ -92,13 +99,14 @@ pub(crate) struct StoredEdit<'a> {
 
 impl StoredEdit<'static> {
     /// Each of these edits; an object is turned into text once, for the history and for its own row.
-    pub(crate) fn all(edits: &[Edit]) -> Result<Vec<Self>, Error> {
+    pub(crate) fn all(keys: &Keys, edits: &[Edit]) -> Result<Vec<Self>, Error> {
         let stored = |edit: &Edit| {
             let (kind, name, body) = match edit {
                 Edit::Put(object) => {
                     let (kind, name) = (object.kind().word(), object.name());
                     let body = object.to_json();
                     let body = body.map_err(|source| corrupt(kind, name.as_str(), source))?;
+                    let body = sealed::seal(keys, object.kind(), name.as_str(), body)?;
                     (kind, name, Some(body))
                 }
                 Edit::Remove(kind, name) => (kind.word(), name, None),
@@ -113,16 +121,16 @@ fn encode(edits: &[StoredEdit<'_>]) -> Result<String, Error> {
     serde_json::to_string(edits).map_err(|source| corrupt("history", "edits", source))
 }
 
-fn decode_row(row: &Row<'_>) -> Result<Entry, Error> {
+fn decode_row(row: &Row<'_>, keys: &Keys) -> Result<Entry, Error> {
     let revision = row.get::<_, i64>(0)?.unsigned_abs();
     let at = row.get::<_, i64>(1)?.unsigned_abs();
     let meta = Meta { at, author: row.get(2)?, origin: row.get(3)?, action: row.get(4)? };
-    let edits = decode(revision, &row.get::<_, String>(5)?)?;
-    let inverse = decode(revision, &row.get::<_, String>(6)?)?;
+    let edits = decode(revision, keys, &row.get::<_, String>(5)?)?;
+    let inverse = decode(revision, keys, &row.get::<_, String>(6)?)?;
     Ok(Entry { revision, meta, edits, inverse })
 }
 
-fn decode(revision: u64, text: &str) -> Result<Vec<Edit>, Error> {
+fn decode(revision: u64, keys: &Keys, text: &str) -> Result<Vec<Edit>, Error> {
     let unreadable = |source| corrupt("history", &revision.to_string(), source);
     let stored: Vec<StoredEdit<'_>> = serde_json::from_str(text).map_err(unreadable)?;
     let mut edits = Vec::with_capacity(stored.len());
@@ -131,7 +139,10 @@ fn decode(revision: u64, text: &str) -> Result<Vec<Edit>, Error> {
             || unreadable(serde::de::Error::custom(format!("unknown kind '{}'", edit.kind)));
         let kind = Kind::from_word(edit.kind).ok_or_else(unknown)?;
         edits.push(match edit.body {
-            Some(body) => Edit::Put(Object::from_json(kind, &body).map_err(unreadable)?),
+            Some(body) => {
+                let body = sealed::open(keys, kind, &edit.name, &body)?.unwrap_or(body);
+                Edit::Put(Object::from_json(kind, &body).map_err(unreadable)?)
+            }
             None => Edit::Remove(kind, Name::trusted(&edit.name)),
         });
     }

@@ -6,17 +6,21 @@
 mod cluster;
 mod error;
 mod history;
+mod key;
 mod record;
 mod schema;
+mod sealed;
 mod writer;
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use cluster::Commit;
 pub use error::Error;
 pub use history::{Entry, Meta};
+pub use key::{KeyId, Keys, looks_sealed};
 use perilune_model::Cluster;
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
 use writer::Writer;
@@ -31,36 +35,55 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 pub struct Store {
     writer: Writer,
     life: u64,
+    keys: Arc<Keys>,
 }
 
 impl Store {
-    /// Opens the store in this directory, makes it where there is none, and loads the cluster.
+    /// Opens the store in this directory, makes it where there is none, and loads the cluster. What is secret in it is sealed
+    /// with the key of this file, which is made where nothing is sealed yet.
     ///
-    /// [`Error::Locked`] when another process has it open.
-    pub fn open(directory: &Path) -> Result<(Self, Cluster), Error> {
+    /// [`Error::Locked`] when another process has it open, [`Error::WrongKey`] and its like when the key does not open it.
+    pub fn open(directory: &Path, key_file: &Path) -> Result<(Self, Cluster), Error> {
         let lock = lock(directory)?;
         let file = directory.join(DATABASE);
         let damaged = |error: Error| error.at_opening(&file);
         let connection = schema::open(&file).map_err(damaged)?;
-        let cluster = cluster::load(&connection).map_err(damaged)?;
+        let needed = sealed::needed(&connection).map_err(damaged)?;
+        let may_make = needed.is_none() && !sealed::has_tokens(&connection).map_err(damaged)?;
+        let (keys, is_new) = match Keys::load(key_file, needed, may_make) {
+            // Another key may take the place of one that has sealed nothing: that of a site which is taken over.
+            Err(Error::WrongKey { .. }) if !sealed::is_in_use(&connection).map_err(damaged)? => {
+                (Keys::load(key_file, None, true)?, true)
+            }
+            loaded => (loaded?, needed.is_none()),
+        };
+        let keys = Arc::new(keys);
+        if is_new {
+            sealed::reseal(&connection, &keys, &keys, true).map_err(damaged)?;
+        }
+        sealed::clean(&connection).map_err(damaged)?;
+        let cluster = cluster::load(&connection, &keys).map_err(damaged)?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
-        Ok((Self { writer: Writer::start(connection, lock)?, life }, cluster))
+        Ok((Self { writer: Writer::start(connection, lock)?, life, keys }, cluster))
     }
 
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
     /// it returns. [`Error::Stale`] when the stored revision is another.
     pub async fn apply(&self, base: u64, commits: Vec<Commit>) -> Result<u64, Error> {
-        self.writer.run(move |connection| cluster::apply(connection, base, &commits)).await
+        let keys = Arc::clone(&self.keys);
+        self.writer.run(move |connection| cluster::apply(connection, &keys, base, &commits)).await
     }
 
     /// The newest entries of the history, at most `limit`, before revision `before` where one is given. Newest first.
     pub async fn history(&self, before: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
-        self.writer.run(move |connection| history::list(connection, before, limit)).await
+        let keys = Arc::clone(&self.keys);
+        self.writer.run(move |connection| history::list(connection, &keys, before, limit)).await
     }
 
     /// The entries of the history from one revision to another, both included. Oldest first.
     pub async fn history_between(&self, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
-        self.writer.run(move |connection| history::between(connection, first, last)).await
+        let keys = Arc::clone(&self.keys);
+        self.writer.run(move |connection| history::between(connection, &keys, first, last)).await
     }
 
     /// Writes records, each if its record is as the writer expects. Durable when it returns; what became of each is told in order.
@@ -95,7 +118,27 @@ impl Store {
 
     /// The cluster as it is stored: for a controller that was not first, and for tests.
     pub async fn load(&self) -> Result<Cluster, Error> {
-        self.writer.run(cluster::load).await
+        let keys = Arc::clone(&self.keys);
+        self.writer.run(move |connection| cluster::load(connection, &keys)).await
+    }
+
+    /// The keys of what is secret.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
+    /// Makes a new key and seals everything with it, the history included; answers which it is. Killed at any moment, the store
+    /// is sealed with one of the two keys and finds it when it is opened.
+    pub async fn rotate_key(&self) -> Result<KeyId, Error> {
+        let keys = Arc::clone(&self.keys);
+        let rotate = move |connection: &_| {
+            let new = keys.prepare()?;
+            sealed::reseal(connection, &keys, &new, false)?;
+            keys.promote(&new)?;
+            sealed::clean(connection)?;
+            Ok(keys.id())
+        };
+        self.writer.outside_transaction(rotate).await
     }
 
     /// Writes a copy of the whole store to a new file, consistent, while work goes on.
@@ -109,10 +152,7 @@ impl Store {
     reason = "the lock tells nobody when it is free; the tries are bounded"
 )]
 fn lock(directory: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Directory {
-        path: directory.to_owned(),
-        source: std::sync::Arc::new(source),
-    };
+    let failed = |source| Error::Directory { path: directory.to_owned(), source: Arc::new(source) };
     let private = |name: &str| {
         File::options()
             .create(true)

@@ -33,7 +33,7 @@ fn network(name: &str) -> Network {
 #[tokio::test]
 async fn what_was_applied_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, empty) = Store::open(directory.path()).unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (first, one) = commit(&empty, |draft| draft.put(group("compute")));
     let (second, two) = commit(&first, |draft| draft.put(network("cluster")));
     assert_eq!(store.apply(0, vec![one, two]).await.unwrap(), 2);
@@ -48,7 +48,7 @@ async fn what_was_applied_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_change_on_an_old_revision_is_refused_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, empty) = Store::open(directory.path()).unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (_, one) = commit(&empty, |draft| draft.put(group("compute")));
     store.apply(0, vec![one]).await.unwrap();
     let (_, late) = commit(&empty, |draft| draft.put(group("late")));
@@ -60,7 +60,7 @@ async fn a_change_on_an_old_revision_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn the_history_tells_who_did_what_and_how_to_take_it_back() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, empty) = Store::open(directory.path()).unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (first, one) = commit(&empty, |draft| draft.put(group("compute")));
     let (_, two) = commit(&first, |draft| draft.remove(Kind::Group, "compute"));
     store.apply(0, vec![one.clone(), two.clone()]).await.unwrap();
@@ -76,7 +76,7 @@ async fn the_history_tells_who_did_what_and_how_to_take_it_back() {
 #[tokio::test]
 async fn work_of_many_shares_transactions_and_each_gets_its_own_answer() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, empty) = Store::open(directory.path()).unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (_, stale) = commit(&empty, |draft| draft.put(group("never")));
     let puts = (0..500).map(|number| {
         let store = store.clone();
@@ -98,7 +98,7 @@ fn write(key: &str, body: Option<&str>, expected: Expected) -> Write {
 #[tokio::test]
 async fn a_record_is_written_only_if_it_is_as_expected() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let put = async |key: &str, body, expected| {
         store.put_if(Table::Leases, vec![write(key, body, expected)]).await.unwrap()[0]
     };
@@ -123,7 +123,7 @@ async fn a_record_is_written_only_if_it_is_as_expected() {
 #[tokio::test]
 async fn changes_since_a_number_are_told_with_removals_also_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let all = ["a", "b", "c"].map(|key| write(key, Some("1"), Expected::Anything));
     store.put_if(Table::Leases, all.to_vec()).await.unwrap();
     store.put_if(Table::Leases, vec![write("a", None, Expected::Anything)]).await.unwrap();
@@ -141,7 +141,7 @@ async fn changes_since_a_number_are_told_with_removals_also_after_a_restart() {
 #[tokio::test]
 async fn removals_are_forgotten_in_time_and_who_was_away_longer_is_told_everything() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     store.put_if(Table::Leases, vec![write("stays", Some("1"), Expected::Anything)]).await.unwrap();
     for round in 0..30 {
         let writes = (0..1000).map(|number| {
@@ -163,7 +163,8 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
     let layout = include_str!("layout_1.sql");
     former.execute_batch(layout).unwrap();
     drop(former);
-    let (store, cluster) = Store::open(directory.path()).unwrap();
+    let (store, cluster) =
+        Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     assert_eq!(cluster.revision(), 7);
     let leases = store.records(Table::Leases).await.unwrap();
     assert_eq!(leases.iter().map(|record| record.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -195,8 +196,8 @@ fn what_a_node_does_not_say_takes_no_room_and_reads_as_unset() {
 #[tokio::test]
 async fn a_second_process_is_told_who_has_the_directory() {
     let directory = tempfile::tempdir().unwrap();
-    let (_store, _) = Store::open(directory.path()).unwrap();
-    let second = Store::open(directory.path()).unwrap_err();
+    let (_store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
+    let second = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap_err();
     assert!(matches!(second, Error::Locked { .. }));
     assert!(second.to_string().contains("another perilune"));
 }
@@ -206,7 +207,7 @@ async fn a_file_that_is_no_database_is_named_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("perilune.db");
     std::fs::write(&file, "no database ".repeat(1000)).unwrap();
-    let error = Store::open(directory.path()).unwrap_err();
+    let error = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
     assert!(error.to_string().contains("backup"), "{error}");
@@ -215,12 +216,12 @@ async fn a_file_that_is_no_database_is_named_with_what_to_do() {
 #[tokio::test]
 async fn a_backup_is_a_whole_store() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, empty) = Store::open(directory.path()).unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let (first, one) = commit(&empty, |draft| draft.put(group("compute")));
     store.apply(0, vec![one]).await.unwrap();
     let copy = tempfile::tempdir().unwrap();
     store.backup(copy.path().join("perilune.db")).await.unwrap();
-    let (_, loaded) = Store::open(copy.path()).unwrap();
+    let (_, loaded) = Store::open(copy.path(), &directory.path().join("luna.key")).unwrap();
     assert_eq!(loaded, first);
 }
 
@@ -238,7 +239,7 @@ where
 /// Opens the directory again as soon as the former store has let go of it.
 async fn reopen(directory: &std::path::Path) -> (Store, Cluster) {
     for _ in 0..500 {
-        match Store::open(directory) {
+        match Store::open(directory, &directory.join("luna.key")) {
             Err(Error::Locked { .. }) => {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }

@@ -18,7 +18,7 @@ fn plan(draft: &Draft) -> Result<Plan, Error> {
 fn plan_of(draft: &Draft, node: &str, templates: &Templates) -> Result<Plan, Error> {
     let environment = environment(draft);
     let site = Site { templates, environment: &environment, cluster: draft };
-    site.plan(node, &|stored| stored.strip_prefix("sealed:").map(str::to_owned))
+    site.plan(node)
 }
 
 fn told(scripts: &[Script]) -> Vec<(&str, &str)> {
@@ -98,30 +98,22 @@ fn the_nodes_secret_takes_the_place_of_its_groups_at_the_same_path() {
         .put(GroupSecrets(Secrets {
             name: name("compute"),
             secrets: vec![
-                secret("shared", "sealed:YQ==", Some("/etc/a")),
-                secret("other", "sealed:Yg==", Some("/etc/b")),
-                secret("unplaced", "sealed:Yw==", None),
+                secret("shared", "YQ==", Some("/etc/a")),
+                secret("other", "Yg==", Some("/etc/b")),
+                secret("unplaced", "Yw==", None),
             ],
         }))
         .unwrap();
     draft
         .put(NodeSecrets(Secrets {
             name: name("node001"),
-            secrets: vec![secret("own", "sealed:ZA==", Some("/etc/a"))],
+            secrets: vec![secret("own", "plain text", Some("/etc/a"))],
         }))
         .unwrap();
     let found = plan(&draft).unwrap().secrets;
     let found: Vec<_> =
         found.iter().map(|secret| (secret.path.as_str(), secret.content.as_str())).collect();
-    assert_eq!(found, [("/etc/b", "Yg=="), ("/etc/a", "ZA==")]);
-
-    draft
-        .put(NodeSecrets(Secrets {
-            name: name("node001"),
-            secrets: vec![secret("own", "torn", Some("/etc/a"))],
-        }))
-        .unwrap();
-    assert!(plan(&draft).unwrap_err().to_string().contains("secret 'own' cannot be decrypted"));
+    assert_eq!(found, [("/etc/b", "Yg=="), ("/etc/a", "cGxhaW4gdGV4dA==")]);
 }
 
 #[test]

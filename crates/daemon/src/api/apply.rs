@@ -1,7 +1,7 @@
 //! `/config/export` and `/config/apply`: the configuration as one document, and bringing the cluster to what one says.
 
 use axum::response::{IntoResponse, Response};
-use perilune_model::{Cluster, Draft};
+use perilune_model::{Draft, Violation};
 use perilune_wire::document::{self, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::api::extract::{Body, Caller};
+use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::{Query, boolean};
@@ -74,7 +75,7 @@ async fn apply(
     if said.is_empty() {
         return Err(ApiError::Malformed("the document says nothing".to_owned()));
     }
-    seal_secrets(&state, &mut said)?;
+    open_secrets(&state, &mut said)?;
     let installed = state.installed_plugins();
     let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
         // What a document leaves as it is must be that of the moment of the change.
@@ -91,33 +92,21 @@ async fn apply(
     Ok(Json(Applied { changes }).into_response())
 }
 
-/// Contents of secrets are encrypted before anybody keeps them. One that is stored already stays as it is stored, so that a document
-/// that says the same changes nothing.
-fn seal_secrets(state: &State, said: &mut Map<String, Value>) -> Result<(), ApiError> {
-    let cluster = state.cluster.published();
+/// Contents of secrets may be tokens, as documents of before have them.
+fn open_secrets(state: &State, said: &mut Map<String, Value>) -> Result<(), ApiError> {
     for kind in ["nodesecrets", "groupsecrets"] {
         let owners = said.get_mut(kind).and_then(Value::as_object_mut);
         for (owner, list) in owners.into_iter().flatten() {
             for secret in list.as_array_mut().into_iter().flatten() {
-                let name = secret.get("name").and_then(Value::as_str).map(str::to_owned);
-                let own = name.and_then(|name| stored(&cluster, kind, owner, &name));
                 if let Some(Value::String(content)) = secret.get_mut("content") {
-                    let same = own.filter(|own| state.vault.reveal(own) == *content);
-                    let sealed = same.map_or_else(|| state.vault.keep(content), Ok);
-                    *content = sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+                    let given = state.vault.given(content);
+                    *content = given.map_err(|foreign| {
+                        let field = format!("{kind} {}: content", shown(owner));
+                        ApiError::Fields(vec![Violation { field, reason: foreign.to_string() }])
+                    })?;
                 }
             }
         }
     }
     Ok(())
-}
-
-/// A secret's content as it is stored.
-fn stored(cluster: &Cluster, kind: &str, owner: &str, name: &str) -> Option<String> {
-    let secrets = if kind == "nodesecrets" {
-        &cluster.node_secrets().get(owner)?.secrets
-    } else {
-        &cluster.group_secrets().get(owner)?.secrets
-    };
-    secrets.iter().find(|secret| secret.name == name).map(|secret| secret.content.clone())
 }

@@ -228,7 +228,7 @@ async fn plan(
     let cluster = state.cluster.published();
     let environment = state.environment();
     let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
-    match site.plan(&node, &|stored| state.vault.content_for_node(stored)) {
+    match site.plan(&node) {
         Ok(plan) => {
             if let Ok(node) = cluster.node(&node) {
                 state.status.report(&node.name, RENDERED, None, clock::milliseconds());

@@ -13,7 +13,7 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 32] = [
+const ANSWERS: [(&str, &str); 33] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
@@ -21,6 +21,7 @@ const ANSWERS: [(&str, &str); 32] = [
     ("/config/group/{name}/interfaces", "config group * interfaces []"),
     ("/config/group/{name}/interfaces/{interface}", "config group * interfaces []"),
     ("/config/import", "import"),
+    ("/config/key", "config key"),
     ("/config/node/{name}/interfaces", "config node * interfaces []"),
     ("/config/node/{name}/interfaces/{interface}", "config node * interfaces []"),
     ("/config/osimage/{name}/_pack", ""),

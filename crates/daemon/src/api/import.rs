@@ -18,6 +18,7 @@ use tempfile::NamedTempFile;
 use utoipa_axum::routes;
 
 use crate::api::extract::Caller;
+use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem, chain};
 use crate::api::query::{Query, boolean};
@@ -61,7 +62,16 @@ async fn import(
     request: Request,
 ) -> Result<Response, ApiError> {
     let file = receive(&state.settings.data_dir, request).await?;
-    let plan = Arc::new(plan(&state, file).await?);
+    let mut plan = plan(&state, file).await?;
+    plan.open_secrets(&|content| state.vault.given(content).ok()).map_err(|foreign| {
+        let (first, count) = (foreign.join(", "), foreign.len());
+        ApiError::Malformed(format!(
+            "{count} secrets of this database are encrypted with another key than that of this site, {} ([FILES] KEYFILE): {}; add the key of the old site as a second line there and start the daemon again",
+            state.vault.key_file().display(),
+            shown(&first)
+        ))
+    })?;
+    let plan = Arc::new(plan);
     let decided = Arc::clone(&plan);
     let decide = move |draft: &mut perilune_model::Draft| {
         perilune_import::commit(&decided, draft, choice.replace)

@@ -18,6 +18,7 @@ mod history;
 mod import;
 mod interface;
 mod job;
+mod key;
 mod monitor;
 mod network;
 mod node;
@@ -86,6 +87,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(cloud::routes())
         .merge(dns::routes())
         .merge(secret::routes())
+        .merge(key::routes())
         .merge(rack::routes())
         .merge(user::routes())
         .merge(history::routes())

@@ -41,9 +41,9 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     let cluster = state.cluster.published();
     let mut answer = Map::new();
     let of_nodes = cluster.node_secrets().values().map(|list| &***list);
-    add(&mut answer, Owner::Node, of_nodes.map(|list| (&list.name, keys(&state, &list.secrets))));
+    add(&mut answer, Owner::Node, of_nodes.map(|list| (&list.name, keys(&list.secrets))));
     let of_groups = cluster.group_secrets().values().map(|list| &***list);
-    add(&mut answer, Owner::Group, of_groups.map(|list| (&list.name, keys(&state, &list.secrets))));
+    add(&mut answer, Owner::Group, of_groups.map(|list| (&list.name, keys(&list.secrets))));
     answer::listed(answer.is_empty(), "secret", json!({ "config": { "secrets": answer } }))
 }
 
@@ -66,7 +66,7 @@ async fn of_node(
         let mut list = owner.secrets(&cluster, name)?;
         // Shell installers lose their way at a secret that has no path.
         list.secrets.retain(|secret| !is_node || secret.path.is_some());
-        add(&mut answer, owner, std::iter::once((&list.name, keys(&state, &list.secrets))));
+        add(&mut answer, owner, std::iter::once((&list.name, keys(&list.secrets))));
     }
     if answer.is_empty() {
         return Err(ApiError::NotFound(format!("the node '{name}' has no secrets")));
@@ -87,7 +87,7 @@ async fn of_group(
     if list.secrets.is_empty() {
         return Err(ApiError::NotFound(format!("the group '{name}' has no secrets")));
     }
-    Ok(found(Owner::Group, &name, &keys(&state, &list.secrets)))
+    Ok(found(Owner::Group, &name, &keys(&list.secrets)))
 }
 
 /// Writes secrets of a node; those that are not named stay.
@@ -260,10 +260,10 @@ fn add<'a>(
     }
 }
 
-fn keys(state: &State, secrets: &[Secret]) -> Vec<SecretKeys> {
+fn keys(secrets: &[Secret]) -> Vec<SecretKeys> {
     let keys = secrets.iter().map(|secret| SecretKeys {
         name: secret.name.to_string(),
-        content: state.vault.reveal(&secret.content),
+        content: secret.content.clone(),
         path: secret.path.clone(),
     });
     keys.collect()
@@ -276,32 +276,18 @@ fn found(owner: Owner, name: &str, secrets: &[SecretKeys]) -> Response {
 fn show_one(state: &State, owner: Owner, name: &str, wanted: &str) -> Result<Response, ApiError> {
     let list = owner.secrets(&state.cluster.published(), name)?;
     let one = secret::find(&list, owner, wanted)?;
-    Ok(found(owner, name, &keys(state, std::slice::from_ref(one))))
+    Ok(found(owner, name, &keys(std::slice::from_ref(one))))
 }
 
-fn requests(
-    state: &State,
-    owner: Owner,
-    name: &str,
-    body: &Body,
-) -> Result<Vec<Request>, ApiError> {
-    let mut requests = body.read_list(&["config", "secrets", owner.word()], name, request)?;
+fn requests(owner: Owner, name: &str, body: &Body) -> Result<Vec<Request>, ApiError> {
+    let requests = body.read_list(&["config", "secrets", owner.word()], name, request)?;
     if requests.is_empty() {
         return Err(ApiError::Malformed(format!(
             "the list of secrets of {} '{name}' is empty; give at least one",
             owner.word()
         )));
     }
-    requests.iter_mut().try_for_each(|request| seal(state, request))?;
     Ok(requests)
-}
-
-fn seal(state: &State, request: &mut Request) -> Result<(), ApiError> {
-    if let Some(content) = &request.content {
-        let sealed = state.vault.seal(content);
-        request.content = Some(sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?);
-    }
-    Ok(())
 }
 
 async fn save_all(
@@ -311,7 +297,7 @@ async fn save_all(
     name: String,
     body: &Body,
 ) -> Result<Saved, ApiError> {
-    let requests = requests(state, owner, &name, body)?;
+    let requests = requests(owner, &name, body)?;
     let decide = move |draft: &mut _| secret::save(draft, owner, &name, &requests);
     Ok(state.cluster.commit(caller.meta(), decide).await?)
 }
@@ -323,7 +309,7 @@ async fn save_one(
     name: String,
     body: &Body,
 ) -> Result<Response, ApiError> {
-    let mut requests = requests(state, owner, &name, body)?;
+    let mut requests = requests(owner, &name, body)?;
     requests.truncate(1);
     let decide = move |draft: &mut _| secret::save(draft, owner, &name, &requests);
     state.cluster.commit(caller.meta(), decide).await?;
@@ -338,11 +324,10 @@ async fn copy(
     body: &Body,
 ) -> Result<Response, ApiError> {
     let copies = body.read_list(&["config", "secrets", owner.word()], &name, copy_request)?;
-    let Some((new_name, mut request)) = copies.into_iter().next() else {
+    let Some((new_name, request)) = copies.into_iter().next() else {
         let message = "the list is empty; say which secret to copy, and newsecretname";
         return Err(ApiError::Malformed(message.to_owned()));
     };
-    seal(state, &mut request)?;
     let message = format!("Secret {} cloned to {new_name} successfully", request.name);
     let decide = move |draft: &mut _| secret::clone(draft, owner, &name, &new_name, &request);
     state.cluster.commit(caller.meta(), decide).await?;

@@ -36,13 +36,15 @@ struct Imported {
     findings: Vec<FindingKeys>,
 }
 
-/// The whole cluster as tables of the old database: passwords of BMCs in the clear, secrets as they are stored, users without passwords.
+/// The whole cluster as tables of the old database: passwords of BMCs in the clear, secrets as tokens of the site's key, users without passwords.
 #[utoipa::path(get, path = "/config/cluster/export", tag = "cluster", responses(
     (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = Value),
 ))]
-async fn export(state: axum::extract::State<State>) -> Response {
+async fn export(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    Json(perilune_import::export(&cluster)).into_response()
+    let mut tables = perilune_import::export(&cluster);
+    contents(&mut tables, |content| state.vault.token(content).map_err(ApiError::from))?;
+    Ok(Json(tables).into_response())
 }
 
 /// Replaces tables of the cluster, all in one change; tables that are not named stay, and so do users. What `export` answers can be sent back.
@@ -56,7 +58,12 @@ async fn import(
     caller: Caller,
     Body(mut body): Body,
 ) -> Result<Response, ApiError> {
-    seal_secrets(&state, &mut body)?;
+    contents(&mut body, |content| {
+        state.vault.given(content).map_err(|foreign| {
+            let field = "content of a secret".to_owned();
+            ApiError::Fields(vec![Violation { field, reason: foreign.to_string() }])
+        })
+    })?;
     let plan = plan(&state, body).await?;
     let report = plan.report.clone();
     let refused: Vec<Violation> = report
@@ -88,14 +95,16 @@ async fn import(
     Ok((StatusCode::CREATED, Json(Imported { message, findings })).into_response())
 }
 
-/// Contents of secrets that are not encrypted yet become so before anybody keeps them.
-fn seal_secrets(state: &State, body: &mut Value) -> Result<(), ApiError> {
+/// Does something with the content of every secret.
+fn contents(
+    body: &mut Value,
+    change: impl Fn(&str) -> Result<String, ApiError>,
+) -> Result<(), ApiError> {
     for table in ["nodesecrets", "groupsecrets"] {
         let rows = body.get_mut(table).and_then(Value::as_array_mut);
         for row in rows.into_iter().flatten() {
             if let Some(Value::String(content)) = row.get_mut("content") {
-                let sealed = state.vault.keep(content);
-                *content = sealed.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+                *content = change(content)?;
             }
         }
     }

@@ -32,7 +32,9 @@ impl Site {
         }
         make_tree(&directory.path().join("images/compute"));
         fs::write(directory.path().join("agent"), smallest_program()).unwrap();
-        let (store, cluster) = Store::open(&directory.path().join("data")).unwrap();
+        let (store, cluster) =
+            Store::open(&directory.path().join("data"), &directory.path().join("luna.key"))
+                .unwrap();
         let (cluster, task) = ClusterService::new(store.clone(), cluster);
         let mut tasks = JoinSet::new();
         tasks.spawn(task);

@@ -104,9 +104,7 @@ fn what_was_exported_is_applied_without_a_change() {
     assert_eq!(document.get("nodesecrets"), None);
     let document = site.get(&format!("{EXPORT}?secrets=true")).1;
     assert_eq!(document["bmcsetup"]["compute"]["password"], "calvin");
-    assert!(
-        document["nodesecrets"]["node001"][0]["content"].as_str().unwrap().starts_with("gAAAA")
-    );
+    assert_eq!(document["nodesecrets"]["node001"][0]["content"], "c2VjcmV0", "as it is used");
 }
 
 #[test]
@@ -261,7 +259,7 @@ fn a_trial_tells_the_changes_and_makes_none() {
 }
 
 #[test]
-fn secrets_are_encrypted_and_the_same_content_is_no_change() {
+fn secrets_are_exported_as_they_are_used_and_the_same_content_is_no_change() {
     let site = site();
     let document = json!({ "nodesecrets": { "node001": [{ "name": "key", "content": "c2VjcmV0", "path": "/etc/key" }] } });
     assert_eq!(apply(&site, "", &document), [""; 0]);
@@ -269,5 +267,10 @@ fn secrets_are_encrypted_and_the_same_content_is_no_change() {
     assert_eq!(apply(&site, "", &document), ["create nodesecrets node002"]);
     let stored = site.get(&format!("{EXPORT}?secrets=true")).1;
     let content = stored["nodesecrets"]["node002"][0]["content"].as_str().unwrap();
-    assert!(content.starts_with("gAAAA"), "{content}");
+    assert_eq!(content, "bmV3");
+    let foreign = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
+    let document = json!({ "nodesecrets": { "node002": [{ "name": "new", "content": foreign }] } });
+    let (code, answer) = site.post(APPLY, &document);
+    assert_eq!(code, 400, "{answer}");
+    assert!(answer.to_string().contains("encrypted with another key"), "{answer}");
 }

@@ -95,3 +95,30 @@ fn nothing_on_disk_shows_a_secret_and_a_restart_still_reads_it() {
     let content = &shown["config"]["secrets"]["node"]["node001"][0]["content"];
     assert_eq!(content, "dG9wLXNlY3JldC1jb250ZW50");
 }
+
+#[test]
+fn a_key_is_rotated_while_everybody_goes_on_and_all_is_there_after_a_restart() {
+    let mut site = ImageSite::start();
+    site.describe();
+    assert_eq!(post(&site, "node", "node001", "", &secret("key", "c2VjcmV0")), 201);
+    assert_eq!(post(&site, "node", "node001", "/key", &secret("key", "b3RoZXI=")), 204);
+    let setup = json!({ "config": { "bmcsetup": { "one": { "password": "calvin" } } } });
+    assert_eq!(site.post("/config/bmcsetup/one", &setup).0, 201);
+    let document = site.get("/config/export?secrets=true").1;
+    let before = site.get("/config/key").1["config"]["key"].clone();
+    let (code, answer) = site.post("/config/key/_rotate", &json!({}));
+    assert_eq!(code, 201, "{answer}");
+    let after = site.get("/config/key").1["config"]["key"].clone();
+    assert!(before["id"] != after["id"] && before["file"] == after["file"], "{after}");
+    for _ in 0..2 {
+        assert_eq!(site.get("/config/export?secrets=true").1, document);
+        assert_eq!(site.get("/config/key").1["config"]["key"], after);
+        site = site.restart();
+    }
+    // What is taken back comes as it was, whichever key has sealed it.
+    let revision = site.get("/history").1["history"][1]["revision"].clone();
+    let (code, answer) = site.post(&format!("/history/{revision}/_undo"), &json!({}));
+    assert_eq!(code, 201, "{answer}");
+    let shown = site.get("/config/secrets/node/node001/key").1;
+    assert_eq!(shown["config"]["secrets"]["node"]["node001"][0]["content"], "c2VjcmV0", "{shown}");
+}

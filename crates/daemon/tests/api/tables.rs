@@ -263,6 +263,21 @@ fn secrets_that_come_in_the_clear_are_encrypted() {
 }
 
 #[test]
+fn secrets_of_another_key_are_refused_and_nothing_is_taken() {
+    let site = site();
+    let before = site.get(EXPORT).1;
+    let node = row(&before, "node", "name", "node001")["id"].clone();
+    let foreign = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
+    let body = json!({ "nodesecrets": [
+        { "id": 1, "nodeid": node, "name": "plain", "content": foreign, "path": "/etc/new" },
+    ] });
+    let (code, answer) = site.post(IMPORT, &body);
+    assert_eq!(code, 400, "{answer}");
+    assert!(answer.to_string().contains("encrypted with another key"), "{answer}");
+    assert_eq!(site.get(EXPORT).1, before);
+}
+
+#[test]
 fn users_stay_whoever_a_file_names() {
     let site = site();
     let body = json!({ "config": { "user": { "eve": { "password": "a long password", "role": "viewer" } } } });

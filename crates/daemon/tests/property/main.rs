@@ -166,7 +166,8 @@ fn check_tables(state: &Cluster) {
 
 async fn run(operations: &[Operation]) {
     let directory = tempfile::tempdir().unwrap();
-    let (store, mut state) = Store::open(directory.path()).unwrap();
+    let (store, mut state) =
+        Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
     let mut past = Past::new();
     let mut draft = Draft::new(&state);
     beginning(&mut draft).unwrap();
@@ -192,7 +193,7 @@ async fn run(operations: &[Operation]) {
     }
     drop(store);
     let reloaded = loop {
-        match Store::open(directory.path()) {
+        match Store::open(directory.path(), &directory.path().join("luna.key")) {
             Err(perilune_store::Error::Locked { .. }) => tokio::task::yield_now().await,
             opened => break opened.unwrap().1,
         }

@@ -5,27 +5,26 @@ use std::collections::BTreeMap;
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::secret::{Secret, Secrets};
-use perilune_model::{Cluster, Name, Object};
+use perilune_model::{Name, Object};
 
-use super::Planner;
+use super::{Opener, Planner};
 use crate::reading::Reading;
-use crate::report::{Report, Verdict};
+use crate::report::Verdict;
 
-/// How every Fernet token begins: the base64 of its version and of the high bits of its time.
-const TOKEN: &str = "gAAAA";
-
-/// Secrets that can be read with the key of the old site only.
-pub(super) fn report_encrypted(cluster: &Cluster, report: &mut Report) {
-    let of_nodes = cluster.node_secrets().values().flat_map(|list| &list.secrets);
-    let of_groups = cluster.group_secrets().values().flat_map(|list| &list.secrets);
-    let is_encrypted = |secret: &&Secret| secret.content.starts_with(TOKEN);
-    let encrypted = of_nodes.chain(of_groups).filter(is_encrypted).count();
-    if encrypted > 0 {
-        let message = format!(
-            "{encrypted} secrets are encrypted and taken as they are; they can be read where [FILES] KEYFILE is the key of the old site"
-        );
-        report.table(Verdict::Odd, "nodesecrets", message);
+/// Opens the contents of a list of secrets with the key of the old site; names the secret that is of another key.
+pub(super) fn open(object: &Object, open: &Opener<'_>) -> Result<Option<Object>, String> {
+    let list = match object {
+        Object::NodeSecrets(list) => &list.0,
+        Object::GroupSecrets(list) => &list.0,
+        _ => return Ok(None),
+    };
+    let mut opened = list.clone();
+    for secret in &mut opened.secrets {
+        let content = open(&secret.content);
+        secret.content = content.ok_or_else(|| format!("{}:{}", list.name, secret.name))?;
     }
+    let is_of_node = matches!(object, Object::NodeSecrets(_));
+    Ok(Some(if is_of_node { NodeSecrets(opened).into() } else { GroupSecrets(opened).into() }))
 }
 
 impl Planner<'_> {
