@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use minijinja::Value;
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -49,11 +50,11 @@ pub struct MenuContext {
     #[serde(flatten)]
     pub controller: ControllerContext,
     /// Every node once.
-    pub nodes: Vec<String>,
+    pub nodes: Value,
     /// Nodes that no machine is, so far.
-    pub available_nodes: Vec<String>,
+    pub available_nodes: Value,
     /// Groups whose nodes can boot.
-    pub groups: Vec<String>,
+    pub groups: Value,
 }
 
 /// Variables of `templ_boot_failed.cfg`.

@@ -28,12 +28,12 @@ pub(crate) fn at_own_port(script: &str, environment: &Environment) -> String {
 
 /// The boot menu.
 pub(crate) fn menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
-    templates.render(templates::MENU, shown(context))
+    templates.render(templates::MENU, context)
 }
 
 /// The boot menu of few words.
 pub(crate) fn short_menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
-    templates.render(templates::SHORT, shown(context))
+    templates.render(templates::SHORT, context)
 }
 
 /// Goes on from the machine's own disk.
@@ -159,19 +159,6 @@ fn hints(failure: &Error) -> Vec<String> {
         | Error::Incomplete { .. }
         | Error::Unsafe { .. }
         | Error::Template { .. } => Vec::new(),
-    }
-}
-
-/// The menu without names that would break a line of it; no name that the model accepts does.
-fn shown(context: &MenuContext) -> MenuContext {
-    let keep = |names: &[String]| {
-        names.iter().filter(|name| check_script_text(name).is_ok()).cloned().collect()
-    };
-    MenuContext {
-        controller: context.controller.clone(),
-        nodes: keep(&context.nodes),
-        available_nodes: keep(&context.available_nodes),
-        groups: keep(&context.groups),
     }
 }
 

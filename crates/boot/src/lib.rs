@@ -8,6 +8,7 @@ mod environment;
 mod error;
 mod install;
 mod ipxe;
+mod lists;
 mod obstacle;
 mod plan;
 mod plugins;

@@ -1,9 +1,8 @@
 //! What machines ask for, answered from the published cluster.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use perilune_model::interface::{BOOT_INTERFACE, Interface};
+use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::Plan;
@@ -11,6 +10,7 @@ use perilune_plan::Plan;
 use crate::context::{MenuContext, NodeContext};
 use crate::environment::Environment;
 use crate::install::{self, InstallContext};
+use crate::lists::Lists;
 use crate::resolved::Resolved;
 use crate::templates::{Templates, percent_encode};
 use crate::{Error, ipxe, plan};
@@ -129,19 +129,8 @@ impl<'a> Site<'a> {
 
     /// The variables of the boot menu.
     pub fn menu_context(&self) -> MenuContext {
-        let nodes = self.cluster.nodes().values();
-        let (booting, others): (Vec<_>, Vec<_>) =
-            nodes.partition(|node| node.interface(BOOT_INTERFACE).is_some());
-        let available = |node: &&Arc<_>| is_available(node);
-        let available_nodes = booting.iter().chain(&others).copied().filter(available);
-        let groups = self.cluster.groups().values();
-        let groups = groups.filter(|group| group.provisioning.osimage.is_some());
-        MenuContext {
-            controller: self.environment.into(),
-            available_nodes: available_nodes.map(|node| node.name.to_string()).collect(),
-            nodes: booting.iter().chain(&others).map(|node| node.name.to_string()).collect(),
-            groups: groups.map(|group| group.name.to_string()).collect(),
-        }
+        let Lists { nodes, available_nodes, groups } = self.templates.lists.of(self.cluster);
+        MenuContext { controller: self.environment.into(), nodes, available_nodes, groups }
     }
 
     fn node_context(&self, boot: &Boot<'a>, ticket: &str) -> Result<NodeContext, Error> {
@@ -186,11 +175,6 @@ impl<'a> Site<'a> {
             luna_osimage: image.unwrap_or_default(),
         })
     }
-}
-
-/// No machine is this node so far.
-fn is_available(node: &perilune_model::node::Node) -> bool {
-    node.interface(BOOT_INTERFACE).is_none_or(|interface| interface.macaddress.is_none())
 }
 
 /// A node that boots by one of its interfaces.

@@ -16,6 +16,7 @@ use minijinja::{Environment, ErrorKind, Output, State, TemplateSource, Value};
 use serde::Serialize;
 
 use crate::Error;
+use crate::lists::LatestLists;
 pub(crate) use filters::percent_encode;
 pub(crate) use perilune_plan::decode_if_encoded;
 pub(crate) use segments::{Choice, Composition, Plugin, built_in_plugins, word};
@@ -59,6 +60,8 @@ pub struct Directories {
 pub struct Templates {
     environment: Environment<'static>,
     directories: Directories,
+    /// What menus list.
+    pub(crate) lists: LatestLists,
 }
 
 impl Templates {
@@ -76,7 +79,7 @@ impl Templates {
         filters::register(&mut environment);
         let places = directories.clone();
         environment.set_loader(move |name| Ok(load(&places, name)));
-        Self { environment, directories }
+        Self { environment, directories, lists: LatestLists::default() }
     }
 
     /// The site's own templates that cannot be parsed, for a warning at start.

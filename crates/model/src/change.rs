@@ -9,6 +9,7 @@ use std::ops::Deref;
 pub use desired::{Desired, Interfaces};
 
 use crate::addresses::Family;
+use crate::interface;
 use crate::object::{Holder, Object};
 use crate::references::{self, Reference};
 use crate::{Cluster, Error, Kind, Name};
@@ -73,6 +74,7 @@ impl Draft {
         if old.as_ref() == Some(&object) {
             return Ok(());
         }
+        interface::check_count(old.as_ref(), &object)?;
         references::check(&self.cluster, old.as_ref(), &object)?;
         self.check_addresses(&object)?;
         self.check_hardware(&object)?;

@@ -7,7 +7,7 @@ pub mod of_node;
 pub use link::LinkRequest;
 use serde::{Deserialize, Serialize};
 
-use crate::{Addresses, MacAddress, Name};
+use crate::{Addresses, Error, MacAddress, Name, Object};
 
 /// The interface that a node boots from, unless it names another.
 pub const BOOT_INTERFACE: &str = "BOOTIF";
@@ -36,6 +36,31 @@ pub struct Link {
     /// Free text for the interface's configuration on the node, as clients sent it (base64 by convention).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+}
+
+/// As many interfaces as a node or a group has at most. Each change of one looks at all.
+pub const MOST_INTERFACES: usize = 256;
+
+/// Refuses a device that would have too many. One that has, from before, can have fewer.
+pub(crate) fn check_count(old: Option<&Object>, new: &Object) -> Result<(), Error> {
+    let count = |object: &Object| {
+        if let Object::Node(node) = object {
+            node.interfaces.len()
+        } else if let Object::Group(group) = object {
+            group.interfaces.len()
+        } else {
+            0
+        }
+    };
+    let (before, now) = (old.map_or(0, count), count(new));
+    if now <= MOST_INTERFACES || now <= before {
+        return Ok(());
+    }
+    let (kind, name) = (new.kind().word(), new.name());
+    let reason = format!(
+        "{kind} '{name}' would have more than {MOST_INTERFACES} interfaces, the most that there can be"
+    );
+    Err(Error::invalid("interfaces", reason))
 }
 
 /// A port of a node.

@@ -185,3 +185,27 @@ fn kernel_options_that_no_boot_script_can_have_are_refused_where_they_are_given(
         assert_eq!(save(&site, kind, name, &fine).0, 204);
     }
 }
+
+#[test]
+fn more_interfaces_than_there_can_be_are_refused_with_the_limit() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/history").1;
+    let interfaces = |count: usize| -> Vec<_> {
+        let one = |number| json!({ "interface": format!("eth{number}"), "network": "cluster" });
+        (0..count).map(one).collect()
+    };
+    for (kind, name) in [("node", "node001"), ("group", "compute")] {
+        for path in ["", "/interfaces"] {
+            let path = format!("/config/{kind}/{name}{path}");
+            let body =
+                json!({ "config": { kind: { name: { "interfaces": interfaces(10_000) } } } });
+            let (status, answer) = site.post(&path, &body);
+            assert_eq!(status, 400, "{path}: {answer}");
+            assert!(answer["message"].as_str().unwrap().contains("256"), "{path}: {answer}");
+        }
+    }
+    assert_eq!(site.get("/history").1, before);
+    let body = json!({ "config": { "node": { "node001": { "interfaces": interfaces(200) } } } });
+    assert_eq!(site.post("/config/node/node001/interfaces", &body).0, 204);
+}

@@ -24,10 +24,21 @@ pub struct Request {
     pub link: LinkRequest,
 }
 
+/// As many interfaces of nodes as one request changes, unless it names one alone. Everybody else who changes something waits for it.
+const MOST_AT_ONCE: usize = 100_000;
+
 /// Changes interfaces of a group and of all its nodes; makes those that it does not have.
 pub fn save(draft: &mut Draft, group: &str, requests: &[Request]) -> Result<Saved, Error> {
     if requests.is_empty() {
         return Err(Error::invalid("interfaces", "the list is empty; give at least one interface"));
+    }
+    let members = draft.members(group).count();
+    if requests.len() > 1 && requests.len().saturating_mul(members) > MOST_AT_ONCE {
+        let reason = format!(
+            "{} interfaces for {members} nodes are more than {MOST_AT_ONCE} interfaces in one request; give fewer at once",
+            requests.len()
+        );
+        return Err(Error::invalid("interfaces", reason));
     }
     let mut saved = Saved::Updated;
     for request in requests {
