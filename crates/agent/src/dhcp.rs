@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ipnet::Ipv4Net;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::kernel_arguments::MacAddress;
 use crate::link::Link;
+use crate::mac::MacAddress;
 use message::{Kind, answer, question};
 
 const CLIENT_PORT: u16 = 68;

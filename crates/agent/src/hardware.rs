@@ -21,6 +21,7 @@ const DEEPEST: usize = 40;
 #[derive(Debug, Default)]
 pub struct Drivers {
     asked: BTreeSet<String>,
+    has_ports: bool,
 }
 
 impl Drivers {
@@ -37,7 +38,19 @@ impl Drivers {
             }
         }
         self.asked.extend(found);
+        self.load_ip_over_infiniband();
         !new.is_empty()
+    }
+
+    /// A port of InfiniBand is no network card by itself, and no device asks for the module that makes it one.
+    fn load_ip_over_infiniband(&mut self) {
+        const PORTS: &str = "/sys/class/infiniband";
+        let has_ports = fs::read_dir(PORTS).is_ok_and(|mut ports| ports.next().is_some());
+        if has_ports && !self.has_ports {
+            self.has_ports = true;
+            // Without it the card is not found, which is told with those that are there.
+            drop(tool::run("modprobe", ["-b", "-q", "ib_ipoib"]));
+        }
     }
 
     /// Loads until nothing new appears.

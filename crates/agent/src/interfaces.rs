@@ -12,7 +12,7 @@ mod wicked;
 use perilune_plan::Plan;
 
 use crate::console::Console;
-use crate::kernel_arguments::MacAddress;
+use crate::mac::MacAddress;
 use crate::tree::{self, Tree};
 use device::Network;
 
@@ -90,7 +90,7 @@ pub fn write(
         return Ok(None);
     };
     let network = Network::of(plan, boot, console);
-    let files = match kind {
+    let mut files = match kind {
         Kind::NetworkManager => network_manager::files(&network),
         Kind::Networkd => {
             enable_networkd(tree)?;
@@ -101,6 +101,7 @@ pub fn write(
         Kind::Ifcfg => ifcfg::files(&network),
         Kind::Wicked => wicked::files(&network),
     };
+    files.extend(network.devices.iter().filter_map(port_rule));
     parked::park(tree, kind, &files, console)?;
     for file in &files {
         tree.write(&file.path, &file.text, file.mode)?;
@@ -138,6 +139,21 @@ fn naming_rule(device: &device::Device<'_>) -> Option<File> {
         // rename to a name that is taken, which changes nothing.
         text: format!(
             "[Match]\nMACAddress={mac}\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n"
+        ),
+        mode: 0o644,
+    })
+}
+
+/// The same for a port of InfiniBand: by its GUID, since the rest of its address is another at each start. Only udev's own rules can
+/// say that.
+fn port_rule(device: &device::Device<'_>) -> Option<File> {
+    let guid: Vec<String> = device.guid?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = device.system_name();
+    Some(File {
+        path: format!("etc/udev/rules.d/70-perilune-{name}.rules"),
+        text: format!(
+            "ACTION==\"add\", SUBSYSTEM==\"net\", ATTR{{type}}==\"32\", ATTR{{address}}==\"?*{}\", NAME=\"{name}\"\n",
+            guid.join(":")
         ),
         mode: 0o644,
     })

@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use ipnet::IpNet;
+
+use crate::mac::{MacAddress, NotAMac};
 
 /// The words of a kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,10 +39,6 @@ pub enum Addressing {
     Static { address: IpNet, gateway: Option<IpAddr> },
     Dhcp,
 }
-
-/// A hardware address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MacAddress(pub [u8; 6]);
 
 /// Why a command line cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -196,31 +193,6 @@ fn url(text: &str) -> Result<String, Error> {
     }
 }
 
-/// The text is not a hardware address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAMac;
-
-impl FromStr for MacAddress {
-    type Err = NotAMac;
-
-    fn from_str(text: &str) -> Result<Self, NotAMac> {
-        let mut bytes = [0; 6];
-        let mut pieces = text.split([':', '-']);
-        for byte in &mut bytes {
-            let piece = pieces.next().filter(|piece| piece.len() == 2 && !piece.starts_with('+'));
-            *byte = u8::from_str_radix(piece.ok_or(NotAMac)?, 16).map_err(|_source| NotAMac)?;
-        }
-        if pieces.next().is_some() { Err(NotAMac) } else { Ok(Self(bytes)) }
-    }
-}
-
-impl fmt::Display for MacAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0.map(|byte| format!("{byte:02x}"));
-        formatter.write_str(&bytes.join(":"))
-    }
-}
-
 impl fmt::Debug for Boot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -332,11 +304,6 @@ mod tests {
                 prop_assert!(!boot.node.contains('/') && boot.url.starts_with("http"));
             }
             arguments.disk_root().ok();
-        }
-
-        #[test]
-        fn hardware_addresses_are_read_as_they_are_written(bytes: [u8; 6]) {
-            prop_assert_eq!(MacAddress(bytes).to_string().parse(), Ok(MacAddress(bytes)));
         }
     }
 }

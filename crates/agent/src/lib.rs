@@ -19,6 +19,7 @@ pub mod interfaces;
 pub mod kernel_arguments;
 pub mod label;
 pub mod link;
+pub mod mac;
 pub mod memory_root;
 pub mod mounts;
 pub mod network;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::kernel_arguments::MacAddress;
+use crate::mac::MacAddress;
 use crate::{tool, wait};
 
 const NETWORK: &str = "/sys/class/net";
@@ -30,10 +30,8 @@ fn all_in(directory: &Path) -> Vec<Link> {
         .filter(|entry| entry.path().join("device").exists())
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            // The last six bytes of an InfiniBand address stand for it.
             let address = fs::read_to_string(entry.path().join("address")).ok()?;
-            let start = address.trim().len().checked_sub(17)?;
-            Some(Link { name, mac: address.trim().get(start..)?.parse().ok()? })
+            Some(Link { name, mac: address.trim().parse().ok()? })
         })
         .collect();
     links.sort_by(|one, other| one.name.cmp(&other.name));
@@ -113,7 +111,11 @@ mod tests {
             .collect();
         assert_eq!(
             found,
-            ["eth0 52:54:00:00:00:01", "eth1 52:54:00:00:00:02", "ib0 2d:03:00:11:22:33"]
+            [
+                "eth0 52:54:00:00:00:01",
+                "eth1 52:54:00:00:00:02",
+                "ib0 80:00:02:08:fe:80:00:00:00:00:00:00:e4:1d:2d:03:00:11:22:33"
+            ]
         );
     }
 }

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use crate::console::Console;
 use crate::dhcp;
 use crate::hardware::Drivers;
-use crate::kernel_arguments::{Addressing, Boot, MacAddress};
+use crate::kernel_arguments::{Addressing, Boot};
 use crate::link::{self, Link};
+use crate::mac::MacAddress;
 
 /// Some cards need their firmware loaded, some ports half a minute to begin to forward.
 const CARD_LIMIT: Duration = Duration::from_mins(1);
@@ -91,7 +92,7 @@ fn link_loopback() {
 
 fn find(mac: Option<MacAddress>, drivers: &mut Drivers, console: &Console) -> Result<Link> {
     let wanted = || match mac {
-        Some(mac) => link::all().into_iter().find(|link| link.mac == mac),
+        Some(mac) => link::all().into_iter().find(|link| mac.means(&link.mac)),
         None => {
             let links = link::all();
             // The carrier shows only when the interface is up.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use perilune_plan::{Interface, Plan};
 
 use crate::console::Console;
-use crate::kernel_arguments::MacAddress;
+use crate::mac::MacAddress;
 
 /// All that is written about a node's network.
 pub(super) struct Network<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Device<'a> {
     pub(super) interface: &'a Interface,
     pub(super) kind: Kind<'a>,
     pub(super) matched: Match,
+    /// The port of InfiniBand that it is, where that is known.
+    pub(super) guid: Option<[u8; 8]>,
     pub(super) addresses: Vec<IpNet>,
     /// The machine boots from it, or from a part of it; name servers are reached through it.
     pub(super) is_boot: bool,
@@ -136,8 +138,12 @@ impl<'a> Device<'a> {
         let is_hardware = matches!(kind, Kind::Ethernet | Kind::Infiniband);
         let own =
             interface.mac.as_deref().and_then(|mac| mac.parse().ok()).or(is_boot.then_some(boot));
+        let own: Option<MacAddress> = own;
+        let guid = own.and_then(|own| own.guid()).filter(|_| is_hardware);
+        // A port is what it is, whatever kind its network is said to be.
+        let kind = if guid.is_some() { Kind::Infiniband } else { kind };
         let matched = match own {
-            // An InfiniBand card's address is longer than what the cluster knows of it.
+            // Those of InfiniBand go by the name that their port is given.
             Some(mac) if kind == Kind::Ethernet && is_hardware => Match::Mac(mac),
             _ => Match::Name,
         };
@@ -152,7 +158,7 @@ impl<'a> Device<'a> {
             address
         });
         let addresses = addresses.collect();
-        Self { interface, kind, matched, addresses, is_boot, bond: None, vlans: Vec::new() }
+        Self { interface, kind, matched, guid, addresses, is_boot, bond: None, vlans: Vec::new() }
     }
 
     /// The name that the device has where its configuration must name one.

@@ -5,7 +5,7 @@ use perilune_plan::{Image, Interface, Root};
 use super::*;
 use crate::console::tests::Memory;
 
-const BOOT: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+const BOOT: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
 
 fn plan(interfaces: Vec<Interface>) -> Plan {
     Plan {
@@ -240,4 +240,43 @@ fn wicked_is_told_the_name_servers_and_keeps_its_other_settings() {
         "CHECK_DUPLICATE_IP=\"yes\"\nNETCONFIG_DNS_STATIC_SERVERS=\"10.141.255.254 fd00::254\"\n\
          NETCONFIG_DNS_STATIC_SEARCHLIST=\"cluster ib\"\n"
     );
+}
+
+#[test]
+fn a_port_of_infiniband_has_its_name_by_its_guid_whatever_configures_the_network() {
+    const GUID: &str = "e4:1d:2d:03:00:11:22:33";
+    let whole = format!("80:00:02:08:fe:80:00:00:00:00:00:00:{GUID}");
+    for (kind, program) in [
+        ("networkd", "lib/systemd/systemd-networkd"),
+        ("NetworkManager", "usr/sbin/NetworkManager"),
+        ("netplan", "usr/sbin/netplan"),
+        ("ifupdown", "usr/sbin/ifup"),
+        ("ifcfg", "etc/sysconfig/network-scripts/ifup"),
+        ("wicked", "usr/sbin/wicked"),
+    ] {
+        for (mac, network) in [(GUID, "infiniband"), (&whole, "infiniband"), (&whole, "ethernet")] {
+            let port = Interface {
+                kind: network.to_owned(),
+                mac: Some(mac.to_owned()),
+                addresses: vec!["10.149.0.1/16".to_owned()],
+                ..interface("ib0")
+            };
+            let (_directory, tree) = tree(&[program], &[]);
+            let plan = plan(vec![interface("BOOTIF"), port]);
+            write(&tree, &plan, BOOT, &Console::new(Memory::default())).unwrap();
+            let rule = tree.read("etc/udev/rules.d/70-perilune-ib0.rules").unwrap();
+            assert!(
+                rule.contains(&format!("ATTR{{address}}==\"?*{GUID}\", NAME=\"ib0\"")),
+                "{kind}: {rule}"
+            );
+            assert!(!tree.exists("etc/systemd/network/10-perilune-ib0.link"), "{kind}");
+            assert!(!tree.exists("etc/udev/rules.d/70-perilune-boot0.rules"), "{kind}");
+        }
+    }
+    // The machine booted from such a port.
+    let (_directory, tree) = tree(&["lib/systemd/systemd-networkd"], &[]);
+    let plan = plan(vec![interface("BOOTIF")]);
+    write(&tree, &plan, whole.parse().unwrap(), &Console::new(Memory::default())).unwrap();
+    let rule = tree.read("etc/udev/rules.d/70-perilune-boot0.rules").unwrap();
+    assert!(rule.contains(GUID) && rule.contains("NAME=\"boot0\""), "{rule}");
 }

@@ -8,12 +8,12 @@ use std::process::Output;
 
 use perilune_agent::console::Console;
 use perilune_agent::interfaces::{self, Kind};
-use perilune_agent::kernel_arguments::MacAddress;
+use perilune_agent::mac::MacAddress;
 use perilune_agent::tree::Tree;
 use perilune_plan::{Image, Interface, Plan, Root};
 use perilune_testkit::process::command;
 
-const BOOT: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+const BOOT: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
 
 /// An image with one program that configures networks, and the plan's configuration in it.
 struct Configured {
