@@ -14,7 +14,7 @@ use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::{Addresses, Cluster, Draft, MacAddress, Name};
 
-const NODE: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+const NODE: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
 const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 141, 0, 1);
 const LENT: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(10, 141, 0, 100), Ipv4Addr::new(10, 141, 0, 103));
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(cluster);
@@ -34,6 +34,7 @@ fn answer(leases: &mut Leases, packet: &[u8]) {
         server: [10, 141, 0, 254].into(),
         url: "http://10.141.0.254:7050".to_owned(),
         lease_seconds: 60,
+        strangers_lease_seconds: 60,
     };
     let (Decision::Answer(answer), _) = reply(&CLUSTER, leases, &policy, &request, 0) else {
         return;

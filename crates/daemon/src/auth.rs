@@ -231,7 +231,7 @@ mod tests {
     fn boot() -> Boot {
         Boot {
             node: "node001".into(),
-            mac: MacAddress([0x52, 0x54, 0, 0, 0, 1]),
+            mac: MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]),
             address: [10, 141, 0, 1].into(),
             boot: "boot".into(),
             begun: 5_000_000,

@@ -1,11 +1,20 @@
 //! The one place that reads the clock.
 #![expect(clippy::disallowed_methods, reason = "everything else is given the time")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970, UTC.
 pub fn milliseconds() -> u64 {
     u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds on a clock that runs evenly and never jumps, whatever is done to the other. It begins with what that one says when this is
+/// first asked. What lasts so long is measured by it; it is nothing to be stored or shown.
+pub fn steady_milliseconds() -> u64 {
+    static BEGIN: OnceLock<(u64, Instant)> = OnceLock::new();
+    let (began, instant) = BEGIN.get_or_init(|| (milliseconds(), Instant::now()));
+    began.saturating_add(u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Seconds since 1970, UTC.

@@ -120,7 +120,7 @@ impl State {
     pub fn lent_to(&self, mac: MacAddress) -> Option<Ipv4Addr> {
         // What a panicking holder left is still a table of leases.
         let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.of(mac)
+        leases.of(mac.port())
     }
 
     /// The plugins that requests may name, as of now.

@@ -12,6 +12,7 @@ use perilune_model::{Cluster, Family, Name};
 
 use crate::api::problem::chain;
 use crate::boots::Evidence;
+use crate::clock;
 use crate::state::State;
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
@@ -27,16 +28,16 @@ pub(crate) struct Warning {
 }
 
 /// All warnings as of now, those about nodes last. It looks at every node and at files: for a thread that may block.
-pub(crate) fn all(state: &State, now: u64) -> Vec<Warning> {
+pub(crate) fn all(state: &State) -> Vec<Warning> {
     let cluster = state.cluster.published();
     // What a panicking holder left is still a table of leases.
     let ranges = {
         let leases = state.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        ranges(&leases, &cluster, now)
+        ranges(&leases, &cluster, clock::steady_milliseconds())
     };
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
-    let hidden = state.hidden_boots.warning(now);
+    let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(lost_files(state, &cluster));
@@ -154,8 +155,9 @@ mod tests {
         draft.put(network).unwrap();
         let lease = |last: u8, until| Lease {
             address: [10, 141, 200, last].into(),
-            mac: MacAddress([2, 0, 0, 0, 0, last]),
+            mac: MacAddress::ethernet([2, 0, 0, 0, 0, last]),
             until,
+            source: perilune_dhcp::Source::Machine,
         };
         let lent = |count: u8| Leases::restore((1..=count).map(|last| lease(last, 2_000)));
         assert_eq!(ranges(&lent(8), &draft, 1_000), Vec::<String>::new());

@@ -28,6 +28,7 @@ fn main() {
         server: SERVER,
         url: "http://10.141.255.254:7050".to_owned(),
         lease_seconds: 28_800,
+        strangers_lease_seconds: 900,
     };
     let started = Instant::now();
     let mut exchanges = 0_u32;
@@ -52,12 +53,12 @@ fn main() {
 
 fn mac(number: u16) -> MacAddress {
     let [high, low] = number.to_be_bytes();
-    MacAddress([0x52, 0x54, 0, 1, high, low])
+    MacAddress::ethernet([0x52, 0x54, 0, 1, high, low])
 }
 
 fn packet(number: u16, kind: MessageType, wanted: Option<Ipv4Addr>) -> Vec<u8> {
     let mut message = Message::default();
-    message.set_chaddr(&mac(number).0);
+    message.set_chaddr(mac(number).as_bytes());
     message.opts_mut().insert(DhcpOption::MessageType(kind));
     message
         .opts_mut()

@@ -1,14 +1,21 @@
 //! Addresses that are lent, offered, or put aside.
 
-use std::collections::BTreeMap;
+mod pool;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use perilune_model::MacAddress;
+use perilune_model::{Cluster, MacAddress, Name};
 use serde::{Deserialize, Serialize};
 
-/// How long an offer is kept for the machine that it was made to.
+pub use pool::Source;
+use pool::{Count, Pool};
+
+/// How long an offer is kept for the node that it was made to.
 const OFFER_MILLISECONDS: u64 = 60_000;
+/// How long one to a stranger is: firmware takes its time to choose, a flood takes every offer there is.
+const STRANGERS_OFFER_MILLISECONDS: u64 = 15_000;
 /// How long an address rests that a machine found in use by another.
 const DECLINED_MILLISECONDS: u64 = 600_000;
 
@@ -19,30 +26,32 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// The machine. Firmware, boot loader and system give different client identifiers; the hardware address stays.
     pub mac: MacAddress,
-    /// When the lease ends: milliseconds since 1970.
+    /// When the lease ends, in milliseconds; as it is stored, since 1970.
     pub until: u64,
+    /// Whose share of the range it is.
+    #[serde(default, skip_serializing_if = "Source::is_node")]
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Lent,
+    Offered,
+    /// Its machine found another there.
+    Declined,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Entry {
-    Lent(Lease),
-    Offered(Lease),
-    Declined { until: u64 },
+struct Entry {
+    state: State,
+    lease: Lease,
+    /// Whether its end has not come yet.
+    runs: bool,
 }
 
 impl Entry {
-    fn until(&self) -> u64 {
-        match self {
-            Self::Lent(lease) | Self::Offered(lease) => lease.until,
-            Self::Declined { until } => *until,
-        }
-    }
-
     fn mac(&self) -> Option<MacAddress> {
-        match self {
-            Self::Lent(lease) | Self::Offered(lease) => Some(lease.mac),
-            Self::Declined { .. } => None,
-        }
+        (self.state != State::Declined).then_some(self.lease.mac)
     }
 }
 
@@ -51,6 +60,19 @@ impl Entry {
 pub struct Leases {
     entries: BTreeMap<Ipv4Addr, Entry>,
     machines: BTreeMap<MacAddress, Ipv4Addr>,
+    /// What runs, by its end.
+    running: BTreeSet<(u64, Ipv4Addr)>,
+    /// What has ended and is kept for its machine until somebody else needs it, by its end.
+    ended: BTreeSet<(u64, Ipv4Addr)>,
+    pools: BTreeMap<(Ipv4Addr, Ipv4Addr), Pool>,
+    needs: Option<Needs>,
+}
+
+/// How many interfaces of nodes need an address of each network's dynamic range, counted for this cluster.
+#[derive(Debug, Clone)]
+struct Needs {
+    cluster: Cluster,
+    count: BTreeMap<Name, u64>,
 }
 
 impl Leases {
@@ -58,7 +80,7 @@ impl Leases {
     pub fn restore(leases: impl IntoIterator<Item = Lease>) -> Self {
         let mut all = Self::default();
         for lease in leases {
-            all.insert(Entry::Lent(lease));
+            all.insert(State::Lent, lease);
         }
         all
     }
@@ -70,27 +92,49 @@ impl Leases {
 
     /// Whether the address is lent to this machine, and the lease has not ended.
     pub fn is_lent(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
-        let entry = self.entries.get(&address).filter(|entry| entry.until() > now);
-        matches!(entry, Some(Entry::Lent(lease)) if lease.mac == mac)
+        let entry = self.entries.get(&address).filter(|entry| entry.lease.until > now);
+        entry.is_some_and(|entry| entry.state == State::Lent && entry.lease.mac == mac)
+    }
+
+    /// Whether the address is lent or offered to this machine at this time.
+    pub(crate) fn is_held_by(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
+        let entry = self.entries.get(&address).filter(|entry| entry.lease.until > now);
+        entry.is_some_and(|entry| entry.mac() == Some(mac))
     }
 
     /// Whether a machine may have the address: it is its own, or nobody's.
     pub fn is_free(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
         self.entries
             .get(&address)
-            .is_none_or(|entry| entry.mac() == Some(mac) || entry.until() <= now)
+            .is_none_or(|entry| entry.mac() == Some(mac) || entry.lease.until <= now)
+    }
+
+    /// Whether nobody ever had the address, as far as is known.
+    pub(crate) fn is_unknown(&self, address: Ipv4Addr) -> bool {
+        !self.entries.contains_key(&address)
+    }
+
+    /// Of the addresses of a range whose leases have ended, the one that ended first comes first.
+    pub(crate) fn ended_within(
+        &self,
+        range: RangeInclusive<Ipv4Addr>,
+    ) -> impl Iterator<Item = Ipv4Addr> {
+        let addresses = self.ended.iter().map(|(_, address)| *address);
+        addresses.filter(move |address| range.contains(address))
     }
 
     /// Keeps an address for a machine that it is offered to. A lease that runs is not made shorter by it.
-    pub fn offer(&mut self, address: Ipv4Addr, mac: MacAddress, now: u64) {
-        if !self.is_lent(address, mac, now) {
-            self.insert(Entry::Offered(Lease { address, mac, until: now + OFFER_MILLISECONDS }));
+    pub fn offer(&mut self, address: Ipv4Addr, mac: MacAddress, source: Source, now: u64) {
+        if self.is_lent(address, mac, now) {
+            return;
         }
+        let kept = if source.is_node() { OFFER_MILLISECONDS } else { STRANGERS_OFFER_MILLISECONDS };
+        self.insert(State::Offered, Lease { address, mac, until: now + kept, source });
     }
 
     /// Lends an address.
     pub fn lend(&mut self, lease: Lease) {
-        self.insert(Entry::Lent(lease));
+        self.insert(State::Lent, lease);
     }
 
     /// Takes an address back; answers whether it was lent to this machine.
@@ -102,51 +146,171 @@ impl Leases {
         is_own
     }
 
-    /// Puts an address aside that its machine found in use by another.
-    pub fn decline(&mut self, address: Ipv4Addr, now: u64) {
-        self.insert_at(address, Entry::Declined { until: now + DECLINED_MILLISECONDS });
+    /// Puts an address of a range aside that its machine found in use by another. It still counts as that machine's share. Of many in a
+    /// range, those that rest longest are free again: a machine that declines whatever it is given cannot use the range up.
+    pub fn decline(&mut self, address: Ipv4Addr, range: &RangeInclusive<Ipv4Addr>, now: u64) {
+        let Some(former) = self.entries.get(&address).map(|entry| entry.lease.clone()) else {
+            return;
+        };
+        let until = now + DECLINED_MILLISECONDS;
+        let lease = Lease { until, ..former };
+        self.put(Entry { state: State::Declined, lease, runs: true });
+        let pool = self.pool(range);
+        let excess = pool.declined.saturating_sub((pool.size / 4).max(1));
+        for _ in 0..excess {
+            let oldest = self.running.iter().map(|(_, address)| *address).find(|address| {
+                let entry = self.entries.get(address);
+                range.contains(address) && entry.is_some_and(|entry| entry.state == State::Declined)
+            });
+            if let Some(oldest) = oldest {
+                self.remove(oldest);
+            }
+        }
+    }
+
+    /// Whether somebody of this source may have one more address of the range. Strangers leave what the network's nodes need.
+    pub(crate) fn has_room(
+        &mut self,
+        cluster: &Cluster,
+        network: &Name,
+        range: &RangeInclusive<Ipv4Addr>,
+        source: &Source,
+    ) -> bool {
+        let needed = self.needed_by_nodes(cluster, network);
+        self.pool(range).has_room(source, needed)
+    }
+
+    /// How many addresses of a range were never given out.
+    pub(crate) fn unknown_within(&mut self, range: &RangeInclusive<Ipv4Addr>) -> u64 {
+        let pool = self.pool(range);
+        pool.size.saturating_sub(pool.known)
+    }
+
+    /// Counts no longer what ended by this time.
+    pub(crate) fn settle(&mut self, now: u64) {
+        while let Some((until, address)) = self.running.first().copied() {
+            if until > now {
+                return;
+            }
+            self.running.pop_first();
+            self.ended.insert((until, address));
+            if let Some(entry) = self.entries.get_mut(&address) {
+                count(&mut self.pools, entry, Count::Less);
+                entry.runs = false;
+            }
+        }
     }
 
     /// How many addresses are lent at this time.
     pub fn lent(&self, now: u64) -> usize {
-        self.entries
-            .values()
-            .filter(|entry| matches!(entry, Entry::Lent(_)) && entry.until() > now)
-            .count()
+        let is_lent = |entry: &&Entry| entry.state == State::Lent && entry.lease.until > now;
+        self.entries.values().filter(is_lent).count()
     }
 
     /// How many addresses of a range are lent, offered or put aside at this time.
     pub fn lent_within(&self, range: RangeInclusive<Ipv4Addr>, now: u64) -> u64 {
-        let held = self.entries.range(range).filter(|(_, entry)| entry.until() > now);
+        let held = self.entries.range(range).filter(|(_, entry)| entry.lease.until > now);
         held.count().try_into().unwrap_or(u64::MAX)
     }
 
-    fn insert(&mut self, entry: Entry) {
-        match &entry {
-            Entry::Lent(lease) | Entry::Offered(lease) => {
-                let (address, mac) = (lease.address, lease.mac);
-                // A machine has one address of ours; its former one is free again.
-                if let Some(former) =
-                    self.machines.get(&mac).copied().filter(|former| *former != address)
-                {
-                    self.remove(former);
-                }
-                self.insert_at(address, entry);
-                self.machines.insert(mac, address);
-            }
-            Entry::Declined { .. } => {}
+    fn needed_by_nodes(&mut self, cluster: &Cluster, network: &Name) -> u64 {
+        let is_same = |needs: &&Needs| needs.cluster.nodes().ptr_eq(cluster.nodes());
+        if let Some(needs) = self.needs.as_ref().filter(is_same) {
+            return needs.count.get(network).copied().unwrap_or_default();
         }
+        let mut count: BTreeMap<Name, u64> = BTreeMap::new();
+        for interface in cluster.nodes().values().flat_map(|node| &node.interfaces) {
+            let lends = interface.dhcp && interface.addresses.ipv4.is_none();
+            if let Some(network) = interface.network.as_ref()
+                && lends
+                && interface.macaddress.is_some()
+            {
+                *count.entry(network.clone()).or_default() += 1;
+            }
+        }
+        let needed = count.get(network).copied().unwrap_or_default();
+        self.needs = Some(Needs { cluster: cluster.clone(), count });
+        needed
     }
 
-    fn insert_at(&mut self, address: Ipv4Addr, entry: Entry) {
+    /// What is held of a range: counted once when it is first asked for, and kept up from then on.
+    fn pool(&mut self, range: &RangeInclusive<Ipv4Addr>) -> &Pool {
+        /// Ranges that were changed stay behind; sites have fewer than this.
+        const POOLS: usize = 256;
+        let key = (*range.start(), *range.end());
+        if !self.pools.contains_key(&key) && self.pools.len() >= POOLS {
+            self.pools.clear();
+        }
+        let entries = &self.entries;
+        self.pools.entry(key).or_insert_with(|| {
+            let mut pool = Pool::of(range);
+            for (_, entry) in entries.range(range.clone()) {
+                pool.known += 1;
+                if entry.runs {
+                    pool.count(&entry.lease.source, entry.state == State::Declined, Count::More);
+                }
+            }
+            pool
+        })
+    }
+
+    fn insert(&mut self, state: State, lease: Lease) {
+        // A machine has one address of ours; its former one is free again.
+        let (address, mac) = (lease.address, lease.mac);
+        let former = self.machines.get(&mac).copied().filter(|former| *former != address);
+        if let Some(former) = former {
+            self.remove(former);
+        }
+        self.put(Entry { state, lease, runs: true });
+        self.machines.insert(mac, address);
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let address = entry.lease.address;
         self.remove(address);
+        self.running.insert((entry.lease.until, address));
+        known(&mut self.pools, address, Count::More);
+        count(&mut self.pools, &entry, Count::More);
         self.entries.insert(address, entry);
     }
 
     fn remove(&mut self, address: Ipv4Addr) {
-        let mac = self.entries.remove(&address).and_then(|entry| entry.mac());
-        if let Some(mac) = mac.filter(|mac| self.machines.get(mac) == Some(&address)) {
+        let Some(entry) = self.entries.remove(&address) else { return };
+        let place = (entry.lease.until, address);
+        if entry.runs {
+            self.running.remove(&place);
+            count(&mut self.pools, &entry, Count::Less);
+        } else {
+            self.ended.remove(&place);
+        }
+        known(&mut self.pools, address, Count::Less);
+        if let Some(mac) = entry.mac().filter(|mac| self.machines.get(mac) == Some(&address)) {
             self.machines.remove(&mac);
         }
     }
 }
+
+type Pools = BTreeMap<(Ipv4Addr, Ipv4Addr), Pool>;
+
+fn around(pools: &mut Pools, address: Ipv4Addr) -> impl Iterator<Item = &mut Pool> {
+    pools
+        .iter_mut()
+        .filter(move |((first, last), _)| (*first..=*last).contains(&address))
+        .map(|(_, pool)| pool)
+}
+
+/// Counts an entry that runs, in every range that it lies in.
+fn count(pools: &mut Pools, entry: &Entry, change: Count) {
+    for pool in around(pools, entry.lease.address) {
+        pool.count(&entry.lease.source, entry.state == State::Declined, change);
+    }
+}
+
+fn known(pools: &mut Pools, address: Ipv4Addr, change: Count) {
+    for pool in around(pools, address) {
+        change.apply(&mut pool.known);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,24 @@
-//! The DHCP server for IPv4 (RFC 2131, 2132, 3046, 3397, 4578): reservations straight from the cluster, a dynamic range for the rest.
+//! The DHCP server for IPv4 (RFC 2131, 2132, 3046, 3397, 4390, 4578): reservations straight from the cluster, a dynamic range for the rest.
 //!
 //! [`reply`] is pure: the cluster, the leases, the packet and the time decide. The loop around it stores leases and moves bytes.
 
 mod answer;
 mod boot_program;
 mod domain_search;
+mod hardware;
 mod leases;
 mod network;
 mod observe;
 mod packet;
+mod queue;
 mod reply;
 mod request;
 mod server;
+mod tap;
 mod told;
 
-pub use leases::{Lease, Leases};
+pub use leases::{Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};
 pub use request::{Kind, Request};
-pub use server::{Server, Site, StoreLease};
+pub use server::{Server, Site, StoreLeases};

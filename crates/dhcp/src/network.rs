@@ -1,13 +1,14 @@
 //! Which network a machine asks in, and which address it may have there.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::{Cluster, Family};
 
-use crate::leases::Leases;
+use crate::leases::{Leases, Source};
 use crate::reply::Policy;
 use crate::request::Request;
 
@@ -45,45 +46,61 @@ fn same_wire(a: &Network, b: &Network) -> bool {
     a.name == b.name || wire(a) == wire(b)
 }
 
-/// The address that a machine without a reservation may have: the one it had, the one it wants, else any free one.
+/// The address that a machine without a reservation may have: the one it had, the one it wants, one that nobody ever had, else the one
+/// that was given back longest ago. None where the range is used up, or the share of its source.
 pub(crate) fn choose(
     cluster: &Cluster,
-    leases: &Leases,
+    leases: &mut Leases,
     network: &Network,
     request: &Request,
+    source: &Source,
     now: u64,
 ) -> Option<Ipv4Addr> {
-    let (first, last) = range(network)?;
-    let (first, last) = (u32::from(first), u32::from(last));
-    let may_have = |address: Ipv4Addr| {
-        let inside = (first..=last).contains(&u32::from(address));
-        inside
-            && leases.is_free(address, request.mac, now)
-            && cluster.holder(IpAddr::V4(address)).is_none()
+    let range = range(network)?;
+    let is_nobodys = |address: Ipv4Addr| cluster.holder(IpAddr::V4(address)).is_none();
+    let may_have = |leases: &Leases, address: Ipv4Addr| {
+        range.contains(&address) && leases.is_free(address, request.mac, now) && is_nobodys(address)
     };
-    if let Some(address) = leases.of(request.mac).filter(|address| may_have(*address)) {
+    let former = leases.of(request.mac).filter(|address| may_have(leases, *address));
+    if let Some(address) = former.filter(|own| leases.is_held_by(*own, request.mac, now)) {
         return Some(address);
     }
-    if let Some(address) = request.wanted().filter(|address| may_have(*address)) {
+    if !leases.has_room(cluster, &network.name, &range, source) {
+        return None;
+    }
+    let wanted = request.wanted().filter(|address| may_have(leases, *address));
+    if let Some(address) = former.or(wanted) {
         return Some(address);
     }
-    // Each machine begins at a place of its own, so that many that ask at once do not walk over each other.
-    let count = last.checked_sub(first)?.saturating_add(1);
-    let [.., c, d, e, f] = request.mac.0;
-    let begin = u32::from_be_bytes([c, d, e, f]).wrapping_mul(2_654_435_761) % count;
-    (0..count)
-        .map(|step| Ipv4Addr::from(first + (begin + step) % count))
-        .find(|address| may_have(*address))
+    if leases.unknown_within(&range) > 0 {
+        // Each machine begins at a place of its own, so that many that ask at once do not walk over each other.
+        let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
+        let count = last.checked_sub(first)?.saturating_add(1);
+        let begin = place_of(request) % count;
+        let mut all = (0..count).map(|step| Ipv4Addr::from(first + (begin + step) % count));
+        let unknown = all.find(|address| leases.is_unknown(*address) && is_nobodys(*address));
+        if unknown.is_some() {
+            return unknown;
+        }
+    }
+    leases.ended_within(range).find(|address| is_nobodys(*address))
+}
+
+/// A number that is a machine's own, for as long as it is asked for.
+fn place_of(request: &Request) -> u32 {
+    let last = request.mac.as_bytes().last_chunk::<4>().copied().unwrap_or_default();
+    u32::from_be_bytes(last).wrapping_mul(2_654_435_761)
 }
 
 /// Whether the address is in the network's dynamic range.
 pub(crate) fn is_dynamic(network: &Network, address: Ipv4Addr) -> bool {
-    range(network).is_some_and(|(first, last)| (first..=last).contains(&address))
+    range(network).is_some_and(|range| range.contains(&address))
 }
 
-fn range(network: &Network) -> Option<(Ipv4Addr, Ipv4Addr)> {
+/// The network's dynamic range, while it lends.
+pub(crate) fn range(network: &Network) -> Option<RangeInclusive<Ipv4Addr>> {
     match network.lent_range(Family::V4) {
-        Some((IpAddr::V4(first), IpAddr::V4(last))) => Some((first, last)),
+        Some((IpAddr::V4(first), IpAddr::V4(last))) => Some(first..=last),
         _ => None,
     }
 }

@@ -140,7 +140,11 @@ impl<'a> Frame<'a> {
         let request = Request::read(self.payload)?;
         let asks = matches!(request.kind, Kind::Discover | Kind::Request);
         let is_believed = match request.relay() {
-            None => self.port == CLIENT_PORT && self.is_broadcast && self.sender == request.mac.0,
+            None => {
+                self.port == CLIENT_PORT
+                    && self.is_broadcast
+                    && request.mac.as_ethernet() == Some(self.sender)
+            }
             Some(relay) => {
                 let mut networks = cluster.networks().values();
                 self.port == SERVER_PORT && networks.any(|network| network.gateway == Some(relay))
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_broadcast_of_the_machines_own_firmware_begins_a_boot() {
-        let begun = Some(Beginning { mac: MacAddress(MAC), chosen: None });
+        let begun = Some(Beginning { mac: MacAddress::ethernet(MAC), chosen: None });
         assert_eq!(begins(&packet(|_| ()), |_| ()), begun);
         let ipxe = packet(|message| {
             message.opts_mut().remove(OptionCode::ClassIdentifier);

@@ -151,6 +151,11 @@ impl Packet {
         self.field(28)
     }
 
+    /// The number of the exchange, chosen by the client.
+    pub(crate) fn transaction(&self) -> u32 {
+        u32::from_be_bytes(self.field(4))
+    }
+
     /// The address that the client has and goes on using.
     pub(crate) fn current(&self) -> Ipv4Addr {
         self.field(12).into()

@@ -7,7 +7,7 @@ use perilune_model::network::Network;
 use perilune_model::{Cluster, Family, MacAddress};
 
 use crate::answer::{self, Subject};
-use crate::leases::{Lease, Leases};
+use crate::leases::{Lease, Leases, Source};
 use crate::network::{self, Reservation};
 use crate::request::{Kind, Request};
 
@@ -18,8 +18,10 @@ pub struct Policy {
     pub server: Ipv4Addr,
     /// Where boot scripts and files are fetched: `http://ADDRESS:PORT`.
     pub url: String,
-    /// How long addresses of a dynamic range are lent, in seconds.
+    /// How long addresses are lent to nodes, in seconds.
     pub lease_seconds: u32,
+    /// How long they are lent to strangers: so long does one who takes what he can get keep it from others.
+    pub strangers_lease_seconds: u32,
 }
 
 /// A machine that is no node's asked.
@@ -31,6 +33,8 @@ pub struct Sighting {
     pub address: Option<IpAddr>,
     /// What its firmware calls itself.
     pub vendor_class: Option<String>,
+    /// Whether its frames come from the card that it says it is.
+    pub is_confirmed: bool,
 }
 
 /// An answer and what must be stored before it is sent.
@@ -63,7 +67,7 @@ pub enum Decision {
     Forget(Ipv4Addr),
 }
 
-/// Decides about a request. `now` is in milliseconds since 1970.
+/// Decides about a request. `now` is in milliseconds, on a clock that never jumps.
 pub fn reply(
     cluster: &Cluster,
     leases: &mut Leases,
@@ -74,7 +78,10 @@ pub fn reply(
     let Some(network) = network::of(cluster, policy, request) else {
         return (Decision::Ignore("it asks in a network that is not described"), None);
     };
+    leases.settle(now);
+    let is_node = cluster.node_by_mac(request.mac).is_some();
     let case = Case {
+        source: if is_node { Source::Node } else { request.source() },
         cluster,
         network,
         policy,
@@ -91,10 +98,11 @@ pub fn reply(
         Kind::Decline => case.decline(leases),
         _ => Decision::Ignore("it is not for a server"),
     };
-    let sighting = cluster.node_by_mac(request.mac).is_none().then(|| Sighting {
+    let sighting = (!is_node).then(|| Sighting {
         mac: request.mac,
         address: leases.of(request.mac).map(IpAddr::V4),
         vendor_class: request.vendor_class(),
+        is_confirmed: request.card == Some(request.mac),
     });
     (decision, sighting)
 }
@@ -106,6 +114,7 @@ struct Case<'a> {
     request: &'a Request,
     now: u64,
     reservation: Option<Reservation<'a>>,
+    source: Source,
 }
 
 impl Case<'_> {
@@ -113,9 +122,10 @@ impl Case<'_> {
         if let Some(reservation) = &self.reservation {
             return self.answer(Kind::Offer, Some(reservation.address), None);
         }
-        match network::choose(self.cluster, leases, self.network, self.request, self.now) {
+        let (request, source) = (self.request, &self.source);
+        match network::choose(self.cluster, leases, self.network, request, source, self.now) {
             Some(address) => {
-                leases.offer(address, self.request.mac, self.now);
+                leases.offer(address, request.mac, self.source.clone(), self.now);
                 self.answer(Kind::Offer, Some(address), None)
             }
             None => self.without_address(),
@@ -133,7 +143,8 @@ impl Case<'_> {
                     |(node, _)| format!("node {}", node.name),
                 );
                 Decision::Unserved(format!(
-                    "no address of {first} to {last} in network {network} is free for {whom}; make the range larger"
+                    "no address of {first} to {last} in network {network} is free for {whom}{}; make the range larger",
+                    self.source.of_share()
                 ))
             }
             (Some((node, interface)), None) => Decision::Unserved(format!(
@@ -177,11 +188,17 @@ impl Case<'_> {
         let free = leases.is_free(wanted, mac, self.now)
             && self.cluster.holder(IpAddr::V4(wanted)).is_none();
         let known = leases.of(mac) == Some(wanted);
+        if let Some(range) = network::range(self.network).filter(|_| dynamic && free)
+            && !leases.is_held_by(wanted, mac, self.now)
+            && !leases.has_room(self.cluster, &self.network.name, &range, &self.source)
+        {
+            return self.without_address();
+        }
         match (dynamic && free, inside) {
             // One that we do not know may have its address from before our time: it keeps it when it is free.
             (true, _) if known || chosen || self.request.current().is_some() => {
-                let until = self.now + u64::from(self.policy.lease_seconds) * 1000;
-                let lease = Lease { address: wanted, mac, until };
+                let until = self.now + u64::from(self.lease_seconds()) * 1000;
+                let lease = Lease { address: wanted, mac, until, source: self.source.clone() };
                 leases.lend(lease.clone());
                 self.answer(Kind::Ack, Some(wanted), Some(lease))
             }
@@ -213,11 +230,11 @@ impl Case<'_> {
                 node.name
             ));
         }
-        let declined =
-            self.request.wanted().filter(|address| network::is_dynamic(self.network, *address));
-        match declined.filter(|address| leases.of(self.request.mac) == Some(*address)) {
-            Some(address) => {
-                leases.decline(address, self.now);
+        let declined = self.request.wanted().zip(network::range(self.network));
+        let declined = declined.filter(|(address, range)| range.contains(address));
+        match declined.filter(|(address, _)| leases.of(self.request.mac) == Some(*address)) {
+            Some((address, range)) => {
+                leases.decline(address, &range, self.now);
                 Decision::Forget(address)
             }
             None => Decision::Ignore("it declines what it was not given"),
@@ -236,11 +253,19 @@ impl Case<'_> {
             node: node.map(|(node, interface)| (&**node, interface)),
             policy: self.policy,
         };
-        let address = address.map(|address| (address, self.policy.lease_seconds));
+        let address = address.map(|address| (address, self.lease_seconds()));
         Decision::Answer(Box::new(Answer {
             lease,
             ..answer::give(&subject, self.request, kind, address)
         }))
+    }
+
+    fn lease_seconds(&self) -> u32 {
+        if self.source.is_node() {
+            self.policy.lease_seconds
+        } else {
+            self.policy.strangers_lease_seconds
+        }
     }
 
     fn refuse(&self, reason: &str) -> Decision {

@@ -1,13 +1,13 @@
 //! What a machine asks, read from a packet.
 
+use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use perilune_model::MacAddress;
 
+use crate::hardware;
+use crate::leases::Source;
 use crate::packet::{Packet, code};
-
-/// The number of Ethernet in ARP's registry of hardware, and how long its addresses are.
-const ETHERNET: [u8; 2] = [1, 6];
 
 /// What a packet is for (RFC 2132, section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,18 +86,32 @@ pub struct Request {
     pub kind: Kind,
     /// The machine.
     pub mac: MacAddress,
+    /// The card that its frame came from, where that is known: of those who ask without a relay.
+    pub card: Option<MacAddress>,
+    /// Whether its frame would have told the card, and was missed.
+    pub is_missed: bool,
 }
 
 impl Request {
-    /// Reads a packet; `None` for what is no request of a machine on Ethernet.
+    /// Reads a packet; `None` for what is no request of a machine on Ethernet or InfiniBand.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let packet = Packet::read(bytes)?;
-        if packet.hardware() != ETHERNET {
-            return None;
-        }
-        let mac = MacAddress(packet.client_address().first_chunk().copied()?);
+        let mac = hardware::machine(&packet)?.port();
         let kind = packet.option(code::KIND)?.first().copied().map(Kind::from_number)?;
-        Some(Self { packet, kind, mac })
+        Some(Self { packet, kind, mac, card: None, is_missed: false })
+    }
+
+    /// Of a packet that cannot be read, what somebody must mend: a machine on InfiniBand that does not say which it is.
+    pub(crate) fn fault(bytes: &[u8]) -> Option<String> {
+        let packet = Packet::read(bytes)?;
+        let identifier = packet.option(code::CLIENT_IDENTIFIER).map(shown);
+        (hardware::is_infiniband(&packet) && hardware::machine(&packet).is_none()).then(|| {
+            format!(
+                "a machine on InfiniBand asks, and its client identifier ({}) does not name its port: RFC 4390 wants one that holds the \
+                 port's address; with systemd-networkd set ClientIdentifier=mac, with NetworkManager dhcp-client-id=mac",
+                identifier.unwrap_or_else(|| "none".to_owned())
+            )
+        })
     }
 
     /// The address that it wants.
@@ -120,9 +134,36 @@ impl Request {
         link.filter(known).or(subnet.filter(known)).or_else(|| self.relay())
     }
 
+    /// What tells this exchange from others of the machine.
+    pub(crate) fn transaction(&self) -> u32 {
+        self.packet.transaction()
+    }
+
     /// The relay through which it asks.
     pub fn relay(&self) -> Option<Ipv4Addr> {
         Some(self.packet.relay_address()).filter(|address| !address.is_unspecified())
+    }
+
+    /// From where a stranger asks.
+    pub(crate) fn source(&self) -> Source {
+        const CIRCUIT: u8 = 1;
+        const REMOTE: u8 = 2;
+        if let Some(card) = self.card.filter(|card| *card != self.mac) {
+            return Source::Ethernet(card);
+        }
+        if self.is_missed {
+            return Source::Missed;
+        }
+        let named = self.relay_part(CIRCUIT).or(self.relay_part(REMOTE)).is_some();
+        match self.relay() {
+            relay if named => {
+                let name = |part| shown(self.relay_part(part).unwrap_or_default());
+                let relay = relay.map_or_else(|| "a switch".to_owned(), |relay| relay.to_string());
+                Source::Port(format!("{} {} of {relay}", name(REMOTE), name(CIRCUIT)))
+            }
+            Some(relay) => Source::Relay(relay),
+            None => Source::Machine,
+        }
     }
 
     /// A part of what the relay said (RFC 3046, section 2.0), as far as that can be read.
@@ -184,4 +225,14 @@ impl Request {
     pub(crate) fn asks_for(&self, code: u8) -> bool {
         self.packet.option(code::PARAMETER_LIST).is_some_and(|list| list.contains(&code))
     }
+}
+
+/// Bytes as digits; of many, the first ones, since everybody could make them up.
+fn shown(bytes: &[u8]) -> String {
+    const MANY: usize = 32;
+    bytes.iter().take(MANY).fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }

@@ -1,35 +1,47 @@
 //! The loop around [`reply`]: packets in, leases stored, packets out.
 
+use std::future::ready;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use perilune_model::Cluster;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::leases::{Lease, Leases};
+use crate::queue::{Line, Queue};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
 use crate::request::Request;
+use crate::tap::Tap;
 use crate::told::Told;
 
 const PORT: u16 = 67;
 /// As large as any packet of ours or a machine's is.
 const LARGEST_PACKET: usize = 4096;
-/// As many answers as may wait for the store.
-const WAITING: usize = 1024;
+/// What the system keeps for us while we answer others: a second of a flood. What it throws away is not looked at, so nobody knows whose it was.
+const KEPT_BYTES: usize = 8 << 20;
+/// Packets that are read before some are answered: all that came meanwhile.
+const READ_AT_ONCE: usize = 256;
+/// Requests that are answered before packets are read again.
+const ANSWERED_AT_ONCE: usize = 32;
+/// Groups of leases that may wait for the store. When it is slow, groups are larger; when it stands still, strangers wait.
+const GROUPS: usize = 64;
+/// A warning about the same thing is repeated after so many milliseconds.
+const MINUTE: u64 = 60_000;
+const DAY: u64 = 24 * 60 * MINUTE;
 
-/// A lease that must be durable before its machine hears of it. The one who stores it answers whether it is.
+/// Leases that must be durable before their machines hear of them. The one who stores them answers whether they are.
 #[derive(Debug)]
-pub struct StoreLease {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// The lease; `None` when it is over.
-    pub lease: Option<Lease>,
-    /// To be told whether it is durable.
+pub struct StoreLeases {
+    /// Addresses with their lease; without one when it is over. Of several for one address the last counts.
+    pub edits: Vec<(Ipv4Addr, Option<Lease>)>,
+    /// To be told whether they are durable.
     pub stored: oneshot::Sender<bool>,
 }
 
@@ -41,10 +53,10 @@ pub struct Site {
     /// What is lent.
     pub leases: Arc<Mutex<Leases>>,
     /// Whoever stores leases.
-    pub store: mpsc::Sender<StoreLease>,
+    pub store: mpsc::Sender<StoreLeases>,
     /// Whoever wants to know about strangers.
     pub sightings: mpsc::Sender<Sighting>,
-    /// Tells milliseconds since 1970.
+    /// Tells milliseconds on a clock that never jumps, the one of the leases.
     pub clock: fn() -> u64,
 }
 
@@ -54,6 +66,7 @@ pub struct Server {
     socket: Arc<UdpSocket>,
     interface: String,
     policy: Policy,
+    tap: Option<Tap>,
 }
 
 impl Server {
@@ -63,128 +76,204 @@ impl Server {
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
         socket.set_broadcast(true)?;
+        keep_much(&socket)?;
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
         let socket = Arc::new(UdpSocket::from_std(socket.into())?);
-        Ok(Self { socket, interface: interface.to_owned(), policy })
+        let tap = Tap::open(interface).inspect_err(|error| {
+            tracing::info!(interface, %error, "DHCP cannot tell which card a frame came from, and counts invented machines as machines");
+        });
+        Ok(Self { socket, interface: interface.to_owned(), policy, tap: tap.ok() })
     }
 
     /// Serves until `stop`.
     pub async fn run(self, site: Site, stop: CancellationToken) {
-        let mut buffer = vec![0; LARGEST_PACKET];
-        let mut pending: JoinSet<()> = JoinSet::new();
-        let mut told = Told::default();
+        let mut desk = Desk {
+            server: self,
+            site,
+            queue: Queue::default(),
+            pending: JoinSet::new(),
+            told: Told::default(),
+            buffer: vec![0; LARGEST_PACKET],
+        };
         loop {
-            let received = tokio::select! {
+            let has_work = desk.queue.has(desk.serves_strangers());
+            let readable = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
-                Some(_) = pending.join_next() => continue,
-                received = self.socket.recv_from(&mut buffer), if pending.len() < WAITING => received,
+                Some(_) = desk.pending.join_next() => Ok(()),
+                () = ready(()), if has_work => Ok(()),
+                readable = desk.server.socket.readable() => readable,
             };
-            let length = match received {
+            if let Err(error) = readable.and_then(|()| desk.read()) {
+                tracing::warn!(interface = desk.server.interface, %error, "DHCP cannot receive");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            desk.answer();
+            // Others of this thread have their turn, however many machines ask.
+            yield_now().await;
+        }
+    }
+}
+
+/// Beyond the system's usual limit that is root's alone; without it, there is less room in a flood.
+pub(crate) fn keep_much(socket: &Socket) -> io::Result<()> {
+    match setsockopt(socket, sockopt::RcvBufForce, &KEPT_BYTES) {
+        Ok(()) => Ok(()),
+        Err(_) => socket.set_recv_buffer_size(KEPT_BYTES),
+    }
+}
+
+/// A server at work.
+struct Desk {
+    server: Server,
+    site: Site,
+    queue: Queue,
+    pending: JoinSet<()>,
+    told: Told,
+    buffer: Vec<u8>,
+}
+
+impl Desk {
+    fn serves_strangers(&self) -> bool {
+        self.pending.len() < GROUPS
+    }
+
+    /// Takes in what has come. Reading costs little beside answering: what there is no time for is turned away here, knowing what it is.
+    fn read(&mut self) -> io::Result<()> {
+        let published = Arc::clone(&self.site.cluster.borrow());
+        let shared = Arc::clone(&self.site.leases);
+        // What a panicking holder left is still a table of leases.
+        let leases = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.site.clock)();
+        for _ in 0..READ_AT_ONCE {
+            let length = match self.server.socket.try_recv_from(&mut self.buffer) {
                 Ok((length, _)) => length,
-                Err(error) => {
-                    tracing::warn!(interface = self.interface, %error, "DHCP cannot receive");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    continue;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             };
-            let Some(request) = Request::read(buffer.get(..length).unwrap_or_default()) else {
-                tracing::debug!(interface = self.interface, length, "not a DHCP request");
+            let bytes = self.buffer.get(..length).unwrap_or_default();
+            let Some(mut request) = Request::read(bytes) else {
+                self.not_read(length);
                 continue;
             };
-            let published = Arc::clone(&site.cluster.borrow());
-            let (decision, sighting) = {
-                // What a panicking holder left is still a table of leases.
-                let mut leases = site.leases.lock().unwrap_or_else(PoisonError::into_inner);
-                reply(&published, &mut leases, &self.policy, &request, (site.clock)())
-            };
-            if let Some(sighting) = sighting {
-                // Nobody must wait for a list of strangers.
-                drop(site.sightings.try_send(sighting));
+            let is_seen = request.relay().is_none() && request.mac.as_ethernet().is_some();
+            if let Some(tap) = self.server.tap.as_mut().filter(|_| is_seen) {
+                request.card = tap.card_of(request.transaction(), request.mac);
+                request.is_missed = request.card.is_none();
             }
-            self.act(decision, &request, &site.store, &mut pending, &mut told);
+            let line = Line::of(&request, &published, &leases);
+            let mac = request.mac;
+            if !self.queue.push(line, request, now) {
+                tracing::debug!(%mac, ?line, "DHCP is busy; this machine must ask again");
+            }
+        }
+        Ok(())
+    }
+
+    fn not_read(&mut self, length: usize) {
+        let interface = &self.server.interface;
+        match Request::fault(self.buffer.get(..length).unwrap_or_default()) {
+            Some(reason) if self.told.is_new(reason.clone(), (self.site.clock)(), DAY) => {
+                tracing::warn!(interface, reason, "DHCP cannot serve a machine");
+            }
+            Some(_) => {}
+            None => tracing::debug!(interface, length, "not a DHCP request"),
         }
     }
 
-    fn act(
-        &self,
-        decision: Decision,
-        request: &Request,
-        store: &mpsc::Sender<StoreLease>,
-        pending: &mut JoinSet<()>,
-        told: &mut Told,
-    ) {
-        let (mac, interface) = (request.mac, self.interface.clone());
-        let kind = request.kind.word();
+    fn answer(&mut self) {
+        let published = Arc::clone(&self.site.cluster.borrow());
+        let shared = Arc::clone(&self.site.leases);
+        let mut group = Group::default();
+        {
+            let mut leases = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let strangers = self.serves_strangers();
+            let now = (self.site.clock)();
+            for _ in 0..ANSWERED_AT_ONCE {
+                let Some(request) = self.queue.pop(strangers, now) else { break };
+                let (decision, sighting) =
+                    reply(&published, &mut leases, &self.server.policy, &request, now);
+                if let Some(sighting) = sighting {
+                    // Nobody must wait for a list of strangers.
+                    drop(self.site.sightings.try_send(sighting));
+                }
+                self.act(decision, &request, &mut group, now);
+            }
+        }
+        if !group.edits.is_empty() {
+            let socket = Arc::clone(&self.server.socket);
+            self.pending.spawn(finish(self.site.store.clone(), socket, group));
+        }
+    }
+
+    fn act(&mut self, decision: Decision, request: &Request, group: &mut Group, now: u64) {
+        let (mac, interface, kind) = (request.mac, &self.server.interface, request.kind.word());
         match decision {
             Decision::Ignore(reason) => {
                 tracing::debug!(%mac, kind, interface, reason, "DHCP is silent");
             }
             Decision::Unserved(reason) => {
-                tracing::warn!(%mac, kind, interface, reason, "DHCP cannot serve a machine");
+                if self.told.is_new(reason.clone(), now, MINUTE) {
+                    tracing::warn!(%mac, kind, interface, reason, "DHCP cannot serve a machine");
+                }
             }
             Decision::Forget(address) => {
                 tracing::info!(%mac, kind, interface, %address, "DHCP lease is over");
-                let (store, socket) = (store.clone(), None);
-                pending.spawn(finish(store, address, None, socket));
+                group.edits.push((address, None));
             }
             Decision::Answer(answer) => {
-                let Answer { packet: bytes, kind: given, address, to, lease, missing_program } =
-                    *answer;
+                let Answer { packet, kind: given, address, to, lease, missing_program } = *answer;
                 tracing::info!(%mac, kind, interface, %address, answer = given.word(), "DHCP");
                 if let Some(firmware) = missing_program
-                    && told.is_new(format!("{mac} {firmware}"))
+                    && self.told.is_new(format!("{mac} {firmware}"), now, DAY)
                 {
                     tracing::warn!(
                         %mac, interface, firmware,
                         "DHCP gives a machine an address and no boot program: there is none for its firmware"
                     );
                 }
-                let packet = Packet { socket: Arc::clone(&self.socket), bytes, to };
                 match lease {
                     Some(lease) => {
-                        pending.spawn(finish(store.clone(), address, Some(lease), Some(packet)));
+                        group.edits.push((address, Some(lease)));
+                        group.packets.push((packet, to));
                     }
-                    None => {
-                        pending.spawn(packet.send());
-                    }
+                    None => send(&self.server.socket, &packet, to),
                 }
             }
         }
     }
 }
 
-/// A packet that is ready to go.
-struct Packet {
-    socket: Arc<UdpSocket>,
-    bytes: Vec<u8>,
-    to: SocketAddrV4,
+/// Leases that are stored together, and what is said once they are.
+#[derive(Default)]
+struct Group {
+    edits: Vec<(Ipv4Addr, Option<Lease>)>,
+    packets: Vec<(Vec<u8>, SocketAddrV4)>,
 }
 
-impl Packet {
-    async fn send(self) {
-        if let Err(error) = self.socket.send_to(&self.bytes, self.to).await {
-            tracing::warn!(to = %self.to, %error, "a DHCP answer cannot be sent");
-        }
+/// The system takes what is sent, or its queue is full of what we sent before: the machine asks again.
+fn send(socket: &UdpSocket, packet: &[u8], to: SocketAddrV4) {
+    if let Err(error) = socket.try_send_to(packet, to.into()) {
+        tracing::warn!(%to, %error, "a DHCP answer cannot be sent");
     }
 }
 
-/// Stores a lease, and only then lets its machine know.
-async fn finish(
-    store: mpsc::Sender<StoreLease>,
-    address: Ipv4Addr,
-    lease: Option<Lease>,
-    packet: Option<Packet>,
-) {
+/// Stores leases, and only then lets their machines know.
+async fn finish(store: mpsc::Sender<StoreLeases>, socket: Arc<UdpSocket>, group: Group) {
     let (stored, answer) = oneshot::channel();
-    if store.send(StoreLease { address, lease, stored }).await.is_err() {
+    let leases = group.edits.len();
+    if store.send(StoreLeases { edits: group.edits, stored }).await.is_err() {
         return;
     }
-    match (answer.await, packet) {
-        (Ok(true), Some(packet)) => packet.send().await,
-        (Ok(true), None) => {}
-        (Ok(false) | Err(_), _) => {
-            tracing::warn!(%address, "a lease was not stored, so its machine is not answered");
+    match answer.await {
+        Ok(true) => {
+            for (packet, to) in group.packets {
+                send(&socket, &packet, to);
+            }
+        }
+        Ok(false) | Err(_) => {
+            tracing::warn!(leases, "leases were not stored, so their machines are not answered");
         }
     }
 }

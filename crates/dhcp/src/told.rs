@@ -1,6 +1,6 @@
-//! What was said already, so that a machine that asks again and again does not fill the log.
+//! What was said already, so that machines that ask again and again do not fill the log.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// As much is remembered; what was said first is forgotten first.
 const REMEMBERED: usize = 1024;
@@ -8,15 +8,19 @@ const REMEMBERED: usize = 1024;
 /// What was said already.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    known: BTreeSet<String>,
+    known: BTreeMap<String, u64>,
     order: VecDeque<String>,
 }
 
 impl Told {
-    /// Whether this was not said before. From now on it was.
-    pub(crate) fn is_new(&mut self, what: String) -> bool {
-        if self.known.contains(&what) {
-            return false;
+    /// Whether this was not said before, or longer ago than so many milliseconds. From now on it was.
+    pub(crate) fn is_new(&mut self, what: String, now: u64, again_after: u64) -> bool {
+        if let Some(said) = self.known.get_mut(&what) {
+            let is_old = now.saturating_sub(*said) >= again_after;
+            if is_old {
+                *said = now;
+            }
+            return is_old;
         }
         if self.order.len() >= REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -24,7 +28,8 @@ impl Told {
             self.known.remove(&oldest);
         }
         self.order.push_back(what.clone());
-        self.known.insert(what)
+        self.known.insert(what, now);
+        true
     }
 }
 
@@ -33,14 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_is_told_once_and_memory_is_bounded() {
+    fn a_thing_is_told_once_in_a_time_and_memory_is_bounded() {
         let mut told = Told::default();
-        assert!(told.is_new("a".to_owned()));
-        assert!(!told.is_new("a".to_owned()));
+        assert!(told.is_new("a".to_owned(), 5, 10));
+        assert!(!told.is_new("a".to_owned(), 14, 10));
+        assert!(told.is_new("a".to_owned(), 15, 10));
         for number in 0..REMEMBERED {
-            assert!(told.is_new(number.to_string()));
+            assert!(told.is_new(number.to_string(), 15, 10));
         }
         assert_eq!(told.known.len(), REMEMBERED);
-        assert!(told.is_new("a".to_owned()), "it was forgotten");
+        assert!(told.is_new("a".to_owned(), 15, 10), "it was forgotten");
     }
 }

@@ -160,9 +160,9 @@ impl Cluster {
             .or_else(|| self.controllers.values().next())
     }
 
-    /// The node and its interface that have this hardware address.
+    /// The node and its interface that have this hardware address, in whatever form it is given.
     pub fn node_by_mac(&self, mac: MacAddress) -> Option<(&Arc<Node>, &Interface)> {
-        let (node, interface) = self.index.hardware.get(&mac)?;
+        let (node, interface) = self.index.hardware.get(&mac.port())?;
         let node = self.nodes.get(node)?;
         Some((node, node.interface(interface.as_str())?))
     }

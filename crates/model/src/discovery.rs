@@ -97,8 +97,10 @@ pub fn assign(draft: &mut Draft, node: &str, mac: MacAddress) -> Result<(), Erro
     forget(draft, mac, &name)?;
     let mut node = Node::clone(draft.node(name.as_str())?);
     let boot = Effective::of_node(draft, &node).provision_interface().value.to_owned();
-    for interface in
-        node.interfaces.iter_mut().filter(|interface| interface.macaddress == Some(mac))
+    for interface in node
+        .interfaces
+        .iter_mut()
+        .filter(|interface| interface.macaddress.is_some_and(|own| own.port() == mac.port()))
     {
         interface.macaddress = None;
     }
@@ -186,8 +188,10 @@ fn forget(draft: &mut Draft, mac: MacAddress, but: &Name) -> Result<(), Error> {
         return Ok(());
     };
     let mut holder = Node::clone(holder);
-    for interface in
-        holder.interfaces.iter_mut().filter(|interface| interface.macaddress == Some(mac))
+    for interface in holder
+        .interfaces
+        .iter_mut()
+        .filter(|interface| interface.macaddress.is_some_and(|own| own.port() == mac.port()))
     {
         interface.macaddress = None;
     }

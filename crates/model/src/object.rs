@@ -224,12 +224,14 @@ impl Object {
         }
     }
 
-    /// The hardware addresses of a node's interfaces.
+    /// The hardware addresses of a node's interfaces, as far as they tell one port from another.
     pub(crate) fn hardware(&self) -> Vec<(MacAddress, Name)> {
         let Self::Node(node) = self else { return Vec::new() };
         node.interfaces
             .iter()
-            .filter_map(|interface| interface.macaddress.map(|mac| (mac, interface.name.clone())))
+            .filter_map(|interface| {
+                interface.macaddress.map(|mac| (mac.port(), interface.name.clone()))
+            })
             .collect()
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn of(index: &[u32], value: &Value) -> Option<Station> {
     };
     let octets: Vec<u8> =
         octets.iter().map(|octet| u8::try_from(*octet).ok()).collect::<Option<_>>()?;
-    let mac = MacAddress(octets.try_into().ok()?);
+    let mac = MacAddress::ethernet(octets.try_into().ok()?);
     Some(Station { mac, port: number(value)? })
 }
 
@@ -64,7 +64,7 @@ mod tests {
             let octets = mac.iter().map(|octet| u32::from(*octet));
             let index: Vec<u32> = vlan.into_iter().chain(octets).collect();
             let read = of(&index, &Value::Integer(port)).unwrap();
-            prop_assert_eq!((read.mac.0, i32::try_from(read.port)), (mac, Ok(port)));
+            prop_assert_eq!((read.mac.as_ethernet().unwrap(), i32::try_from(read.port)), (mac, Ok(port)));
         }
 
         #[test]

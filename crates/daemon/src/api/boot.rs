@@ -404,7 +404,8 @@ fn text(script: String) -> Response {
 fn mac_address(text: &str) -> Result<MacAddress, ApiError> {
     let wrong = |reason: String| ApiError::Malformed(format!("'{}': {reason}", shown(text)));
     let mac: MacAddress = text.parse().map_err(|error: NotAMacAddress| wrong(error.to_string()))?;
-    mac.of_one_machine().map_err(|error| wrong(error.to_string()))
+    // Of InfiniBand iPXE says the whole address of the link, DHCP's clients what they like: the port is the same.
+    mac.of_one_machine().map(MacAddress::port).map_err(|error| wrong(error.to_string()))
 }
 
 fn meta_of_machine(asker: IpAddr, mac: MacAddress) -> Meta {

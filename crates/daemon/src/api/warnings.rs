@@ -9,7 +9,6 @@ use utoipa_axum::routes;
 
 use crate::api::permissions::{Routes, viewers};
 use crate::api::problem::ApiError;
-use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 use crate::warnings;
@@ -33,7 +32,7 @@ struct Warning {
 ))]
 async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let all = State::clone(&state);
-    let found = tokio::task::spawn_blocking(move || warnings::all(&all, clock::milliseconds()));
+    let found = tokio::task::spawn_blocking(move || warnings::all(&all));
     let found = found.await.map_err(|error| ApiError::Defect(error.to_string()))?;
     let warnings = found.into_iter().map(|warning| Warning {
         nodes: (!warning.nodes.is_empty()).then(|| hostlist::fold(&warning.nodes)),

@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+    const MAC: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
 
     fn switch(name: &str, address: &str) -> Switch {
         let mut switch = Switch { name: Name::trusted(name), ..Switch::default() };
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn at(number: u32, others: u8) -> Connected {
-        let machines = (0..others).map(|last| MacAddress([0, 0, 0, 0, 0, last]));
+        let machines = (0..others).map(|last| MacAddress::ethernet([0, 0, 0, 0, 0, last]));
         let port = Port { number: Some(number), names: Vec::new() };
         Connected { port, machines: machines.chain([MAC]).collect() }
     }
@@ -216,7 +216,7 @@ mod tests {
             ["sw02 7"],
             "what was said before does not count"
         );
-        assert!(readings.places(&cluster, MacAddress([9; 6]), None).is_empty());
+        assert!(readings.places(&cluster, MacAddress::ethernet([9; 6]), None).is_empty());
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Choice<'_> {
     }
 
     pub(crate) fn mac(&mut self) -> MacAddress {
-        MacAddress([0x52, 0x54, 0, 0, 0, self.number() % 4])
+        MacAddress::ethernet([0x52, 0x54, 0, 0, 0, self.number() % 4])
     }
 
     pub(crate) fn provisioning(&mut self) -> provisioning::Request {

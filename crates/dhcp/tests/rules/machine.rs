@@ -15,7 +15,7 @@ pub(crate) const NOW: u64 = 1_800_000_000_000;
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 141, 0, 254);
 
 pub(crate) fn mac(last: u8) -> MacAddress {
-    MacAddress([0x52, 0x54, 0, 0, 0, last])
+    MacAddress::ethernet([0x52, 0x54, 0, 0, 0, last])
 }
 
 pub(crate) fn ip(text: &str) -> Ipv4Addr {
@@ -23,7 +23,12 @@ pub(crate) fn ip(text: &str) -> Ipv4Addr {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { server: SERVER, url: format!("http://{SERVER}:7050"), lease_seconds: 28_800 }
+    Policy {
+        server: SERVER,
+        url: format!("http://{SERVER}:7050"),
+        lease_seconds: 28_800,
+        strangers_lease_seconds: 900,
+    }
 }
 
 /// Network `cluster`, 10.141.0.0/24, that lends .100 to .103; network `far`, 10.150.0.0/24, that lends .10 to .11; node001 with
@@ -89,7 +94,8 @@ impl Site {
     }
 
     pub(crate) fn ask(&mut self, packet: &Packet) -> (Decision, Option<Sighting>) {
-        let request = Request::read(&packet.bytes()).expect("it is a request");
+        let mut request = Request::read(&packet.bytes()).expect("it is a request");
+        request.card = packet.1;
         reply(&self.cluster, &mut self.leases, &policy(), &request, self.now)
     }
 
@@ -120,8 +126,17 @@ impl Site {
 
     /// Discovers and requests; the address that it ends with.
     pub(crate) fn join(&mut self, mac: MacAddress) -> Option<Ipv4Addr> {
-        let (_, offered) = self.outcome(&Packet::new(mac, MessageType::Discover))?;
-        let request = Packet::new(mac, MessageType::Request).wants(offered).of_server(SERVER);
+        self.join_by(mac, |packet| packet)
+    }
+
+    /// Likewise, with what is added to each packet on its way.
+    pub(crate) fn join_by(
+        &mut self,
+        mac: MacAddress,
+        way: impl Fn(Packet) -> Packet,
+    ) -> Option<Ipv4Addr> {
+        let (_, offered) = self.outcome(&way(Packet::new(mac, MessageType::Discover)))?;
+        let request = way(Packet::new(mac, MessageType::Request).wants(offered).of_server(SERVER));
         self.outcome(&request).map(|(kind, address)| {
             assert_eq!(kind, MessageType::Ack);
             address
@@ -131,14 +146,14 @@ impl Site {
 
 /// A packet that a machine sends.
 #[derive(Clone)]
-pub(crate) struct Packet(Message);
+pub(crate) struct Packet(Message, Option<MacAddress>);
 
 impl Packet {
     pub(crate) fn new(mac: MacAddress, kind: MessageType) -> Self {
         let mut message = Message::default();
-        message.set_chaddr(&mac.0).set_xid(7);
+        message.set_chaddr(mac.as_bytes()).set_xid(7);
         message.opts_mut().insert(DhcpOption::MessageType(kind));
-        Self(message)
+        Self(message, None)
     }
 
     pub(crate) fn with(mut self, option: DhcpOption) -> Self {
@@ -156,6 +171,12 @@ impl Packet {
 
     pub(crate) fn of_server(self, server: Ipv4Addr) -> Self {
         self.with(DhcpOption::ServerIdentifier(server))
+    }
+
+    /// Its frame comes from this card.
+    pub(crate) fn by_card(mut self, card: MacAddress) -> Self {
+        self.1 = Some(card);
+        self
     }
 
     pub(crate) fn has(mut self, address: Ipv4Addr) -> Self {

@@ -3,6 +3,8 @@
 
 mod exclusive;
 mod firmware;
+mod infiniband;
 mod machine;
 mod relay;
 mod requests;
+mod shares;

@@ -94,7 +94,7 @@ impl Planner<'_> {
                     .map(|(node, interface)| format!("{}:{}", node.name, interface.name));
                 let own = interfaces
                     .iter()
-                    .find(|other| other.macaddress == Some(mac))
+                    .find(|other| other.macaddress.is_some_and(|own| own.port() == mac.port()))
                     .map(|other| format!("{node}:{}", other.name));
                 if let Some(holder) = others.or(own) {
                     reading.odd("macaddress", format!("{mac} is that of {holder}; read as unset"));

@@ -55,7 +55,7 @@ pub(super) fn node_for(
 }
 
 fn by_prefix(mac: MacAddress) -> Option<(&'static str, Weight)> {
-    let known = PREFIXES.iter().find(|(prefix, ..)| mac.0.starts_with(prefix));
+    let known = PREFIXES.iter().find(|(prefix, ..)| mac.as_bytes().starts_with(prefix));
     known.map(|(_, word, weight)| (*word, *weight))
 }
 

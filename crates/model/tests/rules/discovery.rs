@@ -82,8 +82,39 @@ fn a_machine_that_asks_twice_to_be_a_node_of_a_group_is_one_node() {
 fn what_is_the_hardware_address_of_no_machine_becomes_no_node() {
     let mut draft = Draft::new(&with_node(&cluster(), "node001"));
     for bytes in [[0; 6], [0xff; 6]] {
-        let refused = discovery::assign(&mut draft, "node001", MacAddress(bytes)).unwrap_err();
+        let refused =
+            discovery::assign(&mut draft, "node001", MacAddress::ethernet(bytes)).unwrap_err();
         assert!(refused.to_string().contains("macaddress"), "{refused}");
+    }
+}
+
+#[test]
+fn a_port_of_infiniband_is_one_nodes_in_whatever_form_it_is_given() {
+    const GUID: &str = "00:02:c9:03:00:00:10:39";
+    let link = |head: &str| format!("{head}:fe:80:00:00:00:00:00:00:{GUID}");
+    let (guid, here, moved) = (
+        GUID.parse::<MacAddress>().unwrap(),
+        link("80:00:02:08").parse::<MacAddress>().unwrap(),
+        link("80:00:0a:1b").parse::<MacAddress>().unwrap(),
+    );
+    for known in [guid, here] {
+        let site = with_node(&with_node(&cluster(), "node001"), "node002");
+        let mut draft = Draft::new(&site);
+        discovery::assign(&mut draft, "node001", known).unwrap();
+        for asked in [guid, here, moved] {
+            assert_eq!(draft.node_by_mac(asked).unwrap().0.name, "node001");
+        }
+        // It becomes another's: it is nobody else's then.
+        discovery::assign(&mut draft, "node002", moved).unwrap();
+        assert_eq!(draft.node_by_mac(guid).unwrap().0.name, "node002");
+        let (after, _) = draft.finish();
+        assert_eq!(after.node("node001").unwrap().boot_interface().unwrap().macaddress, None);
+        // Two nodes with it are refused.
+        let mut draft = Draft::new(&after);
+        let mut node = Node::clone(after.node("node001").unwrap());
+        node.interfaces[0].macaddress = Some(guid);
+        let refused = draft.put(node).unwrap_err().to_string();
+        assert!(refused.contains("is that of interface BOOTIF of node node002"), "{refused}");
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn mac(last: u8) -> MacAddress {
-    MacAddress([0x52, 0x54, 0, 0, 0, last])
+    MacAddress::ethernet([0x52, 0x54, 0, 0, 0, last])
 }
 
 /// Networks `cluster` (10.141.0.0/24) and `ib` (10.149.0.0/24, and IPv6), image `compute` with tag `stable`, group `compute` with

@@ -16,7 +16,8 @@ fn firmware_of_a_node_gets_its_address_its_network_and_the_program_of_its_kind()
     let machine = site.machine(NODE_MAC);
     for (architecture, file) in [
         (0, "luna_undionly.kpxe"),
-        (6, "luna_undionly.kpxe"),
+        (6, ""),
+        (27, ""),
         (7, "luna_ipxe.efi"),
         (9, "luna_ipxe.efi"),
         (11, "luna_ipxe_arm64.efi"),
@@ -30,7 +31,8 @@ fn firmware_of_a_node_gets_its_address_its_network_and_the_program_of_its_kind()
         assert_eq!(told.get("router"), ROUTER, "{told:?}");
         assert_eq!(told.get("dns"), NAME_SERVER, "{told:?}");
         assert_eq!((told.get("hostname"), told.get("domain")), ("node001", "cluster"), "{told:?}");
-        assert_eq!((told.get("siaddr"), told.get("tftp")), (CONTROLLER, CONTROLLER), "{told:?}");
+        let server = if file.is_empty() { ("", "") } else { (CONTROLLER, CONTROLLER) };
+        assert_eq!((told.get("siaddr"), told.get("tftp")), server, "{told:?}");
         assert_eq!((told.get("boot_file"), told.get("bootfile")), (file, file), "{told:?}");
     }
 }
@@ -57,7 +59,7 @@ fn strangers_share_the_range_and_become_nodes_at_the_next_packet() {
     let told = first.told();
     assert_eq!(told.get("new_routers"), ROUTER, "{told:?}");
     assert_eq!(told.get("new_domain_name_servers"), NAME_SERVER, "{told:?}");
-    assert_eq!(told.get("new_dhcp_lease_time"), "28800", "{told:?}");
+    assert_eq!(told.get("new_dhcp_lease_time"), "900", "{told:?}");
     let other = second.udhcpc(&udhcpc, &[]).unwrap();
     let mut both = [told.get("new_ip_address"), other.get("ip")];
     both.sort_unstable();
@@ -115,4 +117,69 @@ fn inform() -> Vec<u8> {
     assert_eq!(from.to_string(), format!("{CONTROLLER}:67"));
     answer.truncate(length);
     answer
+}
+
+#[test]
+fn who_invents_machines_takes_his_share_and_hides_nobody() {
+    let Some(udhcpc) = UDHCPC.find() else { return };
+    let site = Site::start("10.141.200.1", "10.141.200.100");
+    let (honest, liar) = (site.machine(STRANGER), site.machine(OTHER));
+    let told = honest.udhcpc(&udhcpc, &[]).unwrap();
+    liar.take("10.141.0.99/16");
+    let offered = liar.lab.inside(invent).unwrap();
+    // An eighth of 100, and another where frames were missed; an offer that nobody takes is made to another after 15 seconds.
+    assert!((12..=48).contains(&offered), "{offered}");
+    let again = honest.udhcpc(&udhcpc, &[]).unwrap();
+    assert_eq!(again.get("ip"), told.get("ip"));
+    assert!(site.machine("52:54:00:00:00:79").udhcpc(&udhcpc, &[]).is_ok());
+    assert_eq!(site.machine(NODE_MAC).udhcpc(&udhcpc, &[]).unwrap().get("ip"), "10.141.0.1");
+    let unknown = site.cli(&["node", "unknown"]);
+    assert!(unknown.contains(STRANGER), "{unknown}");
+    let log = site.log();
+    let told = log.matches("the share of the card 52:54:00:00:00:78 is lent").count();
+    assert!((1..=3).contains(&told), "{told} in\n{log}");
+}
+
+/// Looks for a server in the name of 6,000 machines that are not there; how many offers come.
+fn invent() -> usize {
+    let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
+    socket.set_broadcast(true).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut offers = 0;
+    let mut count = |socket: &UdpSocket| {
+        let mut answer = [0; 2048];
+        while let Ok((length, _)) = socket.recv_from(&mut answer) {
+            offers += usize::from(answer[240..length].starts_with(&[53, 1, 2]));
+        }
+        offers
+    };
+    for number in 0..6_000_u32 {
+        let mut packet = vec![0; 240];
+        packet[..4].copy_from_slice(&[1, 1, 6, 0]);
+        packet[4..8].copy_from_slice(&number.to_be_bytes());
+        packet[10] = 0x80;
+        packet[28..30].copy_from_slice(&[2, 7]);
+        packet[30..34].copy_from_slice(&number.to_be_bytes());
+        packet[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+        packet.extend([53, 1, 1, 255]);
+        socket.send_to(&packet, "10.141.255.255:67").unwrap();
+        count(&socket);
+    }
+    // Offers come within moments, or not at all.
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    count(&socket)
+}
+
+#[test]
+fn a_machine_without_a_program_for_its_firmware_is_named_once_in_the_log() {
+    let Some(udhcpc) = UDHCPC.find() else { return };
+    let site = Site::start("10.141.200.1", "10.141.200.100");
+    let machine = site.machine(NODE_MAC);
+    for _ in 0..2 {
+        let class = ["-V", "PXEClient:Arch:00027:UNDI:003000", "-x", "0x5d:001b"];
+        assert_eq!(machine.udhcpc(&udhcpc, &class).unwrap().get("ip"), "10.141.0.1");
+    }
+    let log = site.log();
+    assert_eq!(log.matches("RISC-V UEFI of 64 bits (type 27)").count(), 1, "{log}");
 }

@@ -1,0 +1,119 @@
+//! Which card a frame came from. A UDP socket does not tell; a packet socket does, and sees each frame before the UDP socket has its
+//! packet. Who invents machines by the thousand sends them all from his own card, unless he may send any frame he likes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+
+use nix::libc;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{LinkAddr, recvfrom};
+use perilune_model::MacAddress;
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use crate::server::keep_much;
+
+/// As many frames are remembered until their packets are read.
+const REMEMBERED: usize = 16_384;
+/// What is read of a frame: as much as has the client's address in it, behind the longest head of IP.
+const READ: usize = 60 + 8 + 34;
+/// Frames that are taken at a time: more than come while one is asked for.
+const AT_ONCE: usize = 512;
+
+/// Frames from DHCP clients on one interface.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    socket: Socket,
+    index: usize,
+    cards: BTreeMap<(u32, MacAddress), MacAddress>,
+    order: VecDeque<(u32, MacAddress)>,
+}
+
+impl Tap {
+    /// Needs the right to raw sockets (`CAP_NET_RAW`).
+    pub(crate) fn open(interface: &str) -> io::Result<Self> {
+        let index = if_nametoindex(interface)?.try_into().unwrap_or(usize::MAX);
+        // What comes before the filter is there is read as what it is, or not at all.
+        let protocol = u16::try_from(libc::ETH_P_IP).unwrap_or_default().to_be();
+        let socket =
+            Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(protocol))))?;
+        socket.set_nonblocking(true)?;
+        socket.attach_filter(&only_clients())?;
+        keep_much(&socket)?;
+        Ok(Self { socket, index, cards: BTreeMap::new(), order: VecDeque::new() })
+    }
+
+    /// The card that the frame of this exchange came from. Where frames of several cards say the same, the machine's own counts: nobody
+    /// can take it away from it by saying the same.
+    pub(crate) fn card_of(&mut self, transaction: u32, mac: MacAddress) -> Option<MacAddress> {
+        self.take_frames();
+        self.cards.get(&(transaction, mac)).copied()
+    }
+
+    fn take_frames(&mut self) {
+        let mut buffer = [0; READ];
+        for _ in 0..AT_ONCE {
+            let Ok((length, from)) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut buffer)
+            else {
+                return;
+            };
+            let Some(from) = from.filter(|from| from.ifindex() == self.index) else { continue };
+            let card = from.addr().map(MacAddress::ethernet);
+            let frame = buffer.get(..length).and_then(client);
+            if let Some((key, card)) = frame.zip(card) {
+                self.remember(key, card);
+            }
+        }
+    }
+
+    fn remember(&mut self, key: (u32, MacAddress), card: MacAddress) {
+        if let Some(known) = self.cards.get_mut(&key) {
+            if *known != key.1 {
+                *known = card;
+            }
+            return;
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.cards.remove(&oldest);
+        }
+        self.order.push_back(key);
+        self.cards.insert(key, card);
+    }
+}
+
+/// Number of the exchange and address of the client, of an IP packet.
+fn client(packet: &[u8]) -> Option<(u32, MacAddress)> {
+    let words = packet.first()? & 0xf;
+    let message = packet.get(usize::from(words) * 4 + 8..)?;
+    let transaction = u32::from_be_bytes(*message.get(4..)?.first_chunk()?);
+    Some((transaction, MacAddress::ethernet(*message.get(28..)?.first_chunk()?)))
+}
+
+/// Classic BPF over IP packets: whole UDP from port 68 to port 67.
+fn only_clients() -> [SockFilter; 11] {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_HALF_BEHIND_HEAD: u16 = 0x48;
+    const HEAD_LENGTH: u16 = 0xb1;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const UDP: u32 = 17;
+    let bytes = u32::try_from(READ).unwrap_or(u32::MAX);
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, 9),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 8, UDP),
+        // A part of a packet that is not the first has no ports.
+        SockFilter::new(LOAD_HALF, 0, 0, 6),
+        SockFilter::new(JUMP_IF_SET, 6, 0, 0x1fff),
+        SockFilter::new(HEAD_LENGTH, 0, 0, 0),
+        SockFilter::new(LOAD_HALF_BEHIND_HEAD, 0, 0, 0),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 3, 68),
+        SockFilter::new(LOAD_HALF_BEHIND_HEAD, 0, 0, 2),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, 67),
+        SockFilter::new(RETURN, 0, 0, bytes),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
