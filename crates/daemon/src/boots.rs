@@ -350,7 +350,7 @@ mod tests {
 
     /// Boots over a new store, and what stores them.
     async fn boots(directory: &std::path::Path, accepted: &[Evidence]) -> (Boots, JoinSet<()>) {
-        let (store, _) = Store::open(directory).unwrap();
+        let (store, _) = Store::open(directory, &directory.join("key")).unwrap();
         let (boots, writers, unreadable) =
             Boots::open(&store, accepted.iter().copied().collect()).await.unwrap();
         assert!(unreadable.is_empty());
