@@ -9,6 +9,16 @@ pub enum Error {
         /// The hardware address that asked.
         mac: String,
     },
+    /// The machine is kept until somebody decides what it is.
+    #[error("this machine ({mac}) was '{name}', which is no node here: {reason}")]
+    ReservedMachine {
+        /// The hardware address that asked.
+        mac: String,
+        /// What it is kept as.
+        name: String,
+        /// Why it is no node.
+        reason: String,
+    },
     /// There is no node of this name.
     #[error("there is no node '{node}'; 'perilune node list' shows those that are")]
     UnknownNode {

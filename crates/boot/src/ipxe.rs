@@ -152,6 +152,11 @@ fn hints(failure: &Error) -> Vec<String> {
             format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
             "It boots as soon as that is done; it need not be touched.".to_owned(),
         ],
+        Error::ReservedMachine { mac, name, .. } => vec![
+            "On the controller, let it become a node with:".to_owned(),
+            format!("perilune reservation release '{}'", shown_text(name)),
+            format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
+        ],
         Error::Refused { .. } => {
             vec!["The menu comes again: 'Take any node' and 'Take the next node of a group' list those there are.".to_owned()]
         }

@@ -81,7 +81,14 @@ impl<'a> Site<'a> {
     /// The script of the node that has this hardware address: `GET /boot/search/mac/{mac}`. The ticket proves to
     /// the controller, once the node's kernel runs, that this boot was served.
     pub fn node_script(&self, mac: MacAddress, ticket: &str) -> Result<NodeScript, Error> {
-        let unknown = || Error::UnknownMachine { mac: mac.to_string() };
+        let unknown = || match self.cluster.reservation_by_mac(mac) {
+            None => Error::UnknownMachine { mac: mac.to_string() },
+            Some(kept) => Error::ReservedMachine {
+                mac: mac.to_string(),
+                name: kept.name.to_string(),
+                reason: kept.reason.clone(),
+            },
+        };
         let (node, interface) = self.cluster.node_by_mac(mac).ok_or_else(unknown)?;
         let resolved = Resolved::of(self.cluster, node);
         let effective = resolved.effective;

@@ -18,6 +18,9 @@ use crate::state::State;
 /// Of a dynamic range, so many percent may be lent before somebody should look.
 const NEARLY_FULL: u64 = 90;
 
+/// So many names are said of a long list.
+const NAMED: usize = 5;
+
 /// Something that will not work, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warning {
@@ -40,7 +43,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
-    let of_site = of_site.chain(lost_files(state, &cluster));
+    let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
 }
@@ -98,6 +101,19 @@ fn ranges(leases: &Leases, cluster: &Cluster, now: u64) -> Vec<String> {
         })
     });
     full.collect()
+}
+
+/// Machines about which nobody has decided: they do not boot.
+fn reservations(cluster: &Cluster) -> Option<String> {
+    let names: Vec<&str> = cluster.reservations().keys().map(Name::as_str).collect();
+    let shown = names.get(..names.len().min(NAMED)).unwrap_or_default().join(", ");
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} machines are kept until somebody decides what they are, and boot no node: {shown}{more}; see perilune reservation list",
+            names.len()
+        )
+    })
 }
 
 /// Files of images that nodes boot from and that are not there.

@@ -7,6 +7,7 @@ mod image;
 mod network;
 mod node;
 mod rack;
+mod reservation;
 mod secret;
 mod settings;
 mod tag;
@@ -26,6 +27,8 @@ use crate::source::{Row, Source};
 pub struct Plan {
     cluster: Cluster,
     change: Change,
+    /// Whether it replaces tables of a cluster that goes on.
+    pub(crate) is_of_tables: bool,
     /// What is said about it.
     pub report: Report,
 }
@@ -93,6 +96,7 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     planner.clouds();
     planner.groups();
     planner.nodes();
+    planner.reservations();
     planner.orphans();
     planner.dns_hosts();
     planner.secrets();
@@ -102,7 +106,7 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     let (cluster, change) = draft.finish();
     count(&cluster, &mut report);
     report.sort();
-    Plan { cluster, change, report }
+    Plan { cluster, change, is_of_tables: false, report }
 }
 
 struct Planner<'a> {

@@ -12,7 +12,8 @@ use crate::addresses::Family;
 use crate::interface;
 use crate::object::{Holder, Object};
 use crate::references::{self, Reference};
-use crate::{Cluster, Error, Kind, Name};
+use crate::reservation::Reservation;
+use crate::{Cluster, Error, Kind, MacAddress, Name};
 
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,9 +222,37 @@ impl Draft {
                 );
                 return Err(Error::invalid("macaddress", reason));
             }
+            if let Some(reservation) = self.cluster.reservation_by_mac(mac) {
+                return Err(Error::invalid("macaddress", reserved(mac, reservation)));
+            }
+        }
+        for mac in object.reserved_hardware() {
+            if seen.contains(mac) {
+                let reason = format!("the MAC address {mac} is given twice");
+                return Err(Error::invalid("macaddresses", reason));
+            }
+            seen.push(*mac);
+            if let Some((node, interface)) = self.cluster.node_by_mac(*mac) {
+                let reason = format!(
+                    "the MAC address {mac} is that of interface {} of node {}",
+                    interface.name, node.name
+                );
+                return Err(Error::invalid("macaddresses", reason));
+            }
+            let other = self.cluster.reservation_by_mac(*mac);
+            if let Some(other) = other.filter(|other| other.name != *object.name()) {
+                return Err(Error::invalid("macaddresses", reserved(*mac, other)));
+            }
         }
         Ok(())
     }
+}
+
+fn reserved(mac: MacAddress, reservation: &Reservation) -> String {
+    let Reservation { name, reason, .. } = reservation;
+    format!(
+        "the machine with the MAC address {mac} is kept as '{name}' ({reason}); when it may become a node, do: perilune reservation release '{name}'"
+    )
 }
 
 fn is_of(object: &Object, holder: &Holder) -> bool {

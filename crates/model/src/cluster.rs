@@ -18,6 +18,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::object::{GroupSecrets, Holder, NodeSecrets, Object};
 use crate::rack::{Placement, Rack};
+use crate::reservation::Reservation;
 use crate::settings::Settings;
 use crate::user::User;
 use crate::{Edit, Error, Kind, MacAddress, Name};
@@ -40,6 +41,7 @@ pub struct Cluster {
     group_secrets: OrdMap<Name, Arc<GroupSecrets>>,
     racks: OrdMap<Name, Arc<Rack>>,
     placements: OrdMap<Name, Arc<Placement>>,
+    reservations: OrdMap<Name, Arc<Reservation>>,
     users: OrdMap<Name, Arc<User>>,
     index: Index,
     transient: Transient,
@@ -49,6 +51,7 @@ pub struct Cluster {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Index {
     hardware: OrdMap<MacAddress, (Name, Name)>,
+    reserved: OrdMap<MacAddress, Name>,
     holders: OrdMap<IpAddr, Holder>,
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
@@ -133,6 +136,7 @@ tables! {
     GroupSecrets, group_secrets, secrets_of_group, GroupSecrets;
     Rack, racks, rack, Rack;
     Placement, placements, placement, Placement;
+    Reservation, reservations, reservation, Reservation;
     User, users, user, User;
 }
 
@@ -167,6 +171,11 @@ impl Cluster {
         Some((node, node.interface(interface.as_str())?))
     }
 
+    /// The reservation that this machine is kept by.
+    pub fn reservation_by_mac(&self, mac: MacAddress) -> Option<&Arc<Reservation>> {
+        self.reservations.get(self.index.reserved.get(&mac)?)
+    }
+
     /// Who holds this address.
     pub fn holder(&self, address: IpAddr) -> Option<&Holder> {
         self.index.holders.get(&address)
@@ -176,7 +185,10 @@ impl Cluster {
     pub fn node_by_address(&self, address: IpAddr) -> Option<&Arc<Node>> {
         match self.holder(address)? {
             Holder::Interface { node, .. } => self.nodes.get(node),
-            Holder::Controller(_) | Holder::Switch(_) | Holder::OtherDevice(_) => None,
+            Holder::Controller(_)
+            | Holder::Switch(_)
+            | Holder::OtherDevice(_)
+            | Holder::Reservation(_) => None,
         }
     }
 
@@ -261,6 +273,17 @@ impl Cluster {
             self.index.holders.insert(held.address, held.holder.clone());
             if let Some(network) = &held.network {
                 self.index.edit_held(network, held.address, Intervals::insert);
+            }
+        }
+        for mac in old.map(Object::reserved_hardware).unwrap_or_default() {
+            // Another reservation may have taken it over a moment ago.
+            if self.index.reserved.get(mac) == old.map(Object::name) {
+                self.index.reserved.remove(mac);
+            }
+        }
+        if let Some(new) = new {
+            for mac in new.reserved_hardware() {
+                self.index.reserved.insert(*mac, new.name().clone());
             }
         }
         let (gone, come) = (

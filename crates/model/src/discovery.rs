@@ -58,13 +58,14 @@ impl fmt::Display for Reason {
 }
 
 /// The node that an unknown machine becomes: the one that is described to be at its port, else one of its cloud, else what
-/// [`discover`] finds. A machine that a switch sees lives in no cloud. `None` when it stays unknown, or is known by now.
+/// [`discover`] finds. A machine that a switch sees lives in no cloud. `None` when it stays unknown, is known by now, or is kept
+/// until somebody decides.
 pub fn identify(
     draft: &mut Draft,
     mac: MacAddress,
     evidence: &Evidence,
 ) -> Result<Option<Found>, Error> {
-    if draft.node_by_mac(mac).is_some() {
+    if draft.node_by_mac(mac).is_some() || draft.reservation_by_mac(mac).is_some() {
         return Ok(None);
     }
     let found = if evidence.places.is_empty() {

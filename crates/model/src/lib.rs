@@ -28,6 +28,7 @@ pub mod plugins;
 pub mod provisioning;
 pub mod rack;
 mod references;
+pub mod reservation;
 mod saved;
 pub mod secret;
 pub mod settings;

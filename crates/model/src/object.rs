@@ -14,6 +14,7 @@ use crate::image::Image;
 use crate::network::Network;
 use crate::node::Node;
 use crate::rack::{Placement, Rack};
+use crate::reservation::Reservation;
 use crate::secret::Secrets;
 use crate::settings::Settings;
 use crate::user::User;
@@ -96,6 +97,7 @@ objects! {
     GroupSecrets(GroupSecrets), "groupsecrets", "list of secrets of group";
     Rack(Rack), "rack", "rack";
     Placement(Placement), "rackinventory", "rack inventory entry";
+    Reservation(Reservation), "reservation", "reservation";
     User(User), "user", "user";
 }
 
@@ -141,6 +143,8 @@ pub enum Holder {
     Switch(Name),
     /// Another device.
     OtherDevice(Name),
+    /// A machine about which nobody has decided yet.
+    Reservation(Name),
 }
 
 impl Holder {
@@ -151,13 +155,17 @@ impl Holder {
             Self::Interface { .. } => Kind::Node,
             Self::Switch(_) => Kind::Switch,
             Self::OtherDevice(_) => Kind::OtherDevice,
+            Self::Reservation(_) => Kind::Reservation,
         }
     }
 
     /// The name of the device that holds it.
     pub fn device(&self) -> &Name {
         match self {
-            Self::Controller(name) | Self::Switch(name) | Self::OtherDevice(name) => name,
+            Self::Controller(name)
+            | Self::Switch(name)
+            | Self::OtherDevice(name)
+            | Self::Reservation(name) => name,
             Self::Interface { node, .. } => node,
         }
     }
@@ -172,6 +180,10 @@ impl fmt::Display for Holder {
             }
             Self::Switch(name) => write!(formatter, "switch {name}"),
             Self::OtherDevice(name) => write!(formatter, "other device {name}"),
+            Self::Reservation(name) => write!(
+                formatter,
+                "reservation {name}, about which nobody has decided yet; see perilune reservation show '{name}'"
+            ),
         }
     }
 }
@@ -209,6 +221,16 @@ impl Object {
             Self::OtherDevice(device) => device
                 .addresses
                 .held(device.network.as_ref(), &Holder::OtherDevice(device.name.clone())),
+            Self::Reservation(reservation) => {
+                let holder = Holder::Reservation(reservation.name.clone());
+                let held = reservation.addresses.iter();
+                held.map(|address| Held {
+                    address: *address,
+                    network: None,
+                    holder: holder.clone(),
+                })
+                .collect()
+            }
             Self::Settings(_)
             | Self::Network(_)
             | Self::Image(_)
@@ -233,5 +255,10 @@ impl Object {
                 interface.macaddress.map(|mac| (mac.port(), interface.name.clone()))
             })
             .collect()
+    }
+
+    /// The hardware addresses that a reservation keeps from becoming a node's.
+    pub(crate) fn reserved_hardware(&self) -> &[MacAddress] {
+        if let Self::Reservation(reservation) = self { &reservation.macaddresses } else { &[] }
     }
 }

@@ -106,6 +106,7 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
         | Kind::NodeSecrets
         | Kind::GroupSecrets
         | Kind::Placement
+        | Kind::Reservation
         | Kind::User => &[],
     }
 }
@@ -127,9 +128,13 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
         Kind::NodeSecrets => all!(node_secrets, NodeSecrets),
         Kind::GroupSecrets => all!(group_secrets, GroupSecrets),
         Kind::Placement => all!(placements, Placement),
-        Kind::Settings | Kind::Image | Kind::BmcSetup | Kind::Cloud | Kind::Rack | Kind::User => {
-            Vec::new()
-        }
+        Kind::Reservation
+        | Kind::Settings
+        | Kind::Image
+        | Kind::BmcSetup
+        | Kind::Cloud
+        | Kind::Rack
+        | Kind::User => Vec::new(),
     }
 }
 
@@ -152,6 +157,7 @@ fn of(object: &Object) -> Vec<(&'static str, Reference)> {
         | Kind::GroupSecrets
         | Kind::Rack
         | Kind::Placement
+        | Kind::Reservation
         | Kind::User => kind.word(),
     };
     references_mut(&mut copy)
@@ -233,6 +239,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         | Object::BmcSetup(_)
         | Object::Cloud(_)
         | Object::Rack(_)
+        | Object::Reservation(_)
         | Object::User(_) => {}
     }
     references

@@ -7,7 +7,7 @@ use perilune::client::access::Options;
 
 use crate::commands::{
     apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
-    os_user, osimage, rack, secret, standard, switch, user,
+    os_user, osimage, rack, reservation, secret, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -139,6 +139,9 @@ pub(crate) enum Command {
     /// Racks, and what stands in them
     #[command(subcommand, after_help = rack::EXAMPLES)]
     Rack(rack::Command),
+    /// Machines that an import refused, until somebody decides about them
+    #[command(subcommand, after_help = reservation::EXAMPLES)]
+    Reservation(reservation::Command),
     /// Switch machines on and off
     #[command(after_help = control::POWER_EXAMPLES)]
     Power(control::Power),

@@ -18,6 +18,7 @@ pub(crate) mod node;
 pub(crate) mod os_user;
 pub(crate) mod osimage;
 pub(crate) mod rack;
+pub(crate) mod reservation;
 pub(crate) mod secret;
 pub(crate) mod standard;
 pub(crate) mod status;

@@ -19,7 +19,7 @@ mod session;
 use arguments::{Arguments, Command};
 use commands::{
     apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
-    os_user, osimage, rack, secret, standard, status, switch, user,
+    os_user, osimage, rack, reservation, secret, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -53,6 +53,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Secret(command) => secret::run(&session(output)?, command),
         Command::Key(command) => key::run(&session(output)?, &command),
         Command::Rack(command) => rack::run(&session(output)?, command),
+        Command::Reservation(command) => reservation::run(&session(output)?, command),
         Command::Power(arguments) => control::power(&session(output)?, arguments),
         Command::Identify(command) => control::identify(&session(output)?, &command),
         Command::Sel(command) => control::sel(&session(output)?, &command),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::fields::{self, Fields};
 
 /// The kinds of objects in documents, in the order of references.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     Kind::Settings,
     Kind::Network,
     Kind::Controller,
@@ -30,6 +30,7 @@ pub const KINDS: [Kind; 15] = [
     Kind::GroupSecrets,
     Kind::Rack,
     Kind::Placement,
+    Kind::Reservation,
 ];
 /// Before a script that stands as it is stored, for it is no base64 of a text.
 const STORED: &str = "stored:";
@@ -169,6 +170,7 @@ fn object(
         Kind::NodeSecrets | Kind::GroupSecrets => site::secrets(&mut fields, kind, name),
         Kind::Rack => devices::rack(&mut fields, name),
         Kind::Placement => devices::placement(&mut fields, &name),
+        Kind::Reservation => devices::reservation(&mut fields, name),
         Kind::User => return Err(vec![wrong("users are in no document")]),
     };
     fields.finish()?;
@@ -192,6 +194,7 @@ fn shown(object: &Object, with_secrets: bool) -> Value {
         Object::GroupSecrets(secrets) => return site::show_secrets(secrets),
         Object::Rack(rack) => devices::show_rack(rack),
         Object::Placement(placement) => devices::show_placement(placement),
+        Object::Reservation(reservation) => devices::show_reservation(reservation),
         Object::User(_) => Said::default(),
     };
     Value::Object(said.0)
@@ -212,6 +215,7 @@ fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
         | Kind::Group
         | Kind::GroupSecrets
         | Kind::Rack
+        | Kind::Reservation
         | Kind::User => Name::general(name),
     }
 }

@@ -17,6 +17,7 @@ pub mod os_user;
 pub mod osimage;
 pub mod rack;
 pub mod requests;
+pub mod reservation;
 pub mod secret;
 pub mod user;
 pub mod word;

@@ -32,6 +32,7 @@ pub mod problem;
 mod query;
 mod rack;
 mod requests;
+mod reservation;
 mod routes;
 mod secret;
 mod service;
@@ -85,6 +86,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(tables::routes())
         .merge(other_device::routes())
         .merge(cloud::routes())
+        .merge(reservation::routes())
         .merge(dns::routes())
         .merge(secret::routes())
         .merge(key::routes())

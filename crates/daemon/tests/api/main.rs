@@ -22,6 +22,7 @@ mod nodes;
 mod os_users;
 mod osimage;
 mod redfish;
+mod reservation;
 mod routes;
 mod secrets;
 mod sources;

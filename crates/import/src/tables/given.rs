@@ -130,6 +130,7 @@ pub fn plan(body: &Value, cluster: &Cluster) -> Result<Plan, Error> {
     }
     drop_orphans(&mut source, &mut notes);
     let mut plan = crate::plan::of_tables(&source);
+    plan.is_of_tables = true;
     for note in notes.findings {
         plan.report.add(note);
     }

@@ -6,4 +6,5 @@ mod database;
 mod files;
 mod into_cluster;
 mod odd;
+mod reserved;
 mod site;

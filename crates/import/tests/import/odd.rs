@@ -1,6 +1,6 @@
 //! Rows that are not what they should be: each is told by table and row, and read so that the rest can be taken.
 
-use perilune_model::Cluster;
+use perilune_model::{Cluster, Holder, Name};
 
 use perilune_testkit::luna::Database;
 
@@ -35,7 +35,8 @@ fn references_to_nothing_are_unset_or_refuse_the_row() {
         ],
     );
     assert_eq!(cluster.nodes().len(), 2);
-    assert!(cluster.holder("10.141.0.30".parse().unwrap()).is_none());
+    let kept = Holder::Reservation(Name::trusted("node003"));
+    assert_eq!(cluster.holder("10.141.0.30".parse().unwrap()), Some(&kept));
     assert_eq!(cluster.node("node001").unwrap().provisioning.osimage, None);
 }
 

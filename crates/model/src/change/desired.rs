@@ -154,6 +154,12 @@ fn without_addresses(object: &Object) -> Option<Object> {
             switch.addresses = Addresses::default();
             Some(switch.into())
         }
+        Object::Reservation(reservation) => {
+            let mut reservation = crate::reservation::Reservation::clone(reservation);
+            reservation.macaddresses.clear();
+            reservation.addresses.clear();
+            Some(reservation.into())
+        }
         Object::OtherDevice(device) => {
             let mut device = crate::device::OtherDevice::clone(device);
             device.addresses = Addresses::default();

@@ -53,6 +53,7 @@ impl Draft {
                 return Err(Error::invalid("ipaddress", reason));
             }
         }
+        // A node may take a machine that these very edits release; both are looked at again when all is done.
         for (mac, _) in object.hardware() {
             let other = self
                 .node_by_mac(mac)

@@ -32,6 +32,7 @@ impl Draft {
             | Object::GroupSecrets(_)
             | Object::Rack(_)
             | Object::Placement(_)
+            | Object::Reservation(_)
             | Object::User(_) => Ok(()),
         }
     }

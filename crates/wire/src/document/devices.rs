@@ -1,8 +1,12 @@
-//! Controllers, switches, other devices, clouds and racks in documents.
+//! Controllers, switches, other devices, clouds, racks and reservations in documents.
+
+use std::fmt::Display;
+use std::str::FromStr;
 
 use perilune_model::controller::{Controller, DEFAULT_PORT};
 use perilune_model::device::{Cloud, OtherDevice, Switch};
 use perilune_model::rack::{DeviceType, Placement, Rack};
+use perilune_model::reservation::Reservation;
 use perilune_model::{Addresses, MacAddress, Name, Object, Patch};
 
 use super::{Said, text};
@@ -197,4 +201,32 @@ fn one_of(fields: &mut Fields<'_>, field: &str, words: [&str; 2]) -> Option<Stri
         }
     });
     word.value().cloned()
+}
+
+pub(super) fn reservation(fields: &mut Fields<'_>, name: Name) -> Object {
+    Reservation {
+        name,
+        reason: text(fields, "reason").unwrap_or_default(),
+        macaddresses: parsed_list(fields, "macaddresses"),
+        addresses: parsed_list(fields, "addresses"),
+    }
+    .into()
+}
+
+fn parsed_list<T: FromStr<Err: Display>>(fields: &mut Fields<'_>, field: &str) -> Vec<T> {
+    let mut list = Vec::new();
+    for word in fields.list(field).value().into_iter().flatten() {
+        match word.parse() {
+            Ok(value) => list.push(value),
+            Err(error) => fields.refuse(field, format!("'{word}': {error}")),
+        }
+    }
+    list
+}
+
+pub(super) fn show_reservation(reservation: &Reservation) -> Said {
+    Said::default()
+        .put("reason", Some(reservation.reason.clone()))
+        .list("macaddresses", &reservation.macaddresses)
+        .list("addresses", &reservation.addresses)
 }

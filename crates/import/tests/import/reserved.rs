@@ -1,0 +1,57 @@
+//! What a device had that is refused is kept from others until somebody decides.
+
+use perilune_model::{Cluster, Holder, Name};
+use perilune_testkit::luna::Database;
+
+use crate::database::{cluster, lines, plan};
+
+fn refused() -> (Vec<String>, Cluster) {
+    let database = Database::site();
+    database.sql(
+        "INSERT INTO node (id, name, groupid) VALUES (3, 'Node_3', 1), (4, 'node004', 99), (5, 'node/5', 1), (6, 'Node_6', 1);
+         INSERT INTO nodeinterface (id, nodeid, interface, macaddress) VALUES (30, 3, 'BOOTIF', 'AA:BB:CC:00:00:30'), (31, 3, 'BMC', NULL),
+           (40, 4, 'BOOTIF', 'aa:bb:cc:00:00:01'), (41, 4, 'eth1', 'aa:bb:cc:00:00:30'), (50, 5, 'BOOTIF', 'aa:bb:cc:00:00:50');
+         INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress, ipaddress_ipv6, networkid) VALUES (30, 'nodeinterface', 30, '10.141.0.30', NULL, 1),
+           (31, 'nodeinterface', 31, '10.148.0.30', 'fd00:148::30', 2), (40, 'nodeinterface', 40, '172.16.9.9', NULL, 99), (50, 'nodeinterface', 50, 'no address', NULL, 1);
+         INSERT INTO switch (id, name) VALUES (7, 'Switch_7'); INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress) VALUES (70, 'switch', 7, '10.141.200.7');",
+    );
+    let plan = plan(&database);
+    (lines(&plan), cluster(&plan))
+}
+
+#[test]
+fn machines_and_addresses_of_refused_devices_are_kept_under_their_names() {
+    let (_, cluster) = refused();
+    let kept: Vec<(String, String)> = cluster
+        .reservations()
+        .values()
+        .map(|kept| {
+            let machines = kept.macaddresses.iter().map(ToString::to_string);
+            let all = machines.chain(kept.addresses.iter().map(ToString::to_string));
+            (kept.name.to_string(), all.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    let expected = [
+        ("Node_3", "aa:bb:cc:00:00:30 10.141.0.30 10.148.0.30 fd00:148::30"),
+        ("Switch_7", "10.141.200.7"),
+        ("node-5", "aa:bb:cc:00:00:50"),
+        ("node004", "172.16.9.9"),
+    ];
+    assert_eq!(kept, expected.map(|(name, kept)| (name.to_owned(), kept.to_owned())));
+    let holder = cluster.holder("10.148.0.30".parse().unwrap());
+    assert_eq!(holder, Some(&Holder::Reservation(Name::trusted("Node_3"))));
+    assert_eq!(
+        cluster.node_by_mac("aa:bb:cc:00:00:01".parse().unwrap()).unwrap().0.name,
+        "node001"
+    );
+}
+
+#[test]
+fn the_report_says_what_is_kept_and_how_it_is_released() {
+    let (lines, _) = refused();
+    let told = "odd node 3 (Node_3) name: aa:bb:cc:00:00:30, 10.141.0.30, 10.148.0.30, fd00:148::30 stay reserved as 'Node_3'";
+    let line = lines.iter().find(|line| line.starts_with(told));
+    let line = line.unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(line.ends_with("do: perilune reservation release 'Node_3'"), "{line}");
+    assert!(!lines.iter().any(|line| line.contains("reserved as 'Node_6'")), "it has nothing");
+}
