@@ -64,7 +64,7 @@ pub(crate) fn apply(
     Ok(revision)
 }
 
-fn revision(connection: &Connection) -> Result<u64, Error> {
+pub(crate) fn revision(connection: &Connection) -> Result<u64, Error> {
     let mut statement =
         connection.prepare_cached("SELECT value FROM meta WHERE key = 'revision'")?;
     let revision: i64 = statement.query_row([], |row| row.get(0))?;

@@ -59,7 +59,7 @@ pub enum Error {
     },
     /// The store was made by a newer program.
     #[error(
-        "the database has layout {found}, this program knows up to {known}; use the newer program"
+        "the database has layout {found}, this program knows up to {known}: use the newer program, or put what it kept before it changed the layout (perilune-layout-{known}.db in the data directory) in the place of perilune.db, and lose what was changed since"
     )]
     Newer {
         /// The layout that was found.

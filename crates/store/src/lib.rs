@@ -141,8 +141,8 @@ impl Store {
         self.writer.outside_transaction(rotate).await
     }
 
-    /// Writes a copy of the whole store to a new file, consistent, while work goes on.
-    pub async fn backup(&self, file: std::path::PathBuf) -> Result<(), Error> {
+    /// Writes a copy of the whole store to a new file, consistent, while work goes on; answers the revision that it has.
+    pub async fn backup(&self, file: std::path::PathBuf) -> Result<u64, Error> {
         self.writer.outside_transaction(move |connection| schema::backup(connection, &file)).await
     }
 }

@@ -1,5 +1,7 @@
 //! The layout of the database.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,6 +54,9 @@ pub(crate) fn open(file: &Path) -> Result<Connection, Error> {
     if found > known {
         return Err(Error::Newer { found, known });
     }
+    if (1..known).contains(&found) {
+        keep(&connection, file, found)?;
+    }
     let transaction = connection.transaction()?;
     for step in STEPS.iter().skip(found as usize) {
         transaction.execute_batch(step)?;
@@ -68,8 +73,28 @@ pub(crate) fn begin_life(connection: &Connection) -> Result<u64, Error> {
     Ok(life.unsigned_abs())
 }
 
-/// Writes a copy of the database to a new file.
-pub(crate) fn backup(connection: &Connection, file: &Path) -> Result<(), Error> {
+/// Writes a copy of the database to a new file; answers its revision.
+pub(crate) fn backup(connection: &Connection, file: &Path) -> Result<u64, Error> {
     connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
-    Ok(())
+    crate::cluster::revision(&Connection::open(file)?)
+}
+
+/// Keeps the database beside itself as it is before its layout changes: a former program reads no newer layout.
+fn keep(connection: &Connection, file: &Path, layout: u32) -> Result<(), Error> {
+    let failed =
+        |source| Error::Directory { path: file.to_owned(), source: std::sync::Arc::new(source) };
+    let copy = file.with_file_name(format!("perilune-layout-{layout}.db"));
+    let unfinished = copy.with_extension("db.new");
+    // What a kill left behind is not whole, and may be readable by others; the copy holds what the database holds.
+    match std::fs::remove_file(&unfinished) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(failed(source)),
+        _ => {}
+    }
+    let made = File::options().create_new(true).write(true).mode(0o600).open(&unfinished);
+    drop(made.map_err(failed)?);
+    backup(connection, &unfinished)?;
+    let synced = File::open(&unfinished).and_then(|file| file.sync_all());
+    synced.and_then(|()| std::fs::rename(&unfinished, &copy)).map_err(failed)?;
+    let directory = copy.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
+    directory.map_err(failed)
 }

@@ -174,6 +174,63 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
     assert_eq!(store.since(Table::Leases, 1).await.unwrap().records.len(), 1);
 }
 
+#[tokio::test]
+async fn the_database_is_kept_as_it_was_before_its_layout_changes() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let layout = |file: &str| -> u32 {
+        let connection = rusqlite::Connection::open(directory.path().join(file)).unwrap();
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    let former = rusqlite::Connection::open(directory.path().join("perilune.db")).unwrap();
+    former.execute_batch(include_str!("layout_1.sql")).unwrap();
+    drop(former);
+    // A kill while it was written left this.
+    std::fs::write(directory.path().join("perilune-layout-1.db.new"), "half").unwrap();
+    let (store, cluster) =
+        Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
+    assert!(layout("perilune.db") > 1);
+    assert_eq!(layout("perilune-layout-1.db"), 1);
+    let kept = directory.path().join("perilune-layout-1.db");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(store);
+    // What was kept is a whole store: the way back, and forward again.
+    let back = tempfile::tempdir().unwrap();
+    std::fs::copy(&kept, back.path().join("perilune.db")).unwrap();
+    assert_eq!(Store::open(back.path(), &directory.path().join("luna.key")).unwrap().1, cluster);
+    drop(reopen(directory.path()).await);
+    assert!(
+        !directory.path().join(format!("perilune-layout-{}.db", layout("perilune.db"))).exists()
+    );
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_with_what_to_do_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
+    let (_, one) = commit(&empty, |draft| draft.put(group("compute")));
+    store.apply(0, vec![one]).await.unwrap();
+    drop(store);
+    drop(reopen(directory.path()).await);
+    let file = directory.path().join("perilune.db");
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    let known: u32 = newer.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    newer.pragma_update(None, "user_version", known + 1).unwrap();
+    drop(newer);
+    let refused = loop {
+        match Store::open(directory.path(), &directory.path().join("luna.key")) {
+            Err(Error::Locked { .. }) => {}
+            other => break other.unwrap_err(),
+        }
+    };
+    assert!(matches!(refused, Error::Newer { .. }), "{refused:?}");
+    let what_to_do = format!("perilune-layout-{known}.db");
+    assert!(refused.to_string().contains(&what_to_do), "{refused}");
+    let after = rusqlite::Connection::open(&file).unwrap();
+    let found: u32 = after.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(found, known + 1);
+}
+
 #[test]
 fn what_a_node_does_not_say_takes_no_room_and_reads_as_unset() {
     let node = perilune_model::node::Node {
