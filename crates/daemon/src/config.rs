@@ -192,7 +192,8 @@ impl Settings {
 
     fn from_ini(ini: &Ini, file: &Path, data_dir: &Path) -> Result<Self, String> {
         let path = |section: &str, key: &str, default: &str| {
-            ini.get(section, key).map_or_else(|| data_dir.join(default), PathBuf::from)
+            // Relative to the data directory, so that this can be moved as a whole.
+            data_dir.join(ini.get(section, key).unwrap_or(default))
         };
         let given = |section: &str, key: &str| ini.get(section, key).map(str::to_owned);
         let required = |key: &str| {
@@ -213,7 +214,10 @@ impl Settings {
             host: keys::endpoint_host(ini),
             port: keys::endpoint_port(ini)?,
             protocol,
-            certificate: certificate::read(ini)?,
+            certificate: certificate::read(ini)?.map(|files| CertificateFiles {
+                certificate: data_dir.join(files.certificate),
+                key: data_dir.join(files.key),
+            }),
             verify_certificate: given("API", "VERIFY_CERTIFICATE")
                 .unwrap_or_else(|| "no".to_owned()),
             web_server: web_port.map(|port| (web_protocol, port)),

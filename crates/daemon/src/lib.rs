@@ -3,6 +3,7 @@
 pub mod api;
 pub mod attempts;
 pub mod auth;
+pub mod backup;
 pub mod boots;
 mod bootstrap;
 pub mod clock;

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
 
 use crate::commands::{
-    apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
-    os_user, osimage, rack, reservation, secret, standard, switch, user,
+    apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
+    node, os_user, osimage, rack, reservation, secret, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -160,6 +160,12 @@ pub(crate) enum Command {
     /// What is remembered of BMCs
     #[command(subcommand)]
     Bmc(control::Bmc),
+    /// Take a backup of the whole daemon, or check one
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Backup),
+    /// Make a data directory of a backup
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::Restore),
     /// Write the configuration as one document
     #[command(after_help = apply::EXPORT_EXAMPLES)]
     Export(apply::Export),

@@ -187,6 +187,28 @@ impl Client {
         self.judge(path, &self.with_token(path, Some(Body::File(file)))?)
     }
 
+    /// Writes what a route that needs a token answers, however large, to a file.
+    pub fn download(&self, path: &str, file: &mut File) -> Result<(), Error> {
+        // Whether the token is good is asked first: this answer cannot be asked for twice.
+        self.get("/config/cluster")?;
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let url = format!("{}{path}", self.url);
+        let unreachable =
+            |source| Error::Unreachable { url: self.url.clone(), source: Box::new(source) };
+        let request = self.agent.get(&url).header("x-access-tokens", token.unwrap_or_default());
+        let request = request.config().timeout_global(None).build();
+        let mut response = request.call().map_err(unreachable)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            let reader = response.body_mut().with_config().limit(LARGEST_ANSWER);
+            let body = reader.read_to_vec().map_err(unreachable)?;
+            return self.judge(path, &Answer { status, body }).map(drop);
+        }
+        let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
+        let copied = std::io::copy(&mut reader, file);
+        copied.map(drop).map_err(|source| unreachable(source.into()))
+    }
+
     /// All objects of a kind (`node`, `group`, `network`, `osimage`), by name.
     pub fn objects(&self, kind: &str) -> Result<Map<String, Value>, Error> {
         let answer = self.with_token(&path(["config", kind]), None)?;

@@ -3,6 +3,7 @@
 pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod arm;
+pub(crate) mod backup;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod control;

@@ -18,8 +18,8 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, cluster, completion, control, dns, group, history, import, key, login, network, node,
-    os_user, osimage, rack, reservation, secret, standard, status, switch, user,
+    apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
+    node, os_user, osimage, rack, reservation, secret, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -62,6 +62,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             control::many(&session(output)?, ("inventory", "list"), &hosts)
         }
         Command::Bmc(command) => control::bmc(&session(output)?, &command),
+        Command::Backup(arguments) if arguments.verify => backup::verify(&arguments.file),
+        Command::Backup(arguments) => backup::run(&session(output)?, &arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Export(arguments) => apply::export(&session(output)?, &arguments),
         Command::Apply(arguments) => apply::run(&session(output)?, &arguments),
         Command::History(arguments) => history::run(&session(output)?, arguments),

@@ -3,6 +3,7 @@
 mod absent;
 pub mod answer;
 mod apply;
+mod backup;
 mod bmc_setup;
 mod boot;
 mod cloud;
@@ -85,6 +86,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(switch::routes())
         .merge(tables::routes())
         .merge(other_device::routes())
+        .merge(backup::routes())
         .merge(cloud::routes())
         .merge(reservation::routes())
         .merge(dns::routes())

@@ -4,25 +4,28 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::Kind;
 use perilune_wire::envelope::Config;
 use perilune_wire::reservation::ReservationKeys;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::answer;
 use crate::api::extract::{Caller, Path};
+use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
-pub(super) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(release))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(viewers(), routes!(show))
+        .add(operators().changes(), routes!(release))
 }
 
 /// All reservations: machines that an import refused, with their addresses.
-#[utoipa::path(get, path = "/config/reservation", tag = "reservation", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/reservation", tag = "reservation", responses(
     (status = 200, description = "Reservations by name, below config and reservation", body = ReservationKeys),
     (status = 404, description = "There is no reservation", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let entries = cluster.reservations().values();
     let entries =
@@ -35,13 +38,12 @@ async fn list(state: axum::extract::State<State>, _: Caller) -> Result<Response,
 }
 
 /// One reservation.
-#[utoipa::path(get, path = "/config/reservation/{name}", tag = "reservation", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/reservation/{name}", tag = "reservation", responses(
     (status = 200, description = "The reservation by name, below config and reservation", body = ReservationKeys),
     (status = 404, description = "There is no such reservation", body = Problem),
 ))]
 async fn show(
     state: axum::extract::State<State>,
-    _: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
@@ -50,7 +52,7 @@ async fn show(
 }
 
 /// Releases a reservation: the machine may become a node, and its addresses are free.
-#[utoipa::path(get, path = "/config/reservation/{name}/_delete", tag = "reservation", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/config/reservation/{name}/_delete", tag = "reservation", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such reservation", body = Problem),
 ))]

@@ -53,13 +53,11 @@ pub fn write_default(data_dir: &Path, listen: &[Listen]) -> Result<Option<FirstS
          [LOGGER]\nLEVEL = info\n\n\
          [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
          ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
-         [FILES]\nKEYFILE = {key}\nIMAGE_FILES = {files}\nIMAGE_DIRECTORY = {images}\n\n\
+         ; These are relative to the data directory.\n\
+         [FILES]\nKEYFILE = luna.key\nIMAGE_FILES = files\nIMAGE_DIRECTORY = images\n\n\
          [SECRETS]\nENCRYPT_SECRETS = yes\n{web_server}",
         password = URL_SAFE_NO_PAD.encode(random::<15>()?),
         secret = URL_SAFE_NO_PAD.encode(random::<32>()?),
-        key = key_file.display(),
-        files = data_dir.join("files").display(),
-        images = data_dir.join("images").display(),
         web_server = web_server(listen),
     );
     write_whole(&file, &text, PRIVATE)?;

@@ -94,7 +94,8 @@ fn request(route: &str, place: &str) -> Value {
 }
 
 /// Booleans of queries.
-const QUERIES: [(&str, &str); 6] = [
+const QUERIES: [(&str, &str); 7] = [
+    ("GET /backup", "images"),
     ("GET /config/export", "secrets"),
     ("GET /config/osimage/{name}/_delete", "tree"),
     ("POST /config/apply", "prune"),
@@ -248,6 +249,7 @@ fn every_boolean_of_a_query_takes_every_spelling_and_nothing_else() {
         }
         assert_eq!(site.get(&format!("/config/osimage/none/_delete?tree={word}")).0, 400, "{word}");
         assert_eq!(site.get(&format!("/config/export?secrets={word}")).0, 400, "{word}");
+        assert_eq!(site.get(&format!("/backup?images={word}")).0, 400, "{word}");
     }
 }
 

@@ -45,6 +45,18 @@ impl ImageSite {
         Self::start_in(tempfile::tempdir().unwrap(), &both, connections)
     }
 
+    /// One over a directory that has `data` already.
+    pub(crate) fn start_over(directory: tempfile::TempDir) -> Self {
+        Self::start_in(directory, &["127.0.0.1:0"], Limits::default())
+    }
+
+    /// What GET is answered, whatever it is.
+    pub(crate) fn bytes(&self, path: &str, token: &str) -> (u16, Vec<u8>) {
+        let request = agent().get(format!("http://{}{path}", self.address));
+        let mut answer = request.header("x-access-tokens", token).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
+    }
+
     fn start_in(directory: tempfile::TempDir, listen: &[&str], connections: Limits) -> Self {
         let data_dir = directory.path().join("data");
         let agent = directory.path().join("agent");
@@ -89,6 +101,12 @@ impl ImageSite {
         self.halt();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         Self::start_in(directory, &["127.0.0.1:0"], Limits::default())
+    }
+
+    /// Stops the daemon; what it has is there as long as the directory.
+    pub(crate) fn stopped(mut self) -> tempfile::TempDir {
+        self.halt();
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
 
     fn halt(&mut self) {

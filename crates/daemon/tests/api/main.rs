@@ -4,6 +4,7 @@
 mod absent;
 mod access;
 mod apply;
+mod backup;
 mod booleans;
 mod boot_files;
 mod boots;
