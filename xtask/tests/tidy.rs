@@ -16,9 +16,10 @@ const LONGEST_FILE: usize = 600;
 const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-model", &[]),
     ("perilune-plan", &[]),
+    ("perilune-notation", &[]),
     ("perilune-archive", &[]),
     ("perilune-seal", &[]),
-    ("perilune-wire", &["perilune-model", "perilune-plan"]),
+    ("perilune-wire", &["perilune-model", "perilune-notation", "perilune-plan"]),
     ("perilune-store", &["perilune-model"]),
     ("perilune-boards", &["perilune-store"]),
     ("perilune-dhcp", &["perilune-model"]),
@@ -45,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-import",
             "perilune-model",
             "perilune-ndp",
+            "perilune-notation",
             "perilune-plan",
             "perilune-render",
             "perilune-seal",
@@ -53,7 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-wire",
         ],
     ),
-    ("perilune", &["perilune-daemon", "perilune-model", "perilune-wire"]),
+    ("perilune", &["perilune-daemon", "perilune-model", "perilune-notation", "perilune-wire"]),
     ("perilune-testkit", &["perilune-model"]),
     ("xtask", &["perilune-testkit"]),
 ];

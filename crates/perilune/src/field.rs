@@ -218,7 +218,10 @@ fn interface(text: &str) -> Result<Value, Failure> {
             Kind::Encoded => text::encode(&content(key, &value)?).into(),
             Kind::Text | Kind::Name(_) | Kind::Interface => value.into(),
         };
-        object.insert(field.wire.to_owned(), value);
+        if object.insert(field.wire.to_owned(), value).is_some() {
+            let message = format!("--interface {text}: {} is there twice; keep one", field.wire);
+            return Err(Failure::usage(message));
+        }
     }
     Ok(object.into())
 }
@@ -273,6 +276,9 @@ mod tests {
         assert!(reason("BMC,netwrok=ipmi").contains("did you mean network?"));
         assert!(reason("network=ipmi").contains("begin with its name"));
         assert!(reason("BMC,ipmi").contains("FIELD=VALUE"));
+        assert!(reason("BMC,network=a,mtu=9000,network=b").contains("network is there twice"));
+        assert!(reason("BMC,ip=10.0.0.1,ipaddress=10.0.0.2").contains("ipaddress is there twice"));
+        assert!(reason("BMC,interface=eth0").contains("no field interface"));
     }
 
     #[test]

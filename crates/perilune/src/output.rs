@@ -50,7 +50,7 @@ impl Output {
     /// The value as JSON or YAML.
     pub(crate) fn value(&self, value: &Value) -> io::Result<()> {
         let text = match self.format {
-            Format::Yaml => serde_yaml_ng::to_string(value).map_err(io::Error::other)?,
+            Format::Yaml => perilune_notation::write_yaml(value),
             Format::Json | Format::Table => serde_json::to_string_pretty(value)? + "\n",
         };
         write(&text)

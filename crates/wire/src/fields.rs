@@ -46,7 +46,14 @@ impl<'a> Fields<'a> {
             Some(Value::Null) => return Patch::Clear,
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(Value::Bool(value)) => {
+                self.refuse(
+                    field,
+                    format!("it must be a text; if it is {value}, put it in quotes"),
+                );
+                return Patch::Keep;
+            }
+            Some(Value::Array(_) | Value::Object(_)) => {
                 self.refuse(field, "it must be a text");
                 return Patch::Keep;
             }

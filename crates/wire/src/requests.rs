@@ -82,8 +82,16 @@ pub(crate) fn provisioning(
         postscript: fields.text("postscript"),
         disklayout: fields.checked("disklayout", |text| {
             // Blanks alone are none.
-            let is_blank = decode_if_encoded(text).trim().is_empty();
-            if is_blank { Ok(()) } else { DiskLayout::read(text).map(drop) }
+            let plain = decode_if_encoded(text);
+            if plain.trim().is_empty() {
+                return Ok(());
+            }
+            if let Err(twice @ perilune_notation::Error::Twice { .. }) =
+                perilune_notation::read_json(plain.as_bytes())
+            {
+                return Err(twice.to_string());
+            }
+            DiskLayout::read(text).map(drop)
         }),
     };
     let provision = [&request.provision_method, &request.provision_fallback];

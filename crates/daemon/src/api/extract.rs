@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use futures_util::TryStreamExt as _;
 use http_body_util::LengthLimitError;
 use perilune_model::user::Role;
+use perilune_notation::{Error as Notation, read_json};
 use perilune_store::Meta;
 use perilune_wire::fields::Fields;
 use serde::de::DeserializeOwned;
@@ -247,12 +248,13 @@ impl FromRequest<State> for Body {
 
     async fn from_request(request: Request, _state: &State) -> Result<Self, ApiError> {
         let bytes = receive(request).await?;
-        let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|error| {
-            let is_deep = error.to_string().contains("recursion limit");
-            let message =
-                if is_deep { "the JSON is nested too deeply" } else { "data is not valid json" };
-            ApiError::Malformed(message.to_owned())
+        read_json(&bytes).map(Self).map_err(|error| {
+            ApiError::Malformed(match error {
+                Notation::Twice { .. } => error.to_string(),
+                Notation::TooDeep(_) => "the JSON is nested too deeply".to_owned(),
+                // Existing clients know this sentence.
+                Notation::Unreadable { .. } => "data is not valid json".to_owned(),
+            })
         })
     }
 }

@@ -18,6 +18,9 @@ impl Ini {
         let mut ini = Self::default();
         let mut current: Option<String> = None;
         let mut last_key: Option<String> = None;
+        // Where each section begins, and each key of a section stands.
+        let mut sections: BTreeMap<String, usize> = BTreeMap::new();
+        let mut keys: BTreeMap<String, usize> = BTreeMap::new();
         for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
             let trimmed = line.trim();
             if trimmed.is_empty() || trimmed.starts_with([';', '#']) {
@@ -34,12 +37,13 @@ impl Ini {
                 continue;
             }
             if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                if ini.sections.contains_key(name) {
+                if let Some(first) = sections.insert(name.to_owned(), number) {
                     return Err(format!(
-                        "line {number}: the section [{name}] is there twice; put its keys together"
+                        "line {number}: the section [{name}] is there twice, first in line {first}; put its keys together"
                     ));
                 }
                 ini.sections.insert(name.to_owned(), Section::new());
+                keys.clear();
                 current = Some(name.to_owned());
                 last_key = None;
                 continue;
@@ -55,9 +59,12 @@ impl Ini {
                 ));
             };
             let key = key.trim().to_ascii_uppercase();
-            if section.insert(key.clone(), value.trim().to_owned()).is_some() {
-                return Err(format!("line {number}: {key} is there twice; keep one"));
+            if let Some(first) = keys.insert(key.clone(), number) {
+                return Err(format!(
+                    "line {number}: {key} is there twice, first in line {first}; keep one"
+                ));
             }
+            section.insert(key.clone(), value.trim().to_owned());
             last_key = Some(key);
         }
         Ok(ini)

@@ -98,6 +98,65 @@ fn a_body_that_is_no_json_or_lacks_its_place_is_told_so() {
 }
 
 #[test]
+fn a_body_with_a_key_twice_is_refused_with_both_places_and_changes_nothing() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/config/export").1;
+    let node = r#"{"config": {"node": {"node001": {"group": "compute", "comment": "a",
+ "comment": "b"}}}}"#;
+    let document =
+        r#"{"node": {"node001": {"group": "compute"}}, "node": {"node002": {"group": "compute"}}}"#;
+    let layout = json!({ "config": { "node": { "node001": { "disklayout": "{\"disks\": [],\n \"disks\": []}" } } } });
+    for (path, body, said) in [
+        (
+            "/config/node/node001",
+            node,
+            "'comment' is there twice, at line 1 column 54 and at line 2 column 2",
+        ),
+        (
+            "/config/apply?prune=true",
+            document,
+            "'node' is there twice, at line 1 column 2 and at line 1 column 45",
+        ),
+        (
+            "/config/node/node001",
+            &layout.to_string(),
+            "'disks' is there twice, at line 1 column 2 and at line 2 column 2",
+        ),
+    ] {
+        let (code, answer) = site.post_text(path, body);
+        assert_eq!(code, 400, "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
+    }
+    assert_eq!(site.get("/config/export").1, before);
+}
+
+#[test]
+fn a_text_that_looks_like_a_number_is_kept_as_it_is_written() {
+    let site = ImageSite::start();
+    site.describe();
+    for (written, kept) in [
+        ("1e5", "1e5"),
+        ("1.10", "1.10"),
+        ("\"1.10\"", "1.10"),
+        ("17", "17"),
+        ("1.5", "1.5"),
+        ("12345678901234567890123", "12345678901234567890123"),
+    ] {
+        let body = format!(
+            r#"{{"config": {{"node": {{"node001": {{"group": "compute", "assettag": {written}}}}}}}}}"#
+        );
+        let (code, answer) = site.post_text("/config/node/node001", &body);
+        assert!([201, 204].contains(&code), "{answer}");
+        assert_eq!(site.get("/config/export").1["node"]["node001"]["assettag"], json!(kept));
+    }
+    let body = r#"{"config": {"node": {"node001": {"assettag": true}}}}"#;
+    let (code, answer) = site.post_text("/config/node/node001", body);
+    assert_eq!(code, 400, "{answer}");
+    assert!(answer.to_string().contains("put it in quotes"), "{answer}");
+}
+
+#[test]
 fn interfaces_of_a_group_reach_its_nodes() {
     let site = ImageSite::start();
     site.describe();

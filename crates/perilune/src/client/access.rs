@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ini::{Ini, ParseOption};
+use perilune_daemon::config::Ini;
 use perilune_wire::fields::boolean;
 
 use super::token::{self, Session, TokenFile};
@@ -309,11 +309,9 @@ fn read(path: &Path) -> Result<Found, Unusable> {
         io::ErrorKind::PermissionDenied => Unusable::Forbidden,
         _ => Unusable::Wrong(error.to_string()),
     })?;
-    // Passwords are taken as they are: no quotes, no escapes, no comments behind a value.
-    let options =
-        ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    let ini = Ini::load_from_str_opt(&text, options)
-        .map_err(|error| Unusable::Wrong(format!("it is not an INI file: {error}")))?;
+    // Read as the daemon reads it: passwords are taken as they are, and a key that is there twice is refused.
+    let ini = Ini::parse(&text)
+        .map_err(|reason| Unusable::Wrong(format!("it is not an INI file: {reason}")))?;
     let username = value(&ini, "USERNAME");
     let password = value(&ini, "PASSWORD");
     let (Some(username), Some(password)) = (username, password) else {
@@ -331,12 +329,9 @@ fn read(path: &Path) -> Result<Found, Unusable> {
     Ok(Found { url, username, password, secret_key, verify, certificates })
 }
 
-/// A key of `[API]`; keys are written in any case.
+/// A key of `[API]` that is set.
 fn value(ini: &Ini, key: &str) -> Option<String> {
-    let section = ini.section(Some("API"))?;
-    let (_, value) = section.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
-    let value = value.trim();
-    (!value.is_empty()).then(|| value.to_owned())
+    ini.get("API", key).map(str::to_owned)
 }
 
 fn cache_name(url: &str, username: &str) -> String {

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use perilune_notation::Error;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -54,10 +55,7 @@ pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failur
     if !session.output.is_table() {
         return Ok(session.output.value(&document)?);
     }
-    let text = serde_yaml_ng::to_string(&document);
-    let text =
-        text.map_err(|error| Failure::failed(format!("the document cannot be written: {error}")))?;
-    Ok(output::write(&text)?)
+    Ok(output::write(&perilune_notation::write_yaml(&document))?)
 }
 
 pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
@@ -108,13 +106,21 @@ fn read(file: &Path) -> Result<Value, Failure> {
         fs::read_to_string(file)
     };
     let text = text.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    let document: Value = serde_yaml_ng::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{name} is neither YAML nor JSON: {error}")))?;
+    let document = perilune_notation::read(&text).map_err(|error| unreadable(&name, &error))?;
     if document.is_object() {
         Ok(document)
     } else {
         Err(Failure::usage(format!(
             "{name} holds no document: kinds, names and fields, as perilune export writes them"
         )))
+    }
+}
+
+fn unreadable(name: &str, error: &Error) -> Failure {
+    match error {
+        Error::Twice { .. } => Failure::usage(format!("{name}: {error}")),
+        Error::TooDeep(_) | Error::Unreadable { .. } => {
+            Failure::usage(format!("{name} is neither YAML nor JSON: {error}"))
+        }
     }
 }

@@ -40,6 +40,69 @@ fn a_document_is_planned_applied_and_written_again() {
 }
 
 #[test]
+fn a_document_with_a_key_twice_removes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(data.path());
+    let file = data.path().join("cluster.yaml");
+    let path = file.to_str().unwrap();
+    let nodes = "node:\n  node001: {group: compute}\n";
+    std::fs::write(&file, format!("group:\n  compute: {{}}\n{nodes}")).unwrap();
+    let output = perilune(data.path(), &["apply", "-f", path, "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for (text, places) in [
+        (
+            format!("{nodes}node:\n  node002: {{group: compute}}\n"),
+            "line 1 column 1 and at line 3 column 1",
+        ),
+        (
+            "node: {node002: {group: compute, group: compute}}\n".to_owned(),
+            "line 1 column 18 and at line 1 column 34",
+        ),
+        (
+            "{\"node\": {\"node002\": {\"group\": \"compute\"}},\n\t\"node\": {}}".to_owned(),
+            "line 1 column 2 and at line 2 column 2",
+        ),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let output = perilune(data.path(), &["apply", "-f", path, "--prune", "--yes"]);
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
+        assert!(said(&output).contains(places), "{text}: {}", said(&output));
+    }
+    assert_eq!(daemon.get("/config/node/node001").unwrap().0, 200);
+    assert_eq!(daemon.get("/config/node/node002").unwrap().0, 404);
+}
+
+#[test]
+fn texts_are_applied_as_they_are_written_and_exported_in_quotes() {
+    let data = tempfile::tempdir().unwrap();
+    let _daemon = Daemon::start(data.path());
+    let file = data.path().join("cluster.yaml");
+    let path = file.to_str().unwrap();
+    let text = "group:\n  compute: {comment: yes}\nosimage:\n  image: {kernelversion: 1.10, comment: 0o17, osrelease: 012}\nnode:\n  node001: {group: compute, assettag: 1e5, switchport: 52:54:00:00:00:01, vendor: 2026-11-29}\n";
+    std::fs::write(&file, text).unwrap();
+    let output = perilune(data.path(), &["apply", "-f", path, "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let output = perilune(data.path(), &["export"]);
+    let export = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "comment: 'yes'",
+        "kernelversion: '1.10'",
+        "comment: '0o17'",
+        "osrelease: '012'",
+        "assettag: '1e5'",
+        "switchport: '52:54:00:00:00:01'",
+        "vendor: '2026-11-29'",
+    ] {
+        assert!(export.contains(&format!("{line}\n")), "{line}: {export}");
+    }
+    let output = perilune(data.path(), &["group", "show", "compute", "-o", "yaml"]);
+    assert!(said(&output).contains("'yes'"), "{}", said(&output));
+    std::fs::write(&file, export).unwrap();
+    let output = perilune(data.path(), &["apply", "-f", path, "--prune", "--yes"]);
+    assert!(said(&output).contains("nothing to do"), "{}", said(&output));
+}
+
+#[test]
 fn what_is_no_document_is_not_sent_and_what_is_wrong_is_told() {
     let data = tempfile::tempdir().unwrap();
     let _daemon = Daemon::start(data.path());
