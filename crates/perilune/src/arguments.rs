@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use perilune::client::access::Options;
+use perilune_wire::fields::nearest;
 
 use crate::commands::{
     apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
@@ -92,6 +94,31 @@ impl Arguments {
             dry_run: self.dry_run,
         }
     }
+}
+
+/// The refusal of a line, with suggestions that are near to what was typed only: `--position` is no slip for `--provision-method`.
+pub(crate) fn refused(mut error: clap::Error) -> clap::Error {
+    for (given, suggested) in [
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ] {
+        let Some(ContextValue::String(given)) = error.get(given) else { continue };
+        let given = given.trim_start_matches('-').to_owned();
+        let is_near = |known: &str| {
+            let known = known.trim_start_matches('-').split(' ').next().unwrap_or_default();
+            nearest(&given, std::iter::once(known)).is_some()
+        };
+        let is_kept = match error.get(suggested) {
+            Some(ContextValue::String(known)) => is_near(known),
+            Some(ContextValue::Strings(known)) => known.iter().any(|known| is_near(known)),
+            _ => true,
+        };
+        if !is_kept {
+            error.remove(suggested);
+        }
+    }
+    error
 }
 
 #[derive(Subcommand)]
@@ -237,6 +264,26 @@ mod tests {
             for verb in ["add", "change", "clone"] {
                 assert!(help(&[kind, verb]).contains("Example"), "{kind} {verb}");
             }
+        }
+    }
+
+    #[test]
+    fn only_options_and_commands_that_are_near_are_suggested() {
+        let said = |words: &[&str]| {
+            let words = std::iter::once("perilune").chain(words.iter().copied());
+            let Err(error) = Arguments::try_parse_from(words) else { panic!("it is taken") };
+            super::refused(error).to_string()
+        };
+        for (words, suggested) in [
+            (&["node", "change", "a", "--position", "3"][..], None),
+            (&["node", "change", "a", "--commnet", "x"], Some("--comment")),
+            (&["node", "change", "a", "--provision", "x"], Some("--provision-")),
+            (&["node", "chagne", "a"], Some("change")),
+            (&["status", "--colour"], None),
+        ] {
+            let said = said(words);
+            assert_eq!(suggested.is_some(), said.contains("similar"), "{said}");
+            assert!(suggested.is_none_or(|suggested| said.contains(suggested)), "{said}");
         }
     }
 

@@ -142,11 +142,14 @@ fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+/// So many letters of a name allow for one slip.
+const LETTERS_FOR_A_SLIP: usize = 3;
+
 /// What is like `name` among `known`, as a sentence.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, list: &str) -> String {
     let mut close: Vec<(usize, &str)> = known
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 3)
+        .filter(|(distance, known)| *distance <= name.len().max(known.len()) / LETTERS_FOR_A_SLIP)
         .collect();
     close.sort_unstable();
     let names: Vec<&str> = close.into_iter().take(3).map(|(_, name)| name).collect();
@@ -169,6 +172,7 @@ mod tests {
         let hint = |name: &str| nearest(name, known.into_iter(), "perilune node list");
         assert_eq!(hint("ndoe001"), "did you mean node001 or node002?");
         assert_eq!(hint("logni"), "did you mean login?");
+        assert_eq!(hint("x"), "`perilune node list` shows what there is");
         assert_eq!(hint("storage"), "`perilune node list` shows what there is");
     }
 

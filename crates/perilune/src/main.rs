@@ -27,7 +27,8 @@ use session::Session;
 
 fn main() -> ExitCode {
     CompleteEnv::with_factory(completion::command).complete();
-    match run(Arguments::parse()) {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| arguments::refused(error).exit());
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure::report(&failure),
     }

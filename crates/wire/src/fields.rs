@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 /// As long as any text may be; scripts and disk layouts of 1 MiB come base64-encoded in one.
 const LONGEST_TEXT: usize = (1 << 20) / 3 * 4 + 4;
-/// How alike an unknown field and a known one must be for a hint.
-const ALIKE: f64 = 0.7;
+/// So many letters allow for one slip: `position` and `provision` are four slips apart, and different words.
+const LETTERS_FOR_A_SLIP: usize = 3;
+/// As long as the beginning of a word must be to stand for it: `osimage` for `osimagetag`, but no `i` for `ipaddress`.
+const SHORTEST_BEGINNING: usize = 4;
 
 /// The fields of one object. Every read says which field it is for; [`Fields::finish`] refuses what nobody read.
 #[derive(Debug)]
@@ -255,12 +257,26 @@ impl<'a> Fields<'a> {
 
 /// Why a word is refused that is none of those that are known; `what` says what it should be.
 pub(crate) fn unknown(what: &str, word: &str, known: &[String]) -> String {
-    let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), known));
-    let nearest = alike.filter(|(alike, _)| *alike > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match nearest {
-        Some((_, known)) => format!("there is no such {what}; did you mean '{known}'?"),
+    match nearest(word, known.iter().map(String::as_str)) {
+        Some(known) => format!("there is no such {what}; did you mean '{known}'?"),
         None => format!("there is no such {what}"),
     }
+}
+
+/// The known word that was meant, if one is near: few slips lead from one to the other, in whatever case, or one begins with the other.
+/// Words that only share some letters are not near.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let given = word.to_lowercase().replace('-', "_");
+    let slips = |known: &str| {
+        let wanted = known.to_lowercase().replace('-', "_");
+        let (short, long) =
+            if given.len() < wanted.len() { (&given, &wanted) } else { (&wanted, &given) };
+        let is_begun = short.len() >= SHORTEST_BEGINNING && long.starts_with(short.as_str());
+        let slips = strsim::damerau_levenshtein(&given, &wanted);
+        let allowed = short.chars().count() / LETTERS_FOR_A_SLIP;
+        (slips <= allowed || is_begun).then_some(slips)
+    };
+    known.filter_map(|known| Some((slips(known)?, known))).min().map(|(_, known)| known)
 }
 
 /// A boolean in any of the API's spellings.
@@ -329,6 +345,41 @@ mod tests {
             fields.text("group")
         });
         assert_eq!(violations, ["osimag: there is no such field; did you mean 'osimage'?"]);
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let known = [
+            "provision_method",
+            "osimage",
+            "osimagetag",
+            "kerneloptions",
+            "macaddress",
+            "ipaddress",
+            "group",
+            "roles",
+            "dhcp",
+        ];
+        for (word, near) in [
+            ("position", None),
+            ("orientation", None),
+            ("provision", Some("provision_method")),
+            ("osimag", Some("osimage")),
+            ("OSIMAGE", Some("osimage")),
+            ("kernel_options", Some("kerneloptions")),
+            ("kernel-options", Some("kerneloptions")),
+            ("adress", None),
+            ("ipadress", Some("ipaddress")),
+            ("macadress", Some("macaddress")),
+            ("gropu", Some("group")),
+            ("rules", Some("roles")),
+            ("dns", None),
+            ("dhpc", Some("dhcp")),
+            ("i", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), near, "{word}");
+        }
     }
 
     #[test]

@@ -72,8 +72,6 @@ const KNOWN: &[(&str, &[&str])] = &[
 const DEFAULT_PORT: u16 = 7050;
 const DAY: Duration = Duration::from_hours(24);
 const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
-/// How alike an unknown word and a known one must be for a hint.
-const ALIKE: f64 = 0.75;
 
 /// Keys that have no effect, each with the nearest that has.
 pub(super) fn unknown(ini: &Ini) -> Vec<String> {
@@ -99,11 +97,7 @@ pub(super) fn unknown(ini: &Ini) -> Vec<String> {
 
 /// The known word that is most like this one, if any is.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let alike = known.iter().map(|known| (strsim::jaro_winkler(word, known), *known));
-    alike
-        .filter(|(alike, _)| *alike > ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
+    perilune_wire::fields::nearest(word, known.iter().copied())
 }
 
 pub(super) fn protocol(ini: &Ini, section: &str) -> Result<Option<Protocol>, String> {
