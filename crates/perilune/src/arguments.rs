@@ -234,6 +234,9 @@ pub(crate) enum Command {
 }
 
 #[cfg(test)]
+mod walk;
+
+#[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
 

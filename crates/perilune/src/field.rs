@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value};
@@ -32,7 +33,31 @@ pub(crate) enum Kind {
     Interface,
 }
 
+/// Before the identifier of a field's option: options of the connection are global and have their own, which no field may share.
+const PREFIX: &str = "field.";
+
+/// The field whose option is identified by this.
+pub(crate) fn of_option(id: &str) -> Option<&str> {
+    id.strip_prefix(PREFIX)
+}
+
+/// The option of the connection that has the name of this field, under another name: the field's own is this.
+fn displaced(field: &Field) -> Option<Arg> {
+    (field.wire == "certificate").then(|| {
+        Arg::new("certificate")
+            .long("connection-certificate")
+            .value_name("FILE")
+            .help("What --certificate is before the command: a certificate (PEM) to trust")
+            .help_heading("Connection")
+            .value_parser(value_parser!(PathBuf))
+    })
+}
+
 impl Field {
+    fn id(&self) -> String {
+        format!("{PREFIX}{}", self.wire)
+    }
+
     pub(crate) const fn text(wire: &'static str, help: &'static str) -> Self {
         Self { wire, kind: Kind::Text, help, alias: None }
     }
@@ -67,7 +92,7 @@ impl Field {
             Kind::Interface => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
         };
         let repeated = self.kind == Kind::Interface;
-        let argument = Arg::new(self.wire)
+        let argument = Arg::new(self.id())
             .long(long)
             .value_name(value)
             .help(format!("{}{note}", self.help))
@@ -129,7 +154,7 @@ impl<F: Fields> clap::FromArgMatches for FieldArguments<F> {
         let given = F::FIELDS
             .iter()
             .filter_map(|field| {
-                let values = matches.get_many::<String>(field.wire)?;
+                let values = matches.get_many::<String>(&field.id())?;
                 Some((field, values.cloned().collect()))
             })
             .collect();
@@ -144,7 +169,8 @@ impl<F: Fields> clap::FromArgMatches for FieldArguments<F> {
 
 impl<F: Fields> clap::Args for FieldArguments<F> {
     fn augment_args(command: Command) -> Command {
-        command.args(F::FIELDS.iter().map(Field::argument))
+        let displaced = F::FIELDS.iter().filter_map(displaced);
+        command.args(F::FIELDS.iter().map(Field::argument)).args(displaced)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

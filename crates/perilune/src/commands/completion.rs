@@ -10,6 +10,7 @@ use perilune::client::access::{self, Options, Surroundings};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::field;
 use crate::output::write;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -69,11 +70,12 @@ fn name_completer(argument: Arg, kind: &'static str) -> Arg {
     let of = match id.as_str() {
         "names" | "source" => Some(kind),
         // A field that refers to another object has the name of its kind.
-        other if argument.get_long().is_some() => KINDS.into_iter().find(|kind| *kind == other),
-        _ => None,
+        other => field::of_option(other)
+            .or_else(|| argument.get_long().map(|_| other))
+            .and_then(|field| KINDS.into_iter().find(|kind| *kind == field)),
     };
     // A network's own field `network` is its range.
-    match of.filter(|of| !(*of == "network" && kind == "network" && id == "network")) {
+    match of.filter(|of| !(*of == "network" && kind == "network" && id.ends_with(of))) {
         Some(of) => argument.add(ArgValueCompleter::new(move |typed: &OsStr| names(of, typed))),
         None => argument,
     }
