@@ -1,6 +1,6 @@
 //! Scripts for iPXE: the menu, a node's way to its kernel, and what a machine is told that cannot boot.
 
-use perilune_plan::{check_script_text, ends_script_command};
+use perilune_plan::{LONGEST_KERNEL_LINE, check_script_text, ends_script_command};
 
 use crate::Error;
 use crate::context::{ControllerContext, FailedContext, MenuContext, NodeContext};
@@ -61,6 +61,24 @@ pub(crate) fn kickstart_node_script(
         return Ok(script);
     }
     Ok(with_ticket(&script, &format!("/kickstart/install/{}", context.node_name), ticket))
+}
+
+/// Refuses a script whose kernel would not read its line to the end. Templates of a site count, too.
+pub(crate) fn check_kernel_lines(node: &str, script: &str) -> Result<(), Error> {
+    for line in script.lines().filter(|line| line.starts_with("kernel ")) {
+        let line = line.split(" ||").next().unwrap_or(line);
+        // What precedes the arguments is read by iPXE: its own options, and the address of the kernel.
+        let is_address = |word: &&str| word.contains("://");
+        let length = line.split(' ').find(is_address).and_then(|address| line.split_once(address));
+        let length = length.map_or(0, |(_, arguments)| arguments.trim().len());
+        if length > LONGEST_KERNEL_LINE {
+            let lack = format!(
+                "its kernel would be given {length} bytes, and reads {LONGEST_KERNEL_LINE}; shorten kerneloptions of the node, its group or its image"
+            );
+            return Err(Error::incomplete(node, lack));
+        }
+    }
+    Ok(())
 }
 
 fn with_ticket(script: &str, path: &str, ticket: &str) -> String {
@@ -225,6 +243,22 @@ mod tests {
         {
             assert!(check_script_text(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_kernel_reads_its_line_to_the_end_or_is_not_started() {
+        let script = |length: usize| {
+            format!(
+                "#!ipxe\nkernel --name vmlinuz http://a:1/files/k a{} b || goto failed\nboot ||\n",
+                "x".repeat(length - 3)
+            )
+        };
+        assert!(check_kernel_lines("node001", &script(2047)).is_ok());
+        let refused = check_kernel_lines("node001", &script(2048)).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("node001 cannot boot: its kernel would be given 2048 bytes"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl<'a> Site<'a> {
             let context = self.context_without_files(&boot)?;
             (ipxe::disk_node_script(self.templates, &context)?, None)
         };
+        ipxe::check_kernel_lines(node.name.as_str(), &text)?;
         Ok(NodeScript {
             text: self.at_own_port(&text),
             node: node.name.clone(),
@@ -142,19 +143,23 @@ impl<'a> Site<'a> {
 
     fn node_context(&self, boot: &Boot<'a>, ticket: &str) -> Result<NodeContext, Error> {
         let resolved = &boot.resolved;
-        let mut options = resolved.kernel_options();
+        // Our words first: were the line too long, its end would be cut off.
+        let mut options = String::new();
         if boot.uses_dhcp() {
-            options.push_str(" luna.bootproto=dhcp");
+            options.push_str("luna.bootproto=dhcp ");
         }
         if !ticket.is_empty() {
-            options.push_str(" perilune.ticket=");
+            options.push_str("perilune.ticket=");
             options.push_str(ticket);
+            options.push(' ');
         }
         if self.environment.time > 0 {
             // A clock that has stopped makes every certificate one that is not valid yet.
-            options.push_str(" perilune.time=");
+            options.push_str("perilune.time=");
             options.push_str(&self.environment.time.to_string());
+            options.push(' ');
         }
+        options.push_str(&resolved.kernel_options());
         Ok(NodeContext {
             osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
             osimage_initrdfile: percent_encode(resolved.file(|files| &files.initrdfile)?),

@@ -45,6 +45,19 @@ impl<'a> Reading<'a> {
         self.note(Verdict::Odd, Some(column), message.into());
     }
 
+    /// Options of a kernel. Those that are too long are taken: they may be from when the rest of the line was shorter.
+    pub(crate) fn kernel_options(&mut self) -> Option<String> {
+        let options = self.text("kerneloptions")?;
+        let plain = perilune_plan::kernel_options(&options);
+        if let Err(reason) = perilune_plan::check_kernel_options(&plain) {
+            self.odd(
+                "kerneloptions",
+                format!("{reason}; taken, and what is too long keeps nodes from booting"),
+            );
+        }
+        Some(options)
+    }
+
     /// Notes why the row is not taken.
     pub(crate) fn refuse(&mut self, column: &str, message: impl Into<String>) {
         self.note(Verdict::Refused, Some(column), message.into());

@@ -10,7 +10,8 @@ pub use disk::{Disk, DiskLayout, FileSystem, Partition, Size};
 pub use progress::{Phase, Progress};
 use serde::{Deserialize, Serialize};
 pub use text::{
-    boolean, check_script_text, decode_if_encoded, ends_script_command, kernel_options,
+    LONGEST_KERNEL_LINE, LONGEST_KERNEL_OPTIONS, boolean, check_kernel_options, check_script_text,
+    decode_if_encoded, ends_script_command, kernel_options,
 };
 
 /// Everything that the agent needs to make a machine the node that it is described as. Scripts are plain text.

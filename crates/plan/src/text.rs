@@ -55,6 +55,23 @@ pub fn kernel_options(text: &str) -> String {
     decode_if_encoded(text).replace('\r', "").replace('\n', " ").trim().to_owned()
 }
 
+/// As long as the line may be that a kernel is given (`COMMAND_LINE_SIZE` of x86-64 and arm64 is 2,048 with the byte that ends it): what
+/// is beyond is cut off without a word.
+pub const LONGEST_KERNEL_LINE: usize = 2047;
+/// As long as options may be that somebody gives: the rest of the line is for what a boot script says itself, with long names.
+pub const LONGEST_KERNEL_OPTIONS: usize = 1279;
+
+/// Refuses options with which the kernel's line would not be read to its end.
+pub fn check_kernel_options(options: &str) -> Result<(), String> {
+    if options.len() <= LONGEST_KERNEL_OPTIONS {
+        return Ok(());
+    }
+    Err(format!(
+        "it has {} bytes, and at most {LONGEST_KERNEL_OPTIONS} can be: a kernel reads {LONGEST_KERNEL_LINE} bytes in all, and the boot script has words of its own",
+        options.len()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,7 +106,8 @@ pub(crate) fn kernel_options(fields: &mut Fields<'_>) -> Patch<String> {
     fields.checked("kerneloptions", |text| {
         let options = perilune_plan::kernel_options(text);
         perilune_plan::check_script_text(&options)
-            .map_err(|reason| format!("it cannot be put into a boot script: {reason}"))
+            .map_err(|reason| format!("it cannot be put into a boot script: {reason}"))?;
+        perilune_plan::check_kernel_options(&options)
     })
 }
 

@@ -84,7 +84,7 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         provision_interface: reading.text("provision_interface"),
         provision_method: reading.text("provision_method"),
         provision_fallback: reading.text("provision_fallback"),
-        kerneloptions: reading.text("kerneloptions"),
+        kerneloptions: reading.kernel_options(),
         ipxe_kernel: reading.word("ipxe_kernel", |word| match word {
             "default" => Some(IpxeKernel::Default),
             "alternative" => Some(IpxeKernel::Alternative),

@@ -55,7 +55,7 @@ impl Planner<'_> {
                 continue;
             }
             let files = files(&mut reading);
-            let kerneloptions = reading.text("kerneloptions");
+            let kerneloptions = reading.kernel_options();
             if active == Some(tag.id) {
                 image.tag = Some(name.clone());
             }
@@ -133,7 +133,7 @@ fn image(reading: &mut Reading<'_>) -> Option<Image> {
         files,
         kernelversion,
         kernelmodules: reading.text("kernelmodules"),
-        kerneloptions: reading.text("kerneloptions"),
+        kerneloptions: reading.kernel_options(),
         grab_filesystems: reading.text("grab_filesystems"),
         grab_exclude: reading.text("grab_exclude"),
         distribution: reading.text("distribution"),

@@ -27,7 +27,7 @@ pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -
         path: text(fields, "path"),
         kernelversion: text(fields, "kernelversion"),
         kernelmodules: text(fields, "kernelmodules"),
-        kerneloptions: text(fields, "kerneloptions"),
+        kerneloptions: requests::kernel_options(fields).value().cloned(),
         grab_filesystems: text(fields, "grab_filesystems"),
         grab_exclude: text(fields, "grab_exclude"),
         distribution: text(fields, "distribution"),
