@@ -4,7 +4,7 @@ mod link;
 pub mod of_group;
 pub mod of_node;
 
-pub use link::LinkRequest;
+pub use link::{LinkRequest, oversized_vlan};
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, Error, MacAddress, Name, Object};

@@ -141,7 +141,9 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
 /// What the object refers to, each with the name of the field.
 fn of(object: &Object) -> Vec<(&'static str, Reference)> {
     let mut copy = object.clone();
+    let is_network = matches!(object, Object::Network(_));
     let field = |kind: Kind| match kind {
+        Kind::Network if is_network => "shared",
         Kind::Image => "osimage",
         Kind::BmcSetup => "bmcsetup",
         Kind::Settings

@@ -1,7 +1,7 @@
 //! Changes of what an interface is, and which combinations can be.
 
 use crate::interface::Link;
-use crate::{Patch, Violation};
+use crate::{Name, Patch, Violation};
 
 /// The bonding modes of the Linux driver; they may also be given by number.
 const BOND_MODES: [&str; 7] = [
@@ -118,9 +118,6 @@ fn violations(link: &Link) -> Vec<Violation> {
                 "an interface cannot be a VLAN and a bond; use one interface for each".to_owned(),
             );
         }
-        if link.mtu.is_some() {
-            refuse("mtu", "a VLAN has the MTU of its parent; set it there".to_owned());
-        }
     }
     if let Some(mode) = link.bond_mode.as_deref().filter(|mode| !is_bond_mode(mode)) {
         refuse(
@@ -143,6 +140,19 @@ fn violations(link: &Link) -> Vec<Violation> {
     violations
 }
 
+/// The first VLAN of these interfaces that has a larger MTU than its parent, where both are known, by its place, and why that cannot be.
+pub fn oversized_vlan(interfaces: &[(&Name, &Link)]) -> Option<(usize, String)> {
+    interfaces.iter().enumerate().find_map(|(place, (name, link))| {
+        let (parent, mtu) = link.vlan_parent.as_deref().zip(link.mtu)?;
+        let (_, carrier) = interfaces.iter().find(|(other, _)| other.as_str() == parent)?;
+        let largest = carrier.mtu.filter(|largest| mtu > *largest)?;
+        let reason = format!(
+            "the VLAN '{name}' has an MTU of {mtu}, and its parent '{parent}' one of {largest}; a VLAN cannot have a larger one"
+        );
+        Some((place, reason))
+    })
+}
+
 fn is_bond_mode(mode: &str) -> bool {
     BOND_MODES.contains(&mode)
         || mode.parse::<usize>().is_ok_and(|number| number < BOND_MODES.len() && mode.len() == 1)
@@ -158,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vlan_needs_its_number_and_takes_the_mtu_of_its_parent() {
+    fn a_vlan_needs_its_number_and_takes_the_mtu_of_its_parent_unless_it_has_its_own() {
         let parent =
             LinkRequest { vlan_parent: Patch::Set("eth0".into()), ..LinkRequest::default() };
         assert_eq!(fields(&parent, &Link::default()), ["vlan_parent"]);
@@ -166,10 +176,31 @@ mod tests {
         assert_eq!(parent.apply(&mut link), []);
         assert_eq!(link.mtu, None);
         let mtu = LinkRequest { mtu: Patch::Set(9000), ..LinkRequest::default() };
-        assert_eq!(fields(&mtu, &link), ["mtu"]);
+        assert_eq!(fields(&mtu, &link), [""; 0]);
         let number = LinkRequest { vlanid: Patch::Clear, ..LinkRequest::default() };
         assert_eq!(number.apply(&mut link), []);
         assert_eq!(link.vlan_parent, None);
+    }
+
+    #[test]
+    fn only_a_vlan_that_is_larger_than_a_parent_that_is_known_cannot_be() {
+        let (parent, vlan) = (Name::trusted("eth0"), Name::trusted("vlan7"));
+        let fault = |largest: Option<u16>, mtu: Option<u16>, of: &str| {
+            let carrier = Link { mtu: largest, ..Link::default() };
+            let link =
+                Link { mtu, vlanid: Some(7), vlan_parent: Some(of.into()), ..Link::default() };
+            oversized_vlan(&[(&vlan, &link), (&parent, &carrier)]).map(|(place, _)| place)
+        };
+        assert_eq!(fault(Some(1500), Some(1501), "eth0"), Some(0));
+        for (largest, mtu, of) in [
+            (Some(9000), Some(1500), "eth0"),
+            (Some(9000), Some(9000), "eth0"),
+            (None, Some(9000), "eth0"),
+            (Some(1500), None, "eth0"),
+            (Some(1500), Some(9000), "eth1"),
+        ] {
+            assert_eq!(fault(largest, mtu, of), None, "{largest:?} {mtu:?} {of}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::addresses::Family;
 use crate::group::Group;
-use crate::interface::{GroupInterface, Interface, LinkRequest, of_node};
+use crate::interface::{GroupInterface, Interface, LinkRequest, of_node, oversized_vlan};
 use crate::network::Network;
 use crate::node::Node;
 use crate::{Draft, Error, Kind, Name, Saved};
@@ -32,17 +32,32 @@ pub fn save(draft: &mut Draft, group: &str, requests: &[Request]) -> Result<Save
     if requests.is_empty() {
         return Err(Error::invalid("interfaces", "the list is empty; give at least one interface"));
     }
-    let members = draft.members(group).count();
-    if requests.len() > 1 && requests.len().saturating_mul(members) > MOST_AT_ONCE {
+    let count = draft.members(group).count();
+    if requests.len() > 1 && requests.len().saturating_mul(count) > MOST_AT_ONCE {
         let reason = format!(
-            "{} interfaces for {members} nodes are more than {MOST_AT_ONCE} interfaces in one request; give fewer at once",
+            "{} interfaces for {count} nodes are more than {MOST_AT_ONCE} interfaces in one request; give fewer at once",
             requests.len()
         );
         return Err(Error::invalid("interfaces", reason));
     }
+    let before = Arc::clone(draft.group(group)?);
+    let members = members(draft, &before.name);
     let mut saved = Saved::Updated;
     for request in requests {
         saved = save_one(draft, group, request)?;
+    }
+    let fault = |group: &Group| {
+        let links: Vec<_> =
+            group.interfaces.iter().map(|interface| (&interface.name, &interface.link)).collect();
+        oversized_vlan(&links).map(|(_, reason)| reason)
+    };
+    let after = draft.group(group)?;
+    if let Some(reason) = fault(after).filter(|reason| fault(&before).as_ref() != Some(reason)) {
+        return Err(Error::invalid("mtu", reason));
+    }
+    for member in members {
+        let after = draft.node(member.name.as_str())?;
+        of_node::check_vlans(&member.interfaces, &after.interfaces)?;
     }
     Ok(saved)
 }

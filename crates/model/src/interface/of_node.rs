@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addresses::{self, Family};
-use crate::interface::{Interface, LinkRequest};
+use crate::interface::{Interface, LinkRequest, oversized_vlan};
 use crate::network::Network;
 use crate::node::Node;
 use crate::{Draft, Error, Holder, Kind, MacAddress, Name, Object, Patch};
@@ -35,11 +35,24 @@ pub fn save(draft: &mut Draft, node: &str, requests: &[Request]) -> Result<(), E
     if requests.is_empty() {
         return Err(Error::invalid("interfaces", "the list is empty; give at least one interface"));
     }
-    draft.node(node)?;
+    let before = Arc::clone(draft.node(node)?);
     for request in requests {
         save_one(draft, node, request)?;
     }
-    Ok(())
+    check_vlans(&before.interfaces, &draft.node(node)?.interfaces)
+}
+
+/// Refuses a VLAN that has become larger than its parent. One that was so before is left to its owner.
+pub(crate) fn check_vlans(before: &[Interface], after: &[Interface]) -> Result<(), Error> {
+    let fault = |interfaces: &[Interface]| {
+        let links: Vec<_> =
+            interfaces.iter().map(|interface| (&interface.name, &interface.link)).collect();
+        oversized_vlan(&links).map(|(_, reason)| reason)
+    };
+    match fault(after).filter(|reason| fault(before).as_ref() != Some(reason)) {
+        Some(reason) => Err(Error::invalid("mtu", reason)),
+        None => Ok(()),
+    }
 }
 
 /// Removes an interface and its addresses.

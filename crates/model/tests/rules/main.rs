@@ -10,3 +10,4 @@ mod nodes;
 mod site;
 mod tags;
 mod undo;
+mod vlans;

@@ -3,7 +3,7 @@
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::group::Group;
 use perilune_model::image::Image;
-use perilune_model::interface::{GroupInterface, Interface, Link};
+use perilune_model::interface::{GroupInterface, Interface, Link, oversized_vlan};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
@@ -112,6 +112,7 @@ pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) 
     });
     let interfaces = interfaces.unwrap_or_default();
     unique(fields, interfaces.iter().map(|interface| &interface.name));
+    check_vlans(fields, interfaces.iter().map(|interface| (&interface.name, &interface.link)));
     let (domain, comment) = (text(fields, "domain"), text(fields, "comment"));
     Group { name, provisioning, domain, comment, interfaces }.into()
 }
@@ -154,6 +155,7 @@ pub(super) fn node(
     });
     let interfaces = interfaces.unwrap_or_default();
     unique(fields, interfaces.iter().map(|interface| &interface.name));
+    check_vlans(fields, interfaces.iter().map(|interface| (&interface.name, &interface.link)));
     Node {
         name,
         group: fields.new_name("group", Name::general).unwrap_or_default(),
@@ -256,6 +258,15 @@ fn link(fields: &mut Fields<'_>) -> Link {
         fields.refuse(&violation.field, violation.reason);
     }
     link
+}
+
+fn check_vlans<'a>(
+    fields: &mut Fields<'_>,
+    interfaces: impl Iterator<Item = (&'a Name, &'a Link)>,
+) {
+    if let Some((place, reason)) = oversized_vlan(&interfaces.collect::<Vec<_>>()) {
+        fields.refuse(&format!("interfaces[{place}].mtu"), reason);
+    }
 }
 
 fn show_link(said: Said, link: &Link) -> Said {
