@@ -17,15 +17,6 @@ use crate::schema;
 use crate::source::{Row, Source};
 use ids::Ids;
 
-/// Columns of users and their roles, which are shown and never taken.
-const USERS: [(&str, &[&str]); 2] = [
-    ("roles", &["id", "name"]),
-    ("user", &["id", "username", "password", "roleid", "createdby", "lastlogin", "created"]),
-];
-/// The table of how controllers stand for each other; it has no ids.
-const STANDING: (&str, &[&str]) =
-    ("ha", &["enabled", "syncimages", "insync", "sharedip", "overrule", "master", "updated"]);
-
 /// Columns that no two rows of a table may have alike.
 const UNIQUE: [(&str, &[&str]); 15] = [
     ("osimage", &["name"]),
@@ -47,16 +38,12 @@ const UNIQUE: [(&str, &[&str]); 15] = [
 
 /// The columns of a table.
 fn columns(table: &str) -> Vec<String> {
-    let apart = USERS.iter().chain([&STANDING]).find(|(name, _)| *name == table);
-    match (apart, schema::known(table)) {
-        (Some((_, columns)), _) => columns.iter().map(|column| (*column).to_owned()).collect(),
-        (None, Some(known)) => std::iter::once("id")
-            .chain(known.read.iter().copied())
-            .chain(known.without_meaning.iter().copied())
-            .map(str::to_owned)
-            .collect(),
-        (None, None) => Vec::new(),
-    }
+    let Some(known) = schema::known(table) else { return Vec::new() };
+    std::iter::once("id")
+        .chain(known.read.iter().copied())
+        .chain(known.without_meaning.iter().copied())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// All tables of a cluster. Objects whose rows somebody gives anew have the ids that they get there.

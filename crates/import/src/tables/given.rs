@@ -7,7 +7,7 @@ use perilune_model::Cluster;
 use serde_json::{Map, Value};
 
 use super::export::EXPORTED;
-use super::{Ids, STANDING, UNIQUE, USERS, tables};
+use super::{Ids, UNIQUE, tables};
 use crate::cell::{Cell, shown};
 use crate::plan::Plan;
 use crate::report::{Report, Verdict};
@@ -15,6 +15,8 @@ use crate::source::{Row, Source};
 
 /// Tables that are taken and are in no export.
 const MORE: [&str; 2] = ["rack", "rackinventory"];
+/// Tables that exports of old daemons have and nothing is taken of: users stay, and how controllers stand for each other.
+const KEPT: [&str; 3] = ["user", "roles", "ha"];
 /// Entries of a table that describe it.
 const DESCRIPTIONS: [&str; 2] = ["STRUCTURE", "SQLITE_SEQUENCE"];
 /// Tables of which a cluster that has rows must keep some.
@@ -106,12 +108,12 @@ pub fn plan(body: &Value, cluster: &Cluster) -> Result<Plan, Error> {
     }
     let mut source = tables(cluster, ids);
     let mut notes = Report::default();
-    // Users are neither replaced nor taken from a file.
-    for (table, _) in USERS {
+    // That we show none of them is nothing to tell.
+    for table in KEPT {
         source.put(table, Arc::default(), Vec::new());
     }
     for (table, rows) in given {
-        if table == STANDING.0 || USERS.iter().any(|(name, _)| *name == table) {
+        if KEPT.contains(&table) {
             if !rows.is_empty() {
                 let message = format!(
                     "{} rows are left out: users, and how controllers stand for each other, stay as they are",
@@ -145,7 +147,7 @@ fn read(body: &Value) -> Result<BTreeMap<&'static str, Vec<Row>>, Error> {
     }
     let mut given = BTreeMap::new();
     for (name, rows) in body {
-        let table = EXPORTED.into_iter().chain(MORE).find(|table| table == name);
+        let table = EXPORTED.into_iter().chain(MORE).chain(KEPT).find(|table| table == name);
         let table = table.ok_or_else(|| Error::Unknown(shown(name)))?;
         let Value::Array(entries) = rows else { return Err(Error::NoRows(table)) };
         let rows = read_rows(table, entries)?;

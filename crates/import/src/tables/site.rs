@@ -1,10 +1,9 @@
-//! Tables of what the cluster stands in: settings, networks, controllers, devices, racks, names and users.
+//! Tables of what the cluster stands in: settings, networks, controllers, devices, racks, and names.
 
 use perilune_model::controller::Controller;
 use perilune_model::network::{Network, Zone};
 use perilune_model::rack::Placement;
 use perilune_model::settings::Settings;
-use perilune_model::user::Role;
 use perilune_model::{Cluster, Name};
 
 use super::Writer;
@@ -23,7 +22,6 @@ impl Writer {
         self.devices(cluster);
         self.names(cluster);
         self.racks(cluster);
-        self.users(cluster);
     }
 
     fn controllers(&mut self, cluster: &Cluster) {
@@ -129,25 +127,6 @@ impl Writer {
             ("position", Cell::number(placement.position)),
             ("orientation", Cell::some(Some(&placement.orientation))),
         ]
-    }
-
-    /// Users without what their passwords are checked by.
-    fn users(&mut self, cluster: &Cluster) {
-        let roles = Role::ALL
-            .map(|role| (role.word().to_owned(), vec![("name", Cell::some(Some(role.word())))]));
-        self.table("roles", roles);
-        let users: Vec<_> = cluster
-            .users()
-            .values()
-            .map(|user| {
-                let role = self.reference("roles", Some(user.role.word()));
-                (
-                    key(&user.name),
-                    vec![("username", Cell::some(Some(&user.name))), ("roleid", role)],
-                )
-            })
-            .collect();
-        self.table("user", users);
     }
 }
 
