@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::bootstrap::{FirstController, FirstImage, FirstNetwork, Function, Request};
 use perilune_model::controller::DEFAULT_PORT;
+use perilune_model::network::parse_range;
 use perilune_model::{Name, hostlist};
 
 use crate::config::{self, Ini};
@@ -221,9 +222,11 @@ fn network(key: &str, text: &str) -> Result<FirstNetwork, String> {
         "bmc" => Function::Bmc,
         _ => Function::Other,
     };
-    let range = part(2)
-        .and_then(|range| range.parse().ok())
-        .ok_or_else(|| wrong("the subnet is not one"))?;
+    let range = part(2).ok_or_else(|| wrong("the subnet is missing"))?;
+    let range = match parse_range(range).map_err(|reason| wrong(&reason))? {
+        IpNet::V4(range) => range,
+        IpNet::V6(_) => return Err(wrong("the subnet is one of IPv6")),
+    };
     let dhcp = part(3).filter(|word| word.eq_ignore_ascii_case("dhcp")).map(|_| {
         let (begin, end) = part(4)
             .and_then(|range| range.split_once('-'))

@@ -62,6 +62,7 @@ type Search = Box<dyn FnOnce(&Cluster) -> Result<Option<IpAddr>, perilune_model:
 enum Request {
     Change(ChangeRequest),
     Reserve { find: Search, answer: oneshot::Sender<Result<Option<IpAddr>, Error>> },
+    Own(Vec<(IpAddr, String)>),
 }
 
 struct ChangeRequest {
@@ -132,6 +133,12 @@ impl ClusterService {
         answer.await.unwrap_or(Err(Error::Stopping))
     }
 
+    /// Says which addresses this host has. It is no change of what is described, and no commit.
+    pub async fn set_own_addresses(&self, own: Vec<(IpAddr, String)>) {
+        // A daemon that is stopping needs to know none.
+        drop(self.requests.send(Request::Own(own)).await);
+    }
+
     async fn request<T, F>(
         &self,
         meta: Meta,
@@ -181,6 +188,7 @@ async fn serve(
                 Request::Reserve { find, answer } => {
                     promise(&mut working, &mut promises, find, answer);
                 }
+                Request::Own(own) => working.set_own_addresses(own),
             }
         }
         store_and_publish(&store, &publisher, working, decided).await;

@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod json;
 mod machines;
 mod neighbour;
+mod own_addresses;
 mod patience;
 mod proxied;
 mod request_id;

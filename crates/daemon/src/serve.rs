@@ -30,7 +30,7 @@ use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::tls::{self, Tls};
 use crate::vault::Vault;
-use crate::{api, clock, first_cluster};
+use crate::{api, clock, first_cluster, own_addresses};
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +123,8 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store.clone(), cluster);
     tasks.spawn(commits);
+    own_addresses::tell(&service).await;
+    tasks.spawn(own_addresses::follow(service.clone(), stop.clone()));
     let port = addresses.first().map_or(settings.port, SocketAddr::port);
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 

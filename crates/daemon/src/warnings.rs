@@ -20,6 +20,8 @@ const NEARLY_FULL: u64 = 90;
 
 /// So many names are said of a long list.
 const NAMED: usize = 5;
+/// As many addresses of a range as are named.
+const TAKEN_NAMED: usize = 3;
 
 /// Something that will not work, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
+    let of_site = of_site.chain(addresses(&cluster));
     let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
@@ -116,6 +119,50 @@ fn reservations(cluster: &Cluster) -> Option<String> {
     })
 }
 
+/// Addresses at which two may answer: those in dynamic ranges that somebody has, gateways that are nodes, and nodes with an address of
+/// this host.
+fn addresses(cluster: &Cluster) -> Vec<String> {
+    let networks = || cluster.networks().values();
+    let ranges = networks().flat_map(|network| {
+        let of_family = move |family| Some((network, network.lent_range(family)?));
+        Family::BOTH.into_iter().filter_map(of_family)
+    });
+    let ranges = ranges.filter_map(|(network, (first, last))| {
+        let taken = cluster.taken_between(first, last);
+        let named: Vec<String> = taken
+            .iter()
+            .take(TAKEN_NAMED)
+            .map(|(address, taken)| format!("{address} ({taken})"))
+            .collect();
+        let more = taken.len().saturating_sub(TAKEN_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let name = &network.name;
+        (!named.is_empty()).then(|| {
+            format!(
+                "the dynamic range {first} to {last} of network {name} holds {}{more}; what is taken is not lent. Move the range: \
+                 perilune network change {name} --dhcp-range-begin ADDRESS --dhcp-range-end ADDRESS",
+                named.join(", ")
+            )
+        })
+    });
+    let gateways = networks().flat_map(|network| {
+        let gateways = [network.gateway.map(IpAddr::V4), network.gateway_ipv6.map(IpAddr::V6)];
+        gateways.into_iter().flatten().filter_map(move |gateway| {
+            let reason = perilune_model::network::wrong_gateway(cluster, network, gateway)?;
+            Some(format!("the gateway of network {} cannot be: {reason}", network.name))
+        })
+    });
+    let own = cluster.own_addresses().iter().filter_map(|(address, interface)| {
+        let node = cluster.node_by_address(*address)?;
+        let name = &node.name;
+        Some(format!(
+            "node {name} has the address {address}, which is this host's own, at {interface}; give the node another with \
+             perilune node interface set"
+        ))
+    });
+    ranges.chain(gateways).chain(own).collect()
+}
+
 /// Files of images that nodes boot from and that are not there.
 fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
     let mut looked_for = BTreeSet::new();
@@ -157,6 +204,37 @@ mod tests {
     use perilune_model::{Draft, MacAddress};
 
     use super::*;
+
+    #[test]
+    fn a_range_that_holds_what_answers_already_is_told_of_with_what_it_is() {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.9.0.0/24".parse().unwrap()),
+            gateway: Some([10, 9, 0, 1].into()),
+            nameserver_ip: Some("10.9.0.2,10.9.0.200".to_owned()),
+            dhcp: true,
+            dhcp_range: Some(([10, 9, 0, 1].into(), [10, 9, 0, 100].into())),
+            ..Network::default()
+        };
+        draft.put(network.clone()).unwrap();
+        let (mut cluster, _) = draft.finish();
+        cluster.set_own_addresses([
+            ([10, 9, 0, 3].into(), "eth0".to_owned()),
+            ([10, 9, 0, 4].into(), "eth0".to_owned()),
+        ]);
+        let [warning] = addresses(&cluster).try_into().unwrap();
+        assert!(
+            warning.contains("10.9.0.1 (the gateway of network 'cluster'), 10.9.0.2 (a name server of network 'cluster'), 10.9.0.3 (this host's own, at eth0) and 1 more"),
+            "{warning}"
+        );
+        let mut draft = Draft::new(&cluster);
+        draft
+            .put(Network { dhcp: false, gateway: Some([10, 9, 0, 255].into()), ..network })
+            .unwrap();
+        let [warning] = addresses(&draft).try_into().unwrap();
+        assert!(warning.contains("broadcast address"), "{warning}");
+    }
 
     #[test]
     fn a_range_is_told_of_when_it_is_nearly_full_and_only_by_leases_that_run() {

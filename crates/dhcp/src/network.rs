@@ -51,13 +51,14 @@ fn same_wire(a: &Network, b: &Network) -> bool {
 pub(crate) fn choose(
     cluster: &Cluster,
     leases: &mut Leases,
-    network: &Network,
+    (network, policy): (&Network, &Policy),
     request: &Request,
     source: &Source,
     now: u64,
 ) -> Option<Ipv4Addr> {
     let range = range(network)?;
-    let is_nobodys = |address: Ipv4Addr| cluster.holder(IpAddr::V4(address)).is_none();
+    let is_nobodys =
+        |address: Ipv4Addr| may_be_lent(cluster, network, policy, request, address);
     let may_have = |leases: &Leases, address: Ipv4Addr| {
         range.contains(&address) && leases.is_free(address, request.mac, now) && is_nobodys(address)
     };
@@ -90,6 +91,19 @@ pub(crate) fn choose(
 fn place_of(request: &Request) -> u32 {
     let last = request.mac.as_bytes().last_chunk::<4>().copied().unwrap_or_default();
     u32::from_be_bytes(last).wrapping_mul(2_654_435_761)
+}
+
+/// Whether the address is nobody's: neither of anything that is described, nor ours, nor that of the relay that asks.
+pub(crate) fn may_be_lent(
+    cluster: &Cluster,
+    network: &Network,
+    policy: &Policy,
+    request: &Request,
+    address: Ipv4Addr,
+) -> bool {
+    address != policy.server
+        && Some(address) != request.relay()
+        && cluster.may_be_lent(network, IpAddr::V4(address))
 }
 
 /// Whether the address is in the network's dynamic range.

@@ -123,7 +123,8 @@ impl Case<'_> {
             return self.answer(Kind::Offer, Some(reservation.address), None);
         }
         let (request, source) = (self.request, &self.source);
-        match network::choose(self.cluster, leases, self.network, request, source, self.now) {
+        let place = (&**self.network, self.policy);
+        match network::choose(self.cluster, leases, place, request, source, self.now) {
             Some(address) => {
                 leases.offer(address, request.mac, self.source.clone(), self.now);
                 self.answer(Kind::Offer, Some(address), None)
@@ -186,7 +187,7 @@ impl Case<'_> {
         let inside = self.network.contains(IpAddr::V4(wanted));
         let dynamic = network::is_dynamic(self.network, wanted);
         let free = leases.is_free(wanted, mac, self.now)
-            && self.cluster.holder(IpAddr::V4(wanted)).is_none();
+            && network::may_be_lent(self.cluster, self.network, self.policy, self.request, wanted);
         let known = leases.of(mac) == Some(wanted);
         if let Some(range) = network::range(self.network).filter(|_| dynamic && free)
             && !leases.is_held_by(wanted, mac, self.now)

@@ -105,6 +105,7 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     let Planner { draft, mut report, .. } = planner;
     let (cluster, change) = draft.finish();
     count(&cluster, &mut report);
+    network::report_taken(&cluster, &mut report);
     report.sort();
     Plan { cluster, change, is_of_tables: false, report }
 }

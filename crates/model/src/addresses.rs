@@ -85,8 +85,7 @@ impl Addresses {
     }
 }
 
-/// The lowest address of the network that a host may have and nobody has: not held, not in the DHCP range,
-/// not among the cluster's reservations. `None` when the network has no range of the family, or is full.
+/// The lowest address of the network that a host may have and nobody has: not taken (see [`Cluster::taken`]), and not in the DHCP range. `None` when the network has no range of the family, or is full.
 pub fn first_free(cluster: &Cluster, network: &Network, family: Family) -> Option<IpAddr> {
     let (first, last) = hosts(network.range(family)?);
     search(cluster, network, family, (first, last))
@@ -126,11 +125,10 @@ fn search(
         let lent_end =
             lent.and_then(|(begin, end)| (begin..=end).contains(&candidate).then_some(end));
         let address = from_number(family, candidate)?;
-        let taken_end =
-            cluster.end_of_held(&network.name, family, candidate).or(lent_end).or_else(|| {
-                (cluster.holder(address).is_some() || cluster.is_reserved(address))
-                    .then_some(candidate)
-            });
+        let taken_end = cluster
+            .end_of_held(&network.name, family, candidate)
+            .or(lent_end)
+            .or_else(|| cluster.taken(address).is_some().then_some(candidate));
         match taken_end {
             None => return Some(address),
             Some(end) => candidate = end.checked_add(1)?,

@@ -20,6 +20,7 @@ use crate::object::{GroupSecrets, Holder, NodeSecrets, Object};
 use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
 use crate::settings::Settings;
+use crate::taken::{DescribedSet, OwnMap};
 use crate::user::User;
 use crate::{Edit, Error, Kind, MacAddress, Name};
 
@@ -55,6 +56,7 @@ struct Index {
     holders: OrdMap<IpAddr, Holder>,
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
+    described: DescribedSet,
 }
 
 /// What is neither stored with the objects nor part of what is compared.
@@ -63,6 +65,8 @@ struct Transient {
     revision: u64,
     /// Addresses that were promised to somebody a short while ago.
     reserved: OrdSet<IpAddr>,
+    /// Addresses of this host's own interfaces.
+    own: OwnMap,
 }
 
 impl PartialEq for Transient {
@@ -233,6 +237,28 @@ impl Cluster {
         self.transient.reserved.remove(&address);
     }
 
+    /// The addresses of this host, each with the interface that has it.
+    pub fn own_addresses(&self) -> &OwnMap {
+        &self.transient.own
+    }
+
+    /// Says which addresses this host has, each with the interface that has it.
+    pub fn set_own_addresses(&mut self, own: impl IntoIterator<Item = (IpAddr, String)>) {
+        self.transient.own = own.into_iter().collect();
+    }
+
+    pub(crate) fn described(&self) -> &DescribedSet {
+        &self.index.described
+    }
+
+    pub(crate) fn holders_between(
+        &self,
+        first: IpAddr,
+        last: IpAddr,
+    ) -> impl Iterator<Item = IpAddr> {
+        self.index.holders.range(first..=last).map(|(address, _)| *address)
+    }
+
     /// The lowest and the highest address that devices hold in a network.
     pub(crate) fn held_between(&self, network: &Name, family: Family) -> Option<(IpAddr, IpAddr)> {
         let (first, last) = self.index.held.get(&(network.clone(), family))?.bounds()?;
@@ -261,6 +287,10 @@ impl Cluster {
 
     fn reindex(&mut self, old: Option<&Object>, new: Option<&Object>) {
         self.reindex_members(old, new);
+        for described in old.map(Object::described).unwrap_or_default() {
+            self.index.described.remove(&described);
+        }
+        self.index.described.extend(new.map(Object::described).unwrap_or_default());
         let (gone, come) =
             (old.map(Object::held).unwrap_or_default(), new.map(Object::held).unwrap_or_default());
         for held in gone.iter().filter(|held| !come.contains(held)) {

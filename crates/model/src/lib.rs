@@ -32,6 +32,7 @@ pub mod reservation;
 mod saved;
 pub mod secret;
 pub mod settings;
+mod taken;
 pub mod user;
 
 pub use addresses::{Addresses, Family};
@@ -43,3 +44,4 @@ pub use name::{Name, NameError};
 pub use object::{Holder, Kind, Object};
 pub use patch::Patch;
 pub use saved::Saved;
+pub use taken::{Described, Taken};

@@ -1,16 +1,18 @@
 //! Networks: ranges of addresses, and what hosts in them are told.
 
 mod dynamic_range;
+mod range;
 mod renumber;
 mod save;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use dynamic_range::RangeRequest;
+pub use range::{check_range, parse_range};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-pub(crate) use save::overlaps;
-pub use save::{Request, clone, save};
+pub use save::{Request, clone, save, wrong_gateway};
+pub(crate) use save::{overlaps, wrong_gateways};
 use serde::{Deserialize, Serialize};
 
 use crate::{Family, Name};

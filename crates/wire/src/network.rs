@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use perilune_model::network::{Network, RangeRequest, Request, Zone};
+use perilune_model::network::{Network, RangeRequest, Request, Zone, parse_range};
 use perilune_model::{Family, Name, Patch};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -174,12 +174,7 @@ pub fn controllers(fields: &mut Fields<'_>, keys: &[String]) -> Vec<(String, IpA
 }
 
 fn range(fields: &mut Fields<'_>) -> Option<IpNet> {
-    let range = fields.converted("network", |text| {
-        let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        range.map_err(|_error| {
-            format!("'{text}' is not a range of addresses; write it like 10.141.0.0/16")
-        })
-    });
+    let range = fields.converted("network", parse_range);
     if range == Patch::Clear {
         fields.refuse("network", "it is empty; give a range such as 10.141.0.0/16, or use clear");
     }

@@ -203,7 +203,9 @@ async fn look_up(
     if !cluster.network(&name)?.contains(address) {
         return Err(ApiError::NotFound(format!("{address} is outside the network '{name}'")));
     }
-    let status = if cluster.holder(address).is_some() { "taken" } else { "free" };
+    // Who was promised an address asks about it before using it.
+    let is_free = matches!(cluster.taken(address), None | Some(perilune_model::Taken::Promised));
+    let status = if is_free { "free" } else { "taken" };
     Ok(Json(Config::one("network", &text, serde_json::json!({ "status": status }))).into_response())
 }
 

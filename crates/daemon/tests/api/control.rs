@@ -41,12 +41,11 @@ impl Row {
             eprintln!("SKIPPED: {PROGRAM} is not installed (package openipmi)");
             return None;
         }
-        let site = ImageSite::start();
+        let site = ImageSite::start().with_network("bmcs", "127.9.0.0/16");
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
         let bmcs = vec![bmc(directory.path(), 1, port), bmc(directory.path(), 2, port)];
-        assert_eq!(save(&site, "network", "bmcs", &json!({ "network": "127.9.0.0/16" })), 201);
         let setup = json!({ "username": USER, "password": PASSWORD, "port": port });
         assert_eq!(save(&site, "bmcsetup", "sim", &setup), 201);
         let group = json!({ "bmcsetupname": "sim", "interfaces": [{ "interface": "BMC", "network": "bmcs" }, { "interface": "BOOTIF", "network": "cluster" }] });

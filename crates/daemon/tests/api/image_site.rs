@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 
 use perilune_daemon::config::Options;
 use perilune_daemon::connections::Limits;
+use perilune_model::network::Network;
+use perilune_model::{Draft, Name};
 use perilune_plan::Purpose;
 use perilune_seal::KeyPair;
+use perilune_store::{Commit, Meta, Store};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +110,23 @@ impl ImageSite {
     pub(crate) fn stopped(mut self) -> tempfile::TempDir {
         self.halt();
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+
+    /// The same site with a network that no request may make: in loopback addresses, where tests have machines of their own.
+    pub(crate) fn with_network(mut self, name: &str, range: &str) -> Self {
+        self.halt();
+        let data = self.directory.path().join("data");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (store, cluster) = Store::open(&data, &data.join("luna.key")).unwrap();
+            let mut draft = Draft::new(&cluster);
+            let name = Name::trusted(name);
+            draft.put(Network { name, ipv4: range.parse().ok(), ..Network::default() }).unwrap();
+            let commit = Commit { change: draft.finish().1, meta: Meta::default() };
+            store.apply(cluster.revision(), vec![commit]).await.unwrap();
+        });
+        drop(runtime);
+        self.restart()
     }
 
     fn halt(&mut self) {

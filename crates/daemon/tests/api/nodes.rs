@@ -132,6 +132,110 @@ fn a_body_with_a_key_twice_is_refused_with_both_places_and_changes_nothing() {
 }
 
 #[test]
+fn kernel_options_that_a_kernel_would_not_read_are_refused_when_they_are_given() {
+    let site = ImageSite::start();
+    site.describe();
+    site.add_image("debian");
+    for (kind, name) in [("node", "node001"), ("group", "compute"), ("osimage", "debian")] {
+        let given = |length: usize| json!({ "kerneloptions": format!("a={}", "x".repeat(length - 2)), "group": "compute" });
+        let given = |length: usize| {
+            let mut fields = given(length);
+            if kind != "node" {
+                fields.as_object_mut().unwrap().remove("group");
+            }
+            json!({ "config": { kind: { name: fields } } })
+        };
+        let (code, answer) = site.post(&format!("/config/{kind}/{name}"), &given(1280));
+        assert_eq!(code, 400, "{answer}");
+        assert_eq!(answer["errors"][0]["field"], "kerneloptions", "{answer}");
+        assert!(answer.to_string().contains("a kernel reads 2047 bytes in all"), "{answer}");
+        let (code, answer) = site.post(&format!("/config/{kind}/{name}"), &given(1279));
+        assert!([201, 204].contains(&code), "{answer}");
+    }
+    let document = json!({ "osimage": { "debian": { "kerneloptions": "x".repeat(2048) } } });
+    let (code, answer) = site.post("/config/apply", &document);
+    assert_eq!(code, 400, "{answer}");
+    assert!(answer.to_string().contains("osimage debian: kerneloptions"), "{answer}");
+}
+
+#[test]
+fn a_network_needs_its_prefix_length_and_machines_that_can_be_in_it() {
+    let site = ImageSite::start();
+    site.describe();
+    let before = site.get("/config/network/cluster").1;
+    for range in [
+        "10.149.0.0",
+        "127.0.0.0/8",
+        "239.1.0.0/16",
+        "010.009.000.000/24",
+        "0.0.0.0/0",
+        "fe80::/64",
+        "::1/128",
+        "::ffff:10.9.0.0/120",
+        "10.9.0.0/33",
+    ] {
+        let body = |name: &str| json!({ "config": { "network": { name: { "network": range } } } });
+        for name in ["cluster", "new"] {
+            let (code, answer) = site.post(&format!("/config/network/{name}"), &body(name));
+            assert_eq!(
+                (code, &answer["errors"][0]["field"]),
+                (400, &json!("network")),
+                "{range}: {answer}"
+            );
+        }
+        let field = if range.contains("::") { "network_ipv6" } else { "network" };
+        let (code, answer) =
+            site.post("/config/apply", &json!({ "network": { "new": { field: range } } }));
+        assert_eq!(code, 400, "{range}: {answer}");
+    }
+    assert_eq!(site.get("/config/network/cluster").1, before);
+    assert_eq!(site.get("/config/network/new").0, 404);
+}
+
+#[test]
+fn a_node_is_not_given_the_gateway_of_its_network() {
+    let site = ImageSite::start();
+    site.describe();
+    let posts = [
+        (
+            "network/n",
+            json!({ "config": { "network": { "n": { "network": "10.9.0.0/24", "gateway": "10.9.0.1" } } } }),
+        ),
+        (
+            "group/g",
+            json!({ "config": { "group": { "g": { "interfaces": [{ "interface": "BOOTIF", "network": "n" }] } } } }),
+        ),
+        ("node/x", json!({ "config": { "node": { "x": { "group": "g" } } } })),
+    ];
+    for (path, body) in posts {
+        let (code, answer) = site.post(&format!("/config/{path}"), &body);
+        assert_eq!(code, 201, "{answer}");
+    }
+    assert_eq!(site.get("/config/export").1["node"]["x"]["interfaces"][0]["ipaddress"], "10.9.0.2");
+    assert_eq!(
+        site.get("/config/network/n/10.9.0.1").1["config"]["network"]["10.9.0.1"]["status"],
+        "taken"
+    );
+    assert_eq!(
+        site.get("/config/network/n/_nextfreeip").1["config"]["network"]["n"]["nextip"],
+        "10.9.0.3"
+    );
+    assert_eq!(
+        site.get("/config/network/n/10.9.0.3").1["config"]["network"]["10.9.0.3"]["status"],
+        "free"
+    );
+    for gateway in ["10.9.0.0", "10.9.0.255", "10.9.0.2"] {
+        let body = json!({ "config": { "network": { "n": { "gateway": gateway } } } });
+        let (code, answer) = site.post("/config/network/n", &body);
+        assert_eq!((code, &answer["errors"][0]["field"]), (400, &json!("gateway")), "{answer}");
+        let document =
+            json!({ "network": { "n": { "network": "10.9.0.0/24", "gateway": gateway } } });
+        let (code, answer) = site.post("/config/apply", &document);
+        assert_eq!(code, 400, "{answer}");
+    }
+}
+
+#[test]
 fn a_text_that_looks_like_a_number_is_kept_as_it_is_written() {
     let site = ImageSite::start();
     site.describe();

@@ -114,8 +114,7 @@ fn respond(head: &str, body: &Value, power: &AtomicBool) -> (u16, Value) {
 
 /// A site with node001, whose BMC this is.
 fn site(bmc: &Redfish, driver: &str) -> ImageSite {
-    let site = ImageSite::start();
-    assert_eq!(save(&site, "network", "bmcs", &json!({ "network": "127.9.0.0/16" })), 201);
+    let site = ImageSite::start().with_network("bmcs", "127.9.0.0/16");
     let setup = json!({ "username": "admin", "password": "password", "driver": driver, "port": bmc.address.port() });
     assert_eq!(save(&site, "bmcsetup", "redfish", &setup), 201);
     let group = json!({ "bmcsetupname": "redfish", "interfaces": [{ "interface": "BMC", "network": "bmcs" }] });

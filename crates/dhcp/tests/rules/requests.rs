@@ -64,6 +64,47 @@ fn a_node_that_wants_another_address_must_begin_anew() {
 }
 
 #[test]
+fn what_answers_in_the_range_already_is_never_lent() {
+    let mut described = cluster();
+    let network = Network {
+        gateway: Some(ip("10.141.0.100")),
+        nameserver_ip: Some("10.141.0.101".into()),
+        ..Network::clone(described.network("cluster").unwrap())
+    };
+    described.apply(&Edit::Put(network.into()));
+    described.set_own_addresses([(ip("10.141.0.102").into(), "eth0".to_owned())]);
+    let mut site = Site::new(described);
+    for taken in ["10.141.0.100", "10.141.0.101", "10.141.0.102"] {
+        let outcome = site.outcome(&request(STRANGER).wants(ip(taken)).of_server(SERVER));
+        assert_eq!(outcome, Some((MessageType::Nak, Ipv4Addr::UNSPECIFIED)), "{taken}");
+        let renewal = site.outcome(&request(STRANGER).has(ip(taken)));
+        assert_eq!(renewal, Some((MessageType::Nak, Ipv4Addr::UNSPECIFIED)), "{taken}");
+        let offer = site.answer(&discover(STRANGER).wants(ip(taken))).unwrap();
+        assert_eq!(offer.message.yiaddr(), ip("10.141.0.103"));
+    }
+    assert_eq!(site.join(mac(STRANGER)), Some(ip("10.141.0.103")));
+    assert!(matches!(site.ask(&discover(98)).0, Decision::Unserved(_)), "the others are taken");
+}
+
+#[test]
+fn neither_our_own_address_nor_that_of_the_relay_is_lent() {
+    let mut near = cluster();
+    let network = Network {
+        dhcp_range: Some((SERVER, SERVER)),
+        gateway: None,
+        ..Network::clone(near.network("cluster").unwrap())
+    };
+    near.apply(&Edit::Put(network.into()));
+    assert!(matches!(Site::new(near).ask(&discover(STRANGER)).0, Decision::Unserved(_)));
+    let mut site = Site::new(cluster());
+    for last in 50..53 {
+        let offer = site.answer(&discover(last).through(ip("10.150.0.10")));
+        let address = offer.map(|offer| offer.message.yiaddr());
+        assert!(address.is_none_or(|address| address == ip("10.150.0.11")), "{address:?}");
+    }
+}
+
+#[test]
 fn a_stranger_and_a_node_that_asks_dhcp_get_addresses_of_the_range_that_are_stored() {
     let mut site = Site::new(cluster());
     for last in [STRANGER, 2] {

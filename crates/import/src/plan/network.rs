@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use perilune_model::network::{Network, Zone};
-use perilune_model::{Family, Name, addresses};
+use perilune_model::network::{Network, Zone, check_range, wrong_gateway};
+use perilune_model::{Cluster, Family, Name, Taken, addresses};
 
 use super::Planner;
 use crate::cell::shown;
 use crate::reading::Reading;
-use crate::report::Verdict;
+use crate::report::{Finding, Report, Verdict};
 use crate::source::Row;
 
 impl Planner<'_> {
@@ -73,6 +73,55 @@ impl Planner<'_> {
     }
 }
 
+/// Says which addresses two could answer at: gateways that nodes have, and what is in the ranges that are lent.
+pub(super) fn report_taken(cluster: &Cluster, report: &mut Report) {
+    for network in cluster.networks().values() {
+        let mut odd = |column: &str, message: String| {
+            report.add(Finding {
+                verdict: Verdict::Odd,
+                table: "network".to_owned(),
+                row: None,
+                name: Some(network.name.to_string()),
+                column: Some(column.to_owned()),
+                message,
+            });
+        };
+        let gateways = [
+            ("gateway", network.gateway.map(IpAddr::V4)),
+            ("gateway_ipv6", network.gateway_ipv6.map(IpAddr::V6)),
+        ];
+        for (column, gateway) in gateways {
+            let reason = gateway.and_then(|gateway| wrong_gateway(cluster, network, gateway));
+            if let Some(reason) = reason {
+                odd(
+                    column,
+                    format!("{reason}; both are taken, and one of them will not be reached"),
+                );
+            }
+        }
+        let columns = [("dhcp_range_begin", Family::V4), ("dhcp_range_begin_ipv6", Family::V6)];
+        for (column, family) in columns {
+            let Some((first, last)) = network.lent_range(family) else { continue };
+            // Devices in the range are told where they are read.
+            let described =
+                cluster.taken_between(first, last).into_iter().filter_map(|(address, taken)| {
+                    match taken {
+                        Taken::Described(described) => Some((address, described)),
+                        Taken::Held(_) | Taken::Own(_) | Taken::Promised => None,
+                    }
+                });
+            for (address, described) in described {
+                odd(
+                    column,
+                    format!(
+                        "the range {first} to {last} holds {address}, {described}; it is never lent"
+                    ),
+                );
+            }
+        }
+    }
+}
+
 fn network(reading: &mut Reading<'_>) -> Option<Network> {
     let name = reading.own_name("name", Name::domain)?;
     let ipv4 = match range(reading, "network", "subnet") {
@@ -125,12 +174,20 @@ fn range(reading: &mut Reading<'_>, column: &str, prefix: &str) -> Option<IpNet>
         Some(length) => format!("{address}/{length}"),
         None => address.clone(),
     };
-    let range = text.parse::<IpNet>().ok().or_else(|| with_mask(&address, length.as_deref()?));
+    // An address with leading zeros is eight to some and ten to others, and read by neither.
+    let is_strict =
+        text.split_once('/').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
+    let range = text.parse::<IpNet>().ok().filter(|_| is_strict);
+    let range = range.or_else(|| with_mask(&address, length.as_deref()?));
     let Some(range) = range else {
         let message = format!("'{}' is no range of addresses; read as unset", shown(&text));
         reading.odd(column, message);
         return None;
     };
+    if let Err(reason) = check_range(range) {
+        reading.odd(column, format!("{reason}; read as unset"));
+        return None;
+    }
     if range != range.trunc() {
         reading.odd(
             column,
@@ -164,10 +221,16 @@ fn zone(reading: &mut Reading<'_>) -> Zone {
 /// An address that must be in the network.
 fn inside(reading: &mut Reading<'_>, column: &str, network: &Network) -> Option<IpAddr> {
     let address = reading.address(column)?;
-    if network.contains(address) {
+    let range = network.range(Family::of(address));
+    if range.is_some_and(|range| addresses::is_host(range, address)) {
         return Some(address);
     }
-    reading.odd(column, format!("{address} lies outside of the network; read as unset"));
+    let what = if network.contains(address) {
+        "is the network's own or its broadcast address"
+    } else {
+        "lies outside of the network"
+    };
+    reading.odd(column, format!("{address} {what}; read as unset"));
     None
 }
 

@@ -323,3 +323,39 @@ fn a_disk_layout_that_cannot_be_is_taken_and_told() {
     let node = cluster.node("node001").unwrap();
     assert_eq!(node.provisioning.disklayout.as_deref(), Some("{\"disc\": []}"));
 }
+
+#[test]
+fn gateways_and_ranges_that_two_would_answer_at_are_taken_and_told() {
+    let cluster = with(
+        "UPDATE network SET gateway = '10.141.0.1', nameserver_ip = '10.141.100.5', dhcp = 1, dhcp_range_begin = '10.141.100.0', dhcp_range_end = '10.141.100.9' WHERE name = 'cluster'",
+        &[
+            "10.141.0.1 is in use by interface BOOTIF of node node001",
+            "holds 10.141.100.5, a name server of network 'cluster'; it is never lent",
+        ],
+    );
+    assert!(cluster.network("cluster").unwrap().gateway.is_some(), "it is taken as it was");
+    let cluster = with(
+        "UPDATE network SET gateway = '10.141.255.255' WHERE name = 'cluster'",
+        &["10.141.255.255 is the network's own or its broadcast address; read as unset"],
+    );
+    assert_eq!(cluster.network("cluster").unwrap().gateway, None);
+}
+
+#[test]
+fn ranges_that_are_none_for_machines_are_unset() {
+    for (range, told) in [
+        ("127.0.0.0", "loopback addresses"),
+        ("010.149.000.000", "is no range of addresses"),
+        ("224.1.0.0", "multicast addresses"),
+    ] {
+        let sql = format!("UPDATE network SET network = '{range}' WHERE name = 'ipmi'");
+        with(&sql, &[told]);
+    }
+}
+
+#[test]
+fn kernel_options_that_are_too_long_are_taken_and_told() {
+    let sql = format!("UPDATE osimage SET kerneloptions = '{}'", "x".repeat(1300));
+    let cluster = with(&sql, &["kerneloptions: it has 1300 bytes, and at most 1279 can be"]);
+    assert!(cluster.images().values().all(|image| image.kerneloptions.is_some()));
+}

@@ -16,6 +16,7 @@ impl Draft {
                 Edit::Remove(kind, name) => (*kind, name.clone()),
             })
             .collect();
+        let before = self.cluster.clone();
         for edit in edits {
             match edit {
                 Edit::Put(object) => {
@@ -35,6 +36,7 @@ impl Draft {
                     self.check_addresses(&object)?;
                     self.check_hardware(&object)?;
                     self.check_fit(&object)?;
+                    self.check_gateways(before.object(*kind, name.as_str()).as_ref(), &object)?;
                 }
                 None => self.check_unused(*kind, name)?,
             }

@@ -49,6 +49,32 @@ impl Draft {
         if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
     }
 
+    /// No gateway is a node's address, or one that no host has. What was so before this change is left to its owner.
+    pub(super) fn check_gateways(&self, old: Option<&Object>, new: &Object) -> Result<(), Error> {
+        if let Object::Network(network) = new {
+            let violations = network::wrong_gateways(self, network);
+            let is_new = old != Some(new);
+            return if violations.is_empty() || !is_new {
+                Ok(())
+            } else {
+                Err(Error::Invalid(violations))
+            };
+        }
+        if !matches!(new, Object::Node(_)) {
+            return Ok(());
+        }
+        let had: Vec<IpAddr> =
+            old.map(Object::held).unwrap_or_default().iter().map(|held| held.address).collect();
+        let given = new.held().into_iter().map(|held| held.address);
+        for address in given.filter(|address| !had.contains(address)) {
+            if let Some(taken) = self.forbidden_to_nodes(address) {
+                let reason = format!("the address {address} is {taken}; give the node another");
+                return Err(Error::invalid("ipaddress", reason));
+            }
+        }
+        Ok(())
+    }
+
     fn first_outside(&self, network: &Network) -> Option<(IpAddr, &Holder)> {
         let is_outside = |family: &Family| {
             let range = network.range(*family);

@@ -176,7 +176,7 @@ pub(crate) fn fit(
                 let lent = network
                     .lent_range(family)
                     .is_some_and(|(begin, end)| (begin..=end).contains(&address));
-                range.contains(&address) && !lent
+                range.contains(&address) && !lent && draft.forbidden_to_nodes(address).is_none()
             }
         }
     });

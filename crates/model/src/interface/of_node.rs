@@ -154,6 +154,9 @@ fn place(draft: &Draft, interface: &mut Interface, request: &Request) -> Result<
     interface.dhcp = request.dhcp.unwrap_or(interface.dhcp);
     if let Some(address) = request.ipaddress {
         check_place(&network, address)?;
+        if !interface.addresses.iter().any(|own| own == address) {
+            check_free(draft, address)?;
+        }
         keep_what_fits(interface, &network, moves);
         interface.addresses.set(address);
         return Ok(());
@@ -179,6 +182,17 @@ fn check_place(network: &Network, address: IpAddr) -> Result<(), Error> {
         return Err(Error::invalid("ipaddress", reason));
     }
     Ok(())
+}
+
+/// Refuses what no node may have. Who else holds it is seen when the node is put.
+fn check_free(draft: &Draft, address: IpAddr) -> Result<(), Error> {
+    match draft.forbidden_to_nodes(address) {
+        Some(taken) => {
+            let reason = format!("the address {address} is {taken}; give the node another");
+            Err(Error::invalid("ipaddress", reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn keep_what_fits(interface: &mut Interface, network: &Network, moves: bool) {

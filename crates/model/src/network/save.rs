@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::addresses;
 use crate::network::dynamic_range::{self, RangeRequest};
 use crate::network::renumber::renumber;
 use crate::network::{Network, Zone};
-use crate::{Cluster, Draft, Error, Family, Kind, Name, Patch, Saved, Violation, controller};
+use crate::{
+    Cluster, Draft, Error, Family, Holder, Kind, Name, Patch, Saved, Violation, controller,
+};
 
 /// What the route through a gateway costs when nobody says.
 const METRIC_INTERNAL: u32 = 101;
@@ -137,6 +140,9 @@ fn changed(draft: &Draft, mut network: Network, request: &Request) -> Result<Net
         clear(&mut network, family, &mut violations);
     }
     set_gateways(&mut network, request, &mut violations);
+    if request.range.is_some() || request.gateway.is_given() || request.gateway_ipv6.is_given() {
+        violations.extend(wrong_gateways(draft, &network));
+    }
     request.nameserver_ip.apply(&mut network.nameserver_ip);
     request.nameserver_ip_ipv6.apply(&mut network.nameserver_ip_ipv6);
     request.ntp_server.apply(&mut network.ntp_server);
@@ -201,6 +207,45 @@ pub(crate) fn overlaps(
         }));
     }
     violations
+}
+
+/// Gateways that cannot be: the network's own or broadcast address, or a node's.
+pub(crate) fn wrong_gateways(cluster: &Cluster, network: &Network) -> Vec<Violation> {
+    let gateways = [
+        ("gateway", network.gateway.map(IpAddr::V4)),
+        ("gateway_ipv6", network.gateway_ipv6.map(IpAddr::V6)),
+    ];
+    let wrong = |(field, gateway): (&str, Option<IpAddr>)| {
+        let gateway = gateway?;
+        let reason = wrong_gateway(cluster, network, gateway)?;
+        Some(Violation { field: field.to_owned(), reason })
+    };
+    gateways.into_iter().filter_map(wrong).collect()
+}
+
+/// Why an address cannot be that of a network's gateway.
+pub fn wrong_gateway(cluster: &Cluster, network: &Network, gateway: IpAddr) -> Option<String> {
+    let range = network.range(Family::of(gateway))?;
+    if !addresses::is_host(range, gateway) {
+        let what = if gateway == range.network() {
+            "the network's own address"
+        } else {
+            "the network's broadcast address"
+        };
+        return Some(format!("{gateway} is {what} ({range}), which no router can have"));
+    }
+    match cluster.holder(gateway) {
+        Some(holder @ Holder::Interface { .. }) => Some(format!(
+            "{gateway} is in use by {holder}; give the node another address first, or name another gateway"
+        )),
+        Some(
+            Holder::Controller(_)
+            | Holder::Switch(_)
+            | Holder::OtherDevice(_)
+            | Holder::Reservation(_),
+        )
+        | None => None,
+    }
 }
 
 fn clear(network: &mut Network, family: Family, violations: &mut Vec<Violation>) {

@@ -9,5 +9,6 @@ mod networks;
 mod nodes;
 mod site;
 mod tags;
+mod taken;
 mod undo;
 mod vlans;

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use perilune_model::network::Network;
+use perilune_model::{Draft, Name};
+use perilune_store::{Commit, Meta, Store};
 use perilune_testkit::bmc::{PASSWORD, PROGRAM, USER};
 use perilune_testkit::{Bmc, process};
 use serde_json::{Value, json};
@@ -33,6 +36,19 @@ fn port() -> u16 {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// A network that no request may make: in loopback addresses, where tests have machines of their own.
+fn add_network(data: &Path, name: &str, range: &str) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (store, cluster) = Store::open(data, &data.join("luna.key")).unwrap();
+        let mut draft = Draft::new(&cluster);
+        let name = Name::trusted(name);
+        draft.put(Network { name, ipv4: range.parse().ok(), ..Network::default() }).unwrap();
+        let commit = Commit { change: draft.finish().1, meta: Meta::default() };
+        store.apply(cluster.revision(), vec![commit]).await.unwrap();
+    });
+}
+
 impl Row {
     /// `None`, said loudly, when the simulator is not installed.
     fn start() -> Option<Self> {
@@ -45,11 +61,12 @@ impl Row {
         std::fs::create_dir(&files).unwrap();
         let at = SocketAddr::new(address(1), port());
         let bmc = Bmc::start(process::command(PROGRAM), at, None, &files).unwrap();
+        drop(Daemon::start(&data));
+        add_network(&data, "bmcs", "127.10.0.0/16");
         let daemon = Daemon::start(&data);
         let save = |resource: &str, name: &str, fields: &Value| {
             assert_eq!(daemon.config(resource, name, fields), Some(201), "{resource} {name}");
         };
-        save("network", "bmcs", &json!({ "network": "127.10.0.0/16" }));
         let setup = json!({ "username": USER, "password": PASSWORD, "port": at.port() });
         save("bmcsetup", "simulated", &setup);
         save("group", "bare", &json!({}));

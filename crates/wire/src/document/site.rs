@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use perilune_model::dns::{DnsHost, DnsHosts};
-use perilune_model::network::{Network, Zone};
+use perilune_model::network::{Network, Zone, parse_range};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
 use perilune_model::secret::{Secret, Secrets};
@@ -73,8 +73,14 @@ pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
     });
     let mut network = Network {
         name,
-        ipv4: fields.parsed::<Ipv4Net>("network").value().map(Ipv4Net::trunc),
-        ipv6: fields.parsed::<Ipv6Net>("network_ipv6").value().map(Ipv6Net::trunc),
+        ipv4: ranges(fields, "network", |range| match range {
+            IpNet::V4(range) => Some(range),
+            IpNet::V6(_) => None,
+        }),
+        ipv6: ranges(fields, "network_ipv6", |range| match range {
+            IpNet::V6(range) => Some(range),
+            IpNet::V4(_) => None,
+        }),
         gateway: fields.parsed("gateway").value().copied(),
         gateway_ipv6: fields.parsed("gateway_ipv6").value().copied(),
         gateway_metric: fields.number("gateway_metric").value().copied(),
@@ -141,6 +147,19 @@ fn check(fields: &mut Fields<'_>, network: &mut Network) {
             "it needs a range; give dhcp_range_begin and dhcp_range_end, or dhcp_nodes_only",
         );
     }
+}
+
+/// A range of the family that the field is for.
+fn ranges<T: Copy>(
+    fields: &mut Fields<'_>,
+    field: &str,
+    of_family: impl Fn(IpNet) -> Option<T>,
+) -> Option<T> {
+    let range = fields.converted(field, |text| {
+        let other = || format!("'{text}' is a range of the other family");
+        parse_range(text).and_then(|range| of_family(range).ok_or_else(other))
+    });
+    range.value().copied()
 }
 
 fn servers(fields: &mut Fields<'_>, field: &str) -> Option<String> {
