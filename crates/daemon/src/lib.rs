@@ -27,6 +27,7 @@ pub mod sightings;
 pub mod state;
 pub mod status;
 mod tls;
+mod unserved;
 pub mod vault;
 mod warnings;
 

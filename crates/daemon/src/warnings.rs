@@ -8,12 +8,13 @@ use perilune_boards::Unreadable;
 use perilune_boot::Site;
 use perilune_dhcp::Leases;
 use perilune_model::effective::Effective;
-use perilune_model::{Cluster, Family, Name};
+use perilune_model::{Cluster, Family, Kind, Name, Violation};
 
 use crate::api::problem::chain;
 use crate::boots::Evidence;
 use crate::clock;
 use crate::state::State;
+use crate::unserved;
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
 const NEARLY_FULL: u64 = 90;
@@ -45,7 +46,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
-    let of_site = of_site.chain(addresses(&cluster));
+    let of_site = of_site.chain(addresses(&cluster)).chain(unserved(state, &cluster));
     let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
@@ -117,6 +118,22 @@ fn reservations(cluster: &Cluster) -> Option<String> {
             names.len()
         )
     })
+}
+
+/// What nobody does here: plugins that are named and missing (those of nodes keep them from booting, and are told so), hooks that will
+/// not run, names that are not served.
+fn unserved(state: &State, cluster: &Cluster) -> Vec<String> {
+    let missing = unserved::missing(cluster, &state.installed_plugins());
+    let missing = missing.into_iter().filter(|missing| missing.kind != Kind::Node).map(|missing| {
+        let name = missing.name.map(|name| format!(" {name}")).unwrap_or_default();
+        let Violation { field, reason } = missing.violation;
+        format!("{}{name}, {field}: {reason}", missing.kind)
+    });
+    let plugins = state.settings.plugins.as_deref();
+    let not_run = plugins.map(unserved::not_run).unwrap_or_default();
+    let not_run = not_run.into_iter().map(|(kind, files)| unserved::not_run_told(&kind, &files));
+    let names = unserved::unserved_names(cluster, &unserved::ask);
+    missing.chain(not_run).chain(names).collect()
 }
 
 /// Addresses at which two may answer: those in dynamic ranges that somebody has, gateways that are nodes, and nodes with an address of

@@ -37,6 +37,11 @@ pub struct Plan {
 pub type Opener<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl Plan {
+    /// The cluster that it becomes.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Opens the secrets. Names those that are encrypted with another key: such a site cannot be taken over whole.
     pub fn open_secrets(&mut self, opener: &Opener<'_>) -> Result<(), Vec<String>> {
         let mut foreign = Vec::new();

@@ -9,8 +9,8 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
-use perilune_import::{Finding, Outcome, Plan, Source};
-use perilune_model::{Error as Refusal, Kind};
+use perilune_import::{Finding, Outcome, Plan, Source, Verdict};
+use perilune_model::{Cluster, Error as Refusal, Kind};
 use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
 use serde_json::json;
@@ -25,6 +25,7 @@ use crate::api::query::{Query, boolean};
 use crate::cluster;
 use crate::json::Json;
 use crate::state::State;
+use crate::unserved;
 
 /// As large as a database may be. That of a site with ten thousand nodes has some tens of megabytes.
 const LARGEST_DATABASE: u64 = 256 << 20;
@@ -87,7 +88,11 @@ async fn import(
         tracing::info!(user = caller.user, objects = plan.objects().count(), "a site was imported");
         (outcome, Vec::new())
     };
-    let keys = keys(&plan, outcome, obstacles, !choice.dry_run);
+    let (all, planned) = (State::clone(&state), Arc::clone(&plan));
+    let of_site = tokio::task::spawn_blocking(move || of_site(&all, planned.cluster())).await;
+    let of_site = of_site.map_err(|error| ApiError::Defect(error.to_string()))?;
+    let mut keys = keys(&plan, outcome, obstacles, !choice.dry_run);
+    keys.findings.extend(of_site);
     Ok(Json(json!({ "import": keys })).into_response())
 }
 
@@ -184,4 +189,41 @@ fn keys(plan: &Plan, outcome: Outcome, obstacles: Vec<String>, committed: bool) 
         findings: findings.collect(),
         more_findings: report.more,
     }
+}
+
+/// What the site has that nobody does here, as findings.
+fn of_site(state: &State, cluster: &Cluster) -> Vec<FindingKeys> {
+    let finding = |verdict: Verdict, table: &str, name, column, message| FindingKeys {
+        verdict: verdict.word(),
+        table: table.to_owned(),
+        row: None,
+        name,
+        column,
+        message,
+    };
+    let missing =
+        unserved::missing(cluster, &state.installed_plugins()).into_iter().map(|missing| {
+            let message = format!(
+                "{}; taken, and nodes that have it do not boot until it is installed",
+                missing.violation.reason
+            );
+            let name = missing.name.map(|name| name.to_string());
+            finding(Verdict::Odd, missing.kind.word(), name, Some(missing.violation.field), message)
+        });
+    let plugins = state.settings.plugins.as_deref();
+    let not_run = plugins.map(unserved::not_run).unwrap_or_default();
+    let not_run = not_run.into_iter().map(|(kind, files)| {
+        let message = unserved::not_run_told(&kind, &files);
+        finding(Verdict::Left, "plugins", Some(kind), None, message)
+    });
+    let names = unserved::own_names(cluster).into_iter().map(|own| {
+        let message = format!(
+            "its nodes ask {} for names, which the old daemon wrote there; Perilune serves no DNS and writes no zones. Keep that name \
+             server and fill it from perilune export, or name another",
+            own.server
+        );
+        let name = Some(own.network.to_string());
+        finding(Verdict::Left, "network", name, Some("nameserver_ip".to_owned()), message)
+    });
+    missing.chain(not_run).chain(names).collect()
 }

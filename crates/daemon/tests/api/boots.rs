@@ -412,10 +412,11 @@ fn what_will_keep_nodes_from_booting_is_told_before_they_are_switched_on() {
         ["it has no image; do: perilune node change NODE --osimage IMAGE"]
     );
     assert_eq!(about(&json!("node001")), Vec::<&str>::new(), "it could boot");
-    let lost = about(&Value::Null);
-    assert_eq!(lost.len(), 4, "{answer}");
-    assert!(lost[0].contains("[BOOT] EVIDENCE"), "{answer}");
-    assert!(lost[1].starts_with("the file k of image compute is not in"), "{answer}");
+    let all = about(&Value::Null);
+    assert!(all.iter().any(|text| text.contains("[BOOT] EVIDENCE")), "{answer}");
+    let lost: Vec<&str> = all.into_iter().filter(|text| text.contains("the file ")).collect();
+    assert_eq!(lost.len(), 3, "{answer}");
+    assert!(lost[0].starts_with("the file k of image compute is not in"), "{answer}");
 }
 
 #[test]

@@ -136,6 +136,42 @@ fn a_database_that_is_too_large_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn what_nobody_does_here_is_told_by_the_import_and_by_the_warnings() {
+    let site = ImageSite::start();
+    let plugins = site.directory.path().join("data/plugins");
+    fs::create_dir_all(plugins.join("hooks/config")).unwrap();
+    fs::write(plugins.join("hooks/config/group.py"), "").unwrap();
+    let site = site.restart();
+    let database = Database::site();
+    database.sql(
+        "UPDATE \"group\" SET scripts = 'raid5'; UPDATE cluster SET provision_method = 'pigeon';
+         UPDATE network SET nameserver_ip = '10.141.255.254', gateway = '10.141.0.1' WHERE name = 'cluster'",
+    );
+    let (code, answer) = import(&site, "?dry_run=false", &database);
+    assert_eq!(code, 200, "{answer}");
+    let told = answer["import"]["findings"].to_string();
+    for words in [
+        "there is no 'raid5'",
+        "there is no 'pigeon'",
+        "hooks/config/group.py will not run",
+        "10.141.255.254 for names",
+        "10.141.0.1 is in use by interface BOOTIF of node node001",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let warnings = site.get("/monitor/warnings").1.to_string();
+    for words in [
+        "group compute, scripts: there is no 'raid5'",
+        "there is no 'pigeon'",
+        "hooks/config/group.py will not run",
+        "nodes of network cluster ask 10.141.255.254 for names, which answers no address",
+        "the gateway of network cluster cannot be: 10.141.0.1 is in use by",
+    ] {
+        assert!(warnings.contains(words), "{words}: {warnings}");
+    }
+}
+
+#[test]
 fn nobody_imports_without_a_login() {
     let site = ImageSite::start();
     // Whoever is not let in is not listened to, so there is no use in sending much.
