@@ -57,8 +57,7 @@ pub(crate) fn choose(
     now: u64,
 ) -> Option<Ipv4Addr> {
     let range = range(network)?;
-    let is_nobodys =
-        |address: Ipv4Addr| may_be_lent(cluster, network, policy, request, address);
+    let is_nobodys = |address: Ipv4Addr| may_be_lent(cluster, network, policy, request, address);
     let may_have = |leases: &Leases, address: Ipv4Addr| {
         range.contains(&address) && leases.is_free(address, request.mac, now) && is_nobodys(address)
     };
