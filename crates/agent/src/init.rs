@@ -3,21 +3,25 @@
 use std::fs;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use perilune_plan::Plan;
 use perilune_seal::KeyPair;
+use rustix::system::RebootCommand;
 use serde_json::{Map, Value, json};
 
 use crate::console::Console;
 use crate::controller::{self, Controller};
 use crate::hardware::Drivers;
-use crate::install::Install;
+use crate::install::{Install, ROOT};
 use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
 use crate::trust::Trust;
 use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
+use crate::wait::Backoff;
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -31,24 +35,64 @@ pub fn run() -> ! {
     console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
     let mut machine =
         Machine { arguments, drivers: Drivers::default(), was_served: false, key: None };
+    let mut pauses = Pauses::default();
     loop {
         // The kernel stops when its first process ends, for whatever reason.
         let started = catch_unwind(AssertUnwindSafe(|| machine.start(&console)));
-        let reason = match started {
+        let (reason, is_over) = match started {
             Ok(Ok(())) => continue,
-            Ok(Err(error)) => reason(&error),
+            Ok(Err(error)) => (reason(&error), is_over(&error)),
             Err(_panic) => {
-                "the agent has a fault, which is described above; please report it".to_owned()
+                let fault = "the agent has a fault, which is described above; please report it";
+                (fault.to_owned(), false)
             }
         };
-        service::wait_for_person(
-            &[
-                machine.title().to_owned(),
-                reason,
-                "This is a shell on the node; leave it with 'exit' to try again.".to_owned(),
-            ],
-            &console,
-        );
+        let next = if is_over { "starting anew" } else { "trying again" };
+        let pause = pauses.after(&reason);
+        let lines = [machine.title().to_owned(), reason];
+        service::pause_for_person(&lines, pause, next, &console);
+        if is_over {
+            restart(&console);
+        }
+    }
+}
+
+/// A boot that the controller no longer serves cannot be gone on with; the next one has a new ticket.
+fn is_over(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(controller::Error::TicketOver { .. }))
+}
+
+fn restart(console: &Console) {
+    console.line("restarting, so that the controller serves a new boot");
+    mounts::unmount_all(Path::new(ROOT)).ok();
+    rustix::fs::sync();
+    if let Err(error) = rustix::system::reboot(RebootCommand::Restart) {
+        console.warning(&format!("the machine does not restart: {error}"));
+    }
+}
+
+/// How long a failed node waits. What can mend itself does so soon, or takes long.
+struct Pauses {
+    reason: String,
+    next: Backoff,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { reason: String::new(), next: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE) }
+    }
+}
+
+impl Pauses {
+    /// The pause after a failure: longer each time that it is the same one.
+    fn after(&mut self, reason: &str) -> Duration {
+        if self.reason != reason {
+            *self = Self { reason: reason.to_owned(), ..Self::default() };
+        }
+        self.next.take()
     }
 }
 
@@ -99,7 +143,10 @@ impl Machine {
         if let Err(error) = &result {
             let reason = reason(error);
             console.line(&format!("FAILED: {reason}"));
-            if !matches!(error.downcast_ref(), Some(controller::Error::NotServed { .. })) {
+            if !matches!(
+                error.downcast_ref(),
+                Some(controller::Error::NotServed { .. } | controller::Error::TicketOver { .. })
+            ) {
                 controller.report("error", Some(&reason), console);
             }
         }
@@ -159,4 +206,18 @@ fn record(plan: &Plan, lent: Option<IpAddr>) -> Map<String, Value> {
 fn reason(error: &anyhow::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     causes.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_while_it_is_the_same_failure() {
+        let mut pauses = Pauses::default();
+        let seconds: Vec<u64> = ["a", "a", "a", "a", "a", "a", "b", "a"]
+            .map(|reason| pauses.after(reason).as_secs())
+            .to_vec();
+        assert_eq!(seconds, [30, 60, 120, 240, 300, 300, 30, 30]);
+    }
 }

@@ -75,7 +75,9 @@ impl Install<'_> {
         self.begin(Phase::Partscript, "Root");
         match &self.plan.root {
             Root::Memory => {
-                memory_root::make(root, self.plan.image.unpacked_size, self.console)?;
+                let Plan { image, memory_limit, .. } = self.plan;
+                let limit = memory_limit.map(|limit| limit.0);
+                memory_root::make(root, image.unpacked_size, limit, self.console)?;
                 Ok(Vec::new())
             }
             Root::Scripts(scripts) => {

@@ -46,7 +46,8 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let asked = std::env::args().nth(1);
     let complaint = if asked.as_deref() == Some(service::SHELL) {
-        match service::become_shell() {
+        let terminal = std::env::args_os().nth(2).unwrap_or_else(|| "/dev/console".into());
+        match service::become_shell(std::path::Path::new(&terminal)) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => format!("{error:#}"),
         }

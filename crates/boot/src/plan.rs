@@ -11,7 +11,7 @@ use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
 use perilune_model::secret::Secrets;
 use perilune_model::{Cluster, Family};
-use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Script, Secret};
+use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Script, Secret, Wipe};
 use scripts::{Scripts, Stage};
 
 use crate::Error;
@@ -28,6 +28,8 @@ pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result
         image: image(&resolved)?,
         prescripts: scripts.of(Stage::Pre)?,
         root: root(&resolved, scripts.of(Stage::Part)?)?,
+        memory_limit: None,
+        wipe: Wipe::No,
         postscripts: scripts.of(Stage::Post)?,
         roles: scripts.roles()?,
         interfaces: interfaces(&resolved),
@@ -65,7 +67,8 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
 fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error> {
     let effective = &resolved.effective;
     let (layout, partscript) = (effective.disklayout(), effective.partscript());
-    let own_script = partscript.source == Source::Node && script(partscript.value).is_some();
+    // One that does nothing asks for a root in memory.
+    let own_script = partscript.source == Source::Node;
     let layout_counts = layout.source == Source::Node || !own_script;
     let layout = layout.value.map(decode_if_encoded).filter(|text| !text.trim().is_empty());
     let Some(text) = layout.filter(|_| layout_counts) else {

@@ -3,6 +3,7 @@
 mod disk;
 mod progress;
 mod text;
+mod wipe;
 
 use std::net::IpAddr;
 
@@ -13,6 +14,7 @@ pub use text::{
     LONGEST_KERNEL_LINE, LONGEST_KERNEL_OPTIONS, boolean, check_kernel_options, check_script_text,
     decode_if_encoded, ends_script_command, kernel_options,
 };
+pub use wipe::Wipe;
 
 /// Everything that the agent needs to make a machine the node that it is described as. Scripts are plain text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,12 @@ pub struct Plan {
     pub image: Image,
     /// Where the root is.
     pub root: Root,
+    /// The most that a root in memory may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<Size>,
+    /// What may be wiped of disks that the layout does not name.
+    #[serde(default)]
+    pub wipe: Wipe,
     /// Run before the root is made, in this order.
     pub prescripts: Vec<Script>,
     /// Run when the image is in place, in this order; its root is `/sysroot`.

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use perilune_plan::{Image, Interface, Root};
+use perilune_plan::{Image, Interface, Root, Wipe};
 
 use super::*;
 use crate::console::tests::Memory;
@@ -22,6 +22,8 @@ fn plan(interfaces: Vec<Interface>) -> Plan {
             initrd_file: String::new(),
         },
         root: Root::Memory,
+        memory_limit: None,
+        wipe: Wipe::No,
         prescripts: Vec::new(),
         postscripts: Vec::new(),
         roles: Vec::new(),

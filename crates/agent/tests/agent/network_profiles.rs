@@ -10,7 +10,7 @@ use perilune_agent::console::Console;
 use perilune_agent::interfaces::{self, Kind};
 use perilune_agent::mac::MacAddress;
 use perilune_agent::tree::Tree;
-use perilune_plan::{Image, Interface, Plan, Root};
+use perilune_plan::{Image, Interface, Plan, Root, Wipe};
 use perilune_testkit::process::command;
 
 const BOOT: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
@@ -73,6 +73,8 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
             initrd_file: String::new(),
         },
         root: Root::Memory,
+        memory_limit: None,
+        wipe: Wipe::No,
         prescripts: Vec::new(),
         postscripts: Vec::new(),
         roles: Vec::new(),

@@ -91,13 +91,13 @@ fn a_refusal_is_final_and_in_the_controllers_words() {
 }
 
 #[test]
-fn a_ticket_that_is_not_taken_says_what_to_do() {
+fn a_boot_whose_ticket_is_not_taken_is_over() {
     let controller =
         Controller::start(|_, _| Answer::json(401, r#"{"message":"this ticket has expired"}"#));
     let (console, _) = Memory::console();
     let error = client(&controller).plan(&console).unwrap_err().to_string();
     assert!(
-        error.contains("this ticket has expired") && error.contains("switch the node off and on"),
+        error.contains("does not serve this boot any longer: this ticket has expired"),
         "{error}"
     );
     let without = Client::new(&controller.url(), "node001", None, &Trust::Anybody, key())

@@ -1,6 +1,7 @@
 //! The scripts and roles of a plan: what the node or its group says, then the site's plugin for the node, then what is named under
 //! `scripts`, as the install script has them.
 
+use perilune_model::group::DEFAULT_PARTSCRIPT;
 use perilune_plan::{Role, Script};
 
 use crate::Error;
@@ -43,6 +44,9 @@ impl Scripts<'_> {
             Stage::Post => effective.postscript().value,
         };
         let word = stage.word();
+        // Groups have it from the beginning, for the install script. It mounts a root in memory as our own installer does, who in
+        // addition looks whether there is enough.
+        let own = own.filter(|text| stage != Stage::Part || !is_default_partscript(text));
         let own = own.map(|text| Script { name: word.to_owned(), text: decode_if_encoded(text) });
         let named = self.plugin_of_node().into_iter().chain(list(effective.scripts().value));
         let named = named.map(|plugin| {
@@ -82,6 +86,10 @@ impl Scripts<'_> {
         );
         Error::incomplete(self.resolved.name(), lack)
     }
+}
+
+fn is_default_partscript(text: &str) -> bool {
+    decode_if_encoded(text).trim() == decode_if_encoded(DEFAULT_PARTSCRIPT).trim()
 }
 
 /// Whether there is more in a script than comments.

@@ -41,6 +41,44 @@ fn without_layout_and_script_the_root_is_in_memory() {
 }
 
 #[test]
+fn the_partscript_that_groups_begin_with_is_a_root_in_memory_for_our_installer() {
+    let mut draft = small();
+    let mut group = (**draft.group("compute").unwrap()).clone();
+    group.provisioning.partscript = Some(perilune_model::group::DEFAULT_PARTSCRIPT.to_owned());
+    draft.put(group).unwrap();
+    assert_eq!(plan(&draft).unwrap().root, Root::Memory);
+    let mut plain = (**draft.group("compute").unwrap()).clone();
+    let text = "mount -o mpol=interleave -t tmpfs tmpfs /sysroot";
+    plain.provisioning.partscript = Some(text.to_owned());
+    draft.put(plain).unwrap();
+    assert_eq!(plan(&draft).unwrap().root, Root::Memory, "plain text is the same text");
+    let mut other = (**draft.group("compute").unwrap()).clone();
+    other.provisioning.partscript = Some(format!("{text} -o size=9G"));
+    draft.put(other).unwrap();
+    assert!(matches!(plan(&draft).unwrap().root, Root::Scripts(_)));
+}
+
+#[test]
+fn a_nodes_partscript_that_does_nothing_overrides_what_its_group_has() {
+    let layout = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
+    for (layout, script) in [(None, Some("mount /dev/sda1 /sysroot")), (Some(layout), None)] {
+        let mut draft = small();
+        let mut group = (**draft.group("compute").unwrap()).clone();
+        group.provisioning.disklayout = layout.map(str::to_owned);
+        group.provisioning.partscript = script.map(str::to_owned);
+        draft.put(group).unwrap();
+        assert_ne!(plan(&draft).unwrap().root, Root::Memory);
+        for nothing in [" ", "\n", "# in memory", "Cg==", perilune_model::group::DEFAULT_PARTSCRIPT]
+        {
+            change_node(&mut draft, |node| {
+                node.provisioning.partscript = Some(nothing.to_owned());
+            });
+            assert_eq!(plan(&draft).unwrap().root, Root::Memory, "{nothing:?}");
+        }
+    }
+}
+
+#[test]
 fn a_layout_comes_before_a_script_of_the_group_and_the_nodes_own_script_before_a_layout_of_the_group()
  {
     let mut draft = small();
