@@ -1,6 +1,7 @@
 //! A root on disks: chosen, laid out, made and mounted as the plan says. Whatever can be known to fail is found out
 //! before anything is wiped.
 
+mod contents;
 pub mod devices;
 pub mod layout;
 mod links;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use perilune_plan::FileSystem;
 
+pub use contents::check;
 pub use make::make;
 pub(crate) use make::mount_at;
 

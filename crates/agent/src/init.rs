@@ -20,8 +20,8 @@ use crate::install::{Install, ROOT};
 use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
 use crate::trust::Trust;
-use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
 use crate::wait::Backoff;
+use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {

@@ -94,6 +94,7 @@ impl Install<'_> {
                 let disks = present_disks();
                 let targets =
                     disk::layout::decide(layout, &disks, Firmware::of_this_machine(), unpacked)?;
+                disk::check(&targets, self.plan.wipe, &self.plan.node)?;
                 disk::make(&targets, root, self.console)
             }
         }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
+use perilune_model::provisioning::{self, InstallPolicy};
 use perilune_model::secret::Secrets;
 use perilune_model::{Cluster, Family};
 use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Script, Secret, Wipe};
@@ -28,8 +29,12 @@ pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result
         image: image(&resolved)?,
         prescripts: scripts.of(Stage::Pre)?,
         root: root(&resolved, scripts.of(Stage::Part)?)?,
-        memory_limit: None,
-        wipe: Wipe::No,
+        memory_limit: resolved.effective.memory_limit().value.and_then(|text| text.parse().ok()),
+        wipe: match resolved.effective.wipe().value {
+            provisioning::Wipe::No => Wipe::No,
+            provisioning::Wipe::Provisioned => Wipe::Provisioned,
+            provisioning::Wipe::All => Wipe::All,
+        },
         postscripts: scripts.of(Stage::Post)?,
         roles: scripts.roles()?,
         interfaces: interfaces(&resolved),
@@ -66,6 +71,9 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
 /// `scripts` cannot be meant beside a layout: both would write to the disks.
 fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error> {
     let effective = &resolved.effective;
+    if effective.install_policy().value == Some(InstallPolicy::Memory) {
+        return Ok(Root::Memory);
+    }
     let (layout, partscript) = (effective.disklayout(), effective.partscript());
     // One that does nothing asks for a root in memory.
     let own_script = partscript.source == Source::Node;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
+use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::Plan;
 
@@ -99,7 +100,9 @@ impl<'a> Site<'a> {
             let context = self.node_context(&boot, "")?;
             let script = ipxe::kickstart_node_script(self.templates, &context, ticket)?;
             (script, effective.image())
-        } else if effective.netboot().value {
+        } else if effective.netboot().value
+            && effective.install_policy().value != Some(InstallPolicy::Never)
+        {
             let context = self.node_context(&boot, ticket)?;
             (ipxe::node_script(self.templates, &context)?, effective.image())
         } else {

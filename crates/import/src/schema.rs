@@ -1,4 +1,4 @@
-//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, those that
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `memory_limit`, those that
 //! begin with `files_`, and `driver`, `port` and `certificate` of BMC setups: without them an export would lose what it came from.
 
 /// A table that is read.
@@ -17,7 +17,8 @@ macro_rules! with_provisioning {
             $($column,)*
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
-            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout",
+            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "install_policy",
+            "install_mode", "wipe", "memory_limit",
         ]
     };
 }
@@ -39,7 +40,7 @@ macro_rules! known {
 known! {
     "cluster": &[
         "name", "user", "domain_search", "nameserver_ip", "forwardserver_ip", "ntp_server", "technical_contacts",
-        "provision_method", "provision_fallback", "debug", "security", "packing_bootpause", "createnode_ondemand",
+        "provision_method", "provision_fallback", "install_policy", "install_mode", "debug", "security", "packing_bootpause", "createnode_ondemand",
         "createnode_macashost", "nextnode_discover", "bind_legacy", "dnssec_enable", "dnssec_validation",
     ], &[];
     "network": &[

@@ -4,7 +4,9 @@ use crate::group::Group;
 use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
-use crate::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
+use crate::provisioning::{
+    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+};
 use crate::{Cluster, Name};
 
 /// How an image is fetched when nobody says how.
@@ -201,6 +203,25 @@ impl<'a> Effective<'a> {
     /// Declarative disk layout.
     pub fn disklayout(&self) -> Sourced<Option<&'a str>> {
         self.inherited(|settings| settings.disklayout.as_deref())
+    }
+
+    /// When the node is installed.
+    pub fn install_policy(&self) -> Sourced<Option<InstallPolicy>> {
+        let own = self.inherited(|settings| settings.install_policy);
+        match (own.value, self.cluster.settings().install_policy) {
+            (None, Some(policy)) => Sourced { value: Some(policy), source: Source::Cluster },
+            _ => own,
+        }
+    }
+
+    /// What may be wiped of disks that nobody named.
+    pub fn wipe(&self) -> Sourced<Wipe> {
+        self.or_default(|settings| settings.wipe, Wipe::No)
+    }
+
+    /// The most that a root in memory may take.
+    pub fn memory_limit(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.memory_limit.as_deref())
     }
 
     /// What happens to unmanaged users of the BMC.

@@ -1,7 +1,9 @@
 //! What a node can say for itself or inherit from its group.
 
+mod install;
 mod request;
 
+pub use install::{InstallPolicy, Wipe};
 pub use request::Request;
 use serde::{Deserialize, Serialize};
 
@@ -149,4 +151,13 @@ pub struct Provisioning {
     /// A declarative disk layout, JSON; takes the place of `partscript` where the installer knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disklayout: Option<String>,
+    /// When the node is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install_policy: Option<InstallPolicy>,
+    /// What may be wiped of disks that nobody named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wipe: Option<Wipe>,
+    /// The most that a root in memory may take, such as `8G`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<String>,
 }

@@ -9,6 +9,7 @@ pub use save::{Request, alone, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
+use crate::provisioning::InstallPolicy;
 
 /// The one key of the one object of this kind.
 pub const KEY: &str = "cluster";
@@ -38,6 +39,9 @@ pub struct Settings {
     pub provision_method: Option<String>,
     /// What they try when that fails.
     pub provision_fallback: Option<String>,
+    /// When nodes are installed, unless they or their group say otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install_policy: Option<InstallPolicy>,
     /// More messages.
     pub debug: bool,
     /// Nodes must prove who they are with their TPM.
@@ -71,6 +75,7 @@ impl Default for Settings {
             technical_contacts: Some("root@localhost".to_owned()),
             provision_method: Some("torrent".to_owned()),
             provision_fallback: Some("http".to_owned()),
+            install_policy: None,
             debug: false,
             security: false,
             packing_bootpause: true,

@@ -43,14 +43,62 @@ fn is_filled_in(version: &Value) -> bool {
 }
 
 /// One disk and its GPT partitions. All that was on it is lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
     /// The device, such as `/dev/nvme0n1` or `/dev/disk/by-id/…`; unset means the first disk that is not removable.
     #[serde(default)]
     pub device: Option<String>,
+    /// Instead of the device: its serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Instead of the device: its world wide name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wwn: Option<String>,
+    /// Instead of the device: a part of its model's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Instead of the device: what it is connected by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<Bus>,
+    /// Instead of the device: how large it is at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Size>,
+    /// Of those that are left, the smallest or the largest; unset means the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Pick>,
     /// Its partitions, in order.
     pub partitions: Vec<Partition>,
+}
+
+/// What a disk is connected by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bus {
+    /// Non-volatile memory express.
+    Nvme,
+    /// Serial ATA.
+    Sata,
+    /// Serial attached SCSI.
+    Sas,
+    /// Other SCSI, such as a RAID controller's volumes.
+    Scsi,
+    /// A virtual machine's disk.
+    Virtio,
+    /// USB.
+    Usb,
+    /// Memory cards and soldered flash.
+    Mmc,
+}
+
+/// Which of several disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pick {
+    /// The smallest.
+    Smallest,
+    /// The largest.
+    Largest,
 }
 
 /// One partition.
@@ -174,6 +222,36 @@ impl DiskLayout {
     }
 }
 
+impl Disk {
+    /// Whether it means one disk and no other.
+    pub fn is_named(&self) -> bool {
+        self.device.is_some() || self.serial.is_some() || self.wwn.is_some()
+    }
+
+    pub(crate) fn is_chosen_as(&self, other: &Self) -> bool {
+        let choice = |disk: &Self| Self { partitions: Vec::new(), ..disk.clone() };
+        choice(self) == choice(other)
+    }
+
+    /// What is wrong with how it is chosen, to be read behind its number.
+    pub(crate) fn fault_of_choice(&self) -> Option<String> {
+        let is_described = self.serial.is_some()
+            || self.wwn.is_some()
+            || self.model.is_some()
+            || self.bus.is_some()
+            || self.at_least.is_some()
+            || self.pick.is_some();
+        if self.device.is_some() && is_described {
+            return Some(": it has a device, so serial, wwn, model, bus, at_least and pick mean nothing; leave either out".to_owned());
+        }
+        let words = [("serial", &self.serial), ("wwn", &self.wwn), ("model", &self.model)];
+        let is_blank =
+            |word: &Option<String>| word.as_deref().is_some_and(|word| word.trim().is_empty());
+        let blank = words.into_iter().find(|(_, word)| is_blank(word));
+        blank.map(|(field, _)| format!(": {field} is empty; leave it out"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +288,19 @@ mod tests {
             (
                 r#"{"disks": [{"device": "sda", "partitions": []}]}"#.to_owned(),
                 "disk 1: the device",
+            ),
+            (
+                r#"{"disks": [{"device": "/dev/sda", "pick": "largest", "partitions": []}]}"#
+                    .to_owned(),
+                "disk 1: it has a device, so",
+            ),
+            (
+                r#"{"disks": [{"serial": " ", "partitions": []}]}"#.to_owned(),
+                "disk 1: serial is empty",
+            ),
+            (
+                r#"{"disks": [{"bus": "floppy", "partitions": []}]}"#.to_owned(),
+                "it is no disk layout: unknown variant `floppy`",
             ),
             (r#"{"disc": []}"#.to_owned(), "it is no disk layout: unknown field `disc`"),
             ("hello world".to_owned(), "it is no disk layout: expected value at line 1 column 1"),
@@ -348,7 +439,7 @@ mod tests {
         let mut blocks = document.split("```json\n").skip(1);
         let examples: Vec<&str> =
             blocks.by_ref().filter_map(|text| text.split("```").next()).collect();
-        assert_eq!(examples.len(), 2);
+        assert_eq!(examples.len(), 3);
         for example in examples {
             assert!(!DiskLayout::read(example).unwrap().disks.is_empty(), "{example}");
         }

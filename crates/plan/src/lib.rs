@@ -1,13 +1,15 @@
 //! What a booting node is told, and what it reports. Plain types, shared by the daemon and the agent.
 
 mod disk;
+mod installation;
 mod progress;
 mod text;
 mod wipe;
 
 use std::net::IpAddr;
 
-pub use disk::{Disk, DiskLayout, FileSystem, Partition, Size};
+pub use disk::{Bus, Disk, DiskLayout, FileSystem, Partition, Pick, Size};
+pub use installation::Installation;
 pub use progress::{Phase, Progress};
 use serde::{Deserialize, Serialize};
 pub use text::{

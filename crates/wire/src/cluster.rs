@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use perilune_model::controller::{BEACON_KEY, Controller};
 use perilune_model::plugins::Installed;
+use perilune_model::provisioning::InstallPolicy;
 use perilune_model::settings::{Request, Settings};
 use perilune_model::{Cluster, Name, Patch};
 use serde::Serialize;
@@ -52,6 +53,9 @@ impl Serialize for ClusterKeys<'_> {
         map.serialize_entry("technical_contacts", &settings.technical_contacts)?;
         map.serialize_entry("provision_method", &settings.provision_method)?;
         map.serialize_entry("provision_fallback", &settings.provision_fallback)?;
+        let policy = settings.install_policy;
+        map.serialize_entry("install_policy", &policy.map(InstallPolicy::word))?;
+        map.serialize_entry("install_mode", &policy.map(InstallPolicy::mode))?;
         map.serialize_entry("debug", &settings.debug)?;
         map.serialize_entry("security", &settings.security)?;
         map.serialize_entry("packing_bootpause", &settings.packing_bootpause)?;
@@ -120,6 +124,7 @@ pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -
         technical_contacts: fields.text("technical_contacts"),
         provision_method: fields.text("provision_method"),
         provision_fallback: fields.text("provision_fallback"),
+        install_policy: crate::requests::install_policy(fields),
         debug: fields.boolean("debug"),
         security: fields.boolean("security"),
         packing_bootpause: fields.boolean("packing_bootpause"),

@@ -2,7 +2,7 @@
 
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::Group;
-use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,6 +24,10 @@ pub struct GroupEntry<'a> {
     partscript: Option<&'a str>,
     postscript: Option<&'a str>,
     disklayout: Option<&'a str>,
+    install_policy: Option<&'static str>,
+    install_mode: Option<&'static str>,
+    wipe: Option<&'static str>,
+    memory_limit: Option<&'a str>,
     netboot: bool,
     bootmenu: bool,
     comment: Option<&'a str>,
@@ -57,6 +61,10 @@ impl<'a> GroupEntry<'a> {
             partscript: own.partscript.as_deref(),
             postscript: own.postscript.as_deref(),
             disklayout: own.disklayout.as_deref(),
+            install_policy: own.install_policy.map(InstallPolicy::word),
+            install_mode: own.install_policy.map(InstallPolicy::mode),
+            wipe: own.wipe.map(Wipe::word),
+            memory_limit: own.memory_limit.as_deref(),
             netboot: own.netboot.unwrap_or(false),
             bootmenu: own.bootmenu.unwrap_or(false),
             comment: group.comment.as_deref(),
@@ -86,6 +94,10 @@ pub struct GroupDetail<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    install_policy: Option<&'static str>,
+    install_mode: Option<&'static str>,
+    wipe: Option<&'static str>,
+    memory_limit: Option<&'a str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     comment: Option<&'a str>,
@@ -136,6 +148,14 @@ struct Sources {
     postscript: &'static str,
     #[serde(rename = "_disklayout_source")]
     disklayout: &'static str,
+    #[serde(rename = "_install_policy_source")]
+    install_policy: &'static str,
+    #[serde(rename = "_install_mode_source")]
+    install_mode: &'static str,
+    #[serde(rename = "_wipe_source")]
+    wipe: &'static str,
+    #[serde(rename = "_memory_limit_source")]
+    memory_limit: &'static str,
     #[serde(rename = "_osimage_source")]
     osimage: &'static str,
     #[serde(rename = "_bmcsetupname_source")]
@@ -160,6 +180,10 @@ impl Sources {
             partscript: effective.partscript().source.word(),
             postscript: effective.postscript().source.word(),
             disklayout: effective.disklayout().source.word(),
+            install_policy: effective.install_policy().source.word(),
+            install_mode: effective.install_policy().source.word(),
+            wipe: effective.wipe().source.word(),
+            memory_limit: effective.memory_limit().source.word(),
             // Clients expect `group` here, set or not.
             osimage: Source::Group.word(),
             bmcsetupname: Source::Group.word(),
@@ -182,6 +206,10 @@ impl<'a> GroupDetail<'a> {
             partscript: effective.partscript().value.unwrap_or_default(),
             postscript: effective.postscript().value.unwrap_or_default(),
             disklayout: effective.disklayout().value,
+            install_policy: effective.install_policy().value.map(InstallPolicy::word),
+            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
+            wipe: Some(effective.wipe().value.word()),
+            memory_limit: effective.memory_limit().value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),

@@ -2,7 +2,7 @@
 
 use perilune_model::effective::Effective;
 use perilune_model::node::Node;
-use perilune_model::provisioning::{Provisioning, TagChoice};
+use perilune_model::provisioning::{InstallPolicy, Provisioning, TagChoice};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,6 +35,10 @@ pub struct NodeEntry<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    install_policy: Option<&'static str>,
+    install_mode: Option<&'static str>,
+    wipe: Option<&'static str>,
+    memory_limit: Option<&'a str>,
     netboot: bool,
     bootmenu: bool,
     provision_interface: &'a str,
@@ -79,6 +83,10 @@ impl<'a> NodeEntry<'a> {
             partscript: effective.partscript().value.unwrap_or(EMPTY),
             postscript: effective.postscript().value.unwrap_or(EMPTY),
             disklayout: effective.disklayout().value,
+            install_policy: effective.install_policy().value.map(InstallPolicy::word),
+            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
+            wipe: Some(effective.wipe().value.word()),
+            memory_limit: effective.memory_limit().value,
             netboot: effective.netboot().value,
             bootmenu: effective.bootmenu().value,
             provision_interface: effective.provision_interface().value,
@@ -125,6 +133,10 @@ pub struct NodeDetail<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    install_policy: Option<&'static str>,
+    install_mode: Option<&'static str>,
+    wipe: Option<&'static str>,
+    memory_limit: Option<&'a str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     provision_interface: &'a str,
@@ -188,6 +200,14 @@ struct Sources {
     postscript: &'static str,
     #[serde(rename = "_disklayout_source")]
     disklayout: &'static str,
+    #[serde(rename = "_install_policy_source")]
+    install_policy: &'static str,
+    #[serde(rename = "_install_mode_source")]
+    install_mode: &'static str,
+    #[serde(rename = "_wipe_source")]
+    wipe: &'static str,
+    #[serde(rename = "_memory_limit_source")]
+    memory_limit: &'static str,
 }
 
 impl Sources {
@@ -212,6 +232,10 @@ impl Sources {
             partscript: effective.partscript().source.word(),
             postscript: effective.postscript().source.word(),
             disklayout: effective.disklayout().source.word(),
+            install_policy: effective.install_policy().source.word(),
+            install_mode: effective.install_policy().source.word(),
+            wipe: effective.wipe().source.word(),
+            memory_limit: effective.memory_limit().source.word(),
         }
     }
 }
@@ -237,6 +261,10 @@ impl<'a> NodeDetail<'a> {
             partscript: effective.partscript().value.unwrap_or_default(),
             postscript: effective.postscript().value.unwrap_or_default(),
             disklayout: effective.disklayout().value,
+            install_policy: effective.install_policy().value.map(InstallPolicy::word),
+            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
+            wipe: Some(effective.wipe().value.word()),
+            memory_limit: effective.memory_limit().value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             provision_interface: effective.provision_interface().value,

@@ -2,9 +2,9 @@
 
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe};
 use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
-use perilune_plan::{DiskLayout, decode_if_encoded};
+use perilune_plan::{DiskLayout, Size, decode_if_encoded};
 
 use crate::fields::Fields;
 
@@ -93,6 +93,11 @@ pub(crate) fn provisioning(
             }
             DiskLayout::read(text).map(drop)
         }),
+        install_policy: install_policy(fields),
+        wipe: one_of(fields, "wipe", Wipe::ALL.map(|wipe| (wipe.word(), wipe))),
+        memory_limit: fields.checked("memory_limit", |text| {
+            text.parse::<Size>().map(drop).map_err(|error| error.to_string())
+        }),
     };
     let provision = [&request.provision_method, &request.provision_fallback];
     for missing in installed.missing(provision, &request.roles, &request.scripts) {
@@ -108,6 +113,42 @@ pub(crate) fn kernel_options(fields: &mut Fields<'_>) -> Patch<String> {
         perilune_plan::check_script_text(&options)
             .map_err(|reason| format!("it cannot be put into a boot script: {reason}"))?;
         perilune_plan::check_kernel_options(&options)
+    })
+}
+
+/// When nodes are installed, by either of its names. Whoever gives both, as they were shown, means `install_policy`.
+pub(crate) fn install_policy(fields: &mut Fields<'_>) -> Patch<InstallPolicy> {
+    let words = InstallPolicy::ALL.map(|policy| (policy.word(), policy));
+    let policy = one_of(fields, "install_policy", words);
+    let mode = fields.converted("install_mode", |text| match text.to_ascii_lowercase().as_str() {
+        // As it is without any.
+        "auto" => Ok(None),
+        "full" => Ok(Some(InstallPolicy::Always)),
+        "local" => Ok(Some(InstallPolicy::Never)),
+        "memboot" => Ok(Some(InstallPolicy::Memory)),
+        word @ ("sync" | "sanitize" | "legacy") => Err(format!(
+            "nodes cannot be installed by '{word}' here; use one of auto, full, local, memboot, or leave it empty"
+        )),
+        _ => Err("it must be one of auto, full, local, memboot, or empty".to_owned()),
+    });
+    match (policy, mode) {
+        (Patch::Set(policy), _) | (_, Patch::Set(Some(policy))) => Patch::Set(policy),
+        (Patch::Keep, Patch::Keep) => Patch::Keep,
+        (Patch::Keep | Patch::Clear, Patch::Keep | Patch::Clear | Patch::Set(None)) => Patch::Clear,
+    }
+}
+
+/// One of some words.
+fn one_of<T: Copy, const COUNT: usize>(
+    fields: &mut Fields<'_>,
+    field: &str,
+    words: [(&'static str, T); COUNT],
+) -> Patch<T> {
+    fields.converted(field, |text| {
+        let word = text.to_ascii_lowercase();
+        let found = words.iter().find(|(known, _)| *known == word);
+        let all = words.map(|(word, _)| word).join(", ");
+        found.map(|(_, value)| *value).ok_or_else(|| format!("it must be one of {all}, or empty"))
     })
 }
 

@@ -1,11 +1,12 @@
 //! The disks of the machine, in an order that does not change from one boot to the next: that of their places in the
 //! machine, and not that in which the kernel happened to find them. There is no udev that would name them.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use perilune_plan::{self as plan, Bus, Pick};
 
 use super::links;
 use crate::console::bytes;
@@ -28,6 +29,8 @@ pub struct Disk {
     identities: Vec<String>,
     /// Its names below `/dev/disk`, as udev would make them.
     links: Vec<String>,
+    model: String,
+    bus: Option<Bus>,
 }
 
 /// All disks that can be written to.
@@ -74,15 +77,38 @@ fn read(entry: &Path) -> Option<Disk> {
         scsi_serial,
     ];
     identities.retain(|identity| !identity.is_empty());
+    let vendor_and_model = [value("device/vendor"), value("device/model")];
+    let model = vendor_and_model.join(" ").trim().to_owned();
+    let bus = bus(&name, &place.to_string_lossy());
     let is_removable = value("removable") == "1" || place.to_string_lossy().contains("/usb");
     let links = links::of(entry, &name, &place.to_string_lossy());
-    Some(Disk { name, size, is_removable, place, identities, links })
+    Some(Disk { name, size, is_removable, place, identities, links, model, bus })
+}
+
+/// What a disk is connected by, from its name and place.
+fn bus(name: &str, place: &str) -> Option<Bus> {
+    let by_place = [
+        ("/usb", Bus::Usb),
+        ("/nvme", Bus::Nvme),
+        ("/mmc_host", Bus::Mmc),
+        ("/ata", Bus::Sata),
+        ("/end_device-", Bus::Sas),
+    ];
+    if name.starts_with("nvme") {
+        return Some(Bus::Nvme);
+    }
+    if name.starts_with("vd") {
+        return Some(Bus::Virtio);
+    }
+    let found = by_place.into_iter().find(|(part, _)| place.contains(part)).map(|(_, bus)| bus);
+    found.or_else(|| name.starts_with("sd").then_some(Bus::Scsi))
 }
 
 impl Disk {
     /// A disk that is told by its name alone.
     pub fn new(name: &str, size: u64) -> Self {
         let place = Path::new(BLOCK).join(name);
+        let (bus, model) = (bus(name, ""), String::new());
         Self {
             name: name.to_owned(),
             size,
@@ -90,6 +116,8 @@ impl Disk {
             place,
             identities: Vec::new(),
             links: Vec::new(),
+            model,
+            bus,
         }
     }
 
@@ -114,6 +142,31 @@ impl Disk {
         partitions.map(|entry| Path::new("/dev").join(entry.file_name())).collect()
     }
 
+    /// Whether it is as a layout describes it.
+    fn is_as(&self, wanted: &plan::Disk) -> bool {
+        let is_own = |identity: &Option<String>| {
+            identity
+                .as_deref()
+                .is_none_or(|wanted| self.identities.iter().any(|own| plain(own) == plain(wanted)))
+        };
+        let is_model =
+            wanted.model.as_deref().is_none_or(|model| plain(&self.model).contains(&plain(model)));
+        is_own(&wanted.serial)
+            && is_own(&wanted.wwn)
+            && is_model
+            && (wanted.bus.is_none() || wanted.bus == self.bus)
+            && wanted.at_least.is_none_or(|size| self.size >= size.0)
+    }
+
+    /// What a person knows it by.
+    pub fn title(&self) -> String {
+        let model = [self.model.as_str(), self.identities.first().map_or("", String::as_str)];
+        let model: Vec<&str> = model.into_iter().filter(|word| !word.is_empty()).collect();
+        let about =
+            if model.is_empty() { String::new() } else { format!(" ({})", model.join(", ")) };
+        format!("/dev/{} of {}{about}", self.name, bytes(self.size))
+    }
+
     /// Whether a name below `/dev/disk/by-id` may mean it, of which only the end is known: what identifies the disk.
     fn is_identified_by(&self, name: &str) -> bool {
         let name = name.to_lowercase();
@@ -125,27 +178,82 @@ impl Disk {
     }
 }
 
-/// The disk that a layout means by `device`; without one the first that is not removable.
-pub fn choose<'a>(disks: &'a [Disk], device: Option<&str>) -> Result<&'a Disk> {
-    let Some(device) = device else {
-        let first = disks.iter().find(|disk| !disk.is_removable);
-        return match first {
-            Some(disk) => Ok(disk),
-            None => bail!("this machine has no disk that is not removable ({})", list(disks)),
-        };
+/// The disk that a layout means. Those that are `taken` by the layout already are not chosen unless they are named.
+pub fn choose<'a>(disks: &'a [Disk], wanted: &plan::Disk, taken: &[&Disk]) -> Result<&'a Disk> {
+    if wanted.is_named() {
+        return named(disks, wanted);
+    }
+    // Whoever wants a stick says so.
+    let is_wanted = |disk: &&Disk| {
+        let is_usual = !disk.is_removable || matches!(wanted.bus, Some(Bus::Usb | Bus::Mmc));
+        let is_free = !taken.contains(disk);
+        is_usual && is_free && disk.is_as(wanted)
     };
-    let mut matching: Vec<&Disk> = match device.strip_prefix("/dev/disk/") {
-        Some(link) => linked(disks, link),
-        None => disks
-            .iter()
-            .filter(|disk| Some(disk.name.as_str()) == device.strip_prefix("/dev/"))
-            .collect(),
+    let mut fitting: Vec<&Disk> = disks.iter().filter(is_wanted).collect();
+    match wanted.pick {
+        None => {}
+        Some(Pick::Smallest) => fitting.sort_by_key(|disk| disk.size),
+        Some(Pick::Largest) => fitting.sort_by_key(|disk| Reverse(disk.size)),
+    }
+    match fitting.first() {
+        Some(disk) => Ok(disk),
+        None if is_described(wanted) => {
+            bail!("this machine has no disk {} ({})", description(wanted), list(disks))
+        }
+        None => bail!("this machine has no disk that is not removable ({})", list(disks)),
+    }
+}
+
+/// The one disk with this device, serial number or world wide name.
+fn named<'a>(disks: &'a [Disk], wanted: &plan::Disk) -> Result<&'a Disk> {
+    let mut matching: Vec<&Disk> = match wanted.device.as_deref() {
+        Some(device) => match device.strip_prefix("/dev/disk/") {
+            Some(link) => linked(disks, link),
+            None => disks
+                .iter()
+                .filter(|disk| Some(disk.name.as_str()) == device.strip_prefix("/dev/"))
+                .collect(),
+        },
+        None => disks.iter().filter(|disk| disk.is_as(wanted)).collect(),
     };
+    let what = description(wanted);
     match (matching.pop(), matching.is_empty()) {
         (Some(disk), true) => Ok(disk),
-        (None, _) => bail!("this machine has no disk {device} ({})", list(disks)),
-        (Some(_), false) => bail!("{device} means more than one disk ({})", list(disks)),
+        (None, _) => bail!("this machine has no disk {what} ({})", list(disks)),
+        (Some(_), false) => bail!("{what} means more than one disk ({})", list(disks)),
     }
+}
+
+fn is_described(wanted: &plan::Disk) -> bool {
+    wanted.model.is_some() || wanted.bus.is_some() || wanted.at_least.is_some()
+}
+
+/// What a layout says about a disk, for an error.
+fn description(wanted: &plan::Disk) -> String {
+    if let Some(device) = &wanted.device {
+        return device.clone();
+    }
+    let text = |word: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("{word} '{value}'"))
+    };
+    let bus = wanted.bus.map(|bus| format!("bus {bus:?}").to_lowercase());
+    let least = wanted.at_least.map(|size| format!("at least {}", String::from(size)));
+    let words = [
+        text("serial", &wanted.serial),
+        text("wwn", &wanted.wwn),
+        text("model", &wanted.model),
+        bus,
+        least,
+    ];
+    format!("of {}", words.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// An identity without what only tells its kind, and without the blanks and cases that programs show differently.
+fn plain(text: &str) -> String {
+    let lower = text.trim().to_lowercase().replace([' ', '-'], "_");
+    let starts = ["naa.", "eui.", "t10.", "uuid.", "0x", "wwn_0x", "wwn_"];
+    let found = starts.into_iter().find_map(|start| lower.strip_prefix(start).map(str::to_owned));
+    found.map_or(lower, |rest| rest.trim_start_matches("0x").to_owned())
 }
 
 /// The disks that a name below `/dev/disk` means. Where none has just this name, the kernel may not have told all that it is made of.
@@ -169,10 +277,8 @@ fn list(disks: &[Disk]) -> String {
     let texts: Vec<String> = disks
         .iter()
         .map(|disk| {
-            let identity =
-                disk.identities.first().map(|identity| format!(", {identity}")).unwrap_or_default();
             let removable = if disk.is_removable { ", removable" } else { "" };
-            format!("/dev/{} of {}{identity}{removable}", disk.name, bytes(disk.size))
+            format!("{}{removable}", disk.title())
         })
         .collect();
     format!("there are: {}", texts.join("; "))
@@ -225,6 +331,17 @@ mod tests {
         (sys, found)
     }
 
+    /// A disk of a layout, without its partitions.
+    fn wanted(choice: &str) -> plan::Disk {
+        let mut fields: serde_json::Value = serde_json::from_str(choice).unwrap();
+        fields["partitions"] = serde_json::json!([]);
+        serde_json::from_value(fields).unwrap()
+    }
+
+    fn device(device: &str) -> plan::Disk {
+        wanted(&format!(r#"{{"device": "{device}"}}"#))
+    }
+
     const MACHINE: [(&str, &str, u64, &str, &str); 5] = [
         ("sda", "pci0/usb1/1-1", 1000, "0", "STICK"),
         ("sdb", "pci0/ata10", 2000, "0", "TEN"),
@@ -238,43 +355,87 @@ mod tests {
         let (_sys, disks) = machine(&MACHINE);
         let names: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
         assert_eq!(names, ["sdc", "sdb", "sda", "nvme0n1"]);
-        assert_eq!(choose(&disks, None).unwrap().name, "sdc");
+        assert_eq!(choose(&disks, &wanted("{}"), &[]).unwrap().name, "sdc");
     }
 
     #[test]
     fn a_disk_is_chosen_by_name_or_identity() {
         let (_sys, disks) = machine(&MACHINE);
-        assert_eq!(choose(&disks, Some("/dev/nvme0n1")).unwrap().name, "nvme0n1");
+        assert_eq!(choose(&disks, &device("/dev/nvme0n1"), &[]).unwrap().name, "nvme0n1");
         assert_eq!(
-            choose(&disks, Some("/dev/disk/by-id/ata-Maker_Model_TEN")).unwrap().name,
+            choose(&disks, &device("/dev/disk/by-id/ata-Maker_Model_TEN"), &[]).unwrap().name,
             "sdb"
         );
         assert_eq!(
-            choose(&disks, Some("/dev/disk/by-id/nvme-Model_S4_NVME")).unwrap().name,
+            choose(&disks, &device("/dev/disk/by-id/nvme-Model_S4_NVME"), &[]).unwrap().name,
             "nvme0n1"
         );
-        let error = choose(&disks, Some("/dev/vda")).unwrap_err().to_string();
+        let error = choose(&disks, &device("/dev/vda"), &[]).unwrap_err().to_string();
         assert!(
-            error.contains("no disk /dev/vda") && error.contains("/dev/sdc of 1.4 MiB, TWO"),
+            error.contains("no disk /dev/vda") && error.contains("/dev/sdc of 1.4 MiB (TWO)"),
             "{error}"
         );
-        assert!(choose(&disks, Some("/dev/disk/by-id/x-EN")).is_err());
+        assert!(choose(&disks, &device("/dev/disk/by-id/x-EN"), &[]).is_err());
     }
 
     #[test]
     fn a_machine_with_sticks_only_has_no_disk() {
         let (_sys, disks) = machine(&MACHINE[..1]);
-        assert!(choose(&disks, None).unwrap_err().to_string().contains("removable"));
-        assert!(choose(&[], None).unwrap_err().to_string().contains("driver"));
+        assert!(choose(&disks, &wanted("{}"), &[]).unwrap_err().to_string().contains("removable"));
+        assert!(choose(&[], &wanted("{}"), &[]).unwrap_err().to_string().contains("driver"));
     }
 
     #[test]
     fn partitions_are_named_as_the_kernel_does() {
         let (_sys, disks) = machine(&MACHINE);
-        assert_eq!(choose(&disks, None).unwrap().partition(2), Path::new("/dev/sdc2"));
         assert_eq!(
-            choose(&disks, Some("/dev/nvme0n1")).unwrap().partition(1),
+            choose(&disks, &wanted("{}"), &[]).unwrap().partition(2),
+            Path::new("/dev/sdc2")
+        );
+        assert_eq!(
+            choose(&disks, &device("/dev/nvme0n1"), &[]).unwrap().partition(1),
             Path::new("/dev/nvme0n1p1")
         );
+    }
+
+    #[test]
+    fn a_disk_is_chosen_by_what_it_is() {
+        let (_sys, disks) = machine(&MACHINE);
+        let chosen = |choice: &str| {
+            choose(&disks, &wanted(choice), &[])
+                .map(|disk| disk.name.clone())
+                .map_err(|e| e.to_string())
+        };
+        for (choice, name) in [
+            (r#"{"pick": "largest"}"#, "nvme0n1"),
+            (r#"{"pick": "smallest"}"#, "sdb"),
+            (r#"{"bus": "nvme"}"#, "nvme0n1"),
+            (r#"{"bus": "sata"}"#, "sdc"),
+            (r#"{"bus": "sata", "pick": "smallest"}"#, "sdb"),
+            (r#"{"bus": "usb"}"#, "sda"),
+            (r#"{"serial": "ten"}"#, "sdb"),
+            (r#"{"serial": "S4 NVME"}"#, "nvme0n1"),
+            (r#"{"serial": "STICK"}"#, "sda"),
+            (r#"{"at_least": "1M"}"#, "sdc"),
+            (r#"{"at_least": "1500000"}"#, "sdc"),
+            (r#"{"at_least": "1500000", "pick": "largest"}"#, "nvme0n1"),
+        ] {
+            assert_eq!(chosen(choice), Ok(name.to_owned()), "{choice}");
+        }
+        let error = chosen(r#"{"at_least": "1G", "bus": "nvme"}"#).unwrap_err();
+        assert!(
+            error.starts_with("this machine has no disk of bus nvme, at least 1G (there are: "),
+            "{error}"
+        );
+        assert!(chosen(r#"{"wwn": "0x5000"}"#).unwrap_err().contains("no disk of wwn '0x5000'"));
+        let taken: Vec<&Disk> = disks.iter().filter(|disk| disk.name == "sdc").collect();
+        assert_eq!(choose(&disks, &wanted(r#"{"bus": "sata"}"#), &taken).unwrap().name, "sdb");
+    }
+
+    #[test]
+    fn world_wide_names_are_the_same_however_they_are_written() {
+        for text in ["naa.5000C500A1B2C3D4", "0x5000c500a1b2c3d4", "wwn-0x5000c500a1b2c3d4"] {
+            assert_eq!(plain(text), "5000c500a1b2c3d4", "{text}");
+        }
     }
 }

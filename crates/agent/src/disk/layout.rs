@@ -15,6 +15,8 @@ use crate::console::bytes;
 const MEBIBYTE: u64 = 1 << 20;
 const DEFAULT_ESP: Size = Size(512 << 20);
 const DEFAULT_BIOS: Size = Size(1 << 20);
+/// The name of every partition in its table: whose it is.
+pub(super) const MARK: &str = "perilune";
 /// Both partition tables and what alignment wastes.
 const TABLES: u64 = 4 * MEBIBYTE;
 /// The last partition is not worth making below this.
@@ -26,6 +28,8 @@ const JOURNAL: u64 = 64 * MEBIBYTE;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     pub disk: &'a Disk,
+    /// Whether the layout means this disk and no other.
+    pub is_named: bool,
     pub partitions: Vec<Partition>,
 }
 
@@ -58,14 +62,15 @@ pub fn decide<'a>(
         if layout.disks.is_empty() { vec![default(firmware)] } else { layout.disks.clone() };
     let mut targets: Vec<Target<'a>> = Vec::new();
     for wanted in &wanted {
-        let disk = choose(disks, wanted.device.as_deref())?;
+        let taken: Vec<&Disk> = targets.iter().map(|target| target.disk).collect();
+        let disk = choose(disks, wanted, &taken)?;
         if targets.iter().any(|target| target.disk == disk) {
             bail!("the disk layout means /dev/{} twice; name the device of each disk", disk.name);
         }
         let partitions: io::Result<Vec<Partition>> =
             wanted.partitions.iter().map(Partition::of).collect();
         let partitions = partitions.context("no random numbers for UUIDs")?;
-        targets.push(Target { disk, partitions });
+        targets.push(Target { disk, is_named: wanted.is_named(), partitions });
     }
     for target in &targets {
         target.check_size(unpacked)?;
@@ -89,7 +94,7 @@ fn default(firmware: Firmware) -> plan::Disk {
         Firmware::Bios => partition(FileSystem::Bios, Some(DEFAULT_BIOS), None, None),
     };
     let root = partition(FileSystem::Ext4, None, Some("/"), Some("root"));
-    plan::Disk { device: None, partitions: vec![loader, root] }
+    plan::Disk { partitions: vec![loader, root], ..plan::Disk::default() }
 }
 
 fn check_loader(targets: &[Target<'_>], firmware: Firmware) -> Result<()> {
@@ -192,7 +197,7 @@ impl Target<'_> {
             }
             writeln!(
                 text,
-                "type={}, uuid={}",
+                "type={}, name={MARK}, uuid={}",
                 partition.type_code(),
                 partition.uuid.to_uppercase()
             )

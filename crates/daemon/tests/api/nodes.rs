@@ -372,3 +372,62 @@ fn more_interfaces_than_there_can_be_are_refused_with_the_limit() {
     let body = json!({ "config": { "node": { "node001": { "interfaces": interfaces(200) } } } });
     assert_eq!(site.post("/config/node/node001/interfaces", &body).0, 204);
 }
+
+#[test]
+fn when_a_node_is_installed_is_said_by_either_name() {
+    let site = ImageSite::start();
+    site.describe();
+    let shown = |kind: &str, name: &str| {
+        let answer = site.get(&format!("/config/{kind}/{name}")).1;
+        let entry = answer["config"][kind][name].clone();
+        (entry["install_policy"].clone(), entry["install_mode"].clone())
+    };
+    for (kind, name) in [("group", "compute"), ("node", "node001")] {
+        for (field, word, policy, mode) in [
+            ("install_policy", "Never", json!("never"), json!("local")),
+            ("install_mode", "full", json!("always"), json!("full")),
+            ("install_mode", "memboot", json!("memory"), json!("memboot")),
+            ("install_mode", "local", json!("never"), json!("local")),
+        ] {
+            assert_eq!(save(&site, kind, name, &json!({ field: word })).0, 204, "{field} {word}");
+            assert_eq!(shown(kind, name), (policy, mode));
+        }
+        for word in ["sync", "sanitize", "legacy", "sometimes"] {
+            let (status, answer) = save(&site, kind, name, &json!({ "install_mode": word }));
+            assert_eq!((status, &answer["errors"][0]["field"]), (400, &json!("install_mode")));
+            assert!(answer["message"].as_str().unwrap().contains("full, local, memboot"));
+        }
+        assert_eq!(shown(kind, name), (json!("never"), json!("local")));
+    }
+    // What is unset is the group's again; what was shown can be sent back.
+    assert_eq!(save(&site, "group", "compute", &json!({ "install_policy": "always" })).0, 204);
+    assert_eq!(save(&site, "node", "node001", &json!({ "install_mode": "" })).0, 204);
+    assert_eq!(shown("node", "node001"), (json!("always"), json!("full")));
+    let same = json!({ "install_policy": "always", "install_mode": "full" });
+    assert_eq!(save(&site, "group", "compute", &same).0, 204);
+    assert_eq!(shown("group", "compute"), (json!("always"), json!("full")));
+}
+
+#[test]
+fn what_may_be_wiped_and_how_large_a_memory_root_is_are_fields() {
+    let site = ImageSite::start();
+    site.describe();
+    let fields = json!({ "wipe": "provisioned", "memory_limit": "8G" });
+    assert_eq!(save(&site, "group", "compute", &fields).0, 204);
+    let node = site.get("/config/node/node001").1["config"]["node"]["node001"].clone();
+    assert_eq!((&node["wipe"], &node["memory_limit"]), (&json!("provisioned"), &json!("8G")));
+    assert_eq!(
+        (&node["_wipe_source"], &node["_memory_limit_source"]),
+        (&json!("group"), &json!("group"))
+    );
+    for (field, value) in [("wipe", "maybe"), ("memory_limit", "much"), ("memory_limit", "-1G")] {
+        let (status, answer) = save(&site, "group", "compute", &json!({ field: value }));
+        assert_eq!((status, &answer["errors"][0]["field"]), (400, &json!(field)), "{answer}");
+    }
+    assert_eq!(
+        save(&site, "group", "compute", &json!({ "wipe": "", "memory_limit": null })).0,
+        204
+    );
+    let group = site.get("/config/group/compute").1["config"]["group"]["compute"].clone();
+    assert_eq!((&group["wipe"], &group["memory_limit"]), (&json!("no"), &Value::Null));
+}

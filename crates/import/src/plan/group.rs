@@ -3,14 +3,15 @@
 use perilune_model::Name;
 use perilune_model::group::Group;
 use perilune_model::interface::GroupInterface;
-use perilune_model::provisioning::{IpxeKernel, Provisioning};
-use perilune_plan::DiskLayout;
+use perilune_model::provisioning::{InstallPolicy, IpxeKernel, Provisioning, Wipe};
+use perilune_plan::{DiskLayout, Size};
 
 use super::Planner;
 use super::image::unmanaged_users;
 use crate::link::link;
 use crate::names::Names;
 use crate::reading::Reading;
+use crate::report::Verdict;
 use crate::source::Row;
 
 /// Whether zero is a word of its own, or says nothing.
@@ -23,6 +24,7 @@ pub(super) enum Zero {
 impl Planner<'_> {
     pub(super) fn groups(&mut self) {
         let interfaces = super::grouped(self.source, "groupinterface", "groupid");
+        let mut replaceable = Vec::new();
         for row in self.source.rows("group") {
             let mut reading = Reading::new("group", row, &mut self.report);
             let Some(name) = reading.own_name("name", Name::general) else {
@@ -33,11 +35,23 @@ impl Planner<'_> {
             let image = provisioning.osimage.clone();
             let choice = self.tags.choice(&mut reading, &self.names, image.as_ref());
             provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
+            // A database of the old daemon: what it has installed may be replaced, as it did itself.
+            if !reading.row.has("wipe") {
+                provisioning.wipe = Some(Wipe::Provisioned);
+                replaceable.push(name.to_string());
+            }
             let domain = reading.text("domain");
             let comment = reading.text("comment");
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let interfaces = self.group_interfaces(&name, rows);
             self.take("group", row, Group { name, provisioning, domain, comment, interfaces });
+        }
+        if !replaceable.is_empty() {
+            let message = format!(
+                "these begin with wipe: provisioned, so that nodes are installed over the systems that they have (docs/disk-layout.md): {}",
+                replaceable.join(", ")
+            );
+            self.report.table(Verdict::Odd, "group", message);
         }
     }
 
@@ -95,7 +109,25 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         partscript: reading.script("partscript"),
         postscript: reading.script("postscript"),
         disklayout: disk_layout(reading),
+        install_policy: install_policy(reading),
+        wipe: reading.word("wipe", |word| Wipe::ALL.into_iter().find(|wipe| wipe.word() == word)),
+        memory_limit: reading.parsed::<Size>("memory_limit", "size").map(String::from),
     }
+}
+
+/// When nodes are installed, by our own word, or by that of newer databases.
+pub(super) fn install_policy(reading: &mut Reading<'_>) -> Option<InstallPolicy> {
+    let ours = reading.word("install_policy", |word| {
+        InstallPolicy::ALL.into_iter().find(|policy| policy.word() == word)
+    });
+    let theirs = reading.word("install_mode", |word| match word {
+        "auto" => Some(None),
+        "full" => Some(Some(InstallPolicy::Always)),
+        "local" => Some(Some(InstallPolicy::Never)),
+        "memboot" => Some(Some(InstallPolicy::Memory)),
+        _ => None,
+    });
+    ours.or(theirs.flatten())
 }
 
 /// A wrong one is taken, so that it can be mended here; its nodes do not install before.

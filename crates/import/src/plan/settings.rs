@@ -5,6 +5,7 @@ use perilune_model::controller::{Controller, DEFAULT_PORT};
 use perilune_model::settings::Settings;
 
 use super::Planner;
+use super::group::install_policy;
 use crate::reading::Reading;
 use crate::report::Verdict;
 
@@ -31,6 +32,7 @@ impl Planner<'_> {
             technical_contacts: reading.text("technical_contacts"),
             provision_method: reading.text("provision_method"),
             provision_fallback: reading.text("provision_fallback"),
+            install_policy: install_policy(&mut reading),
             debug: reading.boolean("debug").unwrap_or(usual.debug),
             security: reading.boolean("security").unwrap_or(usual.security),
             packing_bootpause: reading

@@ -4,7 +4,9 @@ use perilune_model::bmc_setup::{Certificate, Driver};
 use perilune_model::image::ImageFiles;
 use perilune_model::interface::Link;
 use perilune_model::node::Node;
-use perilune_model::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{
+    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+};
 use perilune_model::secret::Secrets;
 use perilune_model::{Addresses, Cluster, Name};
 
@@ -188,6 +190,9 @@ impl Writer {
             ("partscript", Cell::some(own.partscript.as_ref())),
             ("postscript", Cell::some(own.postscript.as_ref())),
             ("disklayout", Cell::some(own.disklayout.as_ref())),
+            ("install_policy", Cell::some(own.install_policy.map(InstallPolicy::word))),
+            ("wipe", Cell::some(own.wipe.map(Wipe::word))),
+            ("memory_limit", Cell::some(own.memory_limit.as_ref())),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use perilune_model::controller::Controller;
 use perilune_model::network::{Network, Zone};
+use perilune_model::provisioning::InstallPolicy;
 use perilune_model::rack::Placement;
 use perilune_model::settings::Settings;
 use perilune_model::{Cluster, Name};
@@ -145,6 +146,7 @@ fn settings(settings: &Settings) -> Vec<(&'static str, Cell)> {
         ("technical_contacts", Cell::some(settings.technical_contacts.as_ref())),
         ("provision_method", Cell::some(settings.provision_method.as_ref())),
         ("provision_fallback", Cell::some(settings.provision_fallback.as_ref())),
+        ("install_policy", Cell::some(settings.install_policy.map(InstallPolicy::word))),
         ("debug", Cell::boolean(Some(settings.debug))),
         ("security", Cell::boolean(Some(settings.security))),
         ("packing_bootpause", Cell::boolean(Some(settings.packing_bootpause))),

@@ -1,6 +1,8 @@
 //! Changes of what a node or a group says about provisioning.
 
-use crate::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
+use crate::provisioning::{
+    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+};
 use crate::{Cluster, Name, Patch, Violation};
 
 /// What a client asks.
@@ -42,6 +44,12 @@ pub struct Request {
     pub postscript: Patch<String>,
     /// Declarative disk layout.
     pub disklayout: Patch<String>,
+    /// When the node is installed.
+    pub install_policy: Patch<InstallPolicy>,
+    /// What may be wiped of disks that nobody named.
+    pub wipe: Patch<Wipe>,
+    /// The most that a root in memory may take.
+    pub memory_limit: Patch<String>,
 }
 
 impl Request {
@@ -107,6 +115,9 @@ impl Request {
         self.partscript.apply(&mut provisioning.partscript);
         self.postscript.apply(&mut provisioning.postscript);
         self.disklayout.apply(&mut provisioning.disklayout);
+        self.install_policy.apply(&mut provisioning.install_policy);
+        self.wipe.apply(&mut provisioning.wipe);
+        self.memory_limit.apply(&mut provisioning.memory_limit);
     }
 
     fn unknown_tag(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::provisioning::InstallPolicy;
 use crate::settings::Settings;
 use crate::{Draft, Error, Name, Patch, Saved, controller};
 
@@ -26,6 +27,8 @@ pub struct Request {
     pub provision_method: Patch<String>,
     /// How, when that fails.
     pub provision_fallback: Patch<String>,
+    /// When nodes are installed.
+    pub install_policy: Patch<InstallPolicy>,
     /// More messages.
     pub debug: Patch<bool>,
     /// Nodes must prove who they are.
@@ -94,6 +97,7 @@ fn apply(request: &Request, settings: &mut Settings) {
     request.technical_contacts.apply(&mut settings.technical_contacts);
     request.provision_method.apply(&mut settings.provision_method);
     request.provision_fallback.apply(&mut settings.provision_fallback);
+    request.install_policy.apply(&mut settings.install_policy);
     request.debug.apply_or(&mut settings.debug, factory.debug);
     request.security.apply_or(&mut settings.security, factory.security);
     request.packing_bootpause.apply_or(&mut settings.packing_bootpause, factory.packing_bootpause);

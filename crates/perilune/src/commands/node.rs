@@ -44,6 +44,11 @@ impl Fields for NodeFields {
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
+        Field::text(
+            "wipe",
+            "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
+        ),
+        Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
         Field::text("provision_interface", "The interface it boots from (BOOTIF)"),

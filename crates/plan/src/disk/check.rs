@@ -40,8 +40,7 @@ impl DiskLayout {
         let mut seen = Seen::default();
         for (number, disk) in disks() {
             let before = disks().take_while(|(other, _)| *other < number);
-            if let Some((other, _)) =
-                before.into_iter().find(|(_, other)| other.device == disk.device)
+            if let Some((other, _)) = before.into_iter().find(|(_, other)| other.is_chosen_as(disk))
             {
                 return Some(format!(
                     "disk {number} and disk {other} are the same; name the device of each"
@@ -68,6 +67,9 @@ impl Disk {
     fn fault<'a>(&'a self, seen: &mut Seen<'a>) -> Option<String> {
         if let Some(fault) = self.device.as_deref().and_then(device::fault) {
             return Some(format!(": {fault}"));
+        }
+        if let Some(fault) = self.fault_of_choice() {
+            return Some(fault);
         }
         if self.partitions.is_empty() {
             return Some(" has no partitions".to_owned());

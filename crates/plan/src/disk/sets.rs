@@ -188,7 +188,7 @@ impl Set {
             let partition = volume.partition(is_last);
             partitions.push(partition.map_err(|fault| format!(", volume {number}: {fault}"))?);
         }
-        Ok(Disk { device: devices.first().cloned(), partitions })
+        Ok(Disk { device: devices.first().cloned(), partitions, ..Disk::default() })
     }
 }
 

@@ -6,7 +6,9 @@ use perilune_model::image::Image;
 use perilune_model::interface::{GroupInterface, Interface, Link, oversized_vlan};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, Provisioning, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{
+    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+};
 use perilune_model::{Error, Name, Object, Violation};
 use serde_json::Value;
 
@@ -243,6 +245,9 @@ fn show_provisioning(said: Said, own: &Provisioning) -> Said {
         .script("partscript", own.partscript.as_deref())
         .script("postscript", own.postscript.as_deref())
         .put("disklayout", own.disklayout.clone())
+        .put("install_policy", own.install_policy.map(InstallPolicy::word))
+        .put("wipe", own.wipe.map(Wipe::word))
+        .put("memory_limit", own.memory_limit.clone())
 }
 
 fn link(fields: &mut Fields<'_>) -> Link {

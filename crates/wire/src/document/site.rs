@@ -7,6 +7,7 @@ use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::network::{Network, Zone, parse_range};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
+use perilune_model::provisioning::InstallPolicy;
 use perilune_model::secret::{Secret, Secrets};
 use perilune_model::settings::Settings;
 use perilune_model::{Family, Kind, Name, Object, addresses};
@@ -49,6 +50,7 @@ pub(super) fn show_settings(settings: &Settings) -> Said {
             "provision_fallback",
             or_empty(&settings.provision_fallback, &usual.provision_fallback),
         )
+        .put("install_policy", settings.install_policy.map(InstallPolicy::word))
         .flag("debug", settings.debug, usual.debug)
         .flag("security", settings.security, usual.security)
         .flag("packing_bootpause", settings.packing_bootpause, usual.packing_bootpause)

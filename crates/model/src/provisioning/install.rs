@@ -1,0 +1,64 @@
+//! When a node is installed, and what that may cost.
+
+use serde::{Deserialize, Serialize};
+
+/// When a node is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstallPolicy {
+    /// At each boot from the network.
+    Always,
+    /// Not at all: it boots from its disk.
+    Never,
+    /// At each boot, and into memory, whatever is said about disks.
+    Memory,
+}
+
+impl InstallPolicy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Always, Self::Never, Self::Memory];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Never => "never",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The word of `install_mode`, by which the newest clients of Luna 2 say the same.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Self::Always => "full",
+            Self::Never => "local",
+            Self::Memory => "memboot",
+        }
+    }
+}
+
+/// What may be wiped of disks that nobody named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wipe {
+    /// What Perilune has installed.
+    No,
+    /// Also a system of a former provisioner.
+    Provisioned,
+    /// Everything.
+    All,
+}
+
+impl Wipe {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::No, Self::Provisioned, Self::All];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Provisioned => "provisioned",
+            Self::All => "all",
+        }
+    }
+}
