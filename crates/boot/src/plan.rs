@@ -23,19 +23,24 @@ use crate::templates::{Templates, decode_if_encoded};
 pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result<Plan, Error> {
     let resolved = Resolved::named(cluster, node)?;
     let scripts = Scripts { templates, resolved: &resolved };
+    let root = root(&resolved, scripts.of(Stage::Part)?)?;
+    let mut postscripts = scripts.of(Stage::Post)?;
+    if matches!(root, Root::Disk(_)) {
+        postscripts.retain(|script| !scripts::is_default_postscript(script));
+    }
     Ok(Plan {
         node: resolved.name().to_owned(),
         hostname: resolved.node.hostname(cluster),
         image: image(&resolved)?,
         prescripts: scripts.of(Stage::Pre)?,
-        root: root(&resolved, scripts.of(Stage::Part)?)?,
+        root,
         memory_limit: resolved.effective.memory_limit().value.and_then(|text| text.parse().ok()),
         wipe: match resolved.effective.wipe().value {
             provisioning::Wipe::No => Wipe::No,
             provisioning::Wipe::Provisioned => Wipe::Provisioned,
             provisioning::Wipe::All => Wipe::All,
         },
-        postscripts: scripts.of(Stage::Post)?,
+        postscripts,
         roles: scripts.roles()?,
         interfaces: interfaces(&resolved),
         boot_interface: resolved.effective.provision_interface().value.to_owned(),

@@ -1,7 +1,7 @@
 //! The scripts and roles of a plan: what the node or its group says, then the site's plugin for the node, then what is named under
 //! `scripts`, as the install script has them.
 
-use perilune_model::group::DEFAULT_PARTSCRIPT;
+use perilune_model::group::{DEFAULT_PARTSCRIPT, DEFAULT_POSTSCRIPT};
 use perilune_plan::{Role, Script};
 
 use crate::Error;
@@ -90,6 +90,12 @@ impl Scripts<'_> {
 
 fn is_default_partscript(text: &str) -> bool {
     decode_if_encoded(text).trim() == decode_if_encoded(DEFAULT_PARTSCRIPT).trim()
+}
+
+/// Whether it is the one that groups begin with, which writes a root in memory into the fstab.
+pub(super) fn is_default_postscript(script: &Script) -> bool {
+    script.name == Stage::Post.word()
+        && script.text.trim() == decode_if_encoded(DEFAULT_POSTSCRIPT).trim()
 }
 
 /// Whether there is more in a script than comments.

@@ -59,6 +59,22 @@ fn the_partscript_that_groups_begin_with_is_a_root_in_memory_for_our_installer()
 }
 
 #[test]
+fn the_postscript_that_groups_begin_with_is_not_run_on_a_root_on_disk() {
+    let mut draft = small();
+    let mut group = (**draft.group("compute").unwrap()).clone();
+    group.provisioning.postscript = Some(perilune_model::group::DEFAULT_POSTSCRIPT.to_owned());
+    draft.put(group.clone()).unwrap();
+    assert_eq!(plan(&draft).unwrap().postscripts.len(), 1);
+    group.provisioning.disklayout = Some("{}".to_owned());
+    draft.put(group.clone()).unwrap();
+    assert_eq!(plan(&draft).unwrap().postscripts, []);
+    group.provisioning.postscript =
+        Some("echo '/dev/sdb1 /data ext4' >> /sysroot/etc/fstab".to_owned());
+    draft.put(group).unwrap();
+    assert_eq!(plan(&draft).unwrap().postscripts.len(), 1);
+}
+
+#[test]
 fn a_nodes_partscript_that_does_nothing_overrides_what_its_group_has() {
     let layout = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
     for (layout, script) in [(None, Some("mount /dev/sda1 /sysroot")), (Some(layout), None)] {
