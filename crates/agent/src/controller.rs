@@ -57,9 +57,9 @@ pub enum Error {
         "the controller does not serve this boot: {message}; switch the node off and on, so that it boots through the controller again"
     )]
     NotServed { message: String },
-    /// The boot was served, and is no longer.
-    #[error("the controller does not serve this boot any longer: {message}")]
-    TicketOver { message: String },
+    /// The ticket is over, or the machine is not the node's.
+    #[error("the controller does not serve this boot: {message}")]
+    TicketRefused { message: String },
 }
 
 impl Error {
@@ -260,7 +260,7 @@ impl Controller {
         let url = format!("{}/boot/ticket/{}", self.base, self.node);
         let answer = self.privileged.post(url).content_type(JSON).send(body.to_string());
         let answer = self.accepted(answer).map_err(|error| match error {
-            Error::Refused { status: 401 | 403, message } => Error::TicketOver { message },
+            Error::Refused { status: 401 | 403, message } => Error::TicketRefused { message },
             other => other,
         })?;
         let token: Token = self.opened(answer, Purpose::Token)?;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use perilune_plan::Plan;
@@ -33,15 +33,24 @@ pub fn run() -> ! {
     hardware::provide_modprobe();
     mounts::quieten(arguments.get("debug").is_some());
     console.phase(concat!("Perilune ", env!("CARGO_PKG_VERSION")));
-    let mut machine =
-        Machine { arguments, drivers: Drivers::default(), was_served: false, key: None };
+    let mut machine = Machine {
+        arguments,
+        drivers: Drivers::default(),
+        was_served: false,
+        key: None,
+        had_token: false,
+    };
     let mut pauses = Pauses::default();
+    let begun = Instant::now();
     loop {
         // The kernel stops when its first process ends, for whatever reason.
         let started = catch_unwind(AssertUnwindSafe(|| machine.start(&console)));
         let (reason, is_over) = match started {
             Ok(Ok(())) => continue,
-            Ok(Err(error)) => (reason(&error), is_over(&error)),
+            Ok(Err(error)) => {
+                let refused = is_refused(&error);
+                (reason(&error), refused && is_over(machine.had_token, begun.elapsed()))
+            }
             Err(_panic) => {
                 let fault = "the agent has a fault, which is described above; please report it";
                 (fault.to_owned(), false)
@@ -57,9 +66,15 @@ pub fn run() -> ! {
     }
 }
 
-/// A boot that the controller no longer serves cannot be gone on with; the next one has a new ticket.
-fn is_over(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(controller::Error::TicketOver { .. }))
+/// Whether the controller takes the ticket of this boot no longer, or never took it.
+fn is_refused(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(controller::Error::TicketRefused { .. }))
+}
+
+/// Whether a boot whose ticket is refused cannot be gone on with, so that the machine starts anew and gets another ticket. A young ticket
+/// that was never taken is refused for what the machine is (its TPM, its address): the next one would be refused as well.
+fn is_over(had_token: bool, begun: Duration) -> bool {
+    had_token || begun >= TICKET_LIFE
 }
 
 fn restart(console: &Console) {
@@ -77,6 +92,8 @@ struct Pauses {
     next: Backoff,
 }
 
+/// As long as the controller takes a ticket; it is given before the kernel starts.
+const TICKET_LIFE: Duration = Duration::from_mins(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -103,6 +120,8 @@ struct Machine {
     was_served: bool,
     /// The key of this boot, once it is needed. The ticket is good for the first key that it is shown with: all tries have one.
     key: Option<Arc<KeyPair>>,
+    /// Whether the ticket of this boot was taken once.
+    had_token: bool,
 }
 
 impl Machine {
@@ -140,12 +159,13 @@ impl Machine {
         let controller =
             Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust, key);
         let result = self.install(&boot, &joined, &controller, console);
+        self.had_token |= controller.token().is_some();
         if let Err(error) = &result {
             let reason = reason(error);
             console.line(&format!("FAILED: {reason}"));
             if !matches!(
                 error.downcast_ref(),
-                Some(controller::Error::NotServed { .. } | controller::Error::TicketOver { .. })
+                Some(controller::Error::NotServed { .. } | controller::Error::TicketRefused { .. })
             ) {
                 controller.report("error", Some(&reason), console);
             }
@@ -211,6 +231,14 @@ fn reason(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_is_refused_from_the_start_does_not_restart_in_a_loop() {
+        let minutes = Duration::from_mins;
+        assert!(!is_over(false, minutes(1)), "its TPM, or its address");
+        assert!(is_over(false, minutes(31)), "the cable was out for so long");
+        assert!(is_over(true, minutes(1)), "the boot was served, and is over");
+    }
 
     #[test]
     fn pauses_grow_while_it_is_the_same_failure() {
