@@ -44,6 +44,7 @@ impl Fields for NodeFields {
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
+        Field::text("install_policy", "When it is installed: always, never, memory (docs/node.md)"),
         Field::text(
             "wipe",
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
