@@ -34,7 +34,9 @@ impl Planner<'_> {
             let mut provisioning = provisioning(&mut reading, &self.names, Zero::No);
             let image = provisioning.osimage.clone();
             let choice = self.tags.choice(&mut reading, &self.names, image.as_ref());
-            provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
+            // Beside an image, nothing said is the same.
+            provisioning.osimagetag =
+                choice.filter(|choice| provisioning.osimage.is_none() || choice.named().is_some());
             // A database of the old daemon: what it has installed may be replaced, as it did itself.
             if !reading.row.has("wipe") {
                 provisioning.wipe = Some(Wipe::Provisioned);
