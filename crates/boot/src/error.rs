@@ -25,6 +25,14 @@ pub enum Error {
         /// The name that was asked for.
         node: String,
     },
+    /// What was chosen at the machine's console waits for an administrator's yes.
+    #[error("this machine ({mac}) waits for an administrator to make it {wish}")]
+    Waiting {
+        /// The hardware address that asked.
+        mac: String,
+        /// What it wants to be.
+        wish: String,
+    },
     /// What was chosen at the machine's console cannot be.
     #[error("this machine ({mac}) was not made a node: {reason}")]
     Refused {

@@ -175,6 +175,11 @@ fn hints(failure: &Error) -> Vec<String> {
             format!("perilune reservation release '{}'", shown_text(name)),
             format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
         ],
+        Error::Waiting { mac, .. } => vec![
+            "On the controller, accept that with:".to_owned(),
+            format!("perilune node adopt {}", shown_text(mac)),
+            "It boots as soon as that is done; it need not be touched.".to_owned(),
+        ],
         Error::Refused { .. } => {
             vec!["The menu comes again: 'Take any node' and 'Take the next node of a group' list those there are.".to_owned()]
         }

@@ -23,4 +23,4 @@ pub use error::Error;
 pub use install::{BmcContext, InstallContext, InterfaceContext, Interfaces};
 pub use plugins::{NamedScript, Role};
 pub use site::{NodeScript, Site};
-pub use templates::{Directories, Templates};
+pub use templates::{Directories, Templates, percent_encode};

@@ -74,6 +74,11 @@ impl<'a> Site<'a> {
         ipxe::at_own_port(script, self.environment)
     }
 
+    /// What a machine is told that waits for an administrator; it asks again by itself, at `path`.
+    pub fn waiting_script(&self, waiting: &Error, path: &str) -> String {
+        ipxe::failed_script(self.templates, self.environment, waiting, path)
+    }
+
     /// What a node's machine is told whose boot the controller has not seen: it asks for an address once more, and then for its script.
     pub fn ask_again_script(&self, node: &Name, mac: MacAddress, again: u8) -> String {
         ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again)

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::lists::LatestLists;
-pub(crate) use filters::percent_encode;
+pub use filters::percent_encode;
 pub(crate) use perilune_plan::decode_if_encoded;
 pub(crate) use segments::{Choice, Composition, Plugin, built_in_plugins, word};
 

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod backup;
 pub mod boots;
 mod bootstrap;
+pub mod claims;
 pub mod clock;
 pub mod cluster;
 pub mod config;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::Attempts;
 use crate::auth::Keys;
 use crate::boots::{self, Boots, Evidence};
+use crate::claims::Claims;
 use crate::cluster::ClusterService;
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener};
@@ -303,6 +304,7 @@ async fn assemble(
     let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
     let state = State::new(Parts {
         boots,
+        claims: Claims::new(history.life()),
         proxies,
         settings,
         cluster,

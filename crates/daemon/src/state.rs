@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::attempts::Attempts;
 use crate::auth::{Keys, UNNAMED};
 use crate::boots::Boots;
+use crate::claims::Claims;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Which boots are expected, and whom secrets were given to.
     pub boots: Boots,
+    /// What unknown machines say that they are.
+    pub claims: Claims,
     /// Proxies that are believed about whom they speak for.
     pub proxies: Vec<IpNet>,
     /// Failed log-ins.

@@ -44,7 +44,7 @@ fn here_document_text(text: &str) -> String {
 }
 
 /// A segment of a URL's path (RFC 3986, section 2.1).
-pub(crate) fn percent_encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

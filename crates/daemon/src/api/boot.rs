@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perilune_boot::{Environment, Site};
+use perilune_boot::{Environment, Site, percent_encode};
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
 use perilune_plan::Purpose;
 use perilune_store::Meta;
@@ -23,6 +23,7 @@ use crate::api::query::Query;
 use crate::api::source::Source;
 use crate::api::ticket;
 use crate::boots::Evidence;
+use crate::claims::Wish;
 use crate::clock;
 use crate::json::Json;
 use crate::state::State;
@@ -95,7 +96,7 @@ struct Tried {
     again: u8,
 }
 
-/// Makes the machine the next node of a group.
+/// The machine says that it is the next node of a group: it becomes that by a rule of the site, or when an administrator accepts it.
 #[utoipa::path(get, path = "/boot/manual/group/{groupname}/{macaddress}", tag = "boot", responses(
     (status = 200, description = "A script for iPXE; what is wrong is said by it, too", body = String),
     (status = 400, description = "It is no hardware address", body = Problem),
@@ -107,7 +108,18 @@ async fn manual_group(
     Path((group, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
-    let group = Name::trusted(&group);
+    let cluster = state.cluster.published();
+    if cluster.node_by_mac(mac).is_some() || cluster.reservation_by_mac(mac).is_some() {
+        return script_of(&state, source, mac, 0);
+    }
+    let group = match cluster.group(&group) {
+        Ok(group) => group.name.clone(),
+        Err(error) => return Ok(not_made_a_node(&state, source, mac, &chain(&error))),
+    };
+    // Only what a rule of the site accepts becomes a node by itself: anybody can ask.
+    if !cluster.settings().nextnode_discover {
+        return Ok(wait_for_a_yes(&state, source, mac, Wish::NextOf(group)));
+    }
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::claim(draft, mac, Some(&group));
     match state.cluster.commit(meta_of_machine(source.address, mac), decide).await {
@@ -117,12 +129,12 @@ async fn manual_group(
                 (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
             );
         }
-        Err(error) => return Ok(not_made_a_node(&state, source, mac, &error)),
+        Err(error) => return Ok(not_made_a_node(&state, source, mac, &chain(&error))),
     }
     script_of(&state, source, mac, 0)
 }
 
-/// Makes the machine a node that exists.
+/// The machine says which node it is, and becomes that when an administrator accepts it.
 #[utoipa::path(get, path = "/boot/manual/hostname/{hostname}/{macaddress}", tag = "boot", responses(
     (status = 200, description = "A script for iPXE; what is wrong is said by it, too", body = String),
     (status = 400, description = "It is no hardware address, or no host name", body = Problem),
@@ -134,12 +146,29 @@ async fn manual_host(
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
     let host = crate::api::node::node_name(&host)?;
-    let decide =
-        move |draft: &mut perilune_model::Draft| discovery::assign(draft, host.as_str(), mac);
-    if let Err(error) = state.cluster.commit(meta_of_machine(source.address, mac), decide).await {
-        return Ok(not_made_a_node(&state, source, mac, &error));
+    let cluster = state.cluster.published();
+    let is_that_node = cluster.node_by_mac(mac).is_some_and(|(node, _)| node.name == host);
+    if is_that_node || cluster.reservation_by_mac(mac).is_some() {
+        return script_of(&state, source, mac, 0);
     }
-    script_of(&state, source, mac, 0)
+    match cluster.node(host.as_str()) {
+        Ok(node) => Ok(wait_for_a_yes(&state, source, mac, Wish::Node(node.name.clone()))),
+        Err(error) => Ok(not_made_a_node(&state, source, mac, &chain(&error))),
+    }
+}
+
+/// Notes what a machine says that it is. Its console waits, and goes on by itself when that is accepted.
+fn wait_for_a_yes(state: &State, source: Source, mac: MacAddress, wish: Wish) -> Response {
+    let path = match &wish {
+        Wish::NextOf(group) => {
+            format!("/boot/manual/group/{}/{mac}", percent_encode(group.as_str()))
+        }
+        Wish::Node(node) => format!("/boot/manual/hostname/{node}/{mac}"),
+    };
+    state.sightings.seen(mac, Some(source.address), None, clock::milliseconds());
+    let waiting = perilune_boot::Error::Waiting { mac: mac.to_string(), wish: wish.to_string() };
+    state.claims.claim(mac, wish);
+    with_site(state, source, |site| Ok(site.waiting_script(&waiting, &path)))
 }
 
 /// The install script, for installers that are made elsewhere.
@@ -329,15 +358,9 @@ fn installer_at(state: &State, node: &str, source: Source) -> IpAddr {
 }
 
 /// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
-fn not_made_a_node(
-    state: &State,
-    source: Source,
-    mac: MacAddress,
-    error: &crate::cluster::Error,
-) -> Response {
-    let reason = chain(error);
+fn not_made_a_node(state: &State, source: Source, mac: MacAddress, reason: &str) -> Response {
     tracing::warn!(%mac, error = reason, "a machine could not be made a node");
-    let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason };
+    let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason: reason.to_owned() };
     with_site(state, source, |site| Ok(site.failed_script(&refused)))
 }
 

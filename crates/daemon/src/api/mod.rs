@@ -6,6 +6,7 @@ mod apply;
 mod backup;
 mod bmc_setup;
 mod boot;
+mod claim;
 mod cloud;
 mod common;
 mod control;
@@ -103,6 +104,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(files::routes())
         .merge(boot::routes())
         .merge(window::routes())
+        .merge(claim::routes())
         .into_router(state, document());
     envelope::put_in_place(&mut document);
     common::complete(&mut document, &declared);

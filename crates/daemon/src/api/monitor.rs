@@ -245,6 +245,8 @@ struct UnknownMachine {
     macaddress: String,
     ipaddress: Option<String>,
     vendor_class: Option<String>,
+    /// What it says at its console that it is; `perilune node adopt` accepts that.
+    claim: Option<String>,
     /// The switch that sees it, when one said so.
     switch: Option<String>,
     /// The number of the port at which it is seen.
@@ -264,6 +266,7 @@ impl UnknownMachine {
             macaddress: mac.to_string(),
             ipaddress: sighting.address.map(|address| address.to_string()),
             vendor_class: sighting.vendor_class,
+            claim: None,
             switch: place.as_ref().map(|place| place.switch.to_string()),
             port: place.as_ref().and_then(|place| place.port.number),
             portname: place.and_then(|place| place.port.names.into_iter().next()),
@@ -285,7 +288,8 @@ async fn unknown(state: axum::extract::State<State>) -> Result<Response, ApiErro
     let machines: Vec<UnknownMachine> = unknown
         .map(|(mac, sighting)| {
             let place = state.discovery.last_seen(&cluster, mac);
-            UnknownMachine::new(mac, sighting, place)
+            let claim = state.claims.of(mac).map(|wish| wish.to_string());
+            UnknownMachine { claim, ..UnknownMachine::new(mac, sighting, place) }
         })
         .collect();
     Ok(Json(json!({ "monitor": { "unknown": machines } })).into_response())

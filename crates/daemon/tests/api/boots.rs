@@ -59,22 +59,77 @@ fn a_mistyped_name_at_the_boot_menu_is_told_at_the_console() {
     }
 }
 
+fn count(site: &ImageSite) -> usize {
+    site.get("/config/node").1["config"]["node"].as_object().unwrap().len()
+}
+
+/// How many changes there were.
+fn revision(site: &ImageSite) -> Value {
+    site.get("/history").1["history"][0]["revision"].clone()
+}
+
 #[test]
-fn asking_twice_for_the_next_node_of_a_group_makes_one_node() {
+fn what_a_machine_claims_at_its_console_changes_nothing_until_somebody_accepts_it() {
     let site = ImageSite::start();
     bootable(&site);
-    let asked = "/boot/manual/group/compute/52:54:00:00:00:09";
-    let count = || site.get("/config/node").1["config"]["node"].as_object().unwrap().len();
-    let first = site.text_from(asked, "10.141.200.7");
-    let nodes = count();
-    assert_eq!(site.text_from(asked, "10.141.200.7"), first);
-    assert_eq!(count(), nodes);
+    let (before, nodes) = (revision(&site), count(&site));
+    let mac = |number: u8| format!("52:54:00:00:01:{number:02x}");
+    let ask_from = |wish: &str, number: u8, from: &str| {
+        site.text_from(&format!("/boot/manual/{wish}/{}", mac(number)), from).1
+    };
+    let ask = |wish: &str, number: u8| ask_from(wish, number, "10.141.200.7");
+    for number in 0..20 {
+        let script = ask("group/compute", number);
+        assert!(script.contains(&format!("perilune node adopt {}", mac(number))), "{script}");
+        assert!(
+            script.contains(&format!("/boot/manual/group/compute/{}", mac(number))),
+            "{script}"
+        );
+        assert_eq!(ticket_in(&script), None);
+    }
+    // node001 has a machine; who says to be it takes nothing away.
+    let script = ask("hostname/node001", 30);
+    assert!(script.contains("waits for an administrator to make it node node001"), "{script}");
+    assert_eq!((revision(&site), count(&site)), (before, nodes));
+    assert!(
+        ticket_in(&site.text_from(&format!("/boot/search/mac/{MAC}"), "10.141.0.1").1).is_some()
+    );
+
+    let unknown = site.get("/monitor/unknown").1["monitor"]["unknown"].clone();
+    assert_eq!(unknown[0]["claim"], "the next node of group compute");
+    let accept =
+        |number: u8, body: Value| site.post(&format!("/boot/claim/{}/_accept", mac(number)), &body);
+    assert_eq!(accept(99, json!({})).0, 404, "it claims nothing");
+    let (code, answer) = accept(30, json!({}));
+    assert_eq!(code, 409, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("--replace"), "{answer}");
+    let (code, answer) = accept(0, json!({}));
+    assert_eq!((code, &answer["node"]), (200, &json!("node002")), "the next without a machine");
+    assert!(ask_from("group/compute", 0, "10.141.0.2").contains("this machine is node002"));
+    assert_eq!(accept(30, json!({ "replace": "perhaps" })).0, 400);
+    assert_eq!(accept(30, json!({ "replace": "yes" })).0, 200);
+    let script = ask_from("hostname/node001", 30, "10.141.0.1");
+    assert!(script.contains("this machine is node001"), "{script}");
     for nobody in ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"] {
         assert_eq!(
             site.text_from(&format!("/boot/manual/group/compute/{nobody}"), "10.9.9.9").0,
             400
         );
     }
+}
+
+#[test]
+fn a_rule_of_the_site_accepts_the_next_node_and_asking_twice_makes_one() {
+    let site = ImageSite::start();
+    bootable(&site);
+    let body = json!({ "config": { "cluster": { "nextnode_discover": true } } });
+    assert_eq!(site.post("/config/cluster", &body).0, 204);
+    let asked = "/boot/manual/group/compute/52:54:00:00:00:09";
+    let first = site.text_from(asked, "10.141.200.7");
+    assert!(first.1.contains("node002"), "{}", first.1);
+    let nodes = count(&site);
+    site.text_from(asked, "10.141.200.7");
+    assert_eq!(count(&site), nodes);
 }
 
 #[test]

@@ -16,6 +16,7 @@ Examples:
   perilune node unknown
   perilune node adopt 52:54:00:12:34:56 node004 --group compute
   perilune node adopt 52:54:00:12:34:56 node004      (node004 exists and gets this MAC address)
+  perilune node adopt 52:54:00:12:34:56              (it becomes what was chosen at its console)
 
 The machine is served at its next request; switch it off and on, or choose retry in its boot menu.";
 
@@ -23,8 +24,11 @@ The machine is served at its next request; switch it off and on, or choose retry
 pub(crate) struct Adopt {
     /// MAC address of the machine, as `perilune node unknown` lists it
     mac: String,
-    /// The node it becomes
-    source: String,
+    /// The node it becomes; without it, what was chosen at the machine's console
+    source: Option<String>,
+    /// It may take the place of the machine that the node has now
+    #[arg(long, conflicts_with = "source")]
+    replace: bool,
     /// The group of a new node; not needed when there is only one
     #[arg(long, short)]
     group: Option<String>,
@@ -38,8 +42,17 @@ pub(crate) fn unknown(session: &Session) -> Result<(), Failure> {
     if machines.is_empty() {
         return Ok(output::line("none: every machine that asked to boot is a node")?);
     }
-    let titles =
-        ["MAC", "ADDRESS", "SWITCH", "PORT", "LAST SEEN", "REQUESTS", "FIRST SEEN", "CLIENT"];
+    let titles = [
+        "MAC",
+        "ADDRESS",
+        "CLAIM",
+        "SWITCH",
+        "PORT",
+        "LAST SEEN",
+        "REQUESTS",
+        "FIRST SEEN",
+        "CLIENT",
+    ];
     let mut table = Table::new(titles).whole(&[
         "MAC",
         "ADDRESS",
@@ -62,6 +75,7 @@ pub(crate) fn unknown(session: &Session) -> Result<(), Failure> {
             text("last_seen"),
             text("requests"),
             text("first_seen"),
+            text("claim"),
             text("vendor_class"),
         ]);
     }
@@ -69,8 +83,9 @@ pub(crate) fn unknown(session: &Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn run(session: &Session, arguments: Adopt) -> Result<(), Failure> {
-    let Adopt { mac, source: name, group } = arguments;
+    let Adopt { mac, source, replace, group } = arguments;
     let mac = mac.to_ascii_lowercase().replace('-', ":");
+    let Some(name) = source else { return accept(session, &mac, replace) };
     let node = match session.client.object("node", &name) {
         Ok(node) => Some(node),
         Err(perilune::client::Error::NotFound { .. }) => None,
@@ -107,6 +122,17 @@ pub(crate) fn run(session: &Session, arguments: Adopt) -> Result<(), Failure> {
         note("it is served when it asks to boot; switch it on, or off and on");
     }
     Ok(())
+}
+
+/// Makes a machine what it says at its console that it is.
+fn accept(session: &Session, mac: &str, replace: bool) -> Result<(), Failure> {
+    let path = format!("/boot/claim/{mac}/_accept");
+    let answer = session.client.post(&path, &json!({ "replace": replace }))?;
+    if !session.output.is_table() {
+        return Ok(session.output.value(&answer)?);
+    }
+    let node = answer.get("node").and_then(Value::as_str).unwrap_or_default();
+    Ok(output::line(&format!("{node} has the MAC address {mac}"))?)
 }
 
 fn machines(session: &Session) -> Result<Vec<Value>, Failure> {

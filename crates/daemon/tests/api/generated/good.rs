@@ -164,6 +164,7 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         "/boot/ticket/{node}" => {
             json!({ "ticket": "a.b.c", "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" })
         }
+        "/boot/claim/{macaddress}/_accept" => json!({ "replace": true }),
         "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
             json!({ "phase": "unpack", "bytes_done": 1, "bytes_total": 2, "message": "text" })
