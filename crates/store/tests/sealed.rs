@@ -66,7 +66,10 @@ fn words(cluster: &Cluster) -> [String; 2] {
 /// All bytes of the directory but those of its keys.
 fn readable(directory: &Path) -> Vec<&'static str> {
     let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let databases = files.filter(|file| file.to_string_lossy().contains("perilune"));
+    // The copy of the former layout is kept as it was, for going back; docs/backup.md says what is in it and when to remove it.
+    let is_kept = |file: &PathBuf| file.to_string_lossy().contains("perilune-layout-");
+    let databases =
+        files.filter(|file| file.to_string_lossy().contains("perilune") && !is_kept(file));
     let bytes: Vec<u8> = databases.flat_map(|file| std::fs::read(file).unwrap()).collect();
     let is_there = |word: &&str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
     WORDS.into_iter().filter(is_there).collect()

@@ -103,6 +103,7 @@ fn nothing_is_answered_by_an_empty_body_where_something_is_below() {
 #[test]
 fn a_single_controller_tells_its_role() {
     let site = ImageSite::start();
+    site.describe();
     let role = json!({ "enabled": false, "insync": false, "master": false, "overrule": false, "sharedip": 1,
         "syncimages": true, "updated": null });
     // As often as it is asked, and whatever else was asked.
