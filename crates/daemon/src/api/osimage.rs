@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use perilune_model::user::Role;
 use perilune_model::{Error as Refusal, Kind, Name, image};
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
@@ -86,6 +87,9 @@ async fn save(
     let key = image_name(&name)?;
     let request =
         body.read(&["config", "osimage", &name], |fields| osimage::request(fields, &key))?;
+    let known =
+        state.cluster.published().image(key.as_str()).ok().and_then(|image| image.path.clone());
+    may_name_tree(&state, &caller, known.as_deref(), &request).await?;
     let moved = if request.new_name.is_some() {
         move_tree(&state, &caller, &key, &request).await?
     } else {
@@ -149,6 +153,33 @@ async fn move_tree(
         })
     })?;
     Ok(Some((from, to)))
+}
+
+/// Whoever packs a tree can read all of it. So trees outside the directory of images are for administrators to name; a path that the image
+/// has already may be sent along.
+pub(super) async fn may_name_tree(
+    state: &State,
+    caller: &Caller,
+    known: Option<&str>,
+    request: &image::Request,
+) -> Result<(), ApiError> {
+    let Some(path) = request.path.value().filter(|path| known != Some(path.as_str())) else {
+        return Ok(());
+    };
+    let directory = &state.settings.image_directory;
+    let place = directory.join(path);
+    let climbs = place.components().any(|part| part == std::path::Component::ParentDir);
+    // Links count for where they lead.
+    let real = |path: PathBuf| async { tokio::fs::canonicalize(&path).await.unwrap_or(path) };
+    let is_inside = real(place).await.starts_with(real(directory.clone()).await) && !climbs;
+    if is_inside || caller.role == Role::Admin {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(format!(
+        "the user '{}' is no administrator, and may name trees below {} alone: whoever packs a tree can read it",
+        caller.user,
+        directory.display()
+    )))
 }
 
 /// The nodes that boot from an OS image.

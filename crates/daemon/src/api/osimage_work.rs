@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
+use crate::api::osimage::may_name_tree;
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
@@ -188,6 +189,7 @@ async fn clone(
         body.read(&["config", "osimage", &name], osimage::clone_request).map_err(missing)?;
     let CloneRequest { new_name: target, tag, bare, nocopy, request } = asked;
     let source = state.cluster.published().image(&name)?.name.clone();
+    may_name_tree(&state, &caller, None, &request).await?;
     if !nocopy {
         check_place(&state, &target, &request).await?;
     }

@@ -413,3 +413,30 @@ fn removals_and_renames_are_taken_back_with_all_that_went_along() {
         assert!(!shown.contains("c2VjcmV0"), "{shown}");
     }
 }
+
+#[test]
+fn only_administrators_name_trees_outside_the_directory_of_images() {
+    let site = ImageSite::start();
+    let tokens = with_users(&site);
+    let name = |role: &str, image: &str, below: &str, fields: Value| {
+        let body = json!({ "config": { "osimage": { image: fields } } });
+        site.post_as(&format!("/config/osimage/{image}{below}"), &body, &tokens[role]).0
+    };
+    std::fs::create_dir_all(site.images()).unwrap();
+    std::os::unix::fs::symlink("/etc", site.images().join("link")).unwrap();
+    for path in ["/etc", "/", "link", "link/ssh"] {
+        assert_eq!(name("operator", "host", "", json!({ "path": path })), 403, "{path}");
+    }
+    assert_eq!(name("operator", "own", "", json!({ "path": "own" })), 201);
+    let own = site.images().join("own-2").display().to_string();
+    assert_eq!(name("operator", "own-2", "", json!({ "path": own })), 201);
+    let clone = json!({ "newosimage": "copy", "path": "/etc", "nocopy": true });
+    assert_eq!(name("operator", "own", "/_clone", clone), 403);
+    assert_eq!(name("admin", "elsewhere", "", json!({ "path": "/srv/elsewhere" })), 201);
+    // Existing clients send every field back.
+    assert_eq!(
+        name("operator", "elsewhere", "", json!({ "path": "/srv/elsewhere", "comment": "YQ==" })),
+        204
+    );
+    assert_eq!(name("operator", "elsewhere", "", json!({ "path": "/srv" })), 403);
+}
