@@ -1,6 +1,7 @@
 //! A board as of one change.
 
 use std::borrow::Borrow;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -54,6 +55,14 @@ impl<K: Ord + Clone, V> Snapshot<K, V> {
     /// Everything, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Arc<V>)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
+    /// What stands under keys of a range, in their order.
+    pub fn range(
+        &self,
+        keys: impl RangeBounds<K>,
+    ) -> impl DoubleEndedIterator<Item = (&K, &Arc<V>)> {
+        self.entries.range(keys).map(|(key, entry)| (key, &entry.value))
     }
 
     /// How many keys there are.

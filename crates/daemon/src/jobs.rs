@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::Error;
-pub use message::{Delivery, Message, OK, Time, timestamp};
 use message::{END, Streams};
+pub use message::{Message, News, OK, Progress, Said, Time, timestamp};
 use perilune_model::Name;
 use perilune_model::image::Image;
 use perilune_store::{Store, Table, Write};
@@ -68,7 +68,6 @@ struct Shared {
     places: Places,
 }
 
-#[derive(Default)]
 struct State {
     queue: Queue,
     streams: Streams,
@@ -102,7 +101,11 @@ impl Jobs {
         places: Places,
         now: Time,
     ) -> Result<Self, perilune_store::Error> {
-        let mut state = State::default();
+        let mut state = State {
+            queue: Queue::default(),
+            streams: Streams::new(store.life()),
+            packing: BTreeMap::new(),
+        };
         for record in store.records(Table::Jobs).await? {
             match serde_json::from_str::<Job>(record.body.as_deref().unwrap_or_default()) {
                 Ok(job) => state.restore(now, job),
@@ -151,9 +154,9 @@ impl Jobs {
         Ok(Submitted { request: job.request, already: false })
     }
 
-    /// What is new about a request; `None` when it is unknown or over.
-    pub fn poll(&self, request: &str) -> Option<Delivery> {
-        self.shared.lock().streams.take(request)
+    /// What was said about a request after a number; `None` when nothing is known of it.
+    pub fn after(&self, request: &str, known: u64) -> Option<News> {
+        self.shared.lock().streams.after(request, known)
     }
 
     /// Whether the files of this image are being replaced, or soon will be.
@@ -265,21 +268,15 @@ impl Jobs {
     }
 
     /// Every message that is kept, with its request.
-    pub fn messages(&self) -> Vec<(String, Message)> {
-        let state = self.shared.lock();
-        state
-            .streams
-            .all()
-            .into_iter()
-            .map(|(request, message)| (request.to_owned(), message.clone()))
-            .collect()
+    pub fn messages(&self) -> Vec<(String, Arc<Message>)> {
+        self.shared.lock().streams.all()
     }
 
     /// Tells what became of a request that is over already; whoever asked polls for it. Answers the request's identifier.
     pub fn tell(&self, now: Time, user: &str, messages: &[(u16, String)]) -> String {
         let request = request_id::new(now);
         let mut state = self.shared.lock();
-        state.streams.begin(&request);
+        state.streams.begin(now, &request, user);
         for (status, message) in messages {
             state.streams.say(now, &request, user, *status, message);
         }
@@ -290,7 +287,7 @@ impl Jobs {
     /// Takes messages that another controller has for a request.
     pub fn relay(&self, now: Time, request: &str, messages: &[String]) {
         let mut state = self.shared.lock();
-        state.streams.begin(request);
+        state.streams.begin(now, request, "__remote__");
         for message in messages {
             if message == END {
                 state.streams.end(now, request, "__remote__");

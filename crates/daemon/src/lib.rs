@@ -15,6 +15,7 @@ pub mod control;
 mod diff;
 pub mod discovery;
 mod first_cluster;
+mod followers;
 pub mod jobs;
 pub mod json;
 mod machines;

@@ -24,6 +24,7 @@ use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener};
 use crate::control::{self, Control};
 use crate::discovery::{self, Discovery};
+use crate::followers::Followers;
 use crate::jobs::{Jobs, Places};
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -295,6 +296,7 @@ async fn assemble(
     let (status, states, mut unreadable) = Status::open(&store).await?;
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
     unreadable.extend(others);
+    let followers = Followers::new(history.life());
     let (control, controls) =
         Control::open(&settings, store, status.clone(), boots.clone(), cluster.clone()).await?;
     let directory = settings.directory.open();
@@ -312,6 +314,7 @@ async fn assemble(
         status,
         jobs,
         directory,
+        followers,
         control,
         sightings,
         discovery,

@@ -24,6 +24,7 @@ use crate::cluster::ClusterService;
 use crate::config::Settings;
 use crate::control::Control;
 use crate::discovery::Discovery;
+use crate::followers::Followers;
 use crate::jobs::Jobs;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub jobs: Jobs,
     /// Users and groups of the operating systems.
     pub directory: Directory,
+    /// How far clients have read what they follow.
+    pub followers: Followers,
     /// Control of machines by their BMCs.
     pub control: Control,
     /// Machines that nobody described.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use perilune::client::{self, path};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, error_line};
@@ -39,30 +40,36 @@ pub(crate) fn follow(session: &Session, request_id: &str) -> Result<(), Failure>
     say_on_interrupt(request_id.to_owned());
     let mut view = View::new(&session.output);
     let mut silent_since: Option<Instant> = None;
-    let (mut seen, mut interrupted) = (false, false);
+    let (mut seen, mut known) = (false, 0);
+    let path = path(["config", "status", request_id]);
     loop {
-        match session.client.get_open(&path(["config", "status", request_id])) {
+        match session.client.get_open(&format!("{path}?after={known}")) {
             Ok(answer) => {
                 silent_since = None;
                 seen = true;
-                view.answer(&answer)?;
+                let answer: Answer = serde_json::from_value(answer).map_err(|error| {
+                    Failure::failed(format!("the daemon's answer cannot be read: {error}"))
+                })?;
+                known = answer.last;
+                view.answer(answer.messages)?;
+                if answer.is_over {
+                    view.end();
+                    return match view.failed {
+                        Some(message) => Err(Failure::failed(message)),
+                        None if session.output.is_table() => Ok(()),
+                        None => {
+                            let result = json!({ "request_id": request_id, "messages": view.kept });
+                            Ok(session.output.value(&result)?)
+                        }
+                    };
+                }
             }
-            Err(client::Error::NotFound { message }) => {
+            Err(error @ client::Error::NotFound { .. }) => {
                 view.end();
-                return match view.failed {
-                    Some(message) => Err(Failure::failed(message)),
-                    // Nothing was ever known of it.
-                    None if !seen => Err(client::Error::NotFound { message }.into()),
-                    None if interrupted => Err(lost()),
-                    None if session.output.is_table() => Ok(()),
-                    None => {
-                        let result = json!({ "request_id": request_id, "messages": view.kept });
-                        Ok(session.output.value(&result)?)
-                    }
-                };
+                // Where nothing was ever known of it, that is said.
+                return Err(if seen { lost() } else { error.into() });
             }
             Err(error @ client::Error::Unreachable { .. }) => {
-                interrupted = true;
                 let since = *silent_since.get_or_insert_with(|| {
                     error_line(&format!("{error}; trying again"));
                     Instant::now()
@@ -112,47 +119,53 @@ pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// The messages of one answer without their times: `<time> :: <text>;;<time> :: <text>`.
-fn messages(text: &str) -> impl Iterator<Item = &str> {
-    text.split(";;")
-        .map(|message| message.split_once(" :: ").map_or(message, |(_, text)| text).trim())
-        .filter(|message| !message.is_empty())
+/// What is new of a job.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    messages: Vec<Message>,
+    last: u64,
+    is_over: bool,
 }
 
-/// A message that says how far a step is.
-#[derive(Debug, PartialEq, Eq)]
-struct Step<'a> {
-    label: &'a str,
+#[derive(Debug, Deserialize)]
+struct Message {
+    text: String,
+    status: u16,
+    progress: Option<Step>,
+}
+
+/// How far a step is.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Step {
+    #[serde(rename = "step")]
+    label: String,
     done: u64,
-    total: u64,
-    /// The rate and the time left, as the daemon measures them: it was there from the beginning.
-    pace: &'a str,
+    total: Option<u64>,
+    /// Bytes per second, as the daemon measures them: it was there from the beginning.
+    rate: Option<u64>,
+    seconds_left: Option<u64>,
 }
 
-/// `<step>: <done>/<total> bytes, <rate>, <time> left` or `<step>: <percent>%…`
-fn step(message: &str) -> Option<Step<'_>> {
-    let (label, rest) = message.rsplit_once(": ")?;
-    if let Some((amount, pace)) = rest.split_once(" bytes") {
-        let (done, total) = amount.split_once('/')?;
-        let (done, total) = (done.parse().ok()?, total.parse().ok()?);
-        let pace = pace.trim_start_matches([',', ' ']);
-        return Some(Step { label, done, total, pace });
+impl Step {
+    /// The rate and the time left, as they are shown.
+    fn pace(&self) -> String {
+        match self.rate.zip(self.seconds_left) {
+            Some((rate, left)) => format!("{} MiB/s, {left} s left", rate >> 20),
+            None => String::new(),
+        }
     }
-    let amount = rest.split([' ', ',']).next()?;
-    let percent: f64 = amount.strip_suffix('%')?.parse().ok()?;
-    let done = (0..=100_u32).rev().find(|whole| f64::from(*whole) <= percent)?;
-    Some(Step { label, done: done.into(), total: 100, pace: "" })
 }
 
 /// How a step looks in so many columns: what does not fit beside a bar is left out, the bar itself at last.
-fn template(step: &Step<'_>, columns: usize) -> String {
-    let amount = if step.total == 100 { "" } else { " {binary_bytes}/{binary_total_bytes}" };
-    let pace = if step.pace.is_empty() { "" } else { ", {prefix}" };
+fn template(step: &Step, columns: usize) -> String {
+    let amount = " {binary_bytes}/{binary_total_bytes}";
+    let shown = step.pace();
+    let pace = if shown.is_empty() { "" } else { ", {prefix}" };
     let label = step.label.chars().count();
     // ` [` and `] 100%`, and amounts such as ` 999.99 MiB/999.99 MiB`.
     let with_bar = label + LEAST_BAR + 8;
-    let with_amount = with_bar + if amount.is_empty() { 0 } else { 22 };
-    let with_pace = with_amount + if pace.is_empty() { 0 } else { step.pace.chars().count() + 2 };
+    let with_amount = with_bar + 22;
+    let with_pace = with_amount + if pace.is_empty() { 0 } else { shown.chars().count() + 2 };
     if with_pace <= columns {
         format!("{{msg}} [{{wide_bar}}] {{percent:>3}}%{amount}{pace}")
     } else if with_amount <= columns {
@@ -190,28 +203,27 @@ impl View {
         }
     }
 
-    /// The messages of one answer. Its status is that of the worst of them, which comes last.
-    fn answer(&mut self, answer: &Value) -> Result<(), Failure> {
-        let status = answer.get("status").and_then(Value::as_u64).unwrap_or(200);
-        let text = answer.get("message").and_then(Value::as_str).unwrap_or_default();
-        for message in messages(text) {
-            if status < 400 {
-                self.message(message)?;
-            } else {
-                let told = message.strip_prefix("error ").unwrap_or(message).to_owned();
-                if let Some(former) = self.failed.replace(told) {
-                    self.message(&former)?;
-                }
+    /// The messages of one answer. The failure that was told last is said at the end.
+    fn answer(&mut self, messages: Vec<Message>) -> Result<(), Failure> {
+        for message in messages {
+            if message.status < 400 {
+                let step = message.progress.as_ref().filter(|step| step.total.is_some());
+                self.message(&message.text, step)?;
+                continue;
+            }
+            let told = message.text.strip_prefix("error ").unwrap_or(&message.text).to_owned();
+            if let Some(former) = self.failed.replace(told) {
+                self.message(&former, None)?;
             }
         }
         Ok(())
     }
 
-    fn message(&mut self, message: &str) -> Result<(), Failure> {
-        match step(message) {
+    fn message(&mut self, message: &str, progress: Option<&Step>) -> Result<(), Failure> {
+        match progress {
             Some(_) if self.keeps => {}
-            Some(step) if self.is_terminal => self.draw(&step),
-            Some(step) => self.tell(message, &step)?,
+            Some(step) if self.is_terminal => self.draw(step),
+            Some(step) => self.tell(message, step)?,
             None if self.keeps => self.kept.push(message.to_owned()),
             None => {
                 self.end();
@@ -221,28 +233,28 @@ impl View {
         Ok(())
     }
 
-    fn draw(&mut self, step: &Step<'_>) {
+    fn draw(&mut self, step: &Step) {
         if self.bar.as_ref().is_some_and(|bar| bar.message() != step.label) {
             self.end();
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(step.total), ProgressDrawTarget::stdout());
-            bar.with_message(step.label.to_owned())
+            let bar = ProgressBar::with_draw_target(step.total, ProgressDrawTarget::stdout());
+            bar.with_message(step.label.clone())
         });
         let columns = output::terminal_size().map_or(usize::MAX, |(_, columns)| columns);
         let style = ProgressStyle::with_template(&template(step, columns));
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        bar.set_prefix(step.pace.to_owned());
-        bar.set_length(step.total);
+        bar.set_prefix(step.pace());
+        bar.set_length(step.total.unwrap_or_default());
         bar.set_position(step.done);
     }
 
     /// Without a terminal a line for every tenth is enough.
-    fn tell(&mut self, message: &str, step: &Step<'_>) -> Result<(), Failure> {
-        let tenth = step.done.saturating_mul(10) / step.total.max(1);
+    fn tell(&mut self, message: &str, step: &Step) -> Result<(), Failure> {
+        let tenth = step.done.saturating_mul(10) / step.total.unwrap_or_default().max(1);
         if self.told.0 != step.label || self.told.1 != tenth {
-            self.told = (step.label.to_owned(), tenth);
-            write(&format!("{message}\n"))?;
+            self.told = (step.label.clone(), tenth);
+            write(&format!("{}\n", printable(message)))?;
         }
         Ok(())
     }
@@ -258,47 +270,17 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::{Step, View, messages, step, template};
-
-    #[test]
-    fn an_answer_holds_several_messages_with_their_times() {
-        let text = "2026-01-02 10:00:00 :: queued pack osimage compute;;2026-01-02 10:00:01 :: building osimage compute";
-        let found: Vec<&str> = messages(text).collect();
-        assert_eq!(found, ["queued pack osimage compute", "building osimage compute"]);
-        assert_eq!(messages("").count(), 0);
-    }
-
-    #[test]
-    fn progress_is_told_in_bytes_or_percent() {
-        let bytes = step("packing osimage compute: 512/2048 bytes, 10 MiB/s, 3 s left");
-        let label = "packing osimage compute";
-        let pace = "10 MiB/s, 3 s left";
-        assert_eq!(bytes, Some(Step { label, done: 512, total: 2048, pace }));
-        let percent = step("copying osimage a->b: 42.7% done");
-        assert_eq!(
-            percent,
-            Some(Step { label: "copying osimage a->b", done: 42, total: 100, pace: "" })
-        );
-    }
-
-    #[test]
-    fn other_messages_are_no_progress() {
-        for message in [
-            "finished packing",
-            "error packing osimage a: no kernel",
-            "a: 3/4 steps",
-            "a: x%",
-            ": 101%x",
-        ] {
-            assert_eq!(step(message), None, "{message}");
-        }
-    }
+    use super::{Message, Step, View, template};
 
     #[test]
     fn a_bar_that_has_no_room_gives_way_to_the_percentage() {
-        let step = step("building osimage compute: 512/2048 bytes, 10 MiB/s, 3 s left").unwrap();
+        let step = Step {
+            label: "building osimage compute".to_owned(),
+            done: 512,
+            total: Some(2048),
+            rate: Some(10 << 20),
+            seconds_left: Some(3),
+        };
         let has = |columns: usize, part: &str| template(&step, columns).contains(part);
         assert!(has(90, "{prefix}") && has(90, "{wide_bar}"));
         assert!(!has(70, "{prefix}") && has(70, "{binary_bytes}") && has(70, "{wide_bar}"));
@@ -316,9 +298,14 @@ mod tests {
             keeps: true,
             failed: None,
         };
-        let text = "1 :: building osimage a;;2 :: error building osimage a: no kernel";
-        view.answer(&json!({ "status": 500, "message": text })).unwrap();
-        assert_eq!(view.kept, ["building osimage a"]);
+        let said = |text: &str, status| Message { text: text.to_owned(), status, progress: None };
+        let told = vec![
+            said("building osimage a", 200),
+            said("error building osimage a: no kernel", 500),
+            said("the former files stay in service", 200),
+        ];
+        view.answer(told).unwrap();
+        assert_eq!(view.kept, ["building osimage a", "the former files stay in service"]);
         assert_eq!(view.failed.as_deref(), Some("building osimage a: no kernel"));
     }
 }

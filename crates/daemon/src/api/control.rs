@@ -15,12 +15,13 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Caller, Path};
+use crate::api::extract::{Body, Caller, Follower, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::control::{Row, Run, Verdict};
+use crate::followers::Told;
 use crate::json::Json;
 use crate::state::State;
 
@@ -155,6 +156,7 @@ impl Drop for CancelOnDrop {
 async fn act_on_many(
     state: axum::extract::State<State>,
     caller: Caller,
+    follower: Follower,
     Path(_): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -172,7 +174,9 @@ async fn act_on_many(
     let words = (subsystem.as_str(), action.as_str());
     let run = state.control.start(words, nodes, &wished, &caller.user);
     run.over(FIRST_RESULTS).await;
-    let news = run.poll().unwrap_or_default();
+    let news = told(&state, &run, &follower).unwrap_or_default();
+    // Whoever is told the first results here polls for the others, often without a token.
+    told(&state, &run, &follower.unnamed());
     let mut answer = Map::new();
     answer.insert("request_id".to_owned(), run.id.clone().into());
     answer.insert("control".to_owned(), batch(&run, subsystem, &news));
@@ -198,13 +202,24 @@ fn expand(list: &str) -> Result<Vec<String>, ApiError> {
 ))]
 async fn poll(
     state: axum::extract::State<State>,
+    follower: Follower,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
     let nothing = || ApiError::NotFound(NOTHING.to_owned());
     let run = state.control.run(&request_id).ok_or_else(nothing)?;
-    let news = run.poll().ok_or_else(nothing)?;
+    let news = told(&state, &run, &follower).ok_or_else(nothing)?;
     let subsystem = if news.is_empty() { "unknown" } else { run.subsystem.as_str() };
     Ok(Json(json!({ "control": batch(&run, subsystem, &news) })).into_response())
+}
+
+/// The results that this client was not told yet; `None` when it was told the end.
+fn told(state: &State, run: &Run, follower: &Follower) -> Option<Vec<Row>> {
+    state.followers.next(&run.id, &follower.key(), |known| {
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        let (news, is_over) = run.after(known);
+        let last = known.saturating_add(news.len());
+        Some(Told { news, last: u64::try_from(last).unwrap_or(u64::MAX), is_over })
+    })
 }
 
 /// Results as existing clients read them.

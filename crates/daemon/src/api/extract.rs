@@ -42,6 +42,38 @@ impl FromRequestParts<State> for Peer {
     }
 }
 
+/// Who polls: the address, and the user where one is logged in. Polling needs no token.
+#[derive(Debug, Clone)]
+pub(crate) struct Follower {
+    address: IpAddr,
+    user: Option<String>,
+}
+
+impl Follower {
+    /// What its place in what it follows is kept under.
+    pub(super) fn key(&self) -> String {
+        format!("{} {}", self.address, self.user.as_deref().unwrap_or_default())
+    }
+
+    /// The same client, should it poll without its token.
+    pub(super) fn unnamed(&self) -> Self {
+        Self { address: self.address, user: None }
+    }
+}
+
+impl FromRequestParts<State> for Follower {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let Peer(address) = peer(parts);
+        let user = match identify(parts, state) {
+            Ok(Identity::User(user)) => Some(user),
+            Ok(Identity::Node { .. } | Identity::Importer(_)) | Err(_) => None,
+        };
+        Ok(Self { address, user })
+    }
+}
+
 /// Where a log-in comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {

@@ -1,17 +1,19 @@
 //! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
 
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
-use crate::api::extract::{Body, Path};
+use crate::api::extract::{Body, Follower, Path};
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
-use crate::clock;
-use crate::jobs::timestamp;
+use crate::api::query::Query;
+use crate::clock::{self, rfc3339};
+use crate::followers::Told;
+use crate::jobs::{self, Progress, timestamp};
 use crate::json::Json;
 use crate::state::State;
 
@@ -31,48 +33,122 @@ pub(super) fn routes() -> Routes {
 
 /// What is new about a long operation.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct News {
-    /// Messages, each `YYYY-MM-DD HH:MM:SS :: text`, joined by `;;`. Each is delivered once.
+pub(super) struct Fresh {
+    /// Messages, each `YYYY-MM-DD HH:MM:SS :: text`, joined by `;;`. A client is told each once, unless it asks by `after`.
     message: String,
     /// 200, or that of the last message that tells of a failure.
     status: u16,
+    /// For who asked by `after`: the same messages one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Said>>,
+    /// For who asked by `after`: what to ask by next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    /// For who asked by `after`: whether there will be no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_over: Option<bool>,
+}
+
+/// One message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Said {
+    /// When, RFC 3339.
+    at: String,
+    /// What, as a sentence.
+    text: String,
+    /// 200, or that of a failure.
+    status: u16,
+    /// How far a step is, where that is what the message says.
+    progress: Option<Progress>,
+}
+
+/// From where on messages are wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct From {
+    /// What the client knows, as `last` told it; 0 at first. The answer then has `messages`, `last` and `is_over`, and the daemon does
+    /// not remember who was told what.
+    after: Option<u64>,
 }
 
 /// What is new about a long operation. When it is over and all was told, there is none of this identifier any more.
-#[utoipa::path(get, path = "/config/status/{request_id}", tag = "job", responses(
-    (status = 200, description = "New messages; empty when nothing is new", body = News),
+#[utoipa::path(get, path = "/config/status/{request_id}", tag = "job", params(From), responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = Fresh),
     (status = 400, description = "The identifier cannot be one", body = Problem),
     (status = 404, description = "The operation is over, or unknown", body = Problem),
 ))]
 async fn poll(
     state: axum::extract::State<State>,
+    follower: Follower,
     Path(request_id): Path<String>,
+    Query(from): Query<From>,
 ) -> Result<Response, ApiError> {
-    news(&state, &request_id)
+    news(&state, &follower, &request_id, &from)
 }
 
 /// The same as `/config/status/{request_id}`.
-#[utoipa::path(get, path = "/service/status/{request_id}", tag = "job", responses(
-    (status = 200, description = "New messages; empty when nothing is new", body = News),
+#[utoipa::path(get, path = "/service/status/{request_id}", tag = "job", params(From), responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = Fresh),
     (status = 400, description = "The identifier cannot be one", body = Problem),
     (status = 404, description = "The operation is over, or unknown", body = Problem),
 ))]
 async fn poll_service(
     state: axum::extract::State<State>,
+    follower: Follower,
     Path(request_id): Path<String>,
+    Query(from): Query<From>,
 ) -> Result<Response, ApiError> {
-    news(&state, &request_id)
+    news(&state, &follower, &request_id, &from)
 }
 
-fn news(state: &State, request_id: &str) -> Result<Response, ApiError> {
+fn news(
+    state: &State,
+    follower: &Follower,
+    request_id: &str,
+    from: &From,
+) -> Result<Response, ApiError> {
     if request_id.len() > LONGEST {
         return Err(ApiError::Malformed(format!(
             "the request_id is longer than {LONGEST} characters"
         )));
     }
-    let delivery =
-        state.jobs.poll(request_id).ok_or_else(|| ApiError::NotFound(NOTHING.to_owned()))?;
-    Ok(Json(News { message: delivery.message, status: delivery.status }).into_response())
+    let nothing = || ApiError::NotFound(NOTHING.to_owned());
+    if let Some(known) = from.after {
+        let news = state.jobs.after(request_id, known).ok_or_else(nothing)?;
+        let fresh = Fresh {
+            messages: Some(news.messages.iter().filter_map(|message| said(message)).collect()),
+            last: Some(news.last),
+            is_over: Some(news.is_over),
+            ..fresh(&news)
+        };
+        return Ok(Json(fresh).into_response());
+    }
+    let told = state.followers.next(request_id, &follower.key(), |known| {
+        let news = state.jobs.after(request_id, known)?;
+        let (last, is_over) = (news.last, news.is_over);
+        Some(Told { news, last, is_over })
+    });
+    Ok(Json(fresh(&told.ok_or_else(nothing)?)).into_response())
+}
+
+/// Messages as existing clients read them.
+fn fresh(news: &jobs::News) -> Fresh {
+    let lines = news.messages.iter().filter_map(|message| {
+        message.text().map(|text| format!("{} :: {text}", timestamp(message.at)))
+    });
+    let statuses = news.messages.iter().map(|message| message.status);
+    let status = statuses.rev().find(|status| *status != jobs::OK).unwrap_or(jobs::OK);
+    let message = lines.collect::<Vec<_>>().join(";;");
+    Fresh { message, status, messages: None, last: None, is_over: None }
+}
+
+fn said(message: &jobs::Message) -> Option<Said> {
+    let text = message.text()?;
+    let progress = match &message.said {
+        jobs::Said::Progress(progress) => Some(progress.clone()),
+        jobs::Said::Begin | jobs::Said::Text(_) | jobs::Said::End => None,
+    };
+    Some(Said { at: rfc3339(message.at), text, status: message.status, progress })
 }
 
 /// A task that is done or waits.
@@ -129,12 +205,14 @@ pub(super) struct Kept {
     (status = 200, description = "A list, below monitor and status", body = Kept),
 ))]
 async fn messages(state: axum::extract::State<State>) -> Response {
-    let kept = state.jobs.messages().into_iter().map(|(request_id, message)| Kept {
-        created: timestamp(message.at),
-        message: message.text,
-        read: message.read.into(),
-        request_id,
-        username_initiator: message.user,
+    let kept = state.jobs.messages().into_iter().filter_map(|(request_id, message)| {
+        Some(Kept {
+            created: timestamp(message.at),
+            message: message.text()?,
+            read: message.read.into(),
+            request_id,
+            username_initiator: message.user.clone(),
+        })
     });
     Json(json!({ "monitor": { "status": kept.collect::<Vec<_>>() } })).into_response()
 }

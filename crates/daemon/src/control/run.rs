@@ -115,9 +115,6 @@ struct Results {
     /// Bytes of memory, about.
     size: usize,
     is_over: bool,
-    /// How many were given to whoever polls; each is given once.
-    delivered: usize,
-    end_is_delivered: bool,
 }
 
 impl Run {
@@ -160,18 +157,6 @@ impl Run {
     pub fn after(&self, after: usize) -> (Vec<Row>, bool) {
         let results = self.lock();
         (results.rows.iter().skip(after).cloned().collect(), results.is_over)
-    }
-
-    /// The results that nobody has polled yet; `None` when the end was told.
-    pub fn poll(&self) -> Option<Vec<Row>> {
-        let mut results = self.lock();
-        if results.end_is_delivered {
-            return None;
-        }
-        let news = results.rows.iter().skip(results.delivered).cloned().collect();
-        results.delivered = results.rows.len();
-        results.end_is_delivered = results.is_over;
-        Some(news)
     }
 
     /// Waits until there are more than `after` results, or it is over, or `patience` has passed.

@@ -54,8 +54,8 @@ async fn copy(
     let (cancel, request, teller) =
         (context.cancel.clone(), context.job.request.clone(), context.clone());
     let mut report = move |done, total| {
-        if let Some(text) = step.text(done, total) {
-            teller.progress(&text);
+        if let Some(progress) = step.progress(done, total) {
+            teller.progress(progress);
         }
     };
     let (cluster, places) = (context.shared.cluster.published(), context.shared.places.clone());

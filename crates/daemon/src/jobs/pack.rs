@@ -109,15 +109,15 @@ impl Steps {
         if self.step.is_none() || progress.stage != self.stage {
             self.begin(progress.stage);
         }
-        let text = self
+        let told = self
             .step
             .as_ref()
-            .and_then(|step| step.text(progress.bytes_done, progress.bytes_total));
+            .and_then(|step| step.progress(progress.bytes_done, progress.bytes_total));
         // Copying a kernel is not worth a bar.
         if progress.stage != Stage::Kernel
-            && let Some(text) = text
+            && let Some(told) = told
         {
-            self.context.progress(&text);
+            self.context.progress(told);
         }
     }
 

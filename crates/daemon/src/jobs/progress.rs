@@ -1,6 +1,8 @@
-//! How far a step is, in the words that the command line draws a bar from: `<step>: <done>/<total> bytes, …`.
+//! Measures how far a step is.
 
 use std::time::{Duration, Instant};
+
+use super::message::Progress;
 
 /// Measures one step.
 #[derive(Debug)]
@@ -19,20 +21,18 @@ impl Step {
     }
 
     /// `None` where it is not known how much there is to do.
-    pub(super) fn text(&self, done: u64, total: u64) -> Option<String> {
-        (total > 0).then(|| text(&self.label, done, total, self.began.elapsed()))
+    pub(super) fn progress(&self, done: u64, total: u64) -> Option<Progress> {
+        (total > 0).then(|| progress(&self.label, done, total, self.began.elapsed()))
     }
 }
 
-fn text(label: &str, done: u64, total: u64, elapsed: Duration) -> String {
+fn progress(label: &str, done: u64, total: u64, elapsed: Duration) -> Progress {
     let rate =
         u64::try_from(u128::from(done) * 1000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
-    let mut text = format!("{label}: {done}/{total} bytes");
-    if rate > 0 {
-        let left = total.saturating_sub(done).div_ceil(rate);
-        text = format!("{text}, {} MiB/s, {left} s left", rate >> 20);
-    }
-    text
+    let rate = Some(rate).filter(|rate| *rate > 0);
+    let seconds_left = rate.map(|rate| total.saturating_sub(done).div_ceil(rate));
+    let step = label.to_owned();
+    Progress { step, done, total: Some(total), unit: "bytes", rate, seconds_left }
 }
 
 #[cfg(test)]
@@ -41,14 +41,14 @@ mod tests {
 
     #[test]
     fn rate_and_time_left_follow_from_what_is_done() {
-        let told = text("building osimage compute", 20 << 20, 50 << 20, Duration::from_secs(2));
-        assert_eq!(told, "building osimage compute: 20971520/52428800 bytes, 10 MiB/s, 3 s left");
-        let begun = text("building osimage compute", 0, 10, Duration::ZERO);
-        assert_eq!(begun, "building osimage compute: 0/10 bytes");
+        let told = progress("building", 20 << 20, 50 << 20, Duration::from_secs(2));
+        assert_eq!((told.rate, told.seconds_left), (Some(10 << 20), Some(3)));
+        let begun = progress("building", 0, 10, Duration::ZERO);
+        assert_eq!((begun.rate, begun.seconds_left), (None, None));
     }
 
     #[test]
     fn a_step_of_unknown_size_tells_nothing() {
-        assert_eq!(Step::begin("a".to_owned()).text(1, 0), None);
+        assert_eq!(Step::begin("a".to_owned()).progress(1, 0), None);
     }
 }

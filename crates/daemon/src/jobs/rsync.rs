@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::error::Error;
+use super::message::Progress;
 use super::run::Context;
 
 /// How `rsync` reaches nodes, unless its own variable `RSYNC_RSH` says otherwise. Nobody can answer a question here.
@@ -121,7 +122,14 @@ async fn changes(context: &Context, child: &mut Child, step: &str) -> Count {
         if count.first.len() < TOLD {
             count.first.push(String::from_utf8_lossy(&line).into_owned());
         }
-        context.progress(&format!("{step}: {} files", count.files));
+        context.progress(Progress {
+            step: step.to_owned(),
+            done: count.files.try_into().unwrap_or(u64::MAX),
+            total: None,
+            unit: "files",
+            rate: None,
+            seconds_left: None,
+        });
     }
     count
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Error, Failed, chain};
-use super::message::{OK, Time};
+use super::message::{OK, Progress, Time};
 use super::work::{Job, Work};
 use super::{Jobs, Shared, clean, clone, key, pack, sync};
 use crate::clock;
@@ -164,12 +164,12 @@ impl Context {
         self.say(OK, text);
     }
 
-    pub(super) fn progress(&self, text: &str) {
+    pub(super) fn progress(&self, progress: Progress) {
         self.shared.lock().streams.progress(
             clock::milliseconds(),
             &self.job.request,
             &self.job.user,
-            text,
+            progress,
         );
     }
 

@@ -119,14 +119,20 @@ fn clone(target: &str, pack: bool) -> Work {
 /// Everything that a request is told until it is over: the texts, and the statuses of the answers.
 async fn follow(jobs: &Jobs, request: &str) -> (Vec<String>, Vec<u16>) {
     let (mut texts, mut statuses) = (Vec::new(), Vec::new());
+    let mut known = 0;
     let poll = async {
-        while let Some(delivery) = jobs.poll(request) {
-            statuses.push(delivery.status);
-            let messages =
-                delivery.message.split(";;").filter_map(|message| message.split_once(" :: "));
-            texts.extend(
-                messages.map(|(_, text)| text.to_owned()).filter(|text| !text.contains(" bytes")),
-            );
+        loop {
+            let news = jobs.after(request, known).expect("the request is known");
+            known = news.last;
+            for message in &news.messages {
+                statuses.push(message.status);
+                if let Said::Text(text) = &message.said {
+                    texts.push(text.clone());
+                }
+            }
+            if news.is_over {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -252,9 +258,13 @@ async fn the_same_wish_gets_the_same_request_and_later_ones_wait() {
     let third = jobs.submit(now(), "luna", clone("copy", true)).await.unwrap();
     assert!(jobs.is_packing("copy"));
     assert_eq!(jobs.at_work_on("copy"), Some(third.request.clone()));
-    let told = jobs.poll(&third.request).unwrap().message;
+    let last = |request: &str| {
+        let news = jobs.after(request, 0).unwrap();
+        news.messages.last().unwrap().text().unwrap()
+    };
+    let told = last(&third.request);
     assert!(told.ends_with("task 1 goes first: pack osimage compute"), "{told}");
-    let told = jobs.poll(&first.request).unwrap().message;
+    let told = last(&first.request);
     assert!(told.ends_with("a similar task with id 1 is queued, progress shown here"), "{told}");
 }
 
@@ -327,7 +337,7 @@ async fn what_was_cancelled_is_told_and_forgotten() {
     assert_eq!(jobs.cancel(now(), "compute").await.unwrap(), 1);
     let (texts, statuses) = follow(&jobs, &submitted.request).await;
     assert_eq!(texts.last().unwrap(), "pack osimage compute: cancelled");
-    assert_eq!(statuses, [500]);
+    assert_eq!(statuses, [OK, error::FAILED]);
     assert_eq!(site.stored().await, 0);
     assert_eq!(jobs.cancel(now(), "compute").await.unwrap(), 0);
 }

@@ -181,3 +181,24 @@ fn messages_of_another_controller_are_taken_listed_and_delivered_once() {
     assert_eq!(site.get("/monitor/status").1, json!({ "monitor": { "status": [] } }));
     assert_eq!(site.get_as("/monitor/status", "").0, 401);
 }
+
+#[test]
+fn each_of_two_followers_of_one_job_gets_every_message() {
+    let site = ImageSite::start();
+    let id = site.get("/service/luna2/reload").1["request_id"].as_str().unwrap().to_owned();
+    let path = format!("/config/status/{id}");
+    for follower in ["192.0.2.1", "192.0.2.2"] {
+        let (status, text) = site.text_from(&path, follower);
+        assert_eq!(status, 200, "{follower}: {text}");
+        assert!(text.contains("queued service luna2 reload"), "{text}");
+        assert!(text.contains("finished reload service luna2"), "{text}");
+        assert_eq!(site.text_from(&path, follower).0, 404, "{follower} was told everything");
+    }
+    for _ in 0..2 {
+        let (status, answer) = site.get(&format!("{path}?after=0"));
+        assert_eq!((status, &answer["is_over"]), (200, &json!(true)), "{answer}");
+        assert_eq!(answer["messages"].as_array().unwrap().len(), 3, "{answer}");
+        let rest = site.get(&format!("{path}?after={}", answer["last"])).1;
+        assert_eq!((&rest["messages"], &rest["is_over"]), (&json!([]), &json!(true)));
+    }
+}
