@@ -15,7 +15,7 @@ pub(crate) const CONTROLLER: &str = "10.141.255.254";
 const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
 /// The address of the BMC, on the same bridge.
 pub(crate) const BMC: &str = "10.148.0.1";
-const BMC_WITH_PREFIX: &str = "10.148.0.1/16";
+const BMCS: &str = "10.148.0.0/16";
 const PREFIX: &str = "perilune-demo-";
 const BASE: &str = "/var/tmp";
 /// The namespaces and directories of a run have its process number, which tells whether it is still at work.
@@ -40,8 +40,15 @@ impl Site {
         // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
         fs::create_dir(directory.path())
             .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX, BMC_WITH_PREFIX])
+        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX])
             .context("no network namespace could be made")?;
+        // The simulated BMC answers here, at an address that is no interface's of the controller: that would be the controller's own.
+        for route in [["local", BMC, "lo"], ["unicast", BMCS, lab::BRIDGE]] {
+            let [kind, to, device] = route;
+            let mut add = lab.command("ip");
+            run(add.args(["route", "add", kind, to, "dev", device]), &Limit::seconds(20))
+                .context("the network of BMCs cannot be made")?;
+        }
         Ok(Self { lab, directory })
     }
 
