@@ -45,12 +45,12 @@ pub(crate) fn unknown(session: &Session) -> Result<(), Failure> {
     let titles = [
         "MAC",
         "ADDRESS",
-        "CLAIM",
         "SWITCH",
         "PORT",
         "LAST SEEN",
         "REQUESTS",
         "FIRST SEEN",
+        "CLAIM",
         "CLIENT",
     ];
     let mut table = Table::new(titles).whole(&[
