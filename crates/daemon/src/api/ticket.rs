@@ -131,13 +131,18 @@ fn redeem(state: &State, node: &str, source: Source, ticket: &str) -> Result<Boo
     let boot = state.keys.redeem(ticket, state.boots.now()).filter(|boot| boot.node == node);
     let boot =
         boot.ok_or_else(|| refusal("this boot is not served any longer; boot the machine again"))?;
-    if boot.address != source.address {
+    let cluster = state.cluster.published();
+    let known = cluster.node_by_mac(boot.mac).filter(|(known, _)| known.name == *node);
+    let Some((_, interface)) = known else {
+        return Err(refusal("this machine is not that node any longer"));
+    };
+    // A machine that was adopted a moment ago asked for its script from an address that was lent to it; the agent has the node's own.
+    let is_own = interface.addresses.iter().any(|own| own == source.address);
+    if boot.address != source.address && !is_own {
         tracing::warn!(node, from = %source.address, expected = %boot.address, "a ticket was shown by another machine");
         return Err(refusal("this ticket was given to another address"));
     }
-    let cluster = state.cluster.published();
-    let is_known = cluster.node_by_mac(boot.mac).is_some_and(|(known, _)| known.name == *node);
-    if is_known { Ok(boot) } else { Err(refusal("this machine is not that node any longer")) }
+    Ok(Boot { address: source.address, ..boot })
 }
 
 /// Uses a ticket.
