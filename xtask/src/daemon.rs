@@ -19,7 +19,7 @@ use crate::output::Output;
 use crate::site::{CONTROLLER, Site};
 
 /// Where clients and nodes find the API, by https.
-const PORT: u16 = 7050;
+pub(crate) const PORT: u16 = 7050;
 /// Where firmware finds boot files, and this program the API, by http.
 pub(crate) const PLAIN_PORT: u16 = 7051;
 
@@ -87,12 +87,17 @@ impl Daemon {
         if self.has_crashed.swap(true, Ordering::Relaxed) {
             return Ok(false);
         }
+        self.crash(site, stop)?;
+        Ok(true)
+    }
+
+    /// Kills it at whatever it is doing, and starts it again.
+    pub(crate) fn crash(&self, site: &Site, stop: &Stop) -> Result<()> {
         let mut process = self.write();
         process.kill().context("the daemon cannot be killed")?;
         process.wait()?;
         *process = spawn(site, &self.programs, &self.arguments, &self.log)?;
-        self.wait_until_it_answers(site, stop, &mut process)?;
-        Ok(true)
+        self.wait_until_it_answers(site, stop, &mut process)
     }
 
     fn wait_until_it_answers(&self, site: &Site, stop: &Stop, process: &mut Child) -> Result<()> {
@@ -122,6 +127,11 @@ impl Daemon {
     /// Where the site's own scripts and roles are.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.data.join("plugins")
+    }
+
+    /// Where kernels and archives are.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.data.join("files")
     }
 
     /// Where it serves boot programs from.

@@ -1,6 +1,7 @@
 //! What is done with the repository beyond building it: `cargo xtask demo`, `cargo xtask vmtest`.
 
 mod api;
+mod attack;
 mod bench;
 mod bmctest;
 mod boot_programs;
@@ -42,6 +43,8 @@ enum Task {
     Bmctest(Vmtest),
     /// Every kind of firmware up to its boot script, as a test
     Firmwaretest(Firmwaretest),
+    /// A controller is attacked by strangers, users and neighbours: who gets what, and what does not work any more
+    Attack(Attack),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Only make the operating system image that the machines run
@@ -91,6 +94,16 @@ struct Vmtest {
 }
 
 #[derive(Args)]
+struct Attack {
+    /// Everything once, and small floods, as a test of each change
+    #[arg(long)]
+    short: bool,
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+#[derive(Args)]
 struct Firmwaretest {
     /// iPXE for UEFI on arm64, where the distribution does not have it installed
     #[arg(long, value_name = "FILE")]
@@ -115,6 +128,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(demo) => demo.built || demo.down,
         Task::Vmtest(test) | Task::Bmctest(test) => test.built,
         Task::Firmwaretest(test) => test.built,
+        Task::Attack(attack) => attack.built,
         Task::Image | Task::Bench(_) => true,
     };
     if !built {
@@ -139,6 +153,10 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
         Task::Bmctest(_) => bmctest::run(&stop),
         Task::Firmwaretest(test) => firmwaretest::run(test.arm64_ipxe.as_deref(), &stop),
+        Task::Attack(attack) => {
+            let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
+            attack::run(extent, &stop)
+        }
         Task::Bench(_) => Ok(()),
         Task::Image => image::make(&stop).map(drop),
     }
@@ -161,6 +179,9 @@ fn become_root(task: &Task) -> Result<()> {
         Task::Firmwaretest(test) => sudo.args(["firmwaretest", "--built"]).args(
             test.arm64_ipxe.iter().flat_map(|file| [OsStr::new("--arm64-ipxe"), file.as_os_str()]),
         ),
+        Task::Attack(attack) => {
+            sudo.args(["attack", "--built"]).args(attack.short.then_some("--short"))
+        }
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
     };
