@@ -149,7 +149,7 @@ pub(crate) fn ask_again_script(
     mac: &str,
     again: u8,
 ) -> String {
-    let (url, node, mac) = (environment.web_url(), shown_text(node), shown_text(mac));
+    let (url, node, mac) = (environment.boot_url(), shown_text(node), shown_text(mac));
     // netX is the card that was used last. Should a program of the site not know it, any card will do.
     format!(
         "#!ipxe\n\

@@ -76,7 +76,8 @@ impl<'a> Site<'a> {
 
     /// What a machine is told that waits for an administrator; it asks again by itself, at `path`.
     pub fn waiting_script(&self, waiting: &Error, path: &str) -> String {
-        ipxe::failed_script(self.templates, self.environment, waiting, path)
+        let text = ipxe::failed_script(self.templates, self.environment, waiting, path);
+        self.at_own_port(&text)
     }
 
     /// What a node's machine is told whose boot the controller has not seen: it asks for an address once more, and then for its script.

@@ -10,4 +10,5 @@ mod kickstart;
 mod menu;
 mod overrides;
 mod plan;
+mod ports;
 mod snapshots;
