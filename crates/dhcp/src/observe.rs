@@ -2,7 +2,7 @@
 //!
 //! A DHCP request is easy to send: any user of any machine can send one from a port above 1023. What counts here is only what a user
 //! cannot make: a broadcast from UDP port 68 whose sender on the wire is the hardware address inside, or what a relay sends from
-//! port 67. Requests that another server answers count as well, so this looks at frames and not at the server's own socket.
+//! port 67. InfiniBand (RFC 4391, section 6) carries no sender: there a broadcast from port 68, which takes root, is all that can be asked for. Requests that another server answers count as well, so this looks at frames and not at the server's own socket.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,6 +18,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::hardware::is_infiniband;
 use crate::request::{Kind, Request};
 
 const CLIENT_PORT: u16 = 68;
@@ -43,11 +44,20 @@ pub struct Observer {
     interfaces: Vec<u32>,
 }
 
+/// Who sent a frame, as its wire tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Ethernet([u8; 6]),
+    /// A wire of InfiniBand, which does not tell.
+    InfiniBand,
+    /// Another kind of wire.
+    Other,
+}
+
 /// A UDP packet in its frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Frame<'a> {
-    /// Who sent the frame, on this wire.
-    sender: [u8; 6],
+    sender: Sender,
     is_broadcast: bool,
     port: u16,
     payload: &'a [u8],
@@ -115,15 +125,34 @@ impl Observer {
     }
 }
 
+impl Sender {
+    fn of(link: &LinkAddr) -> Self {
+        match (link.hatype(), link.addr()) {
+            (libc::ARPHRD_ETHER, Some(address)) => Self::Ethernet(address),
+            (libc::ARPHRD_INFINIBAND, _) => Self::InfiniBand,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the machine itself may have sent this from here. Who says on Ethernet that he is on InfiniBand is believed nothing.
+    fn can_be(self, request: &Request) -> bool {
+        match self {
+            Self::Ethernet(address) => request.mac.as_ethernet() == Some(address),
+            Self::InfiniBand => is_infiniband(&request.packet),
+            Self::Other => false,
+        }
+    }
+}
+
 impl<'a> Frame<'a> {
     /// Reads an IPv4 packet (RFC 791) with UDP (RFC 768). The filter of the socket lets nothing else through, but for what came before
     /// it was attached.
     fn read(packet: &'a [u8], link: &LinkAddr) -> Option<Self> {
         let is_broadcast = link.pkttype() == libc::PACKET_BROADCAST;
-        Self::parse(packet, link.addr()?, is_broadcast)
+        Self::parse(packet, Sender::of(link), is_broadcast)
     }
 
-    fn parse(packet: &'a [u8], sender: [u8; 6], is_broadcast: bool) -> Option<Self> {
+    fn parse(packet: &'a [u8], sender: Sender, is_broadcast: bool) -> Option<Self> {
         let head = usize::from(packet.first()? & 0x0f) * 4;
         let is_udp = packet.first()? >> 4 == 4 && *packet.get(9)? == UDP;
         let (head, rest) = packet.split_at_checked(head).filter(|(head, _)| head.len() >= 20)?;
@@ -140,11 +169,7 @@ impl<'a> Frame<'a> {
         let request = Request::read(self.payload)?;
         let asks = matches!(request.kind, Kind::Discover | Kind::Request);
         let is_believed = match request.relay() {
-            None => {
-                self.port == CLIENT_PORT
-                    && self.is_broadcast
-                    && request.mac.as_ethernet() == Some(self.sender)
-            }
+            None => self.port == CLIENT_PORT && self.is_broadcast && self.sender.can_be(&request),
             Some(relay) => {
                 let mut networks = cluster.networks().values();
                 self.port == SERVER_PORT && networks.any(|network| network.gateway == Some(relay))
@@ -180,7 +205,7 @@ fn only_requests() -> [SockFilter; 9] {
 
 #[cfg(test)]
 mod tests {
-    use dhcproto::v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption};
+    use dhcproto::v4::{DhcpOption, HType, Message, MessageType, OptionCode, UnknownOption};
     use dhcproto::{Encodable as _, Encoder};
     use perilune_model::network::Network;
     use perilune_model::{Draft, Name};
@@ -188,6 +213,7 @@ mod tests {
     use super::*;
 
     const MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
+    const GUID: [u8; 8] = [0x00, 0x02, 0xc9, 0x03, 0x00, 0x00, 0x10, 0x39];
     const RELAY: Ipv4Addr = Ipv4Addr::new(10, 150, 0, 1);
 
     fn cluster() -> Cluster {
@@ -216,7 +242,8 @@ mod tests {
     }
 
     fn begins(payload: &[u8], change: impl FnOnce(&mut Frame<'_>)) -> Option<Beginning> {
-        let mut frame = Frame { sender: MAC, is_broadcast: true, port: CLIENT_PORT, payload };
+        let sender = Sender::Ethernet(MAC);
+        let mut frame = Frame { sender, is_broadcast: true, port: CLIENT_PORT, payload };
         change(&mut frame);
         frame.beginning(&cluster())
     }
@@ -244,7 +271,11 @@ mod tests {
         let firmware = packet(|_| ());
         assert_eq!(begins(&firmware, |frame| frame.port = 40_000), None, "any user has this port");
         assert_eq!(begins(&firmware, |frame| frame.is_broadcast = false), None);
-        assert_eq!(begins(&firmware, |frame| frame.sender = [2; 6]), None, "for another machine");
+        assert_eq!(
+            begins(&firmware, |frame| frame.sender = Sender::Ethernet([2; 6])),
+            None,
+            "for another machine"
+        );
         assert_eq!(begins(&firmware, |frame| frame.port = SERVER_PORT), None, "no relay is named");
     }
 
@@ -269,11 +300,65 @@ mod tests {
                 message.set_giaddr(relay);
             });
             begins(&payload, |frame| {
-                (frame.port, frame.is_broadcast, frame.sender) = (port, false, [2; 6]);
+                (frame.port, frame.is_broadcast, frame.sender) =
+                    (port, false, Sender::Ethernet([2; 6]));
             })
         };
         assert!(from(RELAY, SERVER_PORT).is_some());
         assert_eq!(from(RELAY, 40_000), None, "any user has this port");
+        assert_eq!(from([10, 150, 0, 99].into(), SERVER_PORT), None, "no network names it");
+    }
+
+    /// A request by the firmware of a port on InfiniBand, as iPXE makes one.
+    fn infiniband(change: impl FnOnce(&mut Message)) -> Vec<u8> {
+        packet(|message| {
+            message.set_htype(HType::Unknown(32));
+            message.set_chaddr(&GUID);
+            change(message);
+        })
+    }
+
+    #[test]
+    fn a_port_of_infiniband_begins_a_boot_where_its_wire_tells_no_sender() {
+        let payload = infiniband(|_| ());
+        let on = |sender: Sender| begins(&payload, |frame| frame.sender = sender);
+        let begun = on(Sender::InfiniBand).unwrap();
+        assert_eq!(begun.mac, MacAddress::from_bytes(&GUID).unwrap().port());
+        let named = infiniband(|message| {
+            message.set_chaddr(&[]);
+            let link = [&[32, 0x80, 0, 2, 8, 0xfe, 0x80, 0, 0, 0, 0, 0, 0][..], &GUID].concat();
+            message.opts_mut().insert(DhcpOption::ClientIdentifier(link));
+        });
+        assert_eq!(begins(&named, |frame| frame.sender = Sender::InfiniBand), Some(begun));
+        // On Ethernet whoever says so is somebody else, also when his card has what the address begins with.
+        for sender in [MAC, [0; 6], GUID[..6].try_into().unwrap()] {
+            assert_eq!(on(Sender::Ethernet(sender)), None);
+        }
+        assert_eq!(on(Sender::Other), None);
+        let on_infiniband = |change: fn(&mut Frame<'_>)| {
+            begins(&payload, |frame| {
+                frame.sender = Sender::InfiniBand;
+                change(frame);
+            })
+        };
+        assert_eq!(on_infiniband(|frame| frame.port = 40_000), None, "any user has this port");
+        assert_eq!(on_infiniband(|frame| frame.is_broadcast = false), None);
+        // A machine that says that it is on Ethernet is not there.
+        assert_eq!(begins(&packet(|_| ()), |frame| frame.sender = Sender::InfiniBand), None);
+    }
+
+    #[test]
+    fn a_relay_tells_of_infiniband_as_of_ethernet() {
+        let from = |relay: Ipv4Addr, port: u16| {
+            let payload = infiniband(|message| {
+                message.set_giaddr(relay);
+            });
+            begins(&payload, |frame| {
+                (frame.port, frame.is_broadcast) = (port, false);
+            })
+        };
+        assert!(from(RELAY, SERVER_PORT).is_some());
+        assert_eq!(from(RELAY, CLIENT_PORT), None);
         assert_eq!(from([10, 150, 0, 99].into(), SERVER_PORT), None, "no network names it");
     }
 
@@ -284,7 +369,9 @@ mod tests {
             vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, UDP, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255];
         whole.extend([0, 68, 0, 67, 0, 0, 0, 0]);
         whole.extend(&payload);
-        let read = |packet: &[u8]| Frame::parse(packet, MAC, true).map(|frame| frame.port);
+        let read = |packet: &[u8]| {
+            Frame::parse(packet, Sender::Ethernet(MAC), true).map(|frame| frame.port)
+        };
         assert_eq!(read(&whole), Some(CLIENT_PORT));
         for length in 0..28 {
             assert_eq!(read(&whole[..length]), None, "{length} bytes");

@@ -139,6 +139,11 @@ impl Request {
         self.packet.transaction()
     }
 
+    /// The beginning of the client's address in the head, which on InfiniBand is no whole one.
+    pub(crate) fn head_address(&self) -> [u8; 6] {
+        self.packet.client_address().first_chunk().copied().unwrap_or_default()
+    }
+
     /// The relay through which it asks.
     pub fn relay(&self) -> Option<Ipv4Addr> {
         Some(self.packet.relay_address()).filter(|address| !address.is_unspecified())

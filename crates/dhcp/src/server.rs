@@ -157,10 +157,10 @@ impl Desk {
                 self.not_read(length);
                 continue;
             };
-            let is_seen = request.relay().is_none() && request.mac.as_ethernet().is_some();
-            if let Some(tap) = self.server.tap.as_mut().filter(|_| is_seen) {
-                request.card = tap.card_of(request.transaction(), request.mac);
-                request.is_missed = request.card.is_none();
+            if let Some(tap) = self.server.tap.as_mut().filter(|_| request.relay().is_none()) {
+                let frame = tap.frame_of(request.transaction(), request.head_address());
+                request.card = frame.and_then(|frame| frame.card);
+                request.is_missed = frame.is_none();
             }
             let line = Line::of(&request, &published, &leases);
             let mac = request.mac;

@@ -25,8 +25,19 @@ const AT_ONCE: usize = 512;
 pub(crate) struct Tap {
     socket: Socket,
     index: usize,
-    cards: BTreeMap<(u32, MacAddress), MacAddress>,
-    order: VecDeque<(u32, MacAddress)>,
+    cards: BTreeMap<Exchange, Option<MacAddress>>,
+    order: VecDeque<Exchange>,
+}
+
+/// An exchange as the head of a message tells it: its number, and the beginning of the client's address, whatever kind of hardware it says
+/// that it is: who is on Ethernet and says that he is on InfiniBand is seen as well.
+type Exchange = (u32, [u8; 6]);
+
+/// What is known of a frame that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The card; none on a wire that does not tell, as InfiniBand's.
+    pub(crate) card: Option<MacAddress>,
 }
 
 impl Tap {
@@ -43,11 +54,11 @@ impl Tap {
         Ok(Self { socket, index, cards: BTreeMap::new(), order: VecDeque::new() })
     }
 
-    /// The card that the frame of this exchange came from. Where frames of several cards say the same, the machine's own counts: nobody
-    /// can take it away from it by saying the same.
-    pub(crate) fn card_of(&mut self, transaction: u32, mac: MacAddress) -> Option<MacAddress> {
+    /// The frame of this exchange. Where frames of several cards say the same, the machine's own counts: nobody can take it away from it
+    /// by saying the same.
+    pub(crate) fn frame_of(&mut self, transaction: u32, address: [u8; 6]) -> Option<Seen> {
         self.take_frames();
-        self.cards.get(&(transaction, mac)).copied()
+        self.cards.get(&(transaction, address)).map(|card| Seen { card: *card })
     }
 
     fn take_frames(&mut self) {
@@ -58,17 +69,17 @@ impl Tap {
                 return;
             };
             let Some(from) = from.filter(|from| from.ifindex() == self.index) else { continue };
-            let card = from.addr().map(MacAddress::ethernet);
-            let frame = buffer.get(..length).and_then(client);
-            if let Some((key, card)) = frame.zip(card) {
-                self.remember(key, card);
+            let is_ethernet = from.hatype() == libc::ARPHRD_ETHER;
+            let card = from.addr().filter(|_| is_ethernet).map(MacAddress::ethernet);
+            if let Some(exchange) = buffer.get(..length).and_then(client) {
+                self.remember(exchange, card);
             }
         }
     }
 
-    fn remember(&mut self, key: (u32, MacAddress), card: MacAddress) {
-        if let Some(known) = self.cards.get_mut(&key) {
-            if *known != key.1 {
+    fn remember(&mut self, exchange: Exchange, card: Option<MacAddress>) {
+        if let Some(known) = self.cards.get_mut(&exchange) {
+            if *known != Some(MacAddress::ethernet(exchange.1)) {
                 *known = card;
             }
             return;
@@ -78,17 +89,17 @@ impl Tap {
         {
             self.cards.remove(&oldest);
         }
-        self.order.push_back(key);
-        self.cards.insert(key, card);
+        self.order.push_back(exchange);
+        self.cards.insert(exchange, card);
     }
 }
 
-/// Number of the exchange and address of the client, of an IP packet.
-fn client(packet: &[u8]) -> Option<(u32, MacAddress)> {
+/// The exchange of an IP packet.
+fn client(packet: &[u8]) -> Option<Exchange> {
     let words = packet.first()? & 0xf;
     let message = packet.get(usize::from(words) * 4 + 8..)?;
     let transaction = u32::from_be_bytes(*message.get(4..)?.first_chunk()?);
-    Some((transaction, MacAddress::ethernet(*message.get(28..)?.first_chunk()?)))
+    Some((transaction, *message.get(28..)?.first_chunk()?))
 }
 
 /// Classic BPF over IP packets: whole UDP from port 68 to port 67.
