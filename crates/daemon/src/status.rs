@@ -44,15 +44,23 @@ pub struct NodeState {
     /// When it last said anything: milliseconds since 1970.
     #[serde(default)]
     pub updated: u64,
+    /// Whether it was said to the site that was imported, and nothing here since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub imported: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl NodeState {
     /// The state after this report. One that says the same again is in the state since it said so first.
     fn after(known: Option<&Arc<Self>>, state: &str, status: Option<String>, now: u64) -> Self {
-        let same = known.filter(|known| known.state == state);
+        let same = known.filter(|known| known.state == state && !known.imported);
         let since = same.map_or(now, |known| known.since);
         let progress = same.and_then(|known| known.progress.clone());
-        Self { state: state.to_owned(), status, since, progress, updated: now }
+        Self { state: state.to_owned(), status, since, progress, updated: now, imported: false }
     }
 
     /// The state in the words of `GET /config/node`.
@@ -142,10 +150,40 @@ impl Status {
                 since: now,
                 progress: None,
                 updated: now,
+                imported: false,
             };
+            let known = known.filter(|known| !known.imported);
             let known = known.map_or_else(fresh, |known| NodeState::clone(known));
             Update::Put(NodeState { progress: Some(progress), updated: now, ..known })
         });
+    }
+
+    /// What nodes last reported to the site that was imported; stored when this returns. What a node has said here since is newer, and
+    /// stays; `is_known` tells of which nodes that can be. `then` is when the database was written and `now` is now, in milliseconds
+    /// since 1970.
+    pub async fn take_over(
+        &self,
+        states: &[perilune_import::NodeState],
+        is_known: impl Fn(&Name) -> bool,
+        then: u64,
+        now: u64,
+    ) -> Result<(), perilune_boards::Error> {
+        for said in states {
+            let since = said.said.unwrap_or(then).min(now);
+            let (state, status) = (said.state.clone(), said.status.clone());
+            let taken =
+                NodeState { state, status, since, progress: None, updated: since, imported: true };
+            let is_known = is_known(&said.node);
+            self.board.update(&said.node, |known| match known {
+                Some(known) if is_known && !known.imported => Update::Keep,
+                _ => Update::Put(taken),
+            });
+        }
+        // What writes takes everything that waits, so that all but the first of these find theirs done.
+        for said in states {
+            self.board.stored_now(&said.node).await?;
+        }
+        Ok(())
     }
 
     /// What a node last reported.

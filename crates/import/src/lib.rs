@@ -16,7 +16,7 @@ mod tables;
 
 pub use commit::{Outcome, commit};
 pub use error::Error;
-pub use plan::{Opener, Plan, plan};
+pub use plan::{NodeState, Opener, Plan, plan};
 pub use report::{Finding, Report, Verdict};
 pub use source::Source;
 pub use tables::{Error as TablesError, export, plan as plan_tables};

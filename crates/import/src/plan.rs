@@ -10,11 +10,13 @@ mod rack;
 mod reservation;
 mod secret;
 mod settings;
+mod state;
 mod tag;
 
 use std::collections::BTreeMap;
 
 use perilune_model::{Change, Cluster, Draft, Edit, Kind, Object};
+pub use state::NodeState;
 
 use crate::names::Names;
 use crate::reading::Reading;
@@ -29,6 +31,8 @@ pub struct Plan {
     change: Change,
     /// Whether it replaces tables of a cluster that goes on.
     pub(crate) is_of_tables: bool,
+    /// What its nodes last reported; no part of the cluster.
+    pub states: Vec<NodeState>,
     /// What is said about it.
     pub report: Report,
 }
@@ -107,12 +111,13 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     planner.secrets();
     planner.racks();
     planner.users();
+    let states = planner.states();
     let Planner { draft, mut report, .. } = planner;
     let (cluster, change) = draft.finish();
     count(&cluster, &mut report);
     network::report_taken(&cluster, &mut report);
     report.sort();
-    Plan { cluster, change, is_of_tables: false, report }
+    Plan { cluster, change, is_of_tables: false, states, report }
 }
 
 struct Planner<'a> {

@@ -79,6 +79,7 @@ known! {
     "groupsecrets": &["groupid", "name", "content", "path"], &[];
     "rack": &["name", "size", "order", "room", "site"], &[];
     "rackinventory": &["tableref", "tablerefid", "rackid", "height", "position", "orientation"], &[];
+    "monitor": &["tableref", "tablerefid", "state", "status", "updated"], &[];
     "user": &["username"], &["password", "roleid", "createdby", "lastlogin", "created"];
 }
 
@@ -89,7 +90,6 @@ pub(crate) const LEFT: &[(&str, &str)] = &[
         "journal",
         "changes that another controller had not received yet are not replayed; let it come into step first",
     ),
-    ("monitor", "states of nodes come anew with their next report"),
     ("ping", "nothing in it outlives the daemon"),
     ("queue", "work that was waiting is not done; start it again"),
     ("reference", "it only numbers states of the old daemon"),

@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
 use perilune_import::{Finding, Outcome, Plan, Source, Verdict};
-use perilune_model::{Cluster, Error as Refusal, Kind};
+use perilune_model::{Cluster, Error as Refusal, Kind, Name};
 use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,11 +21,11 @@ use crate::api::extract::Caller;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem, chain};
-use crate::api::query::{Query, boolean};
-use crate::cluster;
+use crate::api::query::{Query, boolean, time};
 use crate::json::Json;
 use crate::state::State;
 use crate::unserved;
+use crate::{clock, cluster};
 
 /// As large as a database may be. That of a site with ten thousand nodes has some tens of megabytes.
 const LARGEST_DATABASE: u64 = 256 << 20;
@@ -42,6 +42,9 @@ struct Choice {
     /// Whether the import takes the place of everything that is there.
     #[serde(default, deserialize_with = "boolean")]
     replace: bool,
+    /// When the database was last written.
+    #[serde(default, deserialize_with = "time")]
+    as_of: Option<u64>,
 }
 
 fn yes() -> bool {
@@ -51,6 +54,7 @@ fn yes() -> bool {
 /// Takes over the database of a Luna 2 site, the whole body of the request, in one change. Unless `dry_run` is false it only tells what would be taken.
 #[utoipa::path(post, path = "/config/import", tag = "import", params(
     ("dry_run" = Option<bool>, Query, description = "false: do it. Else nothing changes; this is the default here"),
+    ("as_of" = Option<String>, Query, description = "When the database was last written, RFC 3339: states of nodes are shown as of then. Now is the default"),
     ("replace" = Option<bool>, Query, description = "true: a cluster that is in use becomes what the database says, but for its users"),
 ), request_body(content = Vec<u8>, content_type = "application/vnd.sqlite3", description = "The file luna.db, at most 256 MiB"), responses(
     (status = 200, description = "What is taken, odd and refused, below import", body = ImportKeys),
@@ -84,7 +88,12 @@ async fn import(
             Err(error) => return Err(error.into()),
         }
     } else {
+        let before = state.cluster.published();
         let outcome = state.cluster.commit(caller.meta(), decide).await?;
+        let is_known = |node: &Name| before.nodes().contains_key(node);
+        let now = clock::milliseconds();
+        let then = choice.as_of.unwrap_or(now);
+        state.status.take_over(&plan.states, is_known, then, now).await?;
         tracing::info!(user = caller.user, objects = plan.objects().count(), "a site was imported");
         (outcome, Vec::new())
     };

@@ -191,6 +191,8 @@ struct NodeProgress {
     message: Option<String>,
     /// When it last reported anything, RFC 3339.
     updated: Option<String>,
+    /// Whether it reported this to the site that was imported, and nothing since.
+    imported: bool,
 }
 
 /// How far every node is.
@@ -235,6 +237,7 @@ impl From<&crate::status::NodeState> for NodeProgress {
             status: state.status.clone(),
             since: Some(rfc3339(state.since)),
             updated: Some(rfc3339(state.updated)),
+            imported: state.imported,
         }
     }
 }

@@ -4,6 +4,8 @@
     reason = "axum's own extractor of queries is wrapped here, and used nowhere else"
 )]
 
+use std::time::UNIX_EPOCH;
+
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
@@ -42,6 +44,17 @@ pub(super) fn wants_trial(uri: &Uri) -> Result<bool, ApiError> {
         dry_run: bool,
     }
     read(uri).map(|Trial { dry_run }| dry_run)
+}
+
+/// A time as RFC 3339 writes it, in milliseconds since 1970.
+pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time = humantime::parse_rfc3339_weak(&text).ok();
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let milliseconds = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+    milliseconds.map(Some).ok_or_else(|| {
+        D::Error::custom(format!("'{text}' is no time; write it as 2026-01-02T10:00:00Z"))
+    })
 }
 
 /// A boolean in any of the API's spellings; nothing else is one.

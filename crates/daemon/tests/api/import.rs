@@ -181,3 +181,64 @@ fn nobody_imports_without_a_login() {
     assert_eq!(site.post_bytes("/config/import", whole, Some("")).0, 401);
     assert_eq!(site.post_bytes("/config/import", whole, Some(&node)).0, 403);
 }
+
+#[test]
+fn states_of_nodes_are_shown_as_of_when_the_old_site_stopped() {
+    let site = ImageSite::start();
+    let database = Database::site();
+    database.sql(
+        "INSERT INTO monitor (tableref, tablerefid, state, status) VALUES ('node', 1, 'install.success', '200'), ('node', 2, 'power off', NULL)",
+    );
+    let (code, answer) = import(&site, "?as_of=2026-01-02T10:00:00Z", &database);
+    assert_eq!((code, &answer["import"]["taken"]["nodestate"]), (200, &json!(2)), "{answer}");
+    assert_eq!(site.get("/monitor/node").0, 404, "a rehearsal shows nothing");
+    let (code, answer) = import(&site, "?as_of=2026-01-02T10:00:00Z&dry_run=false", &database);
+    assert_eq!(code, 200, "{answer}");
+    // Every form in which states are shown, before and after a restart.
+    let site = site.restart();
+    assert_eq!(
+        site.get("/monitor/node").1["monitor"]["status"]["node"],
+        json!({ "node001": { "state": "node001 install.success", "status": "200" },
+            "node002": { "state": "node002 power off", "status": "None" } })
+    );
+    let shown = site.get("/config/node/node001").1["config"]["node"]["node001"]["status"].clone();
+    assert_eq!(shown, "Luna installer: success");
+    let progress =
+        |node: &str| site.get("/monitor/progress").1["monitor"]["progress"][node].clone();
+    for node in ["node001", "node002"] {
+        let progress = progress(node);
+        assert_eq!(
+            (&progress["since"], &progress["updated"], &progress["imported"]),
+            (&json!("2026-01-02T10:00:00Z"), &json!("2026-01-02T10:00:00Z"), &json!(true)),
+            "{node}: {progress}"
+        );
+    }
+
+    // What a node says here is newer, also when it says the same, and an import again does not take it back.
+    for (node, state) in [("node001", "install.success"), ("node002", "install.unpack")] {
+        let report = json!({ "monitor": { "status": { node: { "state": state } } } });
+        assert_eq!(site.post(&format!("/monitor/node/{node}"), &report).0, 204);
+    }
+    let (code, answer) = import(&site, "?dry_run=false", &database);
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(progress("node002")["state"], "install.unpack");
+    assert_eq!(progress("node001")["imported"], json!(false));
+    assert_ne!(progress("node001")["since"], json!("2026-01-02T10:00:00Z"));
+}
+
+#[test]
+fn a_time_that_is_none_is_refused_and_one_to_come_is_now() {
+    let site = ImageSite::start();
+    let database = Database::site();
+    database
+        .sql("INSERT INTO monitor (tableref, tablerefid, state) VALUES ('node', 1, 'power on')");
+    for time in ["yesterday", "2026-13-01T00:00:00Z", "-1", "", "1969-12-31T23:00:00Z"] {
+        let (code, answer) = import(&site, &format!("?dry_run=false&as_of={time}"), &database);
+        assert_eq!(code, 400, "{time}: {answer}");
+    }
+    assert_eq!(site.get("/config/node").0, 404);
+    let (code, answer) = import(&site, "?dry_run=false&as_of=9999-01-01T00:00:00Z", &database);
+    assert_eq!(code, 200, "{answer}");
+    let since = site.get("/monitor/progress").1["monitor"]["progress"]["node001"]["since"].clone();
+    assert!(since.as_str().unwrap() < "9999", "{since}");
+}

@@ -17,6 +17,8 @@ use crate::source::{Row, Source};
 const MORE: [&str; 2] = ["rack", "rackinventory"];
 /// Tables that exports of old daemons have and nothing is taken of: users stay, and how controllers stand for each other.
 const KEPT: [&str; 3] = ["user", "roles", "ha"];
+/// A table that is in no export, and in no import of tables: what nodes reported stays.
+const UNSAID: [&str; 1] = ["monitor"];
 /// Entries of a table that describe it.
 const DESCRIPTIONS: [&str; 2] = ["STRUCTURE", "SQLITE_SEQUENCE"];
 /// Tables of which a cluster that has rows must keep some.
@@ -109,7 +111,7 @@ pub fn plan(body: &Value, cluster: &Cluster) -> Result<Plan, Error> {
     let mut source = tables(cluster, ids);
     let mut notes = Report::default();
     // That we show none of them is nothing to tell.
-    for table in KEPT {
+    for table in KEPT.into_iter().chain(UNSAID) {
         source.put(table, Arc::default(), Vec::new());
     }
     for (table, rows) in given {

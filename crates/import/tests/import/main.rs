@@ -8,3 +8,4 @@ mod into_cluster;
 mod odd;
 mod reserved;
 mod site;
+mod states;

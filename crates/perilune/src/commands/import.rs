@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 use serde_json::Value;
@@ -45,9 +46,13 @@ pub(crate) struct Import {
 }
 
 pub(crate) fn run(session: &Session, arguments: &Import) -> Result<(), Failure> {
-    check(&arguments.file)?;
-    let path =
-        format!("/config/import?dry_run={}&replace={}", !arguments.commit, arguments.replace);
+    let written = check(&arguments.file)?;
+    // What nodes reported is as old as the file, which may be a copy of some time ago.
+    let as_of = humantime::format_rfc3339_seconds(written);
+    let path = format!(
+        "/config/import?dry_run={}&replace={}&as_of={as_of}",
+        !arguments.commit, arguments.replace
+    );
     let answer = session.client.post_file(&path, &arguments.file)?;
     let report = answer.get("import").cloned().unwrap_or_default();
     let obstacles = texts(&report, "obstacles");
@@ -59,8 +64,8 @@ pub(crate) fn run(session: &Session, arguments: &Import) -> Result<(), Failure> 
     if obstacles.is_empty() { Ok(()) } else { Err(Failure::Reported { code: 1 }) }
 }
 
-/// What can be told before anything is sent.
-fn check(file: &Path) -> Result<(), Failure> {
+/// What can be told before anything is sent. Answers when the file was written.
+fn check(file: &Path) -> Result<SystemTime, Failure> {
     let usage = |error: std::io::Error| Failure::usage(format!("{}: {error}", file.display()));
     let metadata = fs::metadata(file).map_err(usage)?;
     if !metadata.is_file() {
@@ -88,7 +93,7 @@ fn check(file: &Path) -> Result<(), Failure> {
             )),
         });
     }
-    Ok(())
+    metadata.modified().map_err(usage)
 }
 
 fn show(session: &Session, report: &Value, arguments: &Import) -> Result<(), Failure> {

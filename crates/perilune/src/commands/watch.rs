@@ -81,6 +81,9 @@ struct Progress {
     bytes_total: Option<u64>,
     rate: Option<u64>,
     message: Option<String>,
+    /// It said so to the site that was imported, and has not been heard here.
+    #[serde(default)]
+    imported: bool,
 }
 
 /// How the watch stands for one node.
@@ -90,6 +93,9 @@ enum Verdict {
     Reached,
     Failed,
 }
+
+/// What is said of a state that a node came to before its site was taken over.
+const IMPORTED: &str = "in the old site";
 
 type Nodes = BTreeMap<String, Progress>;
 
@@ -271,7 +277,7 @@ impl<'a> View<'a> {
                 // One document a line, so that a program can read while it goes on.
                 output::line(
                     &json!({ "node": name, "state": progress.state, "since": progress.since,
-                    "status": progress.status })
+                    "status": progress.status, "imported": progress.imported })
                     .to_string(),
                 )?;
             }
@@ -315,7 +321,8 @@ fn change_line(name: &str, progress: &Progress) -> String {
         Some("install.error") => format!(": {}", reason(progress)),
         _ => String::new(),
     };
-    text::printable(&format!("{since}  {name}  {state}{status}"))
+    let imported = if progress.imported { IMPORTED } else { "" };
+    text::printable(format!("{since}  {name}  {state}{status}  {imported}").trim_end())
 }
 
 #[expect(

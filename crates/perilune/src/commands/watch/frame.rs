@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{Nodes, Progress, reason};
+use super::{IMPORTED, Nodes, Progress, reason};
 use crate::commands::node::tone;
 use crate::output::table::{Cell, Table, Tone, paint};
 use crate::output::{Canvas, text};
@@ -66,6 +66,7 @@ fn cells(name: &str, progress: &Progress, now: SystemTime) -> Vec<Cell> {
     let age = since.and_then(|since| now.duration_since(since).ok());
     let message = progress.message.clone().unwrap_or_default();
     let detail = match tone {
+        _ if progress.imported => IMPORTED.to_owned(),
         Tone::Bad => reason(progress),
         Tone::Busy => [bar(progress), message].join("  ").trim().to_owned(),
         _ => message,
