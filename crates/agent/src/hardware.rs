@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::console::Console;
@@ -27,7 +28,15 @@ pub struct Drivers {
 impl Drivers {
     /// Returns whether anything new was found.
     pub fn load(&mut self, console: &Console) -> bool {
-        let found = aliases(Path::new(DEVICES));
+        let is_new = self.load_some(console, is_network) | self.load_some(console, |_| true);
+        self.load_ip_over_infiniband();
+        is_new
+    }
+
+    /// Loads the drivers of new devices, of those that are wanted.
+    fn load_some(&mut self, console: &Console, is_wanted: impl Fn(&str) -> bool) -> bool {
+        let mut found = aliases(Path::new(DEVICES));
+        found.retain(|alias| is_wanted(alias));
         let new: Vec<String> = found.difference(&self.asked).cloned().collect();
         for batch in new.chunks(BATCH) {
             // modprobe fails when one of many devices has no driver here, as one always has.
@@ -38,8 +47,30 @@ impl Drivers {
             }
         }
         self.asked.extend(found);
-        self.load_ip_over_infiniband();
         !new.is_empty()
+    }
+
+    /// Loads until nothing new appears, and beyond that while devices appear and `is_over` is not set. Sets `is_settled` in between.
+    pub fn keep_loading(
+        &mut self,
+        console: &Console,
+        is_settled: &AtomicBool,
+        is_over: &AtomicBool,
+    ) {
+        // The network's first, those of its buses too: what is fetched there takes longest.
+        for _round in 0..MOST_ROUNDS {
+            if !self.load_some(console, is_network) {
+                break;
+            }
+        }
+        self.settle(console);
+        is_settled.store(true, Ordering::Release);
+        while !is_over.load(Ordering::Acquire) {
+            let over = || is_over.load(Ordering::Acquire).then_some(());
+            if wait::until(LOAD_EVERY, over).is_none() {
+                self.load(console);
+            }
+        }
     }
 
     /// A port of InfiniBand is no network card by itself, and no device asks for the module that makes it one.
@@ -80,6 +111,14 @@ impl Drivers {
             look()
         })
     }
+}
+
+/// Whether a device is a network card, or what one is behind: network controllers of PCI, and virtio.
+fn is_network(alias: &str) -> bool {
+    const NETWORK_CLASS: &str = "bc02";
+    const NETWORK_OF_VIRTIO: &str = "virtio:d00000001v";
+    (alias.starts_with("pci:") && alias.contains(NETWORK_CLASS))
+        || alias.starts_with(NETWORK_OF_VIRTIO)
 }
 
 /// Tells the kernel where modprobe is, for modules that it asks for itself; the usual place need not exist here.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +15,10 @@ use crate::hardware::Drivers;
 use crate::kernel_arguments::{Addressing, Boot};
 use crate::link::{self, Link};
 use crate::mac::MacAddress;
+use crate::wait;
 
+/// As long as any machine takes for its drivers.
+const DRIVERS_LIMIT: Duration = Duration::from_mins(10);
 /// Some cards need their firmware loaded, some ports half a minute to begin to forward.
 const CARD_LIMIT: Duration = Duration::from_mins(1);
 /// Then a person wonders what it is that takes so long.
@@ -28,10 +33,31 @@ pub struct Joined {
     pub lent: Option<IpAddr>,
 }
 
-/// Finds the boot interface, waits for its link and gives it its address.
+/// Finds the boot interface, waits for its link and gives it its address, while the drivers of all other devices are loaded: a link
+/// and DHCP take seconds in which the machine has nothing else to do. When it returns, the drivers are there.
 pub fn bring_up(boot: &Boot, drivers: &mut Drivers, console: &Console) -> Result<Joined> {
     link_loopback();
-    let link = find(boot.mac, drivers, console)?;
+    let (is_settled, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let _loading = scope.spawn(|| drivers.keep_loading(console, &is_settled, &is_over));
+        // Set whatever happens here: the scope waits for the thread.
+        let over = Over(&is_over);
+        let found = find(boot.mac, &is_settled);
+        drop(over);
+        join(boot, found?, console)
+    })
+}
+
+/// Ends the loading of drivers beyond those of the devices that are there.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn join(boot: &Boot, link: Link, console: &Console) -> Result<Joined> {
     link.up()?;
     if !link.wait_for_carrier(CARRIER_SOON) {
         console.line(&format!("waiting for the link of {} ({})", link.name, link.mac));
@@ -90,8 +116,8 @@ fn link_loopback() {
     drop(crate::tool::run("ip", ["link", "set", "dev", "lo", "up"]));
 }
 
-fn find(mac: Option<MacAddress>, drivers: &mut Drivers, console: &Console) -> Result<Link> {
-    let wanted = || match mac {
+fn find(mac: Option<MacAddress>, is_settled: &AtomicBool) -> Result<Link> {
+    let look = || match mac {
         Some(mac) => link::all().into_iter().find(|link| mac.means(&link.mac)),
         None => {
             let links = link::all();
@@ -102,7 +128,14 @@ fn find(mac: Option<MacAddress>, drivers: &mut Drivers, console: &Console) -> Re
             links.into_iter().find(Link::has_carrier)
         }
     };
-    if let Some(link) = drivers.until(console, CARD_LIMIT, wanted) {
+    // The time of the card begins when the drivers of what is there are loaded, which takes long on a large machine.
+    let settled_or_found = || {
+        // Of several cards with a link the first is meant, so all of them must be there.
+        let found = mac.and_then(|_| look());
+        (found.is_some() || is_settled.load(Ordering::Acquire)).then_some(found)
+    };
+    let found = wait::until(DRIVERS_LIMIT, settled_or_found).flatten();
+    if let Some(link) = found.or_else(|| wait::until(CARD_LIMIT, look)) {
         return Ok(link);
     }
     let links = link::all();
