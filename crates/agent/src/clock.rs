@@ -12,13 +12,34 @@ use crate::console::Console;
 const PACKED: &str = "/etc/perilune-packed";
 /// A clock may be as much behind that of the controller.
 const BEHIND: u64 = 60;
+/// A plan takes a moment to come; what is less than this off is left to the node's time program.
+const OFF: u64 = 5;
 
 /// Sets the clock forward to what the boot script says, or else to when the image was packed. It is never set back: then it is later than
 /// anybody here knows.
 pub fn set_forward(told: Option<u64>, console: &Console) {
-    let packed = fs::read_to_string(PACKED).ok().and_then(|text| text.trim().parse().ok());
+    let packed = packed();
     let now = seconds();
-    let Some(time) = later(now, told, packed) else { return };
+    if let Some(time) = later(now, told, packed) {
+        set(now, time, console);
+    }
+}
+
+/// Sets the clock to what the plan says, forward or back: whoever gives the plan decides all else of the node, too. A controller that
+/// believes that it is earlier than when its image was packed is not believed.
+pub fn set_as_told(told: u64, console: &Console) {
+    let packed = packed().unwrap_or(0);
+    let now = seconds();
+    if told != 0 && told >= packed && now.abs_diff(told) > OFF {
+        set(now, told, console);
+    }
+}
+
+fn packed() -> Option<u64> {
+    fs::read_to_string(PACKED).ok().and_then(|text| text.trim().parse().ok())
+}
+
+fn set(now: u64, time: u64, console: &Console) {
     let Ok(tv_sec) = i64::try_from(time) else { return };
     let (stood, set) = (date(now), date(time));
     match clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 }) {

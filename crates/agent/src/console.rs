@@ -4,14 +4,18 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::log::Log;
+
 pub struct Console {
     started: Instant,
     output: Mutex<Box<dyn Write + Send>>,
+    log: Mutex<Log>,
 }
 
 impl Console {
     pub fn new(output: impl Write + Send + 'static) -> Self {
-        Self { started: Instant::now(), output: Mutex::new(Box::new(output)) }
+        let output: Box<dyn Write + Send> = Box::new(output);
+        Self { started: Instant::now(), output: Mutex::new(output), log: Mutex::default() }
     }
 
     /// The console that the kernel has given to the first process.
@@ -48,6 +52,11 @@ impl Console {
         self.raw(&format!("{rule}\r\n\r\n"));
     }
 
+    /// Everything that was written so far, with plain line ends, in at most `longest` bytes or a little more.
+    pub fn log(&self, longest: usize) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).text(longest)
+    }
+
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -61,6 +70,8 @@ impl Console {
     fn raw(&self, text: &str) {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         output.write_all(text.as_bytes()).and_then(|()| output.flush()).ok();
+        drop(output);
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).add(text);
     }
 }
 

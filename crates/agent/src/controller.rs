@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use perilune_plan::{Plan, Progress, Purpose, Ticket, Token};
+use perilune_plan::{LONGEST_LOG, Plan, Progress, Purpose, Ticket, Token};
 use perilune_seal::{KeyPair, Sealed};
 use rustls::CertificateError;
 use serde::Deserialize;
@@ -154,17 +154,29 @@ impl Controller {
             fields.insert("status".to_owned(), status.into());
         }
         let body = json!({ "monitor": { "status": { &self.node: entry } } });
-        let path = format!("/monitor/node/{}", self.node);
+        if let Err(error) = self.deliver(&format!("/monitor/node/{}", self.node), &body) {
+            console.warning(&format!("the state install.{state} was not reported: {error}"));
+        }
+    }
+
+    /// Gives the controller what the console has said so far, which takes the place of what it had. An installation goes on without.
+    pub fn send_log(&self, console: &Console) {
+        let body = json!({ "text": console.log(LONGEST_LOG) });
+        if let Err(error) = self.deliver(&format!("/boot/log/{}", self.node), &body) {
+            console.warning(&format!("the controller did not take the log: {error}"));
+        }
+    }
+
+    /// Posts something, again while what hinders it will pass, and not for ever.
+    fn deliver(&self, path: &str, body: &Value) -> Result<(), Error> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        for tries_left in (0..STATE_TRIES).rev() {
-            match self.authorised(&path, &Method::Post(&body)) {
-                Ok(_) => return,
+        let mut tries_left = STATE_TRIES;
+        loop {
+            tries_left -= 1;
+            match self.authorised(path, &Method::Post(body)) {
+                Ok(_) => return Ok(()),
                 Err(error) if error.passes() && tries_left > 0 => wait::pause(backoff.take()),
-                Err(error) => {
-                    console
-                        .warning(&format!("the state install.{state} was not reported: {error}"));
-                    return;
-                }
+                Err(error) => return Err(error),
             }
         }
     }

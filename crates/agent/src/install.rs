@@ -1,6 +1,7 @@
 //! Carries out the plan, step by step. Each step is said on the console and reported to the controller when it begins.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,21 +16,25 @@ use crate::disk::devices::Disk;
 use crate::disk::{self, Firmware, Made};
 use crate::kernel_arguments::Boot;
 use crate::link::Link;
-use crate::script::Environment;
+use crate::script::{Environment, Watch};
 use crate::tree::Tree;
 use crate::{
-    bmc, fstab, interfaces, label, memory_root, mounts, network, role, switch_root, system_files,
-    unpack, wait,
+    bmc, fstab, identity, interfaces, label, locality, memory_root, mounts, network, role,
+    switch_root, system_files, unpack, wait,
 };
 
 /// Where the root is until it is the root.
 pub const ROOT: &str = "/sysroot";
 
+/// Where the log of the installation is kept on the node. What scripts say in it is not for everybody.
+const LOG: &str = "var/log/perilune/install.log";
 const DISK_LIMIT: Duration = Duration::from_mins(1);
 
 pub struct Install<'a> {
     pub boot: &'a Boot,
     pub link: &'a Link,
+    /// The address that DHCP has lent, if it has.
+    pub lent: Option<IpAddr>,
     pub plan: &'a Plan,
     pub controller: &'a Controller,
     pub console: &'a Console,
@@ -45,7 +50,7 @@ impl Install<'_> {
         // Whoever follows a node counts these states, whether there is anything to do in them or not. Scripts came with the plan.
         self.controller.report("scripts", None, self.console);
         self.begin(Phase::Prescript, "Prescript");
-        self.scripts(&self.plan.prescripts)?;
+        self.scripts(Phase::Prescript, &self.plan.prescripts)?;
         if let Some(bmc) = &self.plan.bmc {
             self.begin(Phase::Setupbmc, "BMC");
             bmc::set_up(bmc, self.console)?;
@@ -81,7 +86,7 @@ impl Install<'_> {
                 Ok(Vec::new())
             }
             Root::Scripts(scripts) => {
-                self.scripts(scripts)?;
+                self.scripts(Phase::Partscript, scripts)?;
                 if !mounts::is_mounted(root) {
                     bail!(
                         "the partscript has mounted nothing at {ROOT}; it must mount the node's root there"
@@ -104,11 +109,16 @@ impl Install<'_> {
         self.begin(Phase::Setnet, "Name and network");
         let kind = interfaces::write(tree, self.plan, self.link.mac, self.console)?;
         let writes_resolver = kind.is_none_or(|kind| !kind.resolves());
-        system_files::write_identity(tree, self.plan, writes_resolver)?;
+        system_files::write_names(tree, self.plan, self.lent, writes_resolver)?;
+        locality::write(tree, self.plan, self.console)?;
         // A script may have written its own table.
         if !matches!(self.plan.root, Root::Scripts(_)) {
             tree.write("etc/fstab", fstab::render(&tree.read("etc/fstab")?, disks), 0o644)?;
         }
+        if let Some(identity) = &self.plan.identity {
+            identity::write(tree, identity, &self.plan.secrets, self.console)?;
+        }
+        identity::renew_random_seed(tree)?;
         self.begin(Phase::Secrets, "Secrets");
         system_files::write_secrets(tree, &self.plan.secrets, self.console)?;
         Ok(())
@@ -121,9 +131,10 @@ impl Install<'_> {
         let is_needed = !(postscripts.is_empty() && roles.is_empty()) || labels;
         let _mounted = is_needed.then(|| Inside::mount(tree.root())).transpose()?;
         self.begin(Phase::Postscript, "Postscript");
-        self.scripts(postscripts)?;
+        self.scripts(Phase::Postscript, postscripts)?;
         self.begin(Phase::Roles, "Roles");
         roles.iter().try_for_each(|role| role::install(role, tree, self.console))?;
+        self.keep_log(tree)?;
         // A script may have switched it on or off.
         if let Some(policy) = label::policy(tree)? {
             label::files(tree, &policy, self.console)?;
@@ -135,6 +146,8 @@ impl Install<'_> {
     pub fn finish(&self, init: Option<&str>) -> Result<()> {
         let root = Path::new(ROOT);
         let init = switch_root::choose_init(&Tree::new(root), init)?;
+        // With the success the boot is over, and its token worth nothing.
+        self.controller.send_log(self.console);
         self.begin(Phase::Success, "Done");
         network::take_down(self.console);
         mounts::unquieten();
@@ -148,20 +161,27 @@ impl Install<'_> {
 
     fn title(&self, phase: Phase, title: &str) {
         self.console.phase(title);
-        self.controller.progress(&Progress {
-            phase,
-            bytes_done: None,
-            bytes_total: None,
-            rate: None,
-            message: None,
-        });
+        self.controller.progress(&of_step(phase));
     }
 
-    fn scripts(&self, scripts: &[Script]) -> Result<()> {
+    fn scripts(&self, phase: Phase, scripts: &[Script]) -> Result<()> {
         let environment = self.environment();
-        scripts
-            .iter()
-            .try_for_each(|script| environment.run(&script.name, &script.text, self.console))
+        let heartbeat = |text: &str| {
+            let message = Some(text.to_owned());
+            self.controller.progress(&Progress { message, ..of_step(phase) });
+            self.controller.send_log(self.console);
+        };
+        let limit = Duration::from_secs(self.plan.script_timeout);
+        let watch = Watch { limit, heartbeat: &heartbeat };
+        scripts.iter().try_for_each(|script| {
+            environment.run(&script.name, &script.text, &watch, self.console)
+        })
+    }
+
+    /// What was said up to here, for whoever looks at the node later.
+    fn keep_log(&self, tree: &Tree) -> Result<()> {
+        let log = tree.write(LOG, self.console.log(usize::MAX), 0o600);
+        log.context("the log of the installation cannot be kept")
     }
 
     /// The names are those that existing scripts know.
@@ -186,6 +206,11 @@ impl Install<'_> {
             ("LUNA_TOKEN", self.controller.token().unwrap_or_default()),
         ])
     }
+}
+
+/// The progress of a step that is not counted.
+fn of_step(phase: Phase) -> Progress {
+    Progress { phase, bytes_done: None, bytes_total: None, rate: None, message: None }
 }
 
 /// The disks, once there are any: their drivers may still be at work.

@@ -160,4 +160,4 @@ fn port_rule(device: &device::Device<'_>) -> Option<File> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

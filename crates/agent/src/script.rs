@@ -1,33 +1,44 @@
 //! Scripts of the cluster's configuration, run by bash: their output goes to the console line by line, and the last
 //! lines of one that fails into the error.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, BufRead, BufReader, PipeReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::console::Console;
-use crate::tool;
+use crate::{tool, wait};
 
 /// What is remembered of the output.
 const REMEMBERED: usize = 40;
 /// A process that a script left behind may hold its output open; nobody waits for that.
 const GRACE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A script that says nothing for so long is told of, so that nobody takes the node for dead.
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// What scripts find in their environment.
 #[derive(Clone)]
 pub struct Environment(pub Vec<(&'static str, String)>);
 
+/// How long a script may take, and what is called while it does: at most once a minute, with a sentence.
+pub struct Watch<'a> {
+    pub limit: Duration,
+    pub heartbeat: &'a dyn Fn(&str),
+}
+
 impl Environment {
     /// Runs a script, named by what it is for.
-    pub fn run(&self, name: &str, text: &str, console: &Console) -> Result<()> {
+    pub fn run(&self, name: &str, text: &str, watch: &Watch<'_>, console: &Console) -> Result<()> {
         let file = Path::new("/tmp").join(name.replace(['/', ' '], "-"));
         let write = || {
             fs::write(&file, text.replace("\r\n", "\n"))?;
@@ -36,40 +47,62 @@ impl Environment {
         write().with_context(|| format!("cannot write the {name} to {}", file.display()))?;
         let mut bash = tool::command("bash");
         bash.arg(&file).envs(self.0.iter().map(|(key, value)| (*key, value.as_str())));
-        follow(&mut bash, name, console)
+        let result = follow(&mut bash, name, watch, console);
+        // It may hold what few may read, and nobody runs it again.
+        fs::remove_file(&file).ok();
+        result
     }
 }
 
-/// Runs a command to its end and shows what it says.
-pub fn follow(command: &mut Command, name: &str, console: &Console) -> Result<()> {
+/// Runs a command to its end and shows what it says. At the end of its time it is killed, with all that it has started.
+pub fn follow(
+    command: &mut Command,
+    name: &str,
+    watch: &Watch<'_>,
+    console: &Console,
+) -> Result<()> {
     let (reader, writer) = io::pipe().with_context(|| format!("no pipe for the {name}"))?;
     let copy = writer.try_clone().with_context(|| format!("no pipe for the {name}"))?;
-    command.stdin(Stdio::null()).stdout(writer).stderr(copy);
+    command.stdin(Stdio::null()).stdout(writer).stderr(copy).process_group(0);
     let mut child = command.spawn().with_context(|| format!("the {name} cannot be started"))?;
     // Only the child holds the other end now, so that its end is the end of the output.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let lines = lines_of(reader);
 
-    let mut said = Vec::new();
+    let started = Instant::now();
+    let mut clock = Heartbeat { started, last: started };
+    let mut said = VecDeque::new();
     let mut ended: Option<(ExitStatus, Instant)> = None;
-    loop {
+    let is_late = loop {
         match lines.recv_timeout(LOOK_EVERY) {
             Ok(line) => {
                 console.output(&line);
-                said.push(line);
-                let surplus = said.len().saturating_sub(REMEMBERED);
-                said.drain(..surplus);
+                clock.last = Instant::now();
+                said.push_back(line);
+                if said.len() > REMEMBERED {
+                    said.pop_front();
+                }
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => clock.beat(name, watch, console),
+            Err(RecvTimeoutError::Disconnected) => break false,
         }
         if ended.is_none() {
             let status = child.try_wait().with_context(|| format!("the {name} was lost"))?;
             ended = status.map(|status| (status, Instant::now()));
         }
         if ended.is_some_and(|(_, at)| at.elapsed() > GRACE) {
-            break;
+            break false;
         }
+        // One that never stops talking is late as well.
+        if ended.is_none() && started.elapsed() > watch.limit {
+            break true;
+        }
+    };
+    let is_late = is_late || (ended.is_none() && !ends_in_time(&mut child, started, watch.limit));
+    if is_late {
+        end_all(&mut child);
+        let limit = span(watch.limit);
+        bail!("the {name} was ended after {limit}: {}", quoted(&said));
     }
     let status = match ended {
         Some((status, _)) => status,
@@ -78,7 +111,59 @@ pub fn follow(command: &mut Command, name: &str, console: &Console) -> Result<()
     if status.success() {
         return Ok(());
     }
-    bail!("the {name} failed ({status}): {}", tool::quote(&said.join("\n")))
+    bail!("the {name} failed ({status}): {}", quoted(&said))
+}
+
+/// Waits for one that has closed its output.
+fn ends_in_time(child: &mut Child, started: Instant, limit: Duration) -> bool {
+    let left = limit.saturating_sub(started.elapsed());
+    wait::until(left, || child.try_wait().ok().flatten()).is_some()
+}
+
+/// Kills it with everything that it has started, as far as that has not left it.
+fn end_all(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        kill_process_group(group, Signal::KILL).ok();
+    }
+    child.kill().ok();
+    child.wait().ok();
+}
+
+/// When something was last heard of a script.
+struct Heartbeat {
+    started: Instant,
+    last: Instant,
+}
+
+impl Heartbeat {
+    fn beat(&mut self, name: &str, watch: &Watch<'_>, console: &Console) {
+        if self.last.elapsed() < HEARTBEAT {
+            return;
+        }
+        self.last = Instant::now();
+        let (running, limit) = (span(self.started.elapsed()), span(watch.limit));
+        let text = format!("the {name} has been running for {running}; it is ended after {limit}");
+        console.line(&text);
+        (watch.heartbeat)(&text);
+    }
+}
+
+/// A length of time for people.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn quoted(said: &VecDeque<String>) -> String {
+    let lines: Vec<&str> = said.iter().map(String::as_str).collect();
+    tool::quote(&lines.join("\n"))
 }
 
 /// Reads lines as they come, on a thread that ends with the output.
@@ -100,13 +185,18 @@ mod tests {
     use crate::console::tests::Memory;
 
     fn run(text: &str) -> (Result<()>, String) {
+        run_for(Duration::from_mins(5), text)
+    }
+
+    fn run_for(limit: Duration, text: &str) -> (Result<()>, String) {
         let memory = Memory::default();
         let console = Console::new(memory.clone());
         let environment = Environment(vec![("LUNA_NODE", "node001".to_owned())]);
         let id = (std::process::id(), thread::current().id());
         let name = format!("script-{id:?}").replace(|c: char| !c.is_alphanumeric() && c != '-', "");
-        let result = environment.run(&name, text, &console);
-        fs::remove_file(Path::new("/tmp").join(name)).unwrap();
+        let watch = Watch { limit, heartbeat: &|_| {} };
+        let result = environment.run(&name, text, &watch, &console);
+        assert!(!Path::new("/tmp").join(name).exists(), "nothing of it is left");
         (result, memory.text())
     }
 
@@ -122,6 +212,32 @@ mod tests {
         let started = Instant::now();
         run("sleep 60 & echo started").0.unwrap();
         assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_script_that_takes_too_long_is_ended_with_all_that_it_has_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("child");
+        // Quiet, endlessly talking, with its output closed, and waiting for a child of its own.
+        for text in ["sleep 600", "while true; do echo x; done", "exec >&- 2>&-; sleep 600"] {
+            let text = format!("echo begun; sleep 600 & echo $! > {}; {text}", file.display());
+            let (result, _) = run_for(Duration::from_millis(500), &text);
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("was ended after 0 s"), "{error}");
+            let child = fs::read_to_string(&file).unwrap();
+            let stat = Path::new("/proc").join(child.trim()).join("stat");
+            let is_gone = || {
+                let stat = fs::read_to_string(&stat).unwrap_or_default();
+                (stat.is_empty() || stat.contains(") Z ")).then_some(())
+            };
+            assert!(wait::until(Duration::from_secs(10), is_gone).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        let told = [30, 60, 90, 7200, 7260].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(told, ["30 s", "1 min", "1 min 30 s", "2 h", "2 h 1 min"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Files of the installed system that hold its name and its place in the network.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -14,10 +15,15 @@ use crate::tree::{self, Tree};
 /// Above the names that the agent writes; what stands below is the image's.
 const MARK: &str = "# This node, by its provisioner";
 
-/// Host name, hosts, and the resolver where nothing else writes it.
-pub fn write_identity(tree: &Tree, plan: &Plan, writes_resolver: bool) -> Result<(), tree::Error> {
+/// Host name, hosts, and the resolver where nothing else writes it. `lent` is the address that DHCP has lent the installer.
+pub fn write_names(
+    tree: &Tree,
+    plan: &Plan,
+    lent: Option<IpAddr>,
+    writes_resolver: bool,
+) -> Result<(), tree::Error> {
     tree.write("etc/hostname", format!("{}\n", plan.hostname), 0o644)?;
-    let hosts = hosts(&tree.read("etc/hosts")?, plan);
+    let hosts = hosts(&tree.read("etc/hosts")?, plan, lent);
     tree.write("etc/hosts", hosts, 0o644)?;
     // A link leads to a file that the system makes when it runs.
     if writes_resolver && !tree.is_link("etc/resolv.conf") && !plan.nameservers.is_empty() {
@@ -40,7 +46,7 @@ pub fn write_secrets(tree: &Tree, secrets: &[Secret], console: &Console) -> anyh
 }
 
 /// The image's file with our names in it, and without what says something else about them.
-fn hosts(text: &str, plan: &Plan) -> String {
+fn hosts(text: &str, plan: &Plan, lent: Option<IpAddr>) -> String {
     let names = names(plan);
     let mut result = String::new();
     let local = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
@@ -48,17 +54,21 @@ fn hosts(text: &str, plan: &Plan) -> String {
     if !has_local {
         result.push_str(local);
     }
-    let is_ours = |line: &str| {
-        line == MARK || words(line).iter().skip(1).any(|word| names.iter().any(|name| name == word))
-    };
+    let others = plan.hosts.iter().flat_map(|host| &host.names);
+    let ours: BTreeSet<&str> = names.iter().chain(others).map(String::as_str).collect();
+    let is_ours =
+        |line: &str| line == MARK || words(line).iter().skip(1).any(|word| ours.contains(word));
     for line in text.lines().filter(|line| !is_ours(line)) {
         result.push_str(line);
         result.push('\n');
     }
     result.push_str(MARK);
     result.push('\n');
-    for address in own_addresses(plan) {
+    for address in own_addresses(plan, lent) {
         writeln!(result, "{address} {}", names.join(" ")).ok();
+    }
+    for host in &plan.hosts {
+        writeln!(result, "{} {}", host.address, host.names.join(" ")).ok();
     }
     result
 }
@@ -79,11 +89,65 @@ fn names(plan: &Plan) -> Vec<String> {
     names
 }
 
-/// The fixed addresses by which others know the node; the local one where it has none.
-fn own_addresses(plan: &Plan) -> Vec<IpAddr> {
+/// The addresses by which others know the node: those that are fixed, and what DHCP lends, which it will lend again; a local one where
+/// it has none.
+fn own_addresses(plan: &Plan, lent: Option<IpAddr>) -> Vec<IpAddr> {
     let boot = plan.interfaces.iter().find(|interface| interface.name == plan.boot_interface);
-    let texts = boot.into_iter().filter(|boot| !boot.dhcp).flat_map(|boot| &boot.addresses);
-    let addresses: Vec<IpAddr> =
-        texts.filter_map(|text| text.split('/').next()?.parse().ok()).collect();
+    let asks = boot.is_some_and(|boot| boot.dhcp);
+    let texts = boot.into_iter().filter(|_| !asks).flat_map(|boot| &boot.addresses);
+    let fixed = texts.filter_map(|text| text.split('/').next()?.parse().ok());
+    let addresses: Vec<IpAddr> = lent.filter(|_| asks).into_iter().chain(fixed).collect();
     if addresses.is_empty() { vec![IpAddr::from([127, 0, 1, 1])] } else { addresses }
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_plan::{Host, Interface};
+
+    use super::*;
+
+    fn plan(dhcp: bool, others: &[(&str, &[&str])]) -> Plan {
+        let host = |(address, names): &(&str, &[&str])| Host {
+            address: address.parse().unwrap(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let boot = Interface {
+            name: "BOOTIF".to_owned(),
+            addresses: vec!["10.141.0.1/16".to_owned(), "fd00:141::1/64".to_owned()],
+            dhcp,
+            ..Interface::default()
+        };
+        let hosts = others.iter().map(host).collect();
+        Plan { hosts, ..crate::interfaces::tests::plan(vec![boot]) }
+    }
+
+    #[test]
+    fn a_node_names_itself_by_the_address_that_others_know() {
+        let fixed = hosts("127.0.0.1 localhost\n", &plan(false, &[]), None);
+        let expected = format!(
+            "127.0.0.1 localhost\n{MARK}\n10.141.0.1 node001.cluster node001\nfd00:141::1 node001.cluster node001\n"
+        );
+        assert_eq!(fixed, expected);
+        let lent = Some("10.141.200.7".parse().unwrap());
+        assert_eq!(hosts("127.0.0.1 localhost\n", &plan(false, &[]), lent), expected);
+        let asks = hosts("127.0.0.1 localhost\n", &plan(true, &[]), lent);
+        assert!(
+            asks.ends_with(&format!("{MARK}\n10.141.200.7 node001.cluster node001\n")),
+            "{asks}"
+        );
+        let nothing = hosts("", &plan(true, &[]), None);
+        assert!(nothing.starts_with("127.0.0.1 localhost\n"), "{nothing}");
+        assert!(nothing.ends_with("127.0.1.1 node001.cluster node001\n"), "{nothing}");
+    }
+
+    #[test]
+    fn others_are_named_once_and_what_the_image_says_of_strangers_stays() {
+        let image =
+            "127.0.0.1 localhost\n10.9.9.9 old.cluster node002 # stale\n10.8.8.8 license-server\n";
+        let others: &[(&str, &[&str])] = &[("10.141.0.2", &["node002.cluster", "node002"])];
+        let text = hosts(image, &plan(false, others), None);
+        assert!(text.contains("10.8.8.8 license-server\n") && !text.contains("10.9.9.9"), "{text}");
+        assert!(text.ends_with("10.141.0.2 node002.cluster node002\n"), "{text}");
+        assert_eq!(hosts(&text, &plan(false, others), None), text, "twice is once");
+    }
 }

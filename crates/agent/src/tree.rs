@@ -138,7 +138,7 @@ impl Tree {
     }
 
     /// The place of a name in its directory: links are followed up to there, and not the name itself.
-    fn beside(&self, path: &Path) -> PathBuf {
+    pub fn beside(&self, path: &Path) -> PathBuf {
         let parent = self.place(path.parent().unwrap_or(Path::new("")));
         path.file_name().map_or_else(|| parent.clone(), |name| parent.join(name))
     }

@@ -1,5 +1,6 @@
 //! The plan for our own installer: `GET /boot/plan/{node}`.
 
+mod hosts;
 mod scripts;
 
 use std::net::IpAddr;
@@ -12,15 +13,23 @@ use perilune_model::network::Network;
 use perilune_model::provisioning::{self, InstallPolicy};
 use perilune_model::secret::Secrets;
 use perilune_model::{Cluster, Family};
-use perilune_plan::{Bmc, DiskLayout, Image, Interface, Plan, Root, Script, Secret, Wipe};
+use perilune_plan::{
+    Bmc, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Script, Secret, Span, Wipe,
+};
 use scripts::{Scripts, Stage};
 
 use crate::Error;
+use crate::environment::Environment;
 use crate::resolved::{Resolved, list};
 use crate::templates::{Templates, decode_if_encoded};
 
 /// The plan of a node.
-pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result<Plan, Error> {
+pub(crate) fn of(
+    templates: &Templates,
+    environment: &Environment,
+    cluster: &Cluster,
+    node: &str,
+) -> Result<Plan, Error> {
     let resolved = Resolved::named(cluster, node)?;
     let scripts = Scripts { templates, resolved: &resolved };
     let root = root(&resolved, scripts.of(Stage::Part)?)?;
@@ -49,6 +58,13 @@ pub(crate) fn of(templates: &Templates, cluster: &Cluster, node: &str) -> Result
         kerneloptions: resolved.kernel_options(),
         secrets: secrets(&resolved),
         bmc: bmc(&resolved)?,
+        identity: identity(&resolved),
+        script_timeout: script_timeout(&resolved),
+        hosts: hosts::of(&resolved),
+        ntp_servers: time_servers(&resolved),
+        timezone: resolved.effective.timezone().value.map(str::to_owned),
+        locale: resolved.effective.locale().value.map(str::to_owned),
+        time: environment.time,
     })
 }
 
@@ -69,6 +85,21 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
         distribution: distribution.map(str::to_lowercase),
         kernel_file: resolved.file(|files| &files.kernelfile)?.to_owned(),
         initrd_file: resolved.file(|files| &files.initrdfile)?.to_owned(),
+    })
+}
+
+fn identity(resolved: &Resolved<'_>) -> Option<Identity> {
+    let known = resolved.cluster.node_identities().get(&resolved.node.name)?;
+    let keys = known.ssh_host_keys.iter().map(|key| HostKey {
+        algorithm: key.name.clone(),
+        public: key.public.clone(),
+        private: key.content.clone(),
+    });
+    Some(Identity {
+        machine_id: known.machine_id.clone(),
+        host_uuid: known.host_uuid.clone(),
+        initiator: known.initiator.clone(),
+        ssh_host_keys: keys.collect(),
     })
 }
 
@@ -151,6 +182,21 @@ fn addresses(interface: &interface::Interface, network: &Network) -> Vec<String>
 fn gateways(network: &Network) -> Vec<IpAddr> {
     let ipv4 = network.gateway.map(IpAddr::V4);
     ipv4.into_iter().chain(network.gateway_ipv6.map(IpAddr::V6)).collect()
+}
+
+fn script_timeout(resolved: &Resolved<'_>) -> u64 {
+    let said = resolved.effective.script_timeout().value;
+    let span = said.and_then(|text| text.parse::<Span>().ok());
+    span.map_or(perilune_plan::SCRIPT_TIMEOUT, |span| span.0.as_secs())
+}
+
+/// Those of the network that the node boots from, else the cluster's.
+fn time_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
+    let boot = resolved.node.provision_interface(resolved.cluster);
+    let network = boot.and_then(|boot| resolved.network(boot).ok());
+    let named = list(network.and_then(|network| network.ntp_server.as_deref()));
+    let named: Vec<IpAddr> = named.iter().filter_map(|address| address.parse().ok()).collect();
+    if named.is_empty() { resolved.cluster.settings().ntp_server.clone() } else { named }
 }
 
 /// Those of the network that the node boots from, else the cluster's, else the controller itself.

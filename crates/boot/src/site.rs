@@ -130,7 +130,7 @@ impl<'a> Site<'a> {
 
     /// The plan for our own installer: `GET /boot/plan/{node}`.
     pub fn plan(&self, node: &str) -> Result<Plan, Error> {
-        plan::of(self.templates, self.cluster, node)
+        plan::of(self.templates, self.environment, self.cluster, node)
     }
 
     /// What the distribution's own installer reads: `GET /kickstart/install/{node}`.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 /// What stands in place of a value that only few may see.
 const HIDDEN: &str = "(hidden)";
 /// Fields whose values only few may see, wherever they stand.
-const SECRET: [&str; 5] = ["password", "password_hash", "content", "read", "rw"];
+const SECRET: [&str; 6] = ["password", "password_hash", "content", "read", "rw", "machine_id"];
 
 /// What becomes of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -16,6 +16,8 @@ mod diff;
 pub mod discovery;
 mod first_cluster;
 mod followers;
+mod identity;
+pub mod install_logs;
 pub mod jobs;
 pub mod json;
 mod machines;

@@ -25,6 +25,7 @@ use crate::connections::{Connections, Listener};
 use crate::control::{self, Control};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
+use crate::install_logs::{InstallLog, InstallLogs};
 use crate::jobs::{Jobs, Places};
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -141,9 +142,10 @@ pub async fn serve(
     let machines_store = store.clone();
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
-    let (state, Workers { control, discovery, states, boots }) =
+    let (state, Workers { control, discovery, states, logs, boots }) =
         assemble(settings, &options, ports, evidence, store, service).await?;
     tasks.spawn(states.run());
+    tasks.spawn(logs.run());
     tasks.spawn(boots.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
@@ -263,6 +265,7 @@ struct Workers {
     control: control::Worker,
     discovery: discovery::Worker,
     states: Writer<Name, NodeState>,
+    logs: Writer<Name, InstallLog>,
     boots: boots::Writers,
 }
 
@@ -294,6 +297,8 @@ async fn assemble(
     let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
     let (status, states, mut unreadable) = Status::open(&store).await?;
+    let (install_logs, logs, others) = InstallLogs::open(&store).await?;
+    unreadable.extend(others);
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
     unreadable.extend(others);
     let followers = Followers::new(history.life());
@@ -312,6 +317,7 @@ async fn assemble(
         cluster,
         history,
         status,
+        install_logs,
         jobs,
         directory,
         followers,
@@ -330,7 +336,7 @@ async fn assemble(
         turns: Turns::default(),
     });
     let boots = boots_writers;
-    Ok((state, Workers { control: controls, discovery: switches, states, boots }))
+    Ok((state, Workers { control: controls, discovery: switches, states, logs, boots }))
 }
 
 /// What shows that a boot is expected. Where another DHCP server answers the machines, their requests may never come here, and without

@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::control::Control;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
+use crate::install_logs::InstallLogs;
 use crate::jobs::Jobs;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub history: Store,
     /// What nodes report.
     pub status: Status,
+    /// What their installers last said.
+    pub install_logs: InstallLogs,
     /// Long operations.
     pub jobs: Jobs,
     /// Users and groups of the operating systems.
@@ -91,12 +94,18 @@ pub struct Turns {
     pub import: Semaphore,
     /// Computing with a password, which is made to be slow and large.
     pub password: Semaphore,
+    /// Making the keys of a node.
+    pub identity: Semaphore,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { import: Semaphore::new(1), password: Semaphore::new(processors) }
+        Self {
+            import: Semaphore::new(1),
+            password: Semaphore::new(processors),
+            identity: Semaphore::new(processors),
+        }
     }
 }
 

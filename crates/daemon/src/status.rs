@@ -27,7 +27,7 @@ const INSTALLER: &str = "install.";
 /// A node is installed.
 pub const SUCCESS: &str = "install.success";
 /// Its installation failed.
-const ERROR: &str = "install.error";
+pub const ERROR: &str = "install.error";
 
 /// What a node last reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,11 @@ impl NodeState {
             }
             _ => self.state.clone(),
         }
+    }
+
+    /// Why its installation failed, where it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.status.as_deref().filter(|_| self.state == ERROR)
     }
 
     /// The status number of `GET /monitor/node/{node}`, for states that have one.

@@ -157,6 +157,20 @@ impl<'a> Reading<'a> {
         parsed
     }
 
+    /// A text that can be what it is for.
+    pub(crate) fn checked(
+        &mut self,
+        column: &str,
+        is_right: impl FnOnce(&str) -> bool,
+    ) -> Option<String> {
+        let text = self.unmarked(column)?;
+        if is_right(text.trim()) {
+            return Some(text.trim().to_owned());
+        }
+        self.odd(column, format!("'{}' cannot be this; read as unset", shown(&text)));
+        None
+    }
+
     /// A whole number.
     pub(crate) fn number<T: FromStr>(&mut self, column: &str) -> Option<T> {
         if let Cell::Real(real) = self.row.cell(column)

@@ -11,6 +11,7 @@ use crate::controller::Controller;
 use crate::device::{Cloud, OtherDevice, Switch};
 use crate::dns::DnsHosts;
 use crate::group::Group;
+use crate::identity::NodeIdentity;
 use crate::image::Image;
 use crate::interface::Interface;
 use crate::intervals::Intervals;
@@ -39,6 +40,7 @@ pub struct Cluster {
     nodes: OrdMap<Name, Arc<Node>>,
     dns_hosts: OrdMap<Name, Arc<DnsHosts>>,
     node_secrets: OrdMap<Name, Arc<NodeSecrets>>,
+    node_identities: OrdMap<Name, Arc<NodeIdentity>>,
     group_secrets: OrdMap<Name, Arc<GroupSecrets>>,
     racks: OrdMap<Name, Arc<Rack>>,
     placements: OrdMap<Name, Arc<Placement>>,
@@ -137,6 +139,7 @@ tables! {
     Node, nodes, node, Node;
     DnsHosts, dns_hosts, dns_hosts_of, DnsHosts;
     NodeSecrets, node_secrets, secrets_of_node, NodeSecrets;
+    NodeIdentity, node_identities, identity_of_node, NodeIdentity;
     GroupSecrets, group_secrets, secrets_of_group, GroupSecrets;
     Rack, racks, rack, Rack;
     Placement, placements, placement, Placement;

@@ -5,7 +5,7 @@ use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
 use crate::provisioning::{
-    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name};
 
@@ -222,6 +222,26 @@ impl<'a> Effective<'a> {
     /// The most that a root in memory may take.
     pub fn memory_limit(&self) -> Sourced<Option<&'a str>> {
         self.inherited(|settings| settings.memory_limit.as_deref())
+    }
+
+    /// How long each script of an installation may take.
+    pub fn script_timeout(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.script_timeout.as_deref())
+    }
+
+    /// Whom `/etc/hosts` names.
+    pub fn hosts(&self) -> Sourced<Hosts> {
+        self.or_default(|settings| settings.hosts, Hosts::Itself)
+    }
+
+    /// The time zone.
+    pub fn timezone(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.timezone.as_deref())
+    }
+
+    /// The locale.
+    pub fn locale(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.locale.as_deref())
     }
 
     /// What happens to unmanaged users of the BMC.

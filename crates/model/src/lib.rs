@@ -15,6 +15,7 @@ pub mod effective;
 mod error;
 pub mod group;
 pub mod hostlist;
+pub mod identity;
 pub mod image;
 pub mod interface;
 mod intervals;

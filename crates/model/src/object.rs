@@ -10,6 +10,7 @@ use crate::controller::Controller;
 use crate::device::{Cloud, OtherDevice, Switch};
 use crate::dns::DnsHosts;
 use crate::group::Group;
+use crate::identity::NodeIdentity;
 use crate::image::Image;
 use crate::network::Network;
 use crate::node::Node;
@@ -94,6 +95,7 @@ objects! {
     Node(Node), "node", "node";
     DnsHosts(DnsHosts), "dns", "list of DNS hosts of network";
     NodeSecrets(NodeSecrets), "nodesecrets", "list of secrets of node";
+    NodeIdentity(NodeIdentity), "nodeidentity", "identity of node";
     GroupSecrets(GroupSecrets), "groupsecrets", "list of secrets of group";
     Rack(Rack), "rack", "rack";
     Placement(Placement), "rackinventory", "rack inventory entry";
@@ -239,6 +241,7 @@ impl Object {
             | Self::Group(_)
             | Self::DnsHosts(_)
             | Self::NodeSecrets(_)
+            | Self::NodeIdentity(_)
             | Self::GroupSecrets(_)
             | Self::Rack(_)
             | Self::Placement(_)

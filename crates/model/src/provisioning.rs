@@ -3,7 +3,7 @@
 mod install;
 mod request;
 
-pub use install::{InstallPolicy, Wipe};
+pub use install::{Hosts, InstallPolicy, Wipe};
 pub use request::Request;
 use serde::{Deserialize, Serialize};
 
@@ -160,4 +160,16 @@ pub struct Provisioning {
     /// The most that a root in memory may take, such as `8G`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<String>,
+    /// How long each script of an installation may take, such as `2h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_timeout: Option<String>,
+    /// Whom `/etc/hosts` of the node names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Hosts>,
+    /// The time zone, such as `Europe/Amsterdam`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// The locale, such as `en_US.UTF-8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
 }

@@ -33,6 +33,7 @@ pub(crate) fn goes_with_its_owner(object: &Object) -> bool {
         object,
         Object::DnsHosts(_)
             | Object::NodeSecrets(_)
+            | Object::NodeIdentity(_)
             | Object::GroupSecrets(_)
             | Object::Placement(_)
             | Object::Network(_)
@@ -61,10 +62,18 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         let secrets = cluster.object(Kind::GroupSecrets, name);
         return nodes.chain(secrets).collect();
     }
+    // What stands under the node's own name is found by it; to look through all of them would take long.
+    let own: Vec<Object> = if kind == Kind::Node {
+        let kinds = [Kind::NodeSecrets, Kind::NodeIdentity];
+        kinds.into_iter().filter_map(|kind| cluster.object(kind, name)).collect()
+    } else {
+        Vec::new()
+    };
     let refers = |object: &Object| {
         of(object).iter().any(|(_, reference)| reference.kind == kind && reference.name == name)
     };
-    may_refer_to(kind).iter().flat_map(|user| objects_of(cluster, *user)).filter(refers).collect()
+    let others = may_refer_to(kind).iter().flat_map(|user| objects_of(cluster, *user));
+    own.into_iter().chain(others.filter(refers)).collect()
 }
 
 /// The object with one of its references changed to a new name.
@@ -99,11 +108,11 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
         Kind::Switch => &[Kind::Node, Kind::Placement],
         Kind::Cloud => &[Kind::Node],
         Kind::Group => &[Kind::Node, Kind::GroupSecrets],
-        Kind::Node => &[Kind::NodeSecrets, Kind::Placement],
-        Kind::OtherDevice | Kind::Controller | Kind::Rack => &[Kind::Placement],
+        Kind::Node | Kind::OtherDevice | Kind::Controller | Kind::Rack => &[Kind::Placement],
         Kind::Settings
         | Kind::DnsHosts
         | Kind::NodeSecrets
+        | Kind::NodeIdentity
         | Kind::GroupSecrets
         | Kind::Placement
         | Kind::Reservation
@@ -125,10 +134,11 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
         Kind::Group => all!(groups, Group),
         Kind::Node => all!(nodes, Node),
         Kind::DnsHosts => all!(dns_hosts, DnsHosts),
-        Kind::NodeSecrets => all!(node_secrets, NodeSecrets),
-        Kind::GroupSecrets => all!(group_secrets, GroupSecrets),
         Kind::Placement => all!(placements, Placement),
-        Kind::Reservation
+        Kind::NodeSecrets
+        | Kind::NodeIdentity
+        | Kind::GroupSecrets
+        | Kind::Reservation
         | Kind::Settings
         | Kind::Image
         | Kind::BmcSetup
@@ -156,6 +166,7 @@ fn of(object: &Object) -> Vec<(&'static str, Reference)> {
         | Kind::Node
         | Kind::DnsHosts
         | Kind::NodeSecrets
+        | Kind::NodeIdentity
         | Kind::GroupSecrets
         | Kind::Rack
         | Kind::Placement
@@ -220,6 +231,9 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         Object::NodeSecrets(secrets) => {
             let NodeSecrets(secrets) = Arc::make_mut(secrets);
             references.push((Kind::Node, &mut secrets.name));
+        }
+        Object::NodeIdentity(identity) => {
+            references.push((Kind::Node, &mut Arc::make_mut(identity).name));
         }
         Object::GroupSecrets(secrets) => {
             let GroupSecrets(secrets) = Arc::make_mut(secrets);

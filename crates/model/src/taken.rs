@@ -112,6 +112,7 @@ impl Object {
             | Self::Group(_)
             | Self::Node(_)
             | Self::NodeSecrets(_)
+            | Self::NodeIdentity(_)
             | Self::GroupSecrets(_)
             | Self::Rack(_)
             | Self::Placement(_)

@@ -10,6 +10,7 @@ pub(crate) mod control;
 pub(crate) mod dns;
 pub(crate) mod group;
 pub(crate) mod history;
+pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod interface;
 pub(crate) mod key;

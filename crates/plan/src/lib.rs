@@ -1,17 +1,21 @@
 //! What a booting node is told, and what it reports. Plain types, shared by the daemon and the agent.
 
 mod disk;
+mod identity;
 mod installation;
 mod progress;
+mod setting;
 mod text;
 mod wipe;
 
 use std::net::IpAddr;
 
 pub use disk::{Bus, Disk, DiskLayout, FileSystem, Partition, Pick, Size};
+pub use identity::{HostKey, Identity, nvme_host_name};
 pub use installation::Installation;
-pub use progress::{Phase, Progress};
+pub use progress::{LONGEST_LOG, Phase, Progress};
 use serde::{Deserialize, Serialize};
+pub use setting::{NotASetting, Span, check_locale, check_timezone};
 pub use text::{
     LONGEST_KERNEL_LINE, LONGEST_KERNEL_OPTIONS, boolean, check_kernel_options, check_script_text,
     decode_if_encoded, ends_script_command, kernel_options,
@@ -55,6 +59,43 @@ pub struct Plan {
     pub secrets: Vec<Secret>,
     /// How the BMC is to be set up, where it is.
     pub bmc: Option<Bmc>,
+    /// What the node's system is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// Seconds that each script may take.
+    #[serde(default = "default_script_timeout")]
+    pub script_timeout: u64,
+    /// Others that `/etc/hosts` names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<Host>,
+    /// Time servers; none where the image is to keep its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ntp_servers: Vec<IpAddr>,
+    /// The time zone, such as `Europe/Amsterdam`; unset keeps the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// The locale, such as `en_US.UTF-8`; unset keeps the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// What time it is at the controller, in seconds since 1970; 0 when it does not say.
+    #[serde(default)]
+    pub time: u64,
+}
+
+/// Two hours: longer than any firmware update that sites run in a script, and shorter than a night.
+pub const SCRIPT_TIMEOUT: u64 = 2 * 60 * 60;
+
+fn default_script_timeout() -> u64 {
+    SCRIPT_TIMEOUT
+}
+
+/// A line of `/etc/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The address.
+    pub address: IpAddr,
+    /// The names, the longest first.
+    pub names: Vec<String>,
 }
 
 /// The image that is installed. Files are names below `/files/` of the controller.

@@ -64,3 +64,6 @@ pub struct Progress {
     #[serde(default)]
     pub message: Option<String>,
 }
+
+/// The bytes of an installation's log that the controller keeps of each node: the beginning and the end of it. A little more may come.
+pub const LONGEST_LOG: usize = 64 << 10;

@@ -26,6 +26,8 @@ pub enum Table {
     BootWindows,
     /// Whom a node's secrets were given to, by node.
     Boots,
+    /// What installers last said, by node.
+    InstallLogs,
 }
 
 impl Table {
@@ -38,6 +40,7 @@ impl Table {
             Self::BmcCertificates => "bmc_certificate",
             Self::BootWindows => "boot_window",
             Self::Boots => "boot",
+            Self::InstallLogs => "install_log",
         }
     }
 

@@ -39,6 +39,8 @@ const STEPS: &[&str] = &["
     INSERT INTO meta VALUES ('life', 0);
 ", "
     -- What is secret is sealed from here on (sealed.rs does it, with the key); an older program would misread it.
+", "
+    -- There are identities of nodes from here on, a kind of object that an older program does not know.
 "];
 
 /// Opens the database file and brings its layout up to date.

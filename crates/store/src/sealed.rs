@@ -1,4 +1,4 @@
-//! Passwords of BMCs and contents of secrets are sealed where they are stored, in the history too, and nowhere else: the
+//! Passwords of BMCs, contents of secrets and private keys of nodes are sealed where they are stored, in the history too, and nowhere else: the
 //! cluster in memory has them as they are used. A sealed text is an object with the one field `sealed`, so that no text that
 //! somebody gives is ever taken for one.
 
@@ -16,7 +16,8 @@ const SEALED: &str = "sealed";
 const KEY: &str = "key";
 /// There is still what was stored before, in pages that are free.
 const UNCLEAN: &str = "unclean";
-const KINDS: [Kind; 3] = [Kind::BmcSetup, Kind::NodeSecrets, Kind::GroupSecrets];
+const KINDS: [Kind; 4] =
+    [Kind::BmcSetup, Kind::NodeSecrets, Kind::NodeIdentity, Kind::GroupSecrets];
 
 /// Does something with each text of an object that is secret.
 fn each(
@@ -29,6 +30,12 @@ fn each(
         Kind::NodeSecrets | Kind::GroupSecrets => {
             let secrets = body.get_mut("secrets").and_then(Value::as_array_mut);
             let contents = secrets.into_iter().flatten().filter_map(|one| one.get_mut("content"));
+            contents.into_iter().try_for_each(work)
+        }
+        Kind::NodeIdentity => {
+            body.get_mut("machine_id").map_or(Ok(()), &mut *work)?;
+            let keys = body.get_mut("ssh_host_keys").and_then(Value::as_array_mut);
+            let contents = keys.into_iter().flatten().filter_map(|one| one.get_mut("content"));
             contents.into_iter().try_for_each(work)
         }
         _ => Ok(()),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::group::Group;
+use perilune_model::identity::{HostKey, NodeIdentity};
+use perilune_model::node::Node;
 use perilune_model::object::GroupSecrets;
 use perilune_model::secret::{Secret, Secrets};
 use perilune_model::{Cluster, Draft, Name};
@@ -13,6 +15,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 const WORDS: [&str; 4] = ["first-password", "second-password", "first-secret", "second-secret"];
+const PRIVATE: [&str; 2] = ["machine-of-the-node", "key-of-the-node"];
 
 fn key(directory: &Path) -> PathBuf {
     directory.join("luna.key")
@@ -37,6 +40,13 @@ fn put(draft: &mut Draft, password: &str, content: &str) {
     draft.put(Group { name: name.clone(), ..Group::default() }).unwrap();
     let password = password.to_owned();
     draft.put(BmcSetup { name: name.clone(), password, ..BmcSetup::default() }).unwrap();
+    let node = Name::trusted("node001");
+    draft.put(Node { name: node.clone(), group: name.clone(), ..Node::default() }).unwrap();
+    let key = HostKey { content: PRIVATE[1].to_owned(), ..HostKey::default() };
+    let (machine_id, ssh_host_keys) = (PRIVATE[0].to_owned(), vec![key]);
+    let identity =
+        NodeIdentity { name: node, machine_id, ssh_host_keys, ..NodeIdentity::default() };
+    draft.put(identity).unwrap();
     let secret = Secret { name: Name::trusted("key"), content: content.to_owned(), path: None };
     draft.put(GroupSecrets(Secrets { name, secrets: vec![secret] })).unwrap();
 }
@@ -72,7 +82,7 @@ fn readable(directory: &Path) -> Vec<&'static str> {
         files.filter(|file| file.to_string_lossy().contains("perilune") && !is_kept(file));
     let bytes: Vec<u8> = databases.flat_map(|file| std::fs::read(file).unwrap()).collect();
     let is_there = |word: &&str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
-    WORDS.into_iter().filter(is_there).collect()
+    WORDS.into_iter().chain(PRIVATE).filter(is_there).collect()
 }
 
 /// Makes the store one of the time when passwords lay open, and secrets were as `token` makes them.
@@ -88,6 +98,8 @@ async fn make_old(directory: &Path, token: &dyn Fn(&str) -> String) {
         let content = token(word);
         format!(r#"{{"name":"compute","secrets":[{{"name":"key","content":"{content}"}}]}}"#)
     };
+    // There were no identities of nodes then.
+    connection.execute("DELETE FROM object WHERE kind = 'nodeidentity'", []).unwrap();
     for (kind, _) in text("SELECT kind, name FROM object") {
         let body = match kind.as_str() {
             "bmcsetup" => setup(WORDS[1]),

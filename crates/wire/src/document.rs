@@ -171,7 +171,9 @@ fn object(
         Kind::Rack => devices::rack(&mut fields, name),
         Kind::Placement => devices::placement(&mut fields, &name),
         Kind::Reservation => devices::reservation(&mut fields, name),
-        Kind::User => return Err(vec![wrong("users are in no document")]),
+        Kind::User | Kind::NodeIdentity => {
+            return Err(vec![wrong("objects of this kind are in no document")]);
+        }
     };
     fields.finish()?;
     Ok(Desired { object, interfaces })
@@ -195,7 +197,7 @@ fn shown(object: &Object, with_secrets: bool) -> Value {
         Object::Rack(rack) => devices::show_rack(rack),
         Object::Placement(placement) => devices::show_placement(placement),
         Object::Reservation(reservation) => devices::show_reservation(reservation),
-        Object::User(_) => Said::default(),
+        Object::User(_) | Object::NodeIdentity(_) => Said::default(),
     };
     Value::Object(said.0)
 }
@@ -203,9 +205,12 @@ fn shown(object: &Object, with_secrets: bool) -> Value {
 fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
     match kind {
         Kind::Network | Kind::DnsHosts => Name::domain(name),
-        Kind::Controller | Kind::Switch | Kind::OtherDevice | Kind::Node | Kind::NodeSecrets => {
-            Name::host(name)
-        }
+        Kind::Controller
+        | Kind::Switch
+        | Kind::OtherDevice
+        | Kind::Node
+        | Kind::NodeSecrets
+        | Kind::NodeIdentity => Name::host(name),
         // The key of a placement is made anew from its parts when they are read.
         Kind::Placement => Ok(Name::trusted(name)),
         Kind::Settings

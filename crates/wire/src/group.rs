@@ -2,7 +2,9 @@
 
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::Group;
-use perilune_model::provisioning::{InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe};
+use perilune_model::provisioning::{
+    Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
+};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +30,10 @@ pub struct GroupEntry<'a> {
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
     memory_limit: Option<&'a str>,
+    script_timeout: Option<&'a str>,
+    hosts: Option<&'static str>,
+    timezone: Option<&'a str>,
+    locale: Option<&'a str>,
     netboot: bool,
     bootmenu: bool,
     comment: Option<&'a str>,
@@ -65,6 +71,10 @@ impl<'a> GroupEntry<'a> {
             install_mode: own.install_policy.map(InstallPolicy::mode),
             wipe: own.wipe.map(Wipe::word),
             memory_limit: own.memory_limit.as_deref(),
+            script_timeout: own.script_timeout.as_deref(),
+            hosts: own.hosts.map(Hosts::word),
+            timezone: own.timezone.as_deref(),
+            locale: own.locale.as_deref(),
             netboot: own.netboot.unwrap_or(false),
             bootmenu: own.bootmenu.unwrap_or(false),
             comment: group.comment.as_deref(),
@@ -98,6 +108,10 @@ pub struct GroupDetail<'a> {
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
     memory_limit: Option<&'a str>,
+    script_timeout: Option<&'a str>,
+    hosts: Option<&'static str>,
+    timezone: Option<&'a str>,
+    locale: Option<&'a str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     comment: Option<&'a str>,
@@ -156,6 +170,14 @@ struct Sources {
     wipe: &'static str,
     #[serde(rename = "_memory_limit_source")]
     memory_limit: &'static str,
+    #[serde(rename = "_script_timeout_source")]
+    script_timeout: &'static str,
+    #[serde(rename = "_hosts_source")]
+    hosts: &'static str,
+    #[serde(rename = "_timezone_source")]
+    timezone: &'static str,
+    #[serde(rename = "_locale_source")]
+    locale: &'static str,
     #[serde(rename = "_osimage_source")]
     osimage: &'static str,
     #[serde(rename = "_bmcsetupname_source")]
@@ -184,6 +206,10 @@ impl Sources {
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
             memory_limit: effective.memory_limit().source.word(),
+            script_timeout: effective.script_timeout().source.word(),
+            hosts: effective.hosts().source.word(),
+            timezone: effective.timezone().source.word(),
+            locale: effective.locale().source.word(),
             // Clients expect `group` here, set or not.
             osimage: Source::Group.word(),
             bmcsetupname: Source::Group.word(),
@@ -210,6 +236,10 @@ impl<'a> GroupDetail<'a> {
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
             memory_limit: effective.memory_limit().value,
+            script_timeout: effective.script_timeout().value,
+            hosts: Some(effective.hosts().value.word()),
+            timezone: effective.timezone().value,
+            locale: effective.locale().value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),

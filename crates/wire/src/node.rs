@@ -14,6 +14,15 @@ use crate::word::{PortNumber, TrueFalse};
 const EMPTY: &str = "<empty>";
 const DEFAULT_TAG: &str = "default";
 
+/// What a node last reported.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reported<'a> {
+    /// Its state in words.
+    pub status: Option<&'a str>,
+    /// Why its installation failed, where it did.
+    pub failure: Option<&'a str>,
+}
+
 /// A node in a list: what is in effect, without where it comes from.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the shape that clients read")]
@@ -26,6 +35,8 @@ pub struct NodeEntry<'a> {
     service: bool,
     setupbmc: bool,
     status: Option<&'a str>,
+    /// Why its installation failed, where it did.
+    failure: Option<&'a str>,
     comment: Option<&'a str>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
@@ -39,6 +50,10 @@ pub struct NodeEntry<'a> {
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
     memory_limit: Option<&'a str>,
+    script_timeout: Option<&'a str>,
+    hosts: Option<&'static str>,
+    timezone: Option<&'a str>,
+    locale: Option<&'a str>,
     netboot: bool,
     bootmenu: bool,
     provision_interface: &'a str,
@@ -61,8 +76,8 @@ pub struct NodeEntry<'a> {
 }
 
 impl<'a> NodeEntry<'a> {
-    /// The entry of a node. `status` is what it last reported, in words.
-    pub fn new(cluster: &'a Cluster, node: &'a Node, status: Option<&'a str>) -> Self {
+    /// The entry of a node.
+    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>) -> Self {
         let effective = Effective::of_node(cluster, node);
         let tpm = [&node.tpm_uuid, &node.tpm_pubkey, &node.tpm_sha256];
         Self {
@@ -73,7 +88,8 @@ impl<'a> NodeEntry<'a> {
             switchport: node.switchport.as_deref().map(PortNumber),
             service: node.service,
             setupbmc: effective.setupbmc().value,
-            status,
+            status: reported.status,
+            failure: reported.failure,
             comment: node.comment.as_deref(),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
@@ -87,6 +103,10 @@ impl<'a> NodeEntry<'a> {
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
             memory_limit: effective.memory_limit().value,
+            script_timeout: effective.script_timeout().value,
+            hosts: Some(effective.hosts().value.word()),
+            timezone: effective.timezone().value,
+            locale: effective.locale().value,
             netboot: effective.netboot().value,
             bootmenu: effective.bootmenu().value,
             provision_interface: effective.provision_interface().value,
@@ -124,6 +144,8 @@ pub struct NodeDetail<'a> {
     service: bool,
     setupbmc: bool,
     status: Option<&'a str>,
+    /// Why its installation failed, where it did.
+    failure: Option<&'a str>,
     comment: Option<&'a str>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
@@ -137,6 +159,10 @@ pub struct NodeDetail<'a> {
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
     memory_limit: Option<&'a str>,
+    script_timeout: Option<&'a str>,
+    hosts: Option<&'static str>,
+    timezone: Option<&'a str>,
+    locale: Option<&'a str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     provision_interface: &'a str,
@@ -208,6 +234,14 @@ struct Sources {
     wipe: &'static str,
     #[serde(rename = "_memory_limit_source")]
     memory_limit: &'static str,
+    #[serde(rename = "_script_timeout_source")]
+    script_timeout: &'static str,
+    #[serde(rename = "_hosts_source")]
+    hosts: &'static str,
+    #[serde(rename = "_timezone_source")]
+    timezone: &'static str,
+    #[serde(rename = "_locale_source")]
+    locale: &'static str,
 }
 
 impl Sources {
@@ -236,13 +270,17 @@ impl Sources {
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
             memory_limit: effective.memory_limit().source.word(),
+            script_timeout: effective.script_timeout().source.word(),
+            hosts: effective.hosts().source.word(),
+            timezone: effective.timezone().source.word(),
+            locale: effective.locale().source.word(),
         }
     }
 }
 
 impl<'a> NodeDetail<'a> {
-    /// The node. `status` is what it last reported, in words.
-    pub fn new(cluster: &'a Cluster, node: &'a Node, status: Option<&'a str>) -> Self {
+    /// The node.
+    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>) -> Self {
         let effective = Effective::of_node(cluster, node);
         Self {
             name: node.name.as_str(),
@@ -251,7 +289,8 @@ impl<'a> NodeDetail<'a> {
             switchport: node.switchport.as_deref().map(PortNumber),
             service: node.service,
             setupbmc: effective.setupbmc().value,
-            status,
+            status: reported.status,
+            failure: reported.failure,
             comment: node.comment.as_deref(),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
@@ -265,6 +304,10 @@ impl<'a> NodeDetail<'a> {
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
             memory_limit: effective.memory_limit().value,
+            script_timeout: effective.script_timeout().value,
+            hosts: Some(effective.hosts().value.word()),
+            timezone: effective.timezone().value,
+            locale: effective.locale().value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             provision_interface: effective.provision_interface().value,

@@ -2,9 +2,11 @@
 
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe};
+use perilune_model::provisioning::{
+    Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
+};
 use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
-use perilune_plan::{DiskLayout, Size, decode_if_encoded};
+use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
 
 use crate::fields::Fields;
 
@@ -98,6 +100,12 @@ pub(crate) fn provisioning(
         memory_limit: fields.checked("memory_limit", |text| {
             text.parse::<Size>().map(drop).map_err(|error| error.to_string())
         }),
+        script_timeout: fields.checked("script_timeout", |text| {
+            text.parse::<Span>().map(drop).map_err(|error| error.to_string())
+        }),
+        hosts: one_of(fields, "hosts", Hosts::ALL.map(|hosts| (hosts.word(), hosts))),
+        timezone: fields.checked("timezone", check_timezone),
+        locale: fields.checked("locale", check_locale),
     };
     let provision = [&request.provision_method, &request.provision_fallback];
     for missing in installed.missing(provision, &request.roles, &request.scripts) {

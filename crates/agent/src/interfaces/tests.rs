@@ -7,7 +7,8 @@ use crate::console::tests::Memory;
 
 const BOOT: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
 
-fn plan(interfaces: Vec<Interface>) -> Plan {
+/// A plan with these interfaces and else nothing.
+pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
     Plan {
         node: "node001".to_owned(),
         hostname: "node001.cluster".to_owned(),
@@ -34,6 +35,13 @@ fn plan(interfaces: Vec<Interface>) -> Plan {
         kerneloptions: String::new(),
         secrets: Vec::new(),
         bmc: None,
+        identity: None,
+        script_timeout: 7200,
+        hosts: Vec::new(),
+        ntp_servers: Vec::new(),
+        timezone: None,
+        locale: None,
+        time: 0,
     }
 }
 

@@ -85,6 +85,13 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
         kerneloptions: String::new(),
         secrets: Vec::new(),
         bmc: None,
+        identity: None,
+        script_timeout: 7200,
+        hosts: Vec::new(),
+        ntp_servers: Vec::new(),
+        timezone: None,
+        locale: None,
+        time: 0,
     }
 }
 

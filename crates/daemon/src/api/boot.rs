@@ -25,6 +25,7 @@ use crate::api::ticket;
 use crate::boots::Evidence;
 use crate::claims::Wish;
 use crate::clock;
+use crate::identity;
 use crate::json::Json;
 use crate::state::State;
 use crate::status::SUCCESS;
@@ -254,19 +255,27 @@ async fn plan(
     bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cluster = state.cluster.published();
+    let running = state.boots.running(&node).filter(|_| bearer.is_node());
+    let key = running.as_ref().and_then(|running| running.key.as_ref());
+    let cluster = match key {
+        Some(_) => identity::ensure(&state, &node, bearer.meta().meta).await?,
+        None => state.cluster.published(),
+    };
     let environment = state.environment();
     let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
     match site.plan(&node) {
-        Ok(plan) => {
+        Ok(mut plan) => {
             if let Ok(node) = cluster.node(&node) {
                 state.status.report(&node.name, RENDERED, None, clock::milliseconds());
             }
-            let running = state.boots.running(&node).filter(|_| bearer.is_node());
-            match running.as_ref().and_then(|running| running.key.as_ref()) {
+            match key {
                 // It holds secrets, and the network may be read by others.
                 Some(key) => ticket::sealed(key, &plan, Purpose::Plan, &node, StatusCode::OK),
-                None => Ok(Json(plan).into_response()),
+                None => {
+                    // Private keys are for the node alone, whoever looks at its plan.
+                    plan.identity = None;
+                    Ok(Json(plan).into_response())
+                }
             }
         }
         Err(error @ perilune_boot::Error::UnknownNode { .. }) => {

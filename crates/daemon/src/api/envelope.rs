@@ -13,7 +13,7 @@ const ANY: &str = "*";
 const LIST: &str = "[]";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 33] = [
+const ANSWERS: [(&str, &str); 34] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
@@ -39,6 +39,7 @@ const ANSWERS: [(&str, &str); 33] = [
     ("/history", "history []"),
     ("/history/{from}/{to}", "history changes []"),
     ("/history/{revision}", "history changes []"),
+    ("/monitor/log/{node}", "monitor log *"),
     ("/monitor/progress", "monitor progress *"),
     ("/monitor/queue", "monitor queue []"),
     ("/monitor/service/{name}", "monitor Service *"),
@@ -50,10 +51,11 @@ const ANSWERS: [(&str, &str); 33] = [
 ];
 
 /// Paths whose requests do not stand below `config`, the resource and a name.
-const REQUESTS: [(&str, &str); 12] = [
+const REQUESTS: [(&str, &str); 13] = [
     ("/config/apply", ""),
     ("/config/cluster", "config cluster"),
     ("/config/cluster/import", ""),
+    ("/config/identity/_renew", ""),
     ("/config/import", ""),
     ("/config/rack/inventory", "config rack inventory []"),
     ("/config/secrets/group/{name}", "config secrets group * []"),

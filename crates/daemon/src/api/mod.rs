@@ -17,7 +17,9 @@ mod files;
 mod group;
 mod ha;
 mod history;
+mod identity;
 mod import;
+mod install_log;
 mod interface;
 mod job;
 mod key;
@@ -93,6 +95,8 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(dns::routes())
         .merge(secret::routes())
         .merge(key::routes())
+        .merge(identity::routes())
+        .merge(install_log::routes())
         .merge(rack::routes())
         .merge(user::routes())
         .merge(history::routes())

@@ -21,7 +21,7 @@ use crate::clock::{self, rfc3339};
 use crate::json::Json;
 use crate::sightings::Sighting;
 use crate::state::State;
-use crate::status::SUCCESS;
+use crate::status::{ERROR, SUCCESS};
 
 /// As long as a state and what is said beside it may be.
 const LONGEST_STATE: usize = 64;
@@ -114,6 +114,14 @@ async fn report(
         ));
     };
     let status = text("status", LONGEST_STATUS);
+    if reported == ERROR {
+        // Once: a node that fails tries again, and says the same each time.
+        let known = state.status.get(node.as_str());
+        if known.is_none_or(|known| known.state != ERROR || known.status != status) {
+            let reason = status.as_deref().unwrap_or("no reason given");
+            tracing::warn!(%node, reason, "a node is not installed");
+        }
+    }
     state.status.report_stored(&node, &reported, status, clock::milliseconds()).await?;
     if reported == SUCCESS {
         state.boots.succeeded(&node).await?;

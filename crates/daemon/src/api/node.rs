@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, Saved, node};
 use perilune_wire::envelope::Config;
-use perilune_wire::node::{NodeDetail, NodeEntry};
+use perilune_wire::node::{NodeDetail, NodeEntry, Reported};
 use perilune_wire::requests;
 use serde_json::{Map, Value};
 use utoipa_axum::routes;
@@ -32,14 +32,16 @@ pub(super) fn routes() -> Routes {
 async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let states = state.status.all();
-    let texts: Vec<Option<String>> = cluster
+    let texts: Vec<Option<(String, Option<&str>)>> = cluster
         .nodes()
         .keys()
-        .map(|name| states.get(name.as_str()).map(|state| state.text()))
+        .map(|name| states.get(name.as_str()).map(|state| (state.text(), state.failure())))
         .collect();
     let entries = cluster.nodes().values().zip(&texts);
     let entries = entries
-        .map(|(node, text)| (node.name.as_str(), NodeEntry::new(&cluster, node, text.as_deref())))
+        .map(|(node, said)| {
+            (node.name.as_str(), NodeEntry::new(&cluster, node, reported(said.as_ref())))
+        })
         .collect();
     answer::listed(cluster.nodes().is_empty(), "node", Config { resource: "node", entries })
 }
@@ -55,9 +57,18 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let node = cluster.node(&name)?;
-    let status = state.status.get(&name).map(|state| state.text());
-    let detail = NodeDetail::new(&cluster, node, status.as_deref());
+    let known = state.status.get(&name);
+    let said = known.as_ref().map(|state| (state.text(), state.failure()));
+    let detail = NodeDetail::new(&cluster, node, reported(said.as_ref()));
     Ok(Json(Config::one("node", &name, detail)).into_response())
+}
+
+/// What a node last reported, in the words of the API.
+fn reported<'a>(said: Option<&'a (String, Option<&'a str>)>) -> Reported<'a> {
+    match said {
+        Some((status, failure)) => Reported { status: Some(status), failure: *failure },
+        None => Reported::default(),
+    }
 }
 
 /// Makes or changes a node. A node that installs may report about itself: its vendor, its asset tag, the address it was lent.
@@ -88,6 +99,7 @@ async fn save(
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
         state.status.rename(&name, &new_name);
         state.boots.rename(&name, &new_name);
+        state.install_logs.rename(&name, &new_name);
     }
     Ok(answer::saved(saved, "Node", key.as_str()))
 }
@@ -135,7 +147,9 @@ async fn remove(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
+    let gone = name.clone();
     state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Node, &name)).await?;
+    state.install_logs.remove(&gone);
     Ok(answer::done())
 }
 

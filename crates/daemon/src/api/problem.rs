@@ -29,6 +29,9 @@ pub enum ApiError {
     /// that of a wrong password.
     #[error("too many failed log-ins; wait {0} s, then try again")]
     TooManyAttempts(u64),
+    /// It came again too soon.
+    #[error("{0}")]
+    TooOften(String),
     /// Who is logged in may not do this.
     #[error("{0}")]
     Forbidden(String),
@@ -93,6 +96,19 @@ impl From<cluster::Error> for ApiError {
     }
 }
 
+impl From<crate::identity::Error> for ApiError {
+    fn from(error: crate::identity::Error) -> Self {
+        use crate::identity::Error as Identity;
+        match error {
+            Identity::Cluster(error) => error.into(),
+            Identity::Stopping => Self::Stopping,
+            Identity::Key(_) | Identity::Form(_) | Identity::Encoding(_) | Identity::Random(_) => {
+                Self::Defect(chain(&error))
+            }
+        }
+    }
+}
+
 impl From<perilune_boards::Error> for ApiError {
     fn from(error: perilune_boards::Error) -> Self {
         match error {
@@ -140,6 +156,7 @@ impl ApiError {
             Self::Fields(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Self::TooManyAttempts(_) => (StatusCode::UNAUTHORIZED, "too_many_attempts"),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too_often"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
@@ -169,6 +186,7 @@ impl ApiError {
             | Self::TooLarge(_)
             | Self::Unauthenticated(_)
             | Self::TooManyAttempts(_)
+            | Self::TooOften(_)
             | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::Conflict(_)
@@ -218,6 +236,9 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(problem)).into_response();
         if let Self::TooManyAttempts(seconds) = self {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Self::TooOften(_) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, 1.into());
         }
         response
     }

@@ -15,6 +15,7 @@ mod document;
 mod files;
 mod further;
 mod generated;
+mod identity;
 mod image_site;
 mod image_trees;
 mod import;

@@ -3,8 +3,8 @@
 use perilune_model::Name;
 use perilune_model::group::Group;
 use perilune_model::interface::GroupInterface;
-use perilune_model::provisioning::{InstallPolicy, IpxeKernel, Provisioning, Wipe};
-use perilune_plan::{DiskLayout, Size};
+use perilune_model::provisioning::{Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe};
+use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone};
 
 use super::Planner;
 use super::image::unmanaged_users;
@@ -114,6 +114,11 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         install_policy: install_policy(reading),
         wipe: reading.word("wipe", |word| Wipe::ALL.into_iter().find(|wipe| wipe.word() == word)),
         memory_limit: reading.parsed::<Size>("memory_limit", "size").map(String::from),
+        script_timeout: reading.checked("script_timeout", |text| text.parse::<Span>().is_ok()),
+        hosts: reading
+            .word("hosts", |word| Hosts::ALL.into_iter().find(|hosts| hosts.word() == word)),
+        timezone: reading.checked("timezone", |text| check_timezone(text).is_ok()),
+        locale: reading.checked("locale", |text| check_locale(text).is_ok()),
     }
 }
 

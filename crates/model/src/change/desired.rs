@@ -174,6 +174,7 @@ fn without_addresses(object: &Object) -> Option<Object> {
         | Object::Group(_)
         | Object::DnsHosts(_)
         | Object::NodeSecrets(_)
+        | Object::NodeIdentity(_)
         | Object::GroupSecrets(_)
         | Object::Rack(_)
         | Object::Placement(_)

@@ -29,6 +29,7 @@ impl Draft {
                 Edit::Remove(..) => {}
             }
         }
+        self.drop_identities(&touched)?;
         for (kind, name) in &touched {
             match self.object(*kind, name.as_str()) {
                 Some(object) => {
@@ -39,6 +40,17 @@ impl Draft {
                     self.check_gateways(before.object(*kind, name.as_str()).as_ref(), &object)?;
                 }
                 None => self.check_unused(*kind, name)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The identity of a node is made when the node is installed, and keeps nobody from taking back that the node was described.
+    fn drop_identities(&mut self, touched: &BTreeSet<(Kind, Name)>) -> Result<(), Error> {
+        let nodes = touched.iter().filter(|(kind, _)| *kind == Kind::Node);
+        for (_, name) in nodes {
+            if !self.nodes().contains_key(name) && self.node_identities().contains_key(name) {
+                self.take_out(Kind::NodeIdentity, name.as_str())?;
             }
         }
         Ok(())

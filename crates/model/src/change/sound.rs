@@ -29,6 +29,7 @@ impl Draft {
             | Object::Cloud(_)
             | Object::DnsHosts(_)
             | Object::NodeSecrets(_)
+            | Object::NodeIdentity(_)
             | Object::GroupSecrets(_)
             | Object::Rack(_)
             | Object::Placement(_)

@@ -62,3 +62,30 @@ impl Wipe {
         }
     }
 }
+
+/// Whom `/etc/hosts` of a node names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hosts {
+    /// The node itself.
+    #[serde(rename = "self")]
+    Itself,
+    /// The nodes of its group, and the controllers.
+    Group,
+    /// All nodes, and the controllers.
+    All,
+}
+
+impl Hosts {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Itself, Self::Group, Self::All];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Itself => "self",
+            Self::Group => "group",
+            Self::All => "all",
+        }
+    }
+}

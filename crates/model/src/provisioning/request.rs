@@ -1,7 +1,7 @@
 //! Changes of what a node or a group says about provisioning.
 
 use crate::provisioning::{
-    InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name, Patch, Violation};
 
@@ -50,6 +50,14 @@ pub struct Request {
     pub wipe: Patch<Wipe>,
     /// The most that a root in memory may take.
     pub memory_limit: Patch<String>,
+    /// How long each script may take.
+    pub script_timeout: Patch<String>,
+    /// Whom `/etc/hosts` names.
+    pub hosts: Patch<Hosts>,
+    /// The time zone.
+    pub timezone: Patch<String>,
+    /// The locale.
+    pub locale: Patch<String>,
 }
 
 impl Request {
@@ -118,6 +126,10 @@ impl Request {
         self.install_policy.apply(&mut provisioning.install_policy);
         self.wipe.apply(&mut provisioning.wipe);
         self.memory_limit.apply(&mut provisioning.memory_limit);
+        self.script_timeout.apply(&mut provisioning.script_timeout);
+        self.hosts.apply(&mut provisioning.hosts);
+        self.timezone.apply(&mut provisioning.timezone);
+        self.locale.apply(&mut provisioning.locale);
     }
 
     fn unknown_tag(

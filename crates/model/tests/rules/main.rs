@@ -3,6 +3,7 @@
 
 mod discovery;
 mod groups;
+mod identity;
 mod images;
 mod invariants;
 mod networks;

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use perilune_notation::Error;
 use serde_json::Value;
 
+use super::identity;
 use crate::failure::Failure;
 use crate::output::{self, changes};
 use crate::session::{Session, confirm};
@@ -16,6 +17,7 @@ pub(crate) const EXPORT_EXAMPLES: &str = "\
 Examples:
   perilune export > cluster.yaml
   perilune export --secrets > backup.yaml       (with passwords; keep it as safe as they are)
+  perilune export --format ssh-known-hosts > /etc/ssh/ssh_known_hosts
   perilune export -o json | jq .node.node001";
 
 pub(crate) const EXAMPLES: &str = "\
@@ -33,8 +35,20 @@ Examples:
 #[derive(Args)]
 pub(crate) struct Export {
     /// With the passwords of BMCs, and secrets as they are stored
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     secrets: bool,
+    /// What is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: ExportFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// The document that `perilune apply` reads
+    #[default]
+    Document,
+    /// The SSH host keys of the nodes, as `/etc/ssh/ssh_known_hosts` has them
+    SshKnownHosts,
 }
 
 #[derive(Args)]
@@ -51,6 +65,9 @@ pub(crate) struct Apply {
 }
 
 pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failure> {
+    if arguments.format == ExportFormat::SshKnownHosts {
+        return identity::known_hosts(session);
+    }
     let document = session.client.get(&format!("/config/export?secrets={}", arguments.secrets))?;
     if !session.output.is_table() {
         return Ok(session.output.value(&document)?);

@@ -35,7 +35,10 @@ impl Fields for GroupFields {
         Field::text("scripts", "Boot scripts, separated by commas"),
         Field::encoded("prescript", "Shell script that runs before the disks are laid out"),
         Field::encoded("partscript", "Shell script that makes and mounts the root"),
-        Field::encoded("postscript", "Shell script that runs in the unpacked root"),
+        Field::encoded(
+            "postscript",
+            "Shell script that runs when the image is at /sysroot (docs/node.md)",
+        ),
         Field::encoded(
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
@@ -46,6 +49,10 @@ impl Fields for GroupFields {
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
         ),
         Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
+        Field::text("script_timeout", "How long each script may take, such as 90m (2h)"),
+        Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),
+        Field::text("timezone", "Its time zone, such as Europe/Amsterdam; else the image's"),
+        Field::text("locale", "Its locale, such as en_US.UTF-8; else the image's"),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
         Field::text("provision_interface", "The interface nodes boot from (BOOTIF)"),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, arm, interface, watch};
+use super::{adopt, arm, identity, interface, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
@@ -39,7 +39,10 @@ impl Fields for NodeFields {
         Field::text("scripts", "Boot scripts, separated by commas"),
         Field::encoded("prescript", "Shell script that runs before the disks are laid out"),
         Field::encoded("partscript", "Shell script that makes and mounts the root"),
-        Field::encoded("postscript", "Shell script that runs in the unpacked root"),
+        Field::encoded(
+            "postscript",
+            "Shell script that runs when the image is at /sysroot (docs/node.md)",
+        ),
         Field::encoded(
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
@@ -50,6 +53,10 @@ impl Fields for NodeFields {
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
         ),
         Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
+        Field::text("script_timeout", "How long each script may take, such as 90m (2h)"),
+        Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),
+        Field::text("timezone", "Its time zone, such as Europe/Amsterdam; else the image's"),
+        Field::text("locale", "Its locale, such as en_US.UTF-8; else the image's"),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
         Field::text("provision_interface", "The interface it boots from (BOOTIF)"),
@@ -137,6 +144,12 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
     /// List the nodes whose boots are expected now
     #[command(after_help = arm::EXAMPLES)]
     Windows,
+    /// Show what the installer of a node last said
+    #[command(after_help = "Example:\n  perilune node log node001 | less")]
+    Log(identity::Log),
+    /// Host keys and numbers that a node is known by
+    #[command(subcommand)]
+    Identity(identity::Command),
 }
 
 #[derive(Args)]
@@ -220,6 +233,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Adopt(arguments) => adopt::run(session, arguments),
         Command::Arm(arguments) => arm::arm(session, &arguments),
         Command::Windows => arm::windows(session),
+        Command::Log(arguments) => identity::log(session, &arguments),
+        Command::Identity(command) => identity::run(session, command),
     }
 }
 
@@ -310,6 +325,8 @@ fn table(nodes: &Map<String, Value>) -> Table {
             let value = interface.and_then(|interface| interface.get(key));
             value.map(|value| field_text(key, value)).unwrap_or_default()
         };
+        // Why a node is not installed is of more use than what was noted about it.
+        let failure = text("failure");
         let status = text("status").replace("Luna installer: ", "install.");
         table.row([
             Cell::new(name),
@@ -318,7 +335,7 @@ fn table(nodes: &Map<String, Value>) -> Table {
             Cell::new(text("osimage")),
             Cell::new(of_interface("ipaddress")),
             Cell::new(of_interface("macaddress")),
-            Cell::new(text("comment")),
+            Cell::new(if failure.is_empty() { text("comment") } else { failure }),
         ]);
     }
     table

@@ -90,7 +90,8 @@ pub(super) fn fields(resource: &str, number: usize) -> Value {
         "osimage": "debian", "setupbmc": "no", "netboot": true, "bootmenu": "yes", "roles": "default", "scripts": "",
         "provision_interface": "BOOTIF", "provision_method": "http", "provision_fallback": "http", "kerneloptions": "quiet",
         "ipxe_kernel": "default", "unmanaged_bmc_users": "skip", "prescript": "YQ==", "partscript": "", "postscript": "YQ==",
-        "disklayout": null, "comment": "YQ==",
+        "disklayout": null, "comment": "YQ==", "memory_limit": "8G", "script_timeout": "90m", "hosts": "group",
+        "timezone": "Europe/Rome", "locale": "C.UTF-8",
     });
     let with = |more: Value| {
         let mut all = provisioning.clone();
@@ -165,6 +166,8 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
             json!({ "ticket": "a.b.c", "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" })
         }
         "/boot/claim/{macaddress}/_accept" => json!({ "replace": true }),
+        "/boot/log/{node}" => json!({ "text": "== Network" }),
+        "/config/identity/_renew" => json!({ "nodes": "node001" }),
         "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
             json!({ "phase": "unpack", "bytes_done": 1, "bytes_total": 2, "message": "text" })
