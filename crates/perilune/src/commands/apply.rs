@@ -5,12 +5,13 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use perilune_model::hostlist;
 use perilune_notation::Error;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::identity;
 use crate::failure::Failure;
-use crate::output::{self, changes};
+use crate::output::{self, Format, changes, text};
 use crate::session::{Session, confirm};
 
 pub(crate) const EXPORT_EXAMPLES: &str = "\
@@ -34,7 +35,7 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Export {
-    /// With the passwords of BMCs, and secrets as they are stored
+    /// With the passwords of BMCs, and secrets, in the clear
     #[arg(long, conflicts_with = "format")]
     secrets: bool,
     /// What is written
@@ -69,10 +70,51 @@ pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failur
         return identity::known_hosts(session);
     }
     let document = session.client.get(&format!("/config/export?secrets={}", arguments.secrets))?;
-    if !session.output.is_table() {
+    let secrets = if arguments.secrets { None } else { Some(session.client.objects("secrets")?) };
+    let lacks = lacks(&document, secrets.as_ref());
+    if session.output.format == Format::Json {
+        // It has no remarks.
+        for line in &lacks {
+            output::note(line);
+        }
         return Ok(session.output.value(&document)?);
     }
+    for line in &lacks {
+        output::line(&text::printable(&format!("# {line}")))?;
+    }
     Ok(output::write(&perilune_notation::write_yaml(&document))?)
+}
+
+/// What a document does not have and whoever restores from it may miss. `secrets` are those that were left out, by the kind of their owner.
+fn lacks(document: &Value, secrets: Option<&Map<String, Value>>) -> Vec<String> {
+    let Some(secrets) = secrets else {
+        return vec!["Passwords and secrets stand in this document as they are. It lacks users and packed files of images.".to_owned()];
+    };
+    let names = |kinds: Option<&Value>| -> Vec<String> {
+        kinds
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    let mut parts = Vec::new();
+    for kind in ["node", "group"] {
+        let owners = names(secrets.get(kind));
+        if !owners.is_empty() {
+            parts.push(format!("the secrets of {kind} {}", hostlist::fold(&owners)));
+        }
+    }
+    let setups = names(document.get("bmcsetup"));
+    if !setups.is_empty() {
+        parts.push(format!("the password of bmcsetup {}", setups.join(", ")));
+    }
+    parts.push("users and packed files of images".to_owned());
+    vec![
+        format!("This document lacks {}.", parts.join("; ")),
+        "To apply it changes none of these: where they are, they stay; where they are not, give them by hand.".to_owned(),
+        "With passwords and secrets: perilune export --secrets. Everything: perilune backup.".to_owned(),
+    ]
 }
 
 pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {

@@ -120,3 +120,52 @@ fn what_is_no_document_is_not_sent_and_what_is_wrong_is_told() {
     let output = perilune(data.path(), &["apply", "-f", "/nowhere.yaml"]);
     assert!(said(&output).contains("/nowhere.yaml"), "{}", said(&output));
 }
+
+#[test]
+fn an_export_without_secrets_says_what_it_lacks_and_changes_none_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(data.path());
+    let file = data.path().join("cluster.yaml");
+    let path = file.to_str().unwrap();
+    let text = "group:\n  compute: {}\nnode:\n  node001: {group: compute}\n  node002: {group: compute}\nbmcsetup:\n  lom: {username: root, password: calvin}\n\
+        nodesecrets:\n  node001: [{name: key, content: aGlkZGVu, path: /etc/key}]\n  node002: [{name: key, content: aGlkZGVu, path: /etc/key}]\n\
+        groupsecrets:\n  compute: [{name: munge, content: bXVuZ2U=, path: /etc/munge.key}]\n";
+    std::fs::write(&file, text).unwrap();
+    let output = perilune(data.path(), &["apply", "-f", path, "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let whole = || perilune(data.path(), &["export", "--secrets"]).stdout;
+    let before = whole();
+    assert!(String::from_utf8_lossy(&before).contains("calvin"));
+
+    for format in ["table", "yaml"] {
+        let export = perilune(data.path(), &["export", "-o", format]).stdout;
+        let export = String::from_utf8(export).unwrap();
+        let first = export.lines().next().unwrap();
+        for part in [
+            "# This document lacks",
+            "secrets of node node[001-002]",
+            "group compute",
+            "bmcsetup lom",
+        ] {
+            assert!(first.contains(part), "{part}: {first}");
+        }
+        for hidden in ["calvin", "aGlkZGVu", "bXVuZ2U="] {
+            assert!(!export.contains(hidden), "{export}");
+        }
+        // Also where it changes something else, and removes what it does not name.
+        std::fs::write(
+            &file,
+            export.replace("  node001:", "  node003: {group: compute}\n  node001:"),
+        )
+        .unwrap();
+        let output = perilune(data.path(), &["apply", "-f", path, "--prune", "--yes"]);
+        assert!(said(&output).contains("1 object changed"), "{}", said(&output));
+        let output = perilune(data.path(), &["node", "rm", "node003", "--yes"]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert_eq!(whole(), before);
+    }
+    let output = perilune(data.path(), &["export", "-o", "json"]);
+    assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap().is_object());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("This document lacks"));
+    drop(daemon);
+}
