@@ -174,6 +174,47 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
     assert_eq!(store.since(Table::Leases, 1).await.unwrap().records.len(), 1);
 }
 
+/// A database of each layout that was ever released, made by the program of its time: the same cluster in all. A new layout adds one.
+const LAYOUTS: [(u32, &str); 3] = [
+    (1, include_str!("layouts/1.sql")),
+    (2, include_str!("layouts/2.sql")),
+    (3, include_str!("layouts/3.sql")),
+];
+
+#[tokio::test]
+async fn a_database_of_every_layout_is_opened_with_all_that_is_in_it() {
+    let mut clusters = Vec::new();
+    for (layout, sql) in LAYOUTS {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("luna.key");
+        std::fs::write(&key, include_str!("layouts/luna.key")).unwrap();
+        let file = directory.path().join("perilune.db");
+        rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        let (store, cluster) = Store::open(directory.path(), &key).unwrap();
+        let setup = cluster.bmc_setup("lom").unwrap();
+        assert_eq!(setup.password, "calvin", "{layout}");
+        let secrets = cluster.node_secrets().get("node001").unwrap();
+        assert_eq!(secrets.secrets[0].content, "aGlkZGVu", "{layout}");
+        let history = store.history(None, 10).await.unwrap();
+        assert_eq!(history.len(), 3, "{layout}");
+        for table in [Table::Leases, Table::NodeStates, Table::BmcCertificates] {
+            assert_eq!(store.records(table).await.unwrap().len(), 1, "{layout} {table:?}");
+        }
+        let kept = directory.path().join(format!("perilune-layout-{layout}.db"));
+        assert_eq!(kept.exists(), layout < 3, "{layout}");
+        drop(store);
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let now: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert!(
+            usize::try_from(now).unwrap() == LAYOUTS.len(),
+            "layout {now} has no database here"
+        );
+        clusters.push(cluster);
+    }
+    assert!(clusters.windows(2).all(|two| two[0] == two[1]));
+}
+
 #[tokio::test]
 async fn the_database_is_kept_as_it_was_before_its_layout_changes() {
     use std::os::unix::fs::PermissionsExt as _;
