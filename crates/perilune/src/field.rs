@@ -137,9 +137,7 @@ impl<F> FieldArguments<F> {
                     let content = content(field.wire, last)?;
                     if content.is_empty() { content.into() } else { text::encode(&content).into() }
                 }
-                Kind::Interface => {
-                    values.iter().map(|value| interface(value)).collect::<Result<Value, _>>()?
-                }
+                Kind::Interface => interfaces(&values)?,
                 Kind::Flag => flag(field.wire, last)?,
                 Kind::Text | Kind::Name(_) => last.into(),
             };
@@ -203,6 +201,22 @@ fn flag(field: &str, value: &str) -> Result<Value, Failure> {
         let field = field.replace('_', "-");
         Failure::usage(format!("--{field} {value}: write yes or no, or \"\" to unset it"))
     })
+}
+
+/// All interfaces that are given; of two with one name the first would be lost.
+fn interfaces(texts: &[String]) -> Result<Value, Failure> {
+    let mut interfaces: Vec<Value> = Vec::new();
+    for text in texts {
+        let one = interface(text)?;
+        let name = one.get("interface");
+        if interfaces.iter().any(|other| other.get("interface") == name) {
+            let message =
+                format!("--interface {text}: another one has its name; say all of it in one");
+            return Err(Failure::usage(message));
+        }
+        interfaces.push(one);
+    }
+    Ok(interfaces.into())
 }
 
 /// `BMC,network=ipmi,ipaddress=10.148.0.1`. A part without `=` goes on with the value before it, so that
@@ -278,7 +292,7 @@ impl Fields for InterfaceFields {
 mod tests {
     use serde_json::json;
 
-    use super::{content, flag, interface};
+    use super::{content, flag, interface, interfaces};
 
     #[test]
     fn an_interface_is_written_in_one_word() {
@@ -305,6 +319,20 @@ mod tests {
         assert!(reason("BMC,network=a,mtu=9000,network=b").contains("network is there twice"));
         assert!(reason("BMC,ip=10.0.0.1,ipaddress=10.0.0.2").contains("ipaddress is there twice"));
         assert!(reason("BMC,interface=eth0").contains("no field interface"));
+    }
+
+    #[test]
+    fn an_interface_is_given_once() {
+        let of = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            interfaces(&texts)
+        };
+        assert_eq!(
+            of(&["BOOTIF,network=a", "BMC,network=b"]).unwrap().as_array().unwrap().len(),
+            2
+        );
+        let refused = of(&["BOOTIF,network=a", "BMC", "BOOTIF,network=b"]).unwrap_err().to_string();
+        assert!(refused.contains("BOOTIF,network=b: another one has its name"), "{refused}");
     }
 
     #[test]
