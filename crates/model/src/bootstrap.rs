@@ -177,6 +177,18 @@ pub fn small_cluster(
     draft.remove(crate::Kind::Switch, "switch01")
 }
 
+/// Makes a cluster of a controller that nobody reaches yet.
+pub fn bare_cluster(draft: &mut Draft, controller: Name, port: u16) -> Result<(), Error> {
+    let provision_method = Some("http".to_owned());
+    draft.put(Settings { provision_method, ..Settings::default() })?;
+    draft.put(Controller {
+        name: controller,
+        beacon: true,
+        serverport: port,
+        ..Controller::default()
+    })
+}
+
 fn put_network(
     draft: &mut Draft,
     first: &FirstNetwork,

@@ -122,12 +122,43 @@ fn update(draft: &mut Draft, network: &Network, request: &Request) -> Result<(),
         Family::BOTH.into_iter().any(|family| new.lent_range(family) != network.lent_range(family));
     draft.put(new.clone())?;
     for (key, address) in &request.controllers {
+        let former = controller::by_key(draft, key).map(|controller| controller.addresses);
         controller::set_address(draft, key, *address, None)?;
+        if let Some(former) = former {
+            keep_routing(draft, network, request, former, *address)?;
+        }
     }
     if moved || lends || new.lends_to_nodes() != network.lends_to_nodes() {
         renumber(draft, &new)?;
     }
     Ok(())
+}
+
+/// A network whose gateway was a controller goes on being routed by it in its new range.
+fn keep_routing(
+    draft: &mut Draft,
+    before: &Network,
+    request: &Request,
+    former: addresses::Addresses,
+    address: IpAddr,
+) -> Result<(), Error> {
+    let mut new = Network::clone(draft.network(before.name.as_str())?);
+    let is_said = request.gateway.is_given() || request.gateway_ipv6.is_given();
+    if is_said || !new.contains(address) {
+        return Ok(());
+    }
+    match address {
+        IpAddr::V4(address) if before.gateway.is_some() && before.gateway == former.ipv4 => {
+            new.gateway = Some(address);
+        }
+        IpAddr::V6(address)
+            if before.gateway_ipv6.is_some() && before.gateway_ipv6 == former.ipv6 =>
+        {
+            new.gateway_ipv6 = Some(address);
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => return Ok(()),
+    }
+    draft.put(new)
 }
 
 /// The network as it is asked to be.

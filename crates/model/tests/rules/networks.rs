@@ -212,3 +212,61 @@ fn networks_overlap_only_while_they_share_a_wire() {
     let cluster = save(&cluster, "guests", &elsewhere);
     assert_eq!(cluster.network("guests").unwrap().shared, None);
 }
+
+/// The cluster whose controller is also name server, time server and gateway.
+fn served_by_its_controller() -> Cluster {
+    let told = settings::Request {
+        nameserver_ip: Patch::Set(vec![ip("10.141.0.254"), ip("192.0.2.53")]),
+        ntp_server: Patch::Set(vec![ip("10.141.0.254")]),
+        ..settings::Request::default()
+    };
+    let cluster = change(&cluster(), |draft| settings::save(draft, &told));
+    let request = Request {
+        gateway: Patch::Set(ip("10.141.0.254")),
+        nameserver_ip: Patch::Set("10.141.0.254,192.0.2.53".to_owned()),
+        ntp_server: Patch::Set("10.141.0.254".to_owned()),
+        ..Request::default()
+    };
+    let cluster = save(&cluster, "cluster", &request);
+    let other = Request { ntp_server: Patch::Set("10.141.0.254".to_owned()), ..Request::default() };
+    save(&cluster, "ib", &other)
+}
+
+#[test]
+fn what_names_the_controllers_address_follows_it() {
+    let moved = |cluster: &Cluster, to: &str, gateway: &str| {
+        let settings = cluster.settings();
+        assert_eq!(settings.nameserver_ip, [ip(to), ip("192.0.2.53")]);
+        assert_eq!(settings.ntp_server, [ip(to)]);
+        let network = cluster.network("cluster").unwrap();
+        assert_eq!(network.nameserver_ip.as_deref(), Some(format!("{to},192.0.2.53").as_str()));
+        assert_eq!(network.ntp_server.as_deref(), Some(to));
+        assert_eq!(network.gateway.map(IpAddr::V4), Some(ip(gateway)));
+        assert_eq!(cluster.network("ib").unwrap().ntp_server.as_deref(), Some(to));
+        assert_eq!(cluster.beacon().unwrap().addresses.get(Family::V4), Some(ip(to)));
+    };
+    let cluster = served_by_its_controller();
+    let to = |address: &str| settings::Request {
+        controllers: vec![("controller".into(), ip(address))],
+        ..settings::Request::default()
+    };
+    // In its network; into another one, where the gateway cannot follow; and along with its network's range.
+    let here = change(&cluster, |draft| settings::save(draft, &to("10.141.0.9")));
+    moved(&here, "10.141.0.9", "10.141.0.9");
+    let away = change(&cluster, |draft| settings::save(draft, &to("10.149.0.9")));
+    moved(&away, "10.149.0.9", "10.141.0.254");
+    assert_eq!(away.beacon().unwrap().network.as_ref().unwrap(), "ib");
+    let range = Request {
+        range: range("10.150.0.0/24"),
+        controllers: vec![("controller".into(), ip("10.150.0.9"))],
+        ..Request::default()
+    };
+    let along = save(&cluster, "cluster", &range);
+    moved(&along, "10.150.0.9", "10.150.0.9");
+
+    // What is said in the same request counts.
+    let said =
+        settings::Request { ntp_server: Patch::Set(vec![ip("192.0.2.123")]), ..to("10.141.0.9") };
+    let cluster = change(&cluster, |draft| settings::save(draft, &said));
+    assert_eq!(cluster.settings().ntp_server, [ip("192.0.2.123")]);
+}
