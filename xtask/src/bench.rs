@@ -220,6 +220,8 @@ impl Daemon {
                 // The load speaks for machines elsewhere.
                 "--proxy",
                 "127.0.0.1",
+                "--address",
+                "10.141.255.254/16",
                 "--data-dir",
             ])
             .arg(data)

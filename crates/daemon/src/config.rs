@@ -12,7 +12,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::boots::Evidence;
 use crate::connections::Limits;
@@ -36,6 +36,8 @@ pub struct Options {
     pub listen: Vec<Listen>,
     /// Interfaces on which DHCP and TFTP are served.
     pub dhcp_interfaces: Vec<String>,
+    /// The controller's address in the cluster of the first start, with the prefix of its network; without it the machine is asked.
+    pub address: Option<Ipv4Net>,
     /// The `bootstrap.ini` of the first start.
     pub bootstrap: Option<PathBuf>,
     /// The program that becomes `/init` of installers; looked for in the usual places without it.
@@ -115,6 +117,8 @@ pub struct Settings {
     pub plugins: Option<PathBuf>,
     /// Where users and groups of the operating systems are kept.
     pub directory: DirectoryChoice,
+    /// Interfaces on which DHCP and TFTP are served, where the command line names none.
+    pub dhcp_interfaces: Vec<String>,
     /// Whether IPv6 router solicitations of machines are answered. Where nothing is said: unless this machine may be a router itself.
     pub router_advertisements: Option<bool>,
     /// What is logged, and where.
@@ -229,6 +233,7 @@ impl Settings {
                 .filter(|directory| directory.exists()),
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             directory: directory::read(ini)?,
+            dhcp_interfaces: keys::words(ini, "DHCP", "INTERFACES"),
             router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
             log: Log {
                 level: keys::log_level(ini)?,
@@ -238,6 +243,16 @@ impl Settings {
             proxies: keys::proxies(ini)?,
             evidence: keys::evidence(ini)?,
         })
+    }
+
+    /// The command line, with what the configuration says where it says nothing.
+    pub(crate) fn completing(&self, options: Options) -> Options {
+        let dhcp_interfaces = if options.dhcp_interfaces.is_empty() {
+            self.dhcp_interfaces.clone()
+        } else {
+            options.dhcp_interfaces
+        };
+        Options { dhcp_interfaces, ..options }
     }
 
     /// What boot scripts tell machines about reaching a daemon that speaks so at these ports.

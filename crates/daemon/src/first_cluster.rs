@@ -1,6 +1,6 @@
 //! The cluster of a first start: as `bootstrap.ini` says, else a small one to begin with.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
 use perilune_model::bootstrap::{self, FirstController};
@@ -11,11 +11,10 @@ use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::{Options, Settings};
 use crate::serve::{Error, own_meta};
+use crate::standing;
 
-/// The network and the controller's address in it that a cluster starts with when nobody says otherwise.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 141, 255, 254);
-const PREFIX: u8 = 16;
-const NETWORK: &str = "cluster";
+/// What a cluster starts with when nobody says otherwise.
+pub(crate) const NETWORK: &str = "cluster";
 const CONTROLLER: &str = "controller";
 
 /// Makes the first cluster where there is none.
@@ -32,10 +31,9 @@ pub(crate) async fn make_if_empty(
         return Ok(());
     }
     let Some(file) = crate::bootstrap::find(options.bootstrap.as_deref(), &settings.file) else {
-        tracing::info!(network = NETWORK, address = %ADDRESS, "first start: a cluster to begin with is made");
-        let decided =
-            cluster.commit(own_meta("first start"), move |draft| small(draft, port)).await;
-        return decided.map_err(Error::FirstCluster);
+        let address = options.address.or_else(|| found(&options.dhcp_interfaces));
+        let decide = move |draft: &mut Draft| small(draft, address, port);
+        return cluster.commit(own_meta("first start"), decide).await.map_err(Error::FirstCluster);
     };
     let request = crate::bootstrap::read(&file, &settings.image_directory)?;
     for odd in crate::bootstrap::odd(&request) {
@@ -58,13 +56,24 @@ pub(crate) async fn make_if_empty(
     Ok(())
 }
 
-fn small(draft: &mut Draft, port: u16) -> Result<(), Refusal> {
-    let range = Ipv4Net::new_assert(ADDRESS, PREFIX).trunc();
-    let controller = FirstController {
-        name: Name::trusted(CONTROLLER),
-        address: IpAddr::V4(ADDRESS),
-        network: None,
-        shadow: false,
-    };
-    bootstrap::small_cluster(draft, &Name::trusted(NETWORK), range, controller, port)
+/// The address of this machine that a cluster begins with.
+fn found(served: &[String]) -> Option<Ipv4Net> {
+    let found = standing::find(served);
+    match &found {
+        Some(found) => {
+            tracing::info!(network = NETWORK, address = %found.address, interface = found.interface, "first start: a cluster to begin with is made, in the network where this machine stands");
+        }
+        None => tracing::warn!(
+            "first start: this machine has no address that others reach, so the cluster begins without a network. Give it one, then: perilune setup"
+        ),
+    }
+    found.map(|found| found.address)
+}
+
+fn small(draft: &mut Draft, address: Option<Ipv4Net>, port: u16) -> Result<(), Refusal> {
+    let name = Name::trusted(CONTROLLER);
+    let Some(address) = address else { return bootstrap::bare_cluster(draft, name, port) };
+    let controller =
+        FirstController { name, address: IpAddr::V4(address.addr()), network: None, shadow: false };
+    bootstrap::small_cluster(draft, &Name::trusted(NETWORK), address.trunc(), controller, port)
 }

@@ -121,6 +121,7 @@ pub async fn serve(
     let (sockets, listen) = listen_on(&options.listen).await?;
     // What is listened on is what a configuration that is made tells clients.
     let settings = configure(&options, &listen)?;
+    let options = settings.completing(options);
     let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
     let (store, cluster) = Store::open(&settings.data_dir, &settings.key_file)?;
     let mut tasks = JoinSet::new();
@@ -167,7 +168,7 @@ pub async fn serve(
     wait(tasks, stop).await
 }
 
-fn configure(options: &Options, listen: &[Listen]) -> Result<Settings, Error> {
+pub(crate) fn configure(options: &Options, listen: &[Listen]) -> Result<Settings, Error> {
     if options.config.is_some() {
         make_directory(&options.data_dir)?;
     } else if let Some(made) = config::write_default(&options.data_dir, listen)? {

@@ -46,7 +46,10 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
-    let of_site = of_site.chain(addresses(&cluster)).chain(unserved(state, &cluster));
+    let of_site = of_site
+        .chain(addresses(&cluster))
+        .chain(placement(&cluster))
+        .chain(unserved(state, &cluster));
     let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
@@ -180,6 +183,56 @@ fn addresses(cluster: &Cluster) -> Vec<String> {
     ranges.chain(gateways).chain(own).collect()
 }
 
+/// Where the description and this host do not fit together: machines would look for a controller where none is.
+fn placement(cluster: &Cluster) -> Vec<String> {
+    let own = cluster.own_addresses();
+    let beacon = cluster.beacon();
+    let address = beacon.and_then(|beacon| {
+        beacon.addresses.ipv4.map(IpAddr::V4).or(beacon.addresses.ipv6.map(IpAddr::V6))
+    });
+    let here = || {
+        let named: Vec<String> = own
+            .iter()
+            .take(TAKEN_NAMED)
+            .map(|(address, interface)| format!("{address} at {interface}"))
+            .collect();
+        if named.is_empty() { "none".to_owned() } else { named.join(", ") }
+    };
+    let controller = match address {
+        None => Some(
+            "the controller has no address, so no machine finds it. Do: perilune setup".to_owned(),
+        ),
+        Some(address) if !own.contains_key(&address) => Some(format!(
+            "machines are sent to the controller at {address}, which is no address of this host (it has {}). Give the address to an \
+             interface, or describe the one that it has, with all that follows: perilune setup --address ADDRESS/PREFIX",
+            here()
+        )),
+        Some(_) => None,
+    };
+    let networks =
+        cluster.networks().values().filter(|network| network.dhcp && network.ipv4.is_some());
+    // Through a router or a relay machines find a controller elsewhere.
+    let cut_off = networks.filter(|network| {
+        let is_in = |address: &IpAddr| network.contains(*address);
+        let controllers = cluster.controllers().values();
+        let described =
+            controllers.filter_map(|controller| controller.addresses.ipv4).map(IpAddr::V4);
+        let shares = network.shared.is_some();
+        network.gateway.is_none()
+            && !shares
+            && !own.keys().any(is_in)
+            && !described.into_iter().any(|address| is_in(&address))
+    });
+    let cut_off = cut_off.map(|network| {
+        format!(
+            "network {} serves DHCP, and no controller has an address in it, nor does it have a gateway: its machines find no controller. \
+             Give an interface of this host an address there, or the network its gateway",
+            network.name
+        )
+    });
+    controller.into_iter().chain(cut_off).collect()
+}
+
 /// Files of images that nodes boot from and that are not there.
 fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
     let mut looked_for = BTreeSet::new();
@@ -251,6 +304,46 @@ mod tests {
             .unwrap();
         let [warning] = addresses(&draft).try_into().unwrap();
         assert!(warning.contains("broadcast address"), "{warning}");
+    }
+
+    #[test]
+    fn a_controller_that_is_not_here_and_a_network_without_one_are_told_of() {
+        let mut draft = Draft::new(&Cluster::default());
+        let name = Name::trusted("controller");
+        perilune_model::bootstrap::bare_cluster(&mut draft, name, 7050).unwrap();
+        let (bare, _) = draft.finish();
+        let [warning] = placement(&bare).try_into().unwrap();
+        assert!(warning.contains("the controller has no address"), "{warning}");
+
+        let mut draft = Draft::new(&bare);
+        let network = |name: &str, range: &str, gateway: Option<[u8; 4]>| Network {
+            name: Name::trusted(name),
+            ipv4: Some(range.parse().unwrap()),
+            gateway: gateway.map(Into::into),
+            dhcp: true,
+            ..Network::default()
+        };
+        draft.put(network("boot", "10.9.0.0/24", None)).unwrap();
+        draft.put(network("far", "10.10.0.0/24", Some([10, 10, 0, 1]))).unwrap();
+        draft.put(network("alone", "10.11.0.0/24", None)).unwrap();
+        perilune_model::controller::set_address(
+            &mut draft,
+            "controller",
+            [10, 9, 0, 1].into(),
+            None,
+        )
+        .unwrap();
+        let (mut cluster, _) = draft.finish();
+        cluster.set_own_addresses([([10, 9, 0, 1].into(), "eth1".to_owned())]);
+        let [warning] = placement(&cluster).try_into().unwrap();
+        assert!(warning.starts_with("network alone serves DHCP"), "{warning}");
+        cluster.set_own_addresses([([10, 11, 0, 1].into(), "eth1".to_owned())]);
+        let [warning] = placement(&cluster).try_into().unwrap();
+        assert!(
+            warning
+                .contains("10.9.0.1, which is no address of this host (it has 10.11.0.1 at eth1)"),
+            "{warning}"
+        );
     }
 
     #[test]

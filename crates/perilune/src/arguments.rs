@@ -9,7 +9,7 @@ use perilune_wire::fields::nearest;
 
 use crate::commands::{
     apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
-    node, os_user, osimage, rack, reservation, secret, standard, switch, user,
+    node, os_user, osimage, rack, reservation, secret, setup, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -125,6 +125,9 @@ pub(crate) fn refused(mut error: clap::Error) -> clap::Error {
 pub(crate) enum Command {
     /// Run the daemon
     Serve(ServeArgs),
+    /// Set this machine up as the controller, or move the controller
+    #[command(after_help = setup::EXAMPLES)]
+    Setup(setup::Setup),
     /// Tell whether the daemon is there, and how the cluster is
     Status,
     /// The cluster as a whole, and its controllers

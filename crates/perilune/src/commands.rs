@@ -22,6 +22,7 @@ pub(crate) mod osimage;
 pub(crate) mod rack;
 pub(crate) mod reservation;
 pub(crate) mod secret;
+pub(crate) mod setup;
 pub(crate) mod standard;
 pub(crate) mod status;
 pub(crate) mod switch;

@@ -19,7 +19,7 @@ mod session;
 use arguments::{Arguments, Command};
 use commands::{
     apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
-    node, os_user, osimage, rack, reservation, secret, standard, status, switch, user,
+    node, os_user, osimage, rack, reservation, secret, setup, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -40,6 +40,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let session = |output| Session::open(&options, output);
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Setup(arguments) => setup::run(&options, output, &arguments),
         Command::Status => status::run(&session(output)?),
         Command::Cluster(command) => cluster::run(&session(output)?, command),
         Command::Network(command) => network::run(&session(output)?, command),

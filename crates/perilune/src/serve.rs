@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use perilune_daemon::config::{Listen, Options};
 use perilune_daemon::connections::Limits;
+use perilune_daemon::standing;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,9 @@ pub(crate) struct ServeArgs {
     /// Answer DHCP and TFTP on this interface; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) dhcp_interface: Vec<String>,
+    /// For a first start: this controller's address, with the prefix of its network; without it, that of --dhcp-interface or of the default route
+    #[arg(long, value_name = "ADDRESS/PREFIX", value_parser = address, conflicts_with = "bootstrap")]
+    pub(crate) address: Option<Ipv4Net>,
     /// A proxy, or a network of them, that is believed about whom it speaks for; may be repeated ([API] PROXIES)
     #[arg(long, value_name = "ADDRESS", value_parser = network)]
     pub(crate) proxy: Vec<IpNet>,
@@ -74,6 +78,18 @@ fn network(text: &str) -> Result<IpNet, String> {
     network.map_err(|_not_one: std::net::AddrParseError| {
         "write an address or a network, such as 127.0.0.1 or 10.141.255.0/24".to_owned()
     })
+}
+
+/// An address at which machines can find somebody, with the prefix of its network.
+pub(crate) fn address(text: &str) -> Result<Ipv4Net, String> {
+    let address: Ipv4Net = text.parse().map_err(|_not_one| {
+        "write an address with its network's prefix, such as 10.141.255.254/16".to_owned()
+    })?;
+    if standing::is_usable(address) {
+        Ok(address)
+    } else {
+        Err("machines reach nobody there; write a host's address in a network of /30 or larger, such as 10.141.255.254/16".to_owned())
+    }
 }
 
 /// What log lines look like.
@@ -105,6 +121,7 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
             .with_context(|| format!("--data-dir {}", arguments.data_dir.display()))?,
         listen: arguments.listen.clone(),
         dhcp_interfaces: arguments.dhcp_interface.clone(),
+        address: arguments.address,
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
         connections: Limits::default(),

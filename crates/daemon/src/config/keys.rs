@@ -45,6 +45,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "TEMPLATE6",
             "TEST6",
             "CONFIG6_PATH",
+            "INTERFACES",
             "ROUTER_ADVERTISEMENTS",
         ],
     ),
@@ -98,6 +99,12 @@ pub(super) fn unknown(ini: &Ini) -> Vec<String> {
 /// The known word that is most like this one, if any is.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     perilune_wire::fields::nearest(word, known.iter().copied())
+}
+
+/// Words with commas or blanks between them.
+pub(super) fn words(ini: &Ini, section: &str, key: &str) -> Vec<String> {
+    let text = ini.get(section, key).unwrap_or_default();
+    text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 pub(super) fn protocol(ini: &Ini, section: &str) -> Result<Option<Protocol>, String> {

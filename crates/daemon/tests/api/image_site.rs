@@ -69,6 +69,7 @@ impl ImageSite {
             data_dir,
             listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
             dhcp_interfaces: Vec::new(),
+            address: Some("10.141.255.254/16".parse().unwrap()),
             bootstrap: None,
             agent: Some(agent),
             connections,

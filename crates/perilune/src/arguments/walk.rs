@@ -15,11 +15,12 @@ use super::Arguments;
 /// Set in the process that has every environment variable.
 const AGAIN: &str = "PERILUNE_TEST_AGAIN";
 /// Values of which each option takes one.
-const VALUES: [&str; 10] = [
+const VALUES: [&str; 11] = [
     "1",
     "yes",
     "name",
     "10.0.0.1",
+    "10.0.0.1/8",
     "10.0.0.1:80",
     "http://name:1",
     "02:00:00:00:00:01",

@@ -32,7 +32,8 @@ impl Daemon {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
-            .args(["serve", "--listen", &listen, "--log", "warn", "--data-dir"])
+            .args(["serve", "--listen", &listen, "--log", "warn"])
+            .args(["--address", "10.141.255.254/16", "--data-dir"])
             .arg(data)
             .env_remove("PERILUNE_CONFIG")
             .envs(variables.iter().copied())
@@ -56,6 +57,10 @@ impl Daemon {
         assert_eq!(code, 201);
         answer["token"].as_str().unwrap().clone_into(&mut daemon.token);
         daemon
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {

@@ -8,6 +8,7 @@ mod import;
 mod kill;
 mod os_users;
 mod serve;
+mod setup;
 mod sync;
 mod tls;
 
