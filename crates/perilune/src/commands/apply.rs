@@ -88,7 +88,7 @@ pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failur
 /// What a document does not have and whoever restores from it may miss. `secrets` are those that were left out, by the kind of their owner.
 fn lacks(document: &Value, secrets: Option<&Map<String, Value>>) -> Vec<String> {
     let Some(secrets) = secrets else {
-        return vec!["Passwords and secrets stand in this document as they are. It lacks users and packed files of images.".to_owned()];
+        return vec!["Passwords and secrets stand in this document as they are. It lacks users, identities of nodes and packed files of images.".to_owned()];
     };
     let names = |kinds: Option<&Value>| -> Vec<String> {
         kinds
@@ -109,7 +109,7 @@ fn lacks(document: &Value, secrets: Option<&Map<String, Value>>) -> Vec<String> 
     if !setups.is_empty() {
         parts.push(format!("the password of bmcsetup {}", setups.join(", ")));
     }
-    parts.push("users and packed files of images".to_owned());
+    parts.push("users, identities of nodes and packed files of images".to_owned());
     vec![
         format!("This document lacks {}.", parts.join("; ")),
         "To apply it changes none of these: where they are, they stay; where they are not, give them by hand.".to_owned(),
