@@ -134,12 +134,23 @@ impl<K: Ord + Clone, V> Board<K, V> {
     /// Changes what stands under a key; everybody sees it at once. Answers the number of the change, or of the last one when there is
     /// none.
     pub fn update(&self, key: &K, decide: impl FnOnce(Option<&Arc<V>>) -> Update<V>) -> u64 {
-        let mut inner = self.shared.lock();
-        let update = decide(inner.current.get(key));
-        self.apply(&mut inner, key, update)
+        let mut decide = Some(decide);
+        self.update_each(std::slice::from_ref(key), |_, known| {
+            decide.take().map_or(Update::Keep, |decide| decide(known))
+        })
     }
 
-    /// The same for all keys that are there, in their order, as one: nobody sees a part of it.
+    /// The same for several keys, in this order, as one: nobody sees a part of it. A key may come more than once.
+    pub fn update_each(
+        &self,
+        keys: &[K],
+        mut decide: impl FnMut(&K, Option<&Arc<V>>) -> Update<V>,
+    ) -> u64 {
+        let mut inner = self.shared.lock();
+        self.apply_each(&mut inner, keys, &mut decide)
+    }
+
+    /// The same for all keys that are there, in their order, as one.
     pub fn update_all(&self, mut decide: impl FnMut(&K, &Arc<V>) -> Update<V>) -> u64 {
         let mut inner = self.shared.lock();
         let before = inner.current.clone();
@@ -147,8 +158,7 @@ impl<K: Ord + Clone, V> Board<K, V> {
             let update = decide(key, value);
             inner.apply(key, update);
         }
-        self.wake(&inner);
-        self.shared.publish(&inner);
+        self.tell(&inner);
         inner.current.sequence
     }
 
@@ -159,20 +169,43 @@ impl<K: Ord + Clone, V> Board<K, V> {
         key: &K,
         mut decide: impl FnMut(Option<&Arc<V>>) -> Update<V>,
     ) -> Result<u64, Error> {
-        for _ in 0..TRIES {
-            let (sequence, stored) = {
-                let mut inner = self.shared.lock();
-                let update = decide(inner.current.get(key));
-                let sequence = self.apply(&mut inner, key, update);
-                (sequence, self.shared.wait(&mut inner, key))
-            };
-            match settled(stored).await {
-                Ok(()) => return Ok(sequence),
-                Err(Some(error)) => return Err(error),
-                Err(None) => {}
+        self.update_each_stored(std::slice::from_ref(key), |_, known| decide(known)).await
+    }
+
+    /// The same for several keys, which are stored together. It is seen at once when this is called, not when it is first polled.
+    /// `decide` is called again for those where another controller was first.
+    pub fn update_each_stored<D>(
+        &self,
+        keys: &[K],
+        mut decide: D,
+    ) -> impl Future<Output = Result<u64, Error>> + use<K, V, D>
+    where
+        D: FnMut(&K, Option<&Arc<V>>) -> Update<V>,
+    {
+        let mut round = self.begin(keys, &mut decide);
+        let board = self.clone();
+        async move {
+            for _ in 1..TRIES {
+                let lost = settled(round.waits).await?;
+                if lost.is_empty() {
+                    return Ok(round.sequence);
+                }
+                round = board.begin(&lost, &mut decide);
             }
+            let lost = settled(round.waits).await?;
+            if lost.is_empty() { Ok(round.sequence) } else { Err(Error::Contended) }
         }
-        Err(Error::Contended)
+    }
+
+    fn begin(
+        &self,
+        keys: &[K],
+        decide: &mut impl FnMut(&K, Option<&Arc<V>>) -> Update<V>,
+    ) -> Round<K> {
+        let mut inner = self.shared.lock();
+        let sequence = self.apply_each(&mut inner, keys, decide);
+        let wait = |key: &K| Some((key.clone(), self.shared.wait(&mut inner, key)?));
+        Round { sequence, waits: keys.iter().filter_map(wait).collect() }
     }
 
     /// Returns when what stands under a key now is stored.
@@ -181,7 +214,8 @@ impl<K: Ord + Clone, V> Board<K, V> {
             let mut inner = self.shared.lock();
             self.shared.wait(&mut inner, key)
         };
-        settled(stored).await.map_err(|error| error.unwrap_or(Error::Contended))
+        let waits = stored.map(|stored| (key.clone(), stored)).into_iter().collect();
+        if settled(waits).await?.is_empty() { Ok(()) } else { Err(Error::Contended) }
     }
 
     /// What is new for somebody who knew the board as of this number.
@@ -198,15 +232,26 @@ impl<K: Ord + Clone, V> Board<K, V> {
         (snapshot, Subscription { shared, published, known })
     }
 
-    fn apply(&self, inner: &mut Inner<K, V>, key: &K, update: Update<V>) -> u64 {
-        if inner.apply(key, update) {
-            self.wake(inner);
-            self.shared.publish(inner);
+    fn apply_each(
+        &self,
+        inner: &mut Inner<K, V>,
+        keys: &[K],
+        decide: &mut impl FnMut(&K, Option<&Arc<V>>) -> Update<V>,
+    ) -> u64 {
+        let mut is_changed = false;
+        for key in keys {
+            let update = decide(key, inner.current.get(key));
+            is_changed |= inner.apply(key, update);
+        }
+        if is_changed {
+            self.tell(inner);
         }
         inner.current.sequence
     }
 
-    fn wake(&self, inner: &Inner<K, V>) {
+    /// Shows the board as it is now, and has it stored.
+    fn tell(&self, inner: &Inner<K, V>) {
+        self.shared.publish(inner);
         if inner.unwritten.is_empty() {
             return;
         }
@@ -217,17 +262,26 @@ impl<K: Ord + Clone, V> Board<K, V> {
     }
 }
 
-/// `Err(None)` means that another controller was first.
-async fn settled(
-    stored: Option<oneshot::Receiver<Result<(), Stored>>>,
-) -> Result<(), Option<Error>> {
-    let Some(stored) = stored else { return Ok(()) };
-    match stored.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(Stored::Lost)) => Err(None),
-        Ok(Err(Stored::Refused(error))) => Err(Some(Error::Store(error))),
-        Err(_) => Err(Some(Error::Stopping)),
+/// Changes that were made together, and what tells that each is stored, by its key.
+struct Round<K> {
+    sequence: u64,
+    waits: Vec<(K, oneshot::Receiver<Result<(), Stored>>)>,
+}
+
+/// Waits until all are stored; answers those where another controller was first.
+async fn settled<K>(
+    waits: Vec<(K, oneshot::Receiver<Result<(), Stored>>)>,
+) -> Result<Vec<K>, Error> {
+    let mut lost = Vec::new();
+    for (key, stored) in waits {
+        match stored.await {
+            Ok(Ok(())) => {}
+            Ok(Err(Stored::Lost)) => lost.push(key),
+            Ok(Err(Stored::Refused(error))) => return Err(Error::Store(error)),
+            Err(_) => return Err(Error::Stopping),
+        }
     }
+    Ok(lost)
 }
 
 impl<K, V> Shared<K, V> {

@@ -114,10 +114,20 @@ where
 
     /// Everything that is not stored. It stays noted as that until it is.
     fn batch(&self) -> Vec<(K, u64, Write)> {
-        let inner = self.shared.lock();
-        let write = |(key, sequence): (&K, &u64)| {
-            let value = inner.current.get(key);
-            let body = value.map(|value| serde_json::to_string(&**value)).transpose();
+        let taken: Vec<_> = {
+            let inner = self.shared.lock();
+            let take = |(key, sequence): (&K, &u64)| {
+                let expected = match inner.stored.get(key) {
+                    Some(stored) => Expected::Sequence(*stored),
+                    None => Expected::Nothing,
+                };
+                (key.clone(), *sequence, inner.current.get(key).map(Arc::clone), expected)
+            };
+            inner.unwritten.iter().map(take).collect()
+        };
+        // Others change the board meanwhile.
+        let write = |(key, sequence, value, expected): (K, u64, Option<Arc<V>>, Expected)| {
+            let body = value.map(|value| serde_json::to_string(&*value)).transpose();
             let body = match body {
                 Ok(body) => body,
                 Err(error) => {
@@ -125,13 +135,10 @@ where
                     return None;
                 }
             };
-            let expected = match inner.stored.get(key) {
-                Some(stored) => Expected::Sequence(*stored),
-                None => Expected::Nothing,
-            };
-            Some((key.clone(), *sequence, Write { key: key.to_string(), body, expected }))
+            let write = Write { key: key.to_string(), body, expected };
+            Some((key, sequence, write))
         };
-        inner.unwritten.iter().filter_map(write).collect()
+        taken.into_iter().filter_map(write).collect()
     }
 
     /// Notes what is stored; answers whether another controller was first anywhere.

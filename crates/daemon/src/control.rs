@@ -3,6 +3,7 @@
 mod acquaintance;
 mod hook;
 mod limits;
+mod pins;
 mod run;
 mod targets;
 
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use perilune_bmc::redfish::{Fingerprint, Trust};
+use perilune_bmc::redfish::Trust;
 use perilune_bmc::{Action, Engine, Outcome, PowerState, Target};
-use perilune_store::{Store, Table, Write};
+use perilune_boards::{Unreadable, Writer};
+use perilune_store::Store;
 use perilune_wire::control::Wishes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -29,6 +31,8 @@ use crate::config::{self, Settings};
 use crate::status::Status;
 use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
+pub(crate) use pins::PinnedCertificate;
+use pins::PinnedCertificates;
 pub(crate) use targets::is_executable;
 use targets::{Missing, Resolver};
 
@@ -72,35 +76,39 @@ struct Shared {
     /// As many hooks as may run at one moment.
     hooks: Arc<Semaphore>,
     runs: Mutex<BTreeMap<String, Arc<Run>>>,
-    pins: Mutex<BTreeMap<String, Fingerprint>>,
+    pins: PinnedCertificates,
     acquaintances: Mutex<Acquaintances>,
     /// Requests to be carried out by the [`Worker`]. Callers wait for results, so these are as many as there are callers.
     work: mpsc::UnboundedSender<Work>,
-    store: Store,
     status: Status,
     boots: Boots,
     cluster: ClusterService,
+}
+
+/// Control, and what must run for it to work.
+pub struct Opened {
+    pub(crate) control: Control,
+    pub(crate) worker: Worker,
+    /// Stores pinned certificates.
+    pub(crate) pins: Writer<String, PinnedCertificate>,
+    /// Pinned certificates that could not be read.
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
 impl Control {
     /// With the certificates that were pinned before.
     pub async fn open(
         settings: &Settings,
-        store: Store,
+        store: &Store,
         status: Status,
         boots: Boots,
         cluster: ClusterService,
-    ) -> Result<(Self, Worker), Error> {
+    ) -> Result<Opened, Error> {
         let authorities = match &settings.control.authorities {
             Some(path) => read_authorities(path)?,
             None => Vec::new(),
         };
-        let records = store.records(Table::BmcCertificates).await?;
-        let pins = records.into_iter().filter_map(|pin| {
-            let text: String = serde_json::from_str(&pin.body?).ok()?;
-            Some((pin.key, text.parse().ok()?))
-        });
-        let pins = Mutex::new(pins.collect());
+        let (pins, writer, unreadable) = PinnedCertificates::open(store).await?;
         let (work, waiting) = mpsc::unbounded_channel();
         let shared = Shared {
             engine: Engine::new(authorities),
@@ -111,12 +119,12 @@ impl Control {
             pins,
             acquaintances: Mutex::default(),
             work,
-            store,
             status,
             boots,
             cluster,
         };
-        Ok((Self { shared: Arc::new(shared) }, Worker(waiting)))
+        let control = Self { shared: Arc::new(shared) };
+        Ok(Opened { control, worker: Worker(waiting), pins: writer, unreadable })
     }
 
     /// Begins an action on machines, to be followed by its identifier. Those that cannot be reached at all have their verdict at
@@ -166,7 +174,7 @@ impl Control {
     /// The BMCs of nodes; those that have none get their verdict.
     fn targets(&self, nodes: Vec<String>, run: &Run) -> Vec<Target> {
         let cluster = self.shared.cluster.published();
-        let pins = self.pins().clone();
+        let pins = self.shared.pins.snapshot();
         let plugins = self.shared.plugins.as_deref();
         let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
         let mut targets = Vec::new();
@@ -189,7 +197,7 @@ impl Control {
             self.shared.engine.forget(target);
         }
         // The certificate is the BMC's, whoever logs in to it.
-        if news == News::Node && self.pins().remove(&targets::pin_key(target)).is_some() {
+        if news == News::Node && self.shared.pins.forget(&targets::pin_key(target)) {
             target.redfish.trust = Trust::FirstUse;
         }
     }
@@ -210,9 +218,9 @@ impl Control {
     pub async fn forget(
         &self,
         nodes: &[String],
-    ) -> Result<Vec<(String, String)>, perilune_store::Error> {
+    ) -> Result<Vec<(String, String)>, perilune_boards::Error> {
         let cluster = self.shared.cluster.published();
-        let (pins, plugins) = (BTreeMap::new(), self.shared.plugins.as_deref());
+        let (pins, plugins) = (self.shared.pins.snapshot(), self.shared.plugins.as_deref());
         let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
         let mut unknown = Vec::new();
         let mut forgotten = Vec::new();
@@ -225,15 +233,15 @@ impl Control {
                 Err(reason) => unknown.push((node.clone(), reason.to_string())),
             }
         }
-        forgotten.retain(|key| self.pins().remove(key).is_some());
-        let forgotten = forgotten.into_iter().map(Write::remove).collect();
-        self.shared.store.put_if(Table::BmcCertificates, forgotten).await?;
+        self.shared.pins.forget_stored(&forgotten).await?;
         Ok(unknown)
     }
 
     fn carry_out(&self, targets: Vec<Target>, action: Action, wishes: &Wishes, run: &Arc<Run>) {
-        let keys: BTreeMap<_, _> =
-            targets.iter().map(|target| (target.name.clone(), targets::pin_key(target))).collect();
+        // Only what is believed because it was seen first is believed from then on.
+        let is_first = |target: &&Target| matches!(target.redfish.trust, Trust::FirstUse);
+        let of_name = |target: &Target| (target.name.clone(), targets::pin_key(target));
+        let keys: BTreeMap<_, _> = targets.iter().filter(is_first).map(of_name).collect();
         let (outcomes, mut waiting) = mpsc::channel(WAITING);
         let engine = self.shared.engine.clone();
         let limits = limits::limits(&self.shared.limits, wishes, action, &targets);
@@ -260,7 +268,7 @@ impl Control {
     async fn note(&self, run: &Run, keys: &BTreeMap<String, String>, outcome: Outcome) {
         self.tell_status(&outcome);
         if let (Some(key), Some(certificate)) = (keys.get(&outcome.name), outcome.certificate) {
-            self.pin(key, certificate).await;
+            self.shared.pins.pin(key, certificate).await;
         }
         if let Err(error) = &outcome.result {
             tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC did not do it");
@@ -303,17 +311,6 @@ impl Control {
         }
     }
 
-    async fn pin(&self, key: &str, certificate: Fingerprint) {
-        if self.pins().insert(key.to_owned(), certificate) == Some(certificate) {
-            return;
-        }
-        let body = serde_json::Value::from(certificate.to_string()).to_string();
-        let write = Write::put(key.to_owned(), body);
-        if let Err(error) = self.shared.store.put_if(Table::BmcCertificates, vec![write]).await {
-            tracing::warn!(%error, bmc = key, "the certificate of a BMC is not stored");
-        }
-    }
-
     fn remember(&self, run: Arc<Run>) {
         let now = clock::milliseconds();
         let mut runs = self.runs();
@@ -333,10 +330,6 @@ impl Control {
 
     fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
         self.shared.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pins(&self) -> MutexGuard<'_, BTreeMap<String, Fingerprint>> {
-        self.shared.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

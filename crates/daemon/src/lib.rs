@@ -20,6 +20,7 @@ mod identity;
 pub mod install_logs;
 pub mod jobs;
 pub mod json;
+pub mod leases;
 mod machines;
 mod neighbour;
 mod own_addresses;

@@ -1,34 +1,26 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use nix::ifaddrs::getifaddrs;
 use perilune_boot::tftp;
-use perilune_dhcp::{
-    Beginning, Lease, Leases, Observer, Policy, Server, Sighting, Site, StoreLeases,
-};
+use perilune_dhcp::{Beginning, Observer, Policy, Server, Sighting, Site};
 use perilune_model::Cluster;
 use perilune_ndp::{Responder, Rule};
-use perilune_store::{Store, Table, Write};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::problem::chain;
 use crate::boots::Evidence;
 use crate::clock;
 use crate::config::Options;
+use crate::leases::{LEASE_SECONDS, STRANGERS_LEASE_SECONDS};
 use crate::serve::Error;
 use crate::sightings::Sightings;
 use crate::state::State;
 
-/// How long addresses of a dynamic range are lent to nodes.
-const LEASE_SECONDS: u32 = 8 * 60 * 60;
-/// How long they are lent to strangers. They keep the address until somebody else needs it; one who takes many does not have them for long.
-const STRANGERS_LEASE_SECONDS: u32 = 15 * 60;
-/// As many leases as wait for the store.
+/// As much as may wait to be noted: who is seen, and who begins to boot.
 const WAITING: usize = 1024;
 /// As many transfers by TFTP as may run at once on each interface.
 const TRANSFERS: usize = 512;
@@ -38,7 +30,6 @@ pub(crate) fn start(
     options: &Options,
     observer: Option<Observer>,
     state: &State,
-    store: &Store,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -46,16 +37,14 @@ pub(crate) fn start(
     if options.dhcp_interfaces.is_empty() {
         return Ok(());
     }
-    let (store_leases, leases_to_store) = mpsc::channel(WAITING);
     let (sightings, strangers) = mpsc::channel(WAITING);
     let site = Site {
         cluster: state.cluster.subscribe(),
-        leases: Arc::clone(&state.leases),
-        store: store_leases,
+        leases: state.leases.table(),
+        store: state.leases.storage(),
         sightings,
         clock: clock::steady_milliseconds,
     };
-    tasks.spawn(store_leases_of(leases_to_store, store.clone()));
     tasks.spawn(note(strangers, state.sightings.clone()));
     let mut listeners = Vec::new();
     for interface in &options.dhcp_interfaces {
@@ -170,34 +159,6 @@ fn answer_solicitations(
     }
 }
 
-/// The leases that are stored.
-pub(crate) async fn leases(store: &Store) -> Result<Leases, Error> {
-    let mut leases = Vec::new();
-    for record in store.records(Table::Leases).await? {
-        match serde_json::from_str::<Lease>(record.body.as_deref().unwrap_or_default()) {
-            Ok(lease) => {
-                leases.push(restored(lease, clock::milliseconds(), clock::steady_milliseconds()));
-            }
-            Err(error) => {
-                tracing::warn!(address = record.key, %error, "a stored lease cannot be read; it is left out");
-            }
-        }
-    }
-    Ok(Leases::restore(leases))
-}
-
-/// A stored lease as it is on the clock of leases. The other clock may have been set back since it was stored: it does not last longer for that.
-fn restored(lease: Lease, now: u64, steady: u64) -> Lease {
-    let left = lease.until.saturating_sub(now).min(u64::from(LEASE_SECONDS) * 1000);
-    Lease { until: steady.saturating_add(left), ..lease }
-}
-
-/// A lease as it is stored: its end as a time of day, for the next start.
-fn to_be_stored(lease: Lease, now: u64, steady: u64) -> Lease {
-    let left = lease.until.saturating_sub(steady);
-    Lease { until: now.saturating_add(left), ..lease }
-}
-
 /// Why nobody who asks on this interface is served, unless through a relay; none when it is as it should be.
 pub(crate) fn idle(interface: &str, cluster: &Cluster) -> Option<String> {
     match address_of(interface, cluster) {
@@ -246,58 +207,18 @@ fn address_of(interface: &str, cluster: &Cluster) -> std::io::Result<Ipv4Addr> {
     })
 }
 
-/// Stores leases; all that wait together at once.
-async fn store_leases_of(mut waiting: mpsc::Receiver<StoreLeases>, store: Store) {
-    let mut batch = Vec::with_capacity(WAITING);
-    while waiting.recv_many(&mut batch, WAITING).await > 0 {
-        // The last word on an address counts: it may be over and lent again within one batch.
-        let mut last = BTreeMap::new();
-        let mut told = Vec::new();
-        for StoreLeases { edits, stored } in batch.drain(..) {
-            last.extend(edits);
-            told.push(stored);
-        }
-        let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
-        let mut writes = Vec::with_capacity(last.len());
-        for (address, lease) in last {
-            let key = address.to_string();
-            let lease = lease.map(|lease| to_be_stored(lease, now, steady));
-            match lease.map(|lease| serde_json::to_string(&lease)) {
-                Some(Ok(body)) => writes.push(Write::put(key, body)),
-                Some(Err(error)) => {
-                    tracing::error!(address = key, %error, "a lease cannot be written");
-                }
-                None => writes.push(Write::remove(key)),
-            }
-        }
-        let stored = store.put_if(Table::Leases, writes).await;
-        if let Err(error) = &stored {
-            tracing::error!(
-                error = chain(error),
-                "leases are not stored; machines go without until they are"
-            );
-        }
-        for tell in told {
-            // A server that stops does not want to know any more.
-            tell.send(stored.is_ok()).ok();
-        }
-    }
-}
-
+/// Notes strangers; all that wait together at once.
 async fn note(mut strangers: mpsc::Receiver<Sighting>, sightings: Sightings) {
-    while let Some(stranger) = strangers.recv().await {
-        let Sighting { mac, address, vendor_class, is_confirmed } = stranger;
-        sightings.seen(mac, address, vendor_class, clock::milliseconds());
-        if is_confirmed {
-            sightings.confirm(mac);
-        }
+    let mut heard = Vec::with_capacity(WAITING);
+    while strangers.recv_many(&mut heard, WAITING).await > 0 {
+        sightings.heard(heard.drain(..), clock::milliseconds());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use perilune_model::network::Network;
-    use perilune_model::{Draft, MacAddress, Name};
+    use perilune_model::{Draft, Name};
 
     use super::*;
 
@@ -311,28 +232,6 @@ mod tests {
         };
         draft.put(network).unwrap();
         draft.finish().0
-    }
-
-    #[test]
-    fn a_clock_that_is_set_changes_nothing_of_what_a_lease_lasts() {
-        const HOUR: u64 = 3_600_000;
-        const DAY: u64 = 24 * HOUR;
-        let lease = |until| Lease {
-            address: [10, 141, 0, 1].into(),
-            mac: MacAddress::ethernet([2, 0, 0, 0, 0, 1]),
-            until,
-            source: perilune_dhcp::Source::Machine,
-        };
-        // Two hours are left, and the other clock is a day and more behind or before.
-        for now in [3 * DAY, 30 * DAY] {
-            assert_eq!(
-                to_be_stored(lease(100 * DAY + 2 * HOUR), now, 100 * DAY).until,
-                now + 2 * HOUR
-            );
-        }
-        assert_eq!(restored(lease(7 * DAY), 7 * DAY - HOUR, 50).until, 50 + HOUR);
-        assert_eq!(restored(lease(7 * DAY), 6 * DAY, 50).until, 50 + 8 * HOUR, "a day back");
-        assert_eq!(restored(lease(7 * DAY), 8 * DAY, 50).until, 50, "it has ended");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Starts everything, and stops it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use perilune_boards::Writer;
 use perilune_boot::{Directories, Environment, Protocol, Templates};
+use perilune_dhcp::Lease;
 use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
@@ -22,11 +23,12 @@ use crate::claims::Claims;
 use crate::cluster::ClusterService;
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener};
-use crate::control::{self, Control};
+use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
 use crate::install_logs::{InstallLog, InstallLogs};
 use crate::jobs::{Jobs, Places};
+use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
@@ -140,18 +142,19 @@ pub async fn serve(
         protocols.iter().copied().zip(addresses.iter().map(SocketAddr::port)).collect();
     warn_of_protocols(&settings, &listen, &ports, &service.published());
 
-    let machines_store = store.clone();
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
-    let (state, Workers { control, discovery, states, logs, boots }) =
-        assemble(settings, &options, ports, evidence, store, service).await?;
+    let (state, workers) = assemble(settings, &options, ports, evidence, store, service).await?;
+    let Workers { control, pins, discovery, states, logs, boots, leases } = workers;
     tasks.spawn(states.run());
     tasks.spawn(logs.run());
     tasks.spawn(boots.run());
+    tasks.spawn(leases.run());
+    tasks.spawn(pins.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
-    crate::machines::start(&options, observer, &state, &machines_store, &mut tasks, &stop)?;
+    crate::machines::start(&options, observer, &state, &mut tasks, &stop)?;
     let connections = Connections::new(options.connections);
     let service = api::service(state);
     for (socket, protocol) in sockets.into_iter().zip(protocols) {
@@ -264,10 +267,12 @@ fn warn_of_protocols(
 /// What must run for the state to do its work.
 struct Workers {
     control: control::Worker,
+    pins: Writer<String, PinnedCertificate>,
     discovery: discovery::Worker,
     states: Writer<Name, NodeState>,
     logs: Writer<Name, InstallLog>,
     boots: boots::Writers,
+    leases: Writer<Ipv4Addr, Lease>,
 }
 
 async fn assemble(
@@ -295,18 +300,20 @@ async fn assemble(
     }
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::new(store.keys());
-    let leases = Arc::new(Mutex::new(crate::machines::leases(&store).await?));
     let history = store.clone();
     let (status, states, mut unreadable) = Status::open(&store).await?;
     let (install_logs, logs, others) = InstallLogs::open(&store).await?;
     unreadable.extend(others);
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
     unreadable.extend(others);
+    let (leases, leases_writer, others) = Leases::open(&store).await?;
+    unreadable.extend(others);
     let followers = Followers::new(history.life());
-    let (control, controls) =
-        Control::open(&settings, store, status.clone(), boots.clone(), cluster.clone()).await?;
+    let control::Opened { control, worker, pins, unreadable: others } =
+        Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
+    unreadable.extend(others);
     let directory = settings.directory.open();
-    let sightings = Sightings::default();
+    let sightings = Sightings::new(history.life());
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
     let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
@@ -336,8 +343,16 @@ async fn assemble(
         attempts: Attempts::default(),
         turns: Turns::default(),
     });
-    let boots = boots_writers;
-    Ok((state, Workers { control: controls, discovery: switches, states, logs, boots }))
+    let workers = Workers {
+        control: worker,
+        pins,
+        discovery: switches,
+        states,
+        logs,
+        boots: boots_writers,
+        leases: leases_writer,
+    };
+    Ok((state, workers))
 }
 
 /// What shows that a boot is expected. Where another DHCP server answers the machines, their requests may never come here, and without

@@ -1,15 +1,12 @@
 //! What every handler can reach.
 
-use std::net::Ipv4Addr;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
-use perilune_dhcp::Leases;
 use perilune_directory::Directory;
-use perilune_model::MacAddress;
 use perilune_model::plugins::Installed;
 use perilune_model::user::Role;
 use perilune_store::Store;
@@ -27,6 +24,7 @@ use crate::discovery::Discovery;
 use crate::followers::Followers;
 use crate::install_logs::InstallLogs;
 use crate::jobs::Jobs;
+use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
@@ -67,7 +65,7 @@ pub struct Parts {
     /// Boot requests of nobody who is named.
     pub hidden_boots: HiddenBoots,
     /// Addresses that are lent to machines.
-    pub leases: Arc<Mutex<Leases>>,
+    pub leases: Leases,
     /// What was stored and could not be read when the daemon began.
     pub unreadable: Vec<Unreadable>,
     /// Boot and install scripts.
@@ -129,13 +127,6 @@ impl State {
             return Some(Role::Admin);
         }
         self.cluster.published().users().get(user).map(|user| user.role)
-    }
-
-    /// The address that is lent to this machine.
-    pub fn lent_to(&self, mac: MacAddress) -> Option<Ipv4Addr> {
-        // What a panicking holder left is still a table of leases.
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.of(mac.port())
     }
 
     /// The plugins that requests may name, as of now.

@@ -1,12 +1,11 @@
 //! What will not work, as far as it can be known before somebody needs it. Never a failure of anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
 use perilune_boards::Unreadable;
 use perilune_boot::Site;
-use perilune_dhcp::Leases;
 use perilune_model::effective::Effective;
 use perilune_model::{Cluster, Family, Kind, Name, Violation};
 
@@ -36,11 +35,8 @@ pub(crate) struct Warning {
 /// All warnings as of now, those about nodes last. It looks at every node and at files: for a thread that may block.
 pub(crate) fn all(state: &State) -> Vec<Warning> {
     let cluster = state.cluster.published();
-    // What a panicking holder left is still a table of leases.
-    let ranges = {
-        let leases = state.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        ranges(&leases, &cluster, clock::steady_milliseconds())
-    };
+    let now = clock::milliseconds();
+    let ranges = ranges(&cluster, |range| state.leases.lent_within(range, now));
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(clock::milliseconds());
@@ -90,7 +86,7 @@ fn unreadable(state: &State) -> Vec<String> {
 }
 
 /// Dynamic ranges with hardly an address left: unknown machines will get none.
-fn ranges(leases: &Leases, cluster: &Cluster, now: u64) -> Vec<String> {
+fn ranges(cluster: &Cluster, lent_within: impl Fn(RangeInclusive<Ipv4Addr>) -> u64) -> Vec<String> {
     let lending =
         cluster.networks().values().filter_map(|network| match network.lent_range(Family::V4)? {
             (IpAddr::V4(first), IpAddr::V4(last)) => Some((network, first, last)),
@@ -98,7 +94,7 @@ fn ranges(leases: &Leases, cluster: &Cluster, now: u64) -> Vec<String> {
         });
     let full = lending.filter_map(|(network, first, last)| {
         let size = u64::from(u32::from(last).saturating_sub(u32::from(first))) + 1;
-        let lent = leases.lent_within(first..=last, now);
+        let lent = lent_within(first..=last);
         (lent * 100 >= size * NEARLY_FULL).then(|| {
             let name = &network.name;
             format!(
@@ -269,9 +265,8 @@ fn nodes(state: &State, cluster: &Cluster) -> Vec<Warning> {
 
 #[cfg(test)]
 mod tests {
-    use perilune_dhcp::Lease;
+    use perilune_model::Draft;
     use perilune_model::network::Network;
-    use perilune_model::{Draft, MacAddress};
 
     use super::*;
 
@@ -347,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_told_of_when_it_is_nearly_full_and_only_by_leases_that_run() {
+    fn a_range_is_told_of_when_it_is_nearly_full() {
         let mut draft = Draft::new(&Cluster::default());
         let network = Network {
             name: Name::trusted("cluster"),
@@ -357,21 +352,13 @@ mod tests {
             ..Network::default()
         };
         draft.put(network).unwrap();
-        let lease = |last: u8, until| Lease {
-            address: [10, 141, 200, last].into(),
-            mac: MacAddress::ethernet([2, 0, 0, 0, 0, last]),
-            until,
-            source: perilune_dhcp::Source::Machine,
-        };
-        let lent = |count: u8| Leases::restore((1..=count).map(|last| lease(last, 2_000)));
-        assert_eq!(ranges(&lent(8), &draft, 1_000), Vec::<String>::new());
-        let [warning] = ranges(&lent(9), &draft, 1_000).try_into().unwrap();
+        assert_eq!(ranges(&draft, |_| 8), Vec::<String>::new());
+        let [warning] = ranges(&draft, |_| 9).try_into().unwrap();
         assert!(
             warning.starts_with(
                 "9 of the 10 addresses 10.141.200.1 to 10.141.200.10 of network cluster"
             ),
             "{warning}"
         );
-        assert_eq!(ranges(&lent(9), &draft, 3_000), Vec::<String>::new(), "they have ended");
     }
 }

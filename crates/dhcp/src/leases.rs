@@ -18,6 +18,8 @@ const OFFER_MILLISECONDS: u64 = 60_000;
 const STRANGERS_OFFER_MILLISECONDS: u64 = 15_000;
 /// How long an address rests that a machine found in use by another.
 const DECLINED_MILLISECONDS: u64 = 600_000;
+/// As many addresses are remembered, however large the ranges are; of those whose time is over, the first to end is forgotten first.
+pub(crate) const REMEMBERED: usize = 1 << 18;
 
 /// An address that is lent to a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,8 @@ pub struct Leases {
     ended: BTreeSet<(u64, Ipv4Addr)>,
     pools: BTreeMap<(Ipv4Addr, Ipv4Addr), Pool>,
     needs: Option<Needs>,
+    /// Leases that are over, for whoever stores leases.
+    over: Vec<Ipv4Addr>,
 }
 
 /// How many interfaces of nodes need an address of each network's dynamic range, counted for this cluster.
@@ -76,13 +80,21 @@ struct Needs {
 }
 
 impl Leases {
-    /// The leases that were stored before.
+    /// The leases that were stored before. Of several for one machine, the last to end counts.
     pub fn restore(leases: impl IntoIterator<Item = Lease>) -> Self {
+        let mut leases: Vec<Lease> = leases.into_iter().collect();
+        leases.sort_by_key(|lease| lease.until);
         let mut all = Self::default();
         for lease in leases {
             all.insert(State::Lent, lease);
         }
         all
+    }
+
+    /// Addresses whose leases are over before their time, or forgotten, since this was last asked. Those that were lent anew are among
+    /// them.
+    pub fn take_over(&mut self) -> Vec<Ipv4Addr> {
+        std::mem::take(&mut self.over)
     }
 
     /// The address that a machine has, or was offered. An old one is kept for it until somebody else needs it.
@@ -176,8 +188,9 @@ impl Leases {
         range: &RangeInclusive<Ipv4Addr>,
         source: &Source,
     ) -> bool {
+        let is_full = self.entries.len() >= REMEMBERED && self.ended.is_empty();
         let needed = self.needed_by_nodes(cluster, network);
-        self.pool(range).has_room(source, needed)
+        !is_full && self.pool(range).has_room(source, needed)
     }
 
     /// How many addresses of a range were never given out.
@@ -267,15 +280,32 @@ impl Leases {
 
     fn put(&mut self, entry: Entry) {
         let address = entry.lease.address;
-        self.remove(address);
+        let former = self.take(address);
+        // One that has ended may be stored until its address is lent again: an offer costs no write.
+        let is_over = former.is_some_and(|former| former.state == State::Lent && former.runs);
+        if is_over && entry.state != State::Lent {
+            self.over.push(address);
+        }
         self.running.insert((entry.lease.until, address));
         known(&mut self.pools, address, Count::More);
         count(&mut self.pools, &entry, Count::More);
         self.entries.insert(address, entry);
+        while self.entries.len() > REMEMBERED
+            && let Some((_, oldest)) = self.ended.first().copied()
+        {
+            self.take(oldest);
+            self.over.push(oldest);
+        }
     }
 
     fn remove(&mut self, address: Ipv4Addr) {
-        let Some(entry) = self.entries.remove(&address) else { return };
+        if self.take(address).is_some_and(|former| former.state == State::Lent) {
+            self.over.push(address);
+        }
+    }
+
+    fn take(&mut self, address: Ipv4Addr) -> Option<Entry> {
+        let entry = self.entries.remove(&address)?;
         let place = (entry.lease.until, address);
         if entry.runs {
             self.running.remove(&place);
@@ -287,6 +317,7 @@ impl Leases {
         if let Some(mac) = entry.mac().filter(|mac| self.machines.get(mac) == Some(&address)) {
             self.machines.remove(&mac);
         }
+        Some(entry)
     }
 }
 

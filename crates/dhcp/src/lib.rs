@@ -21,4 +21,4 @@ pub use leases::{Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};
 pub use request::{Kind, Request};
-pub use server::{Server, Site, StoreLeases};
+pub use server::{Edit, Server, Site, StoreLeases, Stored, Storing};

@@ -1,8 +1,10 @@
 //! The loop around [`reply`]: packets in, leases stored, packets out.
 
+use std::fmt;
 use std::future::ready;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use perilune_model::Cluster;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
@@ -36,13 +38,41 @@ const GROUPS: usize = 64;
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 
-/// Leases that must be durable before their machines hear of them. The one who stores them answers whether they are.
-#[derive(Debug)]
-pub struct StoreLeases {
-    /// Addresses with their lease; without one when it is over. Of several for one address the last counts.
-    pub edits: Vec<(Ipv4Addr, Option<Lease>)>,
-    /// To be told whether they are durable.
-    pub stored: oneshot::Sender<bool>,
+/// An address with its lease; without one when it is over.
+pub type Edit = (Ipv4Addr, Option<Lease>);
+
+/// What becomes of leases that are to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// They are durable, but for these addresses: another controller has lent them meanwhile.
+    Durable(Vec<Ipv4Addr>),
+    /// They are not, and machines must not hear of them.
+    Failed,
+}
+
+/// Answers once leases are durable.
+pub type Storing = Pin<Box<dyn Future<Output = Stored> + Send>>;
+
+/// Stores leases, which must be durable before their machines hear of them. Of several edits of one address the last counts. Others see
+/// them when this returns; what it returns tells when they are durable.
+#[derive(Clone)]
+pub struct StoreLeases(Arc<dyn Fn(Vec<Edit>) -> Storing + Send + Sync>);
+
+impl StoreLeases {
+    /// By this function.
+    pub fn new(store: impl Fn(Vec<Edit>) -> Storing + Send + Sync + 'static) -> Self {
+        Self(Arc::new(store))
+    }
+
+    fn store(&self, edits: Vec<Edit>) -> Storing {
+        (self.0)(edits)
+    }
+}
+
+impl fmt::Debug for StoreLeases {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("StoreLeases")
+    }
 }
 
 /// What the servers of all interfaces share.
@@ -53,7 +83,7 @@ pub struct Site {
     /// What is lent.
     pub leases: Arc<Mutex<Leases>>,
     /// Whoever stores leases.
-    pub store: mpsc::Sender<StoreLeases>,
+    pub store: StoreLeases,
     /// Whoever wants to know about strangers.
     pub sightings: mpsc::Sender<Sighting>,
     /// Tells milliseconds on a clock that never jumps, the one of the leases.
@@ -194,6 +224,7 @@ impl Desk {
                 let Some(request) = self.queue.pop(strangers, now) else { break };
                 let (decision, sighting) =
                     reply(&published, &mut leases, &self.server.policy, &request, now);
+                group.edits.extend(leases.take_over().into_iter().map(|address| (address, None)));
                 if let Some(sighting) = sighting {
                     // Nobody must wait for a list of strangers.
                     drop(self.site.sightings.try_send(sighting));
@@ -203,7 +234,8 @@ impl Desk {
         }
         if !group.edits.is_empty() {
             let socket = Arc::clone(&self.server.socket);
-            self.pending.spawn(finish(self.site.store.clone(), socket, group));
+            let storing = self.site.store.store(group.edits);
+            self.pending.spawn(finish(storing, socket, group.packets));
         }
     }
 
@@ -220,7 +252,6 @@ impl Desk {
             }
             Decision::Forget(address) => {
                 tracing::info!(%mac, kind, interface, %address, "DHCP lease is over");
-                group.edits.push((address, None));
             }
             Decision::Answer(answer) => {
                 let Answer { packet, kind: given, address, to, lease, missing_program } = *answer;
@@ -236,7 +267,7 @@ impl Desk {
                 match lease {
                     Some(lease) => {
                         group.edits.push((address, Some(lease)));
-                        group.packets.push((packet, to));
+                        group.packets.push((address, packet, to));
                     }
                     None => send(&self.server.socket, &packet, to),
                 }
@@ -245,11 +276,11 @@ impl Desk {
     }
 }
 
-/// Leases that are stored together, and what is said once they are.
+/// Leases that are stored together, and what is said once they are, each with the address that it gives.
 #[derive(Default)]
 struct Group {
-    edits: Vec<(Ipv4Addr, Option<Lease>)>,
-    packets: Vec<(Vec<u8>, SocketAddrV4)>,
+    edits: Vec<Edit>,
+    packets: Vec<(Ipv4Addr, Vec<u8>, SocketAddrV4)>,
 }
 
 /// The system takes what is sent, or its queue is full of what we sent before: the machine asks again.
@@ -259,21 +290,22 @@ fn send(socket: &UdpSocket, packet: &[u8], to: SocketAddrV4) {
     }
 }
 
-/// Stores leases, and only then lets their machines know.
-async fn finish(store: mpsc::Sender<StoreLeases>, socket: Arc<UdpSocket>, group: Group) {
-    let (stored, answer) = oneshot::channel();
-    let leases = group.edits.len();
-    if store.send(StoreLeases { edits: group.edits, stored }).await.is_err() {
+/// Waits until leases are stored, and only then lets their machines know.
+async fn finish(
+    storing: Storing,
+    socket: Arc<UdpSocket>,
+    packets: Vec<(Ipv4Addr, Vec<u8>, SocketAddrV4)>,
+) {
+    let Stored::Durable(lost) = storing.await else {
+        let leases = packets.len();
+        tracing::warn!(leases, "leases were not stored, so their machines are not answered");
         return;
-    }
-    match answer.await {
-        Ok(true) => {
-            for (packet, to) in group.packets {
-                send(&socket, &packet, to);
-            }
-        }
-        Ok(false) | Err(_) => {
-            tracing::warn!(leases, "leases were not stored, so their machines are not answered");
+    };
+    for (address, packet, to) in packets {
+        if lost.contains(&address) {
+            tracing::warn!(%address, "another controller has lent an address meanwhile; its machine here begins anew");
+        } else {
+            send(&socket, &packet, to);
         }
     }
 }

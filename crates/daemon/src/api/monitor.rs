@@ -272,11 +272,11 @@ struct UnknownMachine {
 }
 
 impl UnknownMachine {
-    fn new(mac: MacAddress, sighting: Sighting, place: Option<Place>) -> Self {
+    fn new(mac: MacAddress, sighting: &Sighting, place: Option<Place>) -> Self {
         Self {
             macaddress: mac.to_string(),
             ipaddress: sighting.address.map(|address| address.to_string()),
-            vendor_class: sighting.vendor_class,
+            vendor_class: sighting.vendor_class.clone(),
             claim: None,
             switch: place.as_ref().map(|place| place.switch.to_string()),
             port: place.as_ref().and_then(|place| place.port.number),
@@ -295,9 +295,10 @@ impl UnknownMachine {
 async fn unknown(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let machines = state.sightings.all();
-    let unknown = machines.into_iter().filter(|(mac, _)| cluster.node_by_mac(*mac).is_none());
+    let unknown = machines.iter().filter(|(mac, _)| cluster.node_by_mac(**mac).is_none());
     let machines: Vec<UnknownMachine> = unknown
         .map(|(mac, sighting)| {
+            let mac = *mac;
             let place = state.discovery.last_seen(&cluster, mac);
             let claim = state.claims.of(mac).map(|wish| wish.to_string());
             UnknownMachine { claim, ..UnknownMachine::new(mac, sighting, place) }

@@ -116,14 +116,19 @@ fn address_of(
     window: &Window,
     source: Source,
 ) -> Option<IpAddr> {
-    let lent = state.lent_to(mac).map(IpAddr::V4);
     let chosen = window.chosen.map(IpAddr::V4);
-    let mut possible = chosen.into_iter().chain(lent).chain(interface.addresses.iter());
     if source.is_anybody() {
-        possible.next()
-    } else {
-        possible.find(|address| *address == source.address)
+        let lent = || state.leases.of(mac).map(IpAddr::V4);
+        return chosen.or_else(lent).or_else(|| interface.addresses.iter().next());
     }
+    let at = source.address;
+    let is_own = chosen == Some(at) || interface.addresses.iter().any(|own| own == at);
+    (is_own || is_lent(state, mac, at)).then_some(at)
+}
+
+/// Whether DHCP has lent this address to this machine.
+fn is_lent(state: &State, mac: MacAddress, address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if state.leases.has(mac, address))
 }
 
 /// The boot of a ticket, when it is this node's, from where the ticket was given, and the machine is still the node's.
@@ -222,7 +227,7 @@ pub(super) fn addresses_of(state: &State, node: &Node) -> Vec<IpAddr> {
     let chosen =
         state.boots.window(node.name.as_str()).and_then(|window| window.chosen).map(IpAddr::V4);
     let of_interface = |interface: &Interface| {
-        let lent = interface.macaddress.and_then(|mac| state.lent_to(mac)).map(IpAddr::V4);
+        let lent = interface.macaddress.and_then(|mac| state.leases.of(mac)).map(IpAddr::V4);
         lent.into_iter().chain(interface.addresses.iter()).collect::<Vec<_>>()
     };
     chosen.into_iter().chain(node.interfaces.iter().flat_map(of_interface)).collect()

@@ -1,18 +1,20 @@
 //! Which BMC a node has, and how it is spoken to.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use perilune_bmc::redfish::{Fingerprint, Trust};
+use perilune_bmc::redfish::Trust;
 use perilune_bmc::{Credentials, Driver, Target};
+use perilune_boards::Snapshot;
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver as DriverWord};
 use perilune_model::effective::Effective;
 use perilune_model::interface::BMC_INTERFACE;
 use perilune_model::node::Node;
 use perilune_model::rack::{DeviceType, Placement};
 use perilune_model::{Cluster, Family};
+
+use super::pins::PinnedCertificate;
 
 /// Why there is no BMC to speak to: what is missing, and of which node.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ pub(super) struct Resolver<'a> {
     /// The site's own plugins.
     pub(super) plugins: Option<&'a Path>,
     /// Certificates that were seen first, by [`pin_key`].
-    pub(super) pins: &'a BTreeMap<String, Fingerprint>,
+    pub(super) pins: &'a Snapshot<String, PinnedCertificate>,
 }
 
 impl Resolver<'_> {
@@ -89,7 +91,8 @@ impl Resolver<'_> {
             Some(Certificate::Verify) => Trust::Verified { name: None },
             Some(Certificate::Any) => Trust::Unverified,
             Some(Certificate::Pin) | None => {
-                self.pins.get(&pin_key(&target)).map_or(Trust::FirstUse, |pin| Trust::Pinned(*pin))
+                let pin = self.pins.get(&pin_key(&target));
+                pin.map_or(Trust::FirstUse, |pin| Trust::Pinned(pin.0))
             }
         };
         target

@@ -51,16 +51,20 @@ proptest! {
     fn counts_are_right_whatever_happened(steps in prop::collection::vec(step(), 1..150)) {
         let (mut leases, mut now) = (Leases::default(), 1_000);
         let range = FIRST..=LAST;
+        // As whoever stores leases knows them.
+        let mut stored = BTreeMap::new();
         for step in steps {
             leases.settle(now);
             match step {
                 Step::Offer(machine, last, by) => leases.offer(at(last), mac(machine), source(by), now),
-                Step::Lend(machine, last, by, lasts) => leases.lend(Lease {
-                    address: at(last),
-                    mac: mac(machine),
-                    until: now + u64::from(lasts),
-                    source: source(by),
-                }),
+                Step::Lend(machine, last, by, lasts) => {
+                    let (address, until) = (at(last), now + u64::from(lasts));
+                    let lease = Lease { address, mac: mac(machine), until, source: source(by) };
+                    leases.lend(lease.clone());
+                    stored.retain(|address, _| !leases.over.contains(address));
+                    leases.take_over();
+                    stored.insert(address, lease);
+                }
                 Step::Release(machine, last) => drop(leases.release(at(last), mac(machine))),
                 Step::Decline(last) => leases.decline(at(last), &range, now),
                 Step::Wait(milliseconds) => now += u64::from(milliseconds),
@@ -73,7 +77,51 @@ proptest! {
             let kept = leases.running.len() + leases.ended.len();
             prop_assert_eq!(kept, leases.entries.len());
             prop_assert!(leases.entries.values().all(|entry| entry.runs == (entry.lease.until > now)));
+            stored.retain(|address, _| !leases.over.contains(address));
+            leases.take_over();
+            let lent = leases.entries.iter().filter(|(_, entry)| entry.state == State::Lent);
+            for (address, entry) in lent {
+                prop_assert_eq!(stored.get(address), Some(&entry.lease));
+            }
+            // Nothing else that is stored runs: a restart lends nobody an address twice, and keeps none from anybody.
+            let runs = |lease: &&Lease| lease.until > now;
+            for lease in stored.values().filter(runs) {
+                prop_assert!(leases.is_lent(lease.address, lease.mac, now), "{:?}", lease);
+            }
             prop_assert!(leases.machines.iter().all(|(mac, address)| leases.entries[address].mac() == Some(*mac)));
         }
     }
+}
+
+#[test]
+fn what_is_remembered_has_a_bound_and_what_runs_is_not_forgotten() {
+    let mut leases = Leases::default();
+    let machine = |number: usize| {
+        let [.., a, b, c, d] = number.to_be_bytes();
+        MacAddress::ethernet([2, 0, a, b, c, d])
+    };
+    let lease = |number: usize, until| Lease {
+        address: Ipv4Addr::from(0x0a00_0000 + u32::try_from(number).unwrap()),
+        mac: machine(number),
+        until,
+        source: Source::Machine,
+    };
+    for number in 0..REMEMBERED {
+        leases.lend(lease(number, if number == 0 { 1_000 } else { 10 }));
+    }
+    let network = Name::trusted("cluster");
+    let range = FIRST..=LAST;
+    let has_room = |leases: &mut Leases| {
+        leases.has_room(&Cluster::default(), &network, &range, &Source::Machine)
+    };
+    assert!(!has_room(&mut leases), "all of them run");
+    leases.settle(10);
+    assert!(has_room(&mut leases));
+    for number in 0..10 {
+        leases.lend(lease(REMEMBERED + number, 1_000));
+    }
+    assert_eq!(leases.entries.len(), REMEMBERED);
+    assert!(leases.is_lent(lease(0, 0).address, machine(0), 10));
+    let over: Vec<_> = (1..=10).map(|number| lease(number, 0).address).collect();
+    assert_eq!(leases.take_over(), over);
 }
