@@ -1,5 +1,6 @@
 //! How fast the daemon is, over loopback, with a cluster of 4,000 nodes. Clients and daemon share the machine's cores.
 
+mod boot;
 mod config;
 mod dhcp_clients;
 mod load;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::output::{self, Output};
+pub(crate) use boot::run as run_boot;
 pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};

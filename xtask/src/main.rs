@@ -72,12 +72,21 @@ struct Bench {
     /// Print figures for programs
     #[arg(long, global = true)]
     json: bool,
+    /// The programs are built already
+    #[arg(long, hide = true, global = true)]
+    built: bool,
 }
 
 #[derive(Subcommand)]
 enum Measured {
     /// DHCP, with a load generator in a network namespace: needs root and the package kea-admin
     DhcpClients,
+    /// Boot menus and scripts, and the memory that the daemon takes after a load
+    Boot {
+        /// How many nodes the cluster has, one run for each
+        #[arg(long, value_delimiter = ',', default_value = "4000,50000")]
+        nodes: Vec<usize>,
+    },
     /// List, show, create, change, clone and delete nodes, and changes that touch every node
     Config {
         /// How many nodes the cluster has, one run for each
@@ -135,10 +144,13 @@ fn perform(arguments: &Arguments) -> Result<()> {
         build::release()?;
     }
     if let Task::Bench(bench) = &arguments.task {
-        build::release()?;
+        if !bench.built {
+            build::release()?;
+        }
         return match &bench.what {
             None => bench::run(bench.json),
             Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
+            Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
             Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
         };
     }

@@ -1,68 +1,99 @@
-//! The names that the boot menu may list. They are put together once for each change of them, not for each menu.
+//! The names that the boot menu may list. A menu takes as many as it shows, and counts them without looking at each: what it costs does not
+//! grow with the cluster.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use minijinja::Value;
-use perilune_model::Cluster;
-use perilune_model::interface::BOOT_INTERFACE;
-use perilune_model::node::Node;
+use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr};
+use perilune_model::{Cluster, Machines, Name};
 use perilune_plan::check_script_text;
 
-/// The names that a menu may list; clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct Lists {
-    /// Every node once.
-    pub(crate) nodes: Value,
-    /// Nodes that no machine is, so far.
-    pub(crate) available_nodes: Value,
-    /// Groups whose nodes can boot.
-    pub(crate) groups: Value,
+/// Names of a cluster, as a template sees them: a sequence.
+#[derive(Debug)]
+struct Names {
+    cluster: Cluster,
+    which: Which,
 }
 
-/// The lists of the cluster that was asked about last.
-#[derive(Debug, Default)]
-pub(crate) struct LatestLists(Mutex<Option<(Cluster, Lists)>>);
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Nodes,
+    AvailableNodes,
+    Groups,
+}
 
-impl LatestLists {
-    pub(crate) fn of(&self, cluster: &Cluster) -> Lists {
-        // What a panicking holder left is whole: it is replaced at once.
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, lists)) = &*latest
-            && known.nodes().ptr_eq(cluster.nodes())
-            && known.groups().ptr_eq(cluster.groups())
-        {
-            return lists.clone();
+/// Every node once, those with an interface `BOOTIF` first.
+pub(crate) fn nodes(cluster: &Cluster) -> Value {
+    Value::from_object(Names { cluster: cluster.clone(), which: Which::Nodes })
+}
+
+/// Nodes that no machine is, so far, in the same order.
+pub(crate) fn available_nodes(cluster: &Cluster) -> Value {
+    Value::from_object(Names { cluster: cluster.clone(), which: Which::AvailableNodes })
+}
+
+/// Groups whose nodes can boot.
+pub(crate) fn groups(cluster: &Cluster) -> Value {
+    Value::from_object(Names { cluster: cluster.clone(), which: Which::Groups })
+}
+
+type Iter<'a> = Box<dyn Iterator<Item = &'a Name> + Send + Sync + 'a>;
+
+impl Names {
+    fn all(&self) -> Iter<'_> {
+        let Machines { occupied, vacant, without_interface } = self.cluster.machines();
+        match self.which {
+            Which::Nodes => {
+                Box::new(merged(occupied.iter(), vacant.iter()).chain(without_interface))
+            }
+            Which::AvailableNodes => Box::new(vacant.iter().chain(without_interface)),
+            Which::Groups => {
+                let groups = self.cluster.groups().values();
+                let boot = groups.filter(|group| group.provisioning.osimage.is_some());
+                Box::new(boot.map(|group| &group.name))
+            }
         }
-        let lists = Lists::new(cluster);
-        *latest = Some((cluster.clone(), lists.clone()));
-        lists
+    }
+
+    /// Without names that would break a line of the menu; no name that the model accepts does.
+    fn shown(&self) -> impl Iterator<Item = Value> + Send + Sync {
+        let names = self.all().filter(|name| check_script_text(name.as_str()).is_ok());
+        names.map(|name| Value::from(name.as_str()))
     }
 }
 
-impl Lists {
-    fn new(cluster: &Cluster) -> Self {
-        let (booting, others): (Vec<_>, Vec<_>) =
-            cluster.nodes().values().partition(|node| node.interface(BOOT_INTERFACE).is_some());
-        let nodes = || booting.iter().chain(&others).copied();
-        let names = |nodes: &mut dyn Iterator<Item = &Arc<Node>>| {
-            shown(&mut nodes.map(|node| node.name.as_str()))
-        };
-        let groups = cluster.groups().values();
-        let groups = groups.filter(|group| group.provisioning.osimage.is_some());
-        Self {
-            available_nodes: names(&mut nodes().filter(|node| is_available(node))),
-            nodes: names(&mut nodes()),
-            groups: shown(&mut groups.map(|group| group.name.as_str())),
-        }
+/// The names of both, which have none in common, in their order.
+fn merged<'a, I: Iterator<Item = &'a Name> + Send + Sync>(
+    one: I,
+    other: I,
+) -> impl Iterator<Item = &'a Name> + Send + Sync {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some(first), Some(second)) if second < first => other.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => other.next(),
+    })
+}
+
+impl Object for Names {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
     }
-}
 
-/// Without names that would break a line of the menu; no name that the model accepts does.
-fn shown(names: &mut dyn Iterator<Item = &str>) -> Value {
-    names.filter(|name| check_script_text(name).is_ok()).map(Value::from).collect()
-}
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.shown().nth(key.as_usize()?)
+    }
 
-/// No machine is this node so far.
-fn is_available(node: &Node) -> bool {
-    node.interface(BOOT_INTERFACE).is_none_or(|interface| interface.macaddress.is_none())
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_enumerator(|names| Box::new(names.shown()))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        let machines = self.cluster.machines();
+        Some(match self.which {
+            Which::Nodes => self.cluster.nodes().len(),
+            Which::AvailableNodes => machines.vacant.len() + machines.without_interface.len(),
+            Which::Groups => self.shown().count(),
+        })
+    }
 }

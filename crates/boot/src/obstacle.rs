@@ -22,7 +22,8 @@ impl Site<'_> {
                     .to_owned(),
             );
         };
-        let boots = self.node_script(mac, "").map(drop);
+        let machine = self.machine(mac);
+        let boots = machine.and_then(|machine| self.node_script(&machine, "")).map(drop);
         let is_installed = resolved.effective.netboot().value && !resolved.effective.is_kickstart();
         let installs =
             || if is_installed { self.plan(node.name.as_str()).map(drop) } else { Ok(()) };

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
+use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::Plan;
@@ -11,7 +12,7 @@ use perilune_plan::Plan;
 use crate::context::{MenuContext, NodeContext};
 use crate::environment::Environment;
 use crate::install::{self, InstallContext};
-use crate::lists::Lists;
+use crate::lists;
 use crate::resolved::Resolved;
 use crate::templates::{Templates, percent_encode};
 use crate::{Error, ipxe, plan};
@@ -22,6 +23,15 @@ pub struct Site<'a> {
     pub templates: &'a Templates,
     pub environment: &'a Environment,
     pub cluster: &'a Cluster,
+}
+
+/// A machine that is a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    pub mac: MacAddress,
+    pub node: &'a Node,
+    /// The interface that has the hardware address.
+    pub interface: &'a Interface,
 }
 
 /// The script of a machine that is a node.
@@ -85,9 +95,8 @@ impl<'a> Site<'a> {
         ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again)
     }
 
-    /// The script of the node that has this hardware address: `GET /boot/search/mac/{mac}`. The ticket proves to
-    /// the controller, once the node's kernel runs, that this boot was served.
-    pub fn node_script(&self, mac: MacAddress, ticket: &str) -> Result<NodeScript, Error> {
+    /// The node that has this hardware address, or what its machine is told.
+    pub fn machine(&self, mac: MacAddress) -> Result<Machine<'a>, Error> {
         let unknown = || match self.cluster.reservation_by_mac(mac) {
             None => Error::UnknownMachine { mac: mac.to_string() },
             Some(kept) => Error::ReservedMachine {
@@ -97,6 +106,13 @@ impl<'a> Site<'a> {
             },
         };
         let (node, interface) = self.cluster.node_by_mac(mac).ok_or_else(unknown)?;
+        Ok(Machine { mac, node, interface })
+    }
+
+    /// The script of a node's machine: `GET /boot/search/mac/{mac}`. The ticket proves to the controller, once the node's kernel runs, that
+    /// this boot was served.
+    pub fn node_script(&self, machine: &Machine<'a>, ticket: &str) -> Result<NodeScript, Error> {
+        let Machine { mac, node, interface } = *machine;
         let resolved = Resolved::of(self.cluster, node);
         let effective = resolved.effective;
         let network = resolved.network(interface)?;
@@ -146,8 +162,12 @@ impl<'a> Site<'a> {
 
     /// The variables of the boot menu.
     pub fn menu_context(&self) -> MenuContext {
-        let Lists { nodes, available_nodes, groups } = self.templates.lists.of(self.cluster);
-        MenuContext { controller: self.environment.into(), nodes, available_nodes, groups }
+        MenuContext {
+            controller: self.environment.into(),
+            nodes: lists::nodes(self.cluster),
+            available_nodes: lists::available_nodes(self.cluster),
+            groups: lists::groups(self.cluster),
+        }
     }
 
     fn node_context(&self, boot: &Boot<'a>, ticket: &str) -> Result<NodeContext, Error> {

@@ -16,7 +16,6 @@ use minijinja::{Environment, ErrorKind, Output, State, TemplateSource, Value};
 use serde::Serialize;
 
 use crate::Error;
-use crate::lists::LatestLists;
 pub use filters::percent_encode;
 pub(crate) use perilune_plan::decode_if_encoded;
 pub(crate) use segments::{Choice, Composition, Plugin, built_in_plugins, word};
@@ -60,8 +59,6 @@ pub struct Directories {
 pub struct Templates {
     environment: Environment<'static>,
     directories: Directories,
-    /// What menus list.
-    pub(crate) lists: LatestLists,
 }
 
 impl Templates {
@@ -79,7 +76,7 @@ impl Templates {
         filters::register(&mut environment);
         let places = directories.clone();
         environment.set_loader(move |name| Ok(load(&places, name)));
-        Self { environment, directories, lists: LatestLists::default() }
+        Self { environment, directories }
     }
 
     /// The site's own templates that cannot be parsed, for a warning at start.

@@ -49,8 +49,9 @@ pub(crate) fn start(
     let mut listeners = Vec::new();
     for interface in &options.dhcp_interfaces {
         let failed = |source| Error::Interface { interface: interface.clone(), source };
-        let address = address_of(interface, &state.cluster.published()).map_err(failed)?;
-        let environment = state.environment();
+        let cluster = state.cluster.published();
+        let address = address_of(interface, &cluster).map_err(failed)?;
+        let environment = state.environment(&cluster);
         let policy = Policy {
             server: address,
             url: format!("{}://{address}:{}", environment.boot_protocol, environment.boot_port),

@@ -188,15 +188,19 @@ mod tests {
         MacAddress::ethernet([2, 0, a, b, c, d])
     }
 
+    fn unconfirmed(mac: MacAddress) -> Heard {
+        Heard { mac, address: None, vendor_class: None, is_confirmed: false }
+    }
+
     fn flood(sightings: &Sightings, times: u32) {
         flood_from(sightings, 0, times);
     }
 
     fn flood_from(sightings: &Sightings, first: u32, times: u32) {
-        for number in first..first + FLOOD {
-            for _ in 0..times {
-                sightings.seen(invented(number), None, None, u64::from(number));
-            }
+        let all: Vec<u32> = (first..first + FLOOD).collect();
+        for some in all.chunks(REMEMBERED / usize::try_from(times).unwrap()) {
+            let heard = some.iter().flat_map(|number| (0..times).map(move |_| invented(*number)));
+            sightings.heard(heard.map(unconfirmed), u64::from(first));
         }
     }
 
@@ -237,8 +241,7 @@ mod tests {
         // It asks once, and comes from where it says; the invented ones ask again and again.
         let sightings = Sightings::new(1);
         flood(&sightings, 1);
-        let (address, vendor_class) = (None, None);
-        let confirmed = Heard { mac: honest, address, vendor_class, is_confirmed: true };
+        let confirmed = Heard { is_confirmed: true, ..unconfirmed(honest) };
         sightings.heard(once(confirmed), 1);
         flood(&sightings, 3);
         assert!(sightings.all().get(&honest).is_some(), "from its own card");

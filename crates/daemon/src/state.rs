@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
 use perilune_directory::Directory;
+use perilune_model::Cluster;
 use perilune_model::plugins::Installed;
 use perilune_model::user::Role;
 use perilune_store::Store;
@@ -138,12 +139,9 @@ impl State {
         }
     }
 
-    /// Where machines find the controller, as of now.
-    pub fn environment(&self) -> Environment {
+    /// Where machines find the controller by this cluster, as of now.
+    pub fn environment(&self, cluster: &Cluster) -> Environment {
         let settings = self.settings.of_boot(&self.listen);
-        Environment {
-            time: clock::seconds(),
-            ..Environment::of(&self.cluster.published(), &settings)
-        }
+        Environment { time: clock::seconds(), ..Environment::of(cluster, &settings) }
     }
 }

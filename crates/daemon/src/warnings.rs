@@ -252,7 +252,7 @@ fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
 }
 
 fn nodes(state: &State, cluster: &Cluster) -> Vec<Warning> {
-    let environment = state.environment();
+    let environment = state.environment(cluster);
     let site = Site { templates: &state.templates, environment: &environment, cluster };
     let mut obstacles: BTreeMap<String, Vec<Name>> = BTreeMap::new();
     for node in cluster.nodes().values() {

@@ -19,7 +19,8 @@ const STRANGERS_OFFER_MILLISECONDS: u64 = 15_000;
 /// How long an address rests that a machine found in use by another.
 const DECLINED_MILLISECONDS: u64 = 600_000;
 /// As many addresses are remembered, however large the ranges are; of those whose time is over, the first to end is forgotten first.
-pub(crate) const REMEMBERED: usize = 1 << 18;
+/// Few in tests, which would take long to come to the bound otherwise.
+pub(crate) const REMEMBERED: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
 
 /// An address that is lent to a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

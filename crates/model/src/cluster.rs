@@ -15,6 +15,7 @@ use crate::identity::NodeIdentity;
 use crate::image::Image;
 use crate::interface::Interface;
 use crate::intervals::Intervals;
+use crate::machines::Machines;
 use crate::network::Network;
 use crate::node::Node;
 use crate::object::{GroupSecrets, Holder, NodeSecrets, Object};
@@ -58,6 +59,7 @@ struct Index {
     holders: OrdMap<IpAddr, Holder>,
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
+    machines: Machines,
     described: DescribedSet,
 }
 
@@ -215,6 +217,11 @@ impl Cluster {
         names.filter_map(|name| self.nodes.get(name))
     }
 
+    /// Which nodes have a machine to boot, and which are free for one.
+    pub fn machines(&self) -> &Machines {
+        &self.index.machines
+    }
+
     /// The addresses that devices hold in a network: how many there are.
     pub fn held_count(&self, network: &Name, family: Family) -> u128 {
         self.index.held.get(&(network.clone(), family)).map_or(0, Intervals::count)
@@ -290,6 +297,7 @@ impl Cluster {
 
     fn reindex(&mut self, old: Option<&Object>, new: Option<&Object>) {
         self.reindex_members(old, new);
+        self.index.machines.reindex(node_of(old), node_of(new));
         for described in old.map(Object::described).unwrap_or_default() {
             self.index.described.remove(&described);
         }
@@ -354,6 +362,13 @@ impl Cluster {
         if let Some((group, node)) = joined {
             self.index.members.entry(group).or_default().insert(node);
         }
+    }
+}
+
+fn node_of(object: Option<&Object>) -> Option<&Node> {
+    match object {
+        Some(Object::Node(node)) => Some(node),
+        _ => None,
     }
 }
 

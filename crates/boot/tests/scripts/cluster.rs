@@ -1,6 +1,6 @@
 //! The clusters that scripts are rendered for.
 
-use perilune_boot::{Directories, Environment, Settings, Templates};
+use perilune_boot::{Directories, Environment, Error, NodeScript, Settings, Site, Templates};
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::controller::Controller;
 use perilune_model::group::Group;
@@ -9,13 +9,22 @@ use perilune_model::interface::{Interface, Link};
 use perilune_model::network::{Network, Zone};
 use perilune_model::node::Node;
 use perilune_model::provisioning::Provisioning;
-use perilune_model::{Addresses, Cluster, Draft, Name};
+use perilune_model::{Addresses, Cluster, Draft, MacAddress, Name};
 
 pub(crate) const MAC: &str = "52:54:00:00:00:01";
 /// printf 'mount -t tmpfs tmpfs /sysroot' | base64
 const PARTSCRIPT: &str = "bW91bnQgLXQgdG1wZnMgdG1wZnMgL3N5c3Jvb3QK";
 /// The options field of an interface: "ethtool=off", as a client sends it.
 const OPTIONS: &str = "ZXRodG9vbD1vZmY=";
+
+/// The script of the machine with this hardware address.
+pub(crate) fn script_of(
+    site: &Site<'_>,
+    mac: MacAddress,
+    ticket: &str,
+) -> Result<NodeScript, Error> {
+    site.node_script(&site.machine(mac)?, ticket)
+}
 
 /// One group of two nodes on one network, with an image that is packed.
 pub(crate) fn small() -> Draft {

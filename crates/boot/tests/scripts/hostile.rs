@@ -10,7 +10,7 @@ use perilune_model::interface::Link;
 use proptest::prelude::*;
 
 use crate::cluster::{
-    MAC, built_in, change_image, change_node, environment, everything, name, small,
+    MAC, built_in, change_image, change_node, environment, everything, name, script_of, small,
 };
 use crate::install::bash_parses;
 use crate::ipxe::problems;
@@ -56,7 +56,7 @@ fn shape(script: &str) -> Vec<Vec<String>> {
 fn node_script(draft: &Draft) -> Result<String, Error> {
     let (templates, environment) = (built_in(), environment(draft));
     let site = Site { templates: &templates, environment: &environment, cluster: draft };
-    site.node_script(MAC.parse().unwrap(), "ticket").map(|script| script.text)
+    script_of(&site, MAC.parse().unwrap(), "ticket").map(|script| script.text)
 }
 
 proptest! {

@@ -3,7 +3,9 @@
 use perilune_boot::Site;
 use perilune_model::Draft;
 
-use crate::cluster::{MAC, built_in, change_image, change_node, environment, everything, small};
+use crate::cluster::{
+    MAC, built_in, change_image, change_node, environment, everything, script_of, small,
+};
 
 const COMMANDS: &[&str] = &[
     "boot", "chain", "choose", "config", "echo", "exit", "goto", "imgfree", "initrd", "iseq",
@@ -52,14 +54,14 @@ fn all_scripts(draft: &Draft) -> Vec<String> {
     let (templates, environment) = (built_in(), environment(draft));
     let site = Site { templates: &templates, environment: &environment, cluster: draft };
     let mac = MAC.parse().unwrap();
-    let unknown = site.node_script("52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
+    let unknown = script_of(&site, "52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
     vec![
         site.menu().unwrap(),
         site.short_menu().unwrap(),
         site.disk_script().unwrap(),
         site.direct_script(mac),
         site.failed_script(&unknown),
-        site.node_script(mac, "ticket").unwrap().text,
+        script_of(&site, mac, "ticket").unwrap().text,
     ]
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use perilune_boot::{Directories, Error, Site, Templates};
 
-use crate::cluster::{MAC, environment, small};
+use crate::cluster::{MAC, environment, script_of, small};
 
 fn own(directory: &tempfile::TempDir) -> Templates {
     Templates::new(Directories { templates: Some(directory.path().to_owned()), plugins: None })
@@ -50,7 +50,7 @@ fn a_template_that_cannot_be_read_is_reported_on_the_console_with_its_line() {
     let (draft, templates) = (small(), own(&directory));
     let environment = environment(&draft);
     let site = Site { templates: &templates, environment: &environment, cluster: &draft };
-    let error = site.node_script(MAC.parse().unwrap(), "").unwrap_err();
+    let error = script_of(&site, MAC.parse().unwrap(), "").unwrap_err();
     assert!(matches!(error, Error::Template { .. }));
     let script = site.failed_script(&error);
     assert!(

@@ -3,7 +3,9 @@
 use perilune_boot::{Error, Site};
 use perilune_model::Draft;
 
-use crate::cluster::{MAC, built_in, change_image, change_node, environment, everything, small};
+use crate::cluster::{
+    MAC, built_in, change_image, change_node, environment, everything, script_of, small,
+};
 
 fn with_site<T>(draft: &Draft, ask: impl FnOnce(Site<'_>) -> T) -> T {
     let (templates, environment) = (built_in(), environment(draft));
@@ -11,7 +13,7 @@ fn with_site<T>(draft: &Draft, ask: impl FnOnce(Site<'_>) -> T) -> T {
 }
 
 fn node_script(draft: &Draft) -> String {
-    with_site(draft, |site| site.node_script(MAC.parse().unwrap(), "one-boot-ticket").unwrap().text)
+    with_site(draft, |site| script_of(&site, MAC.parse().unwrap(), "one-boot-ticket").unwrap().text)
 }
 
 #[test]
@@ -37,7 +39,7 @@ fn a_known_machine_is_sent_past_the_menu() {
 #[test]
 fn an_unknown_machine_is_told_how_it_becomes_a_node() {
     let script = with_site(&small(), |site| {
-        let unknown = site.node_script("52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
+        let unknown = script_of(&site, "52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
         assert!(matches!(unknown, Error::UnknownMachine { .. }));
         site.failed_script(&unknown)
     });

@@ -1,12 +1,13 @@
 //! `/boot`: what machines fetch between their firmware and their own init.
 
 mod asker;
+mod view;
 
 use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perilune_boot::{Environment, Site, percent_encode};
+use perilune_boot::{Error as Failure, Machine, Site, percent_encode};
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
 use perilune_plan::Purpose;
 use perilune_store::Meta;
@@ -29,6 +30,7 @@ use crate::identity;
 use crate::json::Json;
 use crate::state::State;
 use crate::status::SUCCESS;
+pub(super) use view::View;
 
 const DISCOVERED: &str = "install.discovered";
 const RENDERED: &str = "install.rendered";
@@ -52,8 +54,8 @@ pub(super) fn routes() -> Routes {
 
 /// The boot menu. A machine at the address of a node goes straight to that node's script.
 #[utoipa::path(get, path = "/boot", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn menu(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
-    with_site(&state, source, |site| match site.past_the_menu(source.address) {
+async fn menu(state: axum::extract::State<State>, view: View, Asker(source): Asker) -> Response {
+    with_site(&state, &view, source, |site| match site.past_the_menu(source.address) {
         Some(mac) => Ok(site.direct_script(mac)),
         None => site.menu(),
     })
@@ -61,14 +63,18 @@ async fn menu(state: axum::extract::State<State>, Asker(source): Asker) -> Respo
 
 /// The boot menu, of few words.
 #[utoipa::path(get, path = "/boot/short", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn short_menu(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
-    with_site(&state, source, |site: &Site<'_>| site.short_menu())
+async fn short_menu(
+    state: axum::extract::State<State>,
+    view: View,
+    Asker(source): Asker,
+) -> Response {
+    with_site(&state, &view, source, |site: &Site<'_>| site.short_menu())
 }
 
 /// On from the machine's own disk.
 #[utoipa::path(get, path = "/boot/disk", tag = "boot", responses((status = 200, description = "A script for iPXE", body = String)))]
-async fn disk(state: axum::extract::State<State>, Asker(source): Asker) -> Response {
-    with_site(&state, source, |site: &Site<'_>| site.disk_script())
+async fn disk(state: axum::extract::State<State>, view: View, Asker(source): Asker) -> Response {
+    with_site(&state, &view, source, |site: &Site<'_>| site.disk_script())
 }
 
 /// The script of the machine with this hardware address.
@@ -78,16 +84,18 @@ async fn disk(state: axum::extract::State<State>, Asker(source): Asker) -> Respo
 ))]
 async fn search(
     state: axum::extract::State<State>,
+    view: View,
     Asker(source): Asker,
     Path(mac): Path<String>,
     Query(Tried { again }): Query<Tried>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
-    let asker = source.address;
-    if state.cluster.published().node_by_mac(mac).is_none() {
-        state.discovery.identify(mac, asker, meta_of_machine(asker, mac)).await;
+    if let Ok(machine) = view.site(&state).machine(mac) {
+        return script_of(&state, &view, Ask { source, mac, again }, Ok(machine));
     }
-    script_of(&state, source, mac, again)
+    let asker = source.address;
+    state.discovery.identify(mac, asker, meta_of_machine(asker, mac)).await;
+    script_of_new(&state, Ask { source, mac, again })
 }
 
 /// How often the machine has asked for an address again, so that the controller sees it.
@@ -105,21 +113,22 @@ struct Tried {
 ))]
 async fn manual_group(
     state: axum::extract::State<State>,
+    view: View,
     Asker(source): Asker,
     Path((group, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
-    let cluster = state.cluster.published();
-    if cluster.node_by_mac(mac).is_some() || cluster.reservation_by_mac(mac).is_some() {
-        return script_of(&state, source, mac, 0);
+    let machine = view.site(&state).machine(mac);
+    if !matches!(machine, Err(Failure::UnknownMachine { .. })) {
+        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine);
     }
-    let group = match cluster.group(&group) {
+    let group = match view.cluster.group(&group) {
         Ok(group) => group.name.clone(),
-        Err(error) => return Ok(not_made_a_node(&state, source, mac, &chain(&error))),
+        Err(error) => return Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
     };
     // Only what a rule of the site accepts becomes a node by itself: anybody can ask.
-    if !cluster.settings().nextnode_discover {
-        return Ok(wait_for_a_yes(&state, source, mac, Wish::NextOf(group)));
+    if !view.cluster.settings().nextnode_discover {
+        return Ok(wait_for_a_yes(&state, &view, source, mac, Wish::NextOf(group)));
     }
     let decide =
         move |draft: &mut perilune_model::Draft| discovery::claim(draft, mac, Some(&group));
@@ -130,9 +139,9 @@ async fn manual_group(
                 (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
             );
         }
-        Err(error) => return Ok(not_made_a_node(&state, source, mac, &chain(&error))),
+        Err(error) => return Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
     }
-    script_of(&state, source, mac, 0)
+    script_of_new(&state, Ask { source, mac, again: 0 })
 }
 
 /// The machine says which node it is, and becomes that when an administrator accepts it.
@@ -142,24 +151,34 @@ async fn manual_group(
 ))]
 async fn manual_host(
     state: axum::extract::State<State>,
+    view: View,
     Asker(source): Asker,
     Path((host, mac)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
     let host = crate::api::node::node_name(&host)?;
-    let cluster = state.cluster.published();
-    let is_that_node = cluster.node_by_mac(mac).is_some_and(|(node, _)| node.name == host);
-    if is_that_node || cluster.reservation_by_mac(mac).is_some() {
-        return script_of(&state, source, mac, 0);
+    let machine = view.site(&state).machine(mac);
+    let is_decided = match &machine {
+        Ok(machine) => machine.node.name == host,
+        Err(failure) => !matches!(failure, Failure::UnknownMachine { .. }),
+    };
+    if is_decided {
+        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine);
     }
-    match cluster.node(host.as_str()) {
-        Ok(node) => Ok(wait_for_a_yes(&state, source, mac, Wish::Node(node.name.clone()))),
-        Err(error) => Ok(not_made_a_node(&state, source, mac, &chain(&error))),
+    match view.cluster.node(host.as_str()) {
+        Ok(node) => Ok(wait_for_a_yes(&state, &view, source, mac, Wish::Node(node.name.clone()))),
+        Err(error) => Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
     }
 }
 
 /// Notes what a machine says that it is. Its console waits, and goes on by itself when that is accepted.
-fn wait_for_a_yes(state: &State, source: Source, mac: MacAddress, wish: Wish) -> Response {
+fn wait_for_a_yes(
+    state: &State,
+    view: &View,
+    source: Source,
+    mac: MacAddress,
+    wish: Wish,
+) -> Response {
     let path = match &wish {
         Wish::NextOf(group) => {
             format!("/boot/manual/group/{}/{mac}", percent_encode(group.as_str()))
@@ -167,9 +186,9 @@ fn wait_for_a_yes(state: &State, source: Source, mac: MacAddress, wish: Wish) ->
         Wish::Node(node) => format!("/boot/manual/hostname/{node}/{mac}"),
     };
     state.sightings.seen(mac, Some(source.address), None, clock::milliseconds());
-    let waiting = perilune_boot::Error::Waiting { mac: mac.to_string(), wish: wish.to_string() };
+    let waiting = Failure::Waiting { mac: mac.to_string(), wish: wish.to_string() };
     state.claims.claim(mac, wish);
-    with_site(state, source, |site| Ok(site.waiting_script(&waiting, &path)))
+    with_site(state, view, source, |site| Ok(site.waiting_script(&waiting, &path)))
 }
 
 /// The install script, for installers that are made elsewhere.
@@ -179,6 +198,7 @@ fn wait_for_a_yes(state: &State, source: Source, mac: MacAddress, wish: Wish) ->
 ))]
 async fn install(
     state: axum::extract::State<State>,
+    view: View,
     source: Source,
     bearer: Bearer,
     Path(node): Path<String>,
@@ -187,12 +207,12 @@ async fn install(
     let token = if bearer.is_node() {
         ticket::of_running(&state, &node)?
     } else {
-        let at = installer_at(&state, &node, source);
-        ticket::for_administrator(&state, &node, at).await?
+        let at = installer_at(&state, &view.cluster, &node, source);
+        ticket::for_administrator(&state, &view.cluster, &node, at).await?
     };
     // While no boot is expected the script is for looking at.
     let token = token.unwrap_or_default();
-    Ok(rendered(&state, &node, |site| site.install_script(&node, &token)))
+    Ok(rendered(&state, &view, &node, |site| site.install_script(&node, &token)))
 }
 
 /// What the distribution's own installer reads. It sends no header, so the ticket of its boot stands in the address that it was given.
@@ -205,13 +225,14 @@ async fn install(
 ))]
 async fn kickstart(
     state: axum::extract::State<State>,
+    view: View,
     bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     // Who only looks sees none.
     let token = if bearer.is_node() { ticket::of_running(&state, &node)? } else { None };
     let token = token.unwrap_or_default();
-    Ok(rendered(&state, &node, |site| site.kickstart_file(&node, &token)))
+    Ok(rendered(&state, &view, &node, |site| site.kickstart_file(&node, &token)))
 }
 
 /// A role's unit and script, for installers.
@@ -252,20 +273,19 @@ async fn script(
 ))]
 async fn plan(
     state: axum::extract::State<State>,
+    view: View,
     bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
     let running = state.boots.running(&node).filter(|_| bearer.is_node());
     let key = running.as_ref().and_then(|running| running.key.as_ref());
-    let cluster = match key {
-        Some(_) => identity::ensure(&state, &node, bearer.meta().meta).await?,
-        None => state.cluster.published(),
+    let view = match key {
+        Some(_) => View::of(&state, identity::ensure(&state, &node, bearer.meta().meta).await?),
+        None => view,
     };
-    let environment = state.environment();
-    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
-    match site.plan(&node) {
+    match view.site(&state).plan(&node) {
         Ok(mut plan) => {
-            if let Ok(node) = cluster.node(&node) {
+            if let Ok(node) = view.cluster.node(&node) {
                 state.status.report(&node.name, RENDERED, None, clock::milliseconds());
             }
             match key {
@@ -278,57 +298,84 @@ async fn plan(
                 }
             }
         }
-        Err(error @ perilune_boot::Error::UnknownNode { .. }) => {
-            Err(ApiError::NotFound(error.to_string()))
-        }
+        Err(error @ Failure::UnknownNode { .. }) => Err(ApiError::NotFound(error.to_string())),
         Err(error) => Err(ApiError::Conflict(error.to_string())),
     }
 }
 
-/// The script of a machine, known or not; what is wrong is said on its console. One that needs a ticket and gets none asks for an address
-/// again, so that the controller sees its firmware; after that the console says what is missing.
-fn script_of(
-    state: &State,
+/// A machine asks for its script.
+#[derive(Clone, Copy)]
+struct Ask {
     source: Source,
     mac: MacAddress,
+    /// How often it asked for an address again.
     again: u8,
+}
+
+/// The script of a machine about which something may have been decided since it asked.
+fn script_of_new(state: &State, ask: Ask) -> Result<Response, ApiError> {
+    let view = View::now(state);
+    script_of(state, &view, ask, view.site(state).machine(ask.mac))
+}
+
+/// The script of a machine, known or not; what is wrong is said on its console.
+fn script_of(
+    state: &State,
+    view: &View,
+    ask: Ask,
+    machine: Result<Machine<'_>, Failure>,
 ) -> Result<Response, ApiError> {
-    let cluster = state.cluster.published();
-    let environment = state.environment();
-    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
-    let known = cluster.node_by_mac(mac);
-    let ticket = match known {
-        Some((node, interface)) => ticket::of_machine(state, node, interface, source)?,
-        None => None,
-    };
-    let script = site.node_script(mac, ticket.as_deref().unwrap_or_default());
-    let script = script.and_then(|script| paused(state, &cluster, script));
-    let script = match (script, known) {
-        // A node that starts from its disk is not being installed, and needs no ticket.
-        (Ok(script), Some((node, _))) if script.image.is_some() && ticket.is_none() => {
-            if again < AGAIN && state.boots.accepts(Evidence::Dhcp) {
-                return Ok(text(site.ask_again_script(&node.name, mac, again + 1)));
-            }
-            Err(unexpected(state, &node.name, source))
-        }
-        (script, _) => script,
+    let Ask { source, mac, .. } = ask;
+    let script = match machine {
+        Ok(machine) => script_of_node(state, view, ask, &machine)?,
+        Err(failure) => Err(failure),
     };
     match script {
-        Ok(script) => {
-            if script.image.is_some() && is_news(state, &script.node) {
-                state.status.report(&script.node, DISCOVERED, None, clock::milliseconds());
-            }
-            Ok(text(asker::told_of_proxy(script.text, source)))
-        }
+        Ok(script) => Ok(text(asker::told_of_proxy(script, source))),
         Err(failure) => {
-            if matches!(failure, perilune_boot::Error::UnknownMachine { .. }) {
+            if matches!(failure, Failure::UnknownMachine { .. }) {
                 state.sightings.seen(mac, Some(source.address), None, clock::milliseconds());
             } else {
                 tracing::warn!(%mac, error = chain(&failure), "a machine cannot boot");
             }
-            Ok(text(asker::told_of_proxy(site.failed_script(&failure), source)))
+            let script = view.site(state).failed_script(&failure);
+            Ok(text(asker::told_of_proxy(script, source)))
         }
     }
+}
+
+/// One that needs a ticket and gets none asks for an address again, so that the controller sees its firmware; after that the console says
+/// what is missing.
+fn script_of_node(
+    state: &State,
+    view: &View,
+    Ask { source, mac, again }: Ask,
+    machine: &Machine<'_>,
+) -> Result<Result<String, Failure>, ApiError> {
+    let site = view.site(state);
+    let node = machine.node;
+    let ticket = ticket::of_machine(state, node, machine.interface, source)?;
+    let script = site.node_script(machine, ticket.as_deref().unwrap_or_default());
+    let script = match script.and_then(|script| paused(state, &view.cluster, script)) {
+        Ok(script) => script,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    // A node that starts from its disk is not being installed, and needs no ticket.
+    if script.image.is_none() {
+        return Ok(Ok(script.text));
+    }
+    if ticket.is_none() {
+        let asks_again = again < AGAIN && state.boots.accepts(Evidence::Dhcp);
+        return Ok(if asks_again {
+            Ok(site.ask_again_script(&node.name, mac, again + 1))
+        } else {
+            Err(unexpected(state, &node.name, source))
+        });
+    }
+    if is_news(state, &node.name) {
+        state.status.report(&node.name, DISCOVERED, None, clock::milliseconds());
+    }
+    Ok(Ok(script.text))
 }
 
 /// Any user of an installed node can ask for its script. Where that alone opens the window, it does not make the node's state another.
@@ -340,7 +387,7 @@ fn is_news(state: &State, node: &Name) -> bool {
 }
 
 /// What is missing for a ticket.
-fn unexpected(state: &State, node: &Name, source: Source) -> perilune_boot::Error {
+fn unexpected(state: &State, node: &Name, source: Source) -> Failure {
     let is_open = state.boots.window(node.as_str()).is_some();
     let lack = if is_open {
         format!(
@@ -353,24 +400,29 @@ fn unexpected(state: &State, node: &Name, source: Source) -> perilune_boot::Erro
             state.boots.accepted().iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
         )
     };
-    perilune_boot::Error::Incomplete { node: node.to_string(), lack }
+    Failure::Incomplete { node: node.to_string(), lack }
 }
 
 /// Where an installer is whose script an administrator's token asks for: here, or where the node can be when anybody may ask.
-fn installer_at(state: &State, node: &str, source: Source) -> IpAddr {
+fn installer_at(state: &State, cluster: &Cluster, node: &str, source: Source) -> IpAddr {
     if !source.is_anybody() {
         return source.address;
     }
-    let cluster = state.cluster.published();
     let possible = cluster.node(node).map(|node| ticket::addresses_of(state, node));
     possible.ok().and_then(|possible| possible.first().copied()).unwrap_or(source.address)
 }
 
 /// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
-fn not_made_a_node(state: &State, source: Source, mac: MacAddress, reason: &str) -> Response {
+fn not_made_a_node(
+    state: &State,
+    view: &View,
+    source: Source,
+    mac: MacAddress,
+    reason: &str,
+) -> Response {
     tracing::warn!(%mac, error = reason, "a machine could not be made a node");
-    let refused = perilune_boot::Error::Refused { mac: mac.to_string(), reason: reason.to_owned() };
-    with_site(state, source, |site| Ok(site.failed_script(&refused)))
+    let refused = Failure::Refused { mac: mac.to_string(), reason: reason.to_owned() };
+    with_site(state, view, source, |site| Ok(site.failed_script(&refused)))
 }
 
 /// Machines wait while the files of their image are being replaced, where the cluster's settings say so.
@@ -378,11 +430,11 @@ fn paused(
     state: &State,
     cluster: &Cluster,
     script: perilune_boot::NodeScript,
-) -> Result<perilune_boot::NodeScript, perilune_boot::Error> {
+) -> Result<perilune_boot::NodeScript, Failure> {
     let packing = script.image.as_ref().filter(|image| state.jobs.is_packing(image.as_str()));
     match packing.filter(|_| cluster.settings().packing_bootpause) {
         None => Ok(script),
-        Some(image) => Err(perilune_boot::Error::Incomplete {
+        Some(image) => Err(Failure::Incomplete {
             node: script.node.to_string(),
             lack: format!("its image '{image}' is being packed; it boots as soon as that is done"),
         }),
@@ -392,18 +444,13 @@ fn paused(
 /// A script that only an installer asks for: failures are plain text and 404, as it expects.
 fn rendered(
     state: &State,
+    view: &View,
     node: &str,
-    render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
+    render: impl FnOnce(&Site<'_>) -> Result<String, Failure>,
 ) -> Response {
-    let cluster = state.cluster.published();
-    let environment = state.environment();
-    match render(&Site {
-        templates: &state.templates,
-        environment: &environment,
-        cluster: &cluster,
-    }) {
+    match render(&view.site(state)) {
         Ok(script) => {
-            if let Ok(node) = cluster.node(node) {
+            if let Ok(node) = view.cluster.node(node) {
                 state.status.report(&node.name, RENDERED, None, clock::milliseconds());
             }
             text(script)
@@ -416,12 +463,11 @@ fn rendered(
 
 fn with_site(
     state: &State,
+    view: &View,
     source: Source,
-    render: impl FnOnce(&Site<'_>) -> Result<String, perilune_boot::Error>,
+    render: impl FnOnce(&Site<'_>) -> Result<String, Failure>,
 ) -> Response {
-    let cluster = state.cluster.published();
-    let environment: Environment = state.environment();
-    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
+    let site = view.site(state);
     let script = render(&site).unwrap_or_else(|failure| {
         tracing::warn!(error = chain(&failure), "a boot menu cannot be made");
         site.failed_script(&failure)

@@ -175,7 +175,8 @@ async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Res
     let file = filename.strip_suffix(".torrent").unwrap_or(filename);
     // What it began with, or what it would begin with now.
     if archive.is_some_and(|archive| archive == file)
-        || ticket::archive_of(state, &name).is_some_and(|archive| archive == file)
+        || ticket::archive_of(&state.cluster.published(), &name)
+            .is_some_and(|archive| archive == file)
     {
         return Ok(());
     }

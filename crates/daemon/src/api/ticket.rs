@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::node::Node;
-use perilune_model::{MacAddress, Name};
+use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::{Purpose, Ticket, Token};
 use perilune_seal::PublicKey;
 use utoipa_axum::routes;
 
+use crate::api::boot::View;
 use crate::api::extract::{Bearer, Body, NodeToken, Path};
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
@@ -43,6 +44,7 @@ pub(super) fn routes() -> Routes {
 ))]
 async fn exchange(
     state: axum::extract::State<State>,
+    view: View,
     source: Source,
     Path(node): Path<String>,
     Body(body): Body,
@@ -61,9 +63,10 @@ async fn exchange(
              tell the port",
         ));
     }
-    let boot = redeem(&state, &node, source, &ticket)?;
-    tpm::check_of_served(&state, source.address, &node, tpm_sha256.as_deref()).await?;
-    let exchange = bind(&state, boot, Some(key.clone())).await?;
+    let boot = redeem(&state, &view.cluster, &node, source, &ticket)?;
+    tpm::check_of_served(&state, &view.cluster, source.address, &node, tpm_sha256.as_deref())
+        .await?;
+    let exchange = bind(&state, &view.cluster, boot, Some(key.clone())).await?;
     let token = token_of(&state, &node, &exchange)?;
     sealed(&key, &Token { token }, Purpose::Token, &node, StatusCode::CREATED)
 }
@@ -132,11 +135,16 @@ fn is_lent(state: &State, mac: MacAddress, address: IpAddr) -> bool {
 }
 
 /// The boot of a ticket, when it is this node's, from where the ticket was given, and the machine is still the node's.
-fn redeem(state: &State, node: &str, source: Source, ticket: &str) -> Result<Boot, ApiError> {
+fn redeem(
+    state: &State,
+    cluster: &Cluster,
+    node: &str,
+    source: Source,
+    ticket: &str,
+) -> Result<Boot, ApiError> {
     let boot = state.keys.redeem(ticket, state.boots.now()).filter(|boot| boot.node == node);
     let boot =
         boot.ok_or_else(|| refusal("this boot is not served any longer; boot the machine again"))?;
-    let cluster = state.cluster.published();
     let known = cluster.node_by_mac(boot.mac).filter(|(known, _)| known.name == *node);
     let Some((_, interface)) = known else {
         return Err(refusal("this machine is not that node any longer"));
@@ -153,11 +161,12 @@ fn redeem(state: &State, node: &str, source: Source, ticket: &str) -> Result<Boo
 /// Uses a ticket.
 async fn bind(
     state: &State,
+    cluster: &Cluster,
     boot: Boot,
     key: Option<PublicKey>,
 ) -> Result<Arc<Exchange>, ApiError> {
     let Boot { node, address, boot, begun, .. } = boot;
-    let archive = archive_of(state, &node);
+    let archive = archive_of(cluster, &node);
     let at = clock::seconds();
     use_of(state, &node, Exchange { boot, begun, key, address, archive, at, succeeded: None }).await
 }
@@ -175,6 +184,7 @@ async fn use_of(state: &State, node: &str, wanted: Exchange) -> Result<Arc<Excha
 /// same boot gets the same.
 pub(super) async fn without_ticket(
     state: &State,
+    cluster: &Cluster,
     node: &str,
     address: IpAddr,
 ) -> Result<Option<String>, ApiError> {
@@ -185,7 +195,7 @@ pub(super) async fn without_ticket(
     {
         return token_of(state, node, &running).map(Some);
     }
-    new_boot(state, node, address).await.map(Some)
+    new_boot(state, cluster, node, address).await.map(Some)
 }
 
 /// The token of the boot that runs, for the node that has shown it.
@@ -198,6 +208,7 @@ pub(super) fn of_running(state: &State, node: &str) -> Result<Option<String>, Ap
 /// boot that runs, which must not end because somebody looks. One that is sealed to a key is shown to nobody.
 pub(super) async fn for_administrator(
     state: &State,
+    cluster: &Cluster,
     node: &str,
     address: IpAddr,
 ) -> Result<Option<String>, ApiError> {
@@ -205,7 +216,7 @@ pub(super) async fn for_administrator(
     match running_in(state, node, &window) {
         Some(running) if running.key.is_some() => Ok(None),
         Some(running) => token_of(state, node, &running).map(Some),
-        None => new_boot(state, node, address).await.map(Some),
+        None => new_boot(state, cluster, node, address).await.map(Some),
     }
 }
 
@@ -214,9 +225,14 @@ fn running_in(state: &State, node: &str, window: &Window) -> Option<Arc<Exchange
     state.boots.running(node).filter(|running| running.begun >= window.opened)
 }
 
-async fn new_boot(state: &State, node: &str, address: IpAddr) -> Result<String, ApiError> {
+async fn new_boot(
+    state: &State,
+    cluster: &Cluster,
+    node: &str,
+    address: IpAddr,
+) -> Result<String, ApiError> {
     let (boot, begun, at) = (new_name()?, state.boots.now(), clock::seconds());
-    let archive = archive_of(state, node);
+    let archive = archive_of(cluster, node);
     let wanted = Exchange { boot, begun, key: None, address, archive, at, succeeded: None };
     let exchange = use_of(state, node, wanted).await?;
     token_of(state, node, &exchange)
@@ -250,10 +266,9 @@ fn token_of(state: &State, node: &str, exchange: &Exchange) -> Result<String, Ap
 }
 
 /// The archive of a node's image and tag.
-pub(super) fn archive_of(state: &State, node: &str) -> Option<String> {
-    let cluster = state.cluster.published();
+pub(super) fn archive_of(cluster: &Cluster, node: &str) -> Option<String> {
     let node = cluster.nodes().get(node)?;
-    Effective::of_node(&cluster, node).files()?.imagefile.clone()
+    Effective::of_node(cluster, node).files()?.imagefile.clone()
 }
 
 fn new_name() -> Result<String, ApiError> {
@@ -277,8 +292,10 @@ pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<Bear
     let Query(Ticket { ticket, .. }) = Query::from_request_parts(parts, state).await?;
     let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
     let source = Source::from_request_parts(parts, state).await?;
-    let boot = redeem(state, &node, source, &ticket)?;
-    if state.cluster.published().settings().security {
+    // Whoever goes on with this request has the same view.
+    let Ok(view) = View::from_request_parts(parts, state).await;
+    let boot = redeem(state, &view.cluster, &node, source, &ticket)?;
+    if view.cluster.settings().security {
         return Err(refusal(
             "this cluster has security on, and the distribution's installer cannot show what the machine's TPM measured",
         ));
@@ -287,6 +304,6 @@ pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<Bear
     if state.boots.window(&node).is_none() {
         return Err(refusal("no boot of this node is expected any longer; boot the machine again"));
     }
-    let exchange = bind(state, boot, None).await?;
+    let exchange = bind(state, &view.cluster, boot, None).await?;
     Ok(Bearer::Node(NodeToken::new(parts, node, exchange.archive.clone())?))
 }

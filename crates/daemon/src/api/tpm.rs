@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use axum::response::{IntoResponse, Response};
 use perilune_model::node::Node;
 use perilune_model::user::Role;
-use perilune_model::{Draft, Patch, node};
+use perilune_model::{Cluster, Draft, Patch, node};
 use perilune_store::Meta;
 use serde_json::Value;
 use utoipa_axum::routes;
@@ -61,7 +61,9 @@ async fn log_in(
         note(&state, origin.address, user, &name, measured).await?;
     }
     let token = match place(&state, &name, source, is_measured)? {
-        Some(address) => ticket::without_ticket(&state, &name, address).await?,
+        Some(address) => {
+            ticket::without_ticket(&state, &state.cluster.published(), &name, address).await?
+        }
         None => None,
     };
     let token = match token {
@@ -115,12 +117,12 @@ fn digits(register: &str) -> String {
 /// the first measurement of a node is kept for the day on which it counts, and a later one that differs is told.
 pub(super) async fn check_of_served(
     state: &State,
+    cluster: &Cluster,
     from: IpAddr,
     name: &str,
     measured: Option<&str>,
 ) -> Result<(), ApiError> {
     let measured = measured.map(register).transpose()?.flatten();
-    let cluster = state.cluster.published();
     let node = cluster.node(name)?;
     if cluster.settings().security {
         return prove(state, from, name, measured).map_err(|refusal| match refusal {
