@@ -175,10 +175,11 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
 }
 
 /// A database of each layout that was ever released, made by the program of its time: the same cluster in all. A new layout adds one.
-const LAYOUTS: [(u32, &str); 3] = [
+const LAYOUTS: [(u32, &str); 4] = [
     (1, include_str!("layouts/1.sql")),
     (2, include_str!("layouts/2.sql")),
     (3, include_str!("layouts/3.sql")),
+    (4, include_str!("layouts/4.sql")),
 ];
 
 #[tokio::test]
@@ -201,7 +202,7 @@ async fn a_database_of_every_layout_is_opened_with_all_that_is_in_it() {
             assert_eq!(store.records(table).await.unwrap().len(), 1, "{layout} {table:?}");
         }
         let kept = directory.path().join(format!("perilune-layout-{layout}.db"));
-        assert_eq!(kept.exists(), layout < 3, "{layout}");
+        assert_eq!(kept.exists(), usize::try_from(layout).unwrap() < LAYOUTS.len(), "{layout}");
         drop(store);
         let connection = rusqlite::Connection::open(&file).unwrap();
         let now: u32 =
