@@ -49,7 +49,7 @@ pub(crate) async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<
         return Ok(cluster);
     }
     let made = make(state, known.name.clone()).await?;
-    state.cluster.commit(meta, move |draft| complete(draft, made)).await?;
+    state.cluster.commit(meta, move |draft| complete(draft, made.clone())).await?;
     Ok(state.cluster.published())
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 use crate::object::{Held, Holder};
-use crate::{Cluster, Name};
+use crate::{Draft, Name};
 
 /// The families of IP addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,20 +85,21 @@ impl Addresses {
     }
 }
 
-/// The lowest address of the network that a host may have and nobody has: not taken (see [`Cluster::taken`]), and not in the DHCP range. `None` when the network has no range of the family, or is full.
-pub fn first_free(cluster: &Cluster, network: &Network, family: Family) -> Option<IpAddr> {
+/// The lowest address of the network that a host may have and nobody has: not taken (see [`Cluster::taken`](crate::Cluster::taken)),
+/// not promised to anybody, and not in the DHCP range. `None` when the network has no range of the family, or is full.
+pub fn first_free(draft: &Draft, network: &Network, family: Family) -> Option<IpAddr> {
     let (first, last) = hosts(network.range(family)?);
-    search(cluster, network, family, (first, last))
+    search(draft, network, family, (first, last))
 }
 
 /// One of the ten addresses after `address`, when one of them is free; else the first free one.
-pub fn next_after(cluster: &Cluster, network: &Network, address: IpAddr) -> Option<IpAddr> {
+pub fn next_after(draft: &Draft, network: &Network, address: IpAddr) -> Option<IpAddr> {
     const NEAR: u128 = 10;
     let family = Family::of(address);
     let (first, last) = hosts(network.range(family)?);
     let number = to_number(address);
     let near = (first.max(number.saturating_add(1)), last.min(number.saturating_add(NEAR)));
-    search(cluster, network, family, near).or_else(|| first_free(cluster, network, family))
+    search(draft, network, family, near).or_else(|| first_free(draft, network, family))
 }
 
 /// How many addresses hosts may have in a range.
@@ -114,7 +115,7 @@ pub fn is_host(range: IpNet, address: IpAddr) -> bool {
 }
 
 fn search(
-    cluster: &Cluster,
+    draft: &Draft,
     network: &Network,
     family: Family,
     (first, last): (u128, u128),
@@ -125,10 +126,11 @@ fn search(
         let lent_end =
             lent.and_then(|(begin, end)| (begin..=end).contains(&candidate).then_some(end));
         let address = from_number(family, candidate)?;
-        let taken_end = cluster
+        let is_taken = || draft.taken(address).is_some() || draft.promised().contains(&address);
+        let taken_end = draft
             .end_of_held(&network.name, family, candidate)
             .or(lent_end)
-            .or_else(|| cluster.taken(address).is_some().then_some(candidate));
+            .or_else(|| is_taken().then_some(candidate));
         match taken_end {
             None => return Some(address),
             Some(end) => candidate = end.checked_add(1)?,

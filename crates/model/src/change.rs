@@ -4,7 +4,10 @@ mod desired;
 mod replay;
 mod sound;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::Deref;
+use std::sync::Arc;
 
 pub use desired::{Desired, Interfaces};
 
@@ -44,6 +47,8 @@ impl Change {
 #[derive(Debug, Clone)]
 pub struct Draft {
     cluster: Cluster,
+    /// Nobody is given these unasked.
+    promised: Arc<BTreeSet<IpAddr>>,
     change: Change,
 }
 
@@ -58,7 +63,17 @@ impl Deref for Draft {
 impl Draft {
     /// A draft that begins as this cluster.
     pub fn new(cluster: &Cluster) -> Self {
-        Self { cluster: cluster.clone(), change: Change::default() }
+        Self::sparing(cluster, Arc::default())
+    }
+
+    /// A draft that begins as this cluster, and gives nobody an address unasked that was promised to somebody.
+    pub fn sparing(cluster: &Cluster, promised: Arc<BTreeSet<IpAddr>>) -> Self {
+        Self { cluster: cluster.clone(), promised, change: Change::default() }
+    }
+
+    /// The addresses that were promised to somebody.
+    pub fn promised(&self) -> &BTreeSet<IpAddr> {
+        &self.promised
     }
 
     /// The changed cluster and the change. The inverse is put in the order in which it has to be done.

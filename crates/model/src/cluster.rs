@@ -67,8 +67,6 @@ struct Index {
 #[derive(Debug, Clone, Default)]
 struct Transient {
     revision: u64,
-    /// Addresses that were promised to somebody a short while ago.
-    reserved: OrdSet<IpAddr>,
     /// Addresses of this host's own interfaces.
     own: OwnMap,
 }
@@ -230,21 +228,6 @@ impl Cluster {
     /// Every address that a device holds, with who holds it, in order.
     pub fn holders(&self) -> impl Iterator<Item = (&IpAddr, &Holder)> {
         self.index.holders.iter()
-    }
-
-    /// Whether the address was promised to somebody a short while ago.
-    pub fn is_reserved(&self, address: IpAddr) -> bool {
-        self.transient.reserved.contains(&address)
-    }
-
-    /// Promises an address: nobody is given it unasked until [`Cluster::release`].
-    pub fn reserve(&mut self, address: IpAddr) {
-        self.transient.reserved.insert(address);
-    }
-
-    /// Takes the promise back.
-    pub fn release(&mut self, address: IpAddr) {
-        self.transient.reserved.remove(&address);
     }
 
     /// The addresses of this host, each with the interface that has it.

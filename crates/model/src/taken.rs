@@ -65,8 +65,6 @@ pub enum Taken<'a> {
     Described(&'a Described),
     /// An interface of this host has it.
     Own(&'a str),
-    /// It was promised to somebody a short while ago.
-    Promised,
 }
 
 impl fmt::Display for Taken<'_> {
@@ -75,7 +73,6 @@ impl fmt::Display for Taken<'_> {
             Self::Held(holder) => write!(formatter, "in use by {holder}"),
             Self::Described(described) => described.fmt(formatter),
             Self::Own(interface) => write!(formatter, "this host's own, at {interface}"),
-            Self::Promised => formatter.write_str("promised to somebody"),
         }
     }
 }
@@ -142,13 +139,13 @@ fn of_network(network: &Network) -> Vec<(IpAddr, Described)> {
 }
 
 impl Cluster {
-    /// Why an address is taken; none when it is free. Whether it is one for hosts, and which are lent, is the network's business.
+    /// Why an address is taken; none when it is free. Whether it is one for hosts, and which are lent, is the network's business; what
+    /// was promised to somebody is the draft's.
     pub fn taken(&self, address: IpAddr) -> Option<Taken<'_>> {
         let held = self.holder(address).map(Taken::Held);
         let described = || self.described_as(address).map(Taken::Described);
         let own = || self.own_addresses().get(&address).map(|interface| Taken::Own(interface));
-        let promised = || self.is_reserved(address).then_some(Taken::Promised);
-        held.or_else(described).or_else(own).or_else(promised)
+        held.or_else(described).or_else(own)
     }
 
     /// Whether an address may be lent to a machine: it is one for hosts, and nobody's.

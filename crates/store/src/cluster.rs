@@ -17,6 +17,18 @@ pub struct Commit {
     pub meta: Meta,
 }
 
+/// What was committed after a revision, by whomever.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Later {
+    /// The revision that is stored.
+    pub revision: u64,
+    /// What leads to it, in order.
+    pub edits: Vec<Edit>,
+}
+
+/// Who is further behind than this many commits loads the whole cluster.
+const CATCH_UP: u64 = 1000;
+
 /// Reads the whole cluster.
 pub(crate) fn load(connection: &Connection, keys: &Keys) -> Result<Cluster, Error> {
     let mut cluster = Cluster::default();
@@ -62,6 +74,23 @@ pub(crate) fn apply(
         connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
     update.execute([record::signed(revision)])?;
     Ok(revision)
+}
+
+/// What was committed after a revision. `None` when that is too much, or cannot be told: the stored cluster is an older one, such as
+/// that of a backup.
+pub(crate) fn later(
+    connection: &Connection,
+    keys: &Keys,
+    known: u64,
+) -> Result<Option<Later>, Error> {
+    let revision = revision(connection)?;
+    let Some(behind) = revision.checked_sub(known).filter(|behind| *behind <= CATCH_UP) else {
+        return Ok(None);
+    };
+    let entries = history::between(connection, keys, known + 1, revision)?;
+    let is_whole = u64::try_from(entries.len()) == Ok(behind);
+    let edits = || entries.into_iter().flat_map(|entry| entry.edits).collect();
+    Ok(is_whole.then(|| Later { revision, edits: edits() }))
 }
 
 pub(crate) fn revision(connection: &Connection) -> Result<u64, Error> {

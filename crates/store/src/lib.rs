@@ -16,8 +16,9 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use cluster::Commit;
+pub use cluster::{Commit, Later};
 pub use error::Error;
 pub use history::{Entry, Meta};
 pub use key::{KeyId, Keys, looks_sealed};
@@ -36,6 +37,8 @@ pub struct Store {
     writer: Writer,
     life: u64,
     keys: Arc<Keys>,
+    /// How many commits were refused because another was first.
+    stale: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -64,14 +67,20 @@ impl Store {
         sealed::clean(&connection).map_err(damaged)?;
         let cluster = cluster::load(&connection, &keys).map_err(damaged)?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
-        Ok((Self { writer: Writer::start(connection, lock)?, life, keys }, cluster))
+        let writer = Writer::start(connection, lock)?;
+        Ok((Self { writer, life, keys, stale: Arc::default() }, cluster))
     }
 
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
     /// it returns. [`Error::Stale`] when the stored revision is another.
     pub async fn apply(&self, base: u64, commits: Vec<Commit>) -> Result<u64, Error> {
         let keys = Arc::clone(&self.keys);
-        self.writer.run(move |connection| cluster::apply(connection, &keys, base, &commits)).await
+        let apply = move |connection: &_| cluster::apply(connection, &keys, base, &commits);
+        let applied = self.writer.run(apply).await;
+        if matches!(applied, Err(Error::Stale { .. })) {
+            self.stale.fetch_add(1, Ordering::Relaxed);
+        }
+        applied
     }
 
     /// The newest entries of the history, at most `limit`, before revision `before` where one is given. Newest first.
@@ -114,6 +123,17 @@ impl Store {
     /// How often the store was opened. Numbers that are kept in memory begin anew with each life; this tells them apart.
     pub fn life(&self) -> u64 {
         self.life
+    }
+
+    /// What was committed after a revision: for a controller that was not first. `None` when it must [`Store::load`] instead.
+    pub async fn later(&self, known: u64) -> Result<Option<Later>, Error> {
+        let keys = Arc::clone(&self.keys);
+        self.writer.run(move |connection| cluster::later(connection, &keys, known)).await
+    }
+
+    /// How many times commits were refused because another controller was first. Whoever commits lets those go first.
+    pub fn refused_as_stale(&self) -> u64 {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// The cluster as it is stored: for a controller that was not first, and for tests.

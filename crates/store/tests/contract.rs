@@ -3,7 +3,7 @@
 
 use perilune_model::group::Group;
 use perilune_model::network::Network;
-use perilune_model::{Cluster, Draft, Error as Refusal, Kind, Name, Object};
+use perilune_model::{Change, Cluster, Draft, Error as Refusal, Kind, Name, Object};
 use perilune_store::{Commit, Error, Expected, Meta, Store, Table, Write, Written};
 
 fn commit(
@@ -55,6 +55,33 @@ async fn a_change_on_an_old_revision_is_refused_and_leaves_nothing() {
     let refused = store.apply(0, vec![late]).await;
     assert!(matches!(refused, Err(Error::Stale { stored: 1, expected: 0 })), "{refused:?}");
     assert!(store.load().await.unwrap().group("late").is_err());
+}
+
+#[tokio::test]
+async fn who_was_not_first_is_told_what_was_committed_since_and_ends_where_the_first_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, empty) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
+    let (first, one) = commit(&empty, |draft| draft.put(group("compute")));
+    let (second, two) = commit(&first, |draft| draft.put(network("cluster")));
+    let (third, three) = commit(&second, |draft| draft.remove(Kind::Group, "compute"));
+    store.apply(0, vec![one, two, three]).await.unwrap();
+    assert_eq!(store.refused_as_stale(), 0);
+    let (_, late) = commit(&first, |draft| draft.put(group("late")));
+    store.apply(1, vec![late]).await.unwrap_err();
+    assert_eq!(store.refused_as_stale(), 1);
+
+    let later = store.later(1).await.unwrap().unwrap();
+    let mut followed = first;
+    for edit in &later.edits {
+        followed.apply(edit);
+    }
+    assert_eq!((later.revision, &followed), (3, &third));
+    assert_eq!(store.later(3).await.unwrap().unwrap().edits, []);
+    assert_eq!(store.later(4).await.unwrap(), None, "the stored cluster is an older one");
+    let many = (0..1001).map(|_| Commit { change: Change::default(), meta: Meta::default() });
+    store.apply(3, many.collect()).await.unwrap();
+    assert_eq!(store.later(3).await.unwrap(), None, "too much to follow step by step");
+    assert!(store.later(4).await.unwrap().is_some());
 }
 
 #[tokio::test]

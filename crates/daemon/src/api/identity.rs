@@ -106,7 +106,7 @@ async fn renew(
     }
     let made = names.iter().map(|name| identity::make(&state, name.clone()));
     let made = try_join_all(made).await?;
-    state.cluster.commit(caller.meta(), move |draft| renewed(draft, made)).await?;
+    state.cluster.commit(caller.meta(), move |draft| renewed(draft, made.clone())).await?;
     let nodes = hostlist::fold(&names);
     Ok(answer::created(format!("{nodes}: a new identity, from the next installation on")))
 }

@@ -177,10 +177,10 @@ async fn next_free(
     let full = format!("the network '{name}' has no free IPv4 address");
     let wanted = name.clone();
     let find =
-        move |cluster: &perilune_model::Cluster| -> Result<Option<IpAddr>, perilune_model::Error> {
-            Ok(addresses::first_free(cluster, cluster.network(&wanted)?, Family::V4))
+        move |draft: &perilune_model::Draft| -> Result<Option<IpAddr>, perilune_model::Error> {
+            Ok(addresses::first_free(draft, draft.network(&wanted)?, Family::V4))
         };
-    let free = state.cluster.reserve(find).await?;
+    let free = state.cluster.promise(find).await?;
     let free = free.ok_or(ApiError::NotFound(full))?;
     let next = serde_json::json!({ "nextip": free });
     Ok(Json(Config::one("network", &name, next)).into_response())
@@ -203,9 +203,8 @@ async fn look_up(
     if !cluster.network(&name)?.contains(address) {
         return Err(ApiError::NotFound(format!("{address} is outside the network '{name}'")));
     }
-    // Who was promised an address asks about it before using it.
-    let is_free = matches!(cluster.taken(address), None | Some(perilune_model::Taken::Promised));
-    let status = if is_free { "free" } else { "taken" };
+    // One that was promised is free: who was promised it asks about it before using it.
+    let status = if cluster.taken(address).is_none() { "free" } else { "taken" };
     Ok(Json(Config::one("network", &text, serde_json::json!({ "status": status }))).into_response())
 }
 

@@ -89,6 +89,7 @@ impl From<cluster::Error> for ApiError {
         match error {
             cluster::Error::Refused(refusal) => Self::Refused(refusal),
             cluster::Error::Store(error) => Self::Store(error),
+            error @ cluster::Error::Contended => Self::Conflict(error.to_string()),
             cluster::Error::Defect(text) => Self::Defect(text),
             cluster::Error::Stopping => Self::Stopping,
             cluster::Error::Trial(change) => Self::Trial(change),

@@ -107,7 +107,7 @@ pub(super) fn report_taken(cluster: &Cluster, report: &mut Report) {
                 cluster.taken_between(first, last).into_iter().filter_map(|(address, taken)| {
                     match taken {
                         Taken::Described(described) => Some((address, described)),
-                        Taken::Held(_) | Taken::Own(_) | Taken::Promised => None,
+                        Taken::Held(_) | Taken::Own(_) => None,
                     }
                 });
             for (address, described) in described {

@@ -1,6 +1,8 @@
 //! One rule of taken addresses: for nodes that are given one, for who asks for one, and for what changes later.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::interface::of_node;
@@ -43,7 +45,7 @@ fn site() -> Cluster {
 }
 
 fn free(cluster: &Cluster) -> Option<IpAddr> {
-    addresses::first_free(cluster, cluster.network("n").unwrap(), Family::V4)
+    addresses::first_free(&Draft::new(cluster), cluster.network("n").unwrap(), Family::V4)
 }
 
 fn interface(address: &str) -> of_node::Request {
@@ -82,7 +84,7 @@ fn whatever_answers_by_description_or_at_this_host_is_given_to_nobody() {
     );
     assert_eq!(free(&cluster), Some(ip("10.9.0.9")));
     let network = cluster.network("n").unwrap();
-    let next = addresses::next_after(&cluster, network, ip("10.9.0.1"));
+    let next = addresses::next_after(&Draft::new(&cluster), network, ip("10.9.0.1"));
     assert_eq!(next, Some(ip("10.9.0.9")));
     for (address, lent) in [
         ("10.9.0.0", false),
@@ -94,6 +96,20 @@ fn whatever_answers_by_description_or_at_this_host_is_given_to_nobody() {
     ] {
         assert_eq!(cluster.may_be_lent(network, ip(address)), lent, "{address}");
     }
+}
+
+#[test]
+fn what_was_promised_is_given_to_nobody_unasked_and_to_whoever_asks_for_it() {
+    let cluster = crate::site::with_node(&site(), "node001");
+    let promised = Arc::new(BTreeSet::from([ip("10.9.0.9"), ip("10.9.0.11")]));
+    let mut draft = Draft::sparing(&cluster, promised);
+    let network = Arc::clone(cluster.network("n").unwrap());
+    assert_eq!(addresses::first_free(&draft, &network, Family::V4), Some(ip("10.9.0.10")));
+    let next = addresses::next_after(&draft, &network, ip("10.9.0.10"));
+    assert_eq!(next, Some(ip("10.9.0.12")));
+    assert_eq!(draft.taken(ip("10.9.0.9")), None, "a promise is no part of the cluster");
+    of_node::save(&mut draft, "node001", &[interface("10.9.0.9")]).unwrap();
+    assert!(draft.finish().0.holder(ip("10.9.0.9")).is_some());
 }
 
 #[test]

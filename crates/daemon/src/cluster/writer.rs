@@ -1,0 +1,313 @@
+//! Decides, stores and publishes changes, many at once.
+
+use std::any::Any;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use perilune_model::{Change, Cluster, Draft};
+use perilune_store::{Commit, Later, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::promises::Promises;
+use super::{Answer, ChangeRequest, Error, Request, Search, TRIES};
+
+/// As many requests are decided before their changes are stored together.
+const BATCH: usize = 1024;
+/// After another controller was first, one in so many requests is decided at once: what takes long to decide then keeps few others from
+/// being first.
+const SHRINK: usize = 8;
+/// As long as others are let go first, at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) struct Writer {
+    store: Store,
+    publisher: watch::Sender<Arc<Cluster>>,
+    promises: Promises,
+    /// As many requests are decided at once.
+    size: usize,
+    /// How many commits of anybody the store had refused as stale when this was last looked at.
+    refused: u64,
+    /// How long others were let go first the last time.
+    pause: Duration,
+}
+
+impl Writer {
+    pub(super) fn new(
+        store: Store,
+        publisher: watch::Sender<Arc<Cluster>>,
+        promises: Promises,
+    ) -> Self {
+        let refused = store.refused_as_stale();
+        Self { store, publisher, promises, size: BATCH, refused, pause: Duration::ZERO }
+    }
+
+    /// Serves requests in the order in which they come, until nobody can make any more.
+    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut new = Vec::with_capacity(BATCH);
+        let mut queue = VecDeque::new();
+        loop {
+            if queue.is_empty() {
+                if waiting.recv_many(&mut new, BATCH).await == 0 {
+                    return;
+                }
+                queue.extend(new.drain(..));
+            }
+            let batch = queue.drain(..self.size.min(queue.len())).collect();
+            // Who lost keeps the place in front of those who came later.
+            for request in self.settle(batch).await.into_iter().rev() {
+                queue.push_front(request);
+            }
+        }
+    }
+
+    /// Decides and stores requests, and answers them; gives back those that are to be decided again.
+    async fn settle(&mut self, batch: Vec<Request>) -> Vec<Request> {
+        let begun = Instant::now();
+        let batch = self.take_own_addresses(batch);
+        let base = self.published();
+        let (mut working, decided) = self.decide(&base, batch);
+        let commits: Vec<Commit> = decided.iter().filter_map(Decided::commit).collect();
+        if commits.is_empty() {
+            self.answer(decided);
+            return Vec::new();
+        }
+        match self.store.apply(base.revision(), commits).await {
+            Ok(revision) => {
+                working.set_revision(revision);
+                self.publisher.send_replace(Arc::new(working));
+                self.answer(decided);
+                self.size = self.size.saturating_mul(2).min(BATCH);
+                self.let_others_go_first(begun.elapsed()).await;
+                Vec::new()
+            }
+            Err(perilune_store::Error::Stale { .. }) => self.lost(&base, decided).await,
+            Err(error) => {
+                self.fail(&base, decided, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn published(&self) -> Arc<Cluster> {
+        Arc::clone(&self.publisher.borrow())
+    }
+
+    /// What this host has is no change, and nobody who follows the cluster needs to know.
+    fn take_own_addresses(&self, batch: Vec<Request>) -> Vec<Request> {
+        let mut others = Vec::with_capacity(batch.len());
+        for request in batch {
+            match request {
+                Request::Own(own) => {
+                    self.publisher.send_if_modified(|published| {
+                        Arc::make_mut(published).set_own_addresses(own);
+                        false
+                    });
+                }
+                request => others.push(request),
+            }
+        }
+        others
+    }
+
+    /// Decides requests one after the other; answers the cluster as it is after all of them.
+    fn decide(&self, base: &Cluster, batch: Vec<Request>) -> (Cluster, Vec<Decided>) {
+        let mut promised = self.promises.current(Instant::now());
+        let mut working = base.clone();
+        let mut decided = Vec::with_capacity(batch.len());
+        for request in batch {
+            match request {
+                Request::Change(request) => {
+                    let result = decide(&mut working, &promised, &request);
+                    decided.push(Decided::Change { request, result });
+                }
+                Request::Promise { find, answer } => {
+                    let draft = Draft::sparing(&working, Arc::clone(&promised));
+                    let result = guarded(|| find(&draft));
+                    if let Ok(Some(address)) = result {
+                        Arc::make_mut(&mut promised).insert(address);
+                    }
+                    decided.push(Decided::Promise { find, answer, result });
+                }
+                // These were taken out before.
+                Request::Own(_) => {}
+            }
+        }
+        (working, decided)
+    }
+
+    /// Another controller was first: takes what that one did, and has everything decided again that has not lost too often.
+    async fn lost(&mut self, base: &Cluster, decided: Vec<Decided>) -> Vec<Request> {
+        self.refused = self.refused.saturating_add(1);
+        self.size = (decided.len() / SHRINK).max(1);
+        if let Err(error) = self.catch_up(base).await {
+            self.fail(base, decided, &error);
+            return Vec::new();
+        }
+        decided.into_iter().filter_map(Decided::again).collect()
+    }
+
+    /// Publishes what other controllers have committed.
+    async fn catch_up(&self, base: &Cluster) -> Result<(), perilune_store::Error> {
+        let cluster = match self.store.later(base.revision()).await? {
+            Some(Later { revision, edits }) => {
+                let mut cluster = base.clone();
+                for edit in &edits {
+                    cluster.apply(edit);
+                }
+                cluster.set_revision(revision);
+                cluster
+            }
+            None => {
+                let mut cluster = self.store.load().await?;
+                cluster.set_own_addresses(base.own_addresses().clone());
+                cluster
+            }
+        };
+        tracing::debug!(revision = cluster.revision(), "another controller changed the cluster");
+        self.publisher.send_replace(Arc::new(cluster));
+        Ok(())
+    }
+
+    /// Nothing was stored.
+    fn fail(&self, base: &Cluster, decided: Vec<Decided>, error: &perilune_store::Error) {
+        let (stored, others): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(Decided::needs_storing);
+        let cause = error as &dyn std::error::Error;
+        tracing::error!(error = cause, changes = stored.len(), "changes were not stored");
+        for decided in stored {
+            decided.fail(error);
+        }
+        // What needed no storing was decided on changes that never came to be.
+        let others = others.into_iter().map(Decided::into_request).collect();
+        let (_, others) = self.decide(base, others);
+        let (stored, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(Decided::needs_storing);
+        for decided in stored {
+            decided.fail(error);
+        }
+        self.answer(others);
+    }
+
+    fn answer(&self, decided: Vec<Decided>) {
+        let now = Instant::now();
+        for decided in decided {
+            // Who does not wait any more need not know.
+            match decided {
+                Decided::Change { request, result } => drop(request.answer.send(result)),
+                Decided::Promise { answer, result, .. } => {
+                    if let Ok(Some(address)) = result {
+                        self.promises.promise(address, now);
+                    }
+                    drop(answer.send(result));
+                }
+            }
+        }
+    }
+
+    /// Whoever lost against this commit has the next turn, or a busy controller could keep others from ever being first.
+    async fn let_others_go_first(&mut self, round: Duration) {
+        let refused = self.store.refused_as_stale();
+        if refused <= self.refused {
+            self.pause = Duration::ZERO;
+            return;
+        }
+        self.refused = refused;
+        // They take about as long as this one did; more when that was not enough.
+        self.pause = (self.pause * 2).max(round * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(self.pause).await;
+    }
+}
+
+/// A request with what was decided. It is answered when that is durable, and so is everything that was decided before it.
+enum Decided {
+    Change {
+        request: ChangeRequest,
+        result: Result<(Answer, Change), Error>,
+    },
+    Promise {
+        find: Search,
+        answer: oneshot::Sender<Result<Option<IpAddr>, Error>>,
+        result: Result<Option<IpAddr>, Error>,
+    },
+}
+
+impl Decided {
+    fn needs_storing(&self) -> bool {
+        match self {
+            Self::Change { request, result: Ok((_, change)) } => {
+                !request.dry_run && !change.is_empty()
+            }
+            Self::Change { .. } | Self::Promise { .. } => false,
+        }
+    }
+
+    fn commit(&self) -> Option<Commit> {
+        let Self::Change { request, result: Ok((_, change)) } = self else { return None };
+        let commit = || Commit { change: change.clone(), meta: request.meta.clone() };
+        self.needs_storing().then(commit)
+    }
+
+    fn into_request(self) -> Request {
+        match self {
+            Self::Change { request, .. } => Request::Change(request),
+            Self::Promise { find, answer, .. } => Request::Promise { find, answer },
+        }
+    }
+
+    /// The request, to be decided again; one that has lost too often is refused.
+    fn again(self) -> Option<Request> {
+        let is_stored = self.needs_storing();
+        match self.into_request() {
+            Request::Change(mut request) if is_stored => {
+                request.lost += 1;
+                if request.lost < TRIES {
+                    return Some(Request::Change(request));
+                }
+                tracing::warn!(action = request.meta.action, "other controllers were always first");
+                drop(request.answer.send(Err(Error::Contended)));
+                None
+            }
+            request => Some(request),
+        }
+    }
+
+    fn fail(self, error: &perilune_store::Error) {
+        match self {
+            Self::Change { request, .. } => {
+                drop(request.answer.send(Err(Error::Store(error.clone()))));
+            }
+            Self::Promise { answer, .. } => drop(answer.send(Err(Error::Store(error.clone())))),
+        }
+    }
+}
+
+/// Decides one request, and makes its change on the working cluster unless it is a trial.
+fn decide(
+    working: &mut Cluster,
+    promised: &Arc<BTreeSet<IpAddr>>,
+    request: &ChangeRequest,
+) -> Result<(Answer, Change), Error> {
+    let mut draft = Draft::sparing(working, Arc::clone(promised));
+    let answer = guarded(|| (request.decide)(&mut draft))?;
+    let (changed, change) = draft.finish();
+    if !request.dry_run {
+        *working = changed;
+    }
+    Ok((answer, change))
+}
+
+/// A panic is a defect, but it must not take the cluster from everybody else; the draft is thrown away with it.
+fn guarded<T>(decide: impl FnOnce() -> Result<T, perilune_model::Error>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(decide)) {
+        Ok(decided) => decided.map_err(Error::Refused),
+        Err(panic) => Err(Error::Defect(text_of(&*panic))),
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
