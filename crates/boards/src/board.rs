@@ -223,6 +223,13 @@ impl<K: Ord + Clone, V> Board<K, V> {
         self.shared.lock().since(known)
     }
 
+    /// Waits until what stands under a key is as somebody wants it.
+    pub async fn until(&self, key: &K, mut is_wanted: impl FnMut(Option<&Arc<V>>) -> bool) {
+        let mut published = self.shared.published.subscribe();
+        // It fails when nothing can change any more, and this board is still there.
+        drop(published.wait_for(|snapshot| is_wanted(snapshot.get(key))).await);
+    }
+
     /// The board as of now, and every change from then on.
     pub fn subscribe(&self) -> (Snapshot<K, V>, Subscription<K, V>) {
         let inner = self.shared.lock();

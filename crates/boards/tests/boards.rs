@@ -89,6 +89,22 @@ async fn a_follower_gets_every_change_and_a_slow_one_begins_anew_and_holds_nobod
 }
 
 #[tokio::test]
+async fn who_waits_for_a_key_is_told_when_it_is_as_wanted() {
+    let board = Board::volatile(1, RULES);
+    let key = "a".to_owned();
+    let waits = board.until(&key, |value| value.is_some_and(|value| **value == 3));
+    let works = async {
+        for value in 0..=3 {
+            set(&board, "a", value);
+            tokio::task::yield_now().await;
+        }
+    };
+    let both = async { tokio::join!(waits, works) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    board.until(&key, |value| value.is_some()).await;
+}
+
+#[tokio::test]
 async fn the_key_that_was_unchanged_for_longest_goes_first_and_followers_hear_of_it() {
     let board = Board::volatile(1, Rules { keys: 2, changes: 10 });
     set(&board, "a", 1);

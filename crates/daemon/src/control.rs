@@ -5,15 +5,17 @@ mod hook;
 mod limits;
 mod pins;
 mod run;
+mod runs;
 mod targets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use perilune_bmc::redfish::Trust;
-use perilune_bmc::{Action, Engine, Outcome, PowerState, Target};
+use perilune_bmc::{Action, Engine, Outcome, Target, UnknownAction};
 use perilune_boards::{Unreadable, Writer};
 use perilune_store::Store;
 use perilune_wire::control::Wishes;
@@ -23,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use run::{Row, Run, Verdict};
+pub use run::{Order, Request, Row, Run, Verdict};
 
 use crate::boots::{Boots, Evidence};
 use crate::cluster::ClusterService;
@@ -33,15 +35,10 @@ use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
 pub(crate) use pins::PinnedCertificate;
 use pins::PinnedCertificates;
+use runs::Runs;
+use targets::Resolver;
 pub(crate) use targets::is_executable;
-use targets::{Missing, Resolver};
 
-/// How long the results of a request are kept: milliseconds.
-const KEPT: u64 = 60 * 60 * 1000;
-/// As many requests as are remembered; the oldest one that is over is forgotten first.
-const REMEMBERED: usize = 256;
-/// Bytes of results that are kept; beyond, the oldest request that is over is forgotten first.
-const ROOM: usize = 256 << 20;
 /// Hooks of the site that run at one moment.
 const HOOKS: usize = 16;
 /// Outcomes that may wait to be noted.
@@ -75,7 +72,7 @@ struct Shared {
     plugins: Option<PathBuf>,
     /// As many hooks as may run at one moment.
     hooks: Arc<Semaphore>,
-    runs: Mutex<BTreeMap<String, Arc<Run>>>,
+    runs: Runs,
     pins: PinnedCertificates,
     acquaintances: Mutex<Acquaintances>,
     /// Requests to be carried out by the [`Worker`]. Callers wait for results, so these are as many as there are callers.
@@ -115,7 +112,7 @@ impl Control {
             limits: settings.control.clone(),
             plugins: settings.plugins.clone(),
             hooks: Arc::new(Semaphore::new(HOOKS)),
-            runs: Mutex::default(),
+            runs: Runs::new(store.life()),
             pins,
             acquaintances: Mutex::default(),
             work,
@@ -127,67 +124,63 @@ impl Control {
         Ok(Opened { control, worker: Worker(waiting), pins: writer, unreadable })
     }
 
-    /// Begins an action on machines, to be followed by its identifier. Those that cannot be reached at all have their verdict at
-    /// once. `words` are the request's, subsystem and action; when there is no such action, every machine is told so.
-    pub fn start(
-        &self,
-        words: (&str, &str),
-        nodes: Vec<String>,
-        wishes: &Wishes,
-        user: &str,
-    ) -> Arc<Run> {
-        let run = self.begin(words, nodes, wishes, user);
-        self.remember(Arc::clone(&run));
-        run
-    }
-
-    /// Begins an action on one machine for somebody who waits for it. It is not remembered.
-    pub fn start_for_one(&self, words: (&str, &str), node: &str, user: &str) -> Arc<Run> {
-        self.begin(words, vec![node.to_owned()], &Wishes::default(), user)
-    }
-
-    fn begin(
-        &self,
-        words: (&str, &str),
-        nodes: Vec<String>,
-        wishes: &Wishes,
-        user: &str,
-    ) -> Arc<Run> {
+    /// Begins an action on machines, to be followed by the identifier that this answers. Those that cannot be reached at all have their
+    /// verdict at once; when there is no such action, every machine is told so.
+    pub fn start(&self, order: Order, nodes: Vec<String>, wishes: &Wishes, user: &str) -> String {
         let now = clock::milliseconds();
-        let run = Arc::new(Run::new(&jobs::new_request_id(now), words, nodes.len(), user, now));
-        match format!("{} {}", words.0, words.1).parse::<Action>() {
-            Ok(action) => {
-                let targets = self.targets(nodes, &run);
-                self.carry_out(targets, action, wishes, &run);
-            }
-            Err(error) => {
-                let reason = Missing::Action(error.to_string());
-                for node in nodes {
-                    run.note(Row::without_target(&node, &reason));
-                }
-                run.end();
-            }
+        let (targets, rows) = match &order.meant {
+            Ok(_) => self.targets(nodes),
+            Err(unknown) => (Vec::new(), nodes.iter().map(|node| refused(node, unknown)).collect()),
+        };
+        let total = targets.len() + rows.len();
+        let (id, cancel) = (jobs::new_request_id(now), CancellationToken::new());
+        let request =
+            Request { id: id.clone(), order, total, user: user.to_owned(), begun: now, cancel };
+        let request = Arc::new(request);
+        self.shared.runs.begin(Run::new(Arc::clone(&request), rows), now);
+        let ended = Ended { control: self.clone(), id: id.clone() };
+        if let Ok(action) = &request.order.meant {
+            let note = move |row| ended.control.shared.runs.note(&ended.id, row);
+            self.carry_out(targets, *action, wishes, request.cancel.clone(), note);
         }
-        run
+        id
     }
 
-    /// The BMCs of nodes; those that have none get their verdict.
-    fn targets(&self, nodes: Vec<String>, run: &Run) -> Vec<Target> {
+    /// Does something with one machine for somebody who waits for it; it is cancelled when nobody does any more. `None` when it
+    /// takes too long.
+    pub async fn act_on_one(&self, action: Action, node: &str, patience: Duration) -> Option<Row> {
+        let (targets, mut rows) = self.targets(vec![node.to_owned()]);
+        if let Some(row) = rows.pop() {
+            return Some(row);
+        }
+        let (sender, mut results) = mpsc::channel(1);
+        let note = move |row| {
+            // Nobody is left to hear of it when the client went away.
+            drop(sender.try_send(row));
+        };
+        let cancel = CancellationToken::new();
+        self.carry_out(targets, action, &Wishes::default(), cancel.clone(), note);
+        let _cancelled = cancel.drop_guard();
+        tokio::time::timeout(patience, results.recv()).await.ok().flatten()
+    }
+
+    /// The BMCs of nodes, and the verdict of those that have none.
+    fn targets(&self, nodes: Vec<String>) -> (Vec<Target>, Vec<Row>) {
         let cluster = self.shared.cluster.published();
         let pins = self.shared.pins.snapshot();
         let plugins = self.shared.plugins.as_deref();
         let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
-        let mut targets = Vec::new();
+        let (mut targets, mut rows) = (Vec::new(), Vec::new());
         for node in nodes {
             match resolver.target(&node) {
                 Ok(mut target) => {
                     self.meet(&mut target);
                     targets.push(target);
                 }
-                Err(reason) => run.note(Row::without_target(&node, &reason)),
+                Err(reason) => rows.push(Row::without_target(&node, &reason)),
             }
         }
-        targets
+        (targets, rows)
     }
 
     /// Forgets what is remembered of a BMC that has changed hands, or is spoken to in another way.
@@ -204,14 +197,17 @@ impl Control {
 
     /// A request, as long as it is remembered.
     pub fn run(&self, id: &str) -> Option<Arc<Run>> {
-        self.runs().get(id).map(Arc::clone)
+        self.shared.runs.get(id)
+    }
+
+    /// Waits until a request has more than `known` results, or is over, or `patience` has passed; answers it as it is then.
+    pub async fn more_than(&self, id: &str, known: usize, patience: Duration) -> Option<Arc<Run>> {
+        self.shared.runs.more_than(id, known, patience).await
     }
 
     /// Requests that are remembered, the latest first.
     pub fn all(&self) -> Vec<Arc<Run>> {
-        let mut runs: Vec<_> = self.runs().values().map(Arc::clone).collect();
-        runs.sort_by_key(|run| std::cmp::Reverse(run.begun));
-        runs
+        self.shared.runs.all()
     }
 
     /// Forgets what is remembered of machines' BMCs: failures, refused passwords, pinned certificates. Names those that have none.
@@ -237,7 +233,15 @@ impl Control {
         Ok(unknown)
     }
 
-    fn carry_out(&self, targets: Vec<Target>, action: Action, wishes: &Wishes, run: &Arc<Run>) {
+    /// Has an action done, and each result given to `note`, which is dropped after the last.
+    fn carry_out(
+        &self,
+        targets: Vec<Target>,
+        action: Action,
+        wishes: &Wishes,
+        cancel: CancellationToken,
+        note: impl Fn(Row) + Send + Sync + 'static,
+    ) {
         // Only what is believed because it was seen first is believed from then on.
         let is_first = |target: &&Target| matches!(target.redfish.trust, Trust::FirstUse);
         let of_name = |target: &Target| (target.name.clone(), targets::pin_key(target));
@@ -245,36 +249,32 @@ impl Control {
         let (outcomes, mut waiting) = mpsc::channel(WAITING);
         let engine = self.shared.engine.clone();
         let limits = limits::limits(&self.shared.limits, wishes, action, &targets);
-        let cancel = run.cancel.clone();
         let control = self.clone();
-        let noted = Arc::clone(run);
         let work = async move {
-            let ended = Ended(Arc::clone(&noted));
             let carried_out = engine.run(targets, action, limits, cancel, outcomes);
             let all_noted = async {
                 while let Some(outcome) = waiting.recv().await {
-                    control.note(&noted, &keys, outcome).await;
+                    control.learn(&keys, &outcome).await;
+                    note(Row::of(outcome));
                 }
             };
             tokio::join!(carried_out, all_noted);
-            drop(ended);
         };
         if self.shared.work.send(Box::pin(work)).is_err() {
-            // The daemon is stopping.
-            run.end();
+            tracing::debug!(%action, "the daemon stops; nothing is begun any more");
         }
     }
 
-    async fn note(&self, run: &Run, keys: &BTreeMap<String, String>, outcome: Outcome) {
-        self.tell_status(&outcome);
+    /// What an outcome means for others than those who asked for it.
+    async fn learn(&self, keys: &BTreeMap<String, String>, outcome: &Outcome) {
+        self.tell_status(outcome);
         if let (Some(key), Some(certificate)) = (keys.get(&outcome.name), outcome.certificate) {
             self.shared.pins.pin(key, certificate).await;
         }
         if let Err(error) = &outcome.result {
             tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC did not do it");
         }
-        self.tell_hook(&outcome);
-        run.note(Row::of(outcome));
+        self.tell_hook(outcome);
     }
 
     /// Nobody waits for a hook.
@@ -311,23 +311,6 @@ impl Control {
         }
     }
 
-    fn remember(&self, run: Arc<Run>) {
-        let now = clock::milliseconds();
-        let mut runs = self.runs();
-        runs.retain(|_, run| !run.is_over() || run.begun + KEPT > now);
-        let mut size: usize = runs.values().map(|run| run.size()).sum();
-        while runs.len() >= REMEMBERED || size > ROOM {
-            let oldest = runs.values().filter(|run| run.is_over()).min_by_key(|run| run.begun);
-            let Some(oldest) = oldest.map(|run| run.id.clone()) else { break };
-            size -= runs.remove(&oldest).map_or(0, |run| run.size());
-        }
-        runs.insert(run.id.clone(), run);
-    }
-
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Run>>> {
-        self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
         self.shared.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -360,24 +343,29 @@ impl Worker {
     }
 }
 
-/// Ends a run when it is dropped, however that comes.
-struct Ended(Arc<Run>);
+/// Ends a request when it is dropped, however that comes.
+struct Ended {
+    control: Control,
+    id: String,
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.end();
+        self.control.shared.runs.end(&self.id);
     }
+}
+
+fn refused(node: &str, unknown: &UnknownAction) -> Row {
+    let reason = unknown.to_string();
+    Row::impossible(node, not_implemented(unknown), &reason)
+}
+
+/// Why nothing is done for words that mean nothing, as existing clients know it.
+pub(crate) fn not_implemented(unknown: &UnknownAction) -> String {
+    format!("Instruction not implemented: {unknown}")
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let failed = |source| Error::Authorities { path: path.to_owned(), source };
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
-}
-
-/// The power state that an outcome tells of, as the word of the API.
-fn power_word(power: Option<PowerState>) -> Option<&'static str> {
-    power.map(|power| match power {
-        PowerState::On => "on",
-        PowerState::Off => "off",
-    })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use perilune_bmc::Action;
+use perilune_bmc::{Action, PowerState};
 use perilune_model::hostlist;
 use perilune_model::user::Role;
 use perilune_wire::control::{ResultKeys, RunKeys, wishes};
@@ -20,7 +20,7 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
-use crate::control::{Row, Run, Verdict};
+use crate::control::{Order, Row, Run, Verdict, not_implemented};
 use crate::followers::Told;
 use crate::json::Json;
 use crate::state::State;
@@ -69,22 +69,29 @@ async fn act_on_one(
             shown(&action)
         )));
     };
+    let order = Order::read(&subsystem, action);
     // What only looks is for viewers, too; of what is no action, operators are told.
-    let looks =
-        format!("{subsystem} {action}").parse().is_ok_and(|action: Action| !action.is_change());
-    if !looks {
+    if !order.meant.as_ref().is_ok_and(|action| !action.is_change()) {
         caller.needs(Role::Operator)?;
     }
-    let row = one(&state, &caller, (&subsystem, action), &hostname).await?;
+    host(&hostname)?;
+    let not_done = |text: String| {
+        let answer = Json(json!({ "control": { order.subsystem.clone(): text } }));
+        (StatusCode::NOT_IMPLEMENTED, answer).into_response()
+    };
+    let action = match &order.meant {
+        Ok(action) => *action,
+        Err(unknown) => return Ok(not_done(not_implemented(unknown))),
+    };
+    let row = one(&state, action, &hostname).await?;
     if row.verdict == Verdict::Failed {
-        let answer = Json(json!({ "control": { subsystem: row.text } }));
-        return Ok((StatusCode::NOT_IMPLEMENTED, answer).into_response());
+        return Ok(not_done(row.text));
     }
-    if action.contains("status") || action.contains("list") {
-        let text = row.text.replace('\n', ";;");
-        return Ok(Json(json!({ "control": { subsystem: text } })).into_response());
+    if action.is_change() {
+        return Ok(answer::done());
     }
-    Ok(answer::done())
+    let text = row.text.replace('\n', ";;");
+    Ok(Json(json!({ "control": { order.subsystem: text } })).into_response())
 }
 
 /// Whether a machine is switched on.
@@ -96,51 +103,31 @@ async fn act_on_one(
 ))]
 async fn power_of(
     state: axum::extract::State<State>,
-    caller: Caller,
     Path(hostname): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = one(&state, &caller, ("power", "status"), &hostname).await?;
+    host(&hostname)?;
+    let row = one(&state, Action::PowerStatus, &hostname).await?;
     if row.verdict == Verdict::Failed {
         return Err(ApiError::Unavailable(row.text));
     }
     Ok(Json(json!({ "control": { "power": row.text } })).into_response())
 }
 
-async fn one(
-    state: &State,
-    caller: &Caller,
-    words: (&str, &str),
-    hostname: &str,
-) -> Result<Row, ApiError> {
-    perilune_model::Name::host(hostname).map_err(|error| {
-        ApiError::Malformed(format!("the host name '{}' cannot be: {error}", shown(hostname)))
-    })?;
-    let run = state.control.start_for_one(words, hostname, &caller.user);
-    // Nobody is left to hear of it when the client goes away.
-    let cancel = CancelOnDrop(Arc::clone(&run));
-    run.over(ONE_RESULT).await;
-    let (rows, _) = run.after(0);
-    drop(cancel);
-    let row = rows.into_iter().next();
-    let mut row = row.ok_or_else(|| {
-        ApiError::Unavailable(format!("the BMC of '{hostname}' did not answer in time"))
-    })?;
-    let is_unknown_action = row.text.starts_with("Instruction not implemented");
-    match row.verdict {
-        Verdict::Impossible if is_unknown_action => {
-            row.verdict = Verdict::Failed;
-            Ok(row)
-        }
-        Verdict::Impossible => Err(ApiError::NotFound(row.text)),
-        Verdict::Done | Verdict::Failed => Ok(row),
-    }
+fn host(name: &str) -> Result<(), ApiError> {
+    perilune_model::Name::host(name).map(drop).map_err(|error| {
+        ApiError::Malformed(format!("the host name '{}' cannot be: {error}", shown(name)))
+    })
 }
 
-struct CancelOnDrop(Arc<Run>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
+/// What became of one machine: it was done, or it was tried.
+async fn one(state: &State, action: Action, hostname: &str) -> Result<Row, ApiError> {
+    let row = state.control.act_on_one(action, hostname, ONE_RESULT).await;
+    let row = row.ok_or_else(|| {
+        ApiError::Unavailable(format!("the BMC of '{hostname}' did not answer in time"))
+    })?;
+    match row.verdict {
+        Verdict::Impossible => Err(ApiError::NotFound(row.text)),
+        Verdict::Done | Verdict::Failed => Ok(row),
     }
 }
 
@@ -171,14 +158,15 @@ async fn act_on_many(
     let wished = wishes(&mut fields);
     fields.finish()?;
     let nodes = expand(list)?;
-    let words = (subsystem.as_str(), action.as_str());
-    let run = state.control.start(words, nodes, &wished, &caller.user);
-    run.over(FIRST_RESULTS).await;
+    let order = Order::read(subsystem, action);
+    let id = state.control.start(order, nodes, &wished, &caller.user);
+    let run = state.control.more_than(&id, usize::MAX, FIRST_RESULTS).await;
+    let run = run.ok_or_else(|| gone(&id))?;
     let news = told(&state, &run, &follower).unwrap_or_default();
     // Whoever is told the first results here polls for the others, often without a token.
     told(&state, &run, &follower.unnamed());
     let mut answer = Map::new();
-    answer.insert("request_id".to_owned(), run.id.clone().into());
+    answer.insert("request_id".to_owned(), id.into());
     answer.insert("control".to_owned(), batch(&run, subsystem, &news));
     Ok(Json(answer).into_response())
 }
@@ -208,34 +196,33 @@ async fn poll(
     let nothing = || ApiError::NotFound(NOTHING.to_owned());
     let run = state.control.run(&request_id).ok_or_else(nothing)?;
     let news = told(&state, &run, &follower).ok_or_else(nothing)?;
-    let subsystem = if news.is_empty() { "unknown" } else { run.subsystem.as_str() };
+    let subsystem = if news.is_empty() { "unknown" } else { run.request.order.subsystem.as_str() };
     Ok(Json(json!({ "control": batch(&run, subsystem, &news) })).into_response())
 }
 
 /// The results that this client was not told yet; `None` when it was told the end.
-fn told(state: &State, run: &Run, follower: &Follower) -> Option<Vec<Row>> {
-    state.followers.next(&run.id, &follower.key(), |known| {
+fn told(state: &State, run: &Run, follower: &Follower) -> Option<Vec<Arc<Row>>> {
+    state.followers.next(&run.request.id, &follower.key(), |known| {
         let known = usize::try_from(known).unwrap_or(usize::MAX);
-        let (news, is_over) = run.after(known);
+        let news = run.after(known);
         let last = known.saturating_add(news.len());
-        Some(Told { news, last: u64::try_from(last).unwrap_or(u64::MAX), is_over })
+        Some(Told { news, last: u64::try_from(last).unwrap_or(u64::MAX), is_over: run.is_over })
     })
 }
 
 /// Results as existing clients read them.
-fn batch(run: &Run, subsystem: &str, rows: &[Row]) -> Value {
+fn batch(run: &Run, subsystem: &str, rows: &[Arc<Row>]) -> Value {
     let (mut ok, mut on, mut off, mut failed) = (Map::new(), Map::new(), Map::new(), Map::new());
-    let is_power_status = run.subsystem == "power" && run.action == "status";
+    let order = &run.request.order;
+    let asks_for_power = order.meant == Ok(Action::PowerStatus);
     for row in rows {
-        let node = row.node.clone();
-        match (row.verdict, row.text.as_str()) {
-            (Verdict::Done, "on") if is_power_status => drop(on.insert(node, "None".into())),
-            (Verdict::Done, "off") if is_power_status => drop(off.insert(node, "None".into())),
-            (Verdict::Done, _) => {
-                ok.insert(node, format!("{} {}", run.subsystem, run.action).into());
-            }
-            (Verdict::Failed | Verdict::Impossible, text) => drop(failed.insert(node, text.into())),
-        }
+        let (list, text) = match (row.verdict, row.power.filter(|_| asks_for_power)) {
+            (Verdict::Done, Some(PowerState::On)) => (&mut on, "None".to_owned()),
+            (Verdict::Done, Some(PowerState::Off)) => (&mut off, "None".to_owned()),
+            (Verdict::Done, None) => (&mut ok, format!("{} {}", order.subsystem, order.action)),
+            (Verdict::Failed | Verdict::Impossible, _) => (&mut failed, row.text.clone()),
+        };
+        list.insert(row.node.clone(), text.into());
     }
     let mut control = Map::new();
     control.insert(subsystem.to_owned(), json!({ "ok": ok, "on": on, "off": off }));
@@ -248,7 +235,7 @@ fn batch(run: &Run, subsystem: &str, rows: &[Row]) -> Value {
     (status = 200, description = "A list below control and request", body = RunKeys),
 ))]
 async fn requests(state: axum::extract::State<State>) -> Response {
-    let runs: Vec<_> = state.control.all().iter().map(|run| keys(run, 0).0).collect();
+    let runs: Vec<_> = state.control.all().iter().map(|run| keys(run)).collect();
     Json(json!({ "control": { "request": runs } })).into_response()
 }
 
@@ -275,11 +262,12 @@ async fn results(
     Path(request_id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
-    let run = request(&state, &request_id)?;
-    run.more_than(which.after, Duration::from_secs(which.wait.min(LONGEST_WAIT))).await;
-    let (keys, rows) = keys(&run, which.after);
-    let results: Vec<_> = rows.iter().map(result_keys).collect();
-    Ok(Json(json!({ "control": { "request": keys, "results": results } })).into_response())
+    let patience = Duration::from_secs(which.wait.min(LONGEST_WAIT));
+    let run = state.control.more_than(&request_id, which.after, patience).await;
+    let run = run.ok_or_else(|| gone(&request_id))?;
+    let rows = run.after(which.after);
+    let results: Vec<_> = rows.iter().map(|row| result_keys(row)).collect();
+    Ok(Json(json!({ "control": { "request": keys(&run), "results": results } })).into_response())
 }
 
 /// Stops a request: what was not begun is not done any more.
@@ -291,7 +279,7 @@ async fn cancel(
     state: axum::extract::State<State>,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
-    request(&state, &request_id)?.cancel();
+    state.control.run(&request_id).ok_or_else(|| gone(&request_id))?.request.cancel();
     Ok(answer::done())
 }
 
@@ -317,28 +305,25 @@ async fn forget(state: axum::extract::State<State>, body: Body) -> Result<Respon
     Ok(Json(Message { message }).into_response())
 }
 
-fn request(state: &State, request_id: &str) -> Result<Arc<Run>, ApiError> {
-    state.control.run(request_id).ok_or_else(|| {
-        ApiError::NotFound(format!(
-            "there is no request '{}'; they are forgotten after an hour",
-            shown(request_id)
-        ))
-    })
+fn gone(request_id: &str) -> ApiError {
+    ApiError::NotFound(format!(
+        "there is no request '{}'; they are forgotten after an hour",
+        shown(request_id)
+    ))
 }
 
-fn keys(run: &Run, after: usize) -> (RunKeys, Vec<Row>) {
-    let (rows, is_over) = run.after(after);
-    let keys = RunKeys {
-        request_id: run.id.clone(),
-        subsystem: run.subsystem.clone(),
-        action: run.action.clone(),
-        user: run.user.clone(),
-        begun: run.begun / 1000,
-        total: run.total,
-        done: after.saturating_add(rows.len()).min(run.total),
-        is_over,
-    };
-    (keys, rows)
+fn keys(run: &Run) -> RunKeys {
+    let request = &run.request;
+    RunKeys {
+        request_id: request.id.clone(),
+        subsystem: request.order.subsystem.clone(),
+        action: request.order.action.clone(),
+        user: request.user.clone(),
+        begun: request.begun / 1000,
+        total: request.total,
+        done: run.done(),
+        is_over: run.is_over,
+    }
 }
 
 fn result_keys(row: &Row) -> ResultKeys {
@@ -347,9 +332,16 @@ fn result_keys(row: &Row) -> ResultKeys {
         ok: row.verdict == Verdict::Done,
         text: row.text.clone(),
         brief: row.brief.clone(),
-        power: row.power,
+        power: row.power.map(power_word),
         reply: row.reply.clone(),
         tries: row.tries,
         seconds: row.elapsed.as_secs_f64(),
+    }
+}
+
+fn power_word(power: PowerState) -> &'static str {
+    match power {
+        PowerState::On => "on",
+        PowerState::Off => "off",
     }
 }

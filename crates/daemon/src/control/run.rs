@@ -1,13 +1,12 @@
 //! One request for many machines, and what became of each.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_bmc::{Outcome, Reply};
-use tokio::sync::watch;
+use imbl::Vector;
+use perilune_bmc::{Action, Outcome, PowerState, Reply, UnknownAction};
 use tokio_util::sync::CancellationToken;
 
-use super::power_word;
 use super::targets::Missing;
 
 /// What became of one machine.
@@ -21,8 +20,8 @@ pub struct Row {
     pub text: String,
     /// Why it was not done, in words that are the same for all machines to which it happened.
     pub brief: Option<String>,
-    /// The power as it was last seen, where it was looked at: `on` or `off`.
-    pub power: Option<&'static str>,
+    /// The power as it was last seen, where it was looked at.
+    pub power: Option<PowerState>,
     /// What the BMC answered, where that is a list.
     pub reply: Option<serde_json::Value>,
     /// How often it was tried.
@@ -44,11 +43,15 @@ pub enum Verdict {
 
 impl Row {
     pub(super) fn without_target(node: &str, reason: &Missing) -> Self {
+        Self::impossible(node, reason.to_string(), reason.brief())
+    }
+
+    pub(super) fn impossible(node: &str, text: String, brief: &str) -> Self {
         Self {
             node: node.to_owned(),
             verdict: Verdict::Impossible,
-            text: reason.to_string(),
-            brief: Some(reason.brief().to_owned()),
+            text,
+            brief: Some(brief.to_owned()),
             power: None,
             reply: None,
             tries: 0,
@@ -80,7 +83,7 @@ impl Row {
             verdict,
             text,
             brief: outcome.result.as_ref().err().map(perilune_bmc::Error::brief),
-            power: power_word(power),
+            power,
             reply,
             tries: outcome.tries,
             elapsed: outcome.elapsed,
@@ -88,15 +91,25 @@ impl Row {
     }
 }
 
-/// A request and its results.
-#[derive(Debug)]
+/// A request for many machines, with its results so far.
+#[derive(Debug, Clone)]
 pub struct Run {
+    /// What was asked.
+    pub request: Arc<Request>,
+    /// Every machine has its verdict.
+    pub is_over: bool,
+    rows: Vector<Arc<Row>>,
+    /// Bytes of memory that the results take, about.
+    pub(super) size: usize,
+}
+
+/// What was asked of many machines.
+#[derive(Debug)]
+pub struct Request {
     /// Its identifier.
     pub id: String,
-    /// The first word of the command, such as `power`.
-    pub subsystem: String,
-    /// The second word, such as `status`.
-    pub action: String,
+    /// The words.
+    pub order: Order,
     /// How many machines it is for.
     pub total: usize,
     /// Who asked.
@@ -104,89 +117,61 @@ pub struct Run {
     /// When: milliseconds since 1970.
     pub begun: u64,
     pub(super) cancel: CancellationToken,
-    results: Mutex<Results>,
-    /// How many results there are, and whether there will be more.
-    progress: watch::Sender<(usize, bool)>,
 }
 
-#[derive(Debug, Default)]
-struct Results {
-    rows: Vec<Row>,
-    /// Bytes of memory, about.
-    size: usize,
-    is_over: bool,
+/// What is asked of machines. Its words are read once, where the request comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The first word of the command, such as `power`.
+    pub subsystem: String,
+    /// The second word, such as `status`.
+    pub action: String,
+    /// What they mean.
+    pub meant: Result<Action, UnknownAction>,
 }
 
-impl Run {
-    pub(super) fn new(
-        id: &str,
-        (subsystem, action): (&str, &str),
-        total: usize,
-        user: &str,
-        begun: u64,
-    ) -> Self {
-        Self {
-            id: id.to_owned(),
-            subsystem: subsystem.to_owned(),
-            action: action.to_owned(),
-            total,
-            user: user.to_owned(),
-            begun,
-            cancel: CancellationToken::new(),
-            results: Mutex::default(),
-            progress: watch::Sender::new((0, false)),
-        }
+impl Order {
+    /// The meaning of two words.
+    pub fn read(subsystem: &str, action: &str) -> Self {
+        let meant = format!("{subsystem} {action}").parse();
+        Self { subsystem: subsystem.to_owned(), action: action.to_owned(), meant }
     }
+}
 
+impl Request {
     /// Stops what has not begun; what may have happened is said to be so.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
+}
 
-    /// Whether every machine has its verdict.
-    pub fn is_over(&self) -> bool {
-        self.lock().is_over
+impl Run {
+    pub(super) fn new(request: Arc<Request>, rows: Vec<Row>) -> Self {
+        let size = rows.iter().map(Row::size).sum();
+        let rows = rows.into_iter().map(Arc::new).collect();
+        Self { request, is_over: false, rows, size }
     }
 
-    /// Bytes of memory that the results take, about.
-    pub(super) fn size(&self) -> usize {
-        self.lock().size
+    /// The same with one more result.
+    pub(super) fn with(&self, row: Row) -> Self {
+        let mut run = self.clone();
+        run.size += row.size();
+        run.rows.push_back(Arc::new(row));
+        run
     }
 
-    /// The results that come after the first `after`, and whether there will be more.
-    pub fn after(&self, after: usize) -> (Vec<Row>, bool) {
-        let results = self.lock();
-        (results.rows.iter().skip(after).cloned().collect(), results.is_over)
+    /// The same when there will be no more.
+    pub(super) fn ended(&self) -> Self {
+        Self { is_over: true, ..self.clone() }
     }
 
-    /// Waits until there are more than `after` results, or it is over, or `patience` has passed.
-    pub async fn more_than(&self, after: usize, patience: Duration) {
-        let mut progress = self.progress.subscribe();
-        let more = progress.wait_for(|(count, is_over)| *is_over || *count > after);
-        // Both ways of ending mean the same to whoever looks next.
-        drop(tokio::time::timeout(patience, more).await);
+    /// How many results there are.
+    pub fn done(&self) -> usize {
+        self.rows.len()
     }
 
-    /// Waits until it is over, or `patience` has passed.
-    pub async fn over(&self, patience: Duration) {
-        self.more_than(usize::MAX, patience).await;
-    }
-
-    pub(super) fn note(&self, row: Row) {
-        let mut results = self.lock();
-        results.size += row.size();
-        results.rows.push(row);
-        let count = results.rows.len();
-        drop(results);
-        self.progress.send_modify(|progress| progress.0 = count);
-    }
-
-    pub(super) fn end(&self) {
-        self.lock().is_over = true;
-        self.progress.send_modify(|progress| progress.1 = true);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Results> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The results that come after the first `known`.
+    pub fn after(&self, known: usize) -> Vec<Arc<Row>> {
+        self.rows.skip(known.min(self.rows.len())).into_iter().collect()
     }
 }

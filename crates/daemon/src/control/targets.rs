@@ -27,8 +27,6 @@ pub(super) enum Missing {
     Address(String),
     #[error("neither the node '{0}' nor its group has a BMC setup; give one of them one")]
     Setup(String),
-    #[error("Instruction not implemented: {0}")]
-    Action(String),
 }
 
 impl Missing {
@@ -39,7 +37,6 @@ impl Missing {
             Self::Interface(_) => "no interface 'BMC'",
             Self::Address(_) => "its interface 'BMC' has no address",
             Self::Setup(_) => "no BMC setup",
-            Self::Action(reason) => reason,
         }
     }
 }
