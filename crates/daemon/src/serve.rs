@@ -27,7 +27,7 @@ use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
 use crate::install_logs::{InstallLog, InstallLogs};
-use crate::jobs::{Jobs, Places};
+use crate::jobs::{self, Jobs, Places};
 use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -145,12 +145,13 @@ pub async fn serve(
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
     let (state, workers) = assemble(settings, &options, ports, evidence, store, service).await?;
-    let Workers { control, pins, discovery, states, logs, boots, leases } = workers;
+    let Workers { control, pins, discovery, states, logs, boots, leases, jobs } = workers;
     tasks.spawn(states.run());
     tasks.spawn(logs.run());
     tasks.spawn(boots.run());
     tasks.spawn(leases.run());
     tasks.spawn(pins.run());
+    tasks.spawn(jobs.run());
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
@@ -273,6 +274,7 @@ struct Workers {
     logs: Writer<Name, InstallLog>,
     boots: boots::Writers,
     leases: Writer<Ipv4Addr, Lease>,
+    jobs: jobs::Records,
 }
 
 async fn assemble(
@@ -289,7 +291,8 @@ async fn assemble(
         agent: options.agent.clone(),
     };
     make_directory(&settings.image_files)?;
-    let jobs = Jobs::open(store.clone(), cluster.clone(), places, clock::milliseconds()).await?;
+    let (jobs, job_records, mut unreadable) =
+        Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
     let directories = Directories {
         templates: settings.template_files.clone(),
         plugins: settings.plugins.clone(),
@@ -301,7 +304,8 @@ async fn assemble(
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::new(store.keys());
     let history = store.clone();
-    let (status, states, mut unreadable) = Status::open(&store).await?;
+    let (status, states, others) = Status::open(&store).await?;
+    unreadable.extend(others);
     let (install_logs, logs, others) = InstallLogs::open(&store).await?;
     unreadable.extend(others);
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
@@ -351,6 +355,7 @@ async fn assemble(
         logs,
         boots: boots_writers,
         leases: leases_writer,
+        jobs: job_records,
     };
     Ok((state, workers))
 }

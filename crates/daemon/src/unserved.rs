@@ -87,12 +87,10 @@ pub(crate) struct Missing {
 
 /// Plugins that the cluster, its groups and nodes name, and that are not installed.
 pub(crate) fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> {
-    let listed = |text: Option<&String>| match text {
-        Some(text) => {
-            let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-            Patch::Set(words.collect::<Vec<_>>().join(","))
-        }
-        None => Patch::Keep,
+    let listed = |text: Option<&String>| {
+        let words = text.into_iter().flat_map(|text| text.split([',', ' ']));
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        if words.is_empty() { Patch::Keep } else { Patch::Set(words.join(",")) }
     };
     let of = |kind, name: Option<&Name>, own: &Provisioning| {
         let provision =
@@ -104,10 +102,7 @@ pub(crate) fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> 
             &listed(own.scripts.as_ref()),
         );
         let name = name.cloned();
-        missing
-            .into_iter()
-            .filter(|violation| !violation.reason.starts_with("there is no ''"))
-            .map(move |violation| Missing { kind, name: name.clone(), violation })
+        missing.into_iter().map(move |violation| Missing { kind, name: name.clone(), violation })
     };
     let settings = cluster.settings();
     let own = Provisioning {

@@ -211,8 +211,7 @@ impl View {
                 self.message(&message.text, step)?;
                 continue;
             }
-            let told = message.text.strip_prefix("error ").unwrap_or(&message.text).to_owned();
-            if let Some(former) = self.failed.replace(told) {
+            if let Some(former) = self.failed.replace(message.text) {
                 self.message(&former, None)?;
             }
         }
@@ -301,7 +300,7 @@ mod tests {
         let said = |text: &str, status| Message { text: text.to_owned(), status, progress: None };
         let told = vec![
             said("building osimage a", 200),
-            said("error building osimage a: no kernel", 500),
+            said("building osimage a: no kernel", 500),
             said("the former files stay in service", 200),
         ];
         view.answer(told).unwrap();

@@ -134,7 +134,7 @@ fn news(
 /// Messages as existing clients read them.
 fn fresh(news: &jobs::News) -> Fresh {
     let lines = news.messages.iter().filter_map(|message| {
-        message.text().map(|text| format!("{} :: {text}", timestamp(message.at)))
+        message.line().map(|line| format!("{} :: {line}", timestamp(message.at)))
     });
     let statuses = news.messages.iter().map(|message| message.status);
     let status = statuses.rev().find(|status| *status != jobs::OK).unwrap_or(jobs::OK);
@@ -146,7 +146,7 @@ fn said(message: &jobs::Message) -> Option<Said> {
     let text = message.text()?;
     let progress = match &message.said {
         jobs::Said::Progress(progress) => Some(progress.clone()),
-        jobs::Said::Begin | jobs::Said::Text(_) | jobs::Said::End => None,
+        jobs::Said::Begin | jobs::Said::Text(_) | jobs::Said::Failure(_) | jobs::Said::End => None,
     };
     Some(Said { at: rfc3339(message.at), text, status: message.status, progress })
 }
@@ -208,7 +208,7 @@ async fn messages(state: axum::extract::State<State>) -> Response {
     let kept = state.jobs.messages().into_iter().filter_map(|(request_id, message)| {
         Some(Kept {
             created: timestamp(message.at),
-            message: message.text()?,
+            message: message.line()?,
             read: message.read.into(),
             request_id,
             username_initiator: message.user.clone(),

@@ -201,8 +201,7 @@ async fn clone(
     if nocopy {
         // The existing command line polls for whatever it asked, and takes every other answer for a failure.
         let message = "OS Image cloned successfully".to_owned();
-        let told = [(StatusCode::OK.as_u16(), message.clone())];
-        let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &told);
+        let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &[&message], None);
         return Ok(Json(Begun { message, request_id }).into_response());
     }
     let work = Work::CloneImage { source, target: target.clone(), pack: !bare, mounts };

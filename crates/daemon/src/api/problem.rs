@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::cluster;
 use crate::diff::{Net, ObjectChange};
+use crate::jobs;
 use crate::json::Json;
 
 /// Why a request is not answered as it was meant to be.
@@ -116,6 +117,15 @@ impl From<perilune_boards::Error> for ApiError {
             perilune_boards::Error::Store(error) => Self::Store(error),
             perilune_boards::Error::Contended => Self::Conflict(error.to_string()),
             perilune_boards::Error::Stopping => Self::Stopping,
+        }
+    }
+}
+
+impl From<jobs::NotTaken> for ApiError {
+    fn from(error: jobs::NotTaken) -> Self {
+        match error {
+            jobs::NotTaken::TooMany => Self::Unavailable(error.to_string()),
+            jobs::NotTaken::NotStored(error) => error.into(),
         }
     }
 }

@@ -63,10 +63,10 @@ async fn act(
     }
     caller.needs(Role::Operator)?;
     let number = clock::milliseconds() % 1000;
-    let failed = |reason: &str| (500, format!("error {action} service {name}: {reason}"));
+    let failed = |reason: &str| Err(format!("{action} service {name}: {reason}"));
     let outcome = match (find(&state, &name), action.as_str()) {
         (Service::Running, "start" | "reload" | "restart" | "only_start") => {
-            (200, format!("finished {action} service {name}"))
+            Ok(format!("finished {action} service {name}"))
         }
         (Service::Running, "stop") => {
             failed("it is a part of the daemon; stop the daemon to stop it")
@@ -75,12 +75,13 @@ async fn act(
         (Service::Absent(reason), _) => failed(reason),
         (Service::Unknown, _) => failed(&format!("Service Name {name} Is Not Recognized.")),
     };
-    let messages = [
-        (200, format!("queued service {name} {action} with queue_id {number}")),
-        (200, format!("{action} service {name}")),
-        outcome,
+    let begun = [
+        format!("queued service {name} {action} with queue_id {number}"),
+        format!("{action} service {name}"),
     ];
-    let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &messages);
+    let said: Vec<&str> = begun.iter().map(String::as_str).chain(outcome.as_deref().ok()).collect();
+    let failure = outcome.as_ref().err().map(String::as_str);
+    let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &said, failure);
     let message = format!("service for {name} {action} queued");
     Ok(Json(Queued { message, request_id }).into_response())
 }

@@ -13,7 +13,7 @@ use super::pack;
 use super::progress::Step;
 use super::run::{Context, blocking};
 use super::tree;
-use super::work::{Job, Mounted, Work};
+use super::work::Mounted;
 
 /// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
 pub(super) async fn run(
@@ -35,8 +35,7 @@ pub(super) async fn run(
         return Ok(());
     }
     // The copy is there: a daemon that is killed from now on has only the packing to do again.
-    let work = Work::pack(target.clone());
-    if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
+    if let Err(error) = context.only_packs(target).await {
         tracing::warn!(error = %chain(&error), "a restart will copy the image again");
     }
     pack::run(context, target, Default::default()).await

@@ -27,6 +27,8 @@ pub enum Said {
     Begin,
     /// Words.
     Text(String),
+    /// What was not done, and why.
+    Failure(String),
     /// How far a step is: only the newest matters.
     Progress(Progress),
     /// There will be no more.
@@ -90,9 +92,15 @@ impl Message {
     pub fn text(&self) -> Option<String> {
         match &self.said {
             Said::Begin | Said::End => None,
-            Said::Text(text) => Some(text.clone()),
+            Said::Text(text) | Said::Failure(text) => Some(text.clone()),
             Said::Progress(progress) => Some(progress.to_string()),
         }
+    }
+
+    /// The same for clients who are told nothing but sentences.
+    pub fn line(&self) -> Option<String> {
+        let text = self.text()?;
+        Some(if matches!(self.said, Said::Failure(_)) { format!("error {text}") } else { text })
     }
 }
 
@@ -131,6 +139,12 @@ impl Streams {
     /// Says something to whoever follows the request.
     pub(super) fn say(&mut self, now: Time, request: &str, user: &str, status: u16, text: &str) {
         let said = Said::Text(plain(text));
+        self.append(request, Message { status, ..Message::new(now, user, said) });
+    }
+
+    /// Says what was not done, and why.
+    pub(super) fn fail(&mut self, now: Time, request: &str, user: &str, status: u16, text: &str) {
+        let said = Said::Failure(plain(text));
         self.append(request, Message { status, ..Message::new(now, user, said) });
     }
 

@@ -4,15 +4,18 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perilune_boards::Update;
 use perilune_image::CancelFlag;
-use perilune_store::{Meta, Table, Write};
+use perilune_model::Name;
+use perilune_store::Meta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Error, Failed, chain};
 use super::message::{OK, Progress, Time};
+use super::queue::{Number, Running};
 use super::work::{Job, Work};
-use super::{Jobs, Shared, clean, clone, key, pack, sync};
+use super::{Jobs, Shared, clean, clone, pack, sync};
 use crate::clock;
 
 /// How long a job that is told to stop may take when the daemon stops: a compressor ends its block, a disk may not answer.
@@ -24,7 +27,7 @@ const SWEEP: Duration = Duration::from_mins(5);
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
-    pub(super) job: Job,
+    pub(super) job: Arc<Job>,
     pub(super) cancel: CancelFlag,
     stop: CancellationToken,
 }
@@ -48,8 +51,8 @@ impl Jobs {
                 () = tokio::time::sleep(self.sweep(now)) => {}
             }
         }
-        for flag in self.shared.lock().queue.entries().filter_map(|entry| entry.running.as_ref()) {
-            flag.cancel();
+        for running in self.shared.lock().running.values() {
+            running.cancel.cancel();
         }
         let last = async {
             while let Some(ended) = workers.join_next().await {
@@ -62,21 +65,26 @@ impl Jobs {
         }
     }
 
-    fn claim(&self, now: Time, limit: usize) -> Option<(Job, CancelFlag)> {
-        self.shared.lock().queue.claim(now, limit)
+    pub(super) fn claim(&self, now: Time, limit: usize) -> Option<(Arc<Job>, CancelFlag)> {
+        let mut state = self.shared.lock();
+        let is_unstored = |number: &Number| state.unstored.contains(number);
+        let job = self
+            .shared
+            .queue(&state, |queue| queue.next(now, limit, is_unstored).map(Arc::clone))?;
+        let running = Running::default();
+        let cancel = running.cancel.clone();
+        state.running.insert(Number(job.number), running);
+        Some((job, cancel))
     }
 
     /// Forgets old messages; tells how long to wait when nothing else happens.
     fn sweep(&self, now: Time) -> Duration {
         let mut state = self.shared.lock();
-        let state = &mut *state;
-        state
-            .streams
-            .purge(now, |request| state.queue.entries().any(|entry| entry.job.request == request));
-        let next = state
-            .queue
-            .next_due(now)
-            .map_or(SWEEP, |due| Duration::from_millis(due.saturating_sub(now)));
+        let jobs = self.shared.jobs.snapshot();
+        let runs = |request: &str| jobs.iter().any(|(_, job)| job.request == request);
+        state.streams.purge(now, runs);
+        let next = self.shared.queue(&state, |queue| queue.next_due(now));
+        let next = next.map_or(SWEEP, |due| Duration::from_millis(due.saturating_sub(now)));
         next.min(SWEEP)
     }
 }
@@ -113,14 +121,12 @@ impl Context {
             }
             self.tell_failure(&failed);
         }
-        if let Err(error) =
-            self.shared.store.put_if(Table::Jobs, vec![Write::remove(key(&self.job))]).await
-        {
-            tracing::warn!(error = %chain(&error), task = self.job.work.title(), "a restart will do this again");
+        let number = Number(self.job.number);
+        if let Err(error) = self.shared.jobs.update_stored(&number, |_| Update::Remove).await {
+            tracing::warn!(error = %chain(&error), task = self.job.work.title(), "a restart may do this again");
         }
         let mut state = self.shared.lock();
-        state.queue.take(self.job.number);
-        state.packing.remove(&self.job.number);
+        state.running.remove(&number);
         if self.job.work.target().is_some() {
             state.streams.end(clock::milliseconds(), &self.job.request, &self.job.user);
         }
@@ -133,11 +139,27 @@ impl Context {
         error.is_cancelled() && self.stop.is_cancelled()
     }
 
+    /// A daemon that is killed from now on has only the packing to do again.
+    pub(super) async fn only_packs(&self, image: &Name) -> Result<(), perilune_boards::Error> {
+        let number = Number(self.job.number);
+        let only_packs = |job: Option<&Arc<Job>>| match job {
+            Some(job) => Update::Put(Job { work: Work::pack(image.clone()), ..Job::clone(job) }),
+            None => Update::Keep,
+        };
+        self.shared.jobs.update_stored(&number, only_packs).await.map(drop)
+    }
+
     fn tell_failure(&self, failed: &Failed) {
         let Failed { doing, error } = failed;
         let reason = chain(error);
         if self.job.work.target().is_some() {
-            self.say(error.status(), &format!("error {doing}: {reason}"));
+            self.shared.lock().streams.fail(
+                clock::milliseconds(),
+                &self.job.request,
+                &self.job.user,
+                error.status(),
+                &format!("{doing}: {reason}"),
+            );
         }
         if error.is_cancelled() {
             tracing::info!(
@@ -150,18 +172,14 @@ impl Context {
         }
     }
 
-    pub(super) fn say(&self, status: u16, text: &str) {
+    pub(super) fn tell(&self, text: &str) {
         self.shared.lock().streams.say(
             clock::milliseconds(),
             &self.job.request,
             &self.job.user,
-            status,
+            OK,
             text,
         );
-    }
-
-    pub(super) fn tell(&self, text: &str) {
-        self.say(OK, text);
     }
 
     pub(super) fn progress(&self, progress: Progress) {

@@ -14,7 +14,6 @@ use super::pack;
 use super::rsync::{Count, rsync, run_one};
 use super::run::Context;
 use super::tree;
-use super::work::{Job, Work};
 
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
@@ -79,8 +78,7 @@ pub(super) async fn grab(
     if !really || !and_pack {
         return Ok(());
     }
-    let work = Work::pack(image.clone());
-    if let Err(error) = context.shared.remember(&Job { work, ..context.job.clone() }).await {
+    if let Err(error) = context.only_packs(image).await {
         tracing::warn!(error = %chain(&error), "a restart will grab the image again");
     }
     pack::run(context, image, Default::default()).await

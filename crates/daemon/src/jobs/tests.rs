@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::milliseconds as now;
 
+mod kept;
+
 const VERSION: &str = "6.1.0-9-test";
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -51,10 +53,21 @@ impl Site {
         save.await.unwrap();
     }
 
-    async fn open(&self) -> Jobs {
+    /// Jobs that nobody stores yet.
+    async fn closed(&self) -> (Jobs, Records) {
         let at = |name: &str| self.directory.path().join(name);
         let places = Places { files: at("files"), images: at("images"), agent: Some(at("agent")) };
-        Jobs::open(self.store.clone(), self.cluster.clone(), places, now()).await.unwrap()
+        let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
+        let (jobs, records, unreadable) = opened.unwrap();
+        assert_eq!(unreadable, []);
+        (jobs, records)
+    }
+
+    /// Jobs that are stored, and not done.
+    async fn open(&mut self) -> Jobs {
+        let (jobs, records) = self.closed().await;
+        self.tasks.spawn(records.run());
+        jobs
     }
 
     /// Jobs that are done as they come.
@@ -126,8 +139,8 @@ async fn follow(jobs: &Jobs, request: &str) -> (Vec<String>, Vec<u16>) {
             known = news.last;
             for message in &news.messages {
                 statuses.push(message.status);
-                if let Said::Text(text) = &message.said {
-                    texts.push(text.clone());
+                if !matches!(message.said, Said::Progress(_)) {
+                    texts.extend(message.line());
                 }
             }
             if news.is_over {
@@ -248,7 +261,7 @@ async fn an_unknown_image_is_told_as_missing() {
 
 #[tokio::test]
 async fn the_same_wish_gets_the_same_request_and_later_ones_wait() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let jobs = site.open().await;
     let first = jobs.submit(now(), "luna", pack("compute")).await.unwrap();
     let second = jobs.submit(now(), "other", pack("compute")).await.unwrap();
@@ -270,10 +283,10 @@ async fn the_same_wish_gets_the_same_request_and_later_ones_wait() {
 
 #[tokio::test]
 async fn an_image_that_was_changed_while_it_is_packed_is_packed_again() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let jobs = site.open().await;
     jobs.submit(now(), "luna", pack("compute")).await.unwrap();
-    let (job, _) = jobs.shared.lock().queue.claim(now(), 1).unwrap();
+    let (job, _) = jobs.claim(now(), 1).unwrap();
     jobs.shared.image_to_pack(&job, "compute").unwrap();
     assert!(jobs.submit(now(), "luna", pack("compute")).await.unwrap().already);
     let kernel =
@@ -306,7 +319,10 @@ async fn work_whose_end_was_not_noted_is_not_done_again() {
     let jobs = site.start().await;
     follow(&jobs, &submitted.request).await;
     let files = site.image("compute").files;
-    let again = record.into_iter().map(|job| Write::put(job.key, job.body.unwrap())).collect();
+    let again = record
+        .into_iter()
+        .map(|job| perilune_store::Write::put(job.key, job.body.unwrap()))
+        .collect();
     site.store.put_if(Table::Jobs, again).await.unwrap();
     let jobs = site.start().await;
     follow(&jobs, &submitted.request).await;
@@ -331,7 +347,7 @@ async fn a_daemon_that_stops_leaves_the_work_for_the_next_start_and_no_litter() 
 
 #[tokio::test]
 async fn what_was_cancelled_is_told_and_forgotten() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let jobs = site.open().await;
     let submitted = jobs.submit(now(), "luna", pack("compute")).await.unwrap();
     assert_eq!(jobs.cancel(now(), "compute").await.unwrap(), 1);
@@ -388,7 +404,7 @@ async fn a_tree_goes_when_its_image_is_gone_and_not_before() {
 
 #[tokio::test]
 async fn messages_of_another_controller_are_delivered_and_end() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let jobs = site.open().await;
     jobs.relay(now(), "1.2", &["building osimage compute".to_owned(), END.to_owned()]);
     let (texts, _) = follow(&jobs, "1.2").await;

@@ -133,6 +133,9 @@ pub struct Job {
     pub epoch: u64,
     /// What is to be done.
     pub work: Work,
+    /// Somebody does not want it any more; it ends as soon as it can.
+    #[serde(default)]
+    pub cancelled: bool,
 }
 
 impl Work {

@@ -9,6 +9,7 @@ use crate::field::{Field, FieldArguments, Fields};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::output::{self, text};
+use crate::resource;
 use crate::session::Session;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -79,13 +80,13 @@ pub(crate) enum Command {
 
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { kind, source } => {
-            let path = match (kind, source) {
-                (Some(kind), Some(source)) => path(kind, &[&source]),
-                _ => client::path(["config", "secrets"]),
-            };
-            list(session, &path)
+        Command::List { kind: Some(kind), source: Some(source) } => {
+            // Who has no secrets is answered like who is not there.
+            let owner = session.client.object(kind.word(), &source);
+            owner.map_err(|error| resource::or_unknown(session, kind.word(), &source, error))?;
+            list(session, &path(kind, &[&source]))
         }
+        Command::List { .. } => list(session, &client::path(["config", "secrets"])),
         Command::Show(which) => show(session, &which),
         Command::Set { which, fields } => set(session, &which, fields.into_object()?),
         Command::Remove(Which { kind, source, secret }) => {
@@ -101,7 +102,7 @@ fn path(kind: Owner, rest: &[&str]) -> String {
 
 fn list(session: &Session, path: &str) -> Result<(), Failure> {
     let answer = match session.client.get(path) {
-        Err(client::Error::NotFound { message }) if !message.contains("there is no") => Value::Null,
+        Err(client::Error::NotFound { .. }) => Value::Null,
         answer => answer?,
     };
     let secrets = answer.pointer("/config/secrets").and_then(Value::as_object).cloned();
