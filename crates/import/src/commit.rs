@@ -53,7 +53,7 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
             draft.remove(object.kind(), object.name().as_str())?;
         }
     }
-    plan.puts().try_for_each(|object| draft.put(object.clone()))?;
+    plan.puts().try_for_each(|object| draft.put(object))?;
     Ok(outcome)
 }
 
@@ -81,7 +81,7 @@ fn add(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
         return Err(conflict(&taken));
     }
     let puts = plan.puts().filter(|object| wanted(object));
-    puts.map(adapted).try_for_each(|object| draft.put(object))?;
+    puts.map(|object| adapted(&object)).try_for_each(|object| draft.put(object))?;
     Ok(Outcome { keeps_settings: true, ..Outcome::default() })
 }
 

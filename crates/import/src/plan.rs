@@ -15,7 +15,8 @@ mod tag;
 
 use std::collections::BTreeMap;
 
-use perilune_model::{Change, Cluster, Draft, Edit, Kind, Object};
+use perilune_model::network::Network;
+use perilune_model::{Cluster, Draft, Edit, Kind, Object};
 pub use state::NodeState;
 
 use crate::names::Names;
@@ -28,7 +29,6 @@ use crate::source::{Row, Source};
 #[derive(Debug, Default)]
 pub struct Plan {
     cluster: Cluster,
-    change: Change,
     /// Whether it replaces tables of a cluster that goes on.
     pub(crate) is_of_tables: bool,
     /// What its nodes last reported; no part of the cluster.
@@ -49,14 +49,10 @@ impl Plan {
     /// Opens the secrets. Names those that are encrypted with another key: such a site cannot be taken over whole.
     pub fn open_secrets(&mut self, opener: &Opener<'_>) -> Result<(), Vec<String>> {
         let mut foreign = Vec::new();
-        for edit in &mut self.change.edits {
-            let Edit::Put(object) = edit else { continue };
-            match secret::open(object, opener) {
+        for object in self.cluster.clone().objects() {
+            match secret::open(&object, opener) {
                 Ok(None) => {}
-                Ok(Some(opened)) => {
-                    *object = opened;
-                    self.cluster.apply(edit);
-                }
+                Ok(Some(opened)) => self.cluster.apply(&Edit::Put(opened)),
                 Err(name) => foreign.push(name),
             }
         }
@@ -68,12 +64,12 @@ impl Plan {
         self.cluster.objects()
     }
 
-    /// The steps that make the objects, in an order in which each is possible.
-    pub(crate) fn puts(&self) -> impl Iterator<Item = &Object> {
-        self.change.edits.iter().filter_map(|edit| match edit {
-            Edit::Put(object) => Some(object),
-            Edit::Remove(..) => None,
-        })
+    /// The steps that make the objects, in an order in which each is possible: networks refer to each other.
+    pub(crate) fn puts(&self) -> impl Iterator<Item = Object> {
+        let networks = self.cluster.networks().values();
+        let bare =
+            networks.map(|network| Network { shared: None, ..Network::clone(network) }.into());
+        bare.chain(self.objects())
     }
 }
 
@@ -113,11 +109,11 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     planner.users();
     let states = planner.states();
     let Planner { draft, mut report, .. } = planner;
-    let (cluster, change) = draft.finish();
+    let (cluster, _) = draft.finish();
     count(&cluster, &mut report);
     network::report_taken(&cluster, &mut report);
     report.sort();
-    Plan { cluster, change, is_of_tables: false, states, report }
+    Plan { cluster, is_of_tables: false, states, report }
 }
 
 struct Planner<'a> {

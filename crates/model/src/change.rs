@@ -4,7 +4,7 @@ mod desired;
 mod replay;
 mod sound;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -49,7 +49,8 @@ pub struct Draft {
     cluster: Cluster,
     /// Nobody is given these unasked.
     promised: Arc<BTreeSet<IpAddr>>,
-    change: Change,
+    /// Objects that were edited: when each was first, and what it was before.
+    before: BTreeMap<(Kind, Name), (usize, Option<Object>)>,
 }
 
 impl Deref for Draft {
@@ -68,7 +69,7 @@ impl Draft {
 
     /// A draft that begins as this cluster, and gives nobody an address unasked that was promised to somebody.
     pub fn sparing(cluster: &Cluster, promised: Arc<BTreeSet<IpAddr>>) -> Self {
-        Self { cluster: cluster.clone(), promised, change: Change::default() }
+        Self { cluster: cluster.clone(), promised, before: BTreeMap::new() }
     }
 
     /// The addresses that were promised to somebody.
@@ -76,10 +77,23 @@ impl Draft {
         &self.promised
     }
 
-    /// The changed cluster and the change. The inverse is put in the order in which it has to be done.
-    pub fn finish(mut self) -> (Cluster, Change) {
-        self.change.inverse.reverse();
-        (self.cluster, self.change)
+    /// The changed cluster and the change: one edit for each object that is not as it was, in the order in which they were first
+    /// edited, and the opposite order to take them back.
+    pub fn finish(self) -> (Cluster, Change) {
+        let mut before: Vec<_> = self.before.into_iter().collect();
+        before.sort_by_key(|(_, (first, _))| *first);
+        let mut change = Change::default();
+        for ((kind, name), (_, before)) in before {
+            let after = self.cluster.object(kind, name.as_str());
+            if before == after {
+                continue;
+            }
+            let removed = || Edit::Remove(kind, name.clone());
+            change.edits.push(after.map_or_else(removed, Edit::Put));
+            change.inverse.push(before.map_or_else(removed, Edit::Put));
+        }
+        change.inverse.reverse();
+        (self.cluster, change)
     }
 
     /// Puts an object, in place of one with its name. Refused when it refers to what does not exist, or holds an address or a
@@ -103,20 +117,7 @@ impl Draft {
         if old.as_ref() == Some(&object) {
             return;
         }
-        let again = match self.change.edits.last() {
-            Some(Edit::Put(last)) => last.kind() == object.kind() && last.name() == object.name(),
-            Some(Edit::Remove(..)) | None => false,
-        };
-        if again {
-            // Only the last of several puts in a row is worth storing; the inverse of the first takes them all back.
-            self.change.edits.pop();
-        } else {
-            self.change.inverse.push(match old {
-                Some(old) => Edit::Put(old),
-                None => Edit::Remove(object.kind(), object.name().clone()),
-            });
-        }
-        self.edit(Edit::Put(object));
+        self.edit(&Edit::Put(object), old);
     }
 
     /// Removes an object and what belongs to it. Refused when there is none, or others refer to it.
@@ -168,15 +169,18 @@ impl Draft {
         let Some(old) = self.cluster.object(kind, name) else {
             return Err(Error::NotFound { kind, name: name.to_owned() });
         };
-        let name = old.name().clone();
-        self.change.inverse.push(Edit::Put(old));
-        self.edit(Edit::Remove(kind, name));
+        self.edit(&Edit::Remove(kind, old.name().clone()), Some(old));
         Ok(())
     }
 
-    fn edit(&mut self, edit: Edit) {
-        self.cluster.apply(&edit);
-        self.change.edits.push(edit);
+    fn edit(&mut self, edit: &Edit, before: Option<Object>) {
+        self.cluster.apply(edit);
+        let key = match edit {
+            Edit::Put(object) => (object.kind(), object.name().clone()),
+            Edit::Remove(kind, name) => (*kind, name.clone()),
+        };
+        let first = self.before.len();
+        self.before.entry(key).or_insert((first, before));
     }
 
     fn check_addresses(&self, object: &Object) -> Result<(), Error> {

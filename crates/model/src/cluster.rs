@@ -288,8 +288,15 @@ impl Cluster {
         let (gone, come) =
             (old.map(Object::held).unwrap_or_default(), new.map(Object::held).unwrap_or_default());
         for held in gone.iter().filter(|held| !come.contains(held)) {
-            self.index.holders.remove(&held.address);
-            if let Some(network) = &held.network {
+            // Another device may have taken the address over with an edit before this one.
+            let is_own = self.holder(held.address) == Some(&held.holder);
+            if is_own {
+                self.index.holders.remove(&held.address);
+            }
+            let network = held.network.as_ref();
+            if let Some(network) =
+                network.filter(|network| is_own || !self.is_held_in(network, held.address))
+            {
                 self.index.edit_held(network, held.address, Intervals::remove);
             }
         }
@@ -315,13 +322,25 @@ impl Cluster {
             new.map(Object::hardware).unwrap_or_default(),
         );
         for (mac, _) in gone.iter().filter(|pair| !come.contains(pair)) {
-            self.index.hardware.remove(mac);
+            // The same as with addresses.
+            let holder = self.index.hardware.get(mac).map(|(node, _)| node);
+            if holder == old.map(Object::name) {
+                self.index.hardware.remove(mac);
+            }
         }
         if let Some(Object::Node(node)) = new {
             for (mac, interface) in come.into_iter().filter(|pair| !gone.contains(pair)) {
                 self.index.hardware.insert(mac, (node.name.clone(), interface));
             }
         }
+    }
+
+    /// Whether the device that holds an address has it in this network.
+    fn is_held_in(&self, network: &Name, address: IpAddr) -> bool {
+        let holder = self.holder(address);
+        let device = holder.and_then(|holder| self.object(holder.kind(), holder.device().as_str()));
+        let held = device.map(|device| device.held()).unwrap_or_default();
+        held.iter().any(|held| held.address == address && held.network.as_ref() == Some(network))
     }
 
     fn reindex_members(&mut self, old: Option<&Object>, new: Option<&Object>) {

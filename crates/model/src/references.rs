@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::object::{GroupSecrets, NodeSecrets, Object};
+use crate::rack::{DeviceType, Placement};
 use crate::{Cluster, Error, Kind, Name};
 
 /// A reference to an object.
@@ -62,18 +63,39 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         let secrets = cluster.object(Kind::GroupSecrets, name);
         return nodes.chain(secrets).collect();
     }
-    // What stands under the node's own name is found by it; to look through all of them would take long.
-    let own: Vec<Object> = if kind == Kind::Node {
-        let kinds = [Kind::NodeSecrets, Kind::NodeIdentity];
-        kinds.into_iter().filter_map(|kind| cluster.object(kind, name)).collect()
-    } else {
-        Vec::new()
+    // What stands under a device's own name is found by it; many may go at once, and to look through all would take long.
+    let placed = |device_type| {
+        let key = Placement::key(device_type, name);
+        cluster.object(Kind::Placement, key.as_str())
+    };
+    let of_name = |kind| cluster.object(kind, name);
+    let own = match kind {
+        Kind::Node => {
+            vec![of_name(Kind::NodeSecrets), of_name(Kind::NodeIdentity), placed(DeviceType::Node)]
+        }
+        Kind::OtherDevice => vec![placed(DeviceType::OtherDevices)],
+        Kind::Controller => vec![placed(DeviceType::Controller)],
+        Kind::Settings
+        | Kind::Network
+        | Kind::Image
+        | Kind::BmcSetup
+        | Kind::Switch
+        | Kind::Cloud
+        | Kind::Group
+        | Kind::DnsHosts
+        | Kind::NodeSecrets
+        | Kind::NodeIdentity
+        | Kind::GroupSecrets
+        | Kind::Rack
+        | Kind::Placement
+        | Kind::Reservation
+        | Kind::User => Vec::new(),
     };
     let refers = |object: &Object| {
         of(object).iter().any(|(_, reference)| reference.kind == kind && reference.name == name)
     };
     let others = may_refer_to(kind).iter().flat_map(|user| objects_of(cluster, *user));
-    own.into_iter().chain(others.filter(refers)).collect()
+    own.into_iter().flatten().chain(others.filter(refers)).collect()
 }
 
 /// The object with one of its references changed to a new name.
@@ -86,8 +108,7 @@ pub(crate) fn redirect(object: &Object, from: &Reference, to: &Name) -> Object {
     }
     if let Object::Placement(placement) = &mut object {
         let placement = Arc::make_mut(placement);
-        placement.name =
-            crate::rack::Placement::key(placement.device_type, placement.device.as_str());
+        placement.name = Placement::key(placement.device_type, placement.device.as_str());
     }
     object
 }
@@ -107,9 +128,12 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
         Kind::Image | Kind::BmcSetup => &[Kind::Group, Kind::Node],
         Kind::Switch => &[Kind::Node, Kind::Placement],
         Kind::Cloud => &[Kind::Node],
-        Kind::Group => &[Kind::Node, Kind::GroupSecrets],
-        Kind::Node | Kind::OtherDevice | Kind::Controller | Kind::Rack => &[Kind::Placement],
+        Kind::Rack => &[Kind::Placement],
         Kind::Settings
+        | Kind::Group
+        | Kind::Node
+        | Kind::OtherDevice
+        | Kind::Controller
         | Kind::DnsHosts
         | Kind::NodeSecrets
         | Kind::NodeIdentity
@@ -242,10 +266,10 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         Object::Placement(placement) => {
             let placement = Arc::make_mut(placement);
             let kind = match placement.device_type {
-                crate::rack::DeviceType::Node => Kind::Node,
-                crate::rack::DeviceType::Switch => Kind::Switch,
-                crate::rack::DeviceType::OtherDevices => Kind::OtherDevice,
-                crate::rack::DeviceType::Controller => Kind::Controller,
+                DeviceType::Node => Kind::Node,
+                DeviceType::Switch => Kind::Switch,
+                DeviceType::OtherDevices => Kind::OtherDevice,
+                DeviceType::Controller => Kind::Controller,
             };
             references.push((kind, &mut placement.device));
             references.extend(placement.rack.as_mut().map(|name| (Kind::Rack, name)));

@@ -1,14 +1,19 @@
 //! Adding, changing and removing DNS hosts.
 
+use std::collections::BTreeMap;
+
 use crate::dns::{DnsHost, DnsHosts};
-use crate::{Draft, Error, Kind};
+use crate::{Draft, Error, Kind, Name};
 
 /// Gives hosts of a network their addresses; those that are not named stay.
 pub fn save(draft: &mut Draft, network: &str, hosts: &[DnsHost]) -> Result<(), Error> {
     let name = draft.network(network)?.name.clone();
     let mut list = of(draft, network).unwrap_or_else(|| DnsHosts { name, hosts: Vec::new() });
+    let names = list.hosts.iter().map(|known| known.host.clone());
+    let mut places: BTreeMap<Name, usize> = names.zip(0..).collect();
     for host in hosts {
-        match list.hosts.iter_mut().find(|known| known.host == host.host) {
+        let place = *places.entry(host.host.clone()).or_insert(list.hosts.len());
+        match list.hosts.get_mut(place) {
             Some(known) => known.ipaddress = host.ipaddress,
             None => list.hosts.push(host.clone()),
         }

@@ -1,5 +1,7 @@
 //! Writing, copying and removing secrets.
 
+use std::collections::BTreeMap;
+
 use crate::object::{GroupSecrets, NodeSecrets};
 use crate::secret::{Secret, Secrets};
 use crate::{Draft, Error, Kind, Name, Saved};
@@ -83,8 +85,11 @@ pub fn save(
 ) -> Result<Saved, Error> {
     let mut list = owner.secrets(draft, name)?;
     let mut saved = Saved::Created;
+    let names = list.secrets.iter().map(|known| known.name.clone());
+    let mut places: BTreeMap<Name, usize> = names.zip(0..).collect();
     for request in requests {
-        match list.secrets.iter_mut().find(|known| known.name == request.name) {
+        let place = *places.entry(request.name.clone()).or_insert(list.secrets.len());
+        match list.secrets.get_mut(place) {
             Some(known) => {
                 saved = Saved::Updated;
                 known.content = request.content.clone().unwrap_or_else(|| known.content.clone());

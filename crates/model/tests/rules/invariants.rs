@@ -149,7 +149,7 @@ fn check(cluster: &Cluster) {
 }
 
 /// The cluster as it is after a restart: from its objects alone, through their stored form.
-fn rebuilt(cluster: &Cluster) -> Cluster {
+pub(crate) fn rebuilt(cluster: &Cluster) -> Cluster {
     let mut rebuilt = Cluster::default();
     for object in cluster.objects() {
         let stored = object.to_json().unwrap();

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod discovery;
+mod exchange;
 mod groups;
 mod identity;
 mod images;
