@@ -1,9 +1,11 @@
 //! `/config/cluster/export` and `/import`: the cluster as tables of the old database, as existing clients keep and restore it.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use perilune_import::{TablesError, Verdict};
-use perilune_model::Violation;
+use perilune_import::{Finding, Plan, TablesError, Verdict};
+use perilune_model::{Cluster, Draft, Error as Refusal, Violation};
 use perilune_wire::import::FindingKeys;
 use serde::Serialize;
 use serde_json::Value;
@@ -64,35 +66,50 @@ async fn import(
             ApiError::Fields(vec![Violation { field, reason: foreign.to_string() }])
         })
     })?;
-    let plan = plan(&state, body).await?;
-    let report = plan.report.clone();
-    let refused: Vec<Violation> = report
-        .findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Refused)
-        .take(TOLD)
-        .map(|finding| {
-            let row = finding.row.map(|row| format!(" row {row}")).unwrap_or_default();
-            let name = finding.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-            Violation {
-                field: format!("table {}{row}{name}", finding.table),
-                reason: finding.message.clone(),
-            }
-        })
-        .collect();
-    if !refused.is_empty() {
-        return Err(ApiError::Fields(refused));
-    }
-    let objects = plan.objects().count();
-    state
-        .cluster
-        .commit(caller.meta(), move |draft| perilune_import::commit(&plan, draft, true))
-        .await?;
+    let cluster = state.cluster.published();
+    let body = Arc::new(body);
+    let plan = plan(&state, Arc::clone(&body), Arc::clone(&cluster)).await?;
+    refused(&plan).map_err(ApiError::Fields)?;
+    let decide = move |draft: &mut Draft| decide(draft, (&cluster, &plan), &body);
+    let (objects, findings) = state.cluster.commit(caller.meta(), decide).await?;
     tracing::info!(user = caller.user, objects, "tables were imported");
-    let findings: Vec<FindingKeys> =
-        report.findings.into_iter().take(TOLD).map(finding_keys).collect();
+    let findings: Vec<FindingKeys> = findings.into_iter().take(TOLD).map(finding_keys).collect();
     let message = format!("tables imported; the cluster has {objects} objects");
     Ok((StatusCode::CREATED, Json(Imported { message, findings })).into_response())
+}
+
+/// Commits what was planned on a cluster. When that was changed meanwhile it is planned again, or what was changed would be lost.
+fn decide(
+    draft: &mut Draft,
+    (cluster, plan): (&Cluster, &Plan),
+    body: &Value,
+) -> Result<(usize, Vec<Finding>), Refusal> {
+    if **draft != *cluster {
+        let plan = perilune_import::plan_tables(body, draft);
+        let plan = plan.map_err(|error| Refusal::invalid("tables", error.to_string()))?;
+        refused(&plan).map_err(Refusal::Invalid)?;
+        return commit(draft, &plan);
+    }
+    commit(draft, plan)
+}
+
+fn commit(draft: &mut Draft, plan: &Plan) -> Result<(usize, Vec<Finding>), Refusal> {
+    perilune_import::commit(plan, draft, true)?;
+    Ok((plan.objects().count(), plan.report.findings.clone()))
+}
+
+/// The rows that cannot be taken.
+fn refused(plan: &Plan) -> Result<(), Vec<Violation>> {
+    let findings = plan.report.findings.iter();
+    let refused = findings.filter(|finding| finding.verdict == Verdict::Refused).take(TOLD);
+    let told = refused.map(|finding| {
+        let row = finding.row.map(|row| format!(" row {row}")).unwrap_or_default();
+        let name = finding.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let field = format!("table {}{row}{name}", finding.table);
+        Violation { field, reason: finding.message.clone() }
+    });
+    let told: Vec<Violation> = told.collect();
+    if told.is_empty() { Ok(()) } else { Err(told) }
 }
 
 /// Does something with the content of every secret.
@@ -111,10 +128,9 @@ fn contents(
     Ok(())
 }
 
-async fn plan(state: &State, body: Value) -> Result<perilune_import::Plan, ApiError> {
+async fn plan(state: &State, body: Arc<Value>, cluster: Arc<Cluster>) -> Result<Plan, ApiError> {
     let alone = state.turns.import.acquire().await;
     let _alone = alone.map_err(|error| ApiError::Defect(error.to_string()))?;
-    let cluster = state.cluster.published();
     let plan = move || perilune_import::plan_tables(&body, &cluster);
     let plan = tokio::task::spawn_blocking(plan).await;
     let plan = plan.map_err(|error| ApiError::Defect(error.to_string()))?;
@@ -128,4 +144,31 @@ async fn plan(state: &State, body: Value) -> Result<perilune_import::Plan, ApiEr
         | TablesError::NoRows(_)
         | TablesError::NotUnique { .. } => ApiError::NotFound(error.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_model::Name;
+    use perilune_model::group::Group;
+
+    use super::*;
+
+    fn with_group(cluster: &Cluster, name: &str) -> Cluster {
+        let mut draft = Draft::new(cluster);
+        draft.put(Group { name: Name::trusted(name), ..Group::default() }).unwrap();
+        draft.finish().0
+    }
+
+    #[test]
+    fn what_was_changed_since_the_tables_were_planned_is_not_lost() {
+        let planned_on = with_group(&Cluster::default(), "compute");
+        let body = serde_json::json!({ "network": [] });
+        let plan = perilune_import::plan_tables(&body, &planned_on).unwrap();
+        for (now, groups) in [(&planned_on, 1), (&with_group(&planned_on, "other"), 2)] {
+            let mut draft = Draft::new(now);
+            let (objects, _) = decide(&mut draft, (&planned_on, &plan), &body).unwrap();
+            let (after, _) = draft.finish();
+            assert_eq!((after.groups().len(), objects), (groups, after.objects().count()));
+        }
+    }
 }
