@@ -23,7 +23,8 @@ MACHINE_NEEDS=(
     "/usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/ovmf/OVMF_CODE.fd|ovmf|edk2-ovmf|UEFI firmware of the machines"
     "/usr/lib/ipxe/qemu/efi-virtio.rom /usr/share/ipxe.efi /usr/share/ipxe/1af41000.rom|ipxe-qemu|ipxe-roms-qemu|network boot ROM of the machines"
     "/usr/lib/ipxe/ipxe.efi /usr/share/ipxe/ipxe-x86_64.efi /usr/share/ipxe/ipxe.efi|ipxe|ipxe-bootimgs-x86|boot programs that the TFTP server gives out"
-    "/usr/lib/grub/x86_64-efi/moddep.lst|grub-efi-amd64-bin|grub2-efi-x64-modules|starts the loader on a node's own disk"
+    "/usr/lib/grub/x86_64-efi/moddep.lst|grub-efi-amd64-bin|grub2-efi-x64-modules|starts nodes' own disks by UEFI"
+    "/usr/lib/grub/i386-pc/moddep.lst|grub-pc-bin|grub2-pc-modules|starts nodes' own disks by BIOS"
     "/usr/bin/grub-mkimage /usr/bin/grub2-mkimage|grub-common|grub2-tools|makes the above bootable"
     "/usr/bin/mmdebstrap /usr/bin/dnf|mmdebstrap|dnf|makes the operating system image"
     "/usr/sbin/ip /usr/bin/ip /bin/ip|iproute2|iproute|network namespaces and bridges"
@@ -38,6 +39,7 @@ MACHINE_NEEDS=(
     "/usr/sbin/mkfs.vfat /sbin/mkfs.vfat|dosfstools|dosfstools|EFI system partitions"
 )
 TEST_NEEDS=(
+    "/usr/bin/mcopy|mtools|mtools|puts files on EFI system partitions"
     "/usr/bin/rsync|rsync|rsync|copies images from nodes and to them"
     "/usr/sbin/dnsmasq|dnsmasq-base|dnsmasq|a server to test machines against"
     "/usr/bin/curl|curl|curl|a TFTP and HTTP client"

@@ -27,7 +27,7 @@ pub(crate) fn run(stop: &Stop) -> Result<()> {
     let output = Output::new();
     let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
-    let image = image::make(stop)?;
+    let image = image::make(image::Kind::Usual, stop)?;
     output.step("The daemon, in a network namespace of its own");
     let site = Site::create()?;
     let daemon = Daemon::start(&site, &programs, &output, stop)?;

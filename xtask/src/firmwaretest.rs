@@ -107,6 +107,7 @@ impl Bench<'_> {
             memory_mebibytes: MEMORY_MEBIBYTES,
             processors: 1,
             disk_bytes: None,
+            other_disks: Vec::new(),
             accelerator: self.accelerator,
             bmc_port: None,
         };

@@ -115,6 +115,7 @@ impl Follower<'_> {
             processors: 2,
             // Every machine has an empty disk; those that run from memory must leave it alone.
             disk_bytes: Some(DISK_BYTES),
+            other_disks: Vec::new(),
             accelerator: self.accelerator,
             bmc_port,
         }

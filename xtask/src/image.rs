@@ -54,6 +54,11 @@ const ENTERPRISE_LINUX_PACKAGES: &[&str] = &[
     "util-linux",
     "zstd",
 ];
+/// What lets a node start from its disk by BIOS, and with Secure Boot, and what a change of its kernel calls.
+const DEBIAN_LOADERS: &[&str] =
+    &["grub-pc-bin", "grub2-common", "grub-efi-amd64-signed", "shim-signed", "efibootmgr"];
+const ENTERPRISE_LINUX_LOADERS: &[&str] =
+    &["grub2-pc", "grub2-tools", "grub2-efi-x64", "shim-x64", "efibootmgr"];
 /// What no node of a demonstration reads.
 const LEFT_OUT: &[&str] = &[
     "/usr/share/man/*",
@@ -73,6 +78,15 @@ const LEFT_OUT: &[&str] = &[
     "/lib/modules/*/kernel/drivers/usb/*",
 ];
 
+/// Which image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As small as a demonstration needs it.
+    Usual,
+    /// With the boot loaders for every way to start from a disk.
+    WithLoaders,
+}
+
 /// An operating system tree.
 pub(crate) struct Image {
     pub(crate) name: &'static str,
@@ -80,11 +94,11 @@ pub(crate) struct Image {
 }
 
 /// Makes the image of this host's own distribution, unless it is there already.
-pub(crate) fn make(stop: &Stop) -> Result<Image> {
+pub(crate) fn make(kind: Kind, stop: &Stop) -> Result<Image> {
     let directory = target_directory().join("demo");
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let recipe = Recipe::of_this_host()?;
+    let recipe = Recipe { distribution: Distribution::of_this_host()?, kind };
     let image = Image { name: recipe.name(), tree: directory.join(recipe.name()) };
     let made_from = directory.join(format!("{}.recipe", recipe.name()));
     let mut making = recipe.command(&directory.join("making"));
@@ -116,12 +130,17 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-enum Recipe {
+enum Distribution {
     Debian,
     EnterpriseLinux,
 }
 
-impl Recipe {
+struct Recipe {
+    distribution: Distribution,
+    kind: Kind,
+}
+
+impl Distribution {
     fn of_this_host() -> Result<Self> {
         if Path::new("/usr/bin/mmdebstrap").exists() {
             Ok(Self::Debian)
@@ -133,22 +152,35 @@ impl Recipe {
             )
         }
     }
+}
 
+impl Recipe {
     fn name(&self) -> &'static str {
-        match self {
-            Self::Debian => "debian",
-            Self::EnterpriseLinux => "el",
+        match (&self.distribution, self.kind) {
+            (Distribution::Debian, Kind::Usual) => "debian",
+            (Distribution::Debian, Kind::WithLoaders) => "debian-loaders",
+            (Distribution::EnterpriseLinux, Kind::Usual) => "el",
+            (Distribution::EnterpriseLinux, Kind::WithLoaders) => "el-loaders",
         }
+    }
+
+    fn packages(&self) -> Vec<&'static str> {
+        let (usual, loaders) = match self.distribution {
+            Distribution::Debian => (DEBIAN_PACKAGES, DEBIAN_LOADERS),
+            Distribution::EnterpriseLinux => (ENTERPRISE_LINUX_PACKAGES, ENTERPRISE_LINUX_LOADERS),
+        };
+        let loaders = if self.kind == Kind::WithLoaders { loaders } else { &[] };
+        [usual, loaders].concat()
     }
 
     /// Makes a tree at `tree`, which does not exist yet.
     fn command(&self, tree: &Path) -> Command {
-        match self {
-            Self::Debian => {
+        match self.distribution {
+            Distribution::Debian => {
                 let mut words = command("mmdebstrap");
                 words.args(["--variant=minbase", "--aptopt=Acquire::Retries \"3\""]);
                 words.args(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-                words.arg(format!("--include={}", DEBIAN_PACKAGES.join(",")));
+                words.arg(format!("--include={}", self.packages().join(",")));
                 words.arg(
                     "--customize-hook=chroot \"$1\" systemctl enable --quiet systemd-networkd ssh",
                 );
@@ -157,7 +189,7 @@ impl Recipe {
                 words.env("INITRD", "No");
                 words
             }
-            Self::EnterpriseLinux => {
+            Distribution::EnterpriseLinux => {
                 let mut words = command("dnf");
                 words.args([
                     "install",
@@ -168,7 +200,7 @@ impl Recipe {
                 words
                     .args(["--setopt=tsflags=nodocs", "--releasever=9", "--installroot"])
                     .arg(tree);
-                words.args(ENTERPRISE_LINUX_PACKAGES);
+                words.args(self.packages());
                 words
             }
         }
@@ -176,7 +208,7 @@ impl Recipe {
 
     /// What the package manager leaves to do.
     fn finish(&self, tree: &Path, stop: &Stop) -> Result<()> {
-        if let Self::EnterpriseLinux = self {
+        if let Distribution::EnterpriseLinux = self.distribution {
             let limit = Limit::seconds(120).unless(stop);
             let systemctl = ["systemctl", "enable", "sshd", "NetworkManager"];
             run(command("chroot").arg(tree).args(systemctl), &limit)?;

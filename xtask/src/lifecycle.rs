@@ -31,7 +31,7 @@ pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     let output = Output::new();
     let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
-    let image = image::make(stop)?;
+    let image = image::make(image::Kind::Usual, stop)?;
     output.line(&format!("{} in {}", image.name, image.tree.display()));
 
     output.step("The daemon, in a network namespace of its own");

@@ -12,6 +12,7 @@ mod firmwaretest;
 mod follow;
 mod image;
 mod lifecycle;
+mod nodetest;
 mod output;
 mod report;
 mod scenario;
@@ -45,6 +46,8 @@ enum Task {
     Firmwaretest(Firmwaretest),
     /// A controller is attacked by strangers, users and neighbours: who gets what, and what does not work any more
     Attack(Attack),
+    /// What installed nodes must do, one machine test for each subject; takes long
+    Nodetest(Nodetest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Only make the operating system image that the machines run
@@ -113,6 +116,15 @@ struct Attack {
 }
 
 #[derive(Args)]
+struct Nodetest {
+    /// Only these subjects
+    subjects: Vec<nodetest::Subject>,
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+#[derive(Args)]
 struct Firmwaretest {
     /// iPXE for UEFI on arm64, where the distribution does not have it installed
     #[arg(long, value_name = "FILE")]
@@ -138,6 +150,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Vmtest(test) | Task::Bmctest(test) => test.built,
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
+        Task::Nodetest(test) => test.built,
         Task::Image | Task::Bench(_) => true,
     };
     if !built {
@@ -170,7 +183,8 @@ fn perform(arguments: &Arguments) -> Result<()> {
             attack::run(extent, &stop)
         }
         Task::Bench(_) => Ok(()),
-        Task::Image => image::make(&stop).map(drop),
+        Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
+        Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
     }
 }
 
@@ -194,6 +208,9 @@ fn become_root(task: &Task) -> Result<()> {
         Task::Attack(attack) => {
             sudo.args(["attack", "--built"]).args(attack.short.then_some("--short"))
         }
+        Task::Nodetest(test) => sudo
+            .args(["nodetest", "--built"])
+            .args(test.subjects.iter().map(|subject| subject.word())),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
     };

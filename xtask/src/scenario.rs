@@ -75,6 +75,11 @@ pub(crate) fn vmtest() -> Vec<Member> {
     ]
 }
 
+/// A node that is installed on a disk.
+pub(crate) fn on_disk(number: u8, firmware: Firmware) -> Member {
+    Member::new(number, firmware, Root::Disk, true)
+}
+
 /// One machine of each kind of firmware; the last is as the first.
 pub(crate) fn firmwaretest() -> Vec<Member> {
     let kinds = [

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow};
-use perilune_plan::{FileSystem, Phase, Plan};
+use perilune_plan::{FileSystem, Installation, Phase, Plan};
 
 use crate::console::{Console, bytes};
 use crate::controller::Controller;
@@ -33,7 +33,8 @@ pub struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    pub fn install(&self, firmware: Firmware) -> Result<()> {
+    /// Answers where the node starts from then.
+    pub fn install(&self, firmware: Firmware) -> Result<Installation> {
         match firmware {
             Firmware::Uefi => uefi::install(self),
             Firmware::Bios => bios::install(self),

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use perilune_plan::{LONGEST_LOG, Plan, Progress, Purpose, Ticket, Token};
+use perilune_plan::{Installation, LONGEST_LOG, Plan, Progress, Purpose, Ticket, Token};
 use perilune_seal::{KeyPair, Sealed};
 use rustls::CertificateError;
 use serde::Deserialize;
@@ -179,6 +179,27 @@ impl Controller {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Reports success, and where the node starts from by itself. A node that is installed once must not start before the controller
+    /// knows: it would be installed anew at its next boot, with all that was on its disks by then.
+    pub fn succeed(
+        &self,
+        installation: Option<&Installation>,
+        once: bool,
+        console: &Console,
+    ) -> Result<(), Error> {
+        let entry = json!({ "state": "install.success", "installation": installation });
+        let body = json!({ "monitor": { "status": { &self.node: entry } } });
+        let path = format!("/monitor/node/{}", self.node);
+        if once && installation.is_some() {
+            return Self::patiently(console, || self.authorised(&path, &Method::Post(&body)))
+                .map(drop);
+        }
+        if let Err(error) = self.deliver(&path, &body) {
+            console.warning(&format!("the state install.success was not reported: {error}"));
+        }
+        Ok(())
     }
 
     /// Tells fields of the node's own record. An installation goes on without.

@@ -206,8 +206,8 @@ impl Machine {
         controller.describe(&record(&plan, joined.lent), console);
         let Joined { link, lent } = joined;
         let install = Install { boot, link, lent: *lent, plan: &plan, controller, console };
-        install.run()?;
-        install.finish(self.arguments.get("init"))
+        let installation = install.run()?;
+        install.finish(self.arguments.get("init"), installation.as_ref())
     }
 }
 

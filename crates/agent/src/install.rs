@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use perilune_plan::{Phase, Plan, Progress, Root, Script};
+use perilune_plan::{Installation, Phase, Plan, Progress, Root, Script};
 use rustix::mount::mount_bind_recursive;
 
 use crate::boot_loader::Loader;
@@ -19,8 +19,8 @@ use crate::link::Link;
 use crate::script::{Environment, Watch};
 use crate::tree::Tree;
 use crate::{
-    bmc, fstab, identity, interfaces, label, locality, memory_root, mounts, network, role,
-    switch_root, system_files, unpack, wait,
+    bmc, fstab, identity, installation, interfaces, label, locality, memory_root, mounts, network,
+    role, switch_root, system_files, unpack, wait,
 };
 
 /// Where the root is until it is the root.
@@ -41,8 +41,8 @@ pub struct Install<'a> {
 }
 
 impl Install<'_> {
-    /// All steps; at the end the root is ready to be switched to.
-    pub fn run(&self) -> Result<()> {
+    /// All steps; at the end the root is ready to be switched to. Answers where the node starts from by itself, when it has a disk.
+    pub fn run(&self) -> Result<Option<Installation>> {
         let root = Path::new(ROOT);
         mounts::unmount_all(root).context("what a former try has mounted cannot be unmounted")?;
         fs::create_dir_all(root).with_context(|| format!("cannot create {ROOT}"))?;
@@ -60,19 +60,24 @@ impl Install<'_> {
         self.controller.report("download", None, self.console);
         unpack::image(&self.plan.image, root, self.controller, self.console)?;
         self.configure(&tree, &disks)?;
+        let firmware = Firmware::of_this_machine();
+        let mut installation = None;
         if !disks.is_empty() {
             self.begin(Phase::Bootloader, "Boot loader");
             let Self { plan, controller, console, .. } = *self;
             let loader = Loader { plan, tree: &tree, disks: &disks, controller, console };
-            loader.install(Firmware::of_this_machine())?;
+            installation = Some(loader.install(firmware)?);
         }
         self.finish_inside(&tree)?;
+        if matches!(self.plan.root, Root::Scripts(_)) {
+            installation = installation::of_mounts(root, firmware);
+        }
         if !disks.is_empty() {
             // The system mounts them again, with the options of its table.
             mounts::unmount_below(root).context("a file system of the node cannot be unmounted")?;
         }
         rustix::fs::sync();
-        Ok(())
+        Ok(installation)
     }
 
     /// Makes and mounts the root; what it returns are the disks that the agent has laid out.
@@ -143,12 +148,13 @@ impl Install<'_> {
     }
 
     /// The root is whole: the controller is told, the network let go, and the image's init started.
-    pub fn finish(&self, init: Option<&str>) -> Result<()> {
+    pub fn finish(&self, init: Option<&str>, installation: Option<&Installation>) -> Result<()> {
         let root = Path::new(ROOT);
         let init = switch_root::choose_init(&Tree::new(root), init)?;
         // With the success the boot is over, and its token worth nothing.
         self.controller.send_log(self.console);
-        self.begin(Phase::Success, "Done");
+        self.title(Phase::Success, "Done");
+        self.controller.succeed(installation, self.plan.once, self.console)?;
         network::take_down(self.console);
         mounts::unquieten();
         switch_root::switch(root, &init, self.console)

@@ -16,6 +16,7 @@ pub mod hardware;
 pub mod identity;
 pub mod init;
 pub mod install;
+pub mod installation;
 pub mod interfaces;
 pub mod kernel_arguments;
 pub mod label;

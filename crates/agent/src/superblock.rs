@@ -33,6 +33,27 @@ pub fn read(device: &Path) -> Option<(&'static str, String)> {
     })
 }
 
+/// The identity of whatever file system is on a device, as a table of file systems or a boot loader names it.
+pub fn identity(device: &Path) -> Option<String> {
+    read(device).map(|(_, uuid)| uuid).or_else(|| fat_number(device))
+}
+
+/// The number of a FAT file system, such as `ABCD-1234`. FAT of 32 bits has it at another place than the older ones.
+fn fat_number(device: &Path) -> Option<String> {
+    let mut sector = [0; 512];
+    File::open(device).ok()?.read_exact_at(&mut sector, 0).ok()?;
+    let has = |mark: &[u8], at: usize| sector.get(at..).is_some_and(|rest| rest.starts_with(mark));
+    let at = match () {
+        () if !has(&[0x55, 0xaa], 510) => return None,
+        () if has(b"FAT32", 82) => 67,
+        () if has(b"FAT1", 54) => 39,
+        () => return None,
+    };
+    let bytes: [u8; 4] = sector.get(at..at + 4)?.try_into().ok()?;
+    let number = u32::from_le_bytes(bytes);
+    Some(format!("{:04X}-{:04X}", number >> 16, number & 0xffff))
+}
+
 /// The device with the file system of this UUID, and its kind.
 pub fn find(wanted: &str) -> Option<(PathBuf, &'static str)> {
     let entries = fs::read_dir("/sys/class/block").into_iter().flatten().filter_map(Result::ok);
@@ -72,6 +93,16 @@ mod tests {
             let words = words.iter().map(AsRef::as_ref).chain([file.path().as_os_str()]);
             tool::run(program, words).unwrap();
             assert_eq!(read(file.path()), Some((kind, UUID.to_owned())));
+            assert_eq!(identity(file.path()).as_deref(), Some(UUID));
+        }
+        for width in ["16", "32"] {
+            if !tool::exists("mkfs.vfat") {
+                continue;
+            }
+            let file = image(320 << 20);
+            let words = ["-F", width, "-i", "ABCD1234"].map(AsRef::as_ref);
+            tool::run("mkfs.vfat", words.into_iter().chain([file.path().as_os_str()])).unwrap();
+            assert_eq!(identity(file.path()).as_deref(), Some("ABCD-1234"), "{width}");
         }
     }
 
@@ -79,6 +110,7 @@ mod tests {
     fn an_empty_or_short_device_has_none() {
         assert_eq!(read(image(1 << 20).path()), None);
         assert_eq!(read(image(10).path()), None);
+        assert_eq!(identity(image(1 << 20).path()), None);
         assert_eq!(read(Path::new("/no/such/device")), None);
     }
 }

@@ -94,4 +94,6 @@ pub struct NodeContext {
     pub osimage_kerneloptions: String,
     pub luna_group: String,
     pub luna_osimage: String,
+    /// Where the node starts from by itself, `perilune:FILESYSTEM:FILE`; empty when that is not known.
+    pub node_disk: String,
 }

@@ -22,5 +22,5 @@ pub use environment::{Environment, Protocol, Settings};
 pub use error::Error;
 pub use install::{BmcContext, InstallContext, InterfaceContext, Interfaces};
 pub use plugins::{NamedScript, Role};
-pub use site::{Machine, NodeScript, Site};
+pub use site::{Machine, NodeScript, OnDisk, Site};
 pub use templates::{Directories, Templates, percent_encode};

@@ -3,7 +3,7 @@
 use perilune_model::node::Node;
 
 use crate::resolved::Resolved;
-use crate::{Error, Site};
+use crate::{Error, OnDisk, Site};
 
 impl Site<'_> {
     /// What would keep the node from booting, and what to do about it. Its own name stands as `NODE`, so that the same obstacle of many
@@ -23,7 +23,8 @@ impl Site<'_> {
             );
         };
         let machine = self.machine(mac);
-        let boots = machine.and_then(|machine| self.node_script(&machine, "")).map(drop);
+        let script = machine.and_then(|machine| self.node_script(&machine, "", OnDisk::default()));
+        let boots = script.map(drop);
         let is_installed = resolved.effective.netboot().value && !resolved.effective.is_kickstart();
         let installs =
             || if is_installed { self.plan(node.name.as_str()).map(drop) } else { Ok(()) };

@@ -44,6 +44,7 @@ pub(crate) fn of(
         prescripts: scripts.of(Stage::Pre)?,
         root,
         memory_limit: resolved.effective.memory_limit().value.and_then(|text| text.parse().ok()),
+        once: resolved.effective.install_policy().value == Some(InstallPolicy::Once),
         wipe: match resolved.effective.wipe().value {
             provisioning::Wipe::No => Wipe::No,
             provisioning::Wipe::Provisioned => Wipe::Provisioned,

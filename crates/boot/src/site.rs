@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, MacAddress, Name};
-use perilune_plan::Plan;
+use perilune_plan::{Installation, Plan};
 
 use crate::context::{MenuContext, NodeContext};
 use crate::environment::Environment;
@@ -41,6 +42,33 @@ pub struct NodeScript {
     pub node: Name,
     /// Unset when the node boots from its disk.
     pub image: Option<Name>,
+}
+
+/// What is known of a node's own disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnDisk<'a> {
+    /// Where it starts from, when it was installed on a disk.
+    pub start: Option<&'a Installation>,
+    /// Somebody wants it to be installed anew.
+    pub reinstall: bool,
+}
+
+impl OnDisk<'_> {
+    /// Whether the node is installed at this boot; else it starts from its disk.
+    fn is_installed_now(&self, effective: &Effective<'_>) -> bool {
+        let policy = match effective.install_policy().value {
+            Some(InstallPolicy::Never) => false,
+            Some(InstallPolicy::Once) => self.start.is_none() || self.reinstall,
+            Some(InstallPolicy::Always | InstallPolicy::Memory) | None => true,
+        };
+        effective.netboot().value && policy
+    }
+
+    /// What iPXE hands on to the program that starts the disk: `perilune:FILESYSTEM:FILE`, or nothing.
+    fn told(&self) -> String {
+        let start = self.start.and_then(Installation::start);
+        start.map(|(filesystem, file)| format!("perilune:{filesystem}:{file}")).unwrap_or_default()
+    }
 }
 
 impl<'a> Site<'a> {
@@ -110,26 +138,30 @@ impl<'a> Site<'a> {
     }
 
     /// The script of a node's machine: `GET /boot/search/mac/{mac}`. The ticket proves to the controller, once the node's kernel runs, that
-    /// this boot was served.
-    pub fn node_script(&self, machine: &Machine<'a>, ticket: &str) -> Result<NodeScript, Error> {
+    /// this boot was served. `on_disk` is what is known of the node's disk.
+    pub fn node_script(
+        &self,
+        machine: &Machine<'a>,
+        ticket: &str,
+        on_disk: OnDisk<'_>,
+    ) -> Result<NodeScript, Error> {
         let Machine { mac, node, interface } = *machine;
         let resolved = Resolved::of(self.cluster, node);
         let effective = resolved.effective;
         let network = resolved.network(interface)?;
         let boot = Boot { resolved, interface, network, mac };
-        let (text, image) = if effective.is_kickstart() {
+        let (text, image) = if !on_disk.is_installed_now(&effective) {
+            let context = self.context_without_files(&boot)?;
+            let context = NodeContext { node_disk: on_disk.told(), ..context };
+            (ipxe::disk_node_script(self.templates, &context)?, None)
+        } else if effective.is_kickstart() {
             // Its installer knows nothing of tickets: it has the ticket in the URL that it is given.
             let context = self.node_context(&boot, "")?;
             let script = ipxe::kickstart_node_script(self.templates, &context, ticket)?;
             (script, effective.image())
-        } else if effective.netboot().value
-            && effective.install_policy().value != Some(InstallPolicy::Never)
-        {
+        } else {
             let context = self.node_context(&boot, ticket)?;
             (ipxe::node_script(self.templates, &context)?, effective.image())
-        } else {
-            let context = self.context_without_files(&boot)?;
-            (ipxe::disk_node_script(self.templates, &context)?, None)
         };
         ipxe::check_kernel_lines(node.name.as_str(), &text)?;
         Ok(NodeScript {
@@ -214,6 +246,7 @@ impl<'a> Site<'a> {
             osimage_kerneloptions: String::new(),
             luna_group: resolved.node.group.to_string(),
             luna_osimage: image.unwrap_or_default(),
+            node_disk: String::new(),
         })
     }
 }

@@ -27,6 +27,7 @@ use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
 use crate::install_logs::{InstallLog, InstallLogs};
+use crate::installations::{Installations, Installed};
 use crate::jobs::{self, Jobs, Places};
 use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
@@ -35,7 +36,7 @@ use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::tls::{self, Tls};
 use crate::vault::Vault;
-use crate::{api, clock, first_cluster, own_addresses};
+use crate::{api, clock, first_cluster, own_addresses, starters};
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -145,13 +146,16 @@ pub async fn serve(
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
     let (state, workers) = assemble(settings, &options, ports, evidence, store, service).await?;
-    let Workers { control, pins, discovery, states, logs, boots, leases, jobs } = workers;
+    let Workers { control, pins, discovery, states, logs, boots, leases, jobs, installations } =
+        workers;
     tasks.spawn(states.run());
     tasks.spawn(logs.run());
     tasks.spawn(boots.run());
     tasks.spawn(leases.run());
     tasks.spawn(pins.run());
     tasks.spawn(jobs.run());
+    tasks.spawn(installations.run());
+    tasks.spawn(starters::follow(state.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
@@ -275,6 +279,7 @@ struct Workers {
     boots: boots::Writers,
     leases: Writer<Ipv4Addr, Lease>,
     jobs: jobs::Records,
+    installations: Writer<Name, Installed>,
 }
 
 async fn assemble(
@@ -312,6 +317,8 @@ async fn assemble(
     unreadable.extend(others);
     let (leases, leases_writer, others) = Leases::open(&store).await?;
     unreadable.extend(others);
+    let (installations, installed, others) = Installations::open(&store).await?;
+    unreadable.extend(others);
     let followers = Followers::new(history.life());
     let control::Opened { control, worker, pins, unreadable: others } =
         Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
@@ -323,6 +330,7 @@ async fn assemble(
     let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
     let state = State::new(Parts {
         boots,
+        installations,
         claims: Claims::new(history.life()),
         proxies,
         settings,
@@ -356,6 +364,7 @@ async fn assemble(
         boots: boots_writers,
         leases: leases_writer,
         jobs: job_records,
+        installations: installed,
     };
     Ok((state, workers))
 }

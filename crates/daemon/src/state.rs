@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
 use crate::install_logs::InstallLogs;
+use crate::installations::Installations;
 use crate::jobs::Jobs;
 use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Which boots are expected, and whom secrets were given to.
     pub boots: Boots,
+    /// Which nodes are installed on their disks.
+    pub installations: Installations,
     /// What unknown machines say that they are.
     pub claims: Claims,
     /// Proxies that are believed about whom they speak for.

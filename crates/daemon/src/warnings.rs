@@ -13,7 +13,7 @@ use crate::api::problem::chain;
 use crate::boots::Evidence;
 use crate::clock;
 use crate::state::State;
-use crate::unserved;
+use crate::{starters, unserved};
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
 const NEARLY_FULL: u64 = 90;
@@ -47,6 +47,8 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
         .chain(placement(&cluster))
         .chain(unserved(state, &cluster));
     let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
+    let (files, images) = (&state.settings.image_files, &state.settings.image_directory);
+    let of_site = of_site.chain(starters::missing(&cluster, files, images));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
 }

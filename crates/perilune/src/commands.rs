@@ -20,6 +20,7 @@ pub(crate) mod node;
 pub(crate) mod os_user;
 pub(crate) mod osimage;
 pub(crate) mod rack;
+pub(crate) mod reinstall;
 pub(crate) mod reservation;
 pub(crate) mod secret;
 pub(crate) mod setup;

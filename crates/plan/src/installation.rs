@@ -16,6 +16,13 @@ pub struct Installation {
 const LONGEST: usize = 200;
 
 impl Installation {
+    /// The same without what is too long to be kept. It comes from a machine.
+    #[must_use]
+    pub fn within_bounds(self) -> Self {
+        let kept = |text: Option<String>| text.filter(|text| text.len() <= LONGEST);
+        Self { filesystem: kept(self.filesystem), file: kept(self.file) }
+    }
+
     /// The file system and the file, when both can be put into a boot loader's script.
     pub fn start(&self) -> Option<(&str, &str)> {
         let is_plain = |text: &&str| {

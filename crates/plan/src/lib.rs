@@ -36,6 +36,9 @@ pub struct Plan {
     /// The most that a root in memory may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<Size>,
+    /// The node is installed once: it starts only when the controller has heard that it is.
+    #[serde(default)]
+    pub once: bool,
     /// What may be wiped of disks that the layout does not name.
     #[serde(default)]
     pub wipe: Wipe,

@@ -28,6 +28,8 @@ pub enum Table {
     Boots,
     /// What installers last said, by node.
     InstallLogs,
+    /// Where nodes start from by themselves, by node.
+    Installations,
 }
 
 impl Table {
@@ -41,6 +43,7 @@ impl Table {
             Self::BootWindows => "boot_window",
             Self::Boots => "boot",
             Self::InstallLogs => "install_log",
+            Self::Installations => "installation",
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Description {
     pub processors: u32,
     /// An empty disk of this size, in bytes, is made unless it is there already.
     pub disk_bytes: Option<u64>,
+    /// Disks that are there before that one, in this order.
+    pub other_disks: Vec<PathBuf>,
     pub accelerator: Accelerator,
     /// Where, on the loopback interface of the lab, the machine's BMC waits for it. The machine sees it as `/dev/ipmi0`.
     pub bmc_port: Option<u16>,
@@ -237,6 +239,12 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
     add(&["-netdev", &format!("tap,id=network,ifname={port},script=no,downscript=no")]);
     let mac = &description.mac_address;
     add(&["-device", &format!("virtio-net-pci,netdev=network,mac={mac},bootindex=1{rom}")]);
+    let other = description.other_disks.iter();
+    for (number, file) in other.enumerate() {
+        let file = file.display();
+        add(&["-drive", &format!("if=none,id=other{number},format=raw,cache=unsafe,file={file}")]);
+        add(&["-device", &format!("virtio-blk-pci,drive=other{number},bootindex={}", number + 2)]);
+    }
     if let Some(disk) = &files.disk {
         // The disks are thrown away afterwards: what the guest wants flushed need not reach the host's disk.
         let disk = disk.display();
@@ -246,7 +254,11 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
         ]);
         add(&[
             "-device",
-            &format!("virtio-blk-pci,drive=disk,bootindex=2,serial={}", description.name),
+            &format!(
+                "virtio-blk-pci,drive=disk,bootindex={},serial={}",
+                description.other_disks.len() + 2,
+                description.name
+            ),
         ]);
     }
     words
@@ -329,6 +341,7 @@ mod tests {
             memory_mebibytes: 2048,
             processors: 2,
             disk_bytes: None,
+            other_disks: Vec::new(),
             accelerator: Accelerator::Software,
             bmc_port: None,
         }
@@ -356,6 +369,15 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("virtio-blk-pci,drive=disk,bootindex=2"), "{line}");
+    }
+
+    #[test]
+    fn other_disks_come_first() {
+        let description =
+            Description { other_disks: vec!["a".into()], ..description(Firmware::Bios) };
+        let line = line(&description, &files(Some("d")));
+        let other = line.find("virtio-blk-pci,drive=other0,bootindex=2").unwrap();
+        assert!(line.find("virtio-blk-pci,drive=disk,bootindex=3").unwrap() > other, "{line}");
     }
 
     #[test]

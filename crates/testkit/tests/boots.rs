@@ -29,6 +29,7 @@ fn description(name: &str, firmware: Firmware) -> Description {
         memory_mebibytes: 512,
         processors: 1,
         disk_bytes: None,
+        other_disks: Vec::new(),
         accelerator: Accelerator::Software,
         bmc_port: None,
     }

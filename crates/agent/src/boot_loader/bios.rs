@@ -2,9 +2,10 @@
 //! look for an initramfs of the distribution.
 
 use anyhow::{Result, bail};
-use perilune_plan::FileSystem;
+use perilune_plan::{FileSystem, Installation};
 
 use super::{INITRAMFS, KERNEL, Loader};
+use crate::disk::Made;
 use crate::install::Inside;
 use crate::tool;
 
@@ -19,7 +20,7 @@ const MODULES: &str = "usr/lib/grub/i386-pc";
 const MORE_MODULES: &str = "usr/share/grub2/i386-pc";
 const DIRECTORY: &str = "/boot/perilune";
 
-pub(super) fn install(loader: &Loader<'_>) -> Result<()> {
+pub(super) fn install(loader: &Loader<'_>) -> Result<Installation> {
     let tree = loader.tree;
     let program = PROGRAMS.iter().find(|(program, _)| tree.exists(program));
     let has_modules = tree.exists(MODULES) || tree.exists(MORE_MODULES);
@@ -40,7 +41,18 @@ pub(super) fn install(loader: &Loader<'_>) -> Result<()> {
         [tree.root().as_os_str(), program.as_ref(), "--target=i386-pc".as_ref(), disk.as_os_str()];
     tool::run("chroot", words)?;
     loader.console.line(&format!("GRUB is on {}", disk.display()));
-    Ok(())
+    // The disk is found by a file system on it; the one with the configuration may be on another.
+    let on_disk = |made: &&Made| made.disk == disk && is_searched(made.filesystem);
+    let known = Some(holder).filter(on_disk).or_else(|| loader.disks.iter().find(on_disk));
+    Ok(Installation {
+        filesystem: known.map(|made| made.uuid.clone()),
+        file: Some(format!("/boot/{directory}/grub.cfg")),
+    })
+}
+
+/// Whether GRUB finds a file system of this kind by its UUID.
+fn is_searched(filesystem: FileSystem) -> bool {
+    matches!(filesystem, FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Esp)
 }
 
 fn configuration(image: &str, uuid: &str, path: &str, options: &str) -> String {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use perilune_plan::FileSystem;
+use perilune_plan::{FileSystem, Installation};
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::{INITRAMFS, KERNEL, Loader};
@@ -16,7 +16,7 @@ const PROGRAMS: &str = "usr/lib/systemd/boot/efi";
 const ELSEWHERE: &str = "/run/esp";
 const DIRECTORY: &str = "perilune";
 
-pub(super) fn install(loader: &Loader<'_>) -> Result<()> {
+pub(super) fn install(loader: &Loader<'_>) -> Result<Installation> {
     let program = program(loader)?;
     let esp = loader.partition(FileSystem::Esp)?;
     let place = match &esp.mount {
@@ -31,18 +31,18 @@ pub(super) fn install(loader: &Loader<'_>) -> Result<()> {
         unmount(ELSEWHERE, UnmountFlags::empty())
             .context("the EFI system partition stays mounted")?;
     }
-    written
+    written?;
+    Ok(Installation {
+        filesystem: Some(esp.uuid.clone()),
+        file: Some(format!("/{}", usual_path())),
+    })
 }
 
 fn fill(loader: &Loader<'_>, program: &Path, esp: &Path) -> Result<()> {
     loader.fetch_kernel(&esp.join(DIRECTORY))?;
-    let copies = [format!("EFI/BOOT/BOOT{}.EFI", architecture().to_uppercase())];
-    for copy in copies {
-        write(
-            &esp.join(copy),
-            &fs::read(program).with_context(|| format!("cannot read {}", program.display()))?,
-        )?;
-    }
+    let content = fs::read(program);
+    let content = content.with_context(|| format!("cannot read {}", program.display()))?;
+    write(&esp.join(usual_path()), &content)?;
     write(
         &esp.join("loader/loader.conf"),
         b"default perilune.conf\ntimeout 0\nconsole-mode keep\n",
@@ -81,6 +81,11 @@ fn program(loader: &Loader<'_>) -> Result<PathBuf> {
          systemd-boot-unsigned (Fedora, EL) in it and pack it again",
         places.last().map_or(PROGRAMS, String::as_str)
     )
+}
+
+/// The program that firmware starts by itself.
+fn usual_path() -> String {
+    format!("EFI/BOOT/BOOT{}.EFI", architecture().to_uppercase())
 }
 
 /// The word of UEFI for this processor.

@@ -25,6 +25,7 @@ pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
         root: Root::Memory,
         memory_limit: None,
         wipe: Wipe::No,
+        once: false,
         prescripts: Vec::new(),
         postscripts: Vec::new(),
         roles: Vec::new(),

@@ -72,6 +72,7 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
             kernel_file: String::new(),
             initrd_file: String::new(),
         },
+        once: false,
         root: Root::Memory,
         memory_limit: None,
         wipe: Wipe::No,

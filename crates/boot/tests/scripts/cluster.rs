@@ -1,6 +1,8 @@
 //! The clusters that scripts are rendered for.
 
-use perilune_boot::{Directories, Environment, Error, NodeScript, Settings, Site, Templates};
+use perilune_boot::{
+    Directories, Environment, Error, NodeScript, OnDisk, Settings, Site, Templates,
+};
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::controller::Controller;
 use perilune_model::group::Group;
@@ -23,7 +25,7 @@ pub(crate) fn script_of(
     mac: MacAddress,
     ticket: &str,
 ) -> Result<NodeScript, Error> {
-    site.node_script(&site.machine(mac)?, ticket)
+    site.node_script(&site.machine(mac)?, ticket, OnDisk::default())
 }
 
 /// One group of two nodes on one network, with an image that is packed.

@@ -1,7 +1,8 @@
 //! Boot scripts as iPXE reads them: every label that is jumped to exists, and every line begins with a command.
 
-use perilune_boot::Site;
+use perilune_boot::{OnDisk, Site};
 use perilune_model::Draft;
+use perilune_plan::Installation;
 
 use crate::cluster::{
     MAC, built_in, change_image, change_node, environment, everything, script_of, small,
@@ -51,6 +52,8 @@ pub(crate) fn problems(script: &str) -> Vec<String> {
 }
 
 fn all_scripts(draft: &Draft) -> Vec<String> {
+    let start = Installation { filesystem: Some("AB-12".to_owned()), file: Some("/x".to_owned()) };
+    let on_disk = OnDisk { start: Some(&start), reinstall: false };
     let (templates, environment) = (built_in(), environment(draft));
     let site = Site { templates: &templates, environment: &environment, cluster: draft };
     let mac = MAC.parse().unwrap();
@@ -62,6 +65,7 @@ fn all_scripts(draft: &Draft) -> Vec<String> {
         site.direct_script(mac),
         site.failed_script(&unknown),
         script_of(&site, mac, "ticket").unwrap().text,
+        site.node_script(&site.machine(mac).unwrap(), "ticket", on_disk).unwrap().text,
     ]
 }
 

@@ -28,7 +28,7 @@ fn every_script_sends_machines_to_the_daemons_own_port_for_the_next_one() {
         ("failed", site.failed_script(&unknown)),
         ("waiting", site.waiting_script(&waiting, &manual)),
         ("ask again", site.ask_again_script(&name("node001"), mac, 1)),
-        ("node", site.node_script(&site.machine(mac).unwrap(), "ticket").unwrap().text),
+        ("node", cluster::script_of(&site, mac, "ticket").unwrap().text),
     ];
     for (kind, script) in scripts {
         assert!(script.contains(":7050/boot"), "{kind}: {script}");

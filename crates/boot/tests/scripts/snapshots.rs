@@ -1,7 +1,9 @@
 //! Whole scripts, as they are sent.
 
-use perilune_boot::{Error, Site};
+use perilune_boot::{Error, OnDisk, Site};
 use perilune_model::Draft;
+use perilune_model::provisioning::InstallPolicy;
+use perilune_plan::Installation;
 
 use crate::cluster::{
     MAC, built_in, change_image, change_node, environment, everything, script_of, small,
@@ -56,6 +58,71 @@ fn a_node_whose_netboot_is_off_goes_on_from_its_disk() {
     let mut draft = small();
     change_node(&mut draft, |node| node.provisioning.netboot = Some(false));
     insta::assert_snapshot!(node_script(&draft));
+}
+
+/// The script of a node that was installed on its disk.
+fn installed_script(draft: &Draft, reinstall: bool) -> String {
+    let start = Installation {
+        filesystem: Some("0f4ac1cd-0000-4000-8000-00000000abcd".to_owned()),
+        file: Some("/EFI/BOOT/BOOTX64.EFI".to_owned()),
+    };
+    let on_disk = OnDisk { start: Some(&start), reinstall };
+    with_site(draft, |site| {
+        let machine = site.machine(MAC.parse().unwrap()).unwrap();
+        site.node_script(&machine, "ticket", on_disk).unwrap().text
+    })
+}
+
+#[test]
+fn a_node_that_is_installed_once_goes_on_from_the_disk_that_was_installed() {
+    let mut draft = small();
+    change_node(&mut draft, |node| {
+        node.provisioning.install_policy = Some(InstallPolicy::Once);
+    });
+    insta::assert_snapshot!(installed_script(&draft, false));
+    assert!(installed_script(&draft, true).contains("perilune.ticket=ticket"), "installed anew");
+    assert!(node_script(&draft).contains("perilune.ticket="), "installed for the first time");
+    change_image(&mut draft, |image| image.files.imagefile = Some("kickstart".to_owned()));
+    assert!(installed_script(&draft, false).contains("grub2_pc_autofind.img"));
+    assert!(installed_script(&draft, true).contains("inst.ks="));
+}
+
+#[test]
+fn only_the_policy_once_asks_whether_a_node_is_installed() {
+    for policy in [None, Some(InstallPolicy::Always), Some(InstallPolicy::Memory)] {
+        let mut draft = small();
+        change_node(&mut draft, |node| node.provisioning.install_policy = policy);
+        assert!(installed_script(&draft, false).contains("perilune.ticket="), "{policy:?}");
+    }
+    for (policy, netboot) in [(Some(InstallPolicy::Never), None), (None, Some(false))] {
+        let mut draft = small();
+        change_node(&mut draft, |node| {
+            node.provisioning.install_policy = policy;
+            node.provisioning.netboot = netboot.or(node.provisioning.netboot);
+        });
+        let script = installed_script(&draft, true);
+        assert!(script.contains("perilune:0f4ac1cd-") && !script.contains("ticket"), "{script}");
+    }
+}
+
+#[test]
+fn what_a_node_told_of_its_disk_cannot_become_a_command() {
+    let mut draft = small();
+    change_node(&mut draft, |node| node.provisioning.netboot = Some(false));
+    for text in ["a\nshell", "a b", "${uuid}", "", "a||b", "a;b", "a:b", "ü", &"a".repeat(300)] {
+        for is_file in [true, false] {
+            let known =
+                |told: &str, usual: &str| Some((if is_file { told } else { usual }).to_owned());
+            let start = Installation { filesystem: known("A", text), file: known(text, "/x") };
+            let on_disk = OnDisk { start: Some(&start), reinstall: false };
+            let script = with_site(&draft, |site| {
+                let machine = site.machine(MAC.parse().unwrap()).unwrap();
+                site.node_script(&machine, "", on_disk)
+            });
+            let script = script.unwrap().text;
+            assert!(!script.contains("root-path"), "{text}: {script}");
+        }
+    }
 }
 
 #[test]

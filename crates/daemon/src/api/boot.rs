@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perilune_boot::{Error as Failure, Machine, Site, percent_encode};
+use perilune_boot::{Error as Failure, Machine, OnDisk, Site, percent_encode};
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
 use perilune_plan::Purpose;
 use perilune_store::Meta;
@@ -355,7 +355,12 @@ fn script_of_node(
     let site = view.site(state);
     let node = machine.node;
     let ticket = ticket::of_machine(state, node, machine.interface, source)?;
-    let script = site.node_script(machine, ticket.as_deref().unwrap_or_default());
+    let installed = state.installations.get(node.name.as_str());
+    let on_disk = installed.as_ref().map_or_else(OnDisk::default, |known| OnDisk {
+        start: Some(&known.start),
+        reinstall: known.reinstall,
+    });
+    let script = site.node_script(machine, ticket.as_deref().unwrap_or_default(), on_disk);
     let script = match script.and_then(|script| paused(state, &view.cluster, script)) {
         Ok(script) => script,
         Err(failure) => return Ok(Err(failure)),

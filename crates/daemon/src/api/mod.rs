@@ -35,6 +35,7 @@ mod permissions;
 pub mod problem;
 mod query;
 mod rack;
+mod reinstall;
 mod requests;
 mod reservation;
 mod routes;
@@ -108,6 +109,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(files::routes())
         .merge(boot::routes())
         .merge(window::routes())
+        .merge(reinstall::routes())
         .merge(claim::routes())
         .into_router(state, document());
     envelope::put_in_place(&mut document);

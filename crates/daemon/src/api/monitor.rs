@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
+use perilune_boot::Site;
 use perilune_model::discovery::Place;
-use perilune_model::{MacAddress, hostlist};
-use perilune_plan::Progress;
+use perilune_model::effective::Effective;
+use perilune_model::{MacAddress, Name, hostlist};
+use perilune_plan::{Installation, Progress, Root};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -122,11 +124,46 @@ async fn report(
             tracing::warn!(%node, reason, "a node is not installed");
         }
     }
+    if reported == SUCCESS {
+        note_installation(&state, &node, report.get("installation")).await?;
+    }
     state.status.report_stored(&node, &reported, status, clock::milliseconds()).await?;
     if reported == SUCCESS {
         state.boots.succeeded(&node).await?;
     }
     Ok(answer::done())
+}
+
+/// Notes where an installed node starts from, before it is answered. Our own installer always says it: nothing for a root in memory. Of
+/// others it is known whether their node has a disk.
+async fn note_installation(
+    state: &State,
+    node: &Name,
+    told: Option<&Value>,
+) -> Result<(), ApiError> {
+    let start: Option<Installation> = match told {
+        Some(told) => serde_json::from_value(told.clone()).map_err(|error| {
+            ApiError::Malformed(format!(
+                "data structure incomplete or incorrect: installation: {error}"
+            ))
+        })?,
+        None => installs_on_disk(state, node).then(Installation::default),
+    };
+    if let Some(start) = start {
+        state.installations.installed(node, &start.within_bounds(), clock::milliseconds()).await?;
+    }
+    Ok(())
+}
+
+/// Whether the root of a node as it is described is on a disk.
+fn installs_on_disk(state: &State, node: &Name) -> bool {
+    let cluster = state.cluster.published();
+    let environment = state.environment(&cluster);
+    let site = Site { templates: &state.templates, environment: &environment, cluster: &cluster };
+    let is_kickstart = cluster
+        .node(node.as_str())
+        .is_ok_and(|node| Effective::of_node(&cluster, node).is_kickstart());
+    is_kickstart || site.plan(node.as_str()).is_ok_and(|plan| plan.root != Root::Memory)
 }
 
 /// The same as `/monitor/node/{node}`.
@@ -201,6 +238,10 @@ struct NodeProgress {
     updated: Option<String>,
     /// Whether it reported this to the site that was imported, and nothing since.
     imported: bool,
+    /// When it was last installed on a disk, RFC 3339.
+    installed: Option<String>,
+    /// Whether it is to be installed anew, where its policy is `once`.
+    reinstall: bool,
 }
 
 /// How far every node is.
@@ -219,12 +260,16 @@ async fn progress(
         }
         None => cluster.nodes().keys().map(ToString::to_string).collect(),
     };
-    let states = state.status.all();
+    let (states, installations) = (state.status.all(), state.installations.all());
     let known = names.into_iter().filter(|name| cluster.nodes().contains_key(name.as_str()));
     let entries: BTreeMap<String, NodeProgress> = known
         .map(|name| {
             let state = states.get(name.as_str());
-            let progress = state.map_or_else(NodeProgress::default, |state| (&**state).into());
+            let mut progress = state.map_or_else(NodeProgress::default, |state| (&**state).into());
+            if let Some(known) = installations.get(name.as_str()) {
+                progress.installed = Some(rfc3339(known.at));
+                progress.reinstall = known.reinstall;
+            }
             (name, progress)
         })
         .collect();
@@ -246,6 +291,8 @@ impl From<&crate::status::NodeState> for NodeProgress {
             since: Some(rfc3339(state.since)),
             updated: Some(rfc3339(state.updated)),
             imported: state.imported,
+            installed: None,
+            reinstall: false,
         }
     }
 }

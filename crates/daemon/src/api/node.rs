@@ -100,6 +100,10 @@ async fn save(
         state.status.rename(&name, &new_name);
         state.boots.rename(&name, &new_name);
         state.install_logs.rename(&name, &new_name);
+        state.installations.rename(&name, &new_name);
+    }
+    if saved == Saved::Created {
+        state.installations.forget(&key);
     }
     Ok(answer::saved(saved, "Node", key.as_str()))
 }

@@ -19,6 +19,7 @@ mod identity;
 mod image_site;
 mod image_trees;
 mod import;
+mod installations;
 mod jobs;
 mod nodes;
 mod os_users;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum InstallPolicy {
     /// At each boot from the network.
     Always,
+    /// Until it succeeds; then it boots from its disk, until somebody wants it to be installed anew.
+    Once,
     /// Not at all: it boots from its disk.
     Never,
     /// At each boot, and into memory, whatever is said about disks.
@@ -16,21 +18,24 @@ pub enum InstallPolicy {
 
 impl InstallPolicy {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Always, Self::Never, Self::Memory];
+    pub const ALL: [Self; 4] = [Self::Always, Self::Once, Self::Never, Self::Memory];
 
     /// The word of the API.
     pub fn word(self) -> &'static str {
         match self {
             Self::Always => "always",
+            Self::Once => "once",
             Self::Never => "never",
             Self::Memory => "memory",
         }
     }
 
-    /// The word of `install_mode`, by which the newest clients of Luna 2 say the same.
+    /// The word of `install_mode`, by which the newest clients of Luna 2 say the same. They have none for `once`: `auto`, the site's
+    /// usual way, is the nearest.
     pub fn mode(self) -> &'static str {
         match self {
             Self::Always => "full",
+            Self::Once => "auto",
             Self::Never => "local",
             Self::Memory => "memboot",
         }

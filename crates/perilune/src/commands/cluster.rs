@@ -22,7 +22,7 @@ impl Fields for ClusterFields {
         Field::text("domain_search", "DNS search domains, separated by commas"),
         Field::text("provision_method", "How images reach nodes: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
-        Field::text("install_policy", "When nodes are installed: always, never, memory"),
+        Field::text("install_policy", "When nodes are installed: always, once, never, memory"),
         Field::flag("createnode_ondemand", "Make nodes of machines that boot and are unknown"),
         Field::flag("createnode_macashost", "Name them after their MAC address"),
         Field::flag(

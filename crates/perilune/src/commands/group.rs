@@ -43,7 +43,10 @@ impl Fields for GroupFields {
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
-        Field::text("install_policy", "When it is installed: always, never, memory (docs/node.md)"),
+        Field::text(
+            "install_policy",
+            "When it is installed: always, once, never, memory (docs/node.md)",
+        ),
         Field::text(
             "wipe",
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, arm, identity, interface, watch};
+use super::{adopt, arm, identity, interface, reinstall, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
@@ -47,7 +47,10 @@ impl Fields for NodeFields {
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
-        Field::text("install_policy", "When it is installed: always, never, memory (docs/node.md)"),
+        Field::text(
+            "install_policy",
+            "When it is installed: always, once, never, memory (docs/node.md)",
+        ),
         Field::text(
             "wipe",
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
@@ -141,6 +144,9 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
     /// Allow boots of nodes in advance, where the controller cannot see them begin
     #[command(after_help = arm::EXAMPLES)]
     Arm(arm::Arm),
+    /// Have nodes that are installed once installed anew
+    #[command(after_help = reinstall::EXAMPLES)]
+    Reinstall(reinstall::Reinstall),
     /// List the nodes whose boots are expected now
     #[command(after_help = arm::EXAMPLES)]
     Windows,
@@ -232,6 +238,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Unknown => adopt::unknown(session),
         Command::Adopt(arguments) => adopt::run(session, arguments),
         Command::Arm(arguments) => arm::arm(session, &arguments),
+        Command::Reinstall(arguments) => reinstall::run(session, &arguments),
         Command::Windows => arm::windows(session),
         Command::Log(arguments) => identity::log(session, &arguments),
         Command::Identity(command) => identity::run(session, command),

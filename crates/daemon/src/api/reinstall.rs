@@ -1,0 +1,81 @@
+//! `/boot/reinstall`: nodes that are installed once are to be installed anew.
+
+use axum::response::Response;
+use perilune_model::effective::Effective;
+use perilune_model::node::Node;
+use perilune_model::provisioning::InstallPolicy;
+use perilune_model::{Cluster, Name, hostlist};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::api::answer;
+use crate::api::extract::{Body, Caller};
+use crate::api::permissions::{Routes, operators};
+use crate::api::problem::{ApiError, Problem};
+use crate::state::State;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().add(operators().acts(), routes!(reinstall))
+}
+
+/// What is asked for.
+#[derive(Deserialize, ToSchema)]
+struct Wanted {
+    /// A host list, such as `node[001-016]`.
+    nodes: String,
+    /// False takes it back, as long as they were not installed.
+    #[serde(default = "yes")]
+    reinstall: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Has nodes installed anew at their next boot from the network, where their policy is `once`. All of them or none. It is stored when it
+/// is answered.
+#[utoipa::path(post, path = "/boot/reinstall", tag = "boot", request_body = Wanted, responses(
+    (status = 204, description = "It is noted"),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 404, description = "There is no such node", body = Problem),
+    (status = 409, description = "A node is not installed at its boots; the message says why", body = Problem),
+))]
+async fn reinstall(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let Wanted { nodes, reinstall } = serde_json::from_value(body).map_err(|error| {
+        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
+    })?;
+    let names = hostlist::expand(&nodes)
+        .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
+    let cluster = state.cluster.published();
+    let mut known: Vec<Name> = Vec::new();
+    for name in &names {
+        let node = cluster.node(name.as_str())?;
+        if let Some(obstacle) = obstacle(&cluster, node).filter(|_| reinstall) {
+            return Err(ApiError::Conflict(format!(
+                "{name} would not be installed anew: {obstacle}"
+            )));
+        }
+        known.push(node.name.clone());
+    }
+    let stored = known.iter().map(|name| state.installations.reinstall(name, reinstall));
+    futures_util::future::try_join_all(stored).await?;
+    tracing::info!(nodes, reinstall, user = caller.user, "nodes are to be installed anew");
+    Ok(answer::done())
+}
+
+/// Why a node would start from its disk all the same.
+fn obstacle(cluster: &Cluster, node: &Node) -> Option<&'static str> {
+    let effective = Effective::of_node(cluster, node);
+    if !effective.netboot().value {
+        return Some("its netboot is no; set it to yes first");
+    }
+    match effective.install_policy().value {
+        Some(InstallPolicy::Never) => Some("its install_policy is never; set it to once first"),
+        Some(InstallPolicy::Always | InstallPolicy::Once | InstallPolicy::Memory) | None => None,
+    }
+}

@@ -1,0 +1,76 @@
+//! What installed nodes must do, on booted machines: one module for each subject. It takes long; `./test` has the least of it.
+
+mod disk_start;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use perilune_testkit::{Stop, machine};
+
+use crate::api::Api;
+use crate::build::programs;
+use crate::cluster::CommandLine;
+use crate::daemon::Daemon;
+use crate::follow::Follower;
+use crate::image::{self, Kind};
+use crate::lifecycle;
+use crate::output::Output;
+use crate::site::Site;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// A node starts from the disk that it was installed to, whatever else is bootable, and is installed once
+    DiskStart,
+}
+
+impl Subject {
+    /// How it is named on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::DiskStart => "disk-start",
+        }
+    }
+
+    fn test(self, bench: &Follower<'_>) -> Result<()> {
+        match self {
+            Self::DiskStart => disk_start::test(bench),
+        }
+    }
+}
+
+pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
+    let all = Subject::value_variants();
+    let output = Output::new();
+    let programs = programs()?;
+    output.step("An operating system image from the distribution's packages");
+    let image = image::make(Kind::WithLoaders, stop)?;
+    output.step("The daemon, in a network namespace of its own");
+    let site = Site::create()?;
+    let daemon = Daemon::start(&site, &programs, &output, stop)?;
+    let perilune = CommandLine { site: &site, daemon: &daemon, output: &output, stop };
+    let test = || -> Result<()> {
+        let key = lifecycle::describe(&perilune, &image, &[])?;
+        let api = site.lab.inside(|| Api::login(&daemon.configuration()))??;
+        let accelerator = machine::accelerator();
+        let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
+        for subject in if subjects.is_empty() { all } else { subjects } {
+            output.step(subject.word());
+            site.lab.inside(|| subject.test(&bench)).context("no thread in the lab").flatten()?;
+        }
+        Ok(())
+    };
+    test().map_err(|error| lifecycle::explain_failure(&site, &daemon, &output, error))?;
+    output.step("Done");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_named_as_they_are_read() {
+        for subject in Subject::value_variants() {
+            assert_eq!(Subject::from_str(subject.word(), false), Ok(*subject));
+        }
+    }
+}
