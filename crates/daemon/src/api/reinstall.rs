@@ -5,7 +5,6 @@ use perilune_model::effective::Effective;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, Name, hostlist};
-use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -20,17 +19,13 @@ pub(super) fn routes() -> Routes {
 }
 
 /// What is asked for.
-#[derive(Deserialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
 struct Wanted {
     /// A host list, such as `node[001-016]`.
     nodes: String,
-    /// False takes it back, as long as they were not installed.
-    #[serde(default = "yes")]
-    reinstall: bool,
-}
-
-fn yes() -> bool {
-    true
+    /// Takes it back, as long as they were not installed.
+    cancel: Option<bool>,
 }
 
 /// Has nodes installed anew at their next boot from the network, where their policy is `once`. All of them or none. It is stored when it
@@ -44,11 +39,14 @@ fn yes() -> bool {
 async fn reinstall(
     state: axum::extract::State<State>,
     caller: Caller,
-    Body(body): Body,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let Wanted { nodes, reinstall } = serde_json::from_value(body).map_err(|error| {
-        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
+    let (nodes, cancel) =
+        body.read(&[], |fields| (fields.text("nodes").value().cloned(), fields.flag("cancel")))?;
+    let nodes = nodes.ok_or_else(|| {
+        ApiError::Malformed("data structure incomplete or incorrect: nodes is missing".to_owned())
     })?;
+    let reinstall = !cancel;
     let names = hostlist::expand(&nodes)
         .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
     let cluster = state.cluster.published();

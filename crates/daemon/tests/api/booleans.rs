@@ -59,7 +59,8 @@ fn fields() -> Vec<Field> {
 }
 
 /// Flags of requests that no answer shows: the route, the object in the body, the flag.
-const FLAGS: [(&str, &str, &str); 15] = [
+const FLAGS: [(&str, &str, &str); 16] = [
+    ("/boot/reinstall", "", "cancel"),
     ("/config/node/node001/_osgrab", "/config/node/node001", "nodry"),
     ("/config/node/node001/_osgrab", "/config/node/node001", "bare"),
     ("/config/node/node001/_ospush", "/config/node/node001", "nodry"),
@@ -83,6 +84,9 @@ fn request(route: &str, place: &str) -> Value {
         let interface = json!({ "interface": "BOOTIF", "network": "spare" });
         return below(owner, json!({ "interfaces": [interface] }));
     }
+    if route == "/boot/reinstall" {
+        return json!({ "nodes": "node001" });
+    }
     let fields = match route.rsplit('/').next().unwrap_or_default() {
         "_osgrab" | "_ospush" => json!({ "osimage": "none" }),
         "_clone" => json!({ "newosimage": "copy" }),
@@ -105,7 +109,9 @@ const QUERIES: [(&str, &str); 7] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 15] = [
+const SHOWN_ONLY: [&str; 17] = [
+    "imported",
+    "reinstall",
     "enabled",
     "insync",
     "master",

@@ -34,7 +34,7 @@ fn succeed(site: &ImageSite, told: &Value) -> u16 {
 }
 
 fn reinstall(site: &ImageSite, wanted: bool) -> (u16, Value) {
-    site.post("/boot/reinstall", &json!({ "nodes": "node001", "reinstall": wanted }))
+    site.post("/boot/reinstall", &json!({ "nodes": "node001", "cancel": !wanted }))
 }
 
 fn script(site: &ImageSite) -> String {

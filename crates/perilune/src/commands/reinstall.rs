@@ -28,7 +28,7 @@ pub(crate) struct Reinstall {
 
 pub(crate) fn run(session: &Session, arguments: &Reinstall) -> Result<(), Failure> {
     let names = expand(&arguments.names)?;
-    let body = json!({ "nodes": names.join(","), "reinstall": !arguments.cancel });
+    let body = json!({ "nodes": names.join(","), "cancel": arguments.cancel });
     session.client.post("/boot/reinstall", &body)?;
     let nodes = hostlist::fold(&names);
     let text = if arguments.cancel {

@@ -168,7 +168,7 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         "/boot/claim/{macaddress}/_accept" => json!({ "replace": true }),
         "/boot/log/{node}" => json!({ "text": "== Network" }),
         "/config/identity/_renew" => json!({ "nodes": "node001" }),
-        "/boot/reinstall" => json!({ "nodes": "node001", "reinstall": true }),
+        "/boot/reinstall" => json!({ "nodes": "node001", "cancel": true }),
         "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
             json!({ "phase": "unpack", "bytes_done": 1, "bytes_total": 2, "message": "text" })
