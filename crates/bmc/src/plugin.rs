@@ -15,6 +15,8 @@ use crate::{Action, Error, Event, Item, PowerState, Reply, Sensor, Target};
 
 const LONGEST_OUTPUT: u64 = 4 << 20;
 const LONGEST_COMPLAINT: u64 = 4 << 10;
+/// Shorter passwords are parts of usual words, and hiding those would make a text unreadable.
+const SHORTEST_HIDDEN: usize = 4;
 const TIME: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -58,7 +60,20 @@ impl Plugin {
                 .map_err(|error| format!("its answer is not the JSON that is expected: {error}"))?;
             answer.into_reply(action)
         });
-        answer.map_err(|reason| Error::Plugin { path: self.path.clone(), reason })
+        answer.map_err(|reason| {
+            let reason = self.without_password(reason);
+            Error::Plugin { path: self.path.clone(), reason }
+        })
+    }
+
+    /// Programs that fail may say what they were given, and whoever may control machines reads it.
+    fn without_password(&self, text: String) -> String {
+        match self.question.get("password").and_then(serde_json::Value::as_str) {
+            Some(password) if password.chars().count() >= SHORTEST_HIDDEN => {
+                text.replace(password, "(hidden)")
+            }
+            _ => text,
+        }
     }
 
     async fn ask(&self, question: &str) -> Result<Vec<u8>, String> {

@@ -302,8 +302,7 @@ impl Control {
             Action::PowerOn | Action::PowerCycle | Action::PowerReset => {
                 let begun = now.saturating_sub(elapsed);
                 self.shared.status.report_unless_newer(&node.name, state, begun, now);
-                // A machine that was on, and was told to be, does not begin to run: its users have not left.
-                if outcome.action != Action::PowerOn {
+                if begins_to_run(outcome) {
                     self.shared.boots.expect(&node.name, Evidence::Power, None);
                 }
             }
@@ -340,6 +339,16 @@ impl Worker {
             }
         }
         requests.shutdown().await;
+    }
+}
+
+/// Whether the BMC has confirmed that the machine begins to run. One that was on, and was told to be, does not: its users have not left.
+fn begins_to_run(outcome: &Outcome) -> bool {
+    let was_off = outcome.before == Some(PowerState::Off);
+    match outcome.action {
+        Action::PowerOn => was_off && outcome.power == Some(PowerState::On),
+        Action::PowerCycle | Action::PowerReset => true,
+        _ => false,
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub name: String,
     pub action: Action,
     pub result: Result<Reply, Error>,
+    /// The power before a power on, where the BMC told it.
+    pub before: Option<PowerState>,
     /// The power as it was last seen, where it was looked at.
     pub power: Option<PowerState>,
     /// How often it was tried; zero when it was not.
@@ -284,19 +286,19 @@ impl Run {
     }
 
     fn finish(&mut self, work: &Work, result: Result<Done, Error>) {
-        let (result, power) = match result {
-            Ok(Done { reply, power }) => (Ok(reply), power),
+        let (result, before, power) = match result {
+            Ok(Done { reply, power, before }) => (Ok(reply), before, power),
             Err(error) => {
                 let power = match error {
                     Error::NotChanged { seen, .. } => Some(seen),
                     _ => None,
                 };
-                (Err(error), power)
+                (Err(error), work.before, power)
             }
         };
         let (tries, began) = (work.tries, work.began);
         let outcome = self.outcome(&work.target, result, tries, began);
-        self.unsent.push_back(Outcome { power, ..outcome });
+        self.unsent.push_back(Outcome { before, power, ..outcome });
     }
 
     fn outcome(
@@ -310,6 +312,7 @@ impl Run {
             name: target.name.clone(),
             action: self.action,
             result,
+            before: None,
             power: None,
             tries,
             elapsed: began.map_or(Duration::ZERO, |began| began.elapsed()),

@@ -20,6 +20,8 @@ pub(super) struct Work {
     pub(super) tries: u32,
     stage: Stage,
     change: Option<Change>,
+    /// The power before the first try of a power on. What a later try finds may be what the first one did.
+    pub(super) before: Option<PowerState>,
 }
 
 enum Stage {
@@ -45,12 +47,21 @@ pub(super) enum Step {
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) power: Option<PowerState>,
+    pub(super) before: Option<PowerState>,
 }
 
 impl Work {
     pub(super) fn new(number: usize, target: Target) -> Self {
         let target = Arc::new(target);
-        Self { number, target, began: None, tries: 0, stage: Stage::Act, change: None }
+        Self {
+            number,
+            target,
+            began: None,
+            tries: 0,
+            stage: Stage::Act,
+            change: None,
+            before: None,
+        }
     }
 
     /// Whether the BMC has accepted the action already.
@@ -115,13 +126,16 @@ impl Work {
     }
 
     async fn act(
-        &self,
+        &mut self,
         shared: &Shared,
         action: Action,
         limits: &Limits,
     ) -> Result<(Connection, Reply), Error> {
         let conversation = async {
             let mut connection = shared.connect(&self.target).await?;
+            if action == Action::PowerOn && self.before.is_none() {
+                self.before = power_of(&mut connection).await?;
+            }
             let reply = connection.perform(action).await?;
             Ok((connection, reply))
         };
@@ -150,7 +164,8 @@ impl Work {
                 Reply::Power(state) => Some(state),
                 _ => None,
             };
-            return Step::Finished(self, Ok(Done { reply, power }), Some(open));
+            let done = Done { reply, power, before: self.before };
+            return Step::Finished(self, Ok(done), Some(open));
         };
         let (mut connection, talk) = open;
         let accepted = Instant::now();
@@ -166,7 +181,7 @@ impl Work {
             _ => None,
         };
         if seen == Some(wanted) {
-            let done = Done { reply: Reply::Done, power: seen };
+            let done = Done { reply: Reply::Done, power: seen, before: self.before };
             return Step::Finished(self, Ok(done), Some((connection, talk)));
         }
         self.stage = Stage::Look { accepted, seen, connection: Some(connection) };
@@ -196,7 +211,7 @@ impl Work {
         let looked = tokio::time::timeout(limits.attempt, look).await;
         if let Ok(Ok((open, Reply::Power(state)))) = looked {
             if Some(state) == wanted {
-                let done = Done { reply: Reply::Done, power: Some(state) };
+                let done = Done { reply: Reply::Done, power: Some(state), before: self.before };
                 return Step::Finished(self, Ok(done), Some((open, talk)));
             }
             *seen = Some(state);
@@ -213,6 +228,15 @@ impl Work {
             None => Error::Unconfirmed { action, address },
         };
         Step::Finished(self, Err(error), last.map(|connection| (connection, talk)))
+    }
+}
+
+/// The power at present, where the BMC tells it.
+async fn power_of(connection: &mut Connection) -> Result<Option<PowerState>, Error> {
+    match connection.perform(Action::PowerStatus).await {
+        Ok(Reply::Power(state)) => Ok(Some(state)),
+        Err(error) if error.is_passing() => Err(error),
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 

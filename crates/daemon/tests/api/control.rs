@@ -140,6 +140,31 @@ fn a_machine_is_switched_and_its_power_its_log_and_its_light_are_had() {
 }
 
 #[test]
+fn a_machine_that_was_off_and_is_on_is_expected_to_boot_and_one_that_was_on_is_not() {
+    let Some(row) = Row::start() else { return };
+    let expected = || -> Vec<Value> {
+        let windows = row.site.get("/boot/window").1["windows"].take();
+        let windows = windows.as_array().unwrap();
+        windows.iter().map(|window| json!([window["node"], window["evidence"]])).collect()
+    };
+    assert_eq!(row.act("power on", 1).0, 204);
+    assert_eq!(expected(), [json!(["node001", "power"])]);
+    let close = json!({ "nodes": "node001", "seconds": 0 });
+    assert_eq!(row.site.post("/boot/window", &close).0, 200);
+    assert_eq!(row.act("power on", 1), (204, json!("")), "it is on");
+    let (all, _) = row.act_on_many("power on", "node[001-003]");
+    assert_eq!(all["failed"].as_object().unwrap().len(), 1, "{all}");
+    assert_eq!(expected(), [json!(["node002", "power"])], "node001 was on, node003 has no BMC");
+    assert_eq!(row.act("power off", 2).0, 204);
+    let close = json!({ "nodes": "node002", "seconds": 0 });
+    assert_eq!(row.site.post("/boot/window", &close).0, 200);
+    assert_eq!(row.act("power status", 2).0, 200);
+    assert_eq!(expected(), Vec::<Value>::new(), "nothing else opens one");
+    assert_eq!(row.act("power reset", 1).0, 204);
+    assert_eq!(expected(), [json!(["node001", "power"])]);
+}
+
+#[test]
 fn what_cannot_be_is_said_for_one_machine() {
     let Some(row) = Row::start() else { return };
     let (status, answer) = row.act("power explode", 1);
