@@ -8,7 +8,10 @@ use std::{
 
 use perilune_archive::Options;
 
-use crate::{CancelFlag, Error, Mounts, identity, initramfs, kernel, mounts::measured, tree::Tree};
+use crate::{
+    CancelFlag, Error, Mounts, credentials, identity, initramfs, kernel, mounts::measured,
+    tree::Tree,
+};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,12 +88,6 @@ const BIOS_LOADERS: [&str; 4] = [
     "usr/bin/grub2-install",
 ];
 const BIOS_MODULES: [&str; 2] = ["usr/lib/grub/i386-pc", "usr/share/grub2/i386-pc"];
-/// What only a running system has, and nobody's files.
-const NOT_SEARCHED: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
-/// The configuration of the old daemon and of ours, and its keys that hold secrets.
-const CONFIGURATION: &str = "luna.ini";
-const SECRET_KEYS: [&str; 4] = ["PASSWORD", "SECRET_KEY", "PLUGINS_SECRET", "TOKEN"];
-
 impl List {
     fn add(&mut self, level: Level, subject: &'static str, text: impl Into<String>) {
         self.0.push(Finding { level, subject, text: text.into() });
@@ -235,45 +232,17 @@ impl List {
         self.add(level, "selinux", text);
     }
 
-    /// An image that was made of a controller may have the controller's passwords; every user of every node could read them.
     fn credentials(&mut self, tree: &Tree, cancel: &CancelFlag) -> Result<(), Error> {
-        let mut found = Vec::new();
-        let mut pending = vec![PathBuf::new()];
-        while let Some(directory) = pending.pop() {
-            cancel.check()?;
-            let entries = fs::read_dir(tree.full(&directory)).into_iter().flatten();
-            for entry in entries.filter_map(Result::ok) {
-                let path = directory.join(entry.file_name());
-                let is_searched = !NOT_SEARCHED.iter().any(|name| path == Path::new(name));
-                // Links are not followed: what they lead to is found by itself.
-                let Ok(kind) = entry.file_type() else { continue };
-                if kind.is_dir() && is_searched {
-                    pending.push(path);
-                } else if kind.is_file()
-                    && is_configuration(&path)
-                    && has_secrets(&tree.full(&path))
-                {
-                    found.push(path);
-                }
-            }
-        }
-        found.sort();
-        for path in &found {
-            self.add(
-                Level::Fault,
-                "credentials",
-                format!(
-                    "/{} has a password or a key of a controller; remove it from the image",
-                    path.display()
-                ),
-            );
-        }
+        let found = credentials::left_in(tree, cancel)?;
         if found.is_empty() {
             self.add(
                 Level::Good,
                 "credentials",
-                "no configuration of a controller with its passwords",
+                "no configuration of a controller with its passwords, no key, no login",
             );
+        }
+        for text in found {
+            self.add(Level::Fault, "credentials", text);
         }
         Ok(())
     }
@@ -297,24 +266,6 @@ impl List {
         }
         Ok(())
     }
-}
-
-fn is_configuration(path: &Path) -> bool {
-    // Copies, such as luna.ini.rpmsave, have the same in them.
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with(CONFIGURATION))
-}
-
-fn has_secrets(file: &Path) -> bool {
-    let text = fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    text.lines().any(|line| {
-        line.split_once(['=', ':']).is_some_and(|(key, value)| {
-            SECRET_KEYS.iter().any(|secret| key.trim().eq_ignore_ascii_case(secret))
-                && !value.trim().is_empty()
-        })
-    })
 }
 
 /// Whether a unit is started with the system. Links of a unit lead to where it would be on the node.

@@ -7,6 +7,7 @@
 mod check;
 mod compress;
 mod copy;
+mod credentials;
 mod distribution;
 mod error;
 mod gzip;

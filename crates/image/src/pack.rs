@@ -9,8 +9,8 @@ use std::{
 use perilune_archive::Options;
 
 use crate::{
-    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, identity,
-    initramfs, kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
+    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, credentials,
+    identity, initramfs, kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
 };
 
 /// What is to be packed, and where to.
@@ -156,7 +156,9 @@ fn pack_archive(
     cancel: &CancelFlag,
 ) -> Result<Archive, Error> {
     let mut options = Options::default();
-    warnings.extend(identity::left_in(&Tree::new(&request.tree)));
+    let tree = Tree::new(&request.tree);
+    warnings.extend(credentials::left_in(&tree, cancel)?);
+    warnings.extend(identity::left_in(&tree));
     let image_file =
         format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
     let (part, file) = Part::create(&request.files_dir, &image_file)?;

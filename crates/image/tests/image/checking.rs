@@ -127,13 +127,19 @@ fn credentials_of_a_controller_are_found_wherever_they_lie_and_never_shown() {
     );
     write(tree, "opt/old/luna.ini.rpmsave", "[API]\nsecret_key: hunter2\n");
     write(tree, "etc/luna.ini", "[API]\nENDPOINT = controller:7050\nPASSWORD =\n");
+    write(tree, "var/lib/old/luna.key", "hunter2");
+    write(tree, "root/token.txt", "eyJhunter2");
+    write(tree, "usr/share/doc/token", "A token is a word.");
+    let huge = fs::File::create(tree.join("opt/old/luna.ini.huge")).unwrap();
+    huge.set_len(1 << 40).unwrap();
     let findings = found(tree, "credentials");
     let texts: Vec<&str> = findings.iter().map(|(_, text)| text.as_str()).collect();
     assert!(findings.iter().all(|(level, _)| *level == Level::Fault), "{findings:?}");
-    assert_eq!(texts.len(), 2, "{texts:?}");
-    assert!(
-        texts[0].starts_with("/opt/old/luna.ini.rpmsave has")
-            && texts[1].starts_with("/trinity/local/")
-    );
+    let places = ["/opt/old/luna.ini.rpmsave has", "/root/token.txt has a login"];
+    let places = places.iter().chain(&["/trinity/local/", "/var/lib/old/luna.key has the key"]);
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    for (text, place) in texts.iter().zip(places) {
+        assert!(text.starts_with(place), "{text}");
+    }
     assert!(!texts.join(" ").contains("hunter2"));
 }
