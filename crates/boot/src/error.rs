@@ -32,6 +32,8 @@ pub enum Error {
         mac: String,
         /// What it wants to be.
         wish: String,
+        /// Whether it would take the place of another machine.
+        replaces: bool,
     },
     /// What was chosen at the machine's console cannot be.
     #[error("this machine ({mac}) was not made a node: {reason}")]

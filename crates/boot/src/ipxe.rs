@@ -175,9 +175,13 @@ fn hints(failure: &Error) -> Vec<String> {
             format!("perilune reservation release '{}'", shown_text(name)),
             format!("perilune node adopt {} NAME --group GROUP", shown_text(mac)),
         ],
-        Error::Waiting { mac, .. } => vec![
+        Error::Waiting { mac, replaces, .. } => vec![
             "On the controller, accept that with:".to_owned(),
-            format!("perilune node adopt {}", shown_text(mac)),
+            format!(
+                "perilune node adopt {}{}",
+                shown_text(mac),
+                if *replaces { " --replace" } else { "" }
+            ),
             "It boots as soon as that is done; it need not be touched.".to_owned(),
         ],
         Error::Refused { .. } => {

@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+pub use crate::rate::Wait;
+use crate::rate::{Debts, ENTRIES, Rate, forget_least, milliseconds, network};
 
 /// Failures of one user at one address. Whoever mistypes has some tries; whoever guesses has two a minute.
 const OF_USER_AT_ADDRESS: Rate = Rate { burst: 5, refill: Duration::from_secs(30) };
@@ -19,28 +22,8 @@ const OF_USER: Rate = Rate { burst: 200, refill: Duration::from_secs(1) };
 /// of a user at an address counts, so that such a program has always paid for the next one.
 const SAME: Duration = OF_USER_AT_ADDRESS.refill;
 
-/// As many entries as each table has. Beyond, those who failed least are forgotten.
-const ENTRIES: usize = 8192;
 /// As much of a name as is told apart: more than any user's name has.
 const LONGEST_NAME: usize = 256;
-
-/// So many failures at once, and after that one in each period.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u64,
-    refill: Duration,
-}
-
-/// How long somebody has to wait for the next try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait(Duration);
-
-impl Wait {
-    /// In seconds, at least one.
-    pub fn seconds(self) -> u64 {
-        self.0.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
-    }
-}
 
 /// The failures that count at present.
 #[derive(Debug, Default)]
@@ -114,62 +97,6 @@ impl Attempts {
     fn lock(&self) -> MutexGuard<'_, Tables> {
         // What a panicking holder left is still a table of failures.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who owes how much: when each will have its whole burst again.
-#[derive(Debug)]
-struct Debts<K> {
-    full_at: BTreeMap<K, u64>,
-}
-
-impl<K> Default for Debts<K> {
-    fn default() -> Self {
-        Self { full_at: BTreeMap::new() }
-    }
-}
-
-impl<K: Ord + Clone> Debts<K> {
-    fn check(&self, key: &K, rate: Rate, now: u64) -> Result<(), Wait> {
-        let owed = self.owed(key, rate, now);
-        let allowed = milliseconds(rate.refill) * rate.burst.saturating_sub(1);
-        if owed <= allowed { Ok(()) } else { Err(Wait(Duration::from_millis(owed - allowed))) }
-    }
-
-    fn add(&mut self, key: K, rate: Rate, now: u64) {
-        let full_at = now + self.owed(&key, rate, now) + milliseconds(rate.refill);
-        if !self.full_at.contains_key(&key) && self.full_at.len() >= ENTRIES {
-            self.full_at.retain(|_, full_at| *full_at > now);
-            if self.full_at.len() >= ENTRIES {
-                forget_least(&mut self.full_at);
-            }
-        }
-        self.full_at.insert(key, full_at);
-    }
-
-    /// Never more than the burst, even after the clock was set back.
-    fn owed(&self, key: &K, rate: Rate, now: u64) -> u64 {
-        let full_at = self.full_at.get(key).copied().unwrap_or_default();
-        full_at.saturating_sub(now).min(milliseconds(rate.refill) * rate.burst)
-    }
-}
-
-fn forget_least<K: Ord + Clone>(table: &mut BTreeMap<K, u64>) {
-    let least = table.iter().min_by_key(|(_, time)| **time).map(|(key, _)| key.clone());
-    if let Some(key) = least {
-        table.remove(&key);
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-/// A machine with IPv6 has as many addresses as it likes in its network of 64 bits; they are one.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 

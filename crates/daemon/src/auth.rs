@@ -1,11 +1,12 @@
-//! Tokens: who somebody is, signed with the site's key. Nothing is kept here: all controllers with the same key accept each other's.
+//! Tokens: who somebody is, signed with the site's key. All controllers with the same key accept each other's. A user's token carries a mark
+//! of what the user was when it was given; it ends when that is another.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use perilune_model::MacAddress;
+use perilune_model::{MacAddress, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::boots::Exchange;
@@ -22,6 +23,8 @@ struct Claims {
     id: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ impl Claims {
         Self {
             id: None,
             user: None,
+            generation: None,
             node: None,
             scope: None,
             archive: None,
@@ -58,6 +62,8 @@ impl Claims {
 
 /// Whom a token is for that names nobody: programs of the site make such with its key. Not a name that a user can have.
 pub const UNNAMED: &str = "(unnamed)";
+/// Characters of base64 in a mark: 96 bits.
+const MARK_LENGTH: usize = 16;
 const PROVISION: &str = "provision";
 const IMPORT: &str = "import";
 const TICKET: &str = "ticket";
@@ -66,7 +72,12 @@ const TICKET: &str = "ticket";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A person or a program.
-    User(String),
+    User {
+        /// The login name.
+        name: String,
+        /// What the user was when the token was given, as [`Keys::mark`] has it; none in tokens that other programs make.
+        generation: Option<String>,
+    },
     /// A node while it installs; only what concerns itself is its business.
     Node {
         /// Its name.
@@ -78,6 +89,8 @@ pub enum Identity {
         /// Where the token is good from.
         address: IpAddr,
     },
+    /// A program, by the API token of this name. Not signed: the cluster has its hash.
+    ApiToken(Name),
     /// A running node, that has the rules of its own hardware read and does nothing else.
     Importer(String),
 }
@@ -123,10 +136,33 @@ impl Keys {
         }
     }
 
-    /// A token for a user who has logged in. `now` is in seconds since 1970, here and below.
-    pub fn for_user(&self, user: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
+    /// Tells users of one generation and password from those of another. Nobody without the key learns anything of either.
+    pub fn mark(
+        &self,
+        generation: u64,
+        password: &str,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let text = format!("generation {generation} {password}");
+        let mut mark =
+            jsonwebtoken::crypto::sign(text.as_bytes(), &self.encoding, Algorithm::HS256)?;
+        mark.truncate(MARK_LENGTH);
+        Ok(mark)
+    }
+
+    /// A token for a user who has logged in, and is what this mark says. `now` is in seconds since 1970, here and below.
+    pub fn for_user(
+        &self,
+        user: &str,
+        mark: String,
+        now: u64,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let exp = now + self.expiry.as_secs();
-        self.sign(&Claims { id: Some(0), user: Some(user.to_owned()), ..Claims::until(exp) })
+        self.sign(&Claims {
+            id: Some(0),
+            user: Some(user.to_owned()),
+            generation: Some(mark),
+            ..Claims::until(exp)
+        })
     }
 
     /// A token for one node that installs: for this boot, and for the archive that it began with, should the image be packed meanwhile.
@@ -176,7 +212,10 @@ impl Keys {
     pub fn identify(&self, token: &str) -> Option<Identity> {
         let claims = self.read(token, &self.validation)?;
         match (claims.scope.as_deref(), claims.node) {
-            (None, None) => Some(Identity::User(claims.user.unwrap_or_else(|| UNNAMED.to_owned()))),
+            (None, None) => Some(Identity::User {
+                name: claims.user.unwrap_or_else(|| UNNAMED.to_owned()),
+                generation: claims.generation,
+            }),
             (Some(PROVISION), Some(name)) => Some(Identity::Node {
                 name,
                 archive: claims.archive,
@@ -254,11 +293,12 @@ mod tests {
     fn each_kind_of_token_is_good_for_its_own_purpose_only() {
         let (keys, now) = (keys(), clock::seconds());
         let life = Duration::from_mins(1);
-        let user = keys.for_user("ann", now).unwrap();
+        let user = keys.for_user("ann", "mark".into(), now).unwrap();
         let node = keys.for_node("node001", &exchange()).unwrap();
         let import = keys.for_import("node001", now).unwrap();
         let ticket = keys.ticket(&boot(), life).unwrap();
-        assert_eq!(keys.identify(&user), Some(Identity::User("ann".into())));
+        let ann = Identity::User { name: "ann".into(), generation: Some("mark".into()) };
+        assert_eq!(keys.identify(&user), Some(ann));
         let Exchange { boot: name, address, archive, .. } = exchange();
         let expected = Identity::Node { name: "node001".into(), archive, boot: name, address };
         assert_eq!(keys.identify(&node), Some(expected));
@@ -288,11 +328,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_that_of_one_generation_one_password_and_one_key() {
+        let (keys, foreign) = (keys(), Keys::new("another", Duration::from_mins(1)));
+        let mark = keys.mark(1, "hash").unwrap();
+        assert_eq!((mark.len(), &keys.mark(1, "hash").unwrap()), (MARK_LENGTH, &mark));
+        for other in [keys.mark(2, "hash"), keys.mark(1, "other"), foreign.mark(1, "hash")] {
+            assert_ne!(other.unwrap(), mark);
+        }
+    }
+
+    #[test]
     fn old_and_foreign_tokens_are_good_for_nothing() {
         let (keys, now) = (keys(), clock::seconds());
-        assert_eq!(keys.identify(&keys.for_user("ann", now - 61).unwrap()), None);
+        assert_eq!(keys.identify(&keys.for_user("ann", String::new(), now - 61).unwrap()), None);
         let foreign = Keys::new("another", Duration::from_mins(1));
-        assert_eq!(keys.identify(&foreign.for_user("ann", now).unwrap()), None);
+        assert_eq!(keys.identify(&foreign.for_user("ann", String::new(), now).unwrap()), None);
         let ticket = foreign.ticket(&boot(), Duration::from_mins(1)).unwrap();
         assert_eq!(keys.redeem(&ticket, boot().begun), None);
         assert_eq!(keys.identify("nonsense"), None);
@@ -309,6 +359,7 @@ mod tests {
             &claims,
             &EncodingKey::from_secret(b"0123456789abcdef"),
         );
-        assert!(matches!(keys.identify(&token.unwrap()), Some(Identity::User(_))));
+        let unnamed = Identity::User { name: UNNAMED.to_owned(), generation: None };
+        assert_eq!(keys.identify(&token.unwrap()), Some(unnamed));
     }
 }

@@ -305,6 +305,12 @@ impl Boots {
         self.exchanges.update_stored(node, decide).await.map(drop)
     }
 
+    /// A node has another machine now: what was given to the former one is good for nothing.
+    pub fn forget(&self, node: &Name) {
+        self.windows.update(node, |_| Update::Remove);
+        self.exchanges.update(node, |_| Update::Remove);
+    }
+
     /// A node has another name now, and boots under it.
     pub fn rename(&self, old: &str, new: &Name) {
         let former = Name::trusted(old);

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::audit::Destination;
 use crate::boots::Evidence;
 use crate::connections::Limits;
 pub use certificate::CertificateFiles;
@@ -129,6 +130,8 @@ pub struct Settings {
     pub proxies: Vec<IpNet>,
     /// What shows that a boot is expected; `None` where the site does not say.
     pub evidence: Option<BTreeSet<Evidence>>,
+    /// Where the audit goes for collectors; it is stored in any case.
+    pub audit: Option<Destination>,
 }
 
 /// What is logged, and where.
@@ -242,6 +245,7 @@ impl Settings {
             control: keys::control(ini)?,
             proxies: keys::proxies(ini)?,
             evidence: keys::evidence(ini)?,
+            audit: keys::audit(ini)?,
         })
     }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perilune_bmc::redfish::Trust;
-use perilune_bmc::{Action, Engine, Outcome, Target, UnknownAction};
+use perilune_bmc::{Action, Engine, Outcome, PowerState, Target, UnknownAction};
 use perilune_boards::{Unreadable, Writer};
 use perilune_store::Store;
 use perilune_wire::control::Wishes;

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perilune_model::{Edit, Kind, Name, Object};
+use perilune_wire::hidden::HIDDEN;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// What stands in place of a value that only few may see.
-const HIDDEN: &str = "(hidden)";
 /// Fields whose values only few may see, wherever they stand.
-const SECRET: [&str; 6] = ["password", "password_hash", "content", "read", "rw", "machine_id"];
+const SECRET: [&str; 8] =
+    ["password", "password_hash", "content", "read", "rw", "machine_id", "tpm_sha256", "hash"];
 
 /// What becomes of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_model::discovery::{self, Evidence, Place};
+use perilune_model::discovery::{self, Evidence, Identified, Place};
 use perilune_model::{Cluster, Draft, MacAddress};
 use perilune_store::Meta;
 use tokio::sync::watch;
@@ -56,27 +56,38 @@ impl Discovery {
         (Self { cluster, sightings, programs, readings, wanted }, worker)
     }
 
-    /// Makes an unknown machine the node that it is, if that can be found out.
-    pub(crate) async fn identify(&self, mac: MacAddress, asker: IpAddr, meta: Meta) {
+    /// Makes an unknown machine the node that it is, if that can be found out and is certain enough; tells what became of it. What was not
+    /// found out yet is unknown: the machine asks again. `admit` is asked before anything is changed.
+    pub(crate) async fn identify(
+        &self,
+        mac: MacAddress,
+        asker: IpAddr,
+        meta: Meta,
+        admit: impl FnOnce() -> bool,
+    ) -> Identified {
         let cluster = self.cluster.published();
         let Some(evidence) = self.evidence(&cluster, mac, asker).await else {
             tracing::info!(%mac, "it is not known yet where a machine is; it asks again");
-            return;
+            return Identified::Unknown;
         };
-        let decide = move |draft: &mut Draft| discovery::identify(draft, mac, &evidence);
-        // Most machines that ask again and again stay unknown; those need no turn among the changes.
-        if let Ok(None) = decide.clone()(&mut Draft::new(&self.cluster.published())) {
-            return;
+        let now = meta.at;
+        let decide = move |draft: &mut Draft| discovery::identify(draft, mac, &evidence, now);
+        // Most machines that ask again and again stay unknown, or wait; those need no turn among the changes.
+        match decide.clone()(&mut Draft::new(&self.cluster.published())) {
+            Ok(waits @ (Identified::Unknown | Identified::Waits(..))) => return waits,
+            Ok(Identified::Became(..)) if !admit() => return Identified::Unknown,
+            Ok(Identified::Became(..)) | Err(_) => {}
         }
         match self.cluster.commit(meta, decide).await {
-            Ok(Some(found)) => {
-                let (node, reason) = (found.node, found.reason);
-                let replaced = found.replaced.map(|mac| mac.to_string());
-                tracing::info!(%node, %mac, %reason, replaced, "a machine that nobody described became a node");
+            Ok(found) => {
+                if let Identified::Became(node, reason) = &found {
+                    tracing::info!(%node, %mac, %reason, "a machine that nobody described became a node");
+                }
+                found
             }
-            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%mac, error = chain(&error), "a machine could not become a node");
+                Identified::Unknown
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod attempts;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod boots;
@@ -27,6 +28,7 @@ mod neighbour;
 mod own_addresses;
 mod patience;
 mod proxied;
+mod rate;
 mod request_id;
 pub mod serve;
 pub mod setup;
@@ -36,6 +38,7 @@ mod starters;
 pub mod state;
 pub mod status;
 mod tls;
+pub mod token_uses;
 mod unserved;
 pub mod vault;
 mod warnings;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
+use crate::audit::{self, Audit, Lines};
 use crate::auth::Keys;
 use crate::boots::{self, Boots, Evidence};
 use crate::claims::Claims;
@@ -35,6 +36,7 @@ use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::tls::{self, Tls};
+use crate::token_uses::{TokenUses, Use};
 use crate::vault::Vault;
 use crate::{api, clock, first_cluster, own_addresses, starters};
 
@@ -145,9 +147,26 @@ pub async fn serve(
 
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
-    let (state, workers) = assemble(settings, &options, ports, evidence, store, service).await?;
-    let Workers { control, pins, discovery, states, logs, boots, leases, jobs, installations } =
-        workers;
+    let lines = settings.audit.clone().map(|destination| {
+        let (lines, writing) = Lines::start(destination);
+        tasks.spawn(writing);
+        lines
+    });
+    let (state, workers) =
+        assemble(settings, &options, (ports, evidence), lines, store, service).await?;
+    let Workers {
+        control,
+        pins,
+        discovery,
+        states,
+        logs,
+        boots,
+        leases,
+        jobs,
+        installations,
+        audit,
+        token_uses,
+    } = workers;
     tasks.spawn(states.run());
     tasks.spawn(logs.run());
     tasks.spawn(boots.run());
@@ -156,6 +175,10 @@ pub async fn serve(
     tasks.spawn(jobs.run());
     tasks.spawn(installations.run());
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
+    tasks.spawn(audit.run());
+    tasks.spawn(token_uses.run());
+    let followed = (state.audit.clone(), state.history.clone(), state.cluster.subscribe());
+    tasks.spawn(audit::follow(followed.0, followed.1, followed.2, stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
@@ -280,13 +303,15 @@ struct Workers {
     leases: Writer<Ipv4Addr, Lease>,
     jobs: jobs::Records,
     installations: Writer<Name, Installed>,
+    audit: audit::Writers,
+    token_uses: Writer<Name, Use>,
 }
 
 async fn assemble(
     settings: Settings,
     options: &Options,
-    listen: Vec<(Protocol, u16)>,
-    evidence: BTreeSet<Evidence>,
+    (listen, evidence): (Vec<(Protocol, u16)>, BTreeSet<Evidence>),
+    lines: Option<Lines>,
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
@@ -298,14 +323,7 @@ async fn assemble(
     make_directory(&settings.image_files)?;
     let (jobs, job_records, mut unreadable) =
         Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
-    let directories = Directories {
-        templates: settings.template_files.clone(),
-        plugins: settings.plugins.clone(),
-    };
-    let templates = Templates::new(directories);
-    for broken in templates.broken() {
-        tracing::warn!(error = %broken, "a template of the site is left out");
-    }
+    let templates = templates(&settings);
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::new(store.keys());
     let history = store.clone();
@@ -318,6 +336,10 @@ async fn assemble(
     let (leases, leases_writer, others) = Leases::open(&store).await?;
     unreadable.extend(others);
     let (installations, installed, others) = Installations::open(&store).await?;
+    unreadable.extend(others);
+    let (audit, audit_writers, others) = Audit::open(&store, lines).await?;
+    unreadable.extend(others);
+    let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
     let followers = Followers::new(history.life());
     let control::Opened { control, worker, pins, unreadable: others } =
@@ -353,6 +375,8 @@ async fn assemble(
         vault,
         keys,
         attempts: Attempts::default(),
+        audit,
+        token_uses,
         turns: Turns::default(),
     });
     let workers = Workers {
@@ -365,8 +389,23 @@ async fn assemble(
         leases: leases_writer,
         jobs: job_records,
         installations: installed,
+        audit: audit_writers,
+        token_uses: token_writer,
     };
     Ok((state, workers))
+}
+
+/// The templates, the site's own among them.
+fn templates(settings: &Settings) -> Templates {
+    let directories = Directories {
+        templates: settings.template_files.clone(),
+        plugins: settings.plugins.clone(),
+    };
+    let templates = Templates::new(directories);
+    for broken in templates.broken() {
+        tracing::warn!(error = %broken, "a template of the site is left out");
+    }
+    templates
 }
 
 /// What shows that a boot is expected. Where another DHCP server answers the machines, their requests may never come here, and without

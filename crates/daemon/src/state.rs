@@ -3,17 +3,22 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
 use perilune_directory::Directory;
-use perilune_model::Cluster;
 use perilune_model::plugins::Installed;
-use perilune_model::user::Role;
+use perilune_model::user::{ApiToken, Role};
+use perilune_model::{Cluster, Name};
 use perilune_store::Store;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::api::problem::ApiError;
 use crate::attempts::Attempts;
+use crate::audit::Audit;
 use crate::auth::{Keys, UNNAMED};
 use crate::boots::Boots;
 use crate::claims::Claims;
@@ -30,6 +35,7 @@ use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
+use crate::token_uses::TokenUses;
 use crate::vault::Vault;
 
 /// What every handler can reach; clones share it.
@@ -86,6 +92,10 @@ pub struct Parts {
     pub proxies: Vec<IpNet>,
     /// Failed log-ins.
     pub attempts: Attempts,
+    /// Who was refused what, who was given which secret, what was changed and done.
+    pub audit: Audit,
+    /// When API tokens were last used.
+    pub token_uses: TokenUses,
     /// Who may do what takes much memory or many computations.
     pub turns: Turns,
 }
@@ -133,6 +143,63 @@ impl State {
         self.cluster.published().users().get(user).map(|user| user.role)
     }
 
+    /// What tells the tokens of a user, as the user is now, from those of before; `None` when there is no such user.
+    pub(crate) fn mark_of(&self, user: &str) -> Result<Option<String>, ApiError> {
+        let cluster = self.cluster.published();
+        let (generation, password) = if user == self.settings.username {
+            (cluster.settings().user_generation, self.settings.password.as_str())
+        } else {
+            let Some(user) = cluster.users().get(user) else { return Ok(None) };
+            (user.generation, user.password_hash.as_str())
+        };
+        let mark = self.keys.mark(generation, password);
+        mark.map(Some).map_err(|error| ApiError::Defect(error.to_string()))
+    }
+
+    /// Whether a token of this user that carries this mark is still good. Programs of the site make tokens of the configuration's user, or of
+    /// nobody who is named, with its key; those have none.
+    pub(crate) fn check_login(&self, user: &str, mark: Option<&str>) -> Result<(), ApiError> {
+        let is_made_with_the_key = user == UNNAMED || user == self.settings.username;
+        if mark.is_none() && is_made_with_the_key {
+            return Ok(());
+        }
+        match self.mark_of(user)? {
+            Some(current) if mark == Some(current.as_str()) => Ok(()),
+            Some(_) => Err(ApiError::Unauthenticated(format!(
+                "this login of '{user}' has ended: the password or the role is another, or logins were revoked; log in again"
+            ))),
+            None => Err(ApiError::Unauthenticated(format!(
+                "there is no user '{user}' any more; log in again"
+            ))),
+        }
+    }
+
+    /// The API token that this is, whether or not it is still good.
+    pub(crate) fn api_token_of(&self, text: &str) -> Option<Arc<ApiToken>> {
+        if !text.starts_with(TOKEN_BEGINNING) {
+            return None;
+        }
+        let hash = token_hash(text);
+        let cluster = self.cluster.published();
+        cluster.api_tokens().values().find(|token| token.hash == hash).cloned()
+    }
+
+    /// The API token of this name.
+    pub(crate) fn api_token(&self, name: &Name) -> Result<Arc<ApiToken>, ApiError> {
+        let cluster = self.cluster.published();
+        let token = cluster.api_tokens().get(name).cloned();
+        token.ok_or_else(|| ApiError::Unauthenticated("Token is invalid".to_owned()))
+    }
+
+    /// What an API token may do: no more than the user whose it is.
+    pub(crate) fn role_of_token(&self, token: &ApiToken) -> Option<Role> {
+        let of_user = match &token.user {
+            None => Some(Role::Admin),
+            Some(user) => self.cluster.published().users().get(user).map(|user| user.role),
+        };
+        of_user.map(|role| role.min(token.role))
+    }
+
     /// The plugins that requests may name, as of now.
     pub fn installed_plugins(&self) -> Installed {
         Installed {
@@ -147,4 +214,21 @@ impl State {
         let settings = self.settings.of_boot(&self.listen);
         Environment { time: clock::seconds(), ..Environment::of(cluster, &settings) }
     }
+}
+
+/// How every API token begins, so that programs which look for secrets in files find it.
+pub(crate) const TOKEN_BEGINNING: &str = "perilune_";
+
+/// What of an API token is stored.
+pub(crate) fn token_hash(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
+}
+
+/// Refuses an API token that has ended.
+pub(crate) fn check_token(token: &ApiToken) -> Result<(), ApiError> {
+    if token.until.is_some_and(|until| until <= clock::milliseconds()) {
+        let message = format!("the API token '{}' has expired; make another", token.name);
+        return Err(ApiError::Unauthenticated(message));
+    }
+    Ok(())
 }

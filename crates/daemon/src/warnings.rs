@@ -42,6 +42,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
+    let of_site = of_site.chain(accepts_everybody(&cluster));
     let of_site = of_site
         .chain(addresses(&cluster))
         .chain(placement(&cluster))
@@ -67,6 +68,14 @@ fn weak_evidence(state: &State) -> Option<String> {
              [BOOT] EVIDENCE = dhcp, power, arm where the controller sees the DHCP requests of the machines, or boots are begun with \
              perilune power or perilune node arm"
         )
+    })
+}
+
+/// Machines that nobody looked at become nodes.
+fn accepts_everybody(cluster: &Cluster) -> Option<String> {
+    cluster.settings().nextnode_discover.then(|| {
+        "nextnode_discover of the cluster is on: every unknown machine that asks to boot becomes the next node, without a yes of anybody.          When the room is filled: perilune cluster change --nextnode-discover no. A rule does the same for a number of machines and a          time: perilune claim rule add --group GROUP --count 32 --for 2h"
+            .to_owned()
     })
 }
 

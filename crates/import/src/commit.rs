@@ -38,7 +38,7 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
     let imported: BTreeSet<(Kind, &Name)> =
         objects.iter().map(|object| (object.kind(), object.name())).collect();
     let stays = |object: &Object| match object.kind() {
-        Kind::User | Kind::Settings => true,
+        Kind::User | Kind::ApiToken | Kind::ClaimRule | Kind::Settings => true,
         // Tables that replace others have no place for them, and a decision about one is nobody's but an administrator's.
         Kind::Reservation => plan.is_of_tables,
         _ => false,

@@ -16,7 +16,7 @@ use crate::interface;
 use crate::object::{Holder, Object};
 use crate::references::{self, Reference};
 use crate::reservation::Reservation;
-use crate::{Cluster, Error, Kind, MacAddress, Name};
+use crate::{Cluster, Error, Kind, MacAddress, Name, user};
 
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +114,7 @@ impl Draft {
 
     fn put_unchecked(&mut self, object: Object) {
         let old = self.cluster.object(object.kind(), object.name().as_str());
+        let object = user::settled(old.as_ref(), object, self.cluster.revision().saturating_add(1));
         if old.as_ref() == Some(&object) {
             return;
         }

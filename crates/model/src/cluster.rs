@@ -9,6 +9,7 @@ use crate::addresses::{Family, from_number, to_number};
 use crate::bmc_setup::BmcSetup;
 use crate::controller::Controller;
 use crate::device::{Cloud, OtherDevice, Switch};
+use crate::discovery::ClaimRule;
 use crate::dns::DnsHosts;
 use crate::group::Group;
 use crate::identity::NodeIdentity;
@@ -23,7 +24,7 @@ use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
 use crate::settings::Settings;
 use crate::taken::{DescribedSet, OwnMap};
-use crate::user::User;
+use crate::user::{ApiToken, User};
 use crate::{Edit, Error, Kind, MacAddress, Name};
 
 /// Everything that the operator has described. Cloning costs a few pointers; a changed clone shares what is the same.
@@ -46,7 +47,9 @@ pub struct Cluster {
     racks: OrdMap<Name, Arc<Rack>>,
     placements: OrdMap<Name, Arc<Placement>>,
     reservations: OrdMap<Name, Arc<Reservation>>,
+    claim_rules: OrdMap<Name, Arc<ClaimRule>>,
     users: OrdMap<Name, Arc<User>>,
+    api_tokens: OrdMap<Name, Arc<ApiToken>>,
     index: Index,
     transient: Transient,
 }
@@ -144,7 +147,9 @@ tables! {
     Rack, racks, rack, Rack;
     Placement, placements, placement, Placement;
     Reservation, reservations, reservation, Reservation;
+    ClaimRule, claim_rules, claim_rule, ClaimRule;
     User, users, user, User;
+    ApiToken, api_tokens, api_token, ApiToken;
 }
 
 impl Cluster {

@@ -1,13 +1,17 @@
 //! Which node a machine becomes that asks to boot.
 
+mod claim;
 mod cloud;
 mod place;
+pub mod rule;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use claim::{Decision, Wish, accept, decide};
 pub use place::{Place, claims, goes_by_ports};
+pub use rule::ClaimRule;
 
 use crate::effective::Effective;
 use crate::interface::Interface;
@@ -25,15 +29,15 @@ pub struct Evidence {
     pub address: Option<IpAddr>,
 }
 
-/// The node that a machine became, and why that one.
+/// What became of a machine that nobody described.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The node.
-    pub node: Name,
-    /// Why that one.
-    pub reason: Reason,
-    /// The hardware address that the node had before.
-    pub replaced: Option<MacAddress>,
+pub enum Identified {
+    /// It is this node now.
+    Became(Name, Reason),
+    /// It seems to be this, and an administrator has to say yes.
+    Waits(Wish, Reason),
+    /// Nothing is known of it.
+    Unknown,
 }
 
 /// Why a machine is a certain node.
@@ -43,8 +47,12 @@ pub enum Reason {
     Port(Name, String),
     /// The node lives in the cloud that the machine is of.
     Cloud(Name),
+    /// It asks from the address of the node.
+    Address(IpAddr),
     /// It is the next node, as the cluster's settings allow.
     Next,
+    /// It is the next node, as this rule allows.
+    Rule(Name),
 }
 
 impl fmt::Display for Reason {
@@ -52,35 +60,78 @@ impl fmt::Display for Reason {
         match self {
             Self::Port(switch, port) => write!(formatter, "it is at port {port} of {switch}"),
             Self::Cloud(cloud) => write!(formatter, "it lives in the cloud {cloud}"),
+            Self::Address(address) => write!(formatter, "it asks from the address {address}"),
             Self::Next => formatter.write_str("it is the next one"),
+            Self::Rule(rule) => write!(formatter, "the rule {rule} accepts it as the next one"),
         }
     }
 }
 
-/// The node that an unknown machine becomes: the one that is described to be at its port, else one of its cloud, else what
-/// [`discover`] finds. A machine that a switch sees lives in no cloud. `None` when it stays unknown, is known by now, or is kept
-/// until somebody decides.
+/// Which node an unknown machine is: the one that is described to be at its port, else one of its cloud, else the one whose address it
+/// has, else the next one. What a switch says of a node that has no machine yet is enough; nothing takes the place of a machine that a
+/// node has, and all else waits for a yes, or for a rule ([`decide`]). A machine that a switch sees lives in no cloud. One that is known
+/// by now, or is kept until somebody decides, is [`Identified::Unknown`]. `now` is in milliseconds since 1970.
 pub fn identify(
     draft: &mut Draft,
     mac: MacAddress,
     evidence: &Evidence,
-) -> Result<Option<Found>, Error> {
+    now: u64,
+) -> Result<Identified, Error> {
     if draft.node_by_mac(mac).is_some() || draft.reservation_by_mac(mac).is_some() {
-        return Ok(None);
+        return Ok(Identified::Unknown);
     }
+    let from = evidence.address;
     let found = if evidence.places.is_empty() {
         cloud::node_for(draft, mac, evidence)
     } else {
         place::node_for(draft, &evidence.places)
     };
     if let Some((node, reason)) = found {
-        let known = draft.node(node.as_str())?;
-        let replaced = known.provision_interface(draft).and_then(|interface| interface.macaddress);
-        assign(draft, node.as_str(), mac)?;
-        return Ok(Some(Found { node, reason, replaced }));
+        let wish = Wish::Node(node.clone());
+        // The settings make any machine the next node, and are no stricter with one of which more is known.
+        let is_enough = matches!(reason, Reason::Port(..)) || draft.settings().nextnode_discover;
+        if is_enough && wish.replaces(draft, mac).is_none() {
+            assign(draft, node.as_str(), mac)?;
+            return Ok(Identified::Became(node, reason));
+        }
+        return claimed(draft, mac, wish, reason, (from, now));
     }
-    let next = discover(draft, mac)?;
-    Ok(next.map(|node| Found { node, reason: Reason::Next, replaced: None }))
+    if let Some((node, address)) = with_address(draft, from) {
+        let reason = Reason::Address(address);
+        return claimed(draft, mac, Wish::Node(node), reason, (from, now));
+    }
+    if let Some(node) = discover(draft, mac)? {
+        return Ok(Identified::Became(node, Reason::Next));
+    }
+    let Some(group) = rule::group_for(draft, from, now) else { return Ok(Identified::Unknown) };
+    match decide(draft, mac, &Wish::NextOf(group), from, now)? {
+        Decision::Accepted { node, rule: Some(rule) } => {
+            Ok(Identified::Became(node, Reason::Rule(rule)))
+        }
+        Decision::Accepted { node, rule: None } => Ok(Identified::Became(node, Reason::Next)),
+        Decision::NoneLeft | Decision::Waits => Ok(Identified::Unknown),
+    }
+}
+
+fn claimed(
+    draft: &mut Draft,
+    mac: MacAddress,
+    wish: Wish,
+    reason: Reason,
+    (from, now): (Option<IpAddr>, u64),
+) -> Result<Identified, Error> {
+    Ok(match decide(draft, mac, &wish, from, now)? {
+        Decision::Accepted { node, .. } => Identified::Became(node, reason),
+        Decision::NoneLeft | Decision::Waits => Identified::Waits(wish, reason),
+    })
+}
+
+/// The node that boots from this address.
+fn with_address(cluster: &Cluster, from: Option<IpAddr>) -> Option<(Name, IpAddr)> {
+    let from = from?;
+    let node = cluster.node_by_address(from)?;
+    let boot = node.provision_interface(cluster)?;
+    boot.addresses.iter().any(|own| own == from).then(|| (node.name.clone(), from))
 }
 
 /// Whether a node waits for its machine: it has an address to boot with, and no hardware address.

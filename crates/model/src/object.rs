@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bmc_setup::BmcSetup;
 use crate::controller::Controller;
 use crate::device::{Cloud, OtherDevice, Switch};
+use crate::discovery::ClaimRule;
 use crate::dns::DnsHosts;
 use crate::group::Group;
 use crate::identity::NodeIdentity;
@@ -18,7 +19,7 @@ use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
 use crate::secret::Secrets;
 use crate::settings::Settings;
-use crate::user::User;
+use crate::user::{ApiToken, User};
 use crate::{MacAddress, Name};
 
 macro_rules! objects {
@@ -100,7 +101,9 @@ objects! {
     Rack(Rack), "rack", "rack";
     Placement(Placement), "rackinventory", "rack inventory entry";
     Reservation(Reservation), "reservation", "reservation";
+    ClaimRule(ClaimRule), "claimrule", "rule for claims";
     User(User), "user", "user";
+    ApiToken(ApiToken), "apitoken", "API token";
 }
 
 /// The secrets of one node, under the node's name.
@@ -245,7 +248,9 @@ impl Object {
             | Self::GroupSecrets(_)
             | Self::Rack(_)
             | Self::Placement(_)
-            | Self::User(_) => Vec::new(),
+            | Self::ClaimRule(_)
+            | Self::User(_)
+            | Self::ApiToken(_) => Vec::new(),
         }
     }
 

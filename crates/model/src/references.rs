@@ -38,6 +38,8 @@ pub(crate) fn goes_with_its_owner(object: &Object) -> bool {
             | Object::GroupSecrets(_)
             | Object::Placement(_)
             | Object::Network(_)
+            | Object::ClaimRule(_)
+            | Object::ApiToken(_)
     )
 }
 
@@ -61,7 +63,10 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
     if kind == Kind::Group {
         let nodes = cluster.members(name).map(|node| Object::Node(Arc::clone(node)));
         let secrets = cluster.object(Kind::GroupSecrets, name);
-        return nodes.chain(secrets).collect();
+        let rules = cluster.claim_rules().values();
+        let rules = rules.filter(|rule| rule.group.as_ref().is_some_and(|group| *group == *name));
+        let rules = rules.map(|rule| Object::ClaimRule(Arc::clone(rule)));
+        return nodes.chain(secrets).chain(rules).collect();
     }
     // What stands under a device's own name is found by it; many may go at once, and to look through all would take long.
     let placed = |device_type| {
@@ -89,7 +94,9 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         | Kind::Rack
         | Kind::Placement
         | Kind::Reservation
-        | Kind::User => Vec::new(),
+        | Kind::ClaimRule
+        | Kind::User
+        | Kind::ApiToken => Vec::new(),
     };
     let refers = |object: &Object| {
         of(object).iter().any(|(_, reference)| reference.kind == kind && reference.name == name)
@@ -124,6 +131,7 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
             Kind::Group,
             Kind::Node,
             Kind::DnsHosts,
+            Kind::ClaimRule,
         ],
         Kind::Image | Kind::BmcSetup => &[Kind::Group, Kind::Node],
         Kind::Switch => &[Kind::Node, Kind::Placement],
@@ -140,7 +148,9 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
         | Kind::GroupSecrets
         | Kind::Placement
         | Kind::Reservation
-        | Kind::User => &[],
+        | Kind::ClaimRule
+        | Kind::ApiToken => &[],
+        Kind::User => &[Kind::ApiToken],
     }
 }
 
@@ -159,6 +169,8 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
         Kind::Node => all!(nodes, Node),
         Kind::DnsHosts => all!(dns_hosts, DnsHosts),
         Kind::Placement => all!(placements, Placement),
+        Kind::ClaimRule => all!(claim_rules, ClaimRule),
+        Kind::ApiToken => all!(api_tokens, ApiToken),
         Kind::NodeSecrets
         | Kind::NodeIdentity
         | Kind::GroupSecrets
@@ -195,7 +207,9 @@ fn of(object: &Object) -> Vec<(&'static str, Reference)> {
         | Kind::Rack
         | Kind::Placement
         | Kind::Reservation
-        | Kind::User => kind.word(),
+        | Kind::ClaimRule
+        | Kind::User
+        | Kind::ApiToken => kind.word(),
     };
     references_mut(&mut copy)
         .into_iter()
@@ -263,16 +277,14 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
             let GroupSecrets(secrets) = Arc::make_mut(secrets);
             references.push((Kind::Group, &mut secrets.name));
         }
-        Object::Placement(placement) => {
-            let placement = Arc::make_mut(placement);
-            let kind = match placement.device_type {
-                DeviceType::Node => Kind::Node,
-                DeviceType::Switch => Kind::Switch,
-                DeviceType::OtherDevices => Kind::OtherDevice,
-                DeviceType::Controller => Kind::Controller,
-            };
-            references.push((kind, &mut placement.device));
-            references.extend(placement.rack.as_mut().map(|name| (Kind::Rack, name)));
+        Object::Placement(placement) => references.extend(of_placement(Arc::make_mut(placement))),
+        Object::ClaimRule(rule) => {
+            let rule = Arc::make_mut(rule);
+            references.extend(rule.group.as_mut().map(|name| (Kind::Group, name)));
+            references.extend(rule.network.as_mut().map(|name| (Kind::Network, name)));
+        }
+        Object::ApiToken(token) => {
+            references.extend(Arc::make_mut(token).user.as_mut().map(|name| (Kind::User, name)));
         }
         Object::Settings(_)
         | Object::Image(_)
@@ -283,4 +295,15 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         | Object::User(_) => {}
     }
     references
+}
+
+fn of_placement(placement: &mut Placement) -> impl Iterator<Item = (Kind, &mut Name)> {
+    let kind = match placement.device_type {
+        DeviceType::Node => Kind::Node,
+        DeviceType::Switch => Kind::Switch,
+        DeviceType::OtherDevices => Kind::OtherDevice,
+        DeviceType::Controller => Kind::Controller,
+    };
+    let rack = placement.rack.as_mut().map(|name| (Kind::Rack, name));
+    std::iter::once((kind, &mut placement.device)).chain(rack)
 }

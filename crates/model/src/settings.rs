@@ -60,6 +60,14 @@ pub struct Settings {
     pub dnssec_enable: Option<bool>,
     /// DNSSEC answers are validated.
     pub dnssec_validation: Option<bool>,
+    /// The generation of the configuration's user; see [`crate::user::User::generation`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub user_generation: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for Settings {
@@ -85,6 +93,7 @@ impl Default for Settings {
             bind_legacy: false,
             dnssec_enable: None,
             dnssec_validation: None,
+            user_generation: 0,
         }
     }
 }

@@ -114,7 +114,9 @@ impl Object {
             | Self::Rack(_)
             | Self::Placement(_)
             | Self::Reservation(_)
-            | Self::User(_) => Vec::new(),
+            | Self::ClaimRule(_)
+            | Self::User(_)
+            | Self::ApiToken(_) => Vec::new(),
         }
     }
 }

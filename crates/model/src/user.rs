@@ -1,11 +1,15 @@
 //! Users of the API.
 
+mod generation;
 mod save;
+mod token;
 
 use std::fmt;
 
-pub use save::{Request, save};
+pub(crate) use generation::settled;
+pub use save::{Request, revoke, save};
 use serde::{Deserialize, Serialize};
+pub use token::{ApiToken, add as add_token};
 
 use crate::Name;
 
@@ -13,6 +17,8 @@ use crate::Name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Gets the token of a node that is expected to boot, for images that were made for another daemon. Nothing else.
+    Installer,
     /// Reads what is no secret.
     #[default]
     Viewer,
@@ -24,11 +30,12 @@ pub enum Role {
 
 impl Role {
     /// From the least to the most.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Installer, Self::Viewer, Self::Operator, Self::Admin];
 
     /// The word of the API.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Installer => "installer",
             Self::Viewer => "viewer",
             Self::Operator => "operator",
             Self::Admin => "admin",
@@ -51,6 +58,9 @@ pub struct User {
     pub password_hash: String,
     /// What the user may do.
     pub role: Role,
+    /// Tokens carry it: those of a former one are good for nothing. It grows with every change of the password or the role, and is
+    /// never one that this name had before; see [`settled`].
+    pub generation: u64,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
 }

@@ -8,8 +8,9 @@ use perilune::client::access::Options;
 use perilune_wire::fields::nearest;
 
 use crate::commands::{
-    apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
-    node, os_user, osimage, rack, reservation, secret, setup, standard, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
+    login, network, node, os_user, osimage, rack, reservation, secret, setup, standard, switch,
+    user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -172,6 +173,9 @@ pub(crate) enum Command {
     /// Machines that an import refused, until somebody decides about them
     #[command(subcommand, after_help = reservation::EXAMPLES)]
     Reservation(reservation::Command),
+    /// Machines that say which node they are, and wait for a yes
+    #[command(subcommand, after_help = claim::EXAMPLES)]
+    Claim(claim::Command),
     /// Switch machines on and off
     #[command(after_help = control::POWER_EXAMPLES)]
     Power(control::Power),
@@ -205,6 +209,9 @@ pub(crate) enum Command {
     /// Who changed what, when and from where
     #[command(after_help = history::EXAMPLES)]
     History(history::History),
+    /// Who was refused what, was given which secret, and changed or did what
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Audit),
     /// What lies between two revisions
     #[command(after_help = history::DIFF_EXAMPLES)]
     Diff(history::Diff),

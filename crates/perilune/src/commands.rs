@@ -3,7 +3,9 @@
 pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod arm;
+pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod claim;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod control;
@@ -27,5 +29,6 @@ pub(crate) mod setup;
 pub(crate) mod standard;
 pub(crate) mod status;
 pub(crate) mod switch;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod watch;

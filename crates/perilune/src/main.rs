@@ -18,8 +18,9 @@ mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, backup, cluster, completion, control, dns, group, history, import, key, login, network,
-    node, os_user, osimage, rack, reservation, secret, setup, standard, status, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
+    login, network, node, os_user, osimage, rack, reservation, secret, setup, standard, status,
+    switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -56,6 +57,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Key(command) => key::run(&session(output)?, &command),
         Command::Rack(command) => rack::run(&session(output)?, command),
         Command::Reservation(command) => reservation::run(&session(output)?, command),
+        Command::Claim(command) => claim::run(&session(output)?, command),
         Command::Power(arguments) => control::power(&session(output)?, arguments),
         Command::Identify(command) => control::identify(&session(output)?, &command),
         Command::Sel(command) => control::sel(&session(output)?, &command),
@@ -70,6 +72,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Export(arguments) => apply::export(&session(output)?, &arguments),
         Command::Apply(arguments) => apply::run(&session(output)?, &arguments),
         Command::History(arguments) => history::run(&session(output)?, arguments),
+        Command::Audit(arguments) => audit::run(&session(output)?, &arguments),
         Command::Diff(arguments) => history::diff(&session(output)?, &arguments),
         Command::Undo(arguments) => history::undo(&session(output)?, &arguments),
         Command::User(command) => user::run(&session(output)?, command),

@@ -30,6 +30,14 @@ pub enum Table {
     InstallLogs,
     /// Where nodes start from by themselves, by node.
     Installations,
+    /// What people and programs did, by number.
+    Audit,
+    /// What nodes and machines did, by number.
+    AuditNodes,
+    /// What was refused, by number.
+    AuditRefusals,
+    /// When API tokens were last used, by token.
+    TokenUses,
 }
 
 impl Table {
@@ -44,6 +52,10 @@ impl Table {
             Self::Boots => "boot",
             Self::InstallLogs => "install_log",
             Self::Installations => "installation",
+            Self::Audit => "audit",
+            Self::AuditNodes => "audit_node",
+            Self::AuditRefusals => "audit_refusal",
+            Self::TokenUses => "token_use",
         }
     }
 

@@ -7,11 +7,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::hidden::View;
 use crate::requests::unmanaged_users;
 
 const LONGEST_SYSTEM: usize = 255;
 
-/// A BMC setup. Clients show the password.
+/// A BMC setup. Administrators see the password, others `(hidden)`.
 #[derive(Serialize, ToSchema)]
 pub struct BmcSetupKeys<'a> {
     name: &'a str,
@@ -38,12 +39,12 @@ pub struct BmcSetupKeys<'a> {
 
 impl<'a> BmcSetupKeys<'a> {
     /// The BMC setup.
-    pub fn new(setup: &'a BmcSetup) -> Self {
+    pub fn new(setup: &'a BmcSetup, view: View) -> Self {
         Self {
             name: setup.name.as_str(),
             userid: setup.userid,
             username: &setup.username,
-            password: &setup.password,
+            password: view.secret(&setup.password),
             netchannel: setup.netchannel,
             mgmtchannel: setup.mgmtchannel,
             comment: setup.comment.as_deref(),
@@ -63,7 +64,7 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
         new_name: fields.new_name("newbmcname", Name::general),
         userid: fields.number("userid"),
         username: fields.text("username"),
-        password: fields.text("password"),
+        password: fields.secret("password"),
         netchannel: fields.number("netchannel"),
         mgmtchannel: fields.number("mgmtchannel"),
         unmanaged_bmc_users: unmanaged_users(fields),

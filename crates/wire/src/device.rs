@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::hidden::View;
 
 /// Where a device is; absent while it has no address.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,13 +48,13 @@ pub struct SwitchKeys<'a> {
 
 impl<'a> SwitchKeys<'a> {
     /// The switch.
-    pub fn new(switch: &'a Switch) -> Self {
+    pub fn new(switch: &'a Switch, view: View) -> Self {
         Self {
             name: switch.name.as_str(),
             macaddress: switch.macaddress.as_deref(),
             oid: switch.oid.as_deref(),
-            read: switch.read.as_deref(),
-            rw: switch.rw.as_deref(),
+            read: view.optional(switch.read.as_deref()),
+            rw: view.optional(switch.rw.as_deref()),
             uplinkports: switch.uplinkports.as_deref(),
             vendor: switch.vendor.as_deref(),
             comment: switch.comment.as_deref(),
@@ -114,8 +115,8 @@ pub fn switch_request(fields: &mut Fields<'_>) -> switch::Request {
         macaddress: hardware_address(fields),
         place: place(fields),
         oid: fields.text("oid"),
-        read: fields.text("read"),
-        rw: fields.text("rw"),
+        read: fields.secret("read"),
+        rw: fields.secret("rw"),
         uplinkports: fields.text("uplinkports"),
         vendor: fields.text("vendor"),
         comment: fields.text("comment"),

@@ -171,8 +171,8 @@ fn object(
         Kind::Rack => devices::rack(&mut fields, name),
         Kind::Placement => devices::placement(&mut fields, &name),
         Kind::Reservation => devices::reservation(&mut fields, name),
-        Kind::User | Kind::NodeIdentity => {
-            return Err(vec![wrong("objects of this kind are in no document")]);
+        Kind::User | Kind::NodeIdentity | Kind::ApiToken | Kind::ClaimRule => {
+            return Err(vec![wrong(format!("a {kind} is in no document"))]);
         }
     };
     fields.finish()?;
@@ -197,7 +197,9 @@ fn shown(object: &Object, with_secrets: bool) -> Value {
         Object::Rack(rack) => devices::show_rack(rack),
         Object::Placement(placement) => devices::show_placement(placement),
         Object::Reservation(reservation) => devices::show_reservation(reservation),
-        Object::User(_) | Object::NodeIdentity(_) => Said::default(),
+        Object::User(_) | Object::NodeIdentity(_) | Object::ApiToken(_) | Object::ClaimRule(_) => {
+            Said::default()
+        }
     };
     Value::Object(said.0)
 }
@@ -221,7 +223,9 @@ fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
         | Kind::GroupSecrets
         | Kind::Rack
         | Kind::Reservation
-        | Kind::User => Name::general(name),
+        | Kind::ClaimRule
+        | Kind::User
+        | Kind::ApiToken => Name::general(name),
     }
 }
 

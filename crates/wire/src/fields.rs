@@ -7,6 +7,8 @@ use std::str::FromStr;
 use perilune_model::{Name, NameError, Patch, Violation};
 use serde_json::{Map, Value};
 
+use crate::hidden::HIDDEN;
+
 /// As long as any text may be; scripts and disk layouts of 1 MiB come base64-encoded in one.
 const LONGEST_TEXT: usize = (1 << 20) / 3 * 4 + 4;
 /// So many letters allow for one slip: `position` and `provision` are four slips apart, and different words.
@@ -39,6 +41,14 @@ impl<'a> Fields<'a> {
     pub fn raw(&mut self, field: &str) -> Option<&'a Value> {
         self.known.push(field.to_owned());
         self.object.get(field)
+    }
+
+    /// A text that not everybody is shown: who sends back what stands in its place leaves it as it is.
+    pub fn secret(&mut self, field: &str) -> Patch<String> {
+        match self.text(field) {
+            Patch::Set(text) if text == HIDDEN => Patch::Keep,
+            said => said,
+        }
     }
 
     /// A text; `""` and null clear.

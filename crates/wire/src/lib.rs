@@ -1,6 +1,8 @@
 //! The API's contract: what requests say and what answers show.
 
+pub mod api_token;
 pub mod bmc_setup;
+pub mod claim;
 pub mod cluster;
 pub mod control;
 pub mod device;
@@ -9,6 +11,7 @@ pub mod document;
 pub mod envelope;
 pub mod fields;
 pub mod group;
+pub mod hidden;
 pub mod import;
 pub mod interface;
 pub mod network;

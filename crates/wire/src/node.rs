@@ -7,6 +7,7 @@ use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::hidden::View;
 use crate::interface::NodeInterface;
 use crate::word::{PortNumber, TrueFalse};
 
@@ -77,7 +78,7 @@ pub struct NodeEntry<'a> {
 
 impl<'a> NodeEntry<'a> {
     /// The entry of a node.
-    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>) -> Self {
+    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>, view: View) -> Self {
         let effective = Effective::of_node(cluster, node);
         let tpm = [&node.tpm_uuid, &node.tpm_pubkey, &node.tpm_sha256];
         Self {
@@ -114,7 +115,7 @@ impl<'a> NodeEntry<'a> {
             provision_fallback: effective.provision_fallback().value,
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
-            tpm_sha256: node.tpm_sha256.as_deref(),
+            tpm_sha256: view.optional(node.tpm_sha256.as_deref()),
             unmanaged_bmc_users: node
                 .provisioning
                 .unmanaged_bmc_users
@@ -280,7 +281,7 @@ impl Sources {
 
 impl<'a> NodeDetail<'a> {
     /// The node.
-    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>) -> Self {
+    pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>, view: View) -> Self {
         let effective = Effective::of_node(cluster, node);
         Self {
             name: node.name.as_str(),
@@ -315,7 +316,7 @@ impl<'a> NodeDetail<'a> {
             provision_fallback: effective.provision_fallback().value,
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
-            tpm_sha256: node.tpm_sha256.as_deref(),
+            tpm_sha256: view.optional(node.tpm_sha256.as_deref()),
             unmanaged_bmc_users: effective
                 .unmanaged_bmc_users()
                 .value

@@ -32,7 +32,7 @@ pub fn node(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> node
         status: fields.text("status"),
         tpm_uuid: fields.text("tpm_uuid"),
         tpm_pubkey: fields.text("tpm_pubkey"),
-        tpm_sha256: fields.text("tpm_sha256"),
+        tpm_sha256: fields.secret("tpm_sha256"),
         interfaces: fields.objects("interfaces", node_interface).unwrap_or_default(),
     }
 }

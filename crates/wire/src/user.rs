@@ -16,7 +16,7 @@ const LONGEST_PASSWORD: usize = 1024;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserKeys<'a> {
     name: &'a str,
-    /// `viewer`, `operator` or `admin`.
+    /// `installer`, `viewer`, `operator` or `admin`.
     role: &'static str,
     comment: Option<&'a str>,
 }
@@ -45,10 +45,11 @@ pub struct Request {
 pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name"]);
     let role = fields.converted("role", |text| {
-        Role::from_word(text).ok_or_else(|| "it must be viewer, operator or admin".to_owned())
+        Role::from_word(text)
+            .ok_or_else(|| "it must be viewer, operator, admin or installer".to_owned())
     });
     if role == Patch::Clear {
-        fields.refuse("role", "it is empty; give viewer, operator or admin");
+        fields.refuse("role", "it is empty; give viewer, operator, admin or installer");
     }
     Request {
         new_name: fields.new_name("newusername", Name::general),

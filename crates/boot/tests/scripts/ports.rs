@@ -17,7 +17,8 @@ fn every_script_sends_machines_to_the_daemons_own_port_for_the_next_one() {
     let site =
         Site { templates: &cluster::built_in(), environment: &environment, cluster: &cluster };
     let mac: MacAddress = MAC.parse().unwrap();
-    let waiting = Error::Waiting { mac: MAC.to_owned(), wish: "node001".to_owned() };
+    let waiting =
+        Error::Waiting { mac: MAC.to_owned(), wish: "node001".to_owned(), replaces: false };
     let unknown = Error::UnknownMachine { mac: MAC.to_owned() };
     let manual = format!("/boot/manual/group/compute/{MAC}");
     let scripts = [

@@ -22,7 +22,9 @@ const LARGEST_DOCUMENT: usize = 128 << 20;
 
 pub(super) fn routes() -> Routes {
     let apply = Routes::new().add(admins().changes(), routes!(apply));
-    Routes::new().add(admins(), routes!(export)).merge(apply.bodies_up_to(LARGEST_DOCUMENT))
+    Routes::new()
+        .add(admins().reveals("exported the configuration"), routes!(export))
+        .merge(apply.bodies_up_to(LARGEST_DOCUMENT))
 }
 
 #[derive(Debug, Deserialize)]

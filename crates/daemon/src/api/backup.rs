@@ -23,7 +23,7 @@ const WAITING: usize = 8;
 const PIECE: usize = 128 << 10;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(admins(), routes!(take))
+    Routes::new().add(admins().reveals("took a backup of everything"), routes!(take))
 }
 
 #[derive(Debug, Deserialize)]

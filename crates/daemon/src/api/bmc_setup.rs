@@ -15,10 +15,13 @@ use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
+/// For the audit: administrators see it.
+const READ: &str = "read passwords of BMCs";
+
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(operators(), routes!(list))
-        .add(operators(), routes!(show))
+        .add(operators().reveals(READ), routes!(list))
+        .add(operators().reveals(READ), routes!(show))
         .add(admins().changes(), routes!(save))
         .add(operators(), routes!(members))
         .add(admins().changes(), routes!(clone))
@@ -30,10 +33,12 @@ pub(super) fn routes() -> Routes {
     (status = 200, description = "BMC setups by name, below config and bmcsetup", body = BmcSetupKeys),
     (status = 404, description = "There is no BMC setup", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let entries =
-        cluster.bmc_setups().values().map(|setup| (setup.name.as_str(), BmcSetupKeys::new(setup)));
+    let entries = cluster
+        .bmc_setups()
+        .values()
+        .map(|setup| (setup.name.as_str(), BmcSetupKeys::new(setup, caller.view())));
     answer::listed(
         cluster.bmc_setups().is_empty(),
         "BMC setup",
@@ -48,11 +53,13 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 ))]
 async fn show(
     state: axum::extract::State<State>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let setup = cluster.bmc_setup(&name)?;
-    Ok(Json(Config::one("bmcsetup", &name, BmcSetupKeys::new(setup))).into_response())
+    Ok(Json(Config::one("bmcsetup", &name, BmcSetupKeys::new(setup, caller.view())))
+        .into_response())
 }
 
 /// The nodes that use a BMC setup, by their groups or by themselves.

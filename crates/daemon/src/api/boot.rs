@@ -1,14 +1,16 @@
 //! `/boot`: what machines fetch between their firmware and their own init.
 
 mod asker;
+mod claimed;
 mod view;
 
 use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perilune_boot::{Error as Failure, Machine, OnDisk, Site, percent_encode};
-use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress, discovery};
+use perilune_boot::{Error as Failure, Machine, OnDisk, Site};
+use perilune_model::discovery::{Identified, Wish};
+use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress};
 use perilune_plan::Purpose;
 use perilune_store::Meta;
 use serde::Deserialize;
@@ -16,6 +18,7 @@ use serde_json::json;
 use utoipa_axum::routes;
 
 use crate::api::boot::asker::Asker;
+use crate::api::boot::claimed::{become_node, claimed, not_made_a_node, wait_for_a_yes};
 use crate::api::extract::{Bearer, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, everybody, operators};
@@ -24,7 +27,6 @@ use crate::api::query::Query;
 use crate::api::source::Source;
 use crate::api::ticket;
 use crate::boots::Evidence;
-use crate::claims::Wish;
 use crate::clock;
 use crate::identity;
 use crate::json::Json;
@@ -45,11 +47,23 @@ pub(super) fn routes() -> Routes {
         .add(everybody(), routes!(search))
         .add(everybody().acts(), routes!(manual_group))
         .add(everybody().acts(), routes!(manual_host))
-        .add(admins().or_node("node"), routes!(install))
-        .add(admins().or_node("node").or_ticket(), routes!(kickstart))
+        .add(
+            admins().or_node("node").reveals("was given an install script with its token"),
+            routes!(install),
+        )
+        .add(
+            admins()
+                .or_node("node")
+                .or_ticket()
+                .reveals("was given a kickstart file with its token"),
+            routes!(kickstart),
+        )
         .add(operators().or_any_node(), routes!(role))
         .add(operators().or_any_node(), routes!(script))
-        .add(admins().or_node("node"), routes!(plan))
+        .add(
+            admins().or_node("node").reveals("was given the plan of a node with its secrets"),
+            routes!(plan),
+        )
 }
 
 /// The boot menu. A machine at the address of a node goes straight to that node's script.
@@ -94,7 +108,15 @@ async fn search(
         return script_of(&state, &view, Ask { source, mac, again }, Ok(machine));
     }
     let asker = source.address;
-    state.discovery.identify(mac, asker, meta_of_machine(asker, mac)).await;
+    let admit = || state.claims.admit(asker, clock::steady_milliseconds());
+    match state.discovery.identify(mac, asker, meta_of_machine(asker, mac), admit).await {
+        Identified::Became(node, _) => become_node(&state, mac, &node),
+        Identified::Waits(wish, reason) => {
+            let reason = Some(reason.to_string());
+            return Ok(wait_for_a_yes(&state, &view, source, mac, wish, reason));
+        }
+        Identified::Unknown => {}
+    }
     script_of_new(&state, Ask { source, mac, again })
 }
 
@@ -126,22 +148,7 @@ async fn manual_group(
         Ok(group) => group.name.clone(),
         Err(error) => return Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
     };
-    // Only what a rule of the site accepts becomes a node by itself: anybody can ask.
-    if !view.cluster.settings().nextnode_discover {
-        return Ok(wait_for_a_yes(&state, &view, source, mac, Wish::NextOf(group)));
-    }
-    let decide =
-        move |draft: &mut perilune_model::Draft| discovery::claim(draft, mac, Some(&group));
-    match state.cluster.commit(meta_of_machine(source.address, mac), decide).await {
-        Ok(Some(node)) => tracing::info!(%node, %mac, "a machine was made a node at its console"),
-        Ok(None) => {
-            return Ok(
-                (StatusCode::NOT_FOUND, "No Node is available for this group").into_response()
-            );
-        }
-        Err(error) => return Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
-    }
-    script_of_new(&state, Ask { source, mac, again: 0 })
+    claimed(&state, &view, source, mac, Wish::NextOf(group)).await
 }
 
 /// The machine says which node it is, and becomes that when an administrator accepts it.
@@ -166,29 +173,12 @@ async fn manual_host(
         return script_of(&state, &view, Ask { source, mac, again: 0 }, machine);
     }
     match view.cluster.node(host.as_str()) {
-        Ok(node) => Ok(wait_for_a_yes(&state, &view, source, mac, Wish::Node(node.name.clone()))),
+        Ok(node) => {
+            let wish = Wish::Node(node.name.clone());
+            claimed(&state, &view, source, mac, wish).await
+        }
         Err(error) => Ok(not_made_a_node(&state, &view, source, mac, &chain(&error))),
     }
-}
-
-/// Notes what a machine says that it is. Its console waits, and goes on by itself when that is accepted.
-fn wait_for_a_yes(
-    state: &State,
-    view: &View,
-    source: Source,
-    mac: MacAddress,
-    wish: Wish,
-) -> Response {
-    let path = match &wish {
-        Wish::NextOf(group) => {
-            format!("/boot/manual/group/{}/{mac}", percent_encode(group.as_str()))
-        }
-        Wish::Node(node) => format!("/boot/manual/hostname/{node}/{mac}"),
-    };
-    state.sightings.seen(mac, Some(source.address), None, clock::milliseconds());
-    let waiting = Failure::Waiting { mac: mac.to_string(), wish: wish.to_string() };
-    state.claims.claim(mac, wish);
-    with_site(state, view, source, |site| Ok(site.waiting_script(&waiting, &path)))
 }
 
 /// The install script, for installers that are made elsewhere.
@@ -415,19 +405,6 @@ fn installer_at(state: &State, cluster: &Cluster, node: &str, source: Source) ->
     }
     let possible = cluster.node(node).map(|node| ticket::addresses_of(state, node));
     possible.ok().and_then(|possible| possible.first().copied()).unwrap_or(source.address)
-}
-
-/// What somebody chose or typed at the machine's console cannot be: the console says why, before the menu comes again.
-fn not_made_a_node(
-    state: &State,
-    view: &View,
-    source: Source,
-    mac: MacAddress,
-    reason: &str,
-) -> Response {
-    tracing::warn!(%mac, error = reason, "a machine could not be made a node");
-    let refused = Failure::Refused { mac: mac.to_string(), reason: reason.to_owned() };
-    with_site(state, view, source, |site| Ok(site.failed_script(&refused)))
 }
 
 /// Machines wait while the files of their image are being replaced, where the cluster's settings say so.

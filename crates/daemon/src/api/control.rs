@@ -158,6 +158,7 @@ async fn act_on_many(
     let wished = wishes(&mut fields);
     fields.finish()?;
     let nodes = expand(list)?;
+    caller.needs_nodes(nodes.iter().map(String::as_str))?;
     let order = Order::read(subsystem, action);
     let id = state.control.start(order, nodes, &wished, &caller.user);
     let run = state.control.more_than(&id, usize::MAX, FIRST_RESULTS).await;

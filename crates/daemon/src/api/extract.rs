@@ -9,24 +9,30 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderValue;
 use axum::http::header;
 use axum::http::request::Parts;
 use futures_util::TryStreamExt as _;
 use http_body_util::LengthLimitError;
-use perilune_model::user::Role;
+use perilune_model::Name;
+use perilune_model::user::{ApiToken, Role};
 use perilune_notation::{Error as Notation, read_json};
 use perilune_store::Meta;
 use perilune_wire::fields::Fields;
+use perilune_wire::hidden::View;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::api::node::shown;
+use crate::api::permissions::scope;
 use crate::api::problem::ApiError;
 use crate::api::query;
 use crate::api::source;
 use crate::auth::Identity;
 use crate::clock;
 use crate::cluster::Author;
-use crate::state::State;
+use crate::state::{State, check_token};
+use crate::token_uses::Use;
 
 pub(super) const TOKEN_HEADER: &str = "x-access-tokens";
 
@@ -67,7 +73,8 @@ impl FromRequestParts<State> for Follower {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         let Peer(address) = peer(parts);
         let user = match identify(parts, state) {
-            Ok(Identity::User(user)) => Some(user),
+            Ok(Identity::User { name, .. }) => Some(name),
+            Ok(Identity::ApiToken(name)) => Some(token_text(&name, None)),
             Ok(Identity::Node { .. } | Identity::Importer(_)) | Err(_) => None,
         };
         Ok(Self { address, user })
@@ -103,6 +110,10 @@ pub struct Caller {
     pub user: String,
     /// What the user may do.
     pub role: Role,
+    /// The nodes that it may be done to; all of them where there is no list.
+    nodes: scope::Nodes,
+    /// Whether it is a program with a token of its own, rather than somebody who has logged in.
+    is_token: bool,
     asked: Asked,
 }
 
@@ -130,7 +141,48 @@ impl Asked {
 
 impl Caller {
     pub(super) fn new(parts: &Parts, user: String, role: Role) -> Result<Self, ApiError> {
-        Ok(Self { user, role, asked: Asked::new(parts)? })
+        Ok(Self { user, role, nodes: None, is_token: false, asked: Asked::new(parts)? })
+    }
+
+    /// A program by its API token.
+    pub(super) fn by_token(
+        parts: &Parts,
+        token: &ApiToken,
+        role: Role,
+        nodes: scope::Nodes,
+    ) -> Result<Self, ApiError> {
+        let user = token_text(&token.name, token.user.as_ref());
+        Ok(Self { user, role, nodes, is_token: true, asked: Asked::new(parts)? })
+    }
+
+    /// Whether this is the user of this name, who has logged in.
+    pub(super) fn is_user(&self, name: &str) -> bool {
+        !self.is_token && self.user == name
+    }
+
+    /// Refuses API tokens: what they may do is for people to decide.
+    pub(super) fn needs_login(&self) -> Result<(), ApiError> {
+        if !self.is_token {
+            return Ok(());
+        }
+        let message = "API tokens are made and removed by administrators who have logged in";
+        Err(ApiError::Forbidden(message.to_owned()))
+    }
+
+    /// Refuses who may not do anything to one of these nodes.
+    pub(super) fn needs_nodes<'a>(
+        &self,
+        mut named: impl Iterator<Item = &'a str>,
+    ) -> Result<(), ApiError> {
+        let Some(allowed) = &self.nodes else { return Ok(()) };
+        match named.find(|node| !allowed.contains(*node)) {
+            None => Ok(()),
+            Some(other) => Err(ApiError::Forbidden(format!(
+                "the {} is not good for '{}'",
+                self.user,
+                shown(other)
+            ))),
+        }
     }
 
     /// Who asks for a change by this request, and whether it is only tried.
@@ -148,6 +200,11 @@ impl Caller {
         self.asked.is_trial
     }
 
+    /// What of an object is shown to this user: administrators alone see secrets.
+    pub(super) fn view(&self) -> View {
+        if self.role >= Role::Admin { View::Whole } else { View::WithoutSecrets }
+    }
+
     /// Refuses who has a lower role. For a route that does several things; others declare it.
     pub(super) fn needs(&self, needed: Role) -> Result<(), ApiError> {
         if self.role >= needed {
@@ -158,6 +215,11 @@ impl Caller {
             "the user '{user}' is a {role}, and this needs the role {needed}"
         )))
     }
+}
+
+/// How a token is called where users are: no user's name has parentheses.
+fn token_text(token: &Name, user: Option<&Name>) -> String {
+    format!("token {token} ({})", user.map_or("configuration", Name::as_str))
 }
 
 /// A node that installs, by its own token. It is no user and has no role.
@@ -195,6 +257,30 @@ impl Bearer {
         match self {
             Self::User(caller) => caller.meta(),
             Self::Node(node) => node.asked.by(format!("node {}", node.name)),
+        }
+    }
+
+    /// Who it is, in words.
+    pub(super) fn who(&self) -> String {
+        match self {
+            Self::User(caller) => caller.user.clone(),
+            Self::Node(node) => format!("node {}", node.name),
+        }
+    }
+
+    /// The address that the request came from.
+    pub(super) fn origin(&self) -> IpAddr {
+        match self {
+            Self::User(caller) => caller.asked.origin,
+            Self::Node(node) => node.asked.origin,
+        }
+    }
+
+    /// Whether answers show secrets to whom they concern.
+    pub(super) fn sees_secrets(&self) -> bool {
+        match self {
+            Self::User(caller) => caller.role >= Role::Admin,
+            Self::Node(_) => true,
         }
     }
 
@@ -237,6 +323,19 @@ impl FromRequestParts<State> for Caller {
     }
 }
 
+/// Whose token a request has, in words, whether or not it is still good.
+pub(super) fn whoever(token: Option<&HeaderValue>, state: &State) -> String {
+    let token = token.and_then(|token| token.to_str().ok()).unwrap_or_default();
+    match state.api_token_of(token) {
+        Some(token) => token_text(&token.name, token.user.as_ref()),
+        None => match state.keys.identify(token) {
+            Some(Identity::User { name, .. }) => name,
+            Some(Identity::Node { name, .. } | Identity::Importer(name)) => format!("node {name}"),
+            Some(Identity::ApiToken(_)) | None => "nobody".to_owned(),
+        },
+    }
+}
+
 /// Who the request's token is for.
 pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
     let token =
@@ -244,15 +343,25 @@ pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiErro
     if token.is_empty() {
         return Err(ApiError::Unauthenticated("A valid token is missing".to_owned()));
     }
+    if let Some(token) = state.api_token_of(token) {
+        check_token(&token)?;
+        let (at, Peer(from)) = (clock::milliseconds(), peer(parts));
+        state.token_uses.used(&token.name, Use { at, from, made: token.made });
+        return Ok(Identity::ApiToken(token.name.clone()));
+    }
     let invalid = || ApiError::Unauthenticated("Token is invalid".to_owned());
     let identity = state.keys.identify(token).ok_or_else(invalid)?;
-    if let Identity::Node { name, boot, address, .. } = &identity {
-        // A proxy that names nobody asks for files alone, which hold no secret of one node.
-        let source = source::of(parts);
-        let is_there = source.is_anybody() || source.address == *address;
-        if !is_there || state.boots.exchange_of(name, boot).is_none() {
-            return Err(invalid());
+    match &identity {
+        Identity::User { name, generation } => state.check_login(name, generation.as_deref())?,
+        Identity::Node { name, boot, address, .. } => {
+            // A proxy that names nobody asks for files alone, which hold no secret of one node.
+            let source = source::of(parts);
+            let is_there = source.is_anybody() || source.address == *address;
+            if !is_there || state.boots.exchange_of(name, boot).is_none() {
+                return Err(invalid());
+            }
         }
+        Identity::Importer(_) | Identity::ApiToken(_) => {}
     }
     Ok(identity)
 }

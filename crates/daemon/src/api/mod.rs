@@ -2,7 +2,9 @@
 
 mod absent;
 pub mod answer;
+mod api_token;
 mod apply;
+mod audit;
 mod backup;
 mod bmc_setup;
 mod boot;
@@ -100,6 +102,8 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(install_log::routes())
         .merge(rack::routes())
         .merge(user::routes())
+        .merge(api_token::routes())
+        .merge(audit::routes())
         .merge(history::routes())
         .merge(control::routes())
         .merge(service::routes())
@@ -133,6 +137,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .layer(axum::Extension(routes))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(state.clone(), audit::note_refusals))
         .layer(from_fn_with_state(state.clone(), requests::log))
         .layer(from_fn_with_state(state.clone(), source::note))
         .layer(CatchPanicLayer::custom(panicked))

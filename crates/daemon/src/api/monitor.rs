@@ -303,7 +303,7 @@ struct UnknownMachine {
     macaddress: String,
     ipaddress: Option<String>,
     vendor_class: Option<String>,
-    /// What it says at its console that it is; `perilune node adopt` accepts that.
+    /// What it says at its console, or seems, to be; `perilune node adopt` accepts that.
     claim: Option<String>,
     /// The switch that sees it, when one said so.
     switch: Option<String>,
@@ -347,7 +347,7 @@ async fn unknown(state: axum::extract::State<State>) -> Result<Response, ApiErro
         .map(|(mac, sighting)| {
             let mac = *mac;
             let place = state.discovery.last_seen(&cluster, mac);
-            let claim = state.claims.of(mac).map(|wish| wish.to_string());
+            let claim = state.claims.of(mac).map(|claim| claim.wish.to_string());
             UnknownMachine { claim, ..UnknownMachine::new(mac, sighting, place) }
         })
         .collect();

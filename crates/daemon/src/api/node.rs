@@ -1,6 +1,7 @@
 //! `/config/node`: nodes.
 
 use axum::response::{IntoResponse, Response};
+use perilune_model::user::Role;
 use perilune_model::{Kind, Name, Saved, node};
 use perilune_wire::envelope::Config;
 use perilune_wire::node::{NodeDetail, NodeEntry, Reported};
@@ -29,7 +30,7 @@ pub(super) fn routes() -> Routes {
     (status = 200, description = "Nodes by name, below config and node", body = NodeEntry),
     (status = 404, description = "There is no node", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let states = state.status.all();
     let texts: Vec<Option<(String, Option<&str>)>> = cluster
@@ -40,7 +41,8 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     let entries = cluster.nodes().values().zip(&texts);
     let entries = entries
         .map(|(node, said)| {
-            (node.name.as_str(), NodeEntry::new(&cluster, node, reported(said.as_ref())))
+            let entry = NodeEntry::new(&cluster, node, reported(said.as_ref()), caller.view());
+            (node.name.as_str(), entry)
         })
         .collect();
     answer::listed(cluster.nodes().is_empty(), "node", Config { resource: "node", entries })
@@ -53,13 +55,14 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 ))]
 async fn show(
     state: axum::extract::State<State>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let node = cluster.node(&name)?;
     let known = state.status.get(&name);
     let said = known.as_ref().map(|state| (state.text(), state.failure()));
-    let detail = NodeDetail::new(&cluster, node, reported(said.as_ref()));
+    let detail = NodeDetail::new(&cluster, node, reported(said.as_ref()), caller.view());
     Ok(Json(Config::one("node", &name, detail)).into_response())
 }
 
@@ -92,6 +95,10 @@ async fn save(
     let key = node_name(&name)?;
     let installed = state.installed_plugins();
     let request = body.read(&place, |fields| requests::node(fields, &key, &installed))?;
+    if let Bearer::User(caller) = &bearer {
+        check_proof(&state, caller, &name, &request)?;
+        caller.needs_nodes(request.new_name.iter().map(Name::as_str))?;
+    }
     let new_name = request.new_name.clone();
     let (meta, target) = (bearer.meta(), key.clone());
     let save = if is_node { node::report } else { node::save };
@@ -127,6 +134,7 @@ async fn clone(
         }
         requests::node(fields, &key, &installed)
     })?;
+    check_proof(&state, &caller, "", &request)?;
     let new_name = request.new_name.clone().unwrap_or_default();
     let message = format!("Node {name} cloned to {new_name} successfully");
     state
@@ -155,6 +163,20 @@ async fn remove(
     state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Node, &name)).await?;
     state.install_logs.remove(&gone);
     Ok(answer::done())
+}
+
+/// What a node's TPM measured gets its token where the cluster has security on. Whoever may not see it may not set it either.
+fn check_proof(
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    request: &node::Request,
+) -> Result<(), ApiError> {
+    let cluster = state.cluster.published();
+    let known = cluster.nodes().get(name).and_then(|node| node.tpm_sha256.clone());
+    let mut wanted = known.clone();
+    request.tpm_sha256.apply(&mut wanted);
+    if wanted == known { Ok(()) } else { caller.needs(Role::Admin) }
 }
 
 /// The name of a node in a path.

@@ -1,7 +1,10 @@
 //! Who may call a route, and what a call does: declared where the route is added, and checked before its handler runs. A route
 //! cannot be added without. `docs/permissions.md` lists all of them.
 
+pub(super) mod scope;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State as Shared};
@@ -16,8 +19,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::api::answer::Message;
 use crate::api::extract::{self, Bearer, Caller, LargestBody, NodeToken};
+use crate::api::node::shown;
 use crate::api::problem::ApiError;
 use crate::api::ticket;
+use crate::audit::Kind;
 use crate::auth::Identity;
 use crate::json::Json;
 use crate::state::State;
@@ -31,6 +36,8 @@ pub(super) struct Access {
     /// Whether a ticket in the query is as good as a node's token.
     ticket: bool,
     effect: Effect,
+    /// The secret that an answer has in it, for the audit.
+    secret: Option<&'static str>,
 }
 
 /// Which tokens of nodes are good for a route.
@@ -55,7 +62,7 @@ enum Effect {
 
 /// Anybody.
 pub(super) const fn everybody() -> Access {
-    Access { role: None, node: Nodes::None, ticket: false, effect: Effect::Tells }
+    Access { role: None, node: Nodes::None, ticket: false, effect: Effect::Tells, secret: None }
 }
 
 /// Everybody who is logged in.
@@ -99,6 +106,11 @@ impl Access {
         Self { ticket: true, ..self }
     }
 
+    /// An answer to an administrator or a node has secrets in it: who was given them is noted.
+    pub(super) const fn reveals(self, what: &'static str) -> Self {
+        Self { secret: Some(what), ..self }
+    }
+
     /// Whether somebody must be logged in.
     pub(super) fn is_protected(self) -> bool {
         self.role.is_some()
@@ -117,7 +129,15 @@ impl Access {
     /// Who asks, if they may.
     pub(super) async fn admit(self, parts: &mut Parts, state: &State) -> Result<Bearer, ApiError> {
         let bearer = match extract::identify(parts, state)? {
-            Identity::User(user) => self.admit_user(parts, state, user).map(Bearer::User)?,
+            Identity::User { name, .. } => self.admit_user(parts, state, name).map(Bearer::User)?,
+            Identity::ApiToken(name) => {
+                let token = state.api_token(&name)?;
+                let role = state.role_of_token(&token).unwrap_or(Role::Installer);
+                let nodes = scope::check(&token, parts, state).await?;
+                let caller = Caller::by_token(parts, &token, role, nodes)?;
+                caller.needs(self.role.unwrap_or(Role::Admin))?;
+                Bearer::User(caller)
+            }
             Identity::Node { name, archive, .. } => {
                 self.check_node(parts, state, &name).await?;
                 Bearer::Node(NodeToken::new(parts, name, archive)?)
@@ -227,16 +247,19 @@ impl Routes {
         let mut router = OpenApiRouter::with_openapi(document);
         let mut declared = Declared::default();
         for (access, (schemas, paths, routes)) in self.0 {
+            let mut words = BTreeMap::new();
             for (path, item) in &paths.paths {
-                let methods = super::routes::operations(item).map(|(method, _)| method);
-                declared.0.extend(methods.map(|method| ((path.clone(), method), access)));
+                for (method, operation) in super::routes::operations(item) {
+                    declared.0.insert((path.clone(), method), access);
+                    words.insert(method, operation.summary.clone().unwrap_or_default());
+                }
             }
             // Who asks for what anybody may read is not looked at.
             let is_open = !access.is_protected() && !access.does_something();
             let routes = if is_open {
                 routes
             } else {
-                let guard = Guard { access, state: state.clone() };
+                let guard = Guard { access, words: Arc::new(words), state: state.clone() };
                 routes.route_layer(from_fn_with_state(guard, check))
             };
             router = router.routes((schemas, paths, routes));
@@ -249,12 +272,14 @@ impl Routes {
 #[derive(Clone)]
 struct Guard {
     access: Access,
+    /// What each method does, as the document says it.
+    words: Arc<BTreeMap<&'static str, String>>,
     state: State,
 }
 
 /// Lets a request on to its handler, with who asks, or answers why not.
 async fn check(Shared(guard): Shared<Guard>, request: Request, next: Next) -> Response {
-    let Guard { access, state } = guard;
+    let access = guard.access;
     // Whoever asks for headers alone wants nothing done.
     if request.method() == Method::HEAD && access.does_something() {
         return no_head();
@@ -263,27 +288,65 @@ async fn check(Shared(guard): Shared<Guard>, request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    if access.ticket && ticket::is_shown(&mut parts, &state).await {
-        let admitted = ticket::admit_shown(&mut parts, &state).await;
-        return go_on(admitted, parts, body, next).await;
-    }
-    let admitted = access.admit(&mut parts, &state).await;
-    go_on(admitted, parts, body, next).await
+    let state = &guard.state;
+    let admitted = if access.ticket && ticket::is_shown(&mut parts, state).await {
+        ticket::admit_shown(&mut parts, state).await
+    } else {
+        access.admit(&mut parts, state).await
+    };
+    guard.go_on(admitted, parts, body, next).await
 }
 
-async fn go_on(
-    admitted: Result<Bearer, ApiError>,
-    mut parts: Parts,
-    body: Body,
-    next: Next,
-) -> Response {
-    match admitted {
-        Ok(bearer) => {
-            parts.extensions.insert(bearer);
-            next.run(Request::from_parts(parts, body)).await
+impl Guard {
+    async fn go_on(
+        &self,
+        admitted: Result<Bearer, ApiError>,
+        mut parts: Parts,
+        body: Body,
+        next: Next,
+    ) -> Response {
+        let bearer = match admitted {
+            Ok(bearer) => bearer,
+            Err(error) => return error.into_response(),
+        };
+        let noted = self.what_to_note(&bearer, &parts);
+        let (who, from) = (bearer.who(), bearer.origin());
+        parts.extensions.insert(bearer);
+        let response = next.run(Request::from_parts(parts, body)).await;
+        match noted.filter(|_| response.status().is_success()) {
+            Some((Kind::Secret, what)) => self.state.audit.secret(&who, from, &what),
+            Some((_, what)) => self.state.audit.done(&who, from, &what),
+            None => {}
         }
-        Err(error) => error.into_response(),
+        response
     }
+
+    /// What the audit is told when the call succeeds: who is given secrets, and what is done that the history does not have.
+    fn what_to_note(&self, bearer: &Bearer, parts: &Parts) -> Option<(Kind, String)> {
+        if bearer.is_trial() {
+            return None;
+        }
+        let path = shown(parts.uri.path());
+        let method = &parts.method;
+        let is_user = !bearer.is_node();
+        match (self.access.secret, self.access.effect) {
+            (Some(secret), _) if bearer.sees_secrets() => {
+                Some((Kind::Secret, format!("{secret} ({method} {path})")))
+            }
+            (_, Effect::Acts) if is_user && !only_looks(&path) => {
+                let words = self.words.get(method_word(method)).map(String::as_str);
+                let words = words.unwrap_or_default().trim_end_matches('.');
+                Some((Kind::Done, format!("{words} ({method} {path})")))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Some routes do what their last word says, and these only look.
+fn only_looks(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default().trim_start_matches('_');
+    matches!(last, "status" | "list")
 }
 
 fn no_head() -> Response {

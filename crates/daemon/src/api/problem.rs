@@ -6,6 +6,7 @@ use perilune_model::{Change, Error as Refusal, Violation};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::audit::Reason;
 use crate::cluster;
 use crate::diff::{Net, ObjectChange};
 use crate::jobs;
@@ -243,8 +244,10 @@ impl IntoResponse for ApiError {
             field: violation.field.clone(),
             reason: violation.reason.clone(),
         });
+        let reason = Reason(message.clone());
         let problem = Problem { message, code, errors: errors.collect(), request_id };
         let mut response = (status, Json(problem)).into_response();
+        response.extensions_mut().insert(reason);
         if let Self::TooManyAttempts(seconds) = self {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

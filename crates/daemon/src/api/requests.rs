@@ -1,13 +1,11 @@
 //! What the log has of every request, at the level `debug`. Nothing of queries, headers and bodies: they may hold passwords and tickets.
 
 use axum::extract::{Request, State as Shared};
-use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
 use super::extract;
-use crate::auth::Identity;
 use crate::state::State;
 
 /// Answers the request, and logs it.
@@ -17,7 +15,7 @@ pub(super) async fn log(Shared(state): Shared<State>, request: Request, next: Ne
     }
     let began = Instant::now();
     let (parts, body) = request.into_parts();
-    let user = user(&parts, &state);
+    let user = extract::whoever(parts.headers.get(extract::TOKEN_HEADER), &state);
     let extract::Peer(peer) = extract::peer(&parts);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let response = next.run(Request::from_parts(parts, body)).await;
@@ -25,13 +23,4 @@ pub(super) async fn log(Shared(state): Shared<State>, request: Request, next: Ne
     let status = response.status().as_u16();
     tracing::debug!(%method, path, status, milliseconds, %peer, user, "request");
     response
-}
-
-/// Whose token the request has, if any.
-fn user(parts: &Parts, state: &State) -> Option<String> {
-    let token = parts.headers.get(extract::TOKEN_HEADER)?.to_str().ok()?;
-    match state.keys.identify(token)? {
-        Identity::User(user) => Some(user),
-        Identity::Node { name, .. } | Identity::Importer(name) => Some(format!("node {name}")),
-    }
 }

@@ -23,6 +23,15 @@ impl Document {
     }
 }
 
+impl Document {
+    /// Whether there is an operation of this name, such as `GET /config/node/{name}`.
+    pub(super) fn has(&self, operation: &str) -> bool {
+        let Some((method, path)) = operation.split_once(' ') else { return false };
+        let item = self.0.paths.paths.get(path);
+        item.is_some_and(|item| operations(item).any(|(known, _)| known == method))
+    }
+}
+
 /// The document as JSON.
 pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
     Json(&*document).into_response()

@@ -15,16 +15,19 @@ use crate::api::ticket;
 use crate::json::Json;
 use crate::state::State;
 
+/// For the audit.
+const READ: &str = "read secrets";
+
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(admins(), routes!(list))
-        .add(admins().or_node("name"), routes!(of_node))
+        .add(admins().reveals(READ), routes!(list))
+        .add(admins().or_node("name").reveals(READ), routes!(of_node))
         .add(admins().changes(), routes!(save_of_node))
-        .add(admins(), routes!(of_group))
+        .add(admins().reveals(READ), routes!(of_group))
         .add(admins().changes(), routes!(save_of_group))
-        .add(admins(), routes!(one_of_node))
+        .add(admins().reveals(READ), routes!(one_of_node))
         .add(admins().changes(), routes!(save_one_of_node))
-        .add(admins(), routes!(one_of_group))
+        .add(admins().reveals(READ), routes!(one_of_group))
         .add(admins().changes(), routes!(save_one_of_group))
         .add(admins().changes(), routes!(clone_of_node))
         .add(admins().changes(), routes!(clone_of_group))

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use perilune_model::user::Role;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -18,6 +19,8 @@ use crate::state::State;
 /// The version of the API that existing clients look for.
 const LUNA: &str = "2.1.0001";
 const API: u32 = 1;
+/// One answer for a wrong name and a wrong password, so that nobody learns who may log in.
+const INCORRECT: &str = "Incorrect username or password";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -38,17 +41,28 @@ pub(super) struct Token {
     (status = 201, description = "Logged in", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "Not logged in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
+    (status = 403, description = "The user has the role installer, which is good for /tpm alone", body = Problem),
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
     origin: Origin,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let user = verified(&state, origin, object(&body)?).await?;
+    let fields = object(&body)?;
+    // Of before the password is looked at: one that is changed meanwhile must not be good for a token of the new generation.
+    let named = fields.get("username").and_then(Value::as_str).unwrap_or_default();
+    let mark = state.mark_of(named)?;
+    let user = verified(&state, origin, fields).await?;
+    let mark = mark.ok_or_else(|| ApiError::Unauthenticated(INCORRECT.to_owned()))?;
+    if state.role_of(&user) == Some(Role::Installer) {
+        let message = format!("the user '{user}' is an installer, and logs in at /tpm alone");
+        return Err(ApiError::Forbidden(message));
+    }
     let token = state
         .keys
-        .for_user(&user, clock::seconds())
+        .for_user(&user, mark, clock::seconds())
         .map_err(|error| ApiError::Defect(error.to_string()))?;
+    state.audit.secret(&user, origin.address, "logged in, and was given a token");
     Ok((StatusCode::CREATED, Json(Token { token })).into_response())
 }
 
@@ -83,8 +97,7 @@ pub(super) async fn verified(
     if is_password(state, origin, user, password.to_owned()).await? {
         return Ok(user.to_owned());
     }
-    // One answer for a wrong name and a wrong password, so that nobody learns who may log in.
-    refuse("Incorrect username or password")
+    refuse(INCORRECT)
 }
 
 /// The versions of the API and of the program.

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State as Shared};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
@@ -108,7 +108,16 @@ pub(super) async fn note(
 
 /// The source that was noted.
 pub(super) fn of(parts: &Parts) -> Source {
-    let noted = parts.extensions.get::<Source>().copied();
+    noted(&parts.extensions)
+}
+
+/// The source that was noted of a request.
+pub(super) fn of_request(request: &Request) -> Source {
+    noted(request.extensions())
+}
+
+fn noted(extensions: &Extensions) -> Source {
+    let noted = extensions.get::<Source>().copied();
     noted.unwrap_or_else(|| Source::of(LOOPBACK, &HeaderMap::new(), &[]))
 }
 

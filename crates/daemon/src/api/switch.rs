@@ -15,10 +15,13 @@ use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
 
+/// For the audit: administrators see them.
+const READ: &str = "read communities of switches";
+
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(operators(), routes!(list))
-        .add(operators(), routes!(show))
+        .add(operators().reveals(READ), routes!(list))
+        .add(operators().reveals(READ), routes!(show))
         .add(operators().changes(), routes!(save))
         .add(operators().changes(), routes!(clone))
         .add(operators().changes(), routes!(remove))
@@ -29,10 +32,12 @@ pub(super) fn routes() -> Routes {
     (status = 200, description = "Switches by name, below config and switch", body = SwitchKeys),
     (status = 404, description = "There is no switch", body = Problem),
 ))]
-async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+async fn list(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let entries =
-        cluster.switches().values().map(|switch| (switch.name.as_str(), SwitchKeys::new(switch)));
+    let entries = cluster
+        .switches()
+        .values()
+        .map(|switch| (switch.name.as_str(), SwitchKeys::new(switch, caller.view())));
     answer::listed(
         cluster.switches().is_empty(),
         "switch",
@@ -47,11 +52,12 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 ))]
 async fn show(
     state: axum::extract::State<State>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let switch = cluster.switch(&name)?;
-    Ok(Json(Config::one("switch", &name, SwitchKeys::new(switch))).into_response())
+    Ok(Json(Config::one("switch", &name, SwitchKeys::new(switch, caller.view()))).into_response())
 }
 
 /// Makes or changes a switch.

@@ -26,7 +26,9 @@ const TOLD: usize = 100;
 
 pub(super) fn routes() -> Routes {
     let import = Routes::new().add(admins().changes(), routes!(import));
-    Routes::new().add(admins(), routes!(export)).merge(import.bodies_up_to(LARGEST_EXPORT))
+    Routes::new()
+        .add(admins().reveals("exported the cluster with passwords"), routes!(export))
+        .merge(import.bodies_up_to(LARGEST_EXPORT))
 }
 
 /// What became of tables that were imported.

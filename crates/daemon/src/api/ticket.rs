@@ -68,6 +68,8 @@ async fn exchange(
         .await?;
     let exchange = bind(&state, &view.cluster, boot, Some(key.clone())).await?;
     let token = token_of(&state, &node, &exchange)?;
+    let what = "was given the token of its boot for its ticket, sealed";
+    state.audit.secret(&format!("node {node}"), source.address, what);
     sealed(&key, &Token { token }, Purpose::Token, &node, StatusCode::CREATED)
 }
 

@@ -1,6 +1,6 @@
 //! `/tpm`: how installers that are made elsewhere, and running nodes, get the token of their node. Where the cluster demands it
-//! (`security`), the node shows what its TPM measured; elsewhere an administrator's password will do, and what the TPM measured is noted
-//! for the day on which it counts.
+//! (`security`), the node shows what its TPM measured; elsewhere the password of an administrator or an installer will do, and what the
+//! TPM measured is noted for the day on which it counts.
 
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Routes {
     (status = 200, description = "The token, good for what concerns that node", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "Not let in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
-    (status = 403, description = "The user is no administrator", body = Problem),
+    (status = 403, description = "The user is neither administrator nor installer, or no boot of the node is expected and an installer asks", body = Problem),
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
@@ -54,36 +54,73 @@ async fn log_in(
         Some(_) => return Err(not_a_register()),
     };
     let is_measured = state.cluster.published().settings().security;
+    let mut is_installer = false;
+    let mut shown_by = "what its TPM measured".to_owned();
     if is_measured {
         prove(&state, origin.address, &name, measured)?;
     } else {
         let user = session::verified(&state, origin, fields).await?;
-        note(&state, origin.address, user, &name, measured).await?;
+        is_installer = state.role_of(&user) == Some(Role::Installer);
+        shown_by = format!("the password of {user}");
+        if is_installer {
+            admit_installer(&state, source, &user, &name)?;
+            check_of_served(&state, &state.cluster.published(), origin.address, &name, measured)
+                .await?;
+        } else {
+            note(&state, origin.address, user, &name, measured).await?;
+        }
     }
-    let token = match place(&state, &name, source, is_measured)? {
+    let token = match place(&state, &name, source, is_measured || is_installer)? {
         Some(address) => {
             ticket::without_ticket(&state, &state.cluster.published(), &name, address).await?
         }
         None => None,
     };
-    let token = match token {
-        Some(token) => token,
+    let (token, which) = match token {
+        Some(token) => (token, "of its boot"),
+        None if is_installer => return Err(not_of_a_boot(&name)),
         // No boot is expected: a running node may have the rules of its own hardware read, and nothing else.
-        None => state
-            .keys
-            .for_import(&name, clock::seconds())
-            .map_err(|error| ApiError::Defect(error.to_string()))?,
+        None => {
+            let token = state.keys.for_import(&name, clock::seconds());
+            let token = token.map_err(|error| ApiError::Defect(error.to_string()))?;
+            (token, "for its own hardware rules alone")
+        }
     };
+    let what = format!("was given a token {which}, for {shown_by}");
+    state.audit.secret(&format!("node {name}"), origin.address, &what);
     Ok(Json(Token { token }).into_response())
 }
 
-/// Where the token is to be good: where it is asked for or, behind a proxy that names nobody, where the node is. What a TPM measured can
-/// be known to others, so then the node itself must ask.
+/// An installer's password stands in images, and whoever may read those on a node knows it: it is worth something only while the node is
+/// expected to boot, and to the machine at the node's own address.
+fn admit_installer(state: &State, source: Source, user: &str, name: &str) -> Result<(), ApiError> {
+    let is_expected =
+        state.cluster.published().node(name).is_ok() && state.boots.window(name).is_some();
+    if is_expected && place(state, name, source, true)?.is_some() {
+        return Ok(());
+    }
+    tracing::warn!(
+        user,
+        node = shown(name),
+        "an installer asked for the token of a node that is not expected to boot there"
+    );
+    Err(not_of_a_boot(name))
+}
+
+fn not_of_a_boot(name: &str) -> ApiError {
+    ApiError::Forbidden(format!(
+        "installers get the token of a node that is expected to boot, at an address of that node; no boot of '{}' is expected, or this is          not its address (perilune node arm, docs/trust.md)",
+        shown(name)
+    ))
+}
+
+/// Where the token is to be good: where it is asked for or, behind a proxy that names nobody, where the node is. What a TPM measured, and
+/// the password of an installer, can be known to others, so then the node itself must ask.
 fn place(
     state: &State,
     name: &str,
     source: Source,
-    is_measured: bool,
+    is_known_to_others: bool,
 ) -> Result<Option<IpAddr>, ApiError> {
     let cluster = state.cluster.published();
     let possible = ticket::addresses_of(state, cluster.node(name)?);
@@ -91,7 +128,7 @@ fn place(
         return Ok(possible.first().copied());
     }
     let is_own = possible.contains(&source.address);
-    Ok((is_own || !is_measured).then_some(source.address))
+    Ok((is_own || !is_known_to_others).then_some(source.address))
 }
 
 /// What a TPM is said to have measured. Programs without a TPM may send an empty text.
@@ -196,7 +233,7 @@ async fn note(
 ) -> Result<(), ApiError> {
     if state.role_of(&user) != Some(Role::Admin) {
         let message = format!(
-            "the user '{}' is no administrator, and a node's token shows its secrets",
+            "the user '{}' is neither administrator nor installer, and a node's token shows its secrets",
             shown(&user)
         );
         return Err(ApiError::Forbidden(message));

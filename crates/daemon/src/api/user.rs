@@ -6,7 +6,7 @@ use argon2::password_hash::PasswordHasher;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::{self, Role};
-use perilune_model::{Error as Refusal, Kind, Name};
+use perilune_model::{Draft, Error as Refusal, Kind, Name};
 use perilune_wire::envelope::Config;
 use perilune_wire::user::{UserKeys, password, request};
 use utoipa_axum::routes;
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Routes {
         .add(admins(), routes!(show))
         .add(admins().changes(), routes!(save))
         .add(viewers().changes(), routes!(change_password))
+        .add(admins().changes(), routes!(revoke))
         .add(admins().changes(), routes!(remove))
 }
 
@@ -113,7 +114,7 @@ async fn change_password(
     })?;
     if caller.role < Role::Admin {
         let known = match present {
-            Some(present) if caller.user == name => {
+            Some(present) if caller.is_user(&name) => {
                 let origin = Origin { address: caller.origin(), neighbour: None };
                 is_password(&state, origin, &name, present).await?
             }
@@ -134,6 +135,22 @@ async fn change_password(
     Ok(answer::done())
 }
 
+/// Ends all logins of a user, and the API tokens. Whoever is no administrator ends the own logins with another password.
+#[utoipa::path(post, path = "/config/user/{name}/_revoke", tag = "user", responses(
+    (status = 204, description = "Tokens that were given to it so far are good for nothing"),
+    (status = 404, description = "There is no such user", body = Problem),
+))]
+async fn revoke(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let named = (name != state.settings.username).then_some(name);
+    let decide = move |draft: &mut Draft| user::revoke(draft, named.as_deref());
+    state.cluster.commit(caller.meta(), decide).await?;
+    Ok(answer::done())
+}
+
 /// Removes a user. Tokens that were given to it are good for nothing from then on.
 #[utoipa::path(get, path = "/config/user/{name}/_delete", tag = "user", responses(
     (status = 204, description = "It is gone"),
@@ -148,11 +165,20 @@ async fn remove(
     Ok(answer::done())
 }
 
-/// The user of the configuration is nobody else's name.
+/// How history and audit name who is no user.
+const NO_USERS: [&str; 6] = ["node ", "machine ", "token ", "nobody", "perilune", "configuration"];
+
+/// The user of the configuration is nobody else's name, and no user is named as what is no user.
 fn user_name(state: &State, name: &str) -> Result<Name, ApiError> {
     let key = Name::general(name).map_err(|error| {
         ApiError::Malformed(format!("the user name '{}' cannot be: {error}", shown(name)))
     })?;
+    let is_no_user =
+        |other: &&&str| name.starts_with(**other) && (other.ends_with(' ') || name == **other);
+    if let Some(other) = NO_USERS.iter().find(is_no_user) {
+        let reason = format!("a name that begins with '{}' is for what is no user", other.trim());
+        return Err(Refusal::invalid("name", reason).into());
+    }
     if name == state.settings.username {
         let reason = format!("'{name}' is the user of {}", state.settings.file.display());
         return Err(Refusal::invalid("name", reason).into());

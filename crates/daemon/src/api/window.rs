@@ -78,6 +78,7 @@ async fn arm(
     }
     let names = hostlist::expand(&nodes)
         .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
+    caller.needs_nodes(names.iter().map(String::as_str))?;
     let cluster = state.cluster.published();
     let names = names.iter().map(|name| Ok(cluster.node(name.as_str())?.name.clone()));
     let names: Vec<Name> = names.collect::<Result<_, perilune_model::Error>>()?;

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use perilune_boot::Protocol;
 
 use super::{Control, Ini};
+use crate::audit::Destination;
 use crate::boots::Evidence;
 
 /// Sections with the keys that they may have. Other sections are the site's own business.
@@ -30,6 +31,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("BOOT", &["EVIDENCE"]),
+    ("AUDIT", &["LOG"]),
     ("DATABASE", &["DRIVER", "DATABASE", "DBUSER", "DBPASSWORD", "HOST", "PORT"]),
     ("FILES", &["KEYFILE", "IMAGE_FILES", "IMAGE_DIRECTORY", "TMP_DIRECTORY", "MAXPACKAGINGTIME"]),
     ("SERVICES", &["DHCP", "DHCP6", "DNS", "CONTROL", "COOLDOWN", "COMMAND"]),
@@ -201,6 +203,18 @@ pub(super) fn evidence(ini: &Ini) -> Result<Option<BTreeSet<Evidence>>, String> 
     let kinds = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(read);
     let kinds: BTreeSet<Evidence> = kinds.collect::<Result<_, _>>()?;
     if kinds.is_empty() { Err(wrong("")) } else { Ok(Some(kinds)) }
+}
+
+/// Where the audit goes for collectors: `journal`, or the path of a file.
+pub(super) fn audit(ini: &Ini) -> Result<Option<Destination>, String> {
+    match ini.get("AUDIT", "LOG") {
+        None => Ok(None),
+        Some(word) if word.eq_ignore_ascii_case("journal") => Ok(Some(Destination::Journal)),
+        Some(path) if path.starts_with('/') => Ok(Some(Destination::File(path.into()))),
+        Some(other) => {
+            Err(format!("[AUDIT] LOG is '{other}'; write journal, or the whole path of a file"))
+        }
+    }
 }
 
 /// How long a login is good for: `30m`, `1h`, `3600s`; a bare number is hours; nothing is a day.

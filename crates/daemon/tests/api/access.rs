@@ -156,6 +156,108 @@ fn users_are_made_log_in_change_their_passwords_and_are_gone_with_their_tokens()
 }
 
 #[test]
+fn a_login_ends_with_the_password_the_role_the_user_and_when_it_is_revoked_and_undoing_revives_none()
+ {
+    let site = ImageSite::start();
+    let password = "password of ann";
+    let fields = json!({ "password": password, "role": "operator" });
+    assert_eq!(save(&site, "user", "ann", &fields).0, 201);
+    let login = || log_in(&site, "ann", password).unwrap();
+    let is_good = |token: &str| match site.get_as("/config/cluster", token).0 {
+        200 => true,
+        401 => false,
+        other => panic!("{other}"),
+    };
+    let newest = || site.get("/history?limit=1").1["history"][0]["revision"].as_u64().unwrap();
+    let undo = || site.post(&format!("/history/{}/_undo", newest()), &json!({})).0;
+    let post = |below: &str, token: &str| {
+        site.post_as(&format!("/config/user/{below}"), &json!({}), token).0
+    };
+    let mut former = Vec::new();
+    let changes: [(&str, &dyn Fn() -> u16); 8] = [
+        ("the same password, set again", &|| save(&site, "user", "ann", &fields).0),
+        ("a role", &|| save(&site, "user", "ann", &json!({ "role": "viewer" })).0),
+        ("the former role", &|| save(&site, "user", "ann", &json!({ "role": "operator" })).0),
+        ("revoked", &|| post("ann/_revoke", site.token())),
+        ("revoked, and that undone", &|| {
+            assert_eq!(post("ann/_revoke", site.token()), 204);
+            if undo() == 201 { 204 } else { 0 }
+        }),
+        ("a role, and that undone", &|| {
+            assert_eq!(save(&site, "user", "ann", &json!({ "role": "admin" })).0, 204);
+            if undo() == 201 { 204 } else { 0 }
+        }),
+        ("removed and made anew", &|| {
+            assert_eq!(site.get("/config/user/ann/_delete").0, 204);
+            if save(&site, "user", "ann", &fields).0 == 201 { 204 } else { 0 }
+        }),
+        ("removed, and that undone", &|| {
+            assert_eq!(site.get("/config/user/ann/_delete").0, 204);
+            if undo() == 201 { 204 } else { 0 }
+        }),
+    ];
+    for (what, change) in changes {
+        let token = login();
+        assert!(is_good(&token), "{what}");
+        former.push(token);
+        assert_eq!(change(), 204, "{what}");
+        assert!(former.iter().all(|token| !is_good(token)), "{what}");
+    }
+    let token = login();
+    assert_eq!(save(&site, "user", "ann", &json!({ "comment": "YQ==" })).0, 204);
+    assert!(is_good(&token), "a comment ends nothing");
+    let viewer = &with_users(&site)["viewer"];
+    assert_eq!(post("ann/_revoke", viewer), 403);
+    assert_eq!(post("nobody/_revoke", site.token()), 404);
+    assert_eq!(post("ann/_revoke?dry_run=true", site.token()), 200);
+    assert!(is_good(&token), "it was only tried");
+    assert_eq!(post("ann/_revoke", &token), 403, "an operator's");
+    assert_eq!(post("ann/_revoke", site.token()), 204);
+    assert!(!is_good(&token));
+    let after = login();
+    let site = site.restart();
+    assert_eq!(site.get_as("/config/cluster", &after).0, 200);
+    assert_eq!(site.get_as("/config/cluster", &token).0, 401);
+}
+
+#[test]
+fn logins_of_the_configurations_user_end_and_what_programs_sign_with_the_key_stays() {
+    let site = ImageSite::start();
+    let ini = std::fs::read_to_string(site.directory.path().join("data/luna.ini")).unwrap();
+    let key = ini.lines().find_map(|line| line.strip_prefix("SECRET_KEY = ")).unwrap().to_owned();
+    let signed = |claims: Value| {
+        let key = jsonwebtoken::EncodingKey::from_secret(key.as_bytes());
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    };
+    let programs = [
+        signed(json!({ "id": 0, "exp": 9_999_999_999_u64 })),
+        signed(json!({ "id": 0, "user": "admin", "exp": 9_999_999_999_u64 })),
+    ];
+    assert_eq!(save(&site, "user", "ann", &json!({ "password": "long enough" })).0, 201);
+    let of_ann = signed(json!({ "id": 0, "user": "ann", "exp": 9_999_999_999_u64 }));
+    assert_eq!(site.get_as("/config/cluster", &of_ann).0, 401, "ann is not in the configuration");
+    let forged =
+        signed(json!({ "id": 0, "user": "admin", "generation": "x", "exp": 9_999_999_999_u64 }));
+    assert_eq!(site.get_as("/config/cluster", &forged).0, 401);
+    let former = site.token().to_owned();
+    assert_eq!(site.post("/config/user/admin/_revoke", &json!({})).0, 204);
+    assert_eq!(site.get_as("/config/cluster", &former).0, 401);
+    let site = site.restart();
+    let settled = site.token().to_owned();
+    let file = site.directory.path().join("data/luna.ini");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(&site.password(), "another password")).unwrap();
+    let site = site.restart();
+    for ended in [&former, &settled] {
+        assert_eq!(site.get_as("/config/cluster", ended).0, 401);
+    }
+    for token in &programs {
+        assert_eq!(site.get_as("/config/cluster", token).0, 200);
+    }
+    assert_eq!(site.get("/config/cluster").0, 200);
+}
+
+#[test]
 fn whoever_gave_five_wrong_passwords_has_to_wait_and_nobody_else_has() {
     let site = ImageSite::start();
     with_users(&site);

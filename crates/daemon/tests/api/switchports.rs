@@ -179,7 +179,7 @@ fn looks_right(site: &ImageSite) {
 }
 
 #[test]
-fn an_exchanged_board_becomes_the_node_of_its_port() {
+fn an_exchanged_board_offers_itself_as_the_node_of_its_port_and_is_it_when_somebody_says_so() {
     let Some(lab) = lab("board") else { return };
     let Some(switch) = agent(&lab) else { return };
     lab.inside(|| {
@@ -190,6 +190,11 @@ fn an_exchanged_board_becomes_the_node_of_its_port() {
         assert!(is_unknown(&boots(&site, &mac(9))), "its own board is still there");
         switch.tell(&Contents::default().in_vlan(1, &mac(9), 7));
         until(|| boots(&site, &mac(9)).contains("node001"));
+        let offer = boots(&site, &mac(9));
+        assert!(offer.contains(&format!("in place of {}", mac(1))), "{offer}");
+        assert_eq!(mac_of(&site, "node001"), mac(1), "nothing is taken over");
+        let accept = format!("/boot/claim/{}/_accept", mac(9));
+        assert_eq!(site.post(&accept, &json!({ "replace": true })).0, 200);
         assert_eq!(mac_of(&site, "node001"), mac(9));
     })
     .unwrap();
@@ -284,7 +289,12 @@ fn the_sites_own_programs_are_asked_first() {
     let site = with_programs(&[("switchport", ports), ("cloud", clouds)]);
     describe_without_addresses(&site);
     assert!(boots(&site, &mac(1)).contains("node001"));
-    assert!(boots(&site, &mac(2)).contains("node002"), "it lives in the cloud");
+    let waiting = boots(&site, &mac(2));
+    assert!(waiting.contains("make it node node002"), "it lives in the cloud: {waiting}");
+    assert_eq!(mac_of(&site, "node002"), Value::Null, "and waits for a yes");
+    let accept = format!("/boot/claim/{}/_accept", mac(2));
+    assert_eq!(site.post(&accept, &json!({})).0, 200);
+    assert_eq!(mac_of(&site, "node002"), mac(2));
     assert!(is_unknown(&boots(&site, &mac(3))), "no node is left there");
 }
 

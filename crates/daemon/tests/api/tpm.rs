@@ -219,3 +219,39 @@ fn a_ticket_alone_opens_no_kickstart_file_where_the_cluster_demands_proof() {
     assert_eq!(status, 401);
     assert!(text.contains("security on"), "{text}");
 }
+
+#[test]
+fn an_installers_password_buys_the_token_of_a_node_that_is_expected_at_its_own_address_and_nothing_else()
+ {
+    let site = site();
+    let user = json!({ "password": "password of images", "role": "installer" });
+    let body = json!({ "config": { "user": { "images": user } } });
+    assert_eq!(site.post("/config/user/images", &body).0, 201);
+    let credentials =
+        json!({ "tpm_sha256": MEASURED, "username": "images", "password": "password of images" });
+    assert_eq!(site.post_as("/token", &credentials, "").0, 403, "it logs in nowhere");
+    let ask = |node: &str, from: &str| site.post_from(&format!("/tpm/{node}"), &credentials, from);
+    let own = json!({ "config": { "user": { "images": { "password": "another one" } } } });
+    for (node, from) in
+        [("node001", "10.141.0.2"), ("node001", "192.0.2.1"), ("node009", "10.141.0.1")]
+    {
+        assert_eq!(ask(node, from).0, 403, "{node} from {from}");
+    }
+    let (status, answer) = ask("node001", "10.141.0.1");
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["token"].as_str().unwrap();
+    assert_eq!(site.get_as("/config/node", token).0, 403);
+    assert_eq!(known(&site, "node001"), MEASURED, "the first measurement is kept");
+    let other =
+        json!({ "tpm_sha256": "00", "username": "images", "password": "password of images" });
+    assert_eq!(site.post_from("/tpm/node001", &other, "10.141.0.1").0, 200);
+    assert_eq!(
+        known(&site, "node001"),
+        MEASURED,
+        "and not replaced by whoever knows that password"
+    );
+    expect(&site, 0);
+    assert_eq!(ask("node001", "10.141.0.1").0, 403, "no boot is expected");
+    assert_eq!(site.post_as("/config/user/images/_password", &own, token).0, 403);
+    assert_eq!(site.get_as("/openapi.json", "").0, 200);
+}

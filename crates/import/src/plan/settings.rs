@@ -50,6 +50,7 @@ impl Planner<'_> {
             bind_legacy: reading.boolean("bind_legacy").unwrap_or(usual.bind_legacy),
             dnssec_enable: reading.boolean("dnssec_enable"),
             dnssec_validation: reading.boolean("dnssec_validation"),
+            user_generation: usual.user_generation,
         };
         // A draft has the settings of a new cluster from the beginning; these take their place.
         match self.draft.put(settings) {

@@ -72,7 +72,7 @@ impl Draft {
 
     /// What is there of the pruned kinds and not named, in the order of kinds.
     fn surplus(&self, named: &BTreeSet<(Kind, Name)>, prune: &[Kind]) -> Vec<Object> {
-        let stays = [Kind::Settings, Kind::Controller, Kind::User];
+        let stays = [Kind::Settings, Kind::Controller, Kind::User, Kind::ApiToken, Kind::ClaimRule];
         self.objects()
             .filter(|object| prune.contains(&object.kind()) && !stays.contains(&object.kind()))
             .filter(|object| !named.contains(&(object.kind(), object.name().clone())))
@@ -178,6 +178,8 @@ fn without_addresses(object: &Object) -> Option<Object> {
         | Object::GroupSecrets(_)
         | Object::Rack(_)
         | Object::Placement(_)
-        | Object::User(_) => None,
+        | Object::ClaimRule(_)
+        | Object::User(_)
+        | Object::ApiToken(_) => None,
     }
 }

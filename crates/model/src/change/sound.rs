@@ -34,7 +34,9 @@ impl Draft {
             | Object::Rack(_)
             | Object::Placement(_)
             | Object::Reservation(_)
-            | Object::User(_) => Ok(()),
+            | Object::ClaimRule(_)
+            | Object::User(_)
+            | Object::ApiToken(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Making, changing and removing users.
 
-use crate::user::{Role, User};
+use crate::settings::Settings;
+use crate::user::{ApiToken, Role, User};
 use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
 /// What a client asks of a user.
@@ -33,4 +34,21 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
     user.name = request.new_name.as_ref().unwrap_or(name).clone();
     draft.rename(user, name.as_str())?;
     Ok(saved)
+}
+
+/// Ends all tokens that a user has so far, API tokens too; without a name, those of the user of the configuration.
+pub fn revoke(draft: &mut Draft, name: Option<&str>) -> Result<(), Error> {
+    let generation = draft.revision().saturating_add(1);
+    let is_own = |token: &ApiToken| token.user.as_ref().map(Name::as_str) == name;
+    let own = draft.api_tokens().values().filter(|token| is_own(token));
+    let own: Vec<Name> = own.map(|token| token.name.clone()).collect();
+    for token in own {
+        draft.remove(Kind::ApiToken, token.as_str())?;
+    }
+    match name {
+        Some(name) => draft.put(User { generation, ..User::clone(draft.user(name)?) }),
+        None => {
+            draft.put(Settings { user_generation: generation, ..Settings::clone(draft.settings()) })
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Machines that nobody described.
 
 use perilune_model::device::{Cloud, Port, Switch};
-use perilune_model::discovery::{Evidence, Place};
+use perilune_model::discovery::{
+    ClaimRule, Decision, Evidence, Identified, Place, Reason, Wish, rule,
+};
 use perilune_model::node::Node;
 use perilune_model::settings::Settings;
 use perilune_model::{Cluster, Draft, MacAddress, discovery};
@@ -139,6 +141,16 @@ fn at_ports() -> Cluster {
     described(&described(&cluster, "node001", "7"), "node002", "Ethernet1/8")
 }
 
+const NOW: u64 = 1_000_000;
+
+fn told(found: Identified) -> Option<String> {
+    match found {
+        Identified::Became(node, reason) => Some(format!("{node}: {reason}")),
+        Identified::Waits(wish, reason) => Some(format!("waits to be {wish}: {reason}")),
+        Identified::Unknown => None,
+    }
+}
+
 fn seen_at(places: &[Place]) -> Evidence {
     Evidence { places: places.to_vec(), ..Evidence::default() }
 }
@@ -146,8 +158,8 @@ fn seen_at(places: &[Place]) -> Evidence {
 /// The node that a machine becomes and why, and the cluster that comes of it.
 fn identify(cluster: &Cluster, last: u8, evidence: &Evidence) -> (Option<String>, Cluster) {
     let mut draft = Draft::new(cluster);
-    let found = discovery::identify(&mut draft, mac(last), evidence).unwrap();
-    (found.map(|found| format!("{}: {}", found.node, found.reason)), draft.finish().0)
+    let found = discovery::identify(&mut draft, mac(last), evidence, NOW).unwrap();
+    (told(found), draft.finish().0)
 }
 
 #[test]
@@ -181,12 +193,102 @@ fn an_exchanged_board_is_the_node_and_a_guest_behind_its_port_is_not() {
     let place_with = |others: &[u8]| seen_at(&[place("sw01", 7, "7", others)]);
     let (_, cluster) = identify(&at_ports(), 1, &place_with(&[]));
     assert_eq!(identify(&cluster, 2, &place_with(&[1])).0, None, "node001 is still there");
-    let mut draft = Draft::new(&cluster);
-    let found = discovery::identify(&mut draft, mac(2), &place_with(&[9])).unwrap().unwrap();
-    assert_eq!(
-        (found.node.as_str(), found.replaced, draft.node_by_mac(mac(1))),
-        ("node001", Some(mac(1)), None)
+    let (found, after) = identify(&cluster, 2, &place_with(&[9]));
+    assert_eq!(found.as_deref(), Some("waits to be node node001: it is at port 7 of sw01"));
+    assert_eq!(after, cluster, "nothing is taken over");
+    let wish = Wish::Node(name("node001"));
+    assert_eq!(wish.replaces(&cluster, mac(2)), Some(mac(1)));
+    // No rule accepts it, however wide.
+    let (_, cluster) = ruled(&discovering(&cluster, Settings::default()), None, None, 5);
+    let (found, after) = identify(&cluster, 2, &place_with(&[9]));
+    assert!(found.unwrap().starts_with("waits") && after == cluster);
+    let accepted = change(&cluster, |draft| discovery::accept(draft, mac(2), &wish).map(|_| ()));
+    assert_eq!(accepted.node_by_mac(mac(2)).unwrap().0.name, "node001");
+    assert_eq!(accepted.node_by_mac(mac(1)), None);
+}
+
+/// The cluster with a rule, and what the rule is called.
+fn ruled(
+    cluster: &Cluster,
+    group: Option<&str>,
+    network: Option<&str>,
+    left: u32,
+) -> (perilune_model::Name, Cluster) {
+    let rule = ClaimRule {
+        name: name("room"),
+        group: group.map(name),
+        network: network.map(name),
+        left,
+        until: NOW + 1,
+    };
+    let ruled = change(cluster, |draft| rule::save(draft, rule, NOW).map(|_| ()));
+    (name("room"), ruled)
+}
+
+fn decided(cluster: &Cluster, last: u8, wish: &Wish, from: &str, now: u64) -> (Decision, Cluster) {
+    let mut draft = Draft::new(cluster);
+    let from = from.parse().ok();
+    let decision = discovery::decide(&mut draft, mac(last), wish, from, now).unwrap();
+    (decision, draft.finish().0)
+}
+
+#[test]
+fn a_claim_waits_for_a_rule_of_its_group_its_network_its_count_and_its_time() {
+    let cluster = with_node(&with_node(&cluster(), "node001"), "node002");
+    let (next, own) = (Wish::NextOf(name("compute")), Wish::Node(name("node002")));
+    for wish in [&next, &own] {
+        assert_eq!(
+            decided(&cluster, 1, wish, "10.141.0.99", NOW),
+            (Decision::Waits, cluster.clone())
+        );
+    }
+    let (rule, ruled) = ruled(&cluster, Some("compute"), Some("cluster"), 2);
+    for (from, now) in [("10.9.9.9", NOW), ("nowhere", NOW), ("10.141.0.99", NOW + 1)] {
+        assert_eq!(decided(&ruled, 1, &next, from, now).0, Decision::Waits, "{from} {now}");
+    }
+    let accepted = |node: &str| Decision::Accepted { node: name(node), rule: Some(rule.clone()) };
+    let (decision, ruled) = decided(&ruled, 1, &own, "10.141.0.99", NOW);
+    assert_eq!(decision, accepted("node002"));
+    assert_eq!(ruled.claim_rule("room").unwrap().left, 1);
+    assert_eq!(decided(&ruled, 2, &own, "10.141.0.99", NOW).0, Decision::Waits, "it has a machine");
+    let (found, used) = identify(
+        &ruled,
+        2,
+        &Evidence { address: "10.141.0.98".parse().ok(), ..Evidence::default() },
     );
+    assert_eq!(found.as_deref(), Some("node001: the rule room accepts it as the next one"));
+    assert!(used.claim_rules().is_empty(), "it is used up");
+    assert_eq!(decided(&used, 3, &next, "10.141.0.99", NOW).0, Decision::Waits);
+}
+
+#[test]
+fn a_claim_from_the_address_of_another_node_is_accepted_by_no_rule() {
+    let cluster = with_node(&with_node(&cluster(), "node001"), "node002");
+    let cluster = change(&cluster, |draft| discovery::assign(draft, "node001", mac(1)));
+    let (_, cluster) = ruled(&discovering(&cluster, Settings::default()), None, None, 9);
+    let taken = address(&cluster, "node001", "BOOTIF");
+    let next = Wish::NextOf(name("compute"));
+    assert_eq!(decided(&cluster, 7, &next, &taken, NOW), (Decision::Waits, cluster.clone()));
+    let evidence = Evidence { address: taken.parse().ok(), ..Evidence::default() };
+    let (found, after) = identify(&cluster, 7, &evidence);
+    assert_eq!(found, Some(format!("waits to be node node001: it asks from the address {taken}")));
+    assert_eq!(after, cluster);
+}
+
+#[test]
+fn rules_go_when_they_are_over_and_with_the_group_or_network_that_they_name() {
+    let (_, cluster) = ruled(&cluster(), Some("compute"), Some("cluster"), 2);
+    let gone = change(&cluster, |draft| draft.remove(perilune_model::Kind::Group, "compute"));
+    assert!(gone.claim_rules().is_empty());
+    let mut draft = Draft::new(&cluster);
+    let later = ClaimRule { name: name("later"), left: 1, until: NOW + 9, ..ClaimRule::default() };
+    for wrong in [ClaimRule { left: 0, ..later.clone() }, ClaimRule { until: NOW, ..later.clone() }]
+    {
+        assert!(rule::save(&mut draft, wrong, NOW).is_err());
+    }
+    rule::save(&mut draft, later, NOW + 5).unwrap();
+    let names: Vec<_> = draft.claim_rules().keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["later"]);
 }
 
 #[test]
@@ -198,7 +300,7 @@ fn machines_that_share_a_port_become_the_nodes_that_do_one_after_the_other() {
     let (second, cluster) = identify(&cluster, 2, &seen_at(&[place("sw01", 7, "7", &[1])]));
     assert!(first.unwrap().starts_with("node001") && second.unwrap().starts_with("node002"));
     let third = identify(&cluster, 3, &seen_at(&[place("sw01", 7, "7", &[1])])).0;
-    assert!(third.unwrap().starts_with("node002"), "the machine of node002 is gone");
+    assert!(third.unwrap().starts_with("waits to be node node002"), "its machine is gone");
 }
 
 #[test]
@@ -224,8 +326,22 @@ fn in_clouds() -> Cluster {
 
 fn found_in_cloud(cluster: &Cluster, mac: &str, evidence: &Evidence) -> Option<String> {
     let mut draft = Draft::new(cluster);
-    let found = discovery::identify(&mut draft, mac.parse().unwrap(), evidence).unwrap();
-    found.map(|found| found.node.to_string())
+    match discovery::identify(&mut draft, mac.parse().unwrap(), evidence, NOW).unwrap() {
+        Identified::Waits(Wish::Node(node), Reason::Cloud(_)) => {
+            assert!(draft.finish().1.is_empty(), "it waits for a yes");
+            let accepting = discovering(cluster, Settings::default());
+            let (_, ruled) = ruled(cluster, Some("compute"), None, 1);
+            for site in [accepting, ruled] {
+                let mut draft = Draft::new(&site);
+                let mac = mac.parse().unwrap();
+                let found = discovery::identify(&mut draft, mac, evidence, NOW).unwrap();
+                assert!(matches!(found, Identified::Became(ref same, _) if *same == node));
+            }
+            Some(node.to_string())
+        }
+        Identified::Unknown => None,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

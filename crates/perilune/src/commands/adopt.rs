@@ -164,9 +164,7 @@ fn refuse_second_machine(name: &str, node: &Map<String, Value>, mac: &str) -> Re
                 message: format!(
                     "{name} is a machine already: its {boot} has the MAC address {known}"
                 ),
-                hint: Some(format!(
-                    "to replace it: perilune node interface set {name} {boot} --mac {mac}"
-                )),
+                hint: Some(format!("to replace it: perilune node replace {name} {mac}")),
             })
         }
         _ => Ok(()),

@@ -30,7 +30,7 @@ pub(crate) struct Arm {
 }
 
 /// Seconds.
-fn duration(text: &str) -> Result<u64, String> {
+pub(crate) fn duration(text: &str) -> Result<u64, String> {
     if text == "0" {
         return Ok(0);
     }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, arm, identity, interface, reinstall, watch};
+use super::{adopt, arm, claim, identity, interface, reinstall, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
@@ -141,6 +141,9 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
     /// Make an unknown machine a node
     #[command(after_help = adopt::EXAMPLES)]
     Adopt(adopt::Adopt),
+    /// Put another machine in the place of a node's
+    #[command(after_help = claim::EXAMPLES)]
+    Replace(claim::Replace),
     /// Allow boots of nodes in advance, where the controller cannot see them begin
     #[command(after_help = arm::EXAMPLES)]
     Arm(arm::Arm),
@@ -237,6 +240,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Watch(arguments) => watch::run(session, &arguments),
         Command::Unknown => adopt::unknown(session),
         Command::Adopt(arguments) => adopt::run(session, arguments),
+        Command::Replace(arguments) => claim::replace(session, &arguments),
         Command::Arm(arguments) => arm::arm(session, &arguments),
         Command::Reinstall(arguments) => reinstall::run(session, &arguments),
         Command::Windows => arm::windows(session),

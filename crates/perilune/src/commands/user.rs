@@ -8,6 +8,7 @@ use perilune::client;
 use serde_json::{Map, Value, json};
 
 use super::login::read_password;
+use super::token;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::output::text::{self, field_text};
@@ -20,8 +21,10 @@ Examples:
   echo \"$SECRET\" | perilune user add backup --password-stdin
   perilune user change ann --role viewer
   perilune user password ann
+  perilune user revoke ann                         (ends all logins, the password stays)
 
-viewer reads what is no secret; operator also changes and controls; admin may do everything.";
+viewer reads what is no secret; operator also changes and controls; admin may do everything. installer is for images that were
+made for another daemon: it gets the token of a node that is expected to boot, and nothing else (docs/trust.md).";
 
 const RESOURCE: Resource = Resource {
     kind: "user",
@@ -35,6 +38,7 @@ pub(crate) enum Role {
     Viewer,
     Operator,
     Admin,
+    Installer,
 }
 
 impl Role {
@@ -43,6 +47,7 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Operator => "operator",
             Self::Admin => "admin",
+            Self::Installer => "installer",
         }
     }
 }
@@ -75,9 +80,14 @@ pub(crate) enum Command {
         #[arg(long)]
         own: bool,
     },
+    /// End all logins of users, and their API tokens: what was given to them is good for nothing
+    Revoke(Names),
     /// Remove users; they are logged out
     #[command(visible_alias = "rm")]
     Remove(Remove),
+    /// Tokens of programs: what each may do, for which nodes, until when
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::Command),
     /// Give a user another name
     Rename(Rename),
 }
@@ -122,9 +132,23 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Password { source, password_stdin, own } => {
             password(session, &source, password_stdin, own)
         }
+        Command::Revoke(arguments) => revoke(session, &arguments),
         Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
+        Command::Token(command) => token::run(session, command),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
     }
+}
+
+/// The user of the configuration is in no list, and has logins all the same.
+fn revoke(session: &Session, arguments: &Names) -> Result<(), Failure> {
+    session.each("logged out everywhere", &arguments.names, |user| {
+        let path = client::path(["config", "user", user, "_revoke"]);
+        session
+            .client
+            .post(&path, &json!({}))
+            .map(drop)
+            .map_err(|error| resource::or_unknown(session, "user", user, error))
+    })
 }
 
 fn password(session: &Session, user: &str, from_stdin: bool, own: bool) -> Result<(), Failure> {
