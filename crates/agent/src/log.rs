@@ -43,7 +43,8 @@ impl Log {
         let (head, rest) = self.head.split_at(line_end(&self.head, longest / 4));
         let rest = if self.left_out == 0 { format!("{rest}{tail}") } else { tail };
         let room = longest.saturating_sub(head.len());
-        let cut = line_end(&rest, rest.len().saturating_sub(room));
+        let surplus = rest.len().saturating_sub(room);
+        let cut = if surplus == 0 { 0 } else { line_end(&rest, surplus) };
         let left_out = whole + self.left_out - head.len() - (rest.len() - cut);
         format!(
             "{head}... {left_out} bytes are left out ...\n{}",
