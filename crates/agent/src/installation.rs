@@ -82,17 +82,12 @@ mod tests {
     use super::*;
 
     fn mounts(root: &Path, lines: &[(&str, &str, &str)]) -> Vec<Mounted> {
-        let text: String = lines
-            .iter()
-            .map(|(place, kind, device)| {
-                let place = root.join(place);
-                let place = place.display().to_string();
-                format!(
-                    "36 35 98:0 / {} rw shared:1 - {kind} {device} rw\n",
-                    place.trim_end_matches('/')
-                )
-            })
-            .collect();
+        let line = |(place, kind, device): &(&str, &str, &str)| {
+            let place = root.join(place).display().to_string();
+            let place = place.trim_end_matches('/');
+            format!("36 35 98:0 / {place} rw shared:1 - {kind} {device} rw")
+        };
+        let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
         parse(&text)
     }
 

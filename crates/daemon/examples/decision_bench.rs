@@ -217,17 +217,22 @@ fn apply(what: &str, site: &Cluster, document: &Map<String, Value>, prune: bool)
     })
 }
 
+/// The nodes of a document.
+fn nodes(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
+    document.get_mut("node").and_then(Value::as_object_mut).expect("there are nodes")
+}
+
 fn documents(site: &Cluster) {
     let Value::Object(whole) = document::write(site, true) else { return };
     apply("a document that changes nothing", site, &whole, true);
     apply("a document from nothing", &Cluster::default(), &whole, true);
     let mut commented = whole.clone();
-    for node in commented["node"].as_object_mut().unwrap().values_mut() {
+    for node in nodes(&mut commented).values_mut() {
         node["comment"] = json!("changed");
     }
     apply("a document that changes all nodes", site, &commented, true);
     let mut bare = whole.clone();
-    for node in bare["node"].as_object_mut().unwrap().values_mut() {
+    for node in nodes(&mut bare).values_mut() {
         for interface in node["interfaces"].as_array_mut().into_iter().flatten() {
             interface["network"] = json!("other");
             interface.as_object_mut().unwrap().remove("ipaddress");
