@@ -55,6 +55,15 @@ impl Names {
         }
     }
 
+    fn count(&self) -> usize {
+        let machines = self.cluster.machines();
+        match self.which {
+            Which::Nodes => self.cluster.nodes().len(),
+            Which::AvailableNodes => machines.vacant.len() + machines.without_interface.len(),
+            Which::Groups => self.shown().count(),
+        }
+    }
+
     /// Without names that would break a line of the menu; no name that the model accepts does.
     fn shown(&self) -> impl Iterator<Item = Value> + Send + Sync {
         let names = self.all().filter(|name| check_script_text(name.as_str()).is_ok());
@@ -85,15 +94,32 @@ impl Object for Names {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        self.mapped_enumerator(|names| Box::new(names.shown()))
+        self.mapped_enumerator(|names| {
+            let left = names.count();
+            Box::new(Counted { names: names.shown(), left })
+        })
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        let machines = self.cluster.machines();
-        Some(match self.which {
-            Which::Nodes => self.cluster.nodes().len(),
-            Which::AvailableNodes => machines.vacant.len() + machines.without_interface.len(),
-            Which::Groups => self.shown().count(),
-        })
+        Some(self.count())
+    }
+}
+
+/// Names of which it is known how many come: `loop.length` and `loop.last` of a template need it.
+struct Counted<I> {
+    names: I,
+    left: usize,
+}
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.left = self.left.saturating_sub(1);
+        self.names.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
