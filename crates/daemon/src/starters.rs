@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::state::State;
 use make::{Parts, parts};
 
+/// How long changes of the cluster are gathered before it is asked again what its nodes need.
+const GATHERED: Duration = Duration::from_secs(1);
 /// Packages that are installed later are found this much later at most.
 const EVERY: Duration = Duration::from_mins(1);
 /// Where it is written down, in the data directory, which files are ours.
@@ -76,15 +78,17 @@ struct Made {
 
 type Record = BTreeMap<String, Made>;
 
-/// Makes what is missing or old, until `stop` is cancelled.
+/// Makes what nodes need and is missing or old, until `stop` is cancelled. A site without nodes that start from their disks pays nothing.
 pub(crate) async fn follow(state: State, stop: CancellationToken) {
     let mut said = BTreeSet::new();
+    let mut changes = state.cluster.subscribe();
     loop {
-        let cluster = state.cluster.published();
+        let cluster = std::sync::Arc::clone(&changes.borrow_and_update());
+        let needed = needed(&cluster, &state.settings.image_directory);
         let images = cluster.images().values();
         let trees: Vec<PathBuf> =
             images.map(|image| image.tree(&state.settings.image_directory)).collect();
-        for starter in &STARTERS {
+        for starter in STARTERS.iter().filter(|starter| needed.contains(starter.target)) {
             let (data, files) = (&state.settings.data_dir, &state.settings.image_files);
             match ensure(starter, data, files, &trees).await {
                 Ok(true) => tracing::info!(
@@ -107,6 +111,12 @@ pub(crate) async fn follow(state: State, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
+            _ = changes.changed() => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(GATHERED) => {}
+                }
+            }
         }
     }
 }

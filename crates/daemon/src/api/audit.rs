@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -40,6 +40,12 @@ struct Which {
     kind: Option<String>,
     /// Only those of this user, node or machine.
     who: Option<String>,
+}
+
+/// What happened, the latest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct Entries {
+    audit: Vec<EntryKeys>,
 }
 
 /// Something that happened.
@@ -82,7 +88,7 @@ impl EntryKeys {
 
 /// Who was refused what, who was given which secret, what was changed and done; the newest first.
 #[utoipa::path(get, path = "/audit", tag = "history", params(Which), responses(
-    (status = 200, description = "A list below audit", body = EntryKeys),
+    (status = 200, description = "A list below audit", body = Entries),
     (status = 400, description = "The query cannot be read", body = Problem),
 ))]
 async fn list(
@@ -106,9 +112,8 @@ async fn list(
             && which.who.as_ref().is_none_or(|who| entry.who == *who)
     };
     let found = state.audit.latest(which.before, limit, wanted);
-    let entries: Vec<EntryKeys> =
-        found.iter().map(|(number, entry)| EntryKeys::new(*number, entry)).collect();
-    Ok(Json(json!({ "audit": entries })).into_response())
+    let audit = found.iter().map(|(number, entry)| EntryKeys::new(*number, entry)).collect();
+    Ok(Json(Entries { audit }).into_response())
 }
 
 /// Why an answer refuses, for the audit.

@@ -31,6 +31,12 @@ pub(super) fn routes() -> Routes {
         .add(operators().changes(), routes!(remove_rule))
 }
 
+/// Machines that wait for a yes.
+#[derive(Serialize, ToSchema)]
+struct Waiting {
+    claims: Vec<ClaimKeys>,
+}
+
 /// A machine that says, or seems, to be a node.
 #[derive(Serialize, ToSchema)]
 struct ClaimKeys {
@@ -51,7 +57,7 @@ struct ClaimKeys {
 
 /// Machines that say, or seem, to be a node, and wait for a yes.
 #[utoipa::path(get, path = "/boot/claim", tag = "boot", responses(
-    (status = 200, description = "A list below claims", body = ClaimKeys),
+    (status = 200, description = "A list below claims", body = Waiting),
 ))]
 async fn list(state: axum::extract::State<State>) -> Response {
     let cluster = state.cluster.published();
@@ -72,8 +78,7 @@ async fn list(state: axum::extract::State<State>) -> Response {
         replaces: claim.wish.replaces(&cluster, *mac).map(|mac| mac.to_string()),
         since: rfc3339(claim.since),
     });
-    let waiting: Vec<ClaimKeys> = waiting.collect();
-    Json(json!({ "claims": waiting })).into_response()
+    Json(Waiting { claims: waiting.collect() }).into_response()
 }
 
 /// Makes an unknown machine what it claims to be, or the node that the request names, and expects its boot.

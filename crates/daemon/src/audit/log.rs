@@ -63,13 +63,14 @@ async fn write(destination: Destination, mut lines: mpsc::Receiver<String>, lost
         if missing > 0 {
             batch.push(json!({ "kind": "lost", "count": missing }).to_string());
         }
+        // What is not written now is lost, and so is the word that others were.
+        let unwritten = missing + batch.len() as u64 - u64::from(missing > 0);
         let (destination, taken) = (destination.clone(), std::mem::take(&mut batch));
-        let count = taken.len() as u64;
         let written = tokio::task::spawn_blocking(move || destination.write(&taken)).await;
         match written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(()) => is_failing = false,
             Err(error) => {
-                lost.fetch_add(count, Ordering::Relaxed);
+                lost.fetch_add(unwritten, Ordering::Relaxed);
                 if !is_failing {
                     tracing::error!(%error, "the audit is not written for collectors ([AUDIT] LOG); it is stored, and shown by perilune audit");
                 }

@@ -109,7 +109,9 @@ const QUERIES: [(&str, &str); 7] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 17] = [
+const SHOWN_ONLY: [&str; 19] = [
+    "expired",
+    "in_force",
     "imported",
     "reinstall",
     "enabled",
