@@ -201,7 +201,8 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
     assert_eq!(store.since(Table::Leases, 1).await.unwrap().records.len(), 1);
 }
 
-/// A database of each layout that was ever released, made by the program of its time: the same cluster in all. A new layout adds one.
+/// A database of each layout that was ever released: the same cluster in all. The third was written by the daemon; the others were made of it by
+/// the statements that turn one layout into the next. A new layout adds one.
 const LAYOUTS: [(u32, &str); 4] = [
     (1, include_str!("layouts/1.sql")),
     (2, include_str!("layouts/2.sql")),
