@@ -1,13 +1,9 @@
-//! Programs that machines fetch before any kernel: iPXE, as the distribution has it, and a small GRUB that starts
-//! whatever loader a node has on its own disk. A UEFI machine that booted from the network cannot simply go on to
-//! its disk: some firmware stops at its menu, and some of iPXE's releases do not return to it at all.
+//! The program that machines fetch before anything else: iPXE, as the distribution has it.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use perilune_testkit::Limit;
-use perilune_testkit::process::{command, run};
 
 /// The names under which machines ask by TFTP, and where distributions install the programs.
 const IPXE: &[(&str, &[&str])] = &[
@@ -17,30 +13,13 @@ const IPXE: &[(&str, &[&str])] = &[
     ),
     ("luna_undionly.kpxe", &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
 ];
-/// The name under which a boot script asks for it by HTTP.
-const FIND_DISK: &str = "grub2_efi_autofind.img";
-const FIND_DISK_SCRIPT: &str = "search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI\n\
-                                chainloader /EFI/BOOT/BOOTX64.EFI\n\
-                                boot\n";
-const FIND_DISK_MODULES: &[&str] =
-    &["part_gpt", "part_msdos", "fat", "search", "search_fs_file", "chain", "normal", "configfile"];
-const MAKERS: &[&str] = &["/usr/bin/grub-mkimage", "/usr/bin/grub2-mkimage"];
-
-/// Puts them where the daemon serves them from: its directories for TFTP and for files.
-pub(crate) fn provide(tftp: &Path, files: &Path) -> Result<()> {
+/// Puts them where the daemon serves them from.
+pub(crate) fn provide(tftp: &Path) -> Result<()> {
     fs::create_dir_all(tftp)?;
     for (name, places) in IPXE {
         let place = first_existing(places)?;
         fs::copy(place, tftp.join(name)).with_context(|| format!("cannot copy {place}"))?;
     }
-    fs::create_dir_all(files)?;
-    let script = files.join(format!("{FIND_DISK}.cfg"));
-    fs::write(&script, FIND_DISK_SCRIPT)?;
-    let mut maker = command(first_existing(MAKERS)?);
-    maker.args(["--format=x86_64-efi", "--prefix=", "--config"]).arg(&script);
-    maker.arg("--output").arg(files.join(FIND_DISK)).args(FIND_DISK_MODULES);
-    run(&mut maker, &Limit::seconds(30))?;
-    fs::remove_file(script)?;
     Ok(())
 }
 

@@ -48,7 +48,7 @@ impl Daemon {
         fs::create_dir_all(&programs)?;
         install(&built.perilune, &programs.join("perilune"))?;
         install(&built.agent, &programs.join("perilune-agent"))?;
-        boot_programs::provide(&data.join("tftp"), &data.join("files"))?;
+        boot_programs::provide(&data.join("tftp"))?;
         let listen = [CONTROLLER, "127.0.0.1"].into_iter().flat_map(|address| {
             [format!("https://{address}:{PORT}"), format!("http://{address}:{PLAIN_PORT}")]
         });
