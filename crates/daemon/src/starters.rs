@@ -252,6 +252,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn grub_itself_reads_the_configuration() {
+        let checker = ["/usr/bin/grub-script-check", "/usr/bin/grub2-script-check"]
+            .into_iter()
+            .find(|program| Path::new(program).is_file());
+        assert!(checker.is_some() || std::env::var_os("CI").is_none(), "this test needs GRUB");
+        let Some(checker) = checker else { return };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // The last is what a shell would take, and GRUB does not.
+        for (text, is_right) in
+            [(make::CONFIGURATION, true), ("if chainloader (hd0)+1 && boot; then\nfi\n", false)]
+        {
+            fs::write(file.path(), text).unwrap();
+            let said = tokio::process::Command::new(checker).arg(file.path()).output().await;
+            let said = said.unwrap();
+            let errors = String::from_utf8_lossy(&said.stderr);
+            assert_eq!(said.status.success(), is_right, "{text}: {errors}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_program_is_made_once_and_a_file_of_the_site_stays() {
         let Some(starter) = starter() else { return };
         let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
