@@ -47,18 +47,23 @@ pub(crate) fn renumber(draft: &mut Draft, network: &Network) -> Result<(), Error
     Ok(())
 }
 
+/// All wrong addresses of a node go first: while one of them is there, the node is refused with whatever new address.
 fn renumber_node(draft: &mut Draft, mut node: Node, network: &Network) -> Result<(), Error> {
-    for position in 0..node.interfaces.len() {
-        let Some(interface) =
-            node.interfaces.get_mut(position).filter(|interface| is_wrong(network, interface))
-        else {
-            continue;
-        };
-        if network.lends_to_nodes() {
-            interface.addresses = Addresses::default();
-            interface.dhcp = true;
-        } else {
-            interface.addresses = renumbered(draft, &interface.addresses, network)?;
+    let mut moved = Vec::new();
+    for (position, interface) in node.interfaces.iter_mut().enumerate() {
+        if is_wrong(network, interface) {
+            moved.push((position, std::mem::take(&mut interface.addresses)));
+            interface.dhcp |= network.lends_to_nodes();
+        }
+    }
+    draft.put(node.clone())?;
+    if network.lends_to_nodes() {
+        return Ok(());
+    }
+    for (position, old) in moved {
+        let new = renumbered(draft, &old, network)?;
+        if let Some(interface) = node.interfaces.get_mut(position) {
+            interface.addresses = new;
         }
         draft.put(node.clone())?;
     }

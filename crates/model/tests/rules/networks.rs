@@ -4,9 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use perilune_model::network::{self, Network, RangeRequest, Request};
-use perilune_model::{Cluster, Draft, Error, Family, Kind, Patch, Saved, addresses, settings};
+use perilune_model::{
+    Cluster, Draft, Error, Family, Kind, Patch, Saved, addresses, interface, node, settings,
+};
 
-use crate::site::{address, change, cluster, fields, name, refused, with_node};
+use crate::site::{
+    address, change, cluster, fields, in_group, interface as of_node, name, refused, with_node,
+};
 
 fn range(text: &str) -> Option<IpNet> {
     text.parse().ok()
@@ -14,6 +18,10 @@ fn range(text: &str) -> Option<IpNet> {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+fn in_network(name_of: &str, network: &str) -> interface::of_node::Request {
+    interface::of_node::Request { network: Some(name(network)), ..of_node(name_of) }
 }
 
 fn with_dhcp(begin: &str, end: &str) -> Request {
@@ -112,6 +120,24 @@ fn a_new_range_renumbers_its_devices_in_one_change_and_moves_dhcp_along() {
     let network = cluster.network("cluster").unwrap();
     assert_eq!(network.dynamic_range(Family::V4), Some((ip("10.150.0.123"), ip("10.150.0.142"))));
     assert!(network.dhcp);
+}
+
+#[test]
+fn a_node_with_two_interfaces_in_a_network_moves_with_both() {
+    let request = node::Request {
+        interfaces: vec![in_network("eth1", "cluster"), in_network("eth2", "ib")],
+        ..in_group("compute")
+    };
+    let cluster = change(&cluster(), |draft| node::save(draft, &name("node001"), &request));
+    let moved = Request {
+        range: range("10.150.0.0/24"),
+        controllers: vec![("controller".into(), ip("10.150.0.254"))],
+        ..Request::default()
+    };
+    let cluster = save(&cluster, "cluster", &moved);
+    assert_eq!(address(&cluster, "node001", "BOOTIF"), "10.150.0.1");
+    assert_eq!(address(&cluster, "node001", "eth1"), "10.150.0.2");
+    assert_eq!(address(&cluster, "node001", "eth2"), "10.149.0.1 fd00:149::1", "it is elsewhere");
 }
 
 #[test]
