@@ -219,6 +219,7 @@ async fn kickstart(
     bearer: Bearer,
     Path(node): Path<String>,
 ) -> Result<Response, ApiError> {
+    ticket::refuse_in_clear(&state, &node, &bearer)?;
     // Who only looks sees none.
     let token = if bearer.is_node() { ticket::of_running(&state, &node)? } else { None };
     let token = token.unwrap_or_default();
