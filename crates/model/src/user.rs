@@ -59,7 +59,7 @@ pub struct User {
     /// What the user may do.
     pub role: Role,
     /// Tokens carry it: those of a former one are good for nothing. It grows with every change of the password or the role, and is
-    /// never one that this name had before; see [`settled`].
+    /// never one that this name had before.
     pub generation: u64,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
