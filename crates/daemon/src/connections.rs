@@ -23,10 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn as tower_service_fn};
-use tower_http::timeout::TimeoutBody;
 
 use crate::api::Service;
 use crate::api::problem::ApiError;
+use crate::pace::{LimitedAnswer, PacedBody, Patience};
 use crate::patience::Patient;
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -34,21 +34,38 @@ const LAST_ANSWERS: Duration = Duration::from_millis(700);
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
+/// As much as is read ahead of each client, and as a head may have.
+const BUFFER: usize = 64 << 10;
+
 /// What a client may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Until it is agreed how TLS is spoken.
     pub handshake: Duration,
     /// Until the head of a request is there: the first since it connected, another since the last answer.
     pub head: Duration,
-    /// Between two parts of a request's body.
+    /// For each 16 KiB of a request's body, and for one that is smaller.
     pub pause: Duration,
-    /// Between two parts of an answer that the client takes.
+    /// For a request's body in all.
+    pub body: Duration,
+    /// For each 64 KiB of an answer that the client is to take.
     pub stall: Duration,
+    /// For an answer in all: an archive over a slow line takes hours.
+    pub answer: Duration,
     /// Connections of all clients together; more wait until one ends.
     pub connections: usize,
     /// Connections of one address; more are closed at once. Proxies on this machine have no such limit.
     pub of_one_address: usize,
+}
+
+impl Limits {
+    fn of_body(&self) -> Patience {
+        Patience { longest: self.pause, least: 16 << 10 }
+    }
+
+    fn of_answer(&self) -> Patience {
+        Patience { longest: self.stall, least: 64 << 10 }
+    }
 }
 
 impl Default for Limits {
@@ -57,7 +74,9 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             pause: Duration::from_secs(30),
+            body: Duration::from_hours(1),
             stall: Duration::from_mins(2),
+            answer: Duration::from_hours(12),
             connections: 8192,
             of_one_address: 256,
         }
@@ -110,8 +129,7 @@ impl Connections {
                 }
                 accepted = self.accept(&listener) => accepted,
             };
-            let conversation =
-                Conversation { peer, limits: self.limits.clone(), stop: stop.clone() };
+            let conversation = Conversation { peer, limits: self.limits, stop: stop.clone() };
             let connection = conversation.begin(stream, tls.clone(), service.clone());
             tasks.spawn(async move {
                 connection.await;
@@ -190,7 +208,7 @@ impl Conversation {
             tracing::debug!(%error, "a connection keeps its small packets back");
         }
         let Some(tls) = tls else {
-            let stream = Patient::new(stream, self.limits.stall);
+            let stream = Patient::new(stream, self.limits.of_answer());
             return self.serve(stream, service).await;
         };
         let opened = tokio::select! {
@@ -209,7 +227,7 @@ impl Conversation {
     async fn open(&self, stream: TcpStream, tls: &TlsAcceptor) -> io::Result<Opened> {
         let mut first = [0];
         stream.peek(&mut first).await?;
-        let stream = Patient::new(stream, self.limits.stall);
+        let stream = Patient::new(stream, self.limits.of_answer());
         // Every method of HTTP begins with a capital letter, and no message of TLS does.
         if first[0].is_ascii_uppercase() {
             return Ok(Opened::Plain(stream));
@@ -224,14 +242,20 @@ impl Conversation {
     ) {
         let Self { peer, limits, stop } = self;
         let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let mut request = request.map(|body| Body::new(TimeoutBody::new(limits.pause, body)));
+            let mut request =
+                request.map(|body| Body::new(PacedBody::new(body, limits.of_body(), limits.body)));
             request.extensions_mut().insert(ConnectInfo(peer));
-            service.clone().oneshot(request)
+            let answered = service.clone().oneshot(request);
+            let in_all = limits.answer;
+            async move {
+                answered.await.map(|answer| answer.map(|body| LimitedAnswer::new(body, in_all)))
+            }
         });
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
+                .max_buf_size(BUFFER)
                 .serve_connection(TokioIo::new(stream), answer)
         );
         let ended = tokio::select! {

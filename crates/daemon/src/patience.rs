@@ -1,7 +1,6 @@
-//! How long it is waited for a client that does not take what it asked for. One that takes a little now and then lives on, however long
-//! it needs; one that takes nothing is cut off.
+//! How long it is waited for a client that does not take what it asked for. One that takes it slowly lives on; one that takes nothing, or
+//! a byte now and then, is cut off.
 
-use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,41 +9,39 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+
+use crate::pace::{Pace, Patience};
 
 /// So much may wait in the system for a client, beside what is on its way. With more, a slow client would look for minutes as if it
 /// took nothing, and thousands of them would hold much memory.
 const AHEAD: u32 = 128 << 10;
 
-/// A connection whose other end may pause only so long before it takes the next part.
+/// A connection whose other end must take what it asked for.
 #[derive(Debug)]
 pub(crate) struct Patient {
     stream: TcpStream,
-    longest: Duration,
-    pause: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
 }
 
 impl Patient {
-    pub(crate) fn new(stream: TcpStream, longest: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Patience) -> Self {
         if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(AHEAD) {
             tracing::debug!(%error, "the system keeps as much for a client as it likes");
         }
-        Self { stream, longest, pause: None }
+        Self { stream, pace: Pace::new(patience) }
     }
 
-    /// What became of writing, or its end when nothing could be written for too long.
-    fn judge<T>(
+    /// What became of writing, or its end when too little could be written for too long.
+    fn judge(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.pause = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.pace.moved(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
-        let longest = self.longest;
-        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
-        ready!(pause.as_mut().poll(context));
+        ready!(self.pace.wait(context));
         // Nobody will take what the system still keeps for it.
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).ok();
         Poll::Ready(Err(io::Error::new(

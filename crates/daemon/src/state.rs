@@ -20,6 +20,7 @@ use crate::api::problem::ApiError;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::auth::{Keys, UNNAMED};
+use crate::bodies::Bodies;
 use crate::boots::Boots;
 use crate::claims::Claims;
 use crate::clock;
@@ -108,6 +109,8 @@ pub struct Turns {
     pub password: Semaphore,
     /// Making the keys of a node.
     pub identity: Semaphore,
+    /// Memory for what clients send. Nobody waits for that: who sends too much is told to come again.
+    pub bodies: Bodies,
 }
 
 impl Default for Turns {
@@ -117,6 +120,7 @@ impl Default for Turns {
             import: Semaphore::new(1),
             password: Semaphore::new(processors),
             identity: Semaphore::new(processors),
+            bodies: Bodies::default(),
         }
     }
 }

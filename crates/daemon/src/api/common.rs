@@ -102,7 +102,12 @@ fn add_failures(access: Access, operation: &mut Operation) {
         PROBLEM,
     );
     if access.does_something() {
-        add(operation, "503", "The daemon is stopping; try again in a moment", PROBLEM);
+        add(
+            operation,
+            "503",
+            "The daemon is stopping, or too much is sent to it; try again in a moment",
+            PROBLEM,
+        );
     }
 }
 

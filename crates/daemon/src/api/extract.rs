@@ -4,19 +4,13 @@
     reason = "axum's own extractors are wrapped here, and used nowhere else"
 )]
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderValue;
-use axum::http::header;
 use axum::http::request::Parts;
-use futures_util::TryStreamExt as _;
-use http_body_util::LengthLimitError;
 use perilune_model::Name;
 use perilune_model::user::{ApiToken, Role};
-use perilune_notation::{Error as Notation, read_json};
 use perilune_store::Meta;
 use perilune_wire::fields::Fields;
 use perilune_wire::hidden::View;
@@ -27,6 +21,7 @@ use crate::api::node::shown;
 use crate::api::permissions::scope;
 use crate::api::problem::ApiError;
 use crate::api::query;
+use crate::api::receive;
 use crate::api::source;
 use crate::auth::Identity;
 use crate::clock;
@@ -387,60 +382,9 @@ pub struct Body(pub Value);
 impl FromRequest<State> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _state: &State) -> Result<Self, ApiError> {
-        let bytes = receive(request).await?;
-        read_json(&bytes).map(Self).map_err(|error| {
-            ApiError::Malformed(match error {
-                Notation::Twice { .. } => error.to_string(),
-                Notation::TooDeep(_) => "the JSON is nested too deeply".to_owned(),
-                // Existing clients know this sentence.
-                Notation::Unreadable { .. } => "data is not valid json".to_owned(),
-            })
-        })
+    async fn from_request(request: Request, state: &State) -> Result<Self, ApiError> {
+        receive::json(request, state).await.map(Self)
     }
-}
-
-/// As large as bodies may be on some routes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LargestBody(pub(super) usize);
-
-/// As large as any other body may be. Images are not posted.
-const LARGEST_BODY: LargestBody = LargestBody(16 << 20);
-
-/// Many clients hear an answer only when they have sent everything. So many times too large a body may be, and is still received.
-const LISTENED: usize = 4;
-
-async fn drain(request: Request) {
-    let mut body = request.into_body().into_data_stream();
-    while let Ok(Some(_)) = body.try_next().await {}
-}
-
-/// The whole body. One that says that it is far too large is not waited for.
-async fn receive(request: Request) -> Result<Bytes, ApiError> {
-    let LargestBody(limit) = request.extensions().get().copied().unwrap_or(LARGEST_BODY);
-    let too_large = || {
-        let most = limit >> 20;
-        ApiError::TooLarge(format!(
-            "the body is larger than {most} MiB, the most that is read here"
-        ))
-    };
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if let Some(announced) = announced.filter(|announced| *announced > limit) {
-        if announced <= limit.saturating_mul(LISTENED) {
-            drain(request).await;
-        }
-        return Err(too_large());
-    }
-    let bytes = axum::body::to_bytes(request.into_body(), limit).await;
-    bytes.map_err(|error| {
-        let is_large = error.source().is_some_and(<dyn Error>::is::<LengthLimitError>);
-        if is_large {
-            too_large()
-        } else {
-            ApiError::Malformed(format!("the body did not arrive whole: {error}"))
-        }
-    })
 }
 
 impl Body {

@@ -37,6 +37,7 @@ mod permissions;
 pub mod problem;
 mod query;
 mod rack;
+mod receive;
 mod reinstall;
 mod requests;
 mod reservation;
@@ -56,7 +57,7 @@ mod warnings;
 mod window;
 
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, ServiceExt};
@@ -138,6 +139,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), audit::note_refusals))
+        .layer(from_fn(receive::hold))
         .layer(from_fn_with_state(state.clone(), requests::log))
         .layer(from_fn_with_state(state.clone(), source::note))
         .layer(CatchPanicLayer::custom(panicked))

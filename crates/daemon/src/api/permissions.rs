@@ -18,12 +18,14 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::api::answer::Message;
-use crate::api::extract::{self, Bearer, Caller, LargestBody, NodeToken};
+use crate::api::extract::{self, Bearer, Caller, NodeToken};
 use crate::api::node::shown;
 use crate::api::problem::ApiError;
+use crate::api::receive::LargestBody;
 use crate::api::ticket;
 use crate::audit::Kind;
 use crate::auth::Identity;
+use crate::bodies::Sender;
 use crate::json::Json;
 use crate::state::State;
 
@@ -230,7 +232,7 @@ impl Routes {
         self
     }
 
-    /// Bodies may be this large on all of these.
+    /// Bodies of those who are known may be this large on all of these.
     pub(super) fn bodies_up_to(self, limit: usize) -> Self {
         let layered = |(access, (schemas, paths, router)): (Access, UtoipaMethodRouter<State>)| {
             (access, (schemas, paths, router.route_layer(Extension(LargestBody(limit)))))
@@ -311,6 +313,8 @@ impl Guard {
         };
         let noted = self.what_to_note(&bearer, &parts);
         let (who, from) = (bearer.who(), bearer.origin());
+        // From here on a body is read, as far as this sender may send one.
+        parts.extensions.insert(if bearer.is_node() { Sender::Machine } else { Sender::Person });
         parts.extensions.insert(bearer);
         let response = next.run(Request::from_parts(parts, body)).await;
         match noted.filter(|_| response.status().is_success()) {

@@ -46,6 +46,9 @@ pub enum ApiError {
     /// Something that is needed is not there.
     #[error("{0}")]
     Unavailable(String),
+    /// Others take what is needed; in a moment there will be some again.
+    #[error("{0}")]
+    Busy(String),
     /// What was asked for is known, and not served by this version.
     #[error("{0}")]
     Absent(String),
@@ -173,6 +176,7 @@ impl ApiError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Absent(_) => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
             Self::Refused(refusal) => match refusal {
                 Refusal::NotFound { .. } | Refusal::NoPart { .. } => {
@@ -203,6 +207,7 @@ impl ApiError {
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Unavailable(_)
+            | Self::Busy(_)
             | Self::Absent(_)
             | Self::Refused(_)
             | Self::Store(_)
@@ -251,7 +256,7 @@ impl IntoResponse for ApiError {
         if let Self::TooManyAttempts(seconds) = self {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Self::TooOften(_) = self {
+        if let Self::TooOften(_) | Self::Busy(_) = self {
             response.headers_mut().insert(header::RETRY_AFTER, 1.into());
         }
         response

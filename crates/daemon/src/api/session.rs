@@ -1,16 +1,21 @@
 //! Logging in, and what anybody may know: `/token`, `/version`, `/ping`, `/all-routes`, `/openapi.json`, `/docs`.
 
+use std::borrow::Cow;
+use std::fmt::Formatter;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::Role;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Origin};
+use crate::api::extract::Origin;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::receive::Typed;
 use crate::api::user::is_password;
 use crate::clock;
 use crate::json::Json;
@@ -46,13 +51,11 @@ pub(super) struct Token {
 async fn log_in(
     state: axum::extract::State<State>,
     origin: Origin,
-    Body(body): Body,
+    Typed(fields): Typed<LogIn>,
 ) -> Result<Response, ApiError> {
-    let fields = object(&body)?;
     // Of before the password is looked at: one that is changed meanwhile must not be good for a token of the new generation.
-    let named = fields.get("username").and_then(Value::as_str).unwrap_or_default();
-    let mark = state.mark_of(named)?;
-    let user = verified(&state, origin, fields).await?;
+    let mark = state.mark_of(fields.username.text().unwrap_or_default())?;
+    let user = verified(&state, origin, &fields).await?;
     let mark = mark.ok_or_else(|| ApiError::Unauthenticated(INCORRECT.to_owned()))?;
     if state.role_of(&user) == Some(Role::Installer) {
         let message = format!("the user '{user}' is an installer, and logs in at /tpm alone");
@@ -66,29 +69,138 @@ async fn log_in(
     Ok((StatusCode::CREATED, Json(Token { token })).into_response())
 }
 
-/// The body of a log-in.
-pub(super) fn object(body: &Value) -> Result<&Map<String, Value>, ApiError> {
-    body.as_object().ok_or_else(|| {
-        ApiError::Malformed(
-            "data structure incomplete or incorrect: it is not an object".to_owned(),
-        )
-    })
+/// The body of a log-in. Anybody may send one: of what else it says nothing is kept.
+#[derive(Debug, Default)]
+pub(super) struct LogIn {
+    username: Given,
+    password: Given,
+    /// What the TPM of a machine measured.
+    pub(super) tpm_sha256: Given,
+    /// Whether it says nothing at all.
+    is_empty: bool,
+}
+
+/// What stands under a key.
+#[derive(Debug, Default)]
+pub(super) enum Given {
+    /// Nothing, or `null`.
+    #[default]
+    Nothing,
+    Text(String),
+    /// Something that is no text.
+    Other,
+}
+
+impl Given {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Nothing | Self::Other => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LogIn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LogInVisitor)
+    }
+}
+
+struct LogInVisitor;
+
+impl<'de> Visitor<'de> for LogInVisitor {
+    type Value = LogIn;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object with username and password")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LogIn, A::Error> {
+        let mut fields = LogIn { is_empty: true, ..LogIn::default() };
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            fields.is_empty = false;
+            let (name, place) = match &*key {
+                "username" => ("username", &mut fields.username),
+                "password" => ("password", &mut fields.password),
+                "tpm_sha256" => ("tpm_sha256", &mut fields.tpm_sha256),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if !matches!(place, Given::Nothing) {
+                return Err(A::Error::duplicate_field(name));
+            }
+            *place = map.next_value()?;
+        }
+        Ok(fields)
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(GivenVisitor)
+    }
+}
+
+struct GivenVisitor;
+
+impl<'de> Visitor<'de> for GivenVisitor {
+    type Value = Given;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+        Ok(Given::Text(text.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Given, E> {
+        Ok(Given::Nothing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
+        Ok(Given::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Given, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Given::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Given::Other)
+    }
 }
 
 /// The user whose name and password stand in the body of a log-in.
 pub(super) async fn verified(
     state: &State,
     origin: Origin,
-    fields: &Map<String, Value>,
+    fields: &LogIn,
 ) -> Result<String, ApiError> {
     let refuse = |text: &str| Err(ApiError::Unauthenticated(text.to_owned()));
-    if fields.is_empty() {
+    if fields.is_empty {
         return refuse("Login Required");
     }
-    let Some(user) = fields.get("username").and_then(Value::as_str) else {
+    let Some(user) = fields.username.text() else {
         return refuse("Username Is Required");
     };
-    let Some(password) = fields.get("password").and_then(Value::as_str) else {
+    let Some(password) = fields.password.text() else {
         return refuse("Password Is Required");
     };
     if user.is_empty() || password.is_empty() {

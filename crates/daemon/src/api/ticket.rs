@@ -16,10 +16,11 @@ use perilune_seal::PublicKey;
 use utoipa_axum::routes;
 
 use crate::api::boot::View;
-use crate::api::extract::{Bearer, Body, NodeToken, Path};
+use crate::api::extract::{Bearer, NodeToken, Path};
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::receive::Typed;
 use crate::api::source::Source;
 use crate::api::tpm;
 use crate::auth::Boot;
@@ -47,11 +48,8 @@ async fn exchange(
     view: View,
     source: Source,
     Path(node): Path<String>,
-    Body(body): Body,
+    Typed(Ticket { ticket, key, tpm_sha256 }): Typed<Ticket>,
 ) -> Result<Response, ApiError> {
-    let Ticket { ticket, key, tpm_sha256 } = serde_json::from_value(body).map_err(|error| {
-        ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
-    })?;
     let key = key.ok_or_else(|| {
         ApiError::Malformed("data structure incomplete or incorrect: key is missing".to_owned())
     })?;

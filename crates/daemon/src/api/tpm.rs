@@ -9,14 +9,14 @@ use perilune_model::node::Node;
 use perilune_model::user::Role;
 use perilune_model::{Cluster, Draft, Patch, node};
 use perilune_store::Meta;
-use serde_json::Value;
 use utoipa_axum::routes;
 
-use crate::api::extract::{Body, Origin, Path};
+use crate::api::extract::{Origin, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
-use crate::api::session::{self, Token};
+use crate::api::receive::Typed;
+use crate::api::session::{self, Given, LogIn, Token};
 use crate::api::source::Source;
 use crate::api::ticket;
 use crate::api::user::same;
@@ -45,13 +45,12 @@ async fn log_in(
     source: Source,
     origin: Origin,
     Path(name): Path<String>,
-    Body(body): Body,
+    Typed(fields): Typed<LogIn>,
 ) -> Result<Response, ApiError> {
-    let fields = session::object(&body)?;
-    let measured = match fields.get(MEASURED) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => register(text)?,
-        Some(_) => return Err(not_a_register()),
+    let measured = match &fields.tpm_sha256 {
+        Given::Nothing => None,
+        Given::Text(text) => register(text)?,
+        Given::Other => return Err(not_a_register()),
     };
     let is_measured = state.cluster.published().settings().security;
     let mut is_installer = false;
@@ -59,7 +58,7 @@ async fn log_in(
     if is_measured {
         prove(&state, origin.address, &name, measured)?;
     } else {
-        let user = session::verified(&state, origin, fields).await?;
+        let user = session::verified(&state, origin, &fields).await?;
         is_installer = state.role_of(&user) == Some(Role::Installer);
         shown_by = format!("the password of {user}");
         if is_installer {

@@ -14,7 +14,7 @@ fn impatient() -> ImageSite {
     ImageSite::start_with(Limits { head: SHORT, pause: SHORT, ..Limits::default() })
 }
 
-fn connect(site: &ImageSite) -> TcpStream {
+pub(crate) fn connect(site: &ImageSite) -> TcpStream {
     connect_to(site.address)
 }
 

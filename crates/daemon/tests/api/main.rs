@@ -6,6 +6,7 @@ mod access;
 mod apply;
 mod audit;
 mod backup;
+mod bodies;
 mod booleans;
 mod boot_files;
 mod boots;
