@@ -8,6 +8,7 @@ mod boot_programs;
 mod build;
 mod cluster;
 mod daemon;
+mod dependencies;
 mod firmwaretest;
 mod follow;
 mod image;
@@ -50,6 +51,8 @@ enum Task {
     Nodetest(Nodetest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
+    /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
+    Dependencies,
     /// Only make the operating system image that the machines run
     Image,
 }
@@ -145,13 +148,16 @@ fn main() -> ExitCode {
 }
 
 fn perform(arguments: &Arguments) -> Result<()> {
+    if matches!(arguments.task, Task::Dependencies) {
+        return dependencies::run();
+    }
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
         Task::Vmtest(test) | Task::Bmctest(test) => test.built,
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
-        Task::Image | Task::Bench(_) => true,
+        Task::Image | Task::Bench(_) | Task::Dependencies => true,
     };
     if !built {
         build::release()?;
@@ -182,7 +188,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
             attack::run(extent, &stop)
         }
-        Task::Bench(_) => Ok(()),
+        Task::Bench(_) | Task::Dependencies => Ok(()),
         Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
         Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
     }
@@ -213,6 +219,7 @@ fn become_root(task: &Task) -> Result<()> {
             .args(test.subjects.iter().map(|subject| subject.word())),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
+        Task::Dependencies => sudo.arg("dependencies"),
     };
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
     anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");
