@@ -10,37 +10,13 @@ use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::network::parse_range;
 use perilune_model::{Name, hostlist};
 
+use crate::config::reference::BOOTSTRAP_INI;
 use crate::config::{self, Ini};
 
 /// As many further controllers as the file can name.
 const FURTHER_CONTROLLERS: u32 = 9;
 
-/// Sections with their keys; names of networks are the site's own.
-const KNOWN: &[(&str, &[&str])] = &[
-    ("CLUSTER", &["DOMAIN_SEARCH", "FORWARDSERVER_IP", "BIND_LEGACY"]),
-    (
-        "HOSTS",
-        &[
-            "CONTROLLER",
-            "CONTROLLER1",
-            "CONTROLLER2",
-            "CONTROLLER3",
-            "CONTROLLER4",
-            "CONTROLLER5",
-            "CONTROLLER6",
-            "CONTROLLER7",
-            "CONTROLLER8",
-            "CONTROLLER9",
-            "SERVERPORT",
-            "NODELIST",
-        ],
-    ),
-    ("NETWORKS", &[]),
-    ("GROUPS", &["NAME"]),
-    ("OSIMAGE", &["NAME", "PATH"]),
-    ("BMCSETUP", &["NAME", "USERNAME", "PASSWORD"]),
-    ("HA", &["NO_SHAREDIP"]),
-];
+/// The section whose keys are the site's own.
 const NETWORKS: &str = "NETWORKS";
 
 /// The file that is read, when there is one: as the command line says, else beside the configuration.
@@ -100,9 +76,9 @@ pub(crate) fn odd(request: &Request) -> Vec<String> {
 
 /// Refuses what is misspelt: half a cluster has to be found and removed by hand.
 fn check_words(ini: &Ini) -> Result<(), String> {
-    let sections: Vec<&str> = KNOWN.iter().map(|(section, _)| *section).collect();
+    let sections: Vec<&str> = BOOTSTRAP_INI.iter().map(|section| section.name).collect();
     for (name, section) in ini.sections() {
-        let Some((_, keys)) = KNOWN.iter().find(|(known, _)| known == name) else {
+        let Some(known) = BOOTSTRAP_INI.iter().find(|known| known.name == name) else {
             let hint = match config::nearest(name, &sections) {
                 Some(near) => format!("did you mean [{near}]?"),
                 None => format!("there are {}", sections.join(", ")),
@@ -112,8 +88,9 @@ fn check_words(ini: &Ini) -> Result<(), String> {
         if *name == NETWORKS {
             continue;
         }
+        let keys = known.names();
         if let Some(key) = section.keys().find(|key| !keys.contains(&key.as_str())) {
-            let hint = match config::nearest(key, keys) {
+            let hint = match config::nearest(key, &keys) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("there are {}", keys.join(", ")),
             };
@@ -123,7 +100,7 @@ fn check_words(ini: &Ini) -> Result<(), String> {
     Ok(())
 }
 
-fn from_ini(ini: &Ini, images: &Path) -> Result<Request, String> {
+pub(crate) fn from_ini(ini: &Ini, images: &Path) -> Result<Request, String> {
     check_words(ini)?;
     let list = |section: &str, key: &str| -> Vec<String> {
         let words = ini.get(section, key).unwrap_or_default().split([',', ' ']);

@@ -6,6 +6,7 @@ mod first_start;
 mod ini;
 mod keys;
 mod listen;
+pub mod reference;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -269,6 +270,9 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod older;
 
 #[cfg(test)]
 mod tests {

@@ -7,20 +7,6 @@ use perilune_directory::{Directory, Ldap, Obol, Place, Security};
 use super::{Ini, keys};
 
 const SECTION: &str = "OSUSER";
-/// Keys of the section.
-pub(super) const KEYS: &[&str] = &[
-    "DRIVER",
-    "OBOL",
-    "LDAP_URI",
-    "LDAP_BASE",
-    "LDAP_USERS",
-    "LDAP_GROUPS",
-    "LDAP_BIND_DN",
-    "LDAP_PASSWORD_FILE",
-    "LDAP_STARTTLS",
-    "LDAP_CA",
-    "FIRST_NUMBER",
-];
 /// The first number of users and groups, unless the site says otherwise: above those of systems.
 const FIRST_NUMBER: u32 = 1050;
 

@@ -72,6 +72,8 @@ impl Ini {
 
     /// A value that is not empty.
     pub fn get(&self, section: &str, key: &str) -> Option<&str> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert((section.to_owned(), key.to_owned())));
         self.sections.get(section)?.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -84,4 +86,20 @@ impl Ini {
     pub fn sections(&self) -> impl Iterator<Item = (&String, &Section)> {
         self.sections.iter()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Every key that this thread asked for, so that a test can hold them against the documents.
+    static ASKED: std::cell::RefCell<std::collections::BTreeSet<(String, String)>> = const {
+        std::cell::RefCell::new(std::collections::BTreeSet::new())
+    };
+}
+
+/// The keys that are asked for meanwhile.
+#[cfg(test)]
+pub(super) fn asked_by(read: impl FnOnce()) -> std::collections::BTreeSet<(String, String)> {
+    ASKED.take();
+    read();
+    ASKED.take()
 }

@@ -8,70 +8,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use perilune_boot::Protocol;
 
+use super::reference::LUNA_INI;
 use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 
-/// Sections with the keys that they may have. Other sections are the site's own business.
-const KNOWN: &[(&str, &[&str])] = &[
-    ("LOGGER", &["LEVEL", "LOGFILE"]),
-    (
-        "API",
-        &[
-            "USERNAME",
-            "PASSWORD",
-            "EXPIRY",
-            "SECRET_KEY",
-            "ENDPOINT",
-            "PROTOCOL",
-            "VERIFY_CERTIFICATE",
-            "CERTIFICATE",
-            "CERTIFICATE_KEY",
-            "PROXIES",
-        ],
-    ),
-    ("BOOT", &["EVIDENCE"]),
-    ("AUDIT", &["LOG"]),
-    ("DATABASE", &["DRIVER", "DATABASE", "DBUSER", "DBPASSWORD", "HOST", "PORT"]),
-    ("FILES", &["KEYFILE", "IMAGE_FILES", "IMAGE_DIRECTORY", "TMP_DIRECTORY", "MAXPACKAGINGTIME"]),
-    ("SERVICES", &["DHCP", "DHCP6", "DNS", "CONTROL", "COOLDOWN", "COMMAND"]),
-    (
-        "DHCP",
-        &[
-            "OMAPIKEY",
-            "TSIGKEY",
-            "TSIGALGO",
-            "TEMPLATE",
-            "TEST",
-            "CONFIG_PATH",
-            "TEMPLATE6",
-            "TEST6",
-            "CONFIG6_PATH",
-            "INTERFACES",
-            "ROUTER_ADVERTISEMENTS",
-        ],
-    ),
-    ("SECRETS", &["ENCRYPT_SECRETS"]),
-    ("OSUSER", super::directory::KEYS),
-    ("WEBSERVER", &["PORT", "PROTOCOL"]),
-    (
-        "BMCCONTROL",
-        &[
-            "BMC_BATCH_SIZE",
-            "BMC_BATCH_DELAY",
-            "BMC_CONCURRENT",
-            "BMC_RAMP",
-            "BMC_RACK_INRUSH",
-            "BMC_DEADLINE",
-            "BMC_AUTHORITIES",
-        ],
-    ),
-    ("TEMPLATES", &["TEMPLATE_FILES", "TEMPLATE_LIST", "TMP_DIRECTORY"]),
-    (
-        "PLUGINS",
-        &["PLUGINS_DIRECTORY", "IMAGE_FILESYSTEM", "ALLOWED_EXPORTERS", "ALLOWED_IMPORTERS"],
-    ),
-];
 const DEFAULT_PORT: u16 = 7050;
 const DAY: Duration = Duration::from_hours(24);
 const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
@@ -80,8 +21,8 @@ const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
 pub(super) fn unknown(ini: &Ini) -> Vec<String> {
     let mut odd = Vec::new();
     for (name, section) in ini.sections() {
-        let Some((_, known)) = KNOWN.iter().find(|(section, _)| section == name) else {
-            let sections: Vec<&str> = KNOWN.iter().map(|(section, _)| *section).collect();
+        let Some(known) = LUNA_INI.iter().find(|section| section.name == name) else {
+            let sections: Vec<&str> = LUNA_INI.iter().map(|section| section.name).collect();
             if let Some(near) = nearest(name, &sections) {
                 odd.push(format!(
                     "the section [{name}] is not known and has no effect; did you mean [{near}]?"
@@ -89,8 +30,9 @@ pub(super) fn unknown(ini: &Ini) -> Vec<String> {
             }
             continue;
         };
+        let known = known.names();
         for key in section.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = nearest(key, known)
+            let hint = nearest(key, &known)
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             odd.push(format!("[{name}] {key} is not known and has no effect{hint}"));
         }

@@ -1,0 +1,442 @@
+//! Every key of `luna.ini` and `bootstrap.ini`: what it means, and its default. Unknown keys are told by this table, and
+//! `docs/configuration.md` is made from it.
+
+use std::fmt::Write as _;
+
+/// A section of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// The word between brackets.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// Its keys; none where names are the site's own.
+    pub keys: &'static [Key],
+}
+
+/// A key of a section.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// In capitals; files may have it in any case.
+    pub name: &'static str,
+    /// What holds without it; empty where nothing does.
+    pub default: &'static str,
+    /// What it says. Without a word, the key is known from existing sites and has no effect here.
+    pub meaning: Option<&'static str>,
+}
+
+impl Section {
+    /// The names of its keys.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.keys.iter().map(|key| key.name).collect()
+    }
+}
+
+const fn key(name: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, default, meaning: Some(meaning) }
+}
+
+const fn ignored(name: &'static str) -> Key {
+    Key { name, default: "", meaning: None }
+}
+
+/// `luna.ini`. Other sections are the site's own business.
+pub const LUNA_INI: &[Section] = &[
+    Section {
+        name: "LOGGER",
+        about: "What is logged. The log always goes to standard error, hence to the journal.",
+        keys: &[
+            key(
+                "LEVEL",
+                "info",
+                "`debug`, `info`, `warning`, `error` or `critical`; `perilune serve --log` comes first",
+            ),
+            key("LOGFILE", "", "a file that has the log as well; SIGHUP opens it anew"),
+        ],
+    },
+    Section {
+        name: "API",
+        about: "Who may log in, and how machines and people reach the API. The daemon listens where `perilune serve --listen` says.",
+        keys: &[
+            key("USERNAME", "required", "the administrator of this file"),
+            key("PASSWORD", "required", "the administrator's password, as it is"),
+            key(
+                "SECRET_KEY",
+                "required",
+                "what log-ins are signed with; whoever has it makes log-ins",
+            ),
+            key(
+                "EXPIRY",
+                "24h",
+                "how long a login is good for: `30m`, `1h`, `3600s`; a bare number is hours",
+            ),
+            key("ENDPOINT", "port 7050", "`host:port`, as clients on this machine reach the API"),
+            key(
+                "PROTOCOL",
+                "http",
+                "`http` or `https`: what is spoken where `--listen` does not say",
+            ),
+            key("VERIFY_CERTIFICATE", "no", "whether nodes verify the daemon's certificate"),
+            key(
+                "CERTIFICATE",
+                "one is made",
+                "the certificate of https, PEM; those of its authorities follow it",
+            ),
+            key("CERTIFICATE_KEY", "one is made", "the private key of `CERTIFICATE`, PEM"),
+            key(
+                "PROXIES",
+                "none",
+                "addresses and networks, with commas, that are believed about whom they speak for (`X-Forwarded-For`)",
+            ),
+        ],
+    },
+    Section {
+        name: "BOOT",
+        about: "When a machine may have the secrets of the node that it says it is.",
+        keys: &[key(
+            "EVIDENCE",
+            "dhcp, power, arm",
+            "what shows that a boot is expected: some of `dhcp`, `power`, `arm`, `search`. Where the daemon serves no DHCP, `search` is added unless this key is set",
+        )],
+    },
+    Section {
+        name: "AUDIT",
+        about: "Who was refused what, was given which secret, and changed or did what. It is stored in any case.",
+        keys: &[key(
+            "LOG",
+            "",
+            "`journal`, or the whole path of a file that collectors read: JSON, one entry a line",
+        )],
+    },
+    Section {
+        name: "FILES",
+        about: "Places. Relative ones are relative to the data directory.",
+        keys: &[
+            key(
+                "KEYFILE",
+                "luna.key",
+                "the key that passwords of BMCs and secrets are stored with",
+            ),
+            key("IMAGE_FILES", "files", "packed images, as nodes fetch them"),
+            key("IMAGE_DIRECTORY", "images", "trees of images that do not say where theirs is"),
+            ignored("TMP_DIRECTORY"),
+            ignored("MAXPACKAGINGTIME"),
+        ],
+    },
+    Section {
+        name: "DHCP",
+        about: "The daemon's own DHCP server.",
+        keys: &[
+            key(
+                "INTERFACES",
+                "none",
+                "where DHCP and TFTP are served, with commas; `perilune serve --dhcp-interface` comes first",
+            ),
+            key(
+                "ROUTER_ADVERTISEMENTS",
+                "unless this machine may be a router",
+                "whether machines that look for an IPv6 router are told that there is none, so that they do not wait",
+            ),
+            ignored("OMAPIKEY"),
+            ignored("TSIGKEY"),
+            ignored("TSIGALGO"),
+            ignored("TEMPLATE"),
+            ignored("TEST"),
+            ignored("CONFIG_PATH"),
+            ignored("TEMPLATE6"),
+            ignored("TEST6"),
+            ignored("CONFIG6_PATH"),
+        ],
+    },
+    Section {
+        name: "SECRETS",
+        about: "Secrets and passwords of BMCs are always stored encrypted.",
+        keys: &[key("ENCRYPT_SECRETS", "yes", "`no` has no effect, and is told at the start")],
+    },
+    Section {
+        name: "OSUSER",
+        about: "Where users and groups of the nodes' operating systems are kept.",
+        keys: &[
+            key("DRIVER", "obol", "`obol`, the program of existing sites, or `ldap`"),
+            key("OBOL", "obol", "the program, found by `PATH` unless this is a path"),
+            key("LDAP_URI", "", "`ldap://`, `ldaps://` or `ldapi://`; `DRIVER = ldap` needs it"),
+            key("LDAP_BASE", "", "such as `dc=cluster`; `DRIVER = ldap` needs it"),
+            key("LDAP_USERS", "ou=People,BASE", "where users are"),
+            key("LDAP_GROUPS", "ou=Group,BASE", "where groups are"),
+            key("LDAP_BIND_DN", "anonymous", "who changes them"),
+            key("LDAP_PASSWORD_FILE", "", "the file with the password of `LDAP_BIND_DN`"),
+            key("LDAP_STARTTLS", "no", "TLS for `ldap://`"),
+            key(
+                "LDAP_CA",
+                "those of the system",
+                "authorities that sign the server's certificate, PEM",
+            ),
+            key("FIRST_NUMBER", "1050", "the first number that new users and groups are given"),
+        ],
+    },
+    Section {
+        name: "WEBSERVER",
+        about: "Where nodes fetch images, if not from the API's address: another port of the daemon, or another server.",
+        keys: &[
+            key("PORT", "that of the API", "the port"),
+            key("PROTOCOL", "that of the API", "`http` or `https`"),
+        ],
+    },
+    Section {
+        name: "BMCCONTROL",
+        about: "What the site allows when many BMCs are spoken to.",
+        keys: &[
+            key("BMC_BATCH_SIZE", "no batches", "BMCs in one batch"),
+            key("BMC_BATCH_DELAY", "0s", "the pause between batches, in seconds"),
+            key("BMC_CONCURRENT", "256", "BMCs that are spoken to at one moment"),
+            key("BMC_RAMP", "no limit", "BMCs that are begun with in a second"),
+            key(
+                "BMC_RACK_INRUSH",
+                "no limit",
+                "machines of one rack that are switched on, and within which time: `5/2s`",
+            ),
+            key("BMC_DEADLINE", "120s", "how long one request may take, in seconds"),
+            key(
+                "BMC_AUTHORITIES",
+                "",
+                "certificates, PEM, of those who sign the certificates of BMCs",
+            ),
+        ],
+    },
+    Section {
+        name: "TEMPLATES",
+        about: "Boot scripts and menus that the site writes itself.",
+        keys: &[
+            key("TEMPLATE_FILES", "templates", "their directory"),
+            ignored("TEMPLATE_LIST"),
+            ignored("TMP_DIRECTORY"),
+        ],
+    },
+    Section {
+        name: "PLUGINS",
+        about: "Programs and scripts that the site writes itself.",
+        keys: &[
+            key("PLUGINS_DIRECTORY", "plugins", "their directory"),
+            ignored("IMAGE_FILESYSTEM"),
+            ignored("ALLOWED_EXPORTERS"),
+            ignored("ALLOWED_IMPORTERS"),
+        ],
+    },
+    Section {
+        name: "DATABASE",
+        about: "The daemon has a database of its own, in the data directory; that of an existing site is taken over by `perilune import`.",
+        keys: &[
+            ignored("DRIVER"),
+            ignored("DATABASE"),
+            ignored("DBUSER"),
+            ignored("DBPASSWORD"),
+            ignored("HOST"),
+            ignored("PORT"),
+        ],
+    },
+    Section {
+        name: "SERVICES",
+        about: "The daemon is the services that existing sites name here.",
+        keys: &[
+            ignored("DHCP"),
+            ignored("DHCP6"),
+            ignored("DNS"),
+            ignored("CONTROL"),
+            ignored("COOLDOWN"),
+            ignored("COMMAND"),
+        ],
+    },
+];
+
+/// `bootstrap.ini`, the first cluster of a site.
+pub const BOOTSTRAP_INI: &[Section] = &[
+    Section {
+        name: "CLUSTER",
+        about: "The cluster as a whole.",
+        keys: &[
+            key(
+                "DOMAIN_SEARCH",
+                "the networks",
+                "domains that nodes look names up in, with commas",
+            ),
+            key("FORWARDSERVER_IP", "", "name servers that are asked for other names, with commas"),
+            key("BIND_LEGACY", "no", "kept for existing tools"),
+        ],
+    },
+    Section {
+        name: "HOSTS",
+        about: "Controllers and nodes.",
+        keys: &[
+            key("CONTROLLER", "required", "`NAME:ADDRESS[:NETWORK]`"),
+            key(
+                "CONTROLLER1",
+                "",
+                "a further controller, `NAME:ADDRESS[:NETWORK[:SHADOW]]`: described, nothing runs there; so are `CONTROLLER2` to `CONTROLLER9`",
+            ),
+            key("CONTROLLER2", "", "likewise"),
+            key("CONTROLLER3", "", "likewise"),
+            key("CONTROLLER4", "", "likewise"),
+            key("CONTROLLER5", "", "likewise"),
+            key("CONTROLLER6", "", "likewise"),
+            key("CONTROLLER7", "", "likewise"),
+            key("CONTROLLER8", "", "likewise"),
+            key("CONTROLLER9", "", "likewise"),
+            key("SERVERPORT", "7050", "the port of the controllers' API"),
+            key(
+                "NODELIST",
+                "",
+                "the first nodes, such as `node[001-004]`; they need `[GROUPS] NAME`",
+            ),
+        ],
+    },
+    Section {
+        name: "NETWORKS",
+        about: "Each key is a network's name, with `FUNCTION:TYPE:SUBNET[:DHCP:BEGIN-END[:SHARED]]`. The function is `default` (nodes boot there), `bmc`, or any \
+                other word; the type is `ethernet` or `infiniband`.",
+        keys: &[],
+    },
+    Section { name: "GROUPS", about: "The first group.", keys: &[key("NAME", "", "its name")] },
+    Section {
+        name: "OSIMAGE",
+        about: "The first image.",
+        keys: &[
+            key("NAME", "", "its name"),
+            key("PATH", "its name in `IMAGE_DIRECTORY`", "its tree"),
+        ],
+    },
+    Section {
+        name: "BMCSETUP",
+        about: "The first BMC setup.",
+        keys: &[
+            key("NAME", "compute", "its name"),
+            key("USERNAME", "", "a user of the BMCs"),
+            key("PASSWORD", "", "the user's password"),
+        ],
+    },
+    Section {
+        name: "HA",
+        about: "More than one controller. This version has no high availability.",
+        keys: &[key(
+            "NO_SHAREDIP",
+            "no",
+            "leaves out further controllers that have the address of an earlier one",
+        )],
+    },
+];
+
+const HEAD: &str = "# Every key of the configuration
+
+This page is made from the program's own table. Names of keys may be written in any case; a remark is a whole line that begins with `;` or `#`;
+a value ends with its line, and a line that begins with a blank goes on with the value before. A key that is not known is told at the start of
+the daemon, with the nearest known one.
+
+## `luna.ini`
+
+`perilune setup` makes it in the data directory, and so does a first start without it; `perilune serve --config FILE` names another.
+`perilune backup` has it. A change counts from the next start on, that of `[LOGGER]` from SIGHUP on.
+
+";
+
+const BOOTSTRAP: &str = "## `bootstrap.ini`
+
+It describes the first cluster of a site, and is read once: at the first start, from the place of `luna.ini` or as `perilune serve --bootstrap FILE`
+says. A key that is not known is refused, and nothing is made. The file is renamed when the cluster is there.
+
+";
+
+/// `docs/configuration.md`.
+pub fn page() -> String {
+    let mut page = String::from(HEAD);
+    for section in LUNA_INI {
+        describe(&mut page, section);
+    }
+    page.push_str(BOOTSTRAP);
+    for section in BOOTSTRAP_INI {
+        describe(&mut page, section);
+    }
+    page.truncate(page.trim_end().len());
+    page.push('\n');
+    page
+}
+
+fn describe(page: &mut String, section: &Section) {
+    let mut line = |text: String| writeln!(page, "{text}").expect("a string takes every text");
+    line(format!("### `[{}]`\n\n{}\n", section.name, section.about));
+    let (used, ignored): (Vec<&Key>, Vec<&Key>) =
+        section.keys.iter().partition(|key| key.meaning.is_some());
+    if !used.is_empty() {
+        line("| key | default | means |\n| --- | --- | --- |".to_owned());
+        for key in &used {
+            line(format!(
+                "| `{}` | {} | {} |",
+                key.name,
+                key.default,
+                key.meaning.unwrap_or_default()
+            ));
+        }
+        line(String::new());
+    }
+    if !ignored.is_empty() {
+        let names: Vec<String> = ignored.iter().map(|key| format!("`{}`", key.name)).collect();
+        line(format!("Known from existing sites, without effect: {}.\n", names.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Ini, Settings, ini};
+
+    /// Set to write the page instead of comparing it.
+    const UPDATE: &str = "PERILUNE_UPDATE_DOCS";
+
+    #[test]
+    fn the_page_is_that_of_the_table() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            kept == page(),
+            "docs/configuration.md is not what the table says: run this test with {UPDATE}=1"
+        );
+    }
+
+    /// Keys of a table that have an effect, or have none.
+    fn keys(table: &[Section], has_effect: bool) -> BTreeSet<(String, String)> {
+        let keys =
+            table.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
+        keys.filter(|(_, key)| key.meaning.is_some() == has_effect)
+            .map(|(section, key)| (section.name.to_owned(), key.name.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_read_of_luna_ini_is_what_the_table_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("luna.ini");
+        let text = "[API]\nUSERNAME = a\nPASSWORD = b\nSECRET_KEY = c\n[OSUSER]\nDRIVER = obol\n";
+        std::fs::write(&file, text).unwrap();
+        let mut asked = ini::asked_by(|| drop(Settings::read(&file, directory.path()).unwrap()));
+        let ldap = text.replace("obol", "ldap\nLDAP_URI = ldaps://a\nLDAP_BASE = dc=b");
+        std::fs::write(&file, ldap).unwrap();
+        asked.extend(ini::asked_by(|| drop(Settings::read(&file, directory.path()).unwrap())));
+        assert_eq!(asked, keys(LUNA_INI, true));
+        assert!(keys(LUNA_INI, false).len() > 20);
+    }
+
+    #[test]
+    fn what_is_read_of_bootstrap_ini_is_what_the_table_says() {
+        let text = "[HOSTS]\nCONTROLLER = a:10.0.0.1\nCONTROLLER1 = b:10.0.0.2\n[OSIMAGE]\nNAME = c\n[BMCSETUP]\nNAME = d\n";
+        let parsed = Ini::parse(text).unwrap();
+        let asked = ini::asked_by(|| {
+            crate::bootstrap::from_ini(&parsed, Path::new("/no/images")).unwrap();
+        });
+        assert_eq!(asked, keys(BOOTSTRAP_INI, true));
+        assert_eq!(keys(BOOTSTRAP_INI, false), BTreeSet::new());
+    }
+}
