@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use perilune_model::Name;
 use perilune_model::bmc_setup::BmcSetup;
 use perilune_model::bootstrap::{FirstController, FirstImage, FirstNetwork, Function, Request};
 use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::network::parse_range;
-use perilune_model::{Name, hostlist};
+use perilune_select::hostlist;
 
 use crate::config::reference::BOOTSTRAP_INI;
 use crate::config::{self, Ini};

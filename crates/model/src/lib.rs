@@ -14,7 +14,6 @@ pub mod dns;
 pub mod effective;
 mod error;
 pub mod group;
-pub mod hostlist;
 pub mod identity;
 pub mod image;
 pub mod interface;

@@ -11,7 +11,7 @@ use crate::output;
 use crate::output::object;
 use crate::output::table::Table;
 use crate::session::{Session, confirm, expand, unknown_among};
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 
 /// A kind of object.
 pub(crate) struct Resource {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use perilune::client::Error::{LoginRefused, Unreachable};
 use perilune::client::access::{self, Options, Surroundings};
 use perilune::client::{self, Client};
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{self, Failure, error_line};

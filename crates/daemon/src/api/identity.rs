@@ -2,8 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
+use perilune_model::Name;
 use perilune_model::identity::{NodeIdentity, names_and_addresses, renew as renewed};
-use perilune_model::{Name, hostlist};
+use perilune_select::hostlist;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;

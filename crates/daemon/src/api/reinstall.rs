@@ -4,7 +4,8 @@ use axum::response::Response;
 use perilune_model::effective::Effective;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
-use perilune_model::{Cluster, Name, hostlist};
+use perilune_model::{Cluster, Name};
+use perilune_select::hostlist;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 

@@ -1,7 +1,7 @@
 //! `/monitor/warnings`: what will not work.
 
 use axum::response::{IntoResponse, Response};
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;

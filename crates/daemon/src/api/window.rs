@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use perilune_model::{Name, hostlist};
+use perilune_model::Name;
+use perilune_select::hostlist;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;

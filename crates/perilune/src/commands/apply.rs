@@ -5,8 +5,8 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use perilune_model::hostlist;
 use perilune_notation::Error;
+use perilune_select::hostlist;
 use serde_json::{Map, Value};
 
 use super::identity;

@@ -1,7 +1,7 @@
 //! `perilune node arm` and `perilune node windows`
 
 use clap::Args;
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;

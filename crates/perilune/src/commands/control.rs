@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use perilune::client;
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

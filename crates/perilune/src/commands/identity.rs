@@ -79,7 +79,7 @@ fn show(session: &Session, names: &[String]) -> Result<(), Failure> {
 fn renew(session: &Session, names: &[String], yes: bool) -> Result<(), Failure> {
     let names = expand(names)?;
     if !yes {
-        let nodes = perilune_model::hostlist::fold(&names);
+        let nodes = perilune_select::hostlist::fold(&names);
         confirm(&format!(
             "{nodes}: users will be warned of other host keys after the next installation."
         ))?;

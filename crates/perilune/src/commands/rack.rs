@@ -165,7 +165,7 @@ fn place(session: &Session, arguments: Place) -> Result<(), Failure> {
     }
     let fields = Map::from_iter([("devices".to_owned(), devices.into())]);
     session.client.save("rack", &source, &fields)?;
-    session.done(&format!("{} placed in {source}", perilune_model::hostlist::fold(&names)))
+    session.done(&format!("{} placed in {source}", perilune_select::hostlist::fold(&names)))
 }
 
 fn show(session: &Session, arguments: &Names) -> Result<(), Failure> {

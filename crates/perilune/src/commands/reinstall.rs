@@ -1,7 +1,7 @@
 //! `perilune node reinstall`
 
 use clap::Args;
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Args;
 use console::Term;
 use perilune::client::{self, encode};
-use perilune_model::hostlist;
+use perilune_select::hostlist;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams};
 use axum::http::Method;
 use axum::http::request::Parts;
-use perilune_model::hostlist;
 use perilune_model::user::ApiToken;
+use perilune_select::hostlist;
 
 use crate::api::problem::ApiError;
 use crate::state::State;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::{Error, expand, fold};
+use super::{expand, fold};
+use crate::Error;
 
 fn names(list: &str) -> Vec<String> {
     expand(list).unwrap()
@@ -18,6 +19,8 @@ fn a_range_counts_with_the_width_of_its_lower_bound() {
     assert_eq!(names("n[01-3]"), ["n01", "n02", "n03"]);
     assert_eq!(names("n[1-002]"), ["n1", "n2"]);
     assert_eq!(names("n[0-0]"), ["n0"]);
+    assert_eq!(names("n[1-9/2]"), ["n1", "n3", "n5", "n7", "n9"]);
+    assert_eq!(names("n[08-20/5,7]"), ["n08", "n13", "n18", "n7"]);
 }
 
 #[test]
@@ -45,11 +48,19 @@ fn a_range_may_go_from_name_to_name() {
 #[test]
 fn what_is_not_a_host_list_is_refused_with_the_reason() {
     assert!(reason("n[3-1]").contains("smaller number first"));
-    for list in ["n[]", "n[a-b]", "n[1-2-3]", "n[ 1-2]", "n[1,,2]", "n[-1]"] {
+    for list in ["n[]", "n[a-b]", "n[1-2-3]", "n[ 1-2]", "n[1,,2]", "n[-1]", "n[1-9/]", "n[1-9/x]"]
+    {
         assert!(reason(list).contains("numbers such as"), "{list}");
     }
     assert!(reason("n[1-2").contains("not closed"));
     assert!(reason("n]1").contains("not opened"));
+    assert!(reason("n[1-9/0]").contains("step of 0"));
+    assert!(reason("n[5/2]").contains("belongs to a range"));
+    assert!(reason("n*").contains("wildcard"));
+    assert_eq!(
+        reason("a,n[1-2,3-b]"),
+        "a range is numbers such as [001-128,200] or [1-9/2] (character 9 of \"a,n[1-2,3-b]\")"
+    );
     assert!(reason("n[[1]]").contains("inside a bracket"));
     assert!(reason("n[1-99999999999999999999]").contains("18 digits"));
     assert!(reason(&"x".repeat(254)).contains("253 characters"));
