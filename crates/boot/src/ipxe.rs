@@ -63,14 +63,9 @@ pub(crate) fn kickstart_node_script(
     Ok(with_ticket(&script, &format!("/kickstart/install/{}", context.node_name), ticket))
 }
 
-/// Refuses a script whose kernel would not read its line to the end. Templates of a site count, too.
+/// Refuses a script whose kernel would not read its line to the end. Templates of a site count, too, however they write it.
 pub(crate) fn check_kernel_lines(node: &str, script: &str) -> Result<(), Error> {
-    for line in script.lines().filter(|line| line.starts_with("kernel ")) {
-        let line = line.split(" ||").next().unwrap_or(line);
-        // What precedes the arguments is read by iPXE: its own options, and the address of the kernel.
-        let is_address = |word: &&str| word.contains("://");
-        let length = line.split(' ').find(is_address).and_then(|address| line.split_once(address));
-        let length = length.map_or(0, |(_, arguments)| arguments.trim().len());
+    for length in script.lines().filter_map(kernel_line) {
         if length > LONGEST_KERNEL_LINE {
             let lack = format!(
                 "its kernel would be given {length} bytes, and reads {LONGEST_KERNEL_LINE}; shorten kerneloptions of the node, its group or its image"
@@ -79,6 +74,34 @@ pub(crate) fn check_kernel_lines(node: &str, script: &str) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// Commands of iPXE that give a kernel its line: the image is named first, by an address or a name, and its arguments follow.
+const KERNEL_COMMANDS: [&str; 7] =
+    ["boot", "chain", "imgargs", "imgexec", "imgload", "imgselect", "kernel"];
+/// What iPXE adds to the line of a kernel on UEFI, beside the name of its file before it.
+const ADDED_ON_UEFI: &str = " initrd=initrd.magic";
+
+/// How long the line of a kernel becomes by a line of a script; `None` where it gives none.
+fn kernel_line(line: &str) -> Option<usize> {
+    let command = line.split_whitespace().next()?;
+    let rest =
+        KERNEL_COMMANDS.contains(&command).then(|| line.trim_start().get(command.len()..))??;
+    let mut words = rest.split_whitespace().take_while(|word| !ends_script_command(word));
+    let mut name = None;
+    let image = loop {
+        match words.next()? {
+            "-n" | "--name" => name = Some(words.next()?),
+            "-t" | "--timeout" => {
+                words.next()?;
+            }
+            option if option.starts_with('-') => name = option.strip_prefix("--name=").or(name),
+            image => break image,
+        }
+    };
+    let name = name.unwrap_or_else(|| image.rsplit('/').next().unwrap_or(image));
+    let arguments: usize = words.map(|word| 1 + word.len()).sum();
+    (arguments > 0).then_some(name.len() + arguments + ADDED_ON_UEFI.len())
 }
 
 fn with_ticket(script: &str, path: &str, ticket: &str) -> String {
@@ -256,18 +279,44 @@ mod tests {
 
     #[test]
     fn a_kernel_reads_its_line_to_the_end_or_is_not_started() {
-        let script = |length: usize| {
-            format!(
-                "#!ipxe\nkernel --name vmlinuz http://a:1/files/k a{} b || goto failed\nboot ||\n",
-                "x".repeat(length - 3)
-            )
-        };
-        assert!(check_kernel_lines("node001", &script(2047)).is_ok());
-        let refused = check_kernel_lines("node001", &script(2048)).unwrap_err().to_string();
-        assert!(
-            refused.starts_with("node001 cannot boot: its kernel would be given 2048 bytes"),
-            "{refused}"
-        );
+        // On UEFI it reads its name before its arguments, and what iPXE adds behind them.
+        let most = LONGEST_KERNEL_LINE - "vmlinuz ".len() - ADDED_ON_UEFI.len();
+        for line in [
+            "kernel --name vmlinuz http://a:1/files/k ARGUMENTS || goto failed",
+            "kernel --name=vmlinuz http://a:1/files/k ARGUMENTS && boot",
+            "  kernel -n vmlinuz --timeout 9 ${base}/files/k ARGUMENTS",
+            "\tkernel http://a:1/files/vmlinuz ARGUMENTS # of the site",
+            "kernel tftp://a/vmlinuz inst.ks=http://a:1/x ARGUMENTS ||",
+            "imgargs vmlinuz ARGUMENTS",
+            "imgexec -a vmlinuz ARGUMENTS",
+            "chain --autofree /boot/vmlinuz ARGUMENTS",
+            "boot vmlinuz ARGUMENTS ;",
+        ] {
+            let with = |length: usize| {
+                let before = line
+                    .split(' ')
+                    .filter(|word| word.starts_with("inst.ks="))
+                    .map(|word| word.len() + 1)
+                    .sum::<usize>();
+                let arguments = format!("a{} b", "x".repeat(length - before - 3));
+                format!("#!ipxe\n{}\nboot ||\n", line.replace("ARGUMENTS", &arguments))
+            };
+            assert!(check_kernel_lines("node001", &with(most)).is_ok(), "{line}");
+            let refused = check_kernel_lines("node001", &with(most + 1)).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("node001 cannot boot: its kernel would be given 2048 bytes"),
+                "{line}: {refused}"
+            );
+        }
+        for line in [
+            "echo kernel",
+            "kernelx a",
+            "initrd --name initrd.img http://a:1/files/i",
+            "boot",
+            "kernel",
+        ] {
+            assert_eq!(kernel_line(&format!("{line}{}", " ".repeat(3000))), None, "{line}");
+        }
     }
 
     #[test]
