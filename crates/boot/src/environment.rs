@@ -1,7 +1,7 @@
 //! Where machines find the controller: what every script tells them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use perilune_model::controller::{Controller, DEFAULT_PORT};
 use perilune_model::{Addresses, Cluster};
@@ -62,8 +62,8 @@ pub struct Settings {
     pub verify_certificate: String,
     /// `[WEBSERVER] PROTOCOL` and `PORT`, where another server serves files.
     pub web_server: Option<(Protocol, u16)>,
-    /// What the daemon speaks at which of its ports. Where nothing is said, it is at the port that the cluster says.
-    pub listen: Vec<(Protocol, u16)>,
+    /// What the daemon speaks at which of its addresses. Where nothing is said, it is at the port that the cluster says.
+    pub listen: Vec<(Protocol, SocketAddr)>,
 }
 
 impl Default for Settings {
@@ -78,10 +78,23 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is spoken at which port of the controller's address. What is listened on at other addresses, such as the loopback's, no
+    /// machine reaches; where nothing else is, another program passes on what comes from machines.
+    fn reached_at(&self, controller: IpAddr) -> Vec<(Protocol, u16)> {
+        let is_reached = |address: &SocketAddr| {
+            let own = address.ip();
+            own == controller || own.is_unspecified() && (own.is_ipv6() || controller.is_ipv4())
+        };
+        let all = || self.listen.iter();
+        let any = all().any(|(_, address)| is_reached(address));
+        let reached = all().filter(|(_, address)| !any || is_reached(address));
+        reached.map(|(protocol, address)| (*protocol, address.port())).collect()
+    }
+
     /// The port of the API: the one that the cluster says, if it is listened on, else one that is.
-    fn api_port(&self, stored: u16) -> u16 {
-        let spoken = || self.listen.iter().filter(|(protocol, _)| *protocol == self.api_protocol);
-        if self.listen.is_empty() || spoken().any(|(_, port)| *port == stored) {
+    fn api_port(&self, listen: &[(Protocol, u16)], stored: u16) -> u16 {
+        let spoken = || listen.iter().filter(|(protocol, _)| *protocol == self.api_protocol);
+        if listen.is_empty() || spoken().any(|(_, port)| *port == stored) {
             return stored;
         }
         // The port of files is the last choice: another server may be meant to be there.
@@ -91,12 +104,12 @@ impl Settings {
     }
 
     /// Where boot scripts are fetched from.
-    fn boot_server(&self, api_port: u16) -> (Protocol, u16) {
+    fn boot_server(&self, listen: &[(Protocol, u16)], api_port: u16) -> (Protocol, u16) {
         let api = (self.api_protocol, api_port);
         if self.api_protocol == Protocol::Http {
             return api;
         }
-        let own = || self.listen.iter().filter(|(protocol, _)| *protocol == Protocol::Http);
+        let own = || listen.iter().filter(|(protocol, _)| *protocol == Protocol::Http);
         let of_files = self.web_server;
         let found = own().find(|own| Some(**own) == of_files).or_else(|| own().next());
         found.copied().or(of_files).unwrap_or(api)
@@ -113,8 +126,9 @@ impl Environment {
         };
         let address = beacon.and_then(|beacon| advertised(&beacon.addresses)).unwrap_or(FALLBACK);
         let stored = beacon.map_or(DEFAULT_PORT, |beacon| beacon.serverport);
-        let port = settings.api_port(stored);
-        let boot = settings.boot_server(port);
+        let listen = settings.reached_at(address);
+        let port = settings.api_port(&listen, stored);
+        let boot = settings.boot_server(&listen, port);
         let (web_protocol, web_port) = settings.web_server.unwrap_or(boot);
         let all = |controller: &Controller| {
             let Addresses { ipv4, ipv6 } = controller.addresses;
@@ -196,6 +210,17 @@ mod tests {
         (protocol, port.parse().unwrap())
     }
 
+    /// What is spoken at an address; one without an address is at all of them.
+    fn listened(text: &str) -> (Protocol, SocketAddr) {
+        let (protocol, address) = text.split_once(':').unwrap();
+        let protocol = if protocol == "https" { Protocol::Https } else { Protocol::Http };
+        let address = match address.parse() {
+            Ok(port) => (Ipv4Addr::UNSPECIFIED, port).into(),
+            Err(_) => address.parse().unwrap(),
+        };
+        (protocol, address)
+    }
+
     #[test]
     fn machines_are_sent_to_the_port_that_is_listened_on_and_for_scripts_to_one_that_speaks_http() {
         // What [API] PROTOCOL and [WEBSERVER] say, what is listened on; where the API, the scripts and the files are then. The cluster
@@ -223,8 +248,31 @@ mod tests {
             ("https", "", "https:7443", "https:7443 https:7443 https:7443"),
             // Another program speaks https in front of the daemon.
             ("https", "", "http:8080", "https:7050 http:8080 http:8080"),
+            // What is listened on at the loopback or in another network, no machine at the controller's address (10.141.255.254) reaches.
+            ("https", "", "https:7050 http:127.0.0.1:8080", "https:7050 https:7050 https:7050"),
+            (
+                "https",
+                "http:7051",
+                "https:7050 http:127.0.0.1:8080",
+                "https:7050 http:7051 http:7051",
+            ),
+            (
+                "https",
+                "",
+                "https:7050 http:127.0.0.1:8080 http:10.141.255.254:8081",
+                "https:7050 http:8081 http:8081",
+            ),
+            (
+                "http",
+                "",
+                "http:127.0.0.1:7050 http:10.141.255.254:7060",
+                "http:7060 http:7060 http:7060",
+            ),
+            ("http", "", "http:192.168.1.1:7050 http:[::]:7060", "http:7060 http:7060 http:7060"),
+            // Everything comes through another program.
+            ("http", "http:7051", "http:127.0.0.1:7050", "http:7050 http:7050 http:7051"),
         ] {
-            let listen = listen.split_whitespace().map(place).collect();
+            let listen = listen.split_whitespace().map(listened).collect();
             let settings = Settings {
                 api_protocol: place(&format!("{api}:0")).0,
                 web_server: (!files.is_empty()).then(|| place(files)),

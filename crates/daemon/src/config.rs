@@ -9,6 +9,7 @@ mod listen;
 pub mod reference;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -260,8 +261,8 @@ impl Settings {
         Options { dhcp_interfaces, ..options }
     }
 
-    /// What boot scripts tell machines about reaching a daemon that speaks so at these ports.
-    pub fn of_boot(&self, listen: &[(Protocol, u16)]) -> perilune_boot::Settings {
+    /// What boot scripts tell machines about reaching a daemon that speaks so at these addresses.
+    pub fn of_boot(&self, listen: &[(Protocol, SocketAddr)]) -> perilune_boot::Settings {
         perilune_boot::Settings {
             api_protocol: self.protocol,
             verify_certificate: self.verify_certificate.clone(),

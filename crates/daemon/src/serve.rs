@@ -141,9 +141,9 @@ pub async fn serve(
     let speaks_tls = protocols.contains(&Protocol::Https);
     let tls = speaks_tls.then(|| Tls::open(&settings, &service.published())).transpose()?;
     tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
-    let ports: Vec<(Protocol, u16)> =
-        protocols.iter().copied().zip(addresses.iter().map(SocketAddr::port)).collect();
-    warn_of_protocols(&settings, &listen, &ports, &service.published());
+    let spoken: Vec<(Protocol, SocketAddr)> =
+        protocols.iter().copied().zip(addresses.iter().copied()).collect();
+    warn_of_protocols(&settings, &listen, &spoken, &service.published());
 
     let observer = crate::machines::observer(&options, &service.published());
     let evidence = evidence(&settings, &options, observer.is_some());
@@ -153,7 +153,7 @@ pub async fn serve(
         lines
     });
     let (state, workers) =
-        assemble(settings, &options, (ports, evidence), lines, store, service).await?;
+        assemble(settings, &options, (spoken, evidence), lines, store, service).await?;
     let Workers {
         control,
         pins,
@@ -272,7 +272,7 @@ fn warn_of_endpoint(settings: &Settings, listen: &[Listen]) {
 fn warn_of_protocols(
     settings: &Settings,
     listen: &[Listen],
-    ports: &[(Protocol, u16)],
+    spoken: &[(Protocol, SocketAddr)],
     cluster: &Cluster,
 ) {
     let told = [(settings.protocol, settings.port)].into_iter().chain(settings.web_server);
@@ -283,7 +283,7 @@ fn warn_of_protocols(
             tracing::warn!(port, %spoken, told = %protocol, "--listen and the configuration do not agree on what is spoken at this port; clients and machines go by PROTOCOL");
         }
     }
-    let told = Environment::of(cluster, &settings.of_boot(ports));
+    let told = Environment::of(cluster, &settings.of_boot(spoken));
     // Firmware and iPXE know no certificate that a site has made for itself.
     if [told.boot_protocol, told.web_protocol].contains(&Protocol::Https) {
         tracing::warn!(
@@ -310,7 +310,7 @@ struct Workers {
 async fn assemble(
     settings: Settings,
     options: &Options,
-    (listen, evidence): (Vec<(Protocol, u16)>, BTreeSet<Evidence>),
+    (listen, evidence): (Vec<(Protocol, SocketAddr)>, BTreeSet<Evidence>),
     lines: Option<Lines>,
     store: Store,
     cluster: ClusterService,

@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ pub struct Parts {
     /// Where machines are given addresses and boot programs.
     pub dhcp_interfaces: Vec<String>,
     /// What is spoken at which port of this daemon.
-    pub listen: Vec<(Protocol, u16)>,
+    pub listen: Vec<(Protocol, SocketAddr)>,
     /// Boot requests of nobody who is named.
     pub hidden_boots: HiddenBoots,
     /// Addresses that are lent to machines.

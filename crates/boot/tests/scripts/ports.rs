@@ -10,7 +10,7 @@ fn every_script_sends_machines_to_the_daemons_own_port_for_the_next_one() {
     let cluster = cluster::everything().finish().0;
     let settings = Settings {
         web_server: Some((Protocol::Http, 7051)),
-        listen: vec![(Protocol::Http, 7050)],
+        listen: vec![(Protocol::Http, ([0, 0, 0, 0], 7050).into())],
         ..Settings::default()
     };
     let environment = Environment::of(&cluster, &settings);
