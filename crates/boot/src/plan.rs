@@ -104,19 +104,38 @@ fn identity(resolved: &Resolved<'_>) -> Option<Identity> {
     })
 }
 
-/// A layout comes before a partscript, unless the node itself has the script and only its group the layout. What is named under
-/// `scripts` cannot be meant beside a layout: both would write to the disks.
-fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error> {
+/// The layout that the node's disks are to have. It comes before a partscript, unless the node itself has the script and only its group
+/// the layout.
+fn layout(resolved: &Resolved<'_>) -> Option<String> {
     let effective = &resolved.effective;
     if effective.install_policy().value == Some(InstallPolicy::Memory) {
-        return Ok(Root::Memory);
+        return None;
     }
     let (layout, partscript) = (effective.disklayout(), effective.partscript());
     // One that does nothing asks for a root in memory.
     let own_script = partscript.source == Source::Node;
     let layout_counts = layout.source == Source::Node || !own_script;
     let layout = layout.value.map(decode_if_encoded).filter(|text| !text.trim().is_empty());
-    let Some(text) = layout.filter(|_| layout_counts) else {
+    layout.filter(|_| layout_counts)
+}
+
+/// Refuses a node whose installer follows no layout: its disks would be used otherwise than somebody wrote.
+pub(crate) fn refuse_layout(resolved: &Resolved<'_>, instead: &str) -> Result<(), Error> {
+    match layout(resolved) {
+        None => Ok(()),
+        Some(_) => Err(Error::incomplete(
+            resolved.name(),
+            format!("it has a disklayout, which its installer does not follow; {instead}"),
+        )),
+    }
+}
+
+/// What is named under `scripts` cannot be meant beside a layout: both would write to the disks.
+fn root(resolved: &Resolved<'_>, partscripts: Vec<Script>) -> Result<Root, Error> {
+    if resolved.effective.install_policy().value == Some(InstallPolicy::Memory) {
+        return Ok(Root::Memory);
+    }
+    let Some(text) = layout(resolved) else {
         return Ok(if partscripts.is_empty() { Root::Memory } else { Root::Scripts(partscripts) });
     };
     match partscripts.iter().find(|script| script.name != Stage::Part.word()) {

@@ -155,6 +155,10 @@ impl<'a> Site<'a> {
             let context = NodeContext { node_disk: on_disk.told(), ..context };
             (ipxe::disk_node_script(self.templates, &context)?, None)
         } else if effective.is_kickstart() {
+            plan::refuse_layout(
+                &resolved,
+                "its image is installed by kickstart: take the disklayout away, and write commands of kickstart as the partscript",
+            )?;
             // Its installer knows nothing of tickets: it has the ticket in the URL that it is given.
             let context = self.node_context(&boot, "")?;
             let script = ipxe::kickstart_node_script(self.templates, &context, ticket)?;
@@ -173,6 +177,11 @@ impl<'a> Site<'a> {
 
     /// The install script: `GET /boot/install/{node}`. The token is one for this node alone.
     pub fn install_script(&self, node: &str, token: &str) -> Result<String, Error> {
+        let resolved = Resolved::named(self.cluster, node)?;
+        plan::refuse_layout(
+            &resolved,
+            "its image was packed elsewhere: pack it here with perilune osimage pack",
+        )?;
         install::render(self.templates, &self.install_context(node, token)?)
     }
 

@@ -10,7 +10,9 @@ use perilune_model::interface::{Interface, Link};
 use perilune_model::network::Network;
 use perilune_model::{Addresses, Draft};
 
-use crate::cluster::{built_in, change_image, change_node, environment, everything, name, small};
+use crate::cluster::{
+    MAC, built_in, change_image, change_node, environment, everything, name, script_of, small,
+};
 use crate::install::bash_parses;
 
 fn render(draft: &Draft, templates: &Templates) -> String {
@@ -276,4 +278,56 @@ fn scripts_of_the_site_take_part() {
     let (succeeded, disks, said) = run_pre(&render(&draft, &Templates::new(directories)));
     assert!(succeeded, "{said}");
     assert_eq!(disks, "zerombr\nautopart --type=plain\nbootloader\n");
+}
+
+#[test]
+fn a_layout_that_nobody_would_follow_keeps_a_node_from_booting() {
+    const LAYOUT: &str = r#"{"disks": [{"device": "/dev/sda", "partitions": [{"filesystem": "xfs", "mount": "/"}]}]}"#;
+    let with = |is_kickstart: bool, change: fn(&mut Draft)| {
+        let mut draft = small();
+        if is_kickstart {
+            let kickstart = Some("kickstart".to_owned());
+            change_image(&mut draft, |image| image.files.imagefile = kickstart);
+        }
+        change(&mut draft);
+        draft
+    };
+    let of_node: fn(&mut Draft) = |draft| {
+        change_node(draft, |node| node.provisioning.disklayout = Some(LAYOUT.to_owned()));
+    };
+    let of_group: fn(&mut Draft) = |draft| {
+        let mut group = (**draft.group("compute").unwrap()).clone();
+        group.provisioning.disklayout = Some(LAYOUT.to_owned());
+        draft.put(group).unwrap();
+    };
+    let own_partscript: fn(&mut Draft) = |draft| {
+        let mut group = (**draft.group("compute").unwrap()).clone();
+        group.provisioning.disklayout = Some(LAYOUT.to_owned());
+        draft.put(group).unwrap();
+        change_node(draft, |node| node.provisioning.partscript = Some("autopart".to_owned()));
+    };
+    let blank: fn(&mut Draft) = |draft| {
+        change_node(draft, |node| node.provisioning.disklayout = Some(" \n".to_owned()));
+    };
+    for (change, is_refused) in
+        [(of_node, true), (of_group, true), (own_partscript, false), (blank, false)]
+    {
+        let templates = built_in();
+        let told = "its installer does not follow";
+        let draft = with(true, change);
+        let site =
+            Site { templates: &templates, environment: &environment(&draft), cluster: &draft };
+        let script = script_of(&site, MAC.parse().unwrap(), "t");
+        let refused = script.map_err(|error| error.to_string().contains(told)).err();
+        assert_eq!(refused, is_refused.then_some(true));
+        let obstacle = site.obstacle(draft.node("node001").unwrap());
+        assert_eq!(obstacle.is_some_and(|text| text.contains(told)), is_refused);
+        // Neither does the script for an initramfs that was made elsewhere; our own does.
+        let draft = with(false, change);
+        let site =
+            Site { templates: &templates, environment: &environment(&draft), cluster: &draft };
+        let refused = site.install_script("node001", "t").map_err(|error| error.to_string());
+        assert_eq!(refused.err().is_some_and(|text| text.contains(told)), is_refused);
+        assert!(script_of(&site, MAC.parse().unwrap(), "t").is_ok());
+    }
 }
