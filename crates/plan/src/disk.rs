@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decode_if_encoded;
+use crate::{decode_if_encoded, whole_number};
 
 /// Where whoever gave a wrong one reads on.
 const FORMAT: &str = "docs/disk-layout.md tells how one is written";
@@ -168,10 +168,10 @@ impl FromStr for Size {
         let upper = text.trim().to_ascii_uppercase();
         let unit = UNITS.into_iter().find(|(letter, _)| upper.ends_with(*letter));
         let (digits, factor) = match unit {
-            Some((letter, factor)) => (upper.trim_end_matches(letter), factor),
+            Some((letter, factor)) => (upper.strip_suffix(letter).unwrap_or_default(), factor),
             None => (upper.as_str(), 1),
         };
-        let number: u64 = digits.parse().map_err(|_source| refuse())?;
+        let number = whole_number(digits).ok_or_else(refuse)?;
         number.checked_mul(factor).filter(|bytes| *bytes > 0).map(Self).ok_or_else(refuse)
     }
 }
@@ -262,7 +262,21 @@ mod tests {
             assert_eq!(text.parse::<Size>().unwrap(), Size(bytes));
         }
         assert_eq!(String::from(Size(512 << 20)), "512M");
-        for text in ["", "G", "-1G", "0", "1.5G", "99999999999T"] {
+        for text in [
+            "",
+            "G",
+            "-1G",
+            "0",
+            "1.5G",
+            "99999999999T",
+            "1KK",
+            "512MG",
+            "+5G",
+            "010G",
+            "0",
+            "5 G",
+            "10GB",
+        ] {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }
@@ -325,7 +339,8 @@ mod tests {
         for (partition, fault) in [
             (r#""filesystem": "xfs", "label": "1234567890123""#, "has 13 bytes; one of xfs has 12"),
             (r#""filesystem": "ext4", "label": "12345678901234567""#, "one of ext4 has 16"),
-            (r#""filesystem": "swap", "label": "12345678901234567""#, "one of swap has 16"),
+            // mkswap cuts the sixteenth off without a word.
+            (r#""filesystem": "swap", "label": "1234567890123456""#, "one of swap has 15"),
             (r#""filesystem": "esp", "label": "123456789012""#, "one of esp has 11"),
             (r#""filesystem": "xfs", "label": "äöüäöüß""#, "has 14 bytes"),
             (r#""filesystem": "esp", "label": "Ä""#, "ASCII"),
@@ -356,7 +371,7 @@ mod tests {
             r#""filesystem": "ext4", "label": "äöüäöüäö", "mount": "/srv/data""#,
             r#""filesystem": "esp", "label": "EFI SYSTEM", "mount": "/boot/efi""#,
             r#""filesystem": "ext4", "label": "", "mount": "/usr/local", "options": """#,
-            r#""filesystem": "swap", "label": "swap space 1", "options": "discard,pri=10""#,
+            r#""filesystem": "swap", "label": "swap space 1 15", "options": "discard,pri=10""#,
             r#""filesystem": "xfs", "mount": "/running", "options": "x-systemd.device-timeout=9""#,
         ] {
             assert_eq!(DiskLayout::read(&beside_a_root(partition)).err(), None, "{partition}");
@@ -372,11 +387,20 @@ mod tests {
             (sized("xfs", "299M"), "299M is too small for xfs, which needs 300M"),
             (sized("esp", "32M"), "32M is too small for esp, which needs 33M"),
             (sized("esp", "100"), "100 is too small for esp"),
+            (sized("swap", "1023K"), "1023K is too small for swap, which needs 1M"),
+            (sized("bios", "31K"), "31K is too small for bios, which needs 1M"),
+            (sized("ext4", "100"), "100 is too small for ext4, which needs 1M"),
         ] {
             let said = DiskLayout::read(&layout).unwrap_err();
             assert!(said.contains(fault), "{said}");
         }
-        for layout in [sized("xfs", "300M"), sized("esp", "33M"), sized("swap", "1M")] {
+        for layout in [
+            sized("xfs", "300M"),
+            sized("esp", "33M"),
+            sized("swap", "1M"),
+            sized("bios", "1M"),
+            sized("ext4", "1M"),
+        ] {
             assert_eq!(DiskLayout::read(&layout).err(), None, "{layout}");
         }
         let swap = r#"{"filesystem": "swap", "size": "1M"}"#;

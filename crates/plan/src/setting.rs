@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::whole_number;
+
 /// How long something may take: a number and `s`, `m`, `h` or `d`, such as `90m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -38,7 +40,7 @@ impl FromStr for Span {
             lower.strip_suffix(unit).map(|digits| (digits.trim_end().to_owned(), factor))
         });
         let (digits, factor) = found.ok_or_else(refuse)?;
-        let number: u64 = digits.parse().map_err(|_source| refuse())?;
+        let number = whole_number(&digits).ok_or_else(refuse)?;
         let seconds = number.checked_mul(factor).filter(|all| (1..=LONGEST_SPAN).contains(all));
         seconds.map(|seconds| Self(Duration::from_secs(seconds))).ok_or_else(refuse)
     }

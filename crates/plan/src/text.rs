@@ -13,6 +13,18 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// A whole number as everybody reads it alike: without a sign before it, and without zeros, which to some make it one of base eight.
+pub fn whole_number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain && !has_leading_zero(text))
+}
+
+/// Whether digits are written that do not tell their number to everybody: `010` is ten to some, and eight to others.
+pub fn has_leading_zero(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A text that is base64 by the clients' convention, or plain when it does not look like it.
 pub fn decode_if_encoded(text: &str) -> String {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
@@ -87,6 +99,41 @@ mod tests {
         }
         for word in ["", " ", "2", "-1", "maybe", "onn", "yes no", "null", "None"] {
             assert_eq!(boolean(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_those_that_everybody_reads_alike() {
+        for (text, number) in [("0", 0), ("8", 8), ("10", 10), ("18446744073709551615", u64::MAX)] {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+        for text in [
+            "",
+            "00",
+            "010",
+            "08",
+            "-0",
+            "-1",
+            "+5",
+            "1_000",
+            "0x10",
+            "1e3",
+            " 1",
+            "١",
+            "18446744073709551616",
+        ] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+        for (text, expected) in [
+            ("010", true),
+            ("-010", true),
+            ("00", true),
+            ("0", false),
+            ("-1", false),
+            ("0x1", false),
+            ("0.5", false),
+        ] {
+            assert_eq!(has_leading_zero(text), expected, "{text}");
         }
     }
 

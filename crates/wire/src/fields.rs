@@ -125,7 +125,14 @@ impl<'a> Fields<'a> {
     /// A whole number.
     pub fn number<T: FromStr>(&mut self, field: &str) -> Patch<T> {
         self.converted(field, |text| {
-            text.parse().map_err(|_error| format!("'{text}' is not a number in its range"))
+            if perilune_plan::has_leading_zero(text) {
+                return Err(format!(
+                    "'{text}' begins with a zero, and some read such a number with the base eight; write it without"
+                ));
+            }
+            let is_signed = text.starts_with('+');
+            let number = text.parse().ok().filter(|_| !is_signed);
+            number.ok_or_else(|| format!("'{text}' is not a number in its range"))
         })
     }
 
@@ -406,6 +413,21 @@ mod tests {
                 "interfaces[2].speed: there is no such field"
             ]
         );
+    }
+
+    #[test]
+    fn numbers_are_those_that_everybody_reads_alike() {
+        let number =
+            |value: Value| read(&json!({ "mtu": value }), |fields| fields.number::<u16>("mtu"));
+        for value in [json!(1500), json!("1500"), json!(" 1500 ")] {
+            assert_eq!(number(value), (Patch::Set(1500), vec![]));
+        }
+        assert_eq!(number(json!("0")), (Patch::Set(0), vec![]));
+        for value in ["01500", "00", "+1500", "0x5dc", "1_500", "1e3", "1500.0", "٣"] {
+            let (patch, violations) = number(json!(value));
+            assert_eq!((patch, violations.len()), (Patch::Keep, 1), "{value}");
+        }
+        assert!(number(json!("010")).1[0].contains("begins with a zero"));
     }
 
     #[test]

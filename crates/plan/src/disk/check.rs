@@ -10,6 +10,8 @@ const MOST_PARTITIONS: usize = 128;
 const SMALLEST_ESP: Size = Size(33 << 20);
 /// mkfs.xfs makes none that is smaller.
 const SMALLEST_XFS: Size = Size(300 << 20);
+/// mkfs.ext4 and mkswap make none that is much smaller, and GRUB's core does not fit into less; partitions begin at whole mebibytes anyway.
+const SMALLEST: Size = Size(1 << 20);
 /// A name in a directory is not longer, a path neither.
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 4095;
@@ -116,7 +118,7 @@ impl FileSystem {
         match self {
             Self::Esp => SMALLEST_ESP,
             Self::Xfs => SMALLEST_XFS,
-            Self::Bios | Self::Ext4 | Self::Swap => Size(1),
+            Self::Bios | Self::Ext4 | Self::Swap => SMALLEST,
         }
     }
 
@@ -126,7 +128,9 @@ impl FileSystem {
             Self::Bios => None,
             Self::Esp => Some(11),
             Self::Xfs => Some(12),
-            Self::Ext4 | Self::Swap => Some(16),
+            // The field has 16 bytes, and mkswap ends it with a zero byte.
+            Self::Swap => Some(15),
+            Self::Ext4 => Some(16),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
 
 use super::{Disk, DiskLayout, FileSystem, Partition, Size};
-use crate::boolean;
+use crate::{boolean, whole_number};
 
 const VERSION: u64 = 2;
 /// What a volume takes that takes all that is left.
@@ -86,10 +86,8 @@ impl<'de> Deserialize<'de> for Word {
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Word(text) = Word::deserialize(deserializer)?;
-        let number = text.trim().parse();
-        number
-            .map(Self)
-            .map_err(|_error| D::Error::custom(format!("'{text}' is not a whole number")))
+        let number = whole_number(text.trim());
+        number.map(Self).ok_or_else(|| D::Error::custom(format!("'{text}' is not a whole number")))
     }
 }
 
@@ -283,7 +281,8 @@ fn bytes(text: &str, is_last: bool) -> Result<Option<Size>, String> {
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| digits.parse::<u64>().ok()).flatten().ok_or_else(wrong)
     };
-    let whole = parse(whole)?.checked_mul(factor).ok_or_else(wrong)?;
+    let whole = whole_number(whole).and_then(|whole| whole.checked_mul(factor));
+    let whole = whole.ok_or_else(wrong)?;
     let part = u128::from(parse(&fraction)?) * u128::from(factor);
     let scale = u32::try_from(fraction.len()).map_or(1, |digits| 10_u128.pow(digits));
     let part = u64::try_from(part / scale).map_err(|_error| wrong())?;
