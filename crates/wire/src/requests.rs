@@ -182,6 +182,8 @@ pub fn unmanaged_users(fields: &mut Fields<'_>) -> Patch<UnmanagedUsers> {
 
 /// The request of a node's interface.
 pub fn node_interface(fields: &mut Fields<'_>) -> of_node::Request {
+    // What answers say of DHCP, and who sends an answer back sends, too.
+    fields.ignore(&["comment"]);
     of_node::Request {
         interface: interface_name(fields),
         new_name: fields.new_name("newinterfacename", Name::interface),
@@ -212,7 +214,7 @@ pub(crate) fn hardware_address(fields: &mut Fields<'_>) -> Patch<MacAddress> {
 
 /// The request of a group's interface.
 pub fn group_interface(fields: &mut Fields<'_>) -> of_group::Request {
-    fields.ignore(&["macaddress", "ipaddress", "force"]);
+    fields.ignore(&["macaddress", "ipaddress", "force", "comment"]);
     of_group::Request {
         interface: interface_name(fields),
         new_name: fields.new_name("newinterfacename", Name::interface),
