@@ -167,14 +167,30 @@ impl Disk {
         format!("/dev/{} of {}{about}", self.name, bytes(self.size))
     }
 
-    /// Whether a name below `/dev/disk/by-id` may mean it, of which only the end is known: what identifies the disk.
+    /// Whether a name below `/dev/disk/by-id` may mean it, of which only the end is known: what identifies the disk. It is of the bus
+    /// that the name says, and an identity of one or two characters is the end of too many names.
     fn is_identified_by(&self, name: &str) -> bool {
+        const SHORTEST: usize = 3;
         let name = name.to_lowercase();
-        self.identities.iter().any(|identity| {
-            let identity = identity.trim_start_matches("naa.").to_lowercase().replace(' ', "_");
-            name.strip_suffix(&identity)
-                .is_some_and(|start| start.ends_with(['-', '_', 'x']) && !identity.is_empty())
-        })
+        let buses = [
+            ("nvme-", Bus::Nvme),
+            ("virtio-", Bus::Virtio),
+            ("usb-", Bus::Usb),
+            ("mmc-", Bus::Mmc),
+        ];
+        let bus = buses.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, bus)| bus);
+        let is_of_bus = match bus {
+            Some(bus) => self.bus == Some(bus),
+            // These are names of disks that speak SCSI or ATA.
+            None => name.starts_with("wwn-") || self.bus != Some(Bus::Nvme),
+        };
+        is_of_bus
+            && self.identities.iter().any(|identity| {
+                let identity = identity.trim_start_matches("naa.").to_lowercase().replace(' ', "_");
+                let is_known = identity.len() >= SHORTEST;
+                name.strip_suffix(&identity)
+                    .is_some_and(|start| start.ends_with(['-', '_', 'x']) && is_known)
+            })
     }
 }
 
@@ -376,6 +392,32 @@ mod tests {
             "{error}"
         );
         assert!(choose(&disks, &device("/dev/disk/by-id/x-EN"), &[]).is_err());
+    }
+
+    #[test]
+    fn a_name_of_a_disk_that_is_gone_means_no_other_one() {
+        let (_sys, disks) = machine(&[
+            ("sda", "pci0/ata1", 1000, "0", "1"),
+            ("sdb", "pci0/ata2", 1000, "0", "DISK"),
+            ("nvme0n1", "pci1/nvme0", 1000, "0", "DRIVE"),
+        ]);
+        for name in [
+            // Of the first disk the serial number is the number of a name space here.
+            "nvme-Maker_Model_S4EWNX0R_1",
+            "ata-Maker_Model-1",
+            "nvme-Maker_DISK",
+            "virtio-vol-DISK",
+            "usb-Maker_DISK",
+            "mmc-card_DRIVE",
+            "ata-Maker_DRIVE",
+            "scsi-SMaker_DRIVE",
+        ] {
+            let chosen = choose(&disks, &device(&format!("/dev/disk/by-id/{name}")), &[]);
+            let error = chosen.map(|disk| disk.name.clone()).unwrap_err().to_string();
+            assert!(error.contains("this machine has no disk"), "{name}: {error}");
+        }
+        let chosen = choose(&disks, &device("/dev/disk/by-id/nvme-Model_DRIVE"), &[]);
+        assert_eq!(chosen.unwrap().name, "nvme0n1");
     }
 
     #[test]
