@@ -85,7 +85,7 @@ pub(crate) fn choose(
 }
 
 /// What makers of distributions call kernels beside their usual one.
-const VARIANTS: [&str; 19] = [
+const VARIANTS: [&str; 23] = [
     "16k",
     "64k",
     "64kb",
@@ -94,8 +94,10 @@ const VARIANTS: [&str; 19] = [
     "cloud",
     "dbg",
     "debug",
+    "gcov",
     "gcp",
     "kasan",
+    "kcsan",
     "kdump",
     "kvm",
     "kvmsmall",
@@ -104,12 +106,15 @@ const VARIANTS: [&str; 19] = [
     "preempt",
     "realtime",
     "rt",
+    "trace",
+    "xen",
     "zfcpdump",
 ];
 
 /// Whether a kernel is one for a special purpose: `5.14.0-427.el9.x86_64+debug`, `6.1.0-9-rt-amd64`, `4.18.0-553.rt7.342.el8.x86_64`.
 fn is_variant(version: &str) -> bool {
     let is_added = version.split_once('+').is_some_and(|(_, added)| !added.is_empty());
+    let version = version.to_ascii_lowercase();
     let mut words = version.split(|character: char| !character.is_ascii_alphanumeric());
     is_added
         || words.any(|word| {
@@ -120,8 +125,9 @@ fn is_variant(version: &str) -> bool {
         })
 }
 
-/// The kernel itself.
+/// The kernel itself. One without anything in it is what an installation leaves that broke off.
 pub(crate) fn file_of(tree: &Tree, version: &str) -> Result<PathBuf, Error> {
+    let has_contents = |found: &PathBuf| fs::metadata(found).is_ok_and(|found| found.len() > 0);
     let modules = Path::new("lib/modules").join(version);
     let usual = [
         Path::new("boot").join(format!("vmlinuz-{version}")),
@@ -133,10 +139,10 @@ pub(crate) fn file_of(tree: &Tree, version: &str) -> Result<PathBuf, Error> {
     ];
     let found = usual
         .iter()
-        .find_map(|place| tree.file(place))
+        .find_map(|place| tree.file(place).filter(has_contents))
         .or_else(|| of_boot_loader_specification(tree, version))
         .or_else(|| without_version(tree, version));
-    found.ok_or_else(|| Error::NoKernelFile { version: version.to_owned() })
+    found.filter(has_contents).ok_or_else(|| Error::NoKernelFile { version: version.to_owned() })
 }
 
 /// Where the partition for boot loaders is mounted in a system, or would be.
@@ -295,6 +301,10 @@ mod tests {
             "5.14.0-427.el9.x86_64+rt-debug",
             "3.10.0-1160.el7.x86_64.debug",
             "6.8.0-45-lowlatency",
+            "6.9.1-DEBUG",
+            "5.3.18-150300.59-trace",
+            "6.9.1_kasan",
+            "6.1.0-RT12",
         ] {
             assert!(is_variant(variant), "{variant}");
         }

@@ -2,7 +2,8 @@
 
 /// Directories below `kernel/` (or below another top directory, for modules that were built apart), whose modules
 /// go in with everything they depend on.
-const DIRECTORIES: [&str; 47] = [
+const DIRECTORIES: [&str; 48] = [
+    "drivers/acpi/nfit/",
     "drivers/ata/",
     "drivers/block/",
     "drivers/char/hw_random/",

@@ -58,8 +58,11 @@ fn newer_kernels_that_are_not_complete_are_passed_over_and_told() {
     add(&bench, "6.1.0-12-test", None);
     add(&bench, "6.1.0-11-test", Some("boot/vmlinuz-6.1.0-11-test"));
     fs::remove_file(bench.image.path().join("usr/lib/modules/6.1.0-11-test/modules.dep")).unwrap();
+    add(&bench, "6.1.0-13-test", Some("boot/vmlinuz-6.1.0-13-test"));
+    fs::write(bench.image.path().join("boot/vmlinuz-6.1.0-13-test"), "").unwrap();
     let (version, _, notes) = packed(&bench);
     assert_eq!(version, VERSION);
+    assert!(notes.contains("6.1.0-13-test lacks its vmlinuz and was passed over"), "{notes}");
     assert!(notes.contains("6.1.0-12-test lacks its vmlinuz and was passed over"), "{notes}");
     assert!(notes.contains("6.1.0-11-test lacks modules.dep and was passed over"), "{notes}");
 }
