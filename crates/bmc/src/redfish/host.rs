@@ -12,7 +12,7 @@ const MOST_PAGES: usize = 16;
 const MOST_READ: usize = 32;
 /// In the names of parts that are no machine of their own.
 const NO_HOSTS: &[&str] =
-    &["hgx", "baseboard", "accelerator", "gpu", "dpu", "bluefield", "smartnic", "fpga"];
+    &["hgx", "baseboard", "accelerator", "gpu", "dpu", "ubb", "bluefield", "smartnic", "fpga"];
 
 /// The paths of all members of a collection.
 pub(super) async fn paths(client: &mut Client, collection: &str) -> Result<Vec<String>, Error> {
