@@ -1,6 +1,7 @@
 //! What a device had that was refused: its machine must not become another, and its addresses must not be another's, until somebody
 //! has put it right.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use perilune_model::reservation::Reservation;
@@ -26,24 +27,45 @@ impl Planner<'_> {
                 }
                 let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
                 let rows = if table == "node" { rows } else { &[] };
-                let addresses = self.free_addresses(table, row, rows);
-                let machines = self.free_machines(rows);
-                if addresses.is_empty() && machines.is_empty() {
-                    continue;
+                let parts: Vec<_> = rows.iter().map(|row| ("nodeinterface", *row)).collect();
+                let text = row.cell(column).text().unwrap_or_default();
+                self.reserve((table, column, row), &text, &[&[(table, row)], &parts[..]].concat());
+            }
+        }
+        self.interfaces_of_nodes(&interfaces);
+    }
+
+    /// Interfaces that are refused of nodes that are taken: each may be a machine's, or its BMC's.
+    fn interfaces_of_nodes(&mut self, interfaces: &BTreeMap<i64, Vec<&Row>>) {
+        const TABLE: &str = "nodeinterface";
+        for (node, rows) in interfaces {
+            let Referent::Taken(node) = self.names.find("node", *node) else { continue };
+            for row in rows.iter().copied() {
+                if self.names.find(TABLE, row.id) == Referent::Missing {
+                    let text = row.cell("interface").text().filter(|text| !text.is_empty());
+                    let text = text.map(|text| format!("{node}-{text}")).unwrap_or_default();
+                    self.reserve((TABLE, "interface", row), &text, &[(TABLE, row)]);
                 }
-                self.reserve(
-                    table,
-                    column,
-                    row,
-                    Reservation { macaddresses: machines, addresses, ..Reservation::default() },
-                );
             }
         }
     }
 
-    fn reserve(&mut self, table: &'static str, column: &str, row: &Row, reservation: Reservation) {
-        let text = row.cell(column).text().unwrap_or_default();
-        let name = self.reserved_name(table, row, &text);
+    /// Keeps what these rows have, for the device or the interface of one of them, which is called so.
+    fn reserve(
+        &mut self,
+        (table, column, row): (&'static str, &str, &Row),
+        text: &str,
+        parts: &[(&'static str, &Row)],
+    ) {
+        let reservation = Reservation {
+            macaddresses: self.free_machines(parts),
+            addresses: self.free_addresses(parts),
+            ..Reservation::default()
+        };
+        if reservation.macaddresses.is_empty() && reservation.addresses.is_empty() {
+            return;
+        }
+        let name = self.reserved_name(table, row, text);
         let kept: Vec<String> = reservation.macaddresses.iter().map(ToString::to_string).collect();
         let addresses = reservation.addresses.iter().map(ToString::to_string);
         let kept: Vec<String> = kept.into_iter().chain(addresses).collect();
@@ -56,8 +78,7 @@ impl Planner<'_> {
             ),
             Err(error) => format!("{} are free to be taken by others: {error}", kept.join(", ")),
         };
-        let shown_name = shown(&text);
-        Reading::of(table, row, shown_name, &mut self.report).odd(column, message);
+        Reading::of(table, row, shown(text), &mut self.report).odd(column, message);
     }
 
     /// The name that the row has, as far as it can be one; its table and number where it cannot, or is another's.
@@ -67,13 +88,10 @@ impl Planner<'_> {
         Name::general(text).ok().filter(is_free).unwrap_or(numbered)
     }
 
-    fn free_addresses(&self, table: &'static str, row: &Row, interfaces: &[&Row]) -> Vec<IpAddr> {
-        let own = self.addresses.get(&(table, row.id)).filter(|_| table != "node");
-        let of_interfaces =
-            interfaces.iter().filter_map(|row| self.addresses.get(&("nodeinterface", row.id)));
-        let mut addresses: Vec<IpAddr> = own
-            .into_iter()
-            .chain(of_interfaces)
+    /// The addresses of these rows that nobody else has.
+    fn free_addresses(&self, rows: &[(&'static str, &Row)]) -> Vec<IpAddr> {
+        let places = rows.iter().filter_map(|(table, row)| self.addresses.get(&(*table, row.id)));
+        let mut addresses: Vec<IpAddr> = places
             .flat_map(|row| ["ipaddress", "ipaddress_ipv6"].map(|column| row.cell(column).text()))
             .filter_map(|text| text?.trim().parse().ok())
             .filter(|address: &IpAddr| self.draft.holder(*address).is_none())
@@ -83,12 +101,17 @@ impl Planner<'_> {
         addresses
     }
 
-    fn free_machines(&self, interfaces: &[&Row]) -> Vec<MacAddress> {
-        let macs = interfaces.iter().filter_map(|row| row.cell("macaddress").text()?.parse().ok());
+    /// The hardware addresses of these rows that no node has.
+    fn free_machines(&self, rows: &[(&'static str, &Row)]) -> Vec<MacAddress> {
+        let macs = rows.iter().filter_map(|(_, row)| row.cell("macaddress").text());
         let is_free = |mac: &MacAddress| {
-            self.draft.node_by_mac(*mac).is_none() && self.draft.reservation_by_mac(*mac).is_none()
+            mac.of_one_machine().is_ok()
+                && self.draft.node_by_mac(*mac).is_none()
+                && self.draft.reservation_by_mac(*mac).is_none()
         };
-        let mut macs: Vec<MacAddress> = macs.filter(is_free).collect();
+        let mut macs: Vec<MacAddress> =
+            macs.filter_map(|text| text.trim().parse().ok()).map(MacAddress::port).collect();
+        macs.retain(is_free);
         macs.sort();
         macs.dedup();
         macs

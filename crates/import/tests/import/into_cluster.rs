@@ -127,7 +127,7 @@ fn an_address_that_another_device_of_the_cluster_has_refuses_all() {
 }
 
 #[test]
-fn ten_thousand_nodes_are_imported_in_seconds() {
+fn ten_thousand_nodes_are_imported_and_replaced() {
     let database = Database::site();
     database.sql(
         "WITH RECURSIVE counter(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM counter WHERE x < 10099)
@@ -135,10 +135,8 @@ fn ten_thousand_nodes_are_imported_in_seconds() {
          INSERT INTO nodeinterface (id, nodeid, interface, macaddress) SELECT id, id, 'BOOTIF', printf('02:00:00:00:%02x:%02x', id / 256, id % 256) FROM node WHERE id >= 100;
          INSERT INTO ipaddress (id, tableref, tablerefid, ipaddress, networkid) SELECT id, 'nodeinterface', id, printf('10.141.%d.%d', 10 + id / 256, id % 256), 1 FROM node WHERE id >= 100;",
     );
-    let started = std::time::Instant::now();
     let (cluster, _) = import(&new_cluster(), &plan(&database), false).unwrap();
     assert_eq!(cluster.nodes().len(), 10_002);
     let (cluster, _) = import(&cluster, &plan(&database), true).unwrap();
     assert_eq!(cluster.nodes().len(), 10_002);
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
