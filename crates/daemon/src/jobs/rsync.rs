@@ -1,5 +1,6 @@
 //! Runs `rsync`: what is the same for grabbing and pushing, what it says, and its end.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,11 +11,15 @@ use tokio::process::{Child, Command};
 use super::error::Error;
 use super::message::Progress;
 use super::run::Context;
+use super::tree;
 
 /// How `rsync` reaches nodes, unless its own variable `RSYNC_RSH` says otherwise. Nobody can answer a question here.
 const REMOTE_SHELL: &str = "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15";
 /// Nothing moved for so many seconds: the node is gone.
 const SILENCE: &str = "--timeout=120";
+/// A node that is asked for what it has mounted has so long to answer, and says no more than this.
+const ASKING: Duration = Duration::from_secs(30);
+const LONGEST_MOUNTINFO: u64 = 1 << 20;
 /// As many changes of a trial are told one by one.
 const TOLD: usize = 20;
 /// Whether somebody wants to stop is looked at this often.
@@ -44,6 +49,32 @@ pub(super) fn rsync(exclude: &[String], really: bool) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
+}
+
+/// Where a node that is reached so (`user@address`) has something mounted; `None` where it does not say.
+pub(super) async fn mounts_on(host: &str) -> Option<Vec<PathBuf>> {
+    let (user, address) = host.rsplit_once('@')?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    // As rsync does: the words of the variable, then who and where.
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec $RSYNC_RSH \"$@\"", "sh", "-l", user, address]);
+    command.args(["cat", "/proc/self/mountinfo"]);
+    if std::env::var_os("RSYNC_RSH").is_none() {
+        command.env("RSYNC_RSH", REMOTE_SHELL);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().ok()?;
+    let stream = child.stdout.take()?;
+    let read = async {
+        let mut bytes = Vec::new();
+        stream.take(LONGEST_MOUNTINFO).read_to_end(&mut bytes).await.ok()?;
+        child.wait().await.ok().filter(std::process::ExitStatus::success)?;
+        Some(bytes)
+    };
+    let bytes = tokio::time::timeout(ASKING, read).await.ok()??;
+    let points = tree::mount_points_of(&bytes);
+    // Every machine has its root mounted.
+    points.iter().any(|point| point.as_os_str() == "/").then_some(points)
 }
 
 /// What differed.

@@ -11,12 +11,15 @@ use tokio::task::JoinSet;
 
 use super::error::{Error, Failed, chain};
 use super::pack;
-use super::rsync::{Count, rsync, run_one};
+use super::rsync::{Count, mounts_on, rsync, run_one};
 use super::run::Context;
 use super::tree;
 
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
+
+/// As many mounts of a node as are told one by one: one that runs containers has hundreds.
+const MOUNTS_TOLD: usize = 20;
 
 /// Which nodes an image is pushed to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -58,13 +61,20 @@ pub(super) async fn grab(
             .map_err(|error| failed(Error::files("make", &tree, error)))?;
     }
     let mut count = Count::default();
-    for place in places(&found).map_err(failed)? {
+    let places = places(&found).map_err(failed)?;
+    let mounts = mounts_on(&host).await;
+    tell_of_mounts(context, node, &places, mounts.as_deref());
+    for place in &places {
         let mut command = rsync(&words(found.grab_exclude.as_deref()), really);
-        // What a node has mounted elsewhere, only rsync there can tell.
-        command
-            .args(["--one-file-system", "--delete-after"])
-            .arg(format!("{host}:/.{place}"))
-            .arg(slash(&tree));
+        match &mounts {
+            Some(mounts) => {
+                command.args(mounts.iter().filter_map(|mount| left_out_of_node(place, mount)));
+            }
+            None => {
+                command.arg("--one-file-system");
+            }
+        }
+        command.arg("--delete-after").arg(format!("{host}:/.{place}")).arg(slash(&tree));
         count.add(run_one(context, command, &doing).await.map_err(failed)?);
     }
     count.tell(context, really);
@@ -82,6 +92,33 @@ pub(super) async fn grab(
         tracing::warn!(error = %chain(&error), "a restart will grab the image again");
     }
     pack::run(context, image, Default::default()).await
+}
+
+/// Names what a node has mounted and is not grabbed with it.
+fn tell_of_mounts(context: &Context, node: &Name, places: &[String], mounts: Option<&[PathBuf]>) {
+    let Some(mounts) = mounts else {
+        context.tell(&format!(
+            "note: {node} does not tell what it has mounted, so subvolumes and whatever else is on another device are not grabbed"
+        ));
+        return;
+    };
+    let is_place = |mount: &Path| places.iter().any(|place| Path::new(place) == mount);
+    let is_inside = |mount: &Path| places.iter().any(|place| mount.starts_with(place));
+    let mut told = mounts.iter().map(PathBuf::as_path).collect::<Vec<_>>();
+    told.retain(|mount| {
+        let below = mount.strip_prefix("/").unwrap_or(mount);
+        is_inside(mount) && !is_place(mount) && !is_of_running(below)
+    });
+    told.dedup();
+    for mount in told.iter().take(MOUNTS_TOLD) {
+        context.tell(&format!(
+            "note: what is mounted at {} on {node} is not grabbed; name it among the grab_filesystems of the image to have it",
+            mount.display()
+        ));
+    }
+    if let Some(more) = told.len().checked_sub(MOUNTS_TOLD).filter(|more| *more > 0) {
+        context.tell(&format!("note: {more} more mounts on {node} are not grabbed"));
+    }
 }
 
 /// Brings nodes that run to what an image has. Nothing of theirs is removed.
@@ -192,8 +229,18 @@ async fn push_to(
     Ok(count)
 }
 
+/// The option that leaves out what a node has mounted below a place, also where a place of its own is below that.
+fn left_out_of_node(place: &str, mount: &Path) -> Option<OsString> {
+    left_out_as(place, mount.strip_prefix("/").ok()?, true)
+}
+
 /// The option that leaves out what is mounted below a place.
 fn left_out(tree: &Path, place: &str, mount: &Path) -> Option<OsString> {
+    left_out_as(place, mount, tree.join(mount).is_dir())
+}
+
+/// Both are paths from the root, the mount without its first slash.
+fn left_out_as(place: &str, mount: &Path, is_directory: bool) -> Option<OsString> {
     let below = mount.strip_prefix(place.trim_start_matches('/')).ok()?;
     if below.as_os_str().is_empty() {
         return None;
@@ -205,7 +252,7 @@ fn left_out(tree: &Path, place: &str, mount: &Path) -> Option<OsString> {
         }
         option.push(*byte);
     }
-    if tree.join(mount).is_dir() {
+    if is_directory {
         option.extend(b"/*");
     }
     Some(OsString::from_vec(option))
@@ -309,6 +356,12 @@ mod tests {
         assert_eq!(option("/var", "var/file"), Some("--exclude=/var/file".into()));
         assert_eq!(option("/var", "var"), None);
         assert_eq!(option("/boot", "var"), None);
+        let of_node = |place, mount: &str| left_out_of_node(place, Path::new(mount));
+        assert_eq!(of_node("/", "/var/a*"), Some(r"--exclude=/var/a\*/*".into()));
+        assert_eq!(of_node("/var", "/var/lib/nfs"), Some("--exclude=/var/lib/nfs/*".into()));
+        for (place, mount) in [("/", "/"), ("/var", "/var"), ("/var", "/variety"), ("/boot", "/")] {
+            assert_eq!(of_node(place, mount), None, "{place} {mount}");
+        }
     }
 
     #[test]

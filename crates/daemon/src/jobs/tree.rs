@@ -149,8 +149,12 @@ pub(super) fn mounts_in(tree: &Path) -> Vec<PathBuf> {
 }
 
 fn mount_points() -> Vec<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    mounts.split(|byte| *byte == b'\n').filter_map(mount_point).collect()
+    mount_points_of(&fs::read("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// Where something is mounted on a machine whose mountinfo (proc(5)) this is.
+pub(super) fn mount_points_of(mountinfo: &[u8]) -> Vec<PathBuf> {
+    mountinfo.split(|byte| *byte == b'\n').filter_map(mount_point).collect()
 }
 
 /// The fifth field of a line of proc(5)'s mountinfo, in which blanks and backslashes are octal.

@@ -1,6 +1,8 @@
 //! Grabbing an image from a node and pushing one to nodes, with the real rsync. In the place of ssh is a program that runs what it
 //! is given right here, but for nodes that are dead: the node's files are those of a directory on this machine.
 
+#![expect(clippy::disallowed_methods, reason = "a test may wait for a program")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use crate::{perilune, said};
 /// Runs the command of the other side; the second node does not answer.
 const SHELL: &str = "#!/bin/sh
 while [ \"$1\" = -l ]; do shift 2; done
+[ ! -e \"$(dirname \"$0\")/quiet\" ] || [ \"$2\" != cat ] || exit 1
 case $1 in 10.141.0.2) echo 'ssh: connect to host 10.141.0.2 port 22: No route to host' >&2; exit 255;; esac
 shift
 exec \"$@\"
@@ -27,7 +30,10 @@ struct Site {
 impl Site {
     /// Two nodes; their file system is the directory `root`, and the image has a tree of its own.
     fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(directory: tempfile::TempDir) -> Self {
         let at = |name: &str| directory.path().join(name);
         let shell = at("shell");
         fs::write(&shell, SHELL).unwrap();
@@ -95,6 +101,38 @@ fn an_image_is_grabbed_from_a_node_after_a_look() {
     let output = site.perilune(&["osimage", "grab", "node001", "--commit"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("error: assembling osimage debian"), "{}", said(&output));
+}
+
+#[test]
+fn what_a_node_has_mounted_is_named_and_not_grabbed() {
+    // What is mounted below /tmp of a node is nothing to speak of.
+    let site = Site::start_in(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let mounted = site.at("root/keep out/over there");
+    fs::create_dir_all(&mounted).unwrap();
+    let mount = |program: &str, arguments: &[&str]| {
+        let run = std::process::Command::new(program).args(arguments).arg(&mounted).status();
+        run.is_ok_and(|status| status.success())
+    };
+    if !mount("mount", &["-t", "tmpfs", "tmpfs"]) {
+        println!("NOT TESTED: nothing can be mounted here");
+        return;
+    }
+    fs::write(mounted.join("elsewhere"), "of another file system").unwrap();
+    let grab = || site.perilune(&["osimage", "grab", "node001", "--bare", "--commit"]);
+    let output = grab();
+    fs::write(site.at("quiet"), "").unwrap();
+    let quiet = grab();
+    assert!(mount("umount", &[]));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told = format!("note: what is mounted at {} on node001 is not grabbed", mounted.display());
+    assert!(said(&output).contains(&told), "{}", said(&output));
+    assert!(!said(&output).contains("/proc"), "{}", said(&output));
+    assert!(site.in_image("keep out/over there").is_dir());
+    assert!(!site.in_image("keep out/over there/elsewhere").exists());
+    assert!(site.in_image("file").exists());
+    // A node that does not tell is read as before, and that is told.
+    assert!(said(&quiet).contains("node001 does not tell what it has mounted"), "{}", said(&quiet));
+    assert!(!site.in_image("keep out/over there/elsewhere").exists());
 }
 
 #[test]
