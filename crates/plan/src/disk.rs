@@ -37,6 +37,14 @@ struct Kind {
     disks: Option<IgnoredAny>,
 }
 
+/// Whether a layout and all its parts are objects. A list in the place of one would be read as its fields in their order here.
+fn is_of_objects(value: &Value) -> bool {
+    const PARTS: [&str; 4] = ["disks", "partitions", "sets", "volumes"];
+    let Value::Object(object) = value else { return false };
+    let parts = object.iter().filter(|(key, _)| PARTS.contains(&key.as_str()));
+    parts.filter_map(|(_, parts)| parts.as_array()).flatten().all(is_of_objects)
+}
+
 /// Whether this is the version that the existing command line writes on its own.
 fn is_filled_in(version: &Value) -> bool {
     *version == 2 || *version == "2" || version.is_null()
@@ -199,8 +207,15 @@ impl DiskLayout {
     /// of existing sites have another schema under the same name; the key on top tells them apart.
     pub fn read(text: &str) -> Result<Self, String> {
         let text = decode_if_encoded(text);
-        let kind: Kind = serde_json::from_str(&text)
-            .map_err(|error| format!("it is no disk layout: {error}; {FORMAT}"))?;
+        let no_layout =
+            |error: &dyn fmt::Display| format!("it is no disk layout: {error}; {FORMAT}");
+        let value: Value = serde_json::from_str(&text).map_err(|error| no_layout(&error))?;
+        if !is_of_objects(&value) {
+            return Err(no_layout(
+                &"it, its disks and sets, and their partitions and volumes must be objects",
+            ));
+        }
+        let kind: Kind = serde_json::from_str(&text).map_err(|error| no_layout(&error))?;
         let layout = match (kind.sets, kind.disks) {
             (Some(_), Some(_)) => {
                 Err("it has both disks and sets, which are two kinds of layout; keep one"
@@ -317,6 +332,18 @@ mod tests {
                 "it is no disk layout: unknown variant `floppy`",
             ),
             (r#"{"disc": []}"#.to_owned(), "it is no disk layout: unknown field `disc`"),
+            ("[]".to_owned(), "it is no disk layout: it, its disks"),
+            ("null".to_owned(), "it is no disk layout: it, its disks"),
+            (r#"[[{"partitions": []}]]"#.to_owned(), "it is no disk layout: it, its disks"),
+            (
+                r#"{"disks": [["/dev/sda", null, null, null, null, null, null, []]]}"#.to_owned(),
+                "it is no disk layout: it, its disks",
+            ),
+            (one(r#"[null, "ext4", "/"]"#), "it is no disk layout: it, its disks"),
+            (
+                r#"{"sets": [{"role": "os", "volumes": [["root", "/"]]}]}"#.to_owned(),
+                "it is no disk layout: it, its disks",
+            ),
             ("hello world".to_owned(), "it is no disk layout: expected value at line 1 column 1"),
         ] {
             let said = DiskLayout::read(&layout).unwrap_err();

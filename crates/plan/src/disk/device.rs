@@ -13,8 +13,11 @@ const BY_ID: [&str; 10] = [
     "virtio-",
     "wwn-",
 ];
-/// Devices that are made of others, and nothing that an installer begins with.
-const MADE_OF_OTHERS: [&str; 7] = ["dm-", "fd", "loop", "md", "ram", "sr", "zram"];
+/// Devices that are made of others or are elsewhere, and nothing that an installer begins with.
+const MADE_OF_OTHERS: [&str; 13] = [
+    "bcache", "dm-", "drbd", "fd", "loop", "md", "mtdblock", "nbd", "ram", "rbd", "sr", "zd",
+    "zram",
+];
 /// Directories of names that go with what is on a disk, which is replaced.
 const OF_CONTENTS: [&str; 6] =
     ["by-label/", "by-partlabel/", "by-partuuid/", "by-uuid/", "by-designator/", "by-diskseq/"];
@@ -41,6 +44,9 @@ pub(super) fn fault(device: &str) -> Option<String> {
     }
     if MADE_OF_OTHERS.iter().any(|start| is_numbered(name, start)) {
         return refused("is no disk of its own; name a disk");
+    }
+    if is_numbered(name, "nvme") {
+        return refused("is a controller; name its disk, such as /dev/nvme0n1");
     }
     is_partition(name).then(|| format!("the device '{device}' is a partition; name the disk"))
 }
@@ -177,6 +183,10 @@ mod tests {
             ("/dev/md126", "no disk of its own"),
             ("/dev/dm-0", "no disk of its own"),
             ("/dev/loop0", "no disk of its own"),
+            ("/dev/nbd0", "no disk of its own"),
+            ("/dev/zd16", "no disk of its own"),
+            ("/dev/bcache0", "no disk of its own"),
+            ("/dev/nvme0", "is a controller"),
             ("/dev/disk/by-uuid/0f4ac1cd", "goes by what is on a disk"),
             ("/dev/disk/by-partlabel/root", "goes by what is on a disk"),
             ("/dev/disk/by-id/", "names no disk"),

@@ -125,10 +125,16 @@ pub(super) fn read(text: &str) -> Result<DiskLayout, String> {
     });
     let layout = DiskLayout { disks: disks.collect::<Result<_, _>>()?, ..DiskLayout::default() };
     match layout.fault() {
-        // Disks and sets are the same here, partitions and volumes, too.
-        Some(fault) => Err(fault.replace("partition", "volume").replace("disk", "set")),
+        Some(fault) => Err(in_words_of_sets(&fault)),
         None => Ok(layout),
     }
+}
+
+/// Disks and sets are the same here, partitions and volumes, too: where a fault is, that is, and not in the names that it quotes.
+fn in_words_of_sets(fault: &str) -> String {
+    let place = fault.find([':', '\'']).unwrap_or(fault.len());
+    let (place, rest) = fault.split_at_checked(place).unwrap_or((fault, ""));
+    format!("{}{rest}", place.replace("partition", "volume").replace("disk", "set"))
 }
 
 impl Set {
@@ -392,6 +398,23 @@ mod tests {
             let fault = read(&text).unwrap_err();
             assert!(fault.starts_with(expected), "{expected}: {fault}");
         }
+    }
+
+    #[test]
+    fn names_in_a_fault_are_those_that_were_given() {
+        for (device, expected) in [
+            ("/dev/disk/by-id/foo-1", "set 1: the device '/dev/disk/by-id/foo-1' cannot be found"),
+            ("/dev/disk/by-partuuid/1", "set 1: the device '/dev/disk/by-partuuid/1' goes by"),
+            ("disk:partition", "set 1: the device 'disk:partition' does not begin with /dev/"),
+        ] {
+            let fault = read(&SENT.replace("/dev/nvme0n1", device)).unwrap_err();
+            assert!(fault.starts_with(expected), "{fault}");
+        }
+        let fault = read(&SENT.replace("\"/\"", "\"/disk//partition\"")).unwrap_err();
+        assert!(
+            fault.starts_with("set 1, volume 3: the mount point '/disk//partition' must be"),
+            "{fault}"
+        );
     }
 
     #[test]
