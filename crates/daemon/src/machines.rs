@@ -1,10 +1,10 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
-use perilune_boot::tftp;
+use perilune_boot::{Environment, Protocol, tftp};
 use perilune_dhcp::{Beginning, Observer, Policy, Server, Sighting, Site};
 use perilune_model::Cluster;
 use perilune_ndp::{Responder, Rule};
@@ -54,7 +54,7 @@ pub(crate) fn start(
         let environment = state.environment(&cluster);
         let policy = Policy {
             server: address,
-            url: format!("{}://{address}:{}", environment.boot_protocol, environment.boot_port),
+            url: boot_url(&environment, address, &state.listen),
             lease_seconds: LEASE_SECONDS,
             strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
         };
@@ -79,6 +79,22 @@ pub(crate) fn start(
     let server = tftp::Server::bind(&listeners, settings)?;
     tasks.spawn(server.run(stop.clone()));
     Ok(())
+}
+
+/// Where machines on an interface fetch their first script: at the address that answers them, unless only other addresses are listened on.
+fn boot_url(
+    environment: &Environment,
+    address: Ipv4Addr,
+    listen: &[(Protocol, SocketAddr)],
+) -> String {
+    let at_port = || listen.iter().filter(|(_, own)| own.port() == environment.boot_port);
+    let is_here = |own: &SocketAddr| own.ip() == address || own.ip().is_unspecified();
+    // Where nothing of ours is at the port, another program is, and may be at any address.
+    if at_port().next().is_none() || at_port().any(|(_, own)| is_here(own)) {
+        format!("{}://{address}:{}", environment.boot_protocol, environment.boot_port)
+    } else {
+        environment.boot_url()
+    }
 }
 
 /// What sees boots begin, also where another server answers the machines; `None` where that cannot be.
@@ -233,6 +249,28 @@ mod tests {
         };
         draft.put(network).unwrap();
         draft.finish().0
+    }
+
+    #[test]
+    fn machines_are_not_sent_to_an_address_that_is_not_listened_on() {
+        let environment = Environment::single([10, 141, 255, 254].into(), 7050);
+        for (listen, expected) in [
+            (&[][..], "http://10.148.0.1:7050"),
+            (&["0.0.0.0:7050"], "http://10.148.0.1:7050"),
+            (&["[::]:7050"], "http://10.148.0.1:7050"),
+            (&["10.141.255.254:7050", "10.148.0.1:7050"], "http://10.148.0.1:7050"),
+            (&["10.141.255.254:7050"], "http://10.141.255.254:7050"),
+            (&["127.0.0.1:7050", "10.148.0.1:7051"], "http://10.141.255.254:7050"),
+            (&["127.0.0.1:9000"], "http://10.148.0.1:7050"),
+        ] {
+            let listen: Vec<(Protocol, SocketAddr)> =
+                listen.iter().map(|own| (Protocol::Http, own.parse().unwrap())).collect();
+            assert_eq!(
+                boot_url(&environment, [10, 148, 0, 1].into(), &listen),
+                expected,
+                "{listen:?}"
+            );
+        }
     }
 
     #[test]
