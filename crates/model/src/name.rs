@@ -59,7 +59,9 @@ impl Name {
         if text.is_empty()
             || text.chars().any(|c| c.is_whitespace() || c.is_control() || "/'\"`$\\".contains(c))
         {
-            return Err(NameError::Characters("no blanks, slashes, quotes or control characters"));
+            return Err(NameError::Characters(
+                "characters other than blanks, slashes, quotes, '$', '\\' and control characters",
+            ));
         }
         check_length(text, LONGEST_HOST)?;
         Ok(Self(text.into()))
