@@ -185,7 +185,7 @@ impl Cluster {
 
     /// The reservation that this machine is kept by.
     pub fn reservation_by_mac(&self, mac: MacAddress) -> Option<&Arc<Reservation>> {
-        self.reservations.get(self.index.reserved.get(&mac)?)
+        self.reservations.get(self.index.reserved.get(&mac.port())?)
     }
 
     /// Who holds this address.
@@ -313,13 +313,13 @@ impl Cluster {
         }
         for mac in old.map(Object::reserved_hardware).unwrap_or_default() {
             // Another reservation may have taken it over a moment ago.
-            if self.index.reserved.get(mac) == old.map(Object::name) {
-                self.index.reserved.remove(mac);
+            if self.index.reserved.get(&mac.port()) == old.map(Object::name) {
+                self.index.reserved.remove(&mac.port());
             }
         }
         if let Some(new) = new {
             for mac in new.reserved_hardware() {
-                self.index.reserved.insert(*mac, new.name().clone());
+                self.index.reserved.insert(mac.port(), new.name().clone());
             }
         }
         let (gone, come) = (

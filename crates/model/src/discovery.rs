@@ -77,7 +77,8 @@ pub fn identify(
     evidence: &Evidence,
     now: u64,
 ) -> Result<Identified, Error> {
-    if draft.node_by_mac(mac).is_some() || draft.reservation_by_mac(mac).is_some() {
+    let is_kept = draft.reservation_by_mac(mac).is_some() || is_devices(draft, mac);
+    if draft.node_by_mac(mac).is_some() || is_kept {
         return Ok(Identified::Unknown);
     }
     let from = evidence.address;
@@ -111,6 +112,14 @@ pub fn identify(
         Decision::Accepted { node, rule: None } => Ok(Identified::Became(node, Reason::Next)),
         Decision::NoneLeft | Decision::Waits => Ok(Identified::Unknown),
     }
+}
+
+/// Whether the cluster describes it already, as a switch or another device: whatever that boots, it is no node.
+fn is_devices(cluster: &Cluster, mac: MacAddress) -> bool {
+    let switches = cluster.switches().values().map(|switch| &switch.macaddress);
+    let others = cluster.other_devices().values().map(|device| &device.macaddress);
+    let known = switches.chain(others).flatten().filter_map(|text| text.parse().ok());
+    known.map(MacAddress::port).any(|known| known == mac.port())
 }
 
 fn claimed(

@@ -1,12 +1,13 @@
 //! Machines that nobody described.
 
-use perilune_model::device::{Cloud, Port, Switch};
+use perilune_model::device::{Cloud, OtherDevice, Port, Switch};
 use perilune_model::discovery::{
     ClaimRule, Decision, Evidence, Identified, Place, Reason, Wish, rule,
 };
 use perilune_model::node::Node;
+use perilune_model::reservation::Reservation;
 use perilune_model::settings::Settings;
-use perilune_model::{Cluster, Draft, MacAddress, discovery};
+use perilune_model::{Cluster, Draft, Kind, MacAddress, discovery};
 
 use crate::site::{address, change, cluster, mac, name, with_node};
 
@@ -78,6 +79,41 @@ fn a_machine_that_asks_twice_to_be_a_node_of_a_group_is_one_node() {
         assert_eq!(claimed.unwrap(), "node002");
     }
     assert!(draft.finish().1.is_empty());
+}
+
+#[test]
+fn a_switch_or_another_device_that_is_described_becomes_no_node_by_itself() {
+    let site = discovering(&with_node(&cluster(), "node001"), Settings::default());
+    let of = |mac: &str| Some(mac.to_owned());
+    let site = change(&site, |draft| {
+        let macaddress = of("52-54-00-00-00-01");
+        draft.put(Switch { name: name("leaf"), macaddress, ..Switch::default() })?;
+        let macaddress = of("52:54:00:00:00:02");
+        draft.put(OtherDevice { name: name("filer"), macaddress, ..OtherDevice::default() })
+    });
+    let identified = |last: u8| {
+        let mut draft = Draft::new(&site);
+        discovery::identify(&mut draft, mac(last), &Evidence::default(), 0).unwrap()
+    };
+    assert_eq!(identified(1), Identified::Unknown);
+    assert_eq!(identified(2), Identified::Unknown);
+    assert_eq!(identified(3), Identified::Became(name("node001"), Reason::Next));
+}
+
+#[test]
+fn what_is_reserved_of_infiniband_is_reserved_in_every_form() {
+    const GUID: &str = "00:02:c9:03:00:00:10:39";
+    let link = format!("80:00:02:08:fe:80:00:00:00:00:00:00:{GUID}");
+    for kept in [GUID, &link] {
+        let macaddresses = vec![kept.parse().unwrap()];
+        let reservation = Reservation { name: name("kept"), macaddresses, ..Default::default() };
+        let site = change(&cluster(), |draft| draft.put(reservation));
+        for asked in [GUID, &link] {
+            assert!(site.reservation_by_mac(asked.parse().unwrap()).is_some(), "{kept} {asked}");
+        }
+        let released = change(&site, |draft| draft.remove(Kind::Reservation, "kept"));
+        assert!(released.reservation_by_mac(GUID.parse().unwrap()).is_none());
+    }
 }
 
 #[test]
@@ -278,7 +314,7 @@ fn a_claim_from_the_address_of_another_node_is_accepted_by_no_rule() {
 #[test]
 fn rules_go_when_they_are_over_and_with_the_group_or_network_that_they_name() {
     let (_, cluster) = ruled(&cluster(), Some("compute"), Some("cluster"), 2);
-    let gone = change(&cluster, |draft| draft.remove(perilune_model::Kind::Group, "compute"));
+    let gone = change(&cluster, |draft| draft.remove(Kind::Group, "compute"));
     assert!(gone.claim_rules().is_empty());
     let mut draft = Draft::new(&cluster);
     let later = ClaimRule { name: name("later"), left: 1, until: NOW + 9, ..ClaimRule::default() };
