@@ -45,7 +45,8 @@ impl<'a> Reading<'a> {
         self.note(Verdict::Odd, Some(column), message.into());
     }
 
-    /// Options of a kernel. Those that are too long are taken: they may be from when the rest of the line was shorter.
+    /// Options of a kernel. Those that are too long are taken: they may be from when the rest of the line was shorter. So are those that no
+    /// boot script can have: whoever reads of them can put them right here.
     pub(crate) fn kernel_options(&mut self) -> Option<String> {
         let options = self.text("kerneloptions")?;
         let plain = perilune_plan::kernel_options(&options);
@@ -54,6 +55,9 @@ impl<'a> Reading<'a> {
                 "kerneloptions",
                 format!("{reason}; taken, and what is too long keeps nodes from booting"),
             );
+        }
+        if let Err(reason) = perilune_plan::check_script_text(&plain) {
+            self.odd("kerneloptions", format!("{reason}; taken, and it keeps nodes from booting"));
         }
         Some(options)
     }

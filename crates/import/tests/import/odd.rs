@@ -359,3 +359,25 @@ fn kernel_options_that_are_too_long_are_taken_and_told() {
     let cluster = with(&sql, &["kerneloptions: it has 1300 bytes, and at most 1279 can be"]);
     assert!(cluster.images().values().all(|image| image.kerneloptions.is_some()));
 }
+
+#[test]
+fn kernel_options_that_no_boot_script_can_have_are_taken_and_told() {
+    for (table, options, told) in [
+        ("osimage", "quiet ${net0/mac}", "iPXE would replace what follows"),
+        ("group", "quiet ; shell", "end a command"),
+        // In base64, as clients send it: quiet #ro
+        ("node", "cXVpZXQgI3Jv", "end a command"),
+        ("group", "a && b", "end a command"),
+    ] {
+        let sql = format!("UPDATE \"{table}\" SET kerneloptions = '{options}'");
+        let cluster = with(&sql, &[told, "taken, and it keeps nodes from booting"]);
+        let kept = match table {
+            "osimage" => cluster.images().values().all(|own| own.kerneloptions.is_some()),
+            "group" => {
+                cluster.groups().values().all(|own| own.provisioning.kerneloptions.is_some())
+            }
+            _ => cluster.nodes().values().all(|own| own.provisioning.kerneloptions.is_some()),
+        };
+        assert!(kept, "{table}");
+    }
+}
