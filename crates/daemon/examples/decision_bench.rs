@@ -210,9 +210,12 @@ fn references(site: &Cluster) {
 }
 
 fn apply(what: &str, site: &Cluster, document: &Map<String, Value>, prune: bool) -> Cluster {
+    let installed = Installed {
+        provision_methods: ["http", "torrent"].map(str::to_owned).into(),
+        ..Installed::default()
+    };
     decided(what, site, |draft| {
-        let read =
-            document::read(document, draft, &Installed::default()).map_err(Error::Invalid)?;
+        let read = document::read(document, draft, &installed).map_err(Error::Invalid)?;
         draft.bring_to(read.desired, if prune { &read.kinds } else { &[] })
     })
 }

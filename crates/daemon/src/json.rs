@@ -29,8 +29,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// The bytes of a value in that form.
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(256);
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced))?;
+    append(&mut bytes, value)?;
     Ok(bytes)
+}
+
+/// A value in that form, after what stands there already.
+pub fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(bytes, Spaced))
 }
 
 struct Spaced;

@@ -63,22 +63,52 @@ impl Client {
             };
             let text = String::from_utf8_lossy(answer.get(..head).unwrap_or_default())
                 .to_ascii_lowercase();
-            let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.map_or(Ok(0), str::parse)?;
-            let mut rest = (head + 4 + length).saturating_sub(answer.len());
-            while rest > 0 {
-                let count = self.stream.read(&mut self.buffer)?;
-                ensure!(count > 0, "the daemon closed the connection");
-                answer.extend_from_slice(self.buffer.get(..count).unwrap_or_default());
-                rest = rest.saturating_sub(count);
-            }
+            let rest = answer.split_off(head + 4);
+            let body = if text.lines().any(|line| line == "transfer-encoding: chunked") {
+                self.pieces(rest)?
+            } else {
+                let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let mut body = rest;
+                self.fill(&mut body, length.map_or(Ok(0), str::parse)?)?;
+                body
+            };
             let status =
                 text.get(9..12).and_then(|code| code.parse::<u16>().ok()).context("no status")?;
-            let body = answer.split_off(head + 4);
             if status != expected {
                 bail!("status {status}: {}", String::from_utf8_lossy(&body));
             }
             return Ok(body);
+        }
+    }
+
+    /// Reads until so much is there.
+    fn fill(&mut self, bytes: &mut Vec<u8>, length: usize) -> Result<()> {
+        while bytes.len() < length {
+            let count = self.stream.read(&mut self.buffer)?;
+            ensure!(count > 0, "the daemon closed the connection");
+            bytes.extend_from_slice(self.buffer.get(..count).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// A body in chunks (RFC 9112, section 7.1), of which the beginning is there.
+    fn pieces(&mut self, mut raw: Vec<u8>) -> Result<Vec<u8>> {
+        let (mut body, mut at) = (Vec::new(), 0);
+        loop {
+            let rest = raw.get(at..).unwrap_or_default();
+            let Some(end) = rest.windows(2).position(|window| window == b"\r\n") else {
+                self.fill(&mut raw, raw.len() + 1)?;
+                continue;
+            };
+            let size = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;
+            let size = usize::from_str_radix(size, 16)?;
+            let begin = at + end + 2;
+            self.fill(&mut raw, begin + size + 2)?;
+            body.extend_from_slice(raw.get(begin..begin + size).unwrap_or_default());
+            if size == 0 {
+                return Ok(body);
+            }
+            at = begin + size + 2;
         }
     }
 }

@@ -34,6 +34,7 @@ mod osimage_sync;
 mod osimage_work;
 mod other_device;
 mod permissions;
+mod pieces;
 pub mod problem;
 mod query;
 mod rack;

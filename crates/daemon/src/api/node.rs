@@ -1,5 +1,7 @@
 //! `/config/node`: nodes.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::Role;
 use perilune_model::{Kind, Name, Saved, node};
@@ -12,6 +14,7 @@ use utoipa_axum::routes;
 use crate::api::answer::{self, Message};
 use crate::api::extract::{Bearer, Body, Caller, Path};
 use crate::api::permissions::{Routes, operators, viewers};
+use crate::api::pieces;
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
 use crate::state::State;
@@ -32,20 +35,28 @@ pub(super) fn routes() -> Routes {
 ))]
 async fn list(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
-    let states = state.status.all();
-    let texts: Vec<Option<(String, Option<&str>)>> = cluster
-        .nodes()
-        .keys()
-        .map(|name| states.get(name.as_str()).map(|state| (state.text(), state.failure())))
-        .collect();
-    let entries = cluster.nodes().values().zip(&texts);
-    let entries = entries
-        .map(|(node, said)| {
-            let entry = NodeEntry::new(&cluster, node, reported(said.as_ref()), caller.view());
-            (node.name.as_str(), entry)
-        })
-        .collect();
-    answer::listed(cluster.nodes().is_empty(), "node", Config { resource: "node", entries })
+    if cluster.nodes().is_empty() {
+        return Err(ApiError::NotFound("there is no node yet".to_owned()));
+    }
+    let (states, view) = (state.status.all(), caller.view());
+    let mut last: Option<Name> = None;
+    let nodes = pieces::config("node", move |piece| {
+        let before = last.take();
+        let rest = (before.as_ref().map_or(Unbounded, Excluded), Unbounded);
+        let mut written: Option<&Name> = None;
+        for (name, node) in cluster.nodes().range::<_, Name>(rest) {
+            if piece.is_full() {
+                last = written.cloned();
+                return Ok(true);
+            }
+            let said = states.get(name).map(|state| (state.text(), state.failure()));
+            let entry = NodeEntry::new(&cluster, node, reported(said.as_ref()), view);
+            piece.add(name.as_str(), &entry)?;
+            written = Some(name);
+        }
+        Ok(false)
+    });
+    Ok(nodes)
 }
 
 /// One node, what is in effect and where it comes from.

@@ -240,6 +240,13 @@ impl ImageSite {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// What a route answers the administrator, as it stands.
+    pub(crate) fn get_text(&self, path: &str) -> (u16, String) {
+        let request = agent().get(format!("http://{}{path}", self.address));
+        let mut response = request.header("x-access-tokens", &self.token).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     /// A group `compute` with node001 and node002.
     pub(crate) fn describe(&self) {
         let save = |resource: &str, name: &str, fields: &Value| {

@@ -43,6 +43,27 @@ fn a_node_is_made_shown_changed_renamed_cloned_and_removed() {
 }
 
 #[test]
+fn a_list_that_is_sent_in_pieces_has_every_node_once_and_in_order() {
+    let site = ImageSite::start();
+    site.describe();
+    let all = |count: usize| (1..=count).map(|number| format!("node{number:03}"));
+    // Of a few nodes the list is one piece, of so many it is several, with an end at each place of the last.
+    for count in [2, 61, 250, 251] {
+        let nodes: serde_json::Map<String, Value> = all(count)
+            .map(|name| (name, json!({ "group": "compute", "comment": "YQ==" })))
+            .collect();
+        let (status, answer) = site.post("/config/apply", &json!({ "node": nodes }));
+        assert_eq!(status, 200, "{answer}");
+        let text = site.get_text("/config/node").1;
+        let names = text.split("\"name\": \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        assert!(names.eq(all(count)), "{count} nodes");
+        let list: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(list["config"]["node"].as_object().unwrap().len(), count);
+        assert!(text.starts_with("{\"config\": {\"node\": {\"node001\": {\"name\": "), "{text}");
+    }
+}
+
+#[test]
 fn bad_input_is_refused_with_all_that_is_wrong_and_changes_nothing() {
     let site = ImageSite::start();
     site.describe();
