@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::interface::{BOOT_INTERFACE, Interface};
-use crate::provisioning::Provisioning;
+use crate::provisioning::Own;
 
 /// A machine that is provisioned. There are thousands: what it does not say is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Node {
     /// Its group.
     pub group: Name,
     /// What it says for itself.
-    pub provisioning: Provisioning,
+    pub provisioning: Own,
     /// Service mode: it boots, but nothing is installed.
     pub service: bool,
     /// The switch that it is connected to.

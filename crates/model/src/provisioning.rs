@@ -1,9 +1,11 @@
 //! What a node can say for itself or inherit from its group.
 
 mod install;
+mod own;
 mod request;
 
 pub use install::{Hosts, InstallPolicy, Wipe};
+pub use own::Own;
 pub use request::Request;
 use serde::{Deserialize, Serialize};
 

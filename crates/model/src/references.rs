@@ -253,9 +253,10 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         Object::Node(node) => {
             let node = Arc::make_mut(node);
             references.push((Kind::Group, &mut node.group));
-            references.extend(node.provisioning.osimage.as_mut().map(|name| (Kind::Image, name)));
-            references
-                .extend(node.provisioning.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+            if let Some(own) = node.provisioning.said() {
+                references.extend(own.osimage.as_mut().map(|name| (Kind::Image, name)));
+                references.extend(own.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+            }
             references.extend(node.switch.as_mut().map(|name| (Kind::Switch, name)));
             references.extend(node.cloud.as_mut().map(|name| (Kind::Cloud, name)));
             references.extend(

@@ -97,7 +97,8 @@ impl Client {
         loop {
             let rest = raw.get(at..).unwrap_or_default();
             let Some(end) = rest.windows(2).position(|window| window == b"\r\n") else {
-                self.fill(&mut raw, raw.len() + 1)?;
+                let wanted = raw.len() + 1;
+                self.fill(&mut raw, wanted)?;
                 continue;
             };
             let size = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;

@@ -130,7 +130,7 @@ pub(crate) fn everything() -> Draft {
         })
         .unwrap();
     let mut node = node("node001", "10.141.0.1", Some(MAC));
-    node.provisioning = Provisioning {
+    *node.provisioning = Provisioning {
         bmcsetup: Some(name("bmc")),
         setupbmc: Some(true),
         scripts: Some("raid1, burnin".to_owned()),

@@ -55,7 +55,7 @@ impl Planner<'_> {
         Some(Node {
             name,
             group,
-            provisioning,
+            provisioning: provisioning.into(),
             service: reading.boolean("service").unwrap_or(false),
             switch: reading.reference(&self.names, "switch", "switchid"),
             switchport: reading.text("switchport"),

@@ -103,7 +103,7 @@ impl Draft {
     fn check_tags(&self, image: &Image) -> Result<(), Error> {
         let nodes = self.nodes().values();
         let nodes =
-            nodes.map(|node| (&node.name, &node.provisioning, Effective::of_node(self, node)));
+            nodes.map(|node| (&node.name, &*node.provisioning, Effective::of_node(self, node)));
         let groups = self.groups().values();
         let groups = groups
             .map(|group| (&group.name, &group.provisioning, Effective::of_group(self, group)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
 use crate::node::Node;
-use crate::provisioning::TagChoice;
+use crate::provisioning::{Provisioning, TagChoice};
 use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, provisioning};
 
 /// What a client asks of a node.
@@ -118,7 +118,7 @@ fn update(draft: &mut Draft, mut node: Node, request: &Request) -> Result<(), Er
 
 /// A tag that the node named of its former group's image is not one of the new group's, whatever that calls its tags.
 fn leave_tag(node: &mut Node) {
-    let own = &mut node.provisioning;
+    let Some(own) = node.provisioning.said() else { return };
     if own.osimage.is_none() && own.osimagetag.is_some() {
         own.osimagetag = Some(TagChoice::Current);
     }
@@ -149,8 +149,9 @@ fn set_fields(
     request: &Request,
 ) -> Result<(), Error> {
     let inherited = group.provisioning.osimage.as_ref();
-    let violations: Vec<Violation> =
-        request.provisioning.apply(draft, &mut node.provisioning, inherited);
+    let mut own = Provisioning::clone(&node.provisioning);
+    let violations: Vec<Violation> = request.provisioning.apply(draft, &mut own, inherited);
+    node.provisioning = own.into();
     request.service.apply_or(&mut node.service, false);
     request.switch.apply(&mut node.switch);
     request.switchport.apply(&mut node.switchport);

@@ -161,7 +161,7 @@ pub(super) fn node(
     Node {
         name,
         group: fields.new_name("group", Name::general).unwrap_or_default(),
-        provisioning: provisioning(fields, installed),
+        provisioning: provisioning(fields, installed).into(),
         service: fields.flag("service"),
         switch: fields.name("switch", Name::host).value().cloned(),
         switchport: text(fields, "switchport"),
