@@ -1,10 +1,14 @@
-//! HTTP connections, with TLS or without: how many there may be, and how long a client may take to say what it wants.
+//! HTTP connections, with TLS or without: how many there may be, whose they are, and how long a client may take to say what it wants.
 
-use std::collections::BTreeMap;
+mod links;
+mod ranks;
+mod share;
+
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -26,6 +30,9 @@ use tower::{ServiceExt as _, service_fn as tower_service_fn};
 
 use crate::api::Service;
 use crate::api::problem::ApiError;
+use crate::connections::links::Links;
+pub(crate) use crate::connections::ranks::Ranks;
+use crate::connections::share::{Bounds, Rank, Refusal, Share, Taken, Whose};
 use crate::pace::{LimitedAnswer, PacedBody, Patience};
 use crate::patience::Patient;
 
@@ -52,10 +59,14 @@ pub struct Limits {
     pub stall: Duration,
     /// For an answer in all: an archive over a slow line takes hours.
     pub answer: Duration,
-    /// Connections of all clients together; more wait until one ends.
+    /// Until there is room for a connection.
+    pub waiting: Duration,
+    /// Connections of all clients together; more take one from a stranger who has many, or wait until one ends.
     pub connections: usize,
-    /// Connections of one address; more are closed at once. Proxies on this machine have no such limit.
+    /// Connections of one address; more are closed at once. This machine and the proxies of the site have no such limit.
     pub of_one_address: usize,
+    /// Connections of one machine, or of one network behind a router, as long as nobody there is known; more are closed at once.
+    pub of_one_group: usize,
 }
 
 impl Limits {
@@ -77,8 +88,10 @@ impl Default for Limits {
             body: Duration::from_hours(1),
             stall: Duration::from_mins(2),
             answer: Duration::from_hours(12),
+            waiting: Duration::from_mins(1),
             connections: 8192,
             of_one_address: 256,
+            of_one_group: 1024,
         }
     }
 }
@@ -90,26 +103,68 @@ pub(crate) struct Listener {
 }
 
 /// The connections of all listeners.
-#[derive(Debug)]
 pub(crate) struct Connections {
     limits: Limits,
-    room: Arc<Semaphore>,
-    held: Mutex<BTreeMap<IpAddr, usize>>,
+    ranks: Ranks,
+    links: Links,
+    share: Mutex<Share>,
+    /// Somebody has given a connection back.
+    room: Notify,
+    /// Who waits for one, and how many may.
+    waiting: AtomicUsize,
+    most_waiting: usize,
 }
 
 /// One connection; it is not counted any more when this is dropped.
-#[derive(Debug)]
 struct Held {
     all: Arc<Connections>,
+    taken: Taken,
+}
+
+/// The connection of a request, for what finds out who is at its other end.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    held: Arc<Held>,
     address: IpAddr,
-    _room: OwnedSemaphorePermit,
+    is_raised: Arc<AtomicBool>,
+}
+
+impl Standing {
+    fn new(held: Held, whose: Whose) -> Self {
+        let is_own = whose.rank == Rank::Own;
+        Self {
+            held: Arc::new(held),
+            address: whose.address,
+            is_raised: Arc::new(AtomicBool::new(is_own)),
+        }
+    }
+
+    /// A good token of a person came over it: strangers do not take it, nor the next from that address.
+    pub(crate) fn is_of_a_person(&self) {
+        if self.is_raised.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let Held { all, taken } = &*self.held;
+        all.ranks.is_a_person(self.address);
+        all.share().raise(taken.number, Rank::Person);
+    }
 }
 
 impl Connections {
     /// None yet. Half of the files that the process may have open are for other purposes.
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let most = limits.connections.min(open_files() / 2).max(1);
-        Arc::new(Self { limits, room: Arc::new(Semaphore::new(most)), held: Mutex::default() })
+    pub(crate) fn new(limits: Limits, ranks: Ranks) -> Arc<Self> {
+        let all = limits.connections.min(open_files() / 2).max(1);
+        let Limits { of_one_address, of_one_group, .. } = limits;
+        let share = Share::new(Bounds { all, of_one_address, of_one_group });
+        Arc::new(Self {
+            limits,
+            ranks,
+            links: Links::default(),
+            share: Mutex::new(share),
+            room: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            most_waiting: (all / 8).max(16),
+        })
     }
 
     /// Answers whoever connects, until `stop`; then those who have asked already.
@@ -121,20 +176,25 @@ impl Connections {
     ) {
         let mut tasks = JoinSet::new();
         loop {
-            let (stream, peer, held) = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = tasks.join_next() => {
                     note(ended);
                     continue;
                 }
-                accepted = self.accept(&listener) => accepted,
+                accepted = accept(&listener) => accepted,
             };
-            let conversation = Conversation { peer, limits: self.limits, stop: stop.clone() };
-            let connection = conversation.begin(stream, tls.clone(), service.clone());
-            tasks.spawn(async move {
-                connection.await;
-                drop(held);
-            });
+            let whose = self.whose(peer.ip().to_canonical());
+            let taken = match self.take(whose) {
+                Ok(held) => Some(held),
+                Err(Refusal::NoRoom) if self.may_wait() => None,
+                Err(refusal) => {
+                    tracing::debug!(%peer, ?refusal, "a connection is refused");
+                    continue;
+                }
+            };
+            let visit = Visit { all: Arc::clone(&self), whose, peer, stop: stop.clone() };
+            tasks.spawn(visit.serve(stream, taken, tls.clone(), service.clone()));
         }
         drop(listener);
         let last = async {
@@ -147,50 +207,107 @@ impl Connections {
         }
     }
 
-    async fn accept(self: &Arc<Self>, listener: &TcpListener) -> (TcpStream, SocketAddr, Held) {
+    fn whose(&self, address: IpAddr) -> Whose {
+        let card = self.links.card(address);
+        Whose { address, group: links::group(address, card), rank: self.ranks.of(address, card) }
+    }
+
+    fn take(self: &Arc<Self>, whose: Whose) -> Result<Held, Refusal> {
+        let taken = self.share().take(whose)?;
+        Ok(Held { all: Arc::clone(self), taken })
+    }
+
+    /// Takes a place among those who wait, if there is one.
+    fn may_wait(&self) -> bool {
+        let most = self.most_waiting;
+        let one_more = |waiting: usize| (waiting < most).then(|| waiting + 1);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// A connection for somebody who waits.
+    async fn wait(self: &Arc<Self>, whose: Whose) -> Result<Held, Refusal> {
+        let _place = Place(self);
         loop {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
-                // Nobody closes it.
-                return std::future::pending().await;
-            };
-            match listener.accept().await {
-                Ok((stream, peer)) => match self.hold(peer.ip().to_canonical(), room) {
-                    Some(held) => return (stream, peer, held),
-                    None => tracing::debug!(%peer, "too many connections of one address"),
-                },
-                Err(error) if is_of_one_client(error.kind()) => {}
-                Err(error) => {
-                    tracing::error!(%error, "connections cannot be accepted");
-                    tokio::time::sleep(NO_ROOM).await;
+            let given_back = self.room.notified();
+            match self.take(whose) {
+                Err(Refusal::NoRoom) => given_back.await,
+                decided => {
+                    // Several may have been given back at once, which woke this one alone.
+                    self.room.notify_one();
+                    return decided;
                 }
             }
         }
     }
 
-    fn hold(self: &Arc<Self>, address: IpAddr, room: OwnedSemaphorePermit) -> Option<Held> {
-        let mut all = self.held();
-        let count = all.entry(address).or_default();
-        if *count >= self.limits.of_one_address && !address.is_loopback() {
-            return None;
-        }
-        *count += 1;
-        Some(Held { all: Arc::clone(self), address, _room: room })
+    fn share(&self) -> MutexGuard<'_, Share> {
+        // It is whole between any two statements, so a panic elsewhere does not matter.
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        // The map is whole between any two statements, so a panic elsewhere does not matter.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+/// A place among those who wait.
+struct Place<'a>(&'a Connections);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut all = self.all.held();
-        if let Some(count) = all.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.address);
+        if self.all.share().give_back(self.taken.number) {
+            self.all.room.notify_one();
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_client(error.kind()) => {}
+            Err(error) => {
+                tracing::error!(%error, "connections cannot be accepted");
+                tokio::time::sleep(NO_ROOM).await;
             }
+        }
+    }
+}
+
+/// Somebody who has connected.
+struct Visit {
+    all: Arc<Connections>,
+    whose: Whose,
+    peer: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Visit {
+    async fn serve(
+        self,
+        stream: TcpStream,
+        taken: Option<Held>,
+        tls: Option<TlsAcceptor>,
+        service: impl Service,
+    ) {
+        let Self { all, whose, peer, stop } = self;
+        let held = match taken {
+            Some(held) => held,
+            None => {
+                let limit = all.limits.waiting;
+                let waiting = tokio::time::timeout(limit, all.wait(whose));
+                let Some(Ok(Ok(held))) = stop.run_until_cancelled(waiting).await else { return };
+                held
+            }
+        };
+        let cut = held.taken.cut.clone();
+        let standing = Standing::new(held, whose);
+        let conversation = Conversation { peer, limits: all.limits, stop, standing };
+        let talk = conversation.begin(stream, tls, service);
+        if cut.run_until_cancelled(talk).await.is_none() {
+            tracing::debug!(%peer, "a connection was taken from who has many");
         }
     }
 }
@@ -200,6 +317,7 @@ struct Conversation {
     peer: SocketAddr,
     limits: Limits,
     stop: CancellationToken,
+    standing: Standing,
 }
 
 impl Conversation {
@@ -240,11 +358,12 @@ impl Conversation {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         service: impl Service,
     ) {
-        let Self { peer, limits, stop } = self;
+        let Self { peer, limits, stop, standing } = self;
         let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let mut request =
                 request.map(|body| Body::new(PacedBody::new(body, limits.of_body(), limits.body)));
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(standing.clone());
             let answered = service.clone().oneshot(request);
             let in_all = limits.answer;
             async move {
@@ -306,51 +425,4 @@ fn open_files() -> usize {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
     usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connections(of_one_address: usize) -> Arc<Connections> {
-        Connections::new(Limits { of_one_address, ..Limits::default() })
-    }
-
-    async fn hold(connections: &Arc<Connections>, address: &str) -> Option<Held> {
-        let room = Arc::clone(&connections.room).acquire_owned().await.unwrap();
-        connections.hold(address.parse().unwrap(), room)
-    }
-
-    #[tokio::test]
-    async fn one_address_has_so_many_connections_and_leaves_room_for_others() {
-        let connections = connections(2);
-        let first = hold(&connections, "10.141.0.1").await;
-        let second = hold(&connections, "10.141.0.1").await;
-        assert!(first.is_some() && second.is_some());
-        assert!(hold(&connections, "10.141.0.1").await.is_none());
-        let other = hold(&connections, "10.141.0.2").await;
-        assert!(other.is_some());
-        drop(first);
-        assert!(hold(&connections, "10.141.0.1").await.is_some());
-        drop((second, other));
-        assert!(connections.held().is_empty(), "nobody is remembered who has gone");
-    }
-
-    #[tokio::test]
-    async fn a_proxy_on_this_machine_may_have_many() {
-        let connections = connections(1);
-        let first = hold(&connections, "127.0.0.1").await;
-        assert!(first.is_some() && hold(&connections, "127.0.0.1").await.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_refused_connection_takes_no_room() {
-        let connections = connections(1);
-        let before = connections.room.available_permits();
-        let first = hold(&connections, "10.141.0.1").await;
-        assert!(hold(&connections, "10.141.0.1").await.is_none());
-        assert_eq!(connections.room.available_permits(), before - 1);
-        drop(first);
-        assert_eq!(connections.room.available_permits(), before);
-    }
 }

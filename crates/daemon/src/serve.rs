@@ -23,7 +23,7 @@ use crate::boots::{self, Boots, Evidence};
 use crate::claims::Claims;
 use crate::cluster::ClusterService;
 use crate::config::{self, Listen, Options, Settings};
-use crate::connections::{Connections, Listener};
+use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
@@ -183,7 +183,8 @@ pub async fn serve(
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
     crate::machines::start(&options, observer, &state, &mut tasks, &stop)?;
-    let connections = Connections::new(options.connections);
+    let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
+    let connections = Connections::new(options.connections, ranks);
     let service = api::service(state);
     for (socket, protocol) in sockets.into_iter().zip(protocols) {
         if let Ok(address) = socket.local_addr() {
@@ -193,7 +194,8 @@ pub async fn serve(
         let listener = Listener { socket, tls };
         tasks.spawn(Arc::clone(&connections).answer(listener, service.clone(), stop.clone()));
     }
-    drop(service);
+    // Whoever can ask for changes is gone before what makes them ends.
+    drop((service, connections));
     notify(&[sd_notify::NotifyState::Ready]);
     ready(&addresses);
     wait(tasks, stop).await

@@ -26,6 +26,7 @@ use crate::api::source;
 use crate::auth::Identity;
 use crate::clock;
 use crate::cluster::Author;
+use crate::connections::Standing;
 use crate::state::{State, check_token};
 use crate::token_uses::Use;
 
@@ -333,6 +334,15 @@ pub(super) fn whoever(token: Option<&HeaderValue>, state: &State) -> String {
 
 /// Who the request's token is for.
 pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
+    let identity = identity(parts, state)?;
+    let is_a_person = matches!(identity, Identity::User { .. } | Identity::ApiToken(_));
+    if let Some(standing) = parts.extensions.get::<Standing>().filter(|_| is_a_person) {
+        standing.is_of_a_person();
+    }
+    Ok(identity)
+}
+
+fn identity(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
     let token =
         parts.headers.get(TOKEN_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if token.is_empty() {
