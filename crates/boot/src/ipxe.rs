@@ -165,6 +165,21 @@ pub(crate) fn direct_script(environment: &Environment, mac: &str) -> String {
     )
 }
 
+/// Has a machine wait, and ask the same again.
+pub(crate) fn busy_script(environment: &Environment, asked: &str, seconds: u64) -> String {
+    let (url, asked) = (environment.boot_url(), shown_text(asked));
+    // iPXE would put values of its own in the place of ${this}.
+    let asked = asked.replace(|c: char| c.is_whitespace() || c == '$', "");
+    format!(
+        "#!ipxe\n\
+         echo Perilune is asked too often from here; this machine asks again in {seconds} seconds\n\
+         :again\n\
+         sleep {seconds}\n\
+         chain --replace --autofree {url}{asked} ||\n\
+         goto again\n"
+    )
+}
+
 /// Has a machine ask for an address once more, by the card that it booted from, and then for its script again.
 pub(crate) fn ask_again_script(
     environment: &Environment,

@@ -118,6 +118,11 @@ impl<'a> Site<'a> {
         self.at_own_port(&text)
     }
 
+    /// What a machine is told that asks too often, or whose neighbours do: it waits, and asks the same again.
+    pub fn busy_script(&self, asked: &str, seconds: u64) -> String {
+        self.at_own_port(&ipxe::busy_script(self.environment, asked, seconds))
+    }
+
     /// What a node's machine is told whose boot the controller has not seen: it asks for an address once more, and then for its script.
     pub fn ask_again_script(&self, node: &Name, mac: MacAddress, again: u8) -> String {
         ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again)

@@ -30,8 +30,10 @@ use tower::{ServiceExt as _, service_fn as tower_service_fn};
 
 use crate::api::Service;
 use crate::api::problem::ApiError;
+use crate::budgets::Asker;
 use crate::connections::links::Links;
 pub(crate) use crate::connections::ranks::Ranks;
+pub(crate) use crate::connections::share::Group;
 use crate::connections::share::{Bounds, Rank, Refusal, Share, Taken, Whose};
 use crate::pace::{LimitedAnswer, PacedBody, Patience};
 use crate::patience::Patient;
@@ -137,6 +139,12 @@ impl Standing {
             address: whose.address,
             is_raised: Arc::new(AtomicBool::new(is_own)),
         }
+    }
+
+    /// Who is at this address, at the other end or behind a proxy there.
+    pub(crate) fn asker(&self, address: IpAddr) -> Asker {
+        let Whose { group, rank, .. } = self.held.all.whose(address);
+        Asker { group, address, is_expected: rank == Rank::Machine }
     }
 
     /// A good token of a person came over it: strangers do not take it, nor the next from that address.

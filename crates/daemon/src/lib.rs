@@ -8,6 +8,7 @@ pub mod backup;
 pub mod bodies;
 pub mod boots;
 mod bootstrap;
+pub mod budgets;
 pub mod claims;
 pub mod clock;
 pub mod cluster;

@@ -23,6 +23,7 @@ use crate::audit::Audit;
 use crate::auth::{Keys, UNNAMED};
 use crate::bodies::Bodies;
 use crate::boots::Boots;
+use crate::budgets::Budgets;
 use crate::claims::Claims;
 use crate::clock;
 use crate::cluster::ClusterService;
@@ -110,6 +111,8 @@ pub struct Turns {
     pub password: Semaphore,
     /// Making the keys of a node.
     pub identity: Semaphore,
+    /// Boot scripts for machines that show nothing. Nobody waits here either.
+    pub scripts: Budgets,
     /// Memory for what clients send. Nobody waits for that: who sends too much is told to come again.
     pub bodies: Bodies,
 }
@@ -121,6 +124,7 @@ impl Default for Turns {
             import: Semaphore::new(1),
             password: Semaphore::new(processors),
             identity: Semaphore::new(processors),
+            scripts: Budgets::default(),
             bodies: Bodies::default(),
         }
     }

@@ -29,10 +29,23 @@ fn every_script_sends_machines_to_the_daemons_own_port_for_the_next_one() {
         ("failed", site.failed_script(&unknown)),
         ("waiting", site.waiting_script(&waiting, &manual)),
         ("ask again", site.ask_again_script(&name("node001"), mac, 1)),
+        ("busy", site.busy_script(&manual, 7)),
         ("node", cluster::script_of(&site, mac, "ticket").unwrap().text),
     ];
     for (kind, script) in scripts {
         assert!(script.contains(":7050/boot"), "{kind}: {script}");
         assert!(!script.contains(":7051/boot"), "{kind}: {script}");
     }
+}
+
+#[test]
+fn a_machine_that_asks_too_often_waits_and_asks_the_same_again() {
+    let cluster = cluster::everything().finish().0;
+    let settings = Settings::default();
+    let environment = Environment::of(&cluster, &settings);
+    let site =
+        Site { templates: &cluster::built_in(), environment: &environment, cluster: &cluster };
+    let script = site.busy_script("/boot/search/mac/${net0/mac}\nreboot?again=1", 9);
+    assert!(script.contains("\nsleep 9\n"), "{script}");
+    assert!(script.contains("/boot/search/mac/{net0/mac}reboot?again=1 ||\n"), "{script}");
 }

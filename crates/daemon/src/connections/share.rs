@@ -25,7 +25,7 @@ pub(super) enum Rank {
 
 /// What connections are counted by, beside their address: whoever has one of these can have as many addresses of it as they like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// A card on a network of this machine.
     Card(MacAddress),
     /// A network behind a router: 24 bits of IPv4, 64 of IPv6.

@@ -10,6 +10,7 @@ mod bodies;
 mod booleans;
 mod boot_files;
 mod boots;
+mod budgets;
 mod claims;
 mod connections;
 mod control;

@@ -1,12 +1,16 @@
 //! Who asks for a boot script, and what the machine's console says where that cannot be seen.
 
 use axum::extract::FromRequestParts;
+use axum::http::header;
 use axum::http::request::Parts;
+use axum::response::Response;
 
-use crate::api::problem::ApiError;
+use super::view::View;
 use crate::api::source::{self, Source};
 use crate::clock;
+use crate::connections::{Group, Standing};
 use crate::proxied::{CONFIGURATION, LINE};
+use crate::rate::Wait;
 use crate::state::State;
 
 /// Who asks for a boot script. That nobody is named is remembered, for whoever looks at warnings.
@@ -14,13 +18,41 @@ use crate::state::State;
 pub(super) struct Asker(pub(super) Source);
 
 impl FromRequestParts<State> for Asker {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
         let source = source::of(parts);
         state.hidden_boots.asked(&source, clock::milliseconds());
+        spend(parts, state, source).map_err(|wait| asked_too_often(parts, state, wait))?;
         Ok(Self(source))
     }
+}
+
+/// Counts the request. Anybody can ask, and each answer takes the daemon's time.
+fn spend(parts: &Parts, state: &State, source: Source) -> Result<(), Wait> {
+    let (budgets, now) = (&state.turns.scripts, clock::steady_milliseconds());
+    if source.is_anybody() {
+        let said = parts.uri.path().rsplit('/').next().and_then(|last| last.parse().ok());
+        return budgets.spend_unnamed(said, now);
+    }
+    let Some(standing) = parts.extensions.get::<Standing>() else { return Ok(()) };
+    let asker = standing.asker(source.address);
+    let port = || {
+        let Group::Card(card) = asker.group else { return None };
+        let seen = state.discovery.last_seen(&state.cluster.published(), card)?;
+        Some((seen.switch, seen.port.label()))
+    };
+    budgets.spend(&asker, port, now)
+}
+
+/// A script that waits, and asks the same again.
+fn asked_too_often(parts: &Parts, state: &State, wait: Wait) -> Response {
+    let asked = parts.uri.path_and_query().map_or("/boot", |asked| asked.as_str());
+    // A few seconds more than it takes: others have asked as well.
+    let seconds = wait.seconds().saturating_add(2);
+    let mut response = super::text(View::now(state).site(state).busy_script(asked, seconds));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 /// The script, which says first what a proxy's configuration lacks if nobody is named who asks for it.
