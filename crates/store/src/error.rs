@@ -41,6 +41,18 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A part of the database is lost.
+    #[error(
+        "{} is damaged: {wrong}. Nothing is served from it, since what is missing would be given to others. Restore a backup (perilune restore, docs/backup.md), or \
+         begin anew with another --data-dir",
+        path.display()
+    )]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: String,
+    },
     /// There is no room.
     #[error("the disk of the database is full; make room on it and try again")]
     Full,

@@ -10,6 +10,7 @@ mod key;
 mod record;
 mod schema;
 mod sealed;
+mod sound;
 mod writer;
 
 use std::fs::File;
@@ -45,12 +46,17 @@ impl Store {
     /// Opens the store in this directory, makes it where there is none, and loads the cluster. What is secret in it is sealed
     /// with the key of this file, which is made where nothing is sealed yet.
     ///
-    /// [`Error::Locked`] when another process has it open, [`Error::WrongKey`] and its like when the key does not open it.
+    /// [`Error::Locked`] when another process has it open, [`Error::WrongKey`] and its like when the key does not open it,
+    /// [`Error::Unsound`] when a part of it is lost.
     pub fn open(directory: &Path, key_file: &Path) -> Result<(Self, Cluster), Error> {
         let lock = lock(directory)?;
         let file = directory.join(DATABASE);
         let damaged = |error: Error| error.at_opening(&file);
+        let unusable =
+            |source| Error::Directory { path: directory.to_owned(), source: Arc::new(source) };
+        sound::check_not_empty(&file, sound::was_made(&lock).map_err(unusable)?)?;
         let connection = schema::open(&file).map_err(damaged)?;
+        sound::check(&connection, &file).map_err(damaged)?;
         let needed = sealed::needed(&connection).map_err(damaged)?;
         let may_make = needed.is_none() && !sealed::has_tokens(&connection).map_err(damaged)?;
         let (keys, is_new) = match Keys::load(key_file, needed, may_make) {
@@ -65,8 +71,10 @@ impl Store {
             sealed::reseal(&connection, &keys, &keys, true).map_err(damaged)?;
         }
         sealed::clean(&connection).map_err(damaged)?;
-        let cluster = cluster::load(&connection, &keys).map_err(damaged)?;
+        let cluster = cluster::load(&connection, &keys)
+            .map_err(|error| sound::unreadable(damaged(error), &file))?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
+        sound::note_made(&lock).map_err(unusable)?;
         let writer = Writer::start(connection, lock)?;
         Ok((Self { writer, life, keys, stale: Arc::default() }, cluster))
     }
@@ -177,6 +185,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
         File::options()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .mode(0o600)
             .open(directory.join(name))

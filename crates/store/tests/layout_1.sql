@@ -11,4 +11,7 @@ CREATE TABLE bmc_certificate (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT 
 CREATE TABLE job (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO lease VALUES ('a', '{"lease":1}'), ('b', '{"lease":2}');
 INSERT INTO bmc_certificate VALUES ('10.0.0.1', 'sha256:00');
+INSERT INTO history
+    WITH RECURSIVE entry(revision) AS (SELECT 1 UNION ALL SELECT revision + 1 FROM entry WHERE revision < 7)
+    SELECT revision, 0, 'ann', '10.0.0.1', 'test', '[]', '[]' FROM entry;
 PRAGMA user_version = 1;

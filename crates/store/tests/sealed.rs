@@ -109,11 +109,17 @@ async fn make_old(directory: &Path, token: &dyn Fn(&str) -> String) {
         let sql = "UPDATE object SET body = ?1 WHERE kind = ?2";
         connection.execute(sql, [&body, &kind]).unwrap();
     }
-    let edits = serde_json::json!([
-        { "kind": "bmcsetup", "name": "compute", "body": setup(WORDS[0]) },
-        { "kind": "groupsecrets", "name": "compute", "body": list(WORDS[2]) },
-        { "kind": "group", "name": "gone" },
-    ]);
+    let mut edits = vec![
+        serde_json::json!({ "kind": "bmcsetup", "name": "compute", "body": setup(WORDS[0]) }),
+        serde_json::json!({ "kind": "groupsecrets", "name": "compute", "body": list(WORDS[2]) }),
+        serde_json::json!({ "kind": "group", "name": "gone" }),
+    ];
+    let others = "SELECT kind || ' ' || name, body FROM object WHERE kind NOT IN ('bmcsetup', 'groupsecrets')";
+    for (object, body) in text(others) {
+        let (kind, name) = object.split_once(' ').unwrap();
+        edits.push(serde_json::json!({ "kind": kind, "name": name, "body": body }));
+    }
+    let edits = serde_json::Value::from(edits);
     connection.execute("UPDATE history SET edits = ?1, inverse = ?1", [edits.to_string()]).unwrap();
     connection.execute("DELETE FROM meta WHERE key = 'key'", []).unwrap();
     connection.pragma_update(None, "user_version", 2).unwrap();
