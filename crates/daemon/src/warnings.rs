@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use perilune_boards::Unreadable;
 use perilune_boot::Site;
@@ -17,6 +18,9 @@ use crate::{starters, unserved};
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
 const NEARLY_FULL: u64 = 90;
+
+/// With less than this a disk is nearly full.
+const LITTLE: u64 = 256 << 20;
 
 /// So many names are said of a long list.
 const NAMED: usize = 5;
@@ -42,7 +46,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
-    let of_site = of_site.chain(accepts_everybody(&cluster));
+    let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));
     let of_site = of_site
         .chain(addresses(&cluster))
         .chain(placement(&cluster))
@@ -69,6 +73,35 @@ fn weak_evidence(state: &State) -> Option<String> {
              perilune power or perilune node arm"
         )
     })
+}
+
+/// Disks on which there is hardly room for anything.
+fn full_disks(state: &State) -> Vec<String> {
+    let settings = &state.settings;
+    let refuses = state.history.is_short_of_room().then(|| {
+        format!(
+            "the disk of {} is full: changes are refused (507) until there is room again; what machines report is still stored. Remove \
+             what is not needed there, such as old backups and packed images",
+            settings.data_dir.display()
+        )
+    });
+    let places = [
+        (&settings.data_dir, "changes will be refused"),
+        (&settings.image_files, "no image can be packed"),
+        (&settings.image_directory, "images cannot be changed"),
+    ];
+    let nearly = places.into_iter().filter_map(|(place, then)| {
+        let free = room(place).filter(|free| *free < LITTLE)?;
+        let place = place.display();
+        Some(format!("the disk of {place} has {} MiB left; when it is full, {then}", free >> 20))
+    });
+    refuses.into_iter().chain(nearly).collect()
+}
+
+/// Bytes that are free where this is.
+fn room(place: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(place).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Machines that nobody looked at become nodes.

@@ -11,6 +11,7 @@ mod record;
 mod schema;
 mod sealed;
 mod sound;
+mod space;
 mod writer;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ pub use history::{Entry, Meta};
 pub use key::{KeyId, Keys, looks_sealed};
 use perilune_model::Cluster;
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
+use space::{Shortage, Space};
 use writer::Writer;
 
 const DATABASE: &str = "perilune.db";
@@ -40,6 +42,7 @@ pub struct Store {
     keys: Arc<Keys>,
     /// How many commits were refused because another was first.
     stale: Arc<AtomicU64>,
+    shortage: Shortage,
 }
 
 impl Store {
@@ -75,15 +78,20 @@ impl Store {
             .map_err(|error| sound::unreadable(damaged(error), &file))?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
         sound::note_made(&lock).map_err(unusable)?;
-        let writer = Writer::start(connection, lock)?;
-        Ok((Self { writer, life, keys, stale: Arc::default() }, cluster))
+        let shortage = Shortage::default();
+        let writer = Writer::start(connection, lock, Space::new(directory, shortage.clone()))?;
+        Ok((Self { writer, life, keys, stale: Arc::default(), shortage }, cluster))
     }
 
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
-    /// it returns. [`Error::Stale`] when the stored revision is another.
+    /// it returns. [`Error::Stale`] when the stored revision is another, [`Error::Full`] when the disk is nearly full: what is left is for
+    /// records.
     pub async fn apply(&self, base: u64, commits: Vec<Commit>) -> Result<u64, Error> {
-        let keys = Arc::clone(&self.keys);
-        let apply = move |connection: &_| cluster::apply(connection, &keys, base, &commits);
+        let (keys, shortage) = (Arc::clone(&self.keys), self.shortage.clone());
+        let apply = move |connection: &_| {
+            shortage.check()?;
+            cluster::apply(connection, &keys, base, &commits)
+        };
         let applied = self.writer.run(apply).await;
         if matches!(applied, Err(Error::Stale { .. })) {
             self.stale.fetch_add(1, Ordering::Relaxed);
@@ -148,6 +156,11 @@ impl Store {
     pub async fn load(&self) -> Result<Cluster, Error> {
         let keys = Arc::clone(&self.keys);
         self.writer.run(move |connection| cluster::load(connection, &keys)).await
+    }
+
+    /// Whether changes are refused because the disk is nearly full.
+    pub fn is_short_of_room(&self) -> bool {
+        self.shortage.is_there()
     }
 
     /// The keys of what is secret.

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::space::Space;
 
 /// As much work as goes into one transaction.
 const BATCH: usize = 4096;
@@ -34,10 +35,10 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Starts the thread. It holds the lock of the data directory for as long as it lives.
-    pub(crate) fn start(connection: Connection, lock: File) -> Result<Self, Error> {
+    pub(crate) fn start(connection: Connection, lock: File, mut space: Space) -> Result<Self, Error> {
         let (requests, waiting) = mpsc::channel();
         let body = move || {
-            serve(&connection, &waiting);
+            serve(&connection, &waiting, &mut space);
             drop(lock);
         };
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(body);
@@ -98,6 +99,10 @@ fn in_savepoint<T>(
 ) -> Result<T, Error> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
     let result = work(connection);
+    if result.is_err() && connection.is_autocommit() {
+        // The whole transaction went with it.
+        return result;
+    }
     if result.is_err() {
         connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
     }
@@ -105,9 +110,10 @@ fn in_savepoint<T>(
     result
 }
 
-fn serve(connection: &Connection, waiting: &mpsc::Receiver<Request>) {
+fn serve(connection: &Connection, waiting: &mpsc::Receiver<Request>, space: &mut Space) {
     let mut left_over = None;
     while let Some(first) = left_over.take().or_else(|| waiting.recv().ok()) {
+        space.look();
         match first {
             Request::Outside(work) => work(connection)(Ok(())),
             Request::InTransaction(work) => left_over = serve_batch(connection, work, waiting),
@@ -129,7 +135,8 @@ fn serve_batch(
     }
     let mut deliveries = vec![first(connection)];
     let mut left_over = None;
-    while deliveries.len() < BATCH {
+    // A full disk can end the transaction under the work (sqlite.org/lang_transaction.html); what followed would be stored by itself.
+    while deliveries.len() < BATCH && !connection.is_autocommit() {
         match waiting.try_recv() {
             Ok(Request::InTransaction(work)) => deliveries.push(work(connection)),
             Ok(other) => {
@@ -139,7 +146,11 @@ fn serve_batch(
             Err(_) => break,
         }
     }
-    let durable = connection.execute_batch("COMMIT").map_err(Error::from);
+    let durable = if connection.is_autocommit() {
+        Err(Error::Full)
+    } else {
+        connection.execute_batch("COMMIT").map_err(Error::from)
+    };
     if durable.is_err() {
         // A failed COMMIT leaves the transaction open when the disk is full (sqlite.org/lang_transaction.html).
         drop(connection.execute_batch("ROLLBACK"));

@@ -1,6 +1,6 @@
 //! `/config/import`: takes over an existing site from its database.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -113,10 +113,14 @@ async fn receive(directory: &Path, request: Request) -> Result<NamedTempFile, Ap
         return Err(too_large());
     }
     let failed = |error: std::io::Error| {
-        ApiError::Unavailable(format!(
+        let told = format!(
             "the database cannot be kept in {} while it is read: {error}; make room there",
             directory.display()
-        ))
+        );
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::Full(told),
+            _ => ApiError::Unavailable(told),
+        }
     };
     let mut file = tempfile::Builder::new()
         .prefix("import-")

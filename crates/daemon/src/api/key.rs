@@ -39,14 +39,14 @@ async fn show(state: axum::extract::State<State>) -> Response {
 /// Makes a new key and stores everything with it, the history included. The former one is kept beside it, for backups of before.
 #[utoipa::path(post, path = "/config/key/_rotate", tag = "key", responses(
     (status = 201, description = "It is done", body = Message),
-    (status = 503, description = "The key or the database cannot be written; the former key is still in use", body = Problem),
+    (status = 503, description = "The key cannot be written; the former key is still in use", body = Problem),
 ))]
 async fn rotate(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
     let store = state.history.clone();
     let former = store.keys().id();
     // It runs on when whoever asked goes away.
     let key = store.rotate_key().await.map_err(|error| match error {
-        error @ (perilune_store::Error::KeyFile { .. } | perilune_store::Error::Full) => {
+        error @ perilune_store::Error::KeyFile { .. } => {
             ApiError::Unavailable(crate::api::problem::chain(&error))
         }
         error => ApiError::Store(error),

@@ -49,6 +49,9 @@ pub enum ApiError {
     /// Others take what is needed; in a moment there will be some again.
     #[error("{0}")]
     Busy(String),
+    /// A disk is full.
+    #[error("{0}")]
+    Full(String),
     /// What was asked for is known, and not served by this version.
     #[error("{0}")]
     Absent(String),
@@ -188,6 +191,9 @@ impl ApiError {
                 Refusal::InUse { .. } => (StatusCode::BAD_REQUEST, "in_use"),
                 Refusal::Exhausted { .. } => (StatusCode::BAD_REQUEST, "exhausted"),
             },
+            Self::Store(perilune_store::Error::Full) | Self::Full(_) => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
+            }
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::Trial(_) => (StatusCode::OK, "trial"),
@@ -208,6 +214,7 @@ impl ApiError {
             | Self::Conflict(_)
             | Self::Unavailable(_)
             | Self::Busy(_)
+            | Self::Full(_)
             | Self::Absent(_)
             | Self::Refused(_)
             | Self::Store(_)

@@ -17,6 +17,7 @@ mod control;
 mod devices;
 mod document;
 mod files;
+mod full_disk;
 mod further;
 mod generated;
 mod identity;
