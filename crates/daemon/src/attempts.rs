@@ -42,7 +42,8 @@ struct Tables {
 }
 
 impl Attempts {
-    /// Whether somebody at this address may try to log in as this user. `now` is in milliseconds since 1970, here and below.
+    /// Whether somebody at this address may try to log in as this user. `now` is in steady milliseconds, here and below:
+    /// a clock that is set to another time locks nobody out.
     pub fn check(&self, from: IpAddr, user: &str, now: u64) -> Result<(), Wait> {
         let tables = self.lock();
         let (address, name) = (network(from), shortened(user));

@@ -27,6 +27,7 @@ pub use ini::{Ini, Section};
 pub(crate) use keys::nearest;
 pub use listen::Listen;
 use perilune_boot::Protocol;
+use perilune_image::Readers;
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -112,6 +113,8 @@ pub struct Settings {
     pub image_files: PathBuf,
     /// Trees of images that do not say where theirs is.
     pub image_directory: PathBuf,
+    /// Who may read archives on this machine, beside the daemon.
+    pub archive_readers: Readers,
     /// The key of secrets at rest.
     pub key_file: PathBuf,
     /// The site's own templates.
@@ -232,6 +235,7 @@ impl Settings {
             web_server: web_port.map(|port| (web_protocol, port)),
             image_files: path("FILES", "IMAGE_FILES", "files"),
             image_directory: path("FILES", "IMAGE_DIRECTORY", "images"),
+            archive_readers: keys::readers(ini)?,
             key_file: path("FILES", "KEYFILE", "luna.key"),
             // Every boot script looks whether its template has changed: not for a directory that is not there.
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))

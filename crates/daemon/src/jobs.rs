@@ -30,6 +30,7 @@ pub use error::Error;
 use message::{END, Streams};
 pub use message::{Message, News, OK, Progress, Said, Time, timestamp};
 use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
+use perilune_image::Readers;
 use perilune_model::Name;
 use perilune_model::image::Image;
 use perilune_store::{Store, Table};
@@ -55,6 +56,8 @@ pub struct Places {
     pub images: PathBuf,
     /// The program that becomes `/init`, when the configuration names it.
     pub agent: Option<PathBuf>,
+    /// Who may read archives.
+    pub readers: Readers,
 }
 
 /// All jobs and what they told; clones share them.

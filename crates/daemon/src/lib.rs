@@ -1,6 +1,7 @@
 //! The daemon: wires the other crates together and speaks HTTP.
 
 pub mod api;
+mod archives;
 pub mod attempts;
 pub mod audit;
 pub mod auth;

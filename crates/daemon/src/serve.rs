@@ -317,12 +317,9 @@ async fn assemble(
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
-    let places = Places {
-        files: settings.image_files.clone(),
-        images: settings.image_directory.clone(),
-        agent: options.agent.clone(),
-    };
-    make_directory(&settings.image_files)?;
+    let places = places(&settings, options);
+    make_directory(&places.files)?;
+    crate::archives::hide(&places, cluster.published());
     let (jobs, job_records, mut unreadable) =
         Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
     let templates = templates(&settings);
@@ -395,6 +392,15 @@ async fn assemble(
         token_uses: token_writer,
     };
     Ok((state, workers))
+}
+
+fn places(settings: &Settings, options: &Options) -> Places {
+    Places {
+        files: settings.image_files.clone(),
+        images: settings.image_directory.clone(),
+        agent: options.agent.clone(),
+        readers: settings.archive_readers,
+    }
 }
 
 /// The templates, the site's own among them.

@@ -29,5 +29,5 @@ pub use identity::identity_patterns;
 pub use kernel::{kernel_versions, newest_kernel_version};
 pub use mounts::Mounts;
 pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};
-pub use part::clean_litter;
+pub use part::{Readers, clean_litter};
 pub use progress::{CancelFlag, Progress, Stage};

@@ -9,8 +9,13 @@ use std::{
 use perilune_archive::Options;
 
 use crate::{
-    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage, compress::compress, credentials,
-    identity, initramfs, kernel, mounts::measured, part::Part, progress::Meter, tree::Tree,
+    ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage,
+    compress::compress,
+    credentials, identity, initramfs, kernel,
+    mounts::measured,
+    part::{Part, Readers},
+    progress::Meter,
+    tree::Tree,
 };
 
 /// What is to be packed, and where to.
@@ -34,6 +39,8 @@ pub struct Request {
     pub archive_format: ArchiveFormat,
     pub parts: Parts,
     pub mounts: Mounts,
+    /// Who may read the archive, which can hold what no user is to see. Kernel and initramfs are for everybody.
+    pub archive_readers: Readers,
 }
 
 /// Which files are made.
@@ -122,7 +129,7 @@ fn pack_boot_files(
     let initrd_file = format!("{prefix}-initramfs-{kernel_version}");
 
     let source = kernel::file_of(&tree, &kernel_version)?;
-    let (part, mut file) = Part::create(&request.files_dir, &kernel_file)?;
+    let (part, mut file) = Part::create(&request.files_dir, &kernel_file, Readers::Everybody)?;
     let size = fs::metadata(&source).map_err(|error| Error::read(&source, error))?.len();
     let meter = Meter::start(Stage::Kernel, size, report, cancel);
     copy(&source, &mut file, part.path())?;
@@ -139,7 +146,7 @@ fn pack_boot_files(
         packed: request.epoch,
     };
     let contents = initramfs::collect(&wanted, warnings, cancel)?;
-    let (part, file) = Part::create(&request.files_dir, &initrd_file)?;
+    let (part, file) = Part::create(&request.files_dir, &initrd_file, Readers::Everybody)?;
     let mut meter = Meter::start(Stage::Initramfs, contents.size(), report, cancel);
     let zstd = kernel::reads_zstd(&tree, &kernel_version);
     let size = initramfs::write(&contents, file, part.path(), zstd, &mut meter)?;
@@ -161,7 +168,7 @@ fn pack_archive(
     warnings.extend(identity::left_in(&tree));
     let image_file =
         format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
-    let (part, file) = Part::create(&request.files_dir, &image_file)?;
+    let (part, file) = Part::create(&request.files_dir, &image_file, request.archive_readers)?;
     let failed = |error| Error::archive(&request.tree, part.place(), error);
     let totals = measured(&request.tree, &mut options, request.mounts, warnings).map_err(failed)?;
     let mut meter = Meter::start(Stage::Archive, totals.bytes, report, cancel);

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, Permissions},
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,30 @@ use crate::Error;
 
 const PREFIX: &str = ".perilune-";
 const SUFFIX: &str = ".part";
+
+/// Who may read a file, beside the process that makes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Every user of this machine.
+    #[default]
+    Everybody,
+    /// This group alone.
+    Group(u32),
+}
+
+impl Readers {
+    /// Has these read a file, and nobody else.
+    pub fn admit(self, file: &File) -> io::Result<()> {
+        let mode = match self {
+            Self::Everybody => 0o644,
+            Self::Group(group) => {
+                fchown(file, None, Some(group))?;
+                0o640
+            }
+        };
+        file.set_permissions(Permissions::from_mode(mode))
+    }
+}
 
 /// A file in the making; it is removed unless it is published.
 pub(crate) struct Part {
@@ -21,12 +45,17 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn create(directory: &Path, name: &str) -> Result<(Self, File), Error> {
+    pub(crate) fn create(
+        directory: &Path,
+        name: &str,
+        readers: Readers,
+    ) -> Result<(Self, File), Error> {
         let path = directory.join(format!("{PREFIX}{name}{SUFFIX}"));
-        let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| Error::write(&path, error))?;
         let part = Self { path, place: directory.join(name), published: false };
-        file.set_permissions(Permissions::from_mode(0o644))
-            .map_err(|error| Error::write(&part.path, error))?;
+        readers.admit(&file).map_err(|error| Error::write(&part.path, error))?;
         Ok((part, file))
     }
 

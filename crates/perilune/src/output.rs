@@ -73,11 +73,15 @@ pub(crate) fn line(line: &str) -> io::Result<()> {
 
 pub(crate) fn write(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
+    // Programs are given what there is.
+    let shown = if output.is_terminal() { text::for_terminal(text) } else { text.into() };
+    output.write_all(shown.as_bytes())?;
     output.flush()
 }
 
 /// Says something beside the result. That nobody listens is no failure.
 pub(crate) fn note(text: &str) {
-    writeln!(io::stderr().lock(), "{text}").ok();
+    let mut output = io::stderr().lock();
+    let shown = if output.is_terminal() { text::for_terminal(text) } else { text.into() };
+    writeln!(output, "{shown}").ok();
 }

@@ -93,7 +93,8 @@ fn numbers(connection: &Connection) -> Result<Option<String>, Error> {
         }
     }
     let revision = cluster::revision(connection)?;
-    let sql = "SELECT count(*), coalesce(min(revision), 1), coalesce(max(revision), 0) FROM history";
+    let sql =
+        "SELECT count(*), coalesce(min(revision), 1), coalesce(max(revision), 0) FROM history";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let (count, first, last): (i64, i64, i64) = connection.query_row(sql, [], read)?;
     if last.unsigned_abs() != revision {
@@ -140,9 +141,6 @@ fn objects(connection: &Connection) -> Result<Option<String>, Error> {
         SELECT 'was never made', kind, name FROM (SELECT kind, name FROM object EXCEPT SELECT * FROM expected)
         LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let odd: Option<(String, String, String)> =
-        connection.query_row(sql, [], read).optional()?;
-    Ok(odd.map(|(what, kind, name)| {
-        format!("the {kind} '{name}' {what}, as its history has it")
-    }))
+    let odd: Option<(String, String, String)> = connection.query_row(sql, [], read).optional()?;
+    Ok(odd.map(|(what, kind, name)| format!("the {kind} '{name}' {what}, as its history has it")))
 }

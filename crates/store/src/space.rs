@@ -88,10 +88,9 @@ impl Space {
 
     /// Where the file system cannot keep room, what is free has to do.
     fn keep(&self) -> bool {
-        let made = File::options().create(true).truncate(false).write(true).mode(0o600).open(&self.file);
-        let kept = made.and_then(|file| {
-            Ok(fallocate(file, FallocateFlags::empty(), 0, RESERVE)?)
-        });
+        let made =
+            File::options().create(true).truncate(false).write(true).mode(0o600).open(&self.file);
+        let kept = made.and_then(|file| Ok(fallocate(file, FallocateFlags::empty(), 0, RESERVE)?));
         if let Err(error) = &kept {
             tracing::warn!(%error, file = %self.file.display(), "no room is kept on the disk of the database");
             std::fs::remove_file(&self.file).ok();

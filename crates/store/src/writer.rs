@@ -35,7 +35,11 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Starts the thread. It holds the lock of the data directory for as long as it lives.
-    pub(crate) fn start(connection: Connection, lock: File, mut space: Space) -> Result<Self, Error> {
+    pub(crate) fn start(
+        connection: Connection,
+        lock: File,
+        mut space: Space,
+    ) -> Result<Self, Error> {
         let (requests, waiting) = mpsc::channel();
         let body = move || {
             serve(&connection, &waiting, &mut space);

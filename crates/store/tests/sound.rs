@@ -64,7 +64,10 @@ async fn what_is_missing_of_cluster_or_history_is_told_and_nothing_is_served() {
     for (damage, told) in [
         ("DELETE FROM object WHERE name = 'group123'", "the group 'group123' is missing"),
         ("DELETE FROM object", "is missing"),
-        ("INSERT INTO object SELECT kind, 'ghost', body FROM object WHERE name = 'late'", "the group 'ghost' was never made"),
+        (
+            "INSERT INTO object SELECT kind, 'ghost', body FROM object WHERE name = 'late'",
+            "the group 'ghost' was never made",
+        ),
         ("UPDATE object SET body = '{' WHERE name = 'late'", "the group 'late' cannot be read"),
         ("UPDATE object SET kind = 'nonsense' WHERE name = 'late'", "unknown kind 'nonsense'"),
         ("DELETE FROM history WHERE revision = 2", "has 2 entries from 1 to 3"),

@@ -206,7 +206,7 @@ fn prove(state: &State, from: IpAddr, name: &str, measured: Option<&str>) -> Res
     };
     // No user has such a name, so failures of nodes and of users do not mix.
     let who = format!("/tpm/{name}");
-    let now = clock::milliseconds();
+    let now = clock::steady_milliseconds();
     let checked = state.attempts.check(from, &who, now);
     checked.map_err(|wait| ApiError::TooManyAttempts(wait.seconds()))?;
     let cluster = state.cluster.published();

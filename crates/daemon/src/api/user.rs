@@ -196,7 +196,7 @@ pub(super) async fn is_password(
 ) -> Result<bool, ApiError> {
     let from = origin.address;
     let check = || {
-        let checked = state.attempts.check(from, user, clock::milliseconds());
+        let checked = state.attempts.check(from, user, clock::steady_milliseconds());
         checked.map_err(|wait| ApiError::TooManyAttempts(wait.seconds()))
     };
     let is_configured = user == state.settings.username;
@@ -206,7 +206,7 @@ pub(super) async fn is_password(
         let may_try = is_configured && knows_configuration(origin).await?;
         return if may_try && is_of_configuration() { Ok(true) } else { Err(refusal) };
     }
-    let now = clock::milliseconds();
+    let now = clock::steady_milliseconds();
     if is_of_configuration() {
         state.attempts.succeeded(from, user, now);
         return Ok(true);
@@ -227,7 +227,7 @@ pub(super) async fn is_password(
     check()?;
     let is_right = verify(state, user, password.clone()).await?;
     if is_right {
-        state.attempts.succeeded(from, user, clock::milliseconds());
+        state.attempts.succeeded(from, user, clock::steady_milliseconds());
     } else {
         wrong(state, from, user, &password);
     }
@@ -241,7 +241,7 @@ async fn knows_configuration(origin: Origin) -> Result<bool, ApiError> {
 }
 
 fn wrong(state: &State, from: IpAddr, user: &str, password: &str) {
-    let now = clock::milliseconds();
+    let now = clock::steady_milliseconds();
     state.attempts.failed(from, user, now);
     state.attempts.remember(from, user, password, now);
     tracing::warn!(user = shown(user), %from, "a wrong password was given");

@@ -54,10 +54,13 @@ pub fn write_default(data_dir: &Path, listen: &[Listen]) -> Result<Option<FirstS
          [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
          ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
          ; These are relative to the data directory.\n\
-         [FILES]\nKEYFILE = luna.key\nIMAGE_FILES = files\nIMAGE_DIRECTORY = images\n\n\
+         [FILES]\nKEYFILE = luna.key\nIMAGE_FILES = files\nIMAGE_DIRECTORY = images\n\
+         ; Who may read archives beside the daemon: the group of a web server that serves them.\n\
+         GROUP = {group}\n\n\
          [SECRETS]\nENCRYPT_SECRETS = yes\n{web_server}",
         password = URL_SAFE_NO_PAD.encode(random::<15>()?),
         secret = URL_SAFE_NO_PAD.encode(random::<32>()?),
+        group = rustix::process::getegid().as_raw(),
         web_server = web_server(listen),
     );
     write_whole(&file, &text, PRIVATE)?;

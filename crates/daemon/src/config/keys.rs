@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use perilune_boot::Protocol;
+use perilune_image::Readers;
 
 use super::reference::LUNA_INI;
 use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 
+const GROUPS: &str = "/etc/group";
 const DEFAULT_PORT: u16 = 7050;
 const DAY: Duration = Duration::from_hours(24);
 const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
@@ -112,6 +114,27 @@ pub(super) fn control(ini: &Ini) -> Result<Control, String> {
         rack_inrush: inrush,
         deadline: seconds(ini, section, "BMC_DEADLINE")?,
         authorities: ini.get(section, "BMC_AUTHORITIES").map(PathBuf::from),
+    })
+}
+
+/// Who may read archives: one group by its name or number, or everybody.
+pub(super) fn readers(ini: &Ini) -> Result<Readers, String> {
+    let Some(text) = ini.get("FILES", "GROUP").map(str::trim).filter(|text| !text.is_empty())
+    else {
+        return Ok(Readers::Everybody);
+    };
+    let groups = std::fs::read_to_string(GROUPS).unwrap_or_default();
+    let number = text.parse().ok().or_else(|| number_of(&groups, text));
+    number.map(Readers::Group).ok_or_else(|| {
+        format!("[FILES] GROUP is '{text}', which is no group of {GROUPS}; write its name, or the number of a group that is elsewhere")
+    })
+}
+
+fn number_of(groups: &str, name: &str) -> Option<u32> {
+    let mut lines = groups.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let is_meant = fields.next() == Some(name);
+        fields.nth(1).filter(|_| is_meant)?.parse().ok()
     })
 }
 

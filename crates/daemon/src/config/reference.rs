@@ -119,6 +119,11 @@ pub const LUNA_INI: &[Section] = &[
             ),
             key("IMAGE_FILES", "files", "packed images, as nodes fetch them"),
             key("IMAGE_DIRECTORY", "images", "trees of images that do not say where theirs is"),
+            key(
+                "GROUP",
+                "every user",
+                "the one group that may read archives beside the daemon, by name or number",
+            ),
             ignored("TMP_DIRECTORY"),
             ignored("MAXPACKAGINGTIME"),
         ],

@@ -67,6 +67,7 @@ fn request(
         archive_format: format.into(),
         parts: Parts::All,
         mounts: mounts.into(),
+        archive_readers: places.readers,
     })
 }
 

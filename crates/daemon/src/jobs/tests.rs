@@ -56,7 +56,12 @@ impl Site {
     /// Jobs that nobody stores yet.
     async fn closed(&self) -> (Jobs, Records) {
         let at = |name: &str| self.directory.path().join(name);
-        let places = Places { files: at("files"), images: at("images"), agent: Some(at("agent")) };
+        let places = Places {
+            files: at("files"),
+            images: at("images"),
+            agent: Some(at("agent")),
+            readers: Readers::default(),
+        };
         let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
         let (jobs, records, unreadable) = opened.unwrap();
         assert_eq!(unreadable, []);

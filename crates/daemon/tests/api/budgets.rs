@@ -18,7 +18,11 @@ fn a_machine_that_asks_too_often_waits_and_neither_others_nor_a_node_that_boots_
     save("node", "node001", json!({ "group": "compute", "interfaces": interfaces }));
     let revision = site.get("/history").1["history"][0]["revision"].clone();
     let ask = |number: u32, from: &str| {
-        let path = format!("/boot/manual/group/compute/52:54:00:aa:{:02x}:{:02x}", number / 256, number % 256);
+        let path = format!(
+            "/boot/manual/group/compute/52:54:00:aa:{:02x}:{:02x}",
+            number / 256,
+            number % 256
+        );
         site.text_from(&path, from)
     };
     let answers: Vec<(u16, String)> = (0..400).map(|number| ask(number, "10.9.9.9")).collect();

@@ -59,7 +59,8 @@ fn a_full_disk_refuses_changes_and_loses_nothing_that_was_answered() {
 
     // What was answered outlives a restart, also while there is no room.
     let site = site.restart();
-    let state = site.get("/monitor/node/node001").1["monitor"]["status"]["node001"]["state"].clone();
+    let state =
+        site.get("/monitor/node/node001").1["monitor"]["status"]["node001"]["state"].clone();
     assert_eq!(state, "install.success");
     assert_eq!(site.post("/config/group/late", &late).0, 507);
     std::fs::remove_file(disk.0.join("filler")).unwrap();

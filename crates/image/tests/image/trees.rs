@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perilune_image::{ArchiveFormat, CancelFlag, Error, Mounts, Packed, Parts, Request, pack};
+use perilune_image::{
+    ArchiveFormat, CancelFlag, Error, Mounts, Packed, Parts, Readers, Request, pack,
+};
 
 pub(crate) const VERSION: &str = "6.1.0-9-test";
 
@@ -175,6 +177,7 @@ impl Bench {
             archive_format: ArchiveFormat::TarZstd,
             parts: Parts::All,
             mounts: Mounts::Refuse,
+            archive_readers: Readers::default(),
         };
         Self { image, files, _agent: agent_directory, request }
     }

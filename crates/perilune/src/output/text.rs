@@ -1,5 +1,7 @@
 //! Texts of the API as people read them.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -58,12 +60,64 @@ pub(crate) fn encode(text: &str) -> String {
     STANDARD.encode(text)
 }
 
-/// `text` on one line, without anything that would move a terminal's cursor.
+/// `text` on one line, without anything that would move a terminal's cursor or deceive who reads it.
 pub(crate) fn printable(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            control if control.is_control() => shown.push(' '),
+            other => push(&mut shown, other),
+        }
+    }
+    shown
+}
+
+/// What is written to a terminal: colours of our own, and nothing else that a terminal obeys or that reads as something else than it is.
+/// Texts of others come here in many ways; none of them is to move the cursor, to set a title, or to be read from right to left.
+pub(crate) fn for_terminal(text: &str) -> Cow<'_, str> {
+    let is_odd = |character: char| {
+        is_deceiving(character) || (character.is_control() && !matches!(character, '\n' | '\t'))
+    };
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(0);
+        let (now, later) =
+            rest.split_at_checked(length.max(character.len_utf8())).unwrap_or((rest, ""));
+        if length > 0 || matches!(character, '\n' | '\t') {
+            shown.push_str(now);
+        } else {
+            push(&mut shown, character);
+        }
+        rest = later;
+    }
+    Cow::Owned(shown)
+}
+
+/// How long the colour is that a text begins with: ESC, `[`, numbers, and `m`.
+fn colour(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\u{1b}[")?;
+    let length = numbers.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+    numbers.get(length..)?.starts_with('m').then_some(2 + length + 1)
+}
+
+fn push(shown: &mut String, character: char) {
+    if is_deceiving(character) || character.is_control() {
+        shown.extend(character.escape_unicode());
+    } else {
+        shown.push(character);
+    }
+}
+
+/// Characters that are not seen, and change what is: the direction of what follows, or nothing at all (Unicode Standard Annex 9, and
+/// Technical Report 36).
+fn is_deceiving(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// 1536 → `1.5 KiB`
@@ -87,7 +141,7 @@ pub(crate) fn bytes(count: u64) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{bytes, encode, field_text, printable};
+    use super::{bytes, encode, field_text, for_terminal, printable};
 
     #[test]
     fn encoded_fields_are_decoded_and_plain_text_is_left_as_it_is() {
@@ -117,5 +171,31 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\nc\n"), "a [2Jb c");
+    }
+
+    #[test]
+    fn what_reads_as_something_else_than_it_is_is_shown_as_what_it_is() {
+        assert_eq!(
+            printable("node\u{202e}100\u{2069}\u{200b}"),
+            "node\\u{202e}100\\u{2069}\\u{200b}"
+        );
+        assert_eq!(printable("Zoë, 節点 1"), "Zoë, 節点 1");
+    }
+
+    #[test]
+    fn a_terminal_is_given_colours_and_lines_and_nothing_else_that_it_obeys() {
+        let own = "\u{1b}[1;31mred\u{1b}[0m\tZoë\n\u{1b}[mplain\n";
+        assert_eq!(for_terminal(own), own);
+        for (said, shown) in [
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("\u{1b}[31", "\\u{1b}[31"),
+            ("over\rwritten\u{8}", "over\\u{d}written\\u{8}"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("\u{202e}txt.exe \u{2066}x", "\\u{202e}txt.exe \\u{2066}x"),
+            ("\u{1b}\u{1b}[0mé\u{200b}", "\\u{1b}\u{1b}[0mé\\u{200b}"),
+        ] {
+            assert_eq!(for_terminal(said), shown, "{said:?}");
+        }
     }
 }

@@ -98,6 +98,7 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
         files: site.directory.path().join("files"),
         images: site.directory.path().join("images"),
         agent: None,
+        readers: Readers::default(),
     };
     let opened = Jobs::open(&site.store, site.cluster.clone(), places, now()).await;
     let (jobs, records, unreadable) = opened.unwrap();
