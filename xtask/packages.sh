@@ -65,6 +65,7 @@ TEST_NEEDS=(
     "/usr/libexec/netplan/generate /usr/lib/netplan/generate|netplan.io|-|reads network profiles of nodes"
     "/sbin/ifquery /usr/sbin/ifquery|ifupdown|-|reads network profiles of nodes"
     "/usr/lib/python3/dist-packages/yaml/__init__.py /usr/lib64/python3.9/site-packages/yaml/__init__.py|python3-yaml|python3-pyyaml|another reader and writer of YAML"
+    "/usr/bin/nodeset|clustershell|clustershell|asks for the groups of the cluster"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 

@@ -34,6 +34,7 @@ mod patience;
 mod proxied;
 mod rate;
 mod request_id;
+mod selection;
 pub mod serve;
 pub mod setup;
 pub mod sightings;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use perilune_boards::{Board, Durability, Rules, Snapshot, Unreadable, Update, Writer};
 use perilune_model::Name;
-use perilune_plan::Progress;
+use perilune_plan::{Phase, Progress};
 use perilune_store::{Store, Table};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,13 @@ const INSTALLER: &str = "install.";
 pub const SUCCESS: &str = "install.success";
 /// Its installation failed.
 pub const ERROR: &str = "install.error";
+
+/// The states that nodes go through, whether any is in them or not.
+pub(crate) fn usual() -> impl Iterator<Item = String> {
+    let phases = Phase::ALL.map(Phase::word);
+    let words = GOOD.into_iter().chain(phases).chain(["error"]);
+    words.map(|word| format!("{INSTALLER}{word}"))
+}
 
 /// What a node last reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +83,16 @@ impl NodeState {
     /// Why its installation failed, where it did.
     pub fn failure(&self) -> Option<&str> {
         self.status.as_deref().filter(|_| self.state == ERROR)
+    }
+
+    /// Whether its power is on or off, as far as its state tells: what was done to it last, or that it reported anything since.
+    pub fn power(&self) -> Option<&'static str> {
+        match self.state.as_str() {
+            "power off" | "power soft" => Some("off"),
+            "power on" | "power cycle" | "power reset" => Some("on"),
+            state if state.starts_with(INSTALLER) && !self.imported => Some("on"),
+            _ => None,
+        }
     }
 
     /// The status number of `GET /monitor/node/{node}`, for states that have one.
@@ -211,8 +228,6 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
-    use perilune_plan::Phase;
-
     use super::*;
 
     fn progress(bytes: u64) -> Progress {

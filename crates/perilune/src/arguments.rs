@@ -9,8 +9,8 @@ use perilune_wire::fields::nearest;
 
 use crate::commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, network, node, os_user, osimage, rack, reservation, secret, setup, standard, switch,
-    user,
+    login, network, node, nodes, os_user, osimage, rack, reservation, secret, setup, standard,
+    switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -146,6 +146,9 @@ pub(crate) enum Command {
     /// Nodes: the machines of the cluster
     #[command(subcommand)]
     Node(node::Command),
+    /// Print the names of the nodes that a selector means
+    #[command(after_help = nodes::EXAMPLES)]
+    Nodes(nodes::Nodes),
     /// BMC setups: users, passwords and protocols of BMCs
     #[command(subcommand)]
     Bmcsetup(standard::Command<standard::BmcSetup>),

@@ -13,14 +13,15 @@ mod job;
 mod log;
 mod output;
 mod resource;
+mod select;
 mod serve;
 mod session;
 
 use arguments::{Arguments, Command};
 use commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, network, node, os_user, osimage, rack, reservation, secret, setup, standard, status,
-    switch, user,
+    login, network, node, nodes, os_user, osimage, rack, reservation, secret, setup, standard,
+    status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -48,6 +49,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Osimage(command) => osimage::run(&session(output)?, command),
         Command::Group(command) => group::run(&session(output)?, command),
         Command::Node(command) => node::run(&session(output)?, command),
+        Command::Nodes(arguments) => nodes::run(&session(output)?, &arguments),
         Command::Bmcsetup(command) => standard::run(&session(output)?, command),
         Command::Switch(command) => switch::run(&session(output)?, command),
         Command::Otherdev(command) => standard::run(&session(output)?, command),

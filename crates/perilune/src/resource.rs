@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::output::object;
 use crate::output::table::Table;
+use crate::select::{Exclude, printed, sorted};
 use crate::session::{Session, confirm, expand, unknown_among};
 use perilune_select::hostlist;
 
@@ -27,25 +28,34 @@ pub(crate) struct Resource {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only these: names or host lists
+    /// Only these: names or host lists; nodes by selectors, too
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) exclude: Exclude,
     /// Print the names alone, as one host list
     #[arg(long)]
     pub(crate) fold: bool,
+    /// Print the names alone, one on each line
+    #[arg(long, conflicts_with = "fold")]
+    pub(crate) names_only: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Names {
-    /// Names or host lists, such as node[001-128,200]
+    /// Names or host lists, such as node[001-128,200]; nodes by selectors, too
     #[arg(required = true)]
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) exclude: Exclude,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
-    /// Names or host lists, such as node[001-128,200]
+    /// Names or host lists, such as node[001-128,200]; nodes by selectors, too
     #[arg(required = true)]
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) exclude: Exclude,
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -75,15 +85,17 @@ pub(crate) fn list_where(
 ) -> Result<(), Failure> {
     let mut objects = session.client.objects(resource.kind)?;
     if !arguments.names.is_empty() {
-        let names: BTreeSet<String> = expand(&arguments.names)?.into_iter().collect();
+        let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
+        let names: BTreeSet<String> = names.into_iter().collect();
         if let Some(missing) = names.iter().find(|name| !objects.contains_key(*name)) {
             return Err(unknown_among(resource.kind, missing, &objects));
         }
         objects.retain(|name, _| names.contains(name));
     }
     objects.retain(|_, object| wanted(object));
-    if arguments.fold {
-        return Ok(output::line(&hostlist::fold(objects.keys()))?);
+    let objects = sorted(objects);
+    if (arguments.fold || arguments.names_only) && !objects.is_empty() {
+        return Ok(output::line(&printed(objects.keys(), arguments.fold))?);
     }
     if !session.output.is_table() {
         return Ok(session.output.value(&objects.into())?);
@@ -99,7 +111,7 @@ pub(crate) fn show(
     resource: &Resource,
     arguments: &Names,
 ) -> Result<(), Failure> {
-    let names = expand(&arguments.names)?;
+    let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
     let mut objects = Map::new();
     for name in &names {
         let object = session.client.object(resource.kind, name);
@@ -217,7 +229,7 @@ pub(crate) fn remove(
     resource: &Resource,
     arguments: &Remove,
 ) -> Result<(), Failure> {
-    let names = expand(&arguments.names)?;
+    let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
     if names.len() > 1 && !arguments.yes {
         let list = hostlist::fold(&names);
         confirm(&format!("This removes {} {}s: {list}.", names.len(), resource.kind))?;

@@ -29,6 +29,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them, in the order in which a node goes through them.
+    pub const ALL: [Self; 10] = [
+        Self::Prescript,
+        Self::Setupbmc,
+        Self::Partscript,
+        Self::Unpack,
+        Self::Setnet,
+        Self::Secrets,
+        Self::Bootloader,
+        Self::Postscript,
+        Self::Roles,
+        Self::Success,
+    ];
+
     /// The word of the API, after `install.`.
     pub fn word(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::pattern::{self, Pattern};
-use crate::{Error, Source, hostlist};
+use crate::{Error, MAXIMUM_NAMES, Source, hostlist};
 
 /// Parentheses deeper than this are no selector of a person.
 const DEEPEST: usize = 16;
@@ -107,8 +107,15 @@ impl Key {
 impl Selector {
     /// Reads a selector.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut parser =
-            Parser { text, rest: text, compared: 0, operators: 0, depth: 0, sources: Vec::new() };
+        let mut parser = Parser {
+            text,
+            rest: text,
+            compared: 0,
+            named: 0,
+            operators: 0,
+            depth: 0,
+            sources: Vec::new(),
+        };
         let union = parser.union()?;
         if !parser.rest.is_empty() {
             return parser.wrong("a parenthesis is closed that was not opened");
@@ -161,6 +168,7 @@ struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
     compared: usize,
+    named: u128,
     operators: usize,
     depth: usize,
     sources: Vec<(Range<usize>, Source)>,
@@ -276,7 +284,16 @@ impl<'a> Parser<'a> {
                 let blank = value.find(char::is_whitespace).unwrap_or_default();
                 Err(Error::syntax(self.text, at + blank, "a blank; names are separated by commas"))
             }
-            None => Ok(Term::Names(pattern)),
+            None => {
+                if !pattern.has_wildcards() {
+                    self.named = self.named.saturating_add(pattern.count());
+                }
+                // Counted before any name is made.
+                if self.named > MAXIMUM_NAMES {
+                    return Err(Error::TooMany { count: self.named });
+                }
+                Ok(Term::Names(pattern))
+            }
         }
     }
 

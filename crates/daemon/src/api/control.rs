@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_bmc::{Action, PowerState};
 use perilune_model::user::Role;
-use perilune_select::hostlist;
 use perilune_wire::control::{ResultKeys, RunKeys, wishes};
 use perilune_wire::fields::Fields;
 use serde::Deserialize;
@@ -23,6 +22,7 @@ use crate::api::query::Query;
 use crate::control::{Order, Row, Run, Verdict, not_implemented};
 use crate::followers::Told;
 use crate::json::Json;
+use crate::selection;
 use crate::state::State;
 
 /// How long a request for many waits for results before it answers.
@@ -157,7 +157,7 @@ async fn act_on_many(
     let list = fields.raw("hostlist").and_then(Value::as_str).ok_or_else(bad)?;
     let wished = wishes(&mut fields);
     fields.finish()?;
-    let nodes = expand(list)?;
+    let nodes = expand(&state, list)?;
     caller.needs_nodes(nodes.iter().map(String::as_str))?;
     let order = Order::read(subsystem, action);
     let id = state.control.start(order, nodes, &wished, &caller.user);
@@ -172,10 +172,10 @@ async fn act_on_many(
     Ok(Json(answer).into_response())
 }
 
-fn expand(list: &str) -> Result<Vec<String>, ApiError> {
+fn expand(state: &State, list: &str) -> Result<Vec<String>, ApiError> {
     let invalid =
         |reason: String| ApiError::NotFound(format!("Invalid request: invalid hostlist: {reason}"));
-    let mut nodes = hostlist::expand(list).map_err(|error| invalid(error.to_string()))?;
+    let mut nodes = selection::expand(state, list).map_err(|error| invalid(error.to_string()))?;
     let mut seen = std::collections::BTreeSet::new();
     nodes.retain(|node| seen.insert(node.clone()));
     if nodes.is_empty() {
@@ -297,7 +297,7 @@ async fn forget(state: axum::extract::State<State>, body: Body) -> Result<Respon
     let list = list.ok_or_else(|| {
         ApiError::Malformed("say whose BMCs: control:forget:hostlist is no text".to_owned())
     })?;
-    let nodes = expand(&list)?;
+    let nodes = expand(&state, &list)?;
     let unknown = state.control.forget(&nodes).await?;
     if let Some((_, reason)) = unknown.first() {
         return Err(ApiError::NotFound(reason.clone()));

@@ -17,6 +17,7 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::identity;
 use crate::json::Json;
+use crate::selection;
 use crate::state::State;
 
 /// Each node takes some tenths of a second of a processor: more at once would outlast any client.
@@ -114,8 +115,7 @@ async fn renew(
 
 /// The nodes of a host list, all of which are there.
 fn named(state: &State, list: &str) -> Result<Vec<Name>, ApiError> {
-    let names = hostlist::expand(list)
-        .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
+    let names = selection::expand(state, list)?;
     let cluster = state.cluster.published();
     let names = names.iter().map(|name| Ok(cluster.node(name.as_str())?.name.clone()));
     Ok(names.collect::<Result<_, perilune_model::Error>>()?)

@@ -44,6 +44,7 @@ mod requests;
 mod reservation;
 mod routes;
 mod secret;
+mod select;
 mod service;
 mod session;
 mod settings;
@@ -100,6 +101,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(dns::routes())
         .merge(secret::routes())
         .merge(key::routes())
+        .merge(select::routes())
         .merge(identity::routes())
         .merge(install_log::routes())
         .merge(rack::routes())

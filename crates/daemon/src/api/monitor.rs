@@ -8,7 +8,6 @@ use perilune_model::discovery::Place;
 use perilune_model::effective::Effective;
 use perilune_model::{MacAddress, Name};
 use perilune_plan::{Installation, Progress, Root};
-use perilune_select::hostlist;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -22,6 +21,7 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::clock::{self, rfc3339};
 use crate::json::Json;
+use crate::selection;
 use crate::sightings::Sighting;
 use crate::state::State;
 use crate::status::{ERROR, SUCCESS};
@@ -256,9 +256,7 @@ async fn progress(
 ) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();
     let names: Vec<String> = match which.nodes {
-        Some(list) => {
-            hostlist::expand(&list).map_err(|error| ApiError::Malformed(error.to_string()))?
-        }
+        Some(list) => selection::expand(&state, &list)?,
         None => cluster.nodes().keys().map(ToString::to_string).collect(),
     };
     let (states, installations) = (state.status.all(), state.installations.all());

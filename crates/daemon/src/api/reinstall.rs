@@ -5,7 +5,6 @@ use perilune_model::effective::Effective;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, Name};
-use perilune_select::hostlist;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -13,6 +12,7 @@ use crate::api::answer;
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::selection;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
@@ -48,8 +48,7 @@ async fn reinstall(
         ApiError::Malformed("data structure incomplete or incorrect: nodes is missing".to_owned())
     })?;
     let reinstall = !cancel;
-    let names = hostlist::expand(&nodes)
-        .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
+    let names = selection::expand(&state, &nodes)?;
     let cluster = state.cluster.published();
     let mut known: Vec<Name> = Vec::new();
     for name in &names {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::Name;
-use perilune_select::hostlist;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -14,6 +13,7 @@ use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::boots::{Evidence, LONGEST_ARMED, WINDOW};
 use crate::json::Json;
+use crate::selection;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
@@ -77,8 +77,7 @@ async fn arm(
         let most = LONGEST_ARMED.as_secs();
         return Err(ApiError::Malformed(format!("seconds is too large: {most} at most")));
     }
-    let names = hostlist::expand(&nodes)
-        .map_err(|error| ApiError::Malformed(format!("nodes is wrong: {error}")))?;
+    let names = selection::expand(&state, &nodes)?;
     caller.needs_nodes(names.iter().map(String::as_str))?;
     let cluster = state.cluster.published();
     let names = names.iter().map(|name| Ok(cluster.node(name.as_str())?.name.clone()));

@@ -9,7 +9,7 @@ use perilune_notation::Error;
 use perilune_select::hostlist;
 use serde_json::{Map, Value};
 
-use super::identity;
+use super::{hosts, identity};
 use crate::failure::Failure;
 use crate::output::{self, Format, changes, text};
 use crate::session::{Session, confirm};
@@ -18,6 +18,7 @@ pub(crate) const EXPORT_EXAMPLES: &str = "\
 Examples:
   perilune export > cluster.yaml
   perilune export --secrets > backup.yaml       (with passwords; keep it as safe as they are)
+  perilune export --format hosts >> /etc/hosts
   perilune export --format ssh-known-hosts > /etc/ssh/ssh_known_hosts
   perilune export -o json | jq .node.node001";
 
@@ -48,6 +49,8 @@ enum ExportFormat {
     /// The document that `perilune apply` reads
     #[default]
     Document,
+    /// Names and addresses of all devices, as `/etc/hosts` has them
+    Hosts,
     /// The SSH host keys of the nodes, as `/etc/ssh/ssh_known_hosts` has them
     SshKnownHosts,
 }
@@ -66,8 +69,10 @@ pub(crate) struct Apply {
 }
 
 pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failure> {
-    if arguments.format == ExportFormat::SshKnownHosts {
-        return identity::known_hosts(session);
+    match arguments.format {
+        ExportFormat::Document => {}
+        ExportFormat::Hosts => return hosts::run(session),
+        ExportFormat::SshKnownHosts => return identity::known_hosts(session),
     }
     let document = session.client.get(&format!("/config/export?secrets={}", arguments.secrets))?;
     let secrets = if arguments.secrets { None } else { Some(session.client.objects("secrets")?) };

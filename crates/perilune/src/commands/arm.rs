@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
-use crate::session::{Session, expand};
+use crate::select::Exclude;
+use crate::session::Session;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -21,9 +22,11 @@ confirmed, is enough by itself; this is for nodes whose boots the controller can
 
 #[derive(Args)]
 pub(crate) struct Arm {
-    /// The nodes, such as node[001-016]
+    /// The nodes, such as node[001-016] or @compute
     #[arg(required = true)]
     names: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     /// How long, such as 30m or 4h; 24h at most, 0 ends it
     #[arg(long = "for", value_name = "TIME", default_value = "30m", value_parser = duration)]
     length: u64,
@@ -40,7 +43,7 @@ pub(crate) fn duration(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn arm(session: &Session, arguments: &Arm) -> Result<(), Failure> {
-    let names = expand(&arguments.names)?;
+    let names = session.nodes(&arguments.names, &arguments.exclude)?;
     let body = json!({ "nodes": names.join(","), "seconds": arguments.length });
     let answer = session.client.post("/boot/window", &body)?;
     if !session.output.is_table() {

@@ -19,7 +19,8 @@ use crate::job::pause;
 use crate::output;
 use crate::output::note;
 use crate::output::table::{Tone, paint};
-use crate::session::{Session, expand, insist};
+use crate::select::Exclude;
+use crate::session::{Session, insist};
 
 pub(crate) const EXAMPLES: &str = "\
 Nodes with the same outcome are one line. Ctrl-C stops what has not begun.
@@ -100,9 +101,11 @@ pub(crate) struct Power {
 
 #[derive(Args)]
 pub(crate) struct Hosts {
-    /// Names or host lists, such as node[001-128,200]
+    /// Names, host lists or selectors, such as node[001-128,200] or 'rack:r1&power:off'
     #[arg(required = true)]
     nodes: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     /// BMCs at one moment
     #[arg(long, value_name = "BMCS", help_heading = "Limits")]
     concurrent: Option<u32>,
@@ -137,15 +140,17 @@ pub(crate) enum Sel {
 pub(crate) enum Bmc {
     /// Forget failures, refused passwords and pinned certificates, after a BMC was repaired or replaced
     Forget {
-        /// Names or host lists, such as node[001-128,200]
+        /// Names, host lists or selectors, such as node[001-128,200]
         #[arg(required = true)]
         nodes: Vec<String>,
+        #[command(flatten)]
+        exclude: Exclude,
     },
 }
 
 pub(crate) fn power(session: &Session, arguments: Power) -> Result<(), Failure> {
     let Power { action, hosts, yes, ask_above, no_verify } = arguments;
-    let nodes = expand(&hosts.nodes)?;
+    let nodes = session.nodes(&hosts.nodes, &hosts.exclude)?;
     if let Some(verb) = action.interrupts().filter(|_| nodes.len() > ask_above && !yes) {
         let list = hostlist::fold(&nodes);
         insist(&format!("This {verb} {} nodes: {list}.", nodes.len()))?;
@@ -173,12 +178,12 @@ pub(crate) fn sel(session: &Session, command: &Sel) -> Result<(), Failure> {
 }
 
 pub(crate) fn many(session: &Session, words: (&str, &str), hosts: &Hosts) -> Result<(), Failure> {
-    carry_out(session, words, &hosts.request(&expand(&hosts.nodes)?))
+    carry_out(session, words, &hosts.request(&session.nodes(&hosts.nodes, &hosts.exclude)?))
 }
 
 pub(crate) fn bmc(session: &Session, command: &Bmc) -> Result<(), Failure> {
-    let Bmc::Forget { nodes } = command;
-    let list = hostlist::fold(expand(nodes)?);
+    let Bmc::Forget { nodes, exclude } = command;
+    let list = hostlist::fold(session.nodes(nodes, exclude)?);
     let body = json!({ "control": { "forget": { "hostlist": list } } });
     session.say(&session.client.post("/control/forget", &body)?)
 }

@@ -8,16 +8,19 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
-use crate::session::{Session, confirm, expand};
+use crate::select::Exclude;
+use crate::session::{Session, confirm};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show what nodes are known by: host keys of SSH, names of storage
     #[command(after_help = "Example:\n  perilune node identity show node[001-004]")]
     Show {
-        /// The nodes, such as node[001-016]
+        /// The nodes, such as node[001-016] or @compute
         #[arg(required = true)]
         names: Vec<String>,
+        #[command(flatten)]
+        exclude: Exclude,
     },
     /// Give nodes new keys and numbers, from their next installation on
     #[command(
@@ -30,9 +33,11 @@ Examples:
   perilune export --format ssh-known-hosts > /etc/ssh/ssh_known_hosts"
     )]
     Renew {
-        /// The nodes, such as node[001-016]
+        /// The nodes, such as node[001-016] or @compute
         #[arg(required = true)]
         names: Vec<String>,
+        #[command(flatten)]
+        exclude: Exclude,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -47,14 +52,15 @@ pub(crate) struct Log {
 
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Show { names } => show(session, &names),
-        Command::Renew { names, yes } => renew(session, &names, yes),
+        Command::Show { names, exclude } => show(session, &session.nodes(&names, &exclude)?),
+        Command::Renew { names, exclude, yes } => {
+            renew(session, &session.nodes(&names, &exclude)?, yes)
+        }
     }
 }
 
 fn show(session: &Session, names: &[String]) -> Result<(), Failure> {
-    let names = expand(names)?;
-    let known = identities(session, Some(&names))?;
+    let known = identities(session, Some(names))?;
     if !session.output.is_table() {
         return Ok(session.output.value(&known.into())?);
     }
@@ -77,9 +83,8 @@ fn show(session: &Session, names: &[String]) -> Result<(), Failure> {
 }
 
 fn renew(session: &Session, names: &[String], yes: bool) -> Result<(), Failure> {
-    let names = expand(names)?;
     if !yes {
-        let nodes = perilune_select::hostlist::fold(&names);
+        let nodes = perilune_select::hostlist::fold(names);
         confirm(&format!(
             "{nodes}: users will be warned of other host keys after the next installation."
         ))?;

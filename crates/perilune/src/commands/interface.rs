@@ -9,16 +9,19 @@ use crate::output;
 use crate::output::object;
 use crate::output::text::field_text;
 use crate::resource::{each_known, or_unknown};
-use crate::session::{Session, expand};
+use crate::select::Exclude;
+use crate::session::Session;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List interfaces
     #[command(visible_alias = "ls")]
     List {
-        /// Names or host lists
+        /// Names or host lists; nodes by selectors, too
         #[arg(required = true)]
         names: Vec<String>,
+        #[command(flatten)]
+        exclude: Exclude,
     },
     /// Add an interface, or change fields of one
     #[command(visible_aliases = ["add", "change"], after_help = "Examples:
@@ -29,8 +32,10 @@ pub(crate) enum Command {
     Set(Set),
     /// Give an interface another name
     Rename {
-        /// Names or host lists
+        /// Names or host lists; nodes by selectors, too
         names: String,
+        #[command(flatten)]
+        exclude: Exclude,
         /// The interface
         interface: String,
         /// The name it gets
@@ -39,8 +44,10 @@ pub(crate) enum Command {
     /// Remove an interface
     #[command(visible_alias = "rm")]
     Remove {
-        /// Names or host lists
+        /// Names or host lists; nodes by selectors, too
         names: String,
+        #[command(flatten)]
+        exclude: Exclude,
         /// The interface
         interface: String,
     },
@@ -48,8 +55,10 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Set {
-    /// Names or host lists
+    /// Names or host lists; nodes by selectors, too
     names: String,
+    #[command(flatten)]
+    exclude: Exclude,
     /// The interface, such as BOOTIF, BMC or eth1
     interface: String,
     /// Take the address away from another node that has it
@@ -62,18 +71,20 @@ pub(crate) struct Set {
 /// `kind` is `node` or `group`.
 pub(crate) fn run(session: &Session, kind: &str, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { names } => list(session, kind, &expand(&names)?),
+        Command::List { names, exclude } => {
+            list(session, kind, &session.named(kind, &names, &exclude)?)
+        }
         Command::Set(arguments) => set(session, kind, arguments),
-        Command::Rename { names, interface, target } => {
+        Command::Rename { names, exclude, interface, target } => {
+            let names = session.named(kind, &[names], &exclude)?;
             let change = json!({ "interface": interface, "newinterfacename": target });
             let done = format!("has {interface} renamed to {target}");
-            each_known(session, kind, &done, &expand(&[names])?, |name| {
-                post(session, kind, name, &change)
-            })
+            each_known(session, kind, &done, &names, |name| post(session, kind, name, &change))
         }
-        Command::Remove { names, interface } => {
+        Command::Remove { names, exclude, interface } => {
+            let names = session.named(kind, &[names], &exclude)?;
             let done = format!("has no {interface} any more");
-            each_known(session, kind, &done, &expand(&[names])?, |name| {
+            each_known(session, kind, &done, &names, |name| {
                 let path = ["config", kind, name, "interfaces", &interface, "_delete"];
                 Ok(session.client.get(&perilune::client::path(path)).map(drop)?)
             })
@@ -117,8 +128,8 @@ fn list(session: &Session, kind: &str, names: &[String]) -> Result<(), Failure> 
 }
 
 fn set(session: &Session, kind: &str, arguments: Set) -> Result<(), Failure> {
-    let Set { names, interface, force, fields } = arguments;
-    let names = expand(&[names])?;
+    let Set { names, exclude, interface, force, fields } = arguments;
+    let names = session.named(kind, &[names], &exclude)?;
     if fields.is_empty() {
         return Err(Failure::usage("nothing to set is given; --help lists the fields"));
     }

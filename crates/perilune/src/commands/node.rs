@@ -9,6 +9,7 @@ use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::select::Exclude;
 use crate::session::{Session, expand};
 
 const RESOURCE: Resource = Resource {
@@ -183,9 +184,11 @@ pub(crate) struct Add {
 
 #[derive(Args)]
 pub(crate) struct Change {
-    /// Names or host lists, such as node[001-128,200]
+    /// Names, host lists or selectors, such as node[001-128,200] or 'rack:r1&@compute'
     #[arg(required = true)]
     names: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     #[command(flatten)]
     boot: BootInterface,
     #[command(flatten)]
@@ -228,8 +231,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             }
             resource::add(session, &RESOURCE, &names, &fields)
         }
-        Command::Change(Change { names, boot, fields }) => {
-            let names = expand(&names)?;
+        Command::Change(Change { names, exclude, boot, fields }) => {
+            let names = session.nodes(&names, &exclude)?;
             let fields = boot.merge(&names, fields.into_object()?)?;
             resource::change(session, &RESOURCE, &names, &fields)
         }

@@ -386,7 +386,7 @@ fn remove(session: &Session, arguments: &RemoveArguments) -> Result<(), Failure>
     if !tree {
         return resource::remove(session, &RESOURCE, remove);
     }
-    let names = expand(&remove.names)?;
+    let names = session.named("osimage", &remove.names, &remove.exclude)?;
     if !remove.yes && !session.client.only_tries() {
         let mut lost = Vec::new();
         for name in &names {

@@ -9,6 +9,7 @@ use crate::field::{Field, FieldArguments, Fields};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::select::Exclude;
 use crate::session::{Session, expand};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -77,9 +78,11 @@ pub(crate) enum Command {
     Place(Place),
     /// Take devices out of their racks
     TakeOut {
-        /// Names or host lists
+        /// Names or host lists; nodes by selectors, too
         #[arg(required = true)]
         names: Vec<String>,
+        #[command(flatten)]
+        exclude: Exclude,
         /// What they are
         #[arg(long, value_enum, default_value = "node")]
         r#type: DeviceType,
@@ -105,9 +108,11 @@ pub(crate) struct WithFields {
 pub(crate) struct Place {
     /// The rack
     source: String,
-    /// Names or host lists of devices
+    /// Names or host lists of devices; nodes by selectors, too
     #[arg(required = true)]
     names: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     /// What they are
     #[arg(long, value_enum, default_value = "node")]
     r#type: DeviceType,
@@ -135,21 +140,23 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
         Command::Place(arguments) => place(session, arguments),
-        Command::TakeOut { names, r#type } => session.each("taken out", &expand(&names)?, |name| {
-            let path = ["config", "rack", "inventory", name, "type", r#type.word(), "_delete"];
-            Ok(session.client.get(&client::path(path)).map(drop)?)
-        }),
+        Command::TakeOut { names, exclude, r#type } => {
+            session.each("taken out", &session.named(r#type.word(), &names, &exclude)?, |name| {
+                let path = ["config", "rack", "inventory", name, "type", r#type.word(), "_delete"];
+                Ok(session.client.get(&client::path(path)).map(drop)?)
+            })
+        }
         Command::Inventory { unplaced } => inventory(session, unplaced),
     }
 }
 
 fn place(session: &Session, arguments: Place) -> Result<(), Failure> {
-    let Place { source, names, r#type, position, height, orientation } = arguments;
+    let Place { source, names, exclude, r#type, position, height, orientation } = arguments;
     session
         .client
         .object("rack", &source)
         .map_err(|error| resource::or_unknown(session, "rack", &source, error))?;
-    let names = expand(&names)?;
+    let names = session.named(r#type.word(), &names, &exclude)?;
     let mut devices = Vec::new();
     let mut unit = position;
     for name in &names {
@@ -172,7 +179,7 @@ fn show(session: &Session, arguments: &Names) -> Result<(), Failure> {
     if !session.output.is_table() {
         return resource::show(session, &RESOURCE, arguments);
     }
-    for name in expand(&arguments.names)? {
+    for name in session.named("rack", &arguments.names, &arguments.exclude)? {
         let rack = session.client.object("rack", &name);
         let rack = rack.map_err(|error| resource::or_unknown(session, "rack", &name, error))?;
         let text =

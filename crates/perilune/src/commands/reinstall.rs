@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::session::{Session, expand};
+use crate::select::Exclude;
+use crate::session::Session;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -18,16 +19,18 @@ from the network, which is not caused by this: perilune power cycle node001. doc
 
 #[derive(Args)]
 pub(crate) struct Reinstall {
-    /// The nodes, such as node[001-016]
+    /// The nodes, such as node[001-016] or @compute
     #[arg(required = true)]
     names: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     /// Take it back, as long as they were not installed
     #[arg(long)]
     cancel: bool,
 }
 
 pub(crate) fn run(session: &Session, arguments: &Reinstall) -> Result<(), Failure> {
-    let names = expand(&arguments.names)?;
+    let names = session.nodes(&arguments.names, &arguments.exclude)?;
     let body = json!({ "nodes": names.join(","), "cancel": arguments.cancel });
     session.client.post("/boot/reinstall", &body)?;
     let nodes = hostlist::fold(&names);

@@ -14,7 +14,8 @@ use crate::failure::{self, Failure, error_line};
 use crate::job::pause;
 use crate::output::table::{Tone, paint};
 use crate::output::{self, Canvas, terminal_size, text};
-use crate::session::{Session, expand, unknown_among};
+use crate::select::Exclude;
+use crate::session::{Session, unknown_among};
 
 mod frame;
 
@@ -54,8 +55,10 @@ const LONGEST_QUERY: usize = 2000;
 
 #[derive(Args)]
 pub(crate) struct Watch {
-    /// Names or host lists; all nodes when none is given
+    /// Names, host lists or selectors; all nodes when none is given
     names: Vec<String>,
+    #[command(flatten)]
+    exclude: Exclude,
     /// End when all nodes have reached this state, such as success
     #[arg(long, value_name = "STATE")]
     until: Option<String>,
@@ -100,7 +103,10 @@ const IMPORTED: &str = "in the old site";
 type Nodes = BTreeMap<String, Progress>;
 
 pub(crate) fn run(session: &Session, arguments: &Watch) -> Result<(), Failure> {
-    let wanted = if arguments.names.is_empty() { None } else { Some(expand(&arguments.names)?) };
+    let wanted = match arguments.names.as_slice() {
+        [] => None,
+        names => Some(session.nodes(names, &arguments.exclude)?),
+    };
     let goal = arguments.until.as_deref().map(goal).transpose()?;
     let start = Instant::now();
     let mut view = View::new(session);

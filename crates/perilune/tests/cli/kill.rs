@@ -68,7 +68,7 @@ impl Daemon {
         read(request.header("x-access-tokens", &self.token).call())
     }
 
-    fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         let request = self.agent.post(format!("{}{path}", self.url));
         read(request.header("x-access-tokens", &self.token).send_json(body))
     }

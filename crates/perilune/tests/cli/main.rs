@@ -7,6 +7,7 @@ mod images;
 mod import;
 mod kill;
 mod os_users;
+mod select;
 mod serve;
 mod setup;
 mod sync;

@@ -169,6 +169,7 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         "/boot/log/{node}" => json!({ "text": "== Network" }),
         "/config/identity/_renew" => json!({ "nodes": "node001" }),
         "/boot/reinstall" => json!({ "nodes": "node001", "cancel": true }),
+        "/select/node" => json!({ "selector": "node00*&@compute" }),
         "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
             json!({ "phase": "unpack", "bytes_done": 1, "bytes_total": 2, "message": "text" })

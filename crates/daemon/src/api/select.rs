@@ -1,0 +1,61 @@
+//! `/select/node`: which nodes a selector means.
+
+use axum::response::{IntoResponse, Response};
+use perilune_select::{Selector, hostlist};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::api::extract::Body;
+use crate::api::permissions::{Routes, viewers};
+use crate::api::problem::{ApiError, Problem};
+use crate::json::Json;
+use crate::selection;
+use crate::state::State;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().add(viewers(), routes!(nodes))
+}
+
+/// What is asked for.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct Wanted {
+    /// A selector, such as `rack:r1&state:install.error`.
+    selector: String,
+    /// A selector of nodes that are taken away from it.
+    without: Option<String>,
+}
+
+/// What it means now.
+#[derive(Debug, Serialize, ToSchema)]
+struct Selected {
+    /// The names, in natural order: n2 before n10.
+    nodes: Vec<String>,
+    /// The same as one host list.
+    hostlist: String,
+}
+
+/// The nodes that a selector means. It changes nothing; a selector may be too long for the address of a request.
+#[utoipa::path(post, path = "/select/node", tag = "select", request_body = Wanted, responses(
+    (status = 200, description = "Their names", body = Selected),
+    (status = 400, description = "The selector cannot be read", body = Problem),
+    (status = 404, description = "It means no node, or names what is not there", body = Problem),
+))]
+async fn nodes(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
+    let (selector, without) = body.read(&[], |fields| {
+        (fields.text("selector").value().cloned(), fields.text("without").value().cloned())
+    })?;
+    let selector = selector.ok_or_else(|| {
+        ApiError::Malformed(
+            "data structure incomplete or incorrect: selector is missing".to_owned(),
+        )
+    })?;
+    let mut selector = Selector::parse(&selector)?;
+    if let Some(without) = without {
+        selector = selector.without(Selector::parse(&without)?);
+    }
+    let nodes = selection::select(&state, &selector)?;
+    let hostlist = hostlist::fold(&nodes);
+    Ok(Json(Selected { nodes, hostlist }).into_response())
+}
