@@ -100,9 +100,8 @@ fn kernel_command_line(root: &str, options: &str) -> String {
         !of_the_network.iter().any(|start| word.starts_with(start)) && *word != "boot=ramdisk"
     };
     let kept: Vec<&str> = options.split_whitespace().filter(is_kept).collect();
-    format!("root=UUID={root} rw perilune.root=UUID={root} {}", kept.join(" "))
-        .trim_end()
-        .to_owned()
+    let options = perilune_plan::with_restart(&kept.join(" "));
+    format!("root=UUID={root} rw perilune.root=UUID={root} {options}")
 }
 
 #[cfg(test)]
@@ -113,8 +112,11 @@ mod tests {
     fn the_command_line_of_a_disk_has_nothing_of_the_network() {
         assert_eq!(
             kernel_command_line("a-b", "console=ttyS0 luna.node=n  initrd=x boot=ramdisk quiet"),
-            "root=UUID=a-b rw perilune.root=UUID=a-b console=ttyS0 quiet"
+            "root=UUID=a-b rw perilune.root=UUID=a-b panic=30 console=ttyS0 quiet"
         );
-        assert_eq!(kernel_command_line("a-b", ""), "root=UUID=a-b rw perilune.root=UUID=a-b");
+        assert_eq!(
+            kernel_command_line("a-b", "panic=0"),
+            "root=UUID=a-b rw perilune.root=UUID=a-b panic=0"
+        );
     }
 }

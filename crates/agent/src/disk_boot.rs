@@ -12,7 +12,7 @@ use crate::hardware::{Drivers, load_module};
 use crate::install::ROOT;
 use crate::kernel_arguments::KernelArguments;
 use crate::tree::Tree;
-use crate::{mounts, superblock, switch_root};
+use crate::{disk_check, mounts, superblock, switch_root};
 
 /// A controller with many disks takes its time.
 const ROOT_LIMIT: Duration = Duration::from_mins(2);
@@ -32,13 +32,16 @@ pub fn start(
             "no disk has the root with the UUID {uuid}; was the disk replaced? Then let the node boot from the network"
         );
     };
+    if disk_check::check(&device, kind, console)? {
+        disk_check::tell_system();
+    }
     load_module(kind);
     let is_read_only = arguments.get("ro").is_some() && arguments.get("rw").is_none();
     let flags = if is_read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     let mounted =
         fs::create_dir_all(root).and_then(|()| Ok(mount(&device, root, kind, flags, None)?));
     mounted.with_context(|| {
-        format!("{} ({kind}) cannot be mounted; check it with fsck", device.display())
+        format!("{} ({kind}) cannot be mounted; {}", device.display(), disk_check::advice(kind))
     })?;
     console.line(&format!("the root is on {} ({kind})", device.display()));
     let init = switch_root::choose_init(&Tree::new(root), arguments.get("init"))?;

@@ -9,6 +9,7 @@ pub mod controller;
 pub mod dhcp;
 pub mod disk;
 pub mod disk_boot;
+pub mod disk_check;
 pub mod download;
 pub mod facts;
 pub mod fstab;

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 const DIRECTORIES: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many of its last lines a failed tool is quoted with.
@@ -53,16 +53,7 @@ pub fn feed<Word: AsRef<OsStr>>(
     words: impl IntoIterator<Item = Word>,
     input: &str,
 ) -> Result<String, Error> {
-    let mut command = command(program);
-    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let not_started = |source: std::io::Error| match source.kind() {
-        ErrorKind::NotFound => Error::Missing { program: program.to_owned() },
-        _ => Error::NotStarted { program: program.to_owned(), source },
-    };
-    let mut child = command.spawn().map_err(not_started)?;
-    // A tool that ends without reading says why; that it hung up does not matter. All input is short.
-    drop(child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes())));
-    let output = child.wait_with_output().map_err(not_started)?;
+    let (command, output) = output(program, words, input)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);
@@ -73,6 +64,42 @@ pub fn feed<Word: AsRef<OsStr>>(
         status: output.status.to_string(),
         said: quote(&said),
     })
+}
+
+/// How a tool ended whose exit status says more than yes and no.
+#[derive(Debug)]
+pub struct End {
+    /// Nothing when it was killed.
+    pub code: Option<i32>,
+    pub said: String,
+}
+
+/// Runs a tool, and tells how it ended.
+pub fn end<Word: AsRef<OsStr>>(
+    program: &str,
+    words: impl IntoIterator<Item = Word>,
+) -> Result<End, Error> {
+    let (_, output) = output(program, words, "")?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(End { code: output.status.code(), said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+fn output<Word: AsRef<OsStr>>(
+    program: &str,
+    words: impl IntoIterator<Item = Word>,
+    input: &str,
+) -> Result<(Command, Output), Error> {
+    let mut command = command(program);
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let not_started = |source: std::io::Error| match source.kind() {
+        ErrorKind::NotFound => Error::Missing { program: program.to_owned() },
+        _ => Error::NotStarted { program: program.to_owned(), source },
+    };
+    let mut child = command.spawn().map_err(not_started)?;
+    // A tool that ends without reading says why; that it hung up does not matter. All input is short.
+    drop(child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes())));
+    let output = child.wait_with_output().map_err(not_started)?;
+    Ok((command, output))
 }
 
 /// Whether a tool is there.

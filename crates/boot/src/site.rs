@@ -234,7 +234,9 @@ impl<'a> Site<'a> {
             options.push_str(&self.environment.time.to_string());
             options.push(' ');
         }
-        options.push_str(&resolved.kernel_options());
+        let own = resolved.kernel_options();
+        let is_ours = !resolved.effective.is_kickstart();
+        options.push_str(&if is_ours { perilune_plan::with_restart(&own) } else { own });
         Ok(NodeContext {
             osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
             osimage_initrdfile: percent_encode(resolved.file(|files| &files.initrdfile)?),

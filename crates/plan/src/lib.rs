@@ -19,6 +19,7 @@ pub use setting::{NotASetting, Span, check_locale, check_timezone};
 pub use text::{
     LONGEST_KERNEL_LINE, LONGEST_KERNEL_OPTIONS, boolean, check_kernel_options, check_script_text,
     decode_if_encoded, ends_script_command, has_leading_zero, kernel_options, whole_number,
+    with_restart,
 };
 pub use wipe::Wipe;
 

@@ -67,6 +67,14 @@ pub fn kernel_options(text: &str) -> String {
     decode_if_encoded(text).replace('\r', "").replace('\n', " ").trim().to_owned()
 }
 
+/// Has the kernel restart the machine this many seconds after it has stopped, unless the options say something else of it: a node that
+/// waits for ever is worse than one that tries again, and the console keeps the reason for as long.
+pub fn with_restart(options: &str) -> String {
+    const RESTART: &str = "panic=30";
+    let says_so = options.split_whitespace().any(|word| word.starts_with("panic="));
+    if says_so { options.to_owned() } else { format!("{RESTART} {options}").trim_end().to_owned() }
+}
+
 /// As long as the line may be that a kernel is given (`COMMAND_LINE_SIZE` of x86-64 and arm64 is 2,048 with the byte that ends it): what
 /// is beyond is cut off without a word.
 pub const LONGEST_KERNEL_LINE: usize = 2047;
@@ -142,6 +150,16 @@ mod tests {
         assert_eq!(decode_if_encoded("_net.ifnames=0"), "_net.ifnames=0");
         assert_eq!(decode_if_encoded("X25ldC5pZm5hbWVzPTA="), "_net.ifnames=0");
         assert_eq!(decode_if_encoded("quiet"), "quiet");
+    }
+
+    #[test]
+    fn a_kernel_that_stops_restarts_the_machine_unless_the_site_says_otherwise() {
+        assert_eq!(with_restart("quiet"), "panic=30 quiet");
+        assert_eq!(with_restart(""), "panic=30");
+        for options in ["panic=0", "quiet panic=-1", "panic=5 quiet"] {
+            assert_eq!(with_restart(options), options);
+        }
+        assert_eq!(with_restart("panic_on_oops=1"), "panic=30 panic_on_oops=1");
     }
 
     #[test]
