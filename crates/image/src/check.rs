@@ -53,6 +53,7 @@ pub fn check(request: &CheckRequest, cancel: &CancelFlag) -> Result<Vec<Finding>
     let mut list = List(Vec::new());
     list.kernel(&tree, request, cancel);
     list.loader(&tree);
+    list.disk(&tree);
     list.network(&tree);
     list.ssh(&tree);
     list.identity(&tree);
@@ -81,6 +82,18 @@ const UEFI_LOADERS: [&str; 2] = [
     "usr/lib/systemd/boot/efi/systemd-bootx64.efi",
     "usr/lib/systemd/boot/efi/systemd-bootaa64.efi",
 ];
+/// Signed programs of Debian and Ubuntu; Enterprise Linux has them below [`SIGNED_DIRECTORIES`].
+const SIGNED: [[&str; 2]; 2] = [
+    ["usr/lib/shim/shimx64.efi.signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"],
+    ["usr/lib/shim/shimaa64.efi.signed", "usr/lib/grub/arm64-efi-signed/grubaa64.efi.signed"],
+];
+const SIGNED_DIRECTORIES: &str = "boot/efi/EFI";
+const SIGNED_NAMES: [[&str; 2]; 2] =
+    [["shimx64.efi", "grubx64.efi"], ["shimaa64.efi", "grubaa64.efi"]];
+/// What makes the initramfs of a kernel that a node gets from its distribution.
+const INITRAMFS_MAKERS: [&str; 4] =
+    ["usr/sbin/update-initramfs", "usr/bin/dracut", "usr/sbin/dracut", "sbin/dracut"];
+const CHECKERS: [&str; 3] = ["usr/sbin/e2fsck", "sbin/e2fsck", "usr/bin/e2fsck"];
 const BIOS_LOADERS: [&str; 4] = [
     "usr/sbin/grub-install",
     "usr/bin/grub-install",
@@ -121,13 +134,23 @@ impl List {
     fn loader(&mut self, tree: &Tree) {
         let has =
             |places: &[&str]| places.iter().any(|place| tree.file(Path::new(place)).is_some());
-        if has(&UEFI_LOADERS) {
-            self.add(Level::Good, "loader", "UEFI machines start from disk with systemd-boot");
+        if has_signed(tree) {
+            self.add(
+                Level::Good,
+                "loader",
+                "UEFI machines start from disk with the distribution's shim and GRUB, also with Secure Boot",
+            );
+        } else if has(&UEFI_LOADERS) {
+            self.add(
+                Level::Good,
+                "loader",
+                "UEFI machines start from disk with systemd-boot; for Secure Boot install shim-signed and grub-efi-amd64-signed (Debian, Ubuntu) or shim-x64 and grub2-efi-x64 (EL)",
+            );
         } else {
             self.add(
                 Level::Warning,
                 "loader",
-                "UEFI machines cannot be installed to disk; install systemd-boot (Debian, Ubuntu, SUSE) or systemd-boot-unsigned (Fedora, EL)",
+                "UEFI machines cannot be installed to disk; install shim-signed and grub-efi-amd64-signed (Debian, Ubuntu), shim-x64 and grub2-efi-x64 (EL), or systemd-boot",
             );
         }
         let has_modules =
@@ -140,6 +163,30 @@ impl List {
                 "loader",
                 "BIOS machines cannot be installed to disk; install grub-pc-bin and grub2-common (Debian, Ubuntu), grub2-pc (EL) or grub2-i386-pc (SUSE)",
             );
+        }
+    }
+
+    /// What only nodes need that start from a disk.
+    fn disk(&mut self, tree: &Tree) {
+        let has =
+            |places: &[&str]| places.iter().any(|place| tree.file(Path::new(place)).is_some());
+        let wanted: [(&[&str], &str, &str); 2] = [
+            (
+                &INITRAMFS_MAKERS,
+                "kernels that are installed on a node are started from its disk",
+                "a kernel that is installed on a node is not started from its disk; install initramfs-tools or dracut",
+            ),
+            (
+                &CHECKERS,
+                "a root with ext4 is checked when a node starts from its disk",
+                "a root with ext4 is not checked when a node starts from its disk; install e2fsprogs",
+            ),
+        ];
+        for (places, good, lacks) in wanted {
+            let is_there = has(places);
+            let (level, text) =
+                if is_there { (Level::Good, good) } else { (Level::Warning, lacks) };
+            self.add(level, "disk", text);
         }
     }
 
@@ -266,6 +313,21 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// Whether there are a shim and a GRUB that are signed.
+fn has_signed(tree: &Tree) -> bool {
+    let both = |paths: [&Path; 2]| paths.iter().all(|path| tree.file(path).is_some());
+    if SIGNED.iter().any(|[shim, grub]| both([Path::new(shim), Path::new(grub)])) {
+        return true;
+    }
+    let base = Path::new(SIGNED_DIRECTORIES);
+    let entries = tree.directory(base).and_then(|found| fs::read_dir(found).ok());
+    let mut directories =
+        entries.into_iter().flatten().filter_map(|entry| Some(base.join(entry.ok()?.file_name())));
+    directories.any(|directory| {
+        SIGNED_NAMES.iter().any(|[shim, grub]| both([&directory.join(shim), &directory.join(grub)]))
+    })
 }
 
 /// Whether a unit is started with the system. Links of a unit lead to where it would be on the node.

@@ -97,6 +97,15 @@ fn the_check_list_says_what_a_node_would_lack() {
     write(tree, "usr/sbin/sshd", "");
     write(tree, "usr/sbin/NetworkManager", "");
     assert_eq!(warnings("loader"), 0);
+    assert!(found(tree, "loader")[0].1.contains("for Secure Boot install shim-signed"));
+    write(tree, "boot/efi/EFI/rocky/shimx64.efi", "");
+    assert!(found(tree, "loader")[0].1.contains("systemd-boot"), "shim alone starts nothing");
+    write(tree, "boot/efi/EFI/rocky/grubx64.efi", "");
+    assert!(found(tree, "loader")[0].1.contains("also with Secure Boot"));
+    assert_eq!(warnings("disk"), 2);
+    write(tree, "usr/bin/dracut", "");
+    write(tree, "sbin/e2fsck", "");
+    assert_eq!(warnings("disk"), 0);
     assert!(found(tree, "ssh")[0].1.contains("not enabled"));
     assert!(found(tree, "network")[0].1.contains("not enabled"));
     let wants = tree.join("etc/systemd/system/multi-user.target.wants");
