@@ -108,6 +108,7 @@ impl Bench<'_> {
             processors: 1,
             disk_bytes: None,
             other_disks: Vec::new(),
+            network_first: true,
             accelerator: self.accelerator,
             bmc_port: None,
         };
@@ -187,7 +188,7 @@ fn expected(firmware: Firmware) -> Option<(&'static str, &'static str)> {
     match firmware {
         Firmware::Bios | Firmware::Uefi => None,
         Firmware::BiosUndi => Some((BY_TFTP, "luna_undionly.kpxe")),
-        Firmware::UefiWithoutRom => Some((BY_TFTP, "luna_ipxe.efi")),
+        Firmware::UefiWithoutRom | Firmware::UefiSecure => Some((BY_TFTP, "luna_ipxe.efi")),
         Firmware::UefiHttp => Some((BY_HTTP, "luna_ipxe.efi")),
         Firmware::Arm64 => Some((BY_TFTP, ARM64_PROGRAM)),
         Firmware::Arm64Http => Some((BY_HTTP, ARM64_PROGRAM)),
@@ -201,6 +202,7 @@ fn name_of(firmware: Firmware) -> &'static str {
         Firmware::Uefi => "UEFI, iPXE ROM",
         Firmware::UefiWithoutRom => "UEFI, own PXE",
         Firmware::UefiHttp => "UEFI, HTTP boot",
+        Firmware::UefiSecure => "UEFI, own PXE, Secure Boot",
         Firmware::Arm64 => "arm64 UEFI, own PXE",
         Firmware::Arm64Http => "arm64 UEFI, HTTP boot",
     }

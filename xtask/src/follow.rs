@@ -1,6 +1,8 @@
 //! Follows one machine from its power button until it is a running node, and checks that it is the right one.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -116,6 +118,7 @@ impl Follower<'_> {
             // Every machine has an empty disk; those that run from memory must leave it alone.
             disk_bytes: Some(DISK_BYTES),
             other_disks: Vec::new(),
+            network_first: true,
             accelerator: self.accelerator,
             bmc_port,
         }
@@ -241,21 +244,33 @@ impl Follower<'_> {
     }
 
     pub(crate) fn ssh(&self, address: &str, script: &str) -> Result<String> {
-        let mut ssh = command("ssh");
-        ssh.args([
-            "-i",
-            self.key,
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "ConnectTimeout=5",
-            "-o",
-            "LogLevel=ERROR",
-        ]);
-        // The lab's machines are new each time; on a real network the host keys would be known.
-        ssh.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
+        self.ssh_within(address, script, 30)
+    }
+
+    /// Of what takes longer.
+    pub(crate) fn ssh_within(&self, address: &str, script: &str, seconds: u64) -> Result<String> {
+        let mut ssh = self.client("ssh");
         ssh.arg(format!("root@{address}")).arg(script);
-        Ok(run(&mut ssh, &Limit::seconds(30).unless(self.perilune.stop))?)
+        Ok(run(&mut ssh, &Limit::seconds(seconds).unless(self.perilune.stop))?)
+    }
+
+    /// Copies a file to a node.
+    pub(crate) fn copy(&self, address: &str, file: &Path, place: &str) -> Result<()> {
+        let mut scp = self.client("scp");
+        scp.arg(file).arg(format!("root@{address}:{place}"));
+        run(&mut scp, &Limit::seconds(300).unless(self.perilune.stop))?;
+        Ok(())
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut client = command(program);
+        client.args(["-i", self.key]);
+        for option in ["BatchMode=yes", "ConnectTimeout=5", "LogLevel=ERROR"] {
+            client.args(["-o", option]);
+        }
+        // The lab's machines are new each time; on a real network the host keys would be known.
+        client.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
+        client
     }
 
     pub(crate) fn limit(&self) -> Limit {

@@ -1,6 +1,12 @@
 //! What installed nodes must do, on booted machines: one module for each subject. It takes long; `./test` has the least of it.
 
+mod boot_order;
+mod cable;
 mod disk_start;
+mod kernels;
+mod memory;
+mod node;
+mod secure_boot;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -20,6 +26,16 @@ use crate::site::Site;
 pub(crate) enum Subject {
     /// A node starts from the disk that it was installed to, whatever else is bootable, and is installed once
     DiskStart,
+    /// Kernels are installed and removed on a node that starts from its disk
+    Kernels,
+    /// A node that was installed starts from its disk with Secure Boot
+    SecureBoot,
+    /// Firmware starts first what the site wants, and has one entry of ours
+    BootOrder,
+    /// The cable is out for a while, and the node goes on by itself
+    Cable,
+    /// Machines with too little memory say so
+    Memory,
 }
 
 impl Subject {
@@ -27,12 +43,22 @@ impl Subject {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::DiskStart => "disk-start",
+            Self::Kernels => "kernels",
+            Self::SecureBoot => "secure-boot",
+            Self::BootOrder => "boot-order",
+            Self::Cable => "cable",
+            Self::Memory => "memory",
         }
     }
 
     fn test(self, bench: &Follower<'_>) -> Result<()> {
         match self {
             Self::DiskStart => disk_start::test(bench),
+            Self::Kernels => kernels::test(bench),
+            Self::SecureBoot => secure_boot::test(bench),
+            Self::BootOrder => boot_order::test(bench),
+            Self::Cable => cable::test(bench),
+            Self::Memory => memory::test(bench),
         }
     }
 }

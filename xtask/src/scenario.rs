@@ -80,6 +80,11 @@ pub(crate) fn on_disk(number: u8, firmware: Firmware) -> Member {
     Member::new(number, firmware, Root::Disk, true)
 }
 
+/// A node whose root is in memory.
+pub(crate) fn in_memory(number: u8) -> Member {
+    Member::new(number, Firmware::Bios, Root::Ram, true)
+}
+
 /// One machine of each kind of firmware; the last is as the first.
 pub(crate) fn firmwaretest() -> Vec<Member> {
     let kinds = [

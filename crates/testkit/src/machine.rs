@@ -18,6 +18,8 @@ use crate::{Error, Lab};
 pub use firmware::{Firmware, Processor};
 use firmware::{Parts, X86_PROGRAMS};
 
+/// How qemu calls the card's end of the cable.
+const NETWORK: &str = "network";
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What runs the machine's instructions.
@@ -40,6 +42,8 @@ pub struct Description {
     /// Disks that are there before that one, in this order.
     pub other_disks: Vec<PathBuf>,
     pub accelerator: Accelerator,
+    /// Whether the network comes first, whatever firmware has in its own list.
+    pub network_first: bool,
     /// Where, on the loopback interface of the lab, the machine's BMC waits for it. The machine sees it as `/dev/ipmi0`.
     pub bmc_port: Option<u16>,
 }
@@ -96,12 +100,18 @@ impl Machine {
 
     /// Presses the reset button.
     pub fn reset(&self) -> Result<(), Error> {
-        self.tell("system_reset")
+        self.tell(&json!({ "execute": "system_reset" }))
     }
 
     /// Presses the power button, as a hint to the operating system.
     pub fn press_power_button(&self) -> Result<(), Error> {
-        self.tell("system_powerdown")
+        self.tell(&json!({ "execute": "system_powerdown" }))
+    }
+
+    /// Pulls the cable of its network card, or puts it back.
+    pub fn connect(&self, is_connected: bool) -> Result<(), Error> {
+        let arguments = json!({ "name": NETWORK, "up": is_connected });
+        self.tell(&json!({ "execute": "set_link", "arguments": arguments }))
     }
 
     /// Leaves the machine running when this value is dropped.
@@ -114,7 +124,7 @@ impl Machine {
         kill(&mut self.process);
     }
 
-    fn tell(&self, instruction: &str) -> Result<(), Error> {
+    fn tell(&self, instruction: &Value) -> Result<(), Error> {
         let failed = |reason: String| Error::Control { machine: self.name.clone(), reason };
         let connect = || UnixStream::connect(&self.control).ok();
         let stream = wait_for(&Limit::seconds(10), connect)?
@@ -124,9 +134,8 @@ impl Machine {
             .map_err(|error| failed(error.to_string()))?;
         let mut writer = stream.try_clone().map_err(|error| failed(error.to_string()))?;
         let mut lines = BufReader::new(stream).lines();
-        for word in ["qmp_capabilities", instruction] {
-            writeln!(writer, "{}", json!({ "execute": word }))
-                .map_err(|error| failed(error.to_string()))?;
+        for instruction in [&json!({ "execute": "qmp_capabilities" }), instruction] {
+            writeln!(writer, "{instruction}").map_err(|error| failed(error.to_string()))?;
             loop {
                 let line = lines.next().ok_or_else(|| failed("it hung up".to_owned()))?;
                 let line = line.map_err(|error| failed(error.to_string()))?;
@@ -202,7 +211,7 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
     let mut add = |line: &[&str]| words.extend(line.iter().map(OsString::from));
     add(&["-name", &description.name, "-nodefaults", "-display", "none"]);
     let processor = description.firmware.processor();
-    add(&["-machine", processor.machine()]);
+    add(&["-machine", description.firmware.machine()]);
     match description.accelerator {
         Accelerator::Hardware if processor.is_own() => add(&["-accel", "kvm", "-cpu", "host"]),
         _ => add(&["-accel", "tcg,thread=multi", "-cpu", processor.emulated()]),
@@ -236,14 +245,18 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
         add(&["-device", "isa-ipmi-kcs,bmc=bmc0"]);
     }
     let rom = if description.firmware.has_rom() { "" } else { ",romfile=" };
-    add(&["-netdev", &format!("tap,id=network,ifname={port},script=no,downscript=no")]);
+    add(&["-netdev", &format!("tap,id={NETWORK},ifname={port},script=no,downscript=no")]);
     let mac = &description.mac_address;
-    add(&["-device", &format!("virtio-net-pci,netdev=network,mac={mac},bootindex=1{rom}")]);
+    let place = |index: usize| {
+        if description.network_first { format!(",bootindex={index}") } else { String::new() }
+    };
+    add(&["-device", &format!("virtio-net-pci,netdev={NETWORK},mac={mac}{}{rom}", place(1))]);
     let other = description.other_disks.iter();
     for (number, file) in other.enumerate() {
         let file = file.display();
         add(&["-drive", &format!("if=none,id=other{number},format=raw,cache=unsafe,file={file}")]);
-        add(&["-device", &format!("virtio-blk-pci,drive=other{number},bootindex={}", number + 2)]);
+        let place = place(number + 2);
+        add(&["-device", &format!("virtio-blk-pci,drive=other{number}{place}")]);
     }
     if let Some(disk) = &files.disk {
         // The disks are thrown away afterwards: what the guest wants flushed need not reach the host's disk.
@@ -255,8 +268,8 @@ fn arguments(description: &Description, files: &Files, port: &str) -> Vec<OsStri
         add(&[
             "-device",
             &format!(
-                "virtio-blk-pci,drive=disk,bootindex={},serial={}",
-                description.other_disks.len() + 2,
+                "virtio-blk-pci,drive=disk{},serial={}",
+                place(description.other_disks.len() + 2),
                 description.name
             ),
         ]);
@@ -342,6 +355,7 @@ mod tests {
             processors: 2,
             disk_bytes: None,
             other_disks: Vec::new(),
+            network_first: true,
             accelerator: Accelerator::Software,
             bmc_port: None,
         }

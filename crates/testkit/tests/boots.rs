@@ -30,6 +30,7 @@ fn description(name: &str, firmware: Firmware) -> Description {
         processors: 1,
         disk_bytes: None,
         other_disks: Vec::new(),
+        network_first: true,
         accelerator: Accelerator::Software,
         bmc_port: None,
     }

@@ -6,20 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use perilune_testkit::machine::Firmware;
-use perilune_testkit::process::{command, run, wait_for};
+use perilune_testkit::process::{command, run};
 use perilune_testkit::{Limit, Machine};
 
+use super::node::Node;
 use crate::follow::{Boot, Follower};
-use crate::report::Timeline;
-use crate::scenario::{self, Member};
+use crate::scenario;
 
 /// What the other system says, and nothing of ours.
 const OTHER: &str = "THE-OTHER-SYSTEM";
-/// Both, so that one layout is for machines of either firmware.
-const LAYOUT: &str = r#"{"disks":[{"serial":"NODE","partitions":[
-    {"filesystem":"bios","size":"1M"},
-    {"filesystem":"esp","size":"256M","mount":"/boot/efi"},
-    {"filesystem":"ext4","mount":"/"}]}]}"#;
 
 pub(super) fn test(bench: &Follower<'_>) -> Result<()> {
     let firmwares = [Firmware::Bios, Firmware::BiosUndi, Firmware::UefiWithoutRom];
@@ -38,81 +33,36 @@ pub(super) fn test(bench: &Follower<'_>) -> Result<()> {
             &format!("switched on: {firmware:?}, another system on its first disk"),
         );
         let machine = Machine::start(&site.lab, &description, site.directory.path())?;
-        let tested = node.test(&machine);
-        tested.with_context(|| {
-            let console = crate::daemon::tail(&machine.console(), 40);
-            format!("{} ({firmware:?}). The end of its console:\n{console}", node.member.name)
-        })?;
+        node.explained(&machine, see_through(&node, &machine))?;
         machine.power_off();
     }
     Ok(())
 }
 
-struct Node<'a> {
-    bench: &'a Follower<'a>,
-    member: Member,
-}
+fn see_through(node: &Node<'_>, machine: &Machine) -> Result<()> {
+    let Node { bench, member } = node;
+    let first = node.installed(None)?;
+    // What the daemon knows of the disk must outlive it.
+    bench.perilune.daemon.crash(bench.perilune.site, bench.perilune.stop)?;
+    let second = node.reset(machine, &first, Boot::Disk)?;
+    bench.event(member, "runs from the disk that was installed, the second");
+    let third = node.reset(machine, &second, Boot::Disk)?;
+    ensure!(!machine.console().contains(OTHER), "the other system was started");
 
-impl Node<'_> {
-    fn describe(&self) -> Result<()> {
-        let perilune = self.bench.perilune;
-        perilune.add(&self.member)?;
-        let layout = LAYOUT.replace("NODE", &self.member.name);
-        let change = ["node", "change", &self.member.name, "--install-policy", "once"];
-        perilune.perilune(&[change.as_slice(), &["--disklayout", &layout]].concat())?;
-        Ok(())
-    }
-
-    fn test(&self, machine: &Machine) -> Result<()> {
-        let Self { bench, member } = self;
-        let first = self.installed(None)?;
-        // What the daemon knows of the disk must outlive it.
-        bench.perilune.daemon.crash(bench.perilune.site, bench.perilune.stop)?;
-        let second = self.reset(machine, &first, Boot::Disk)?;
-        bench.event(member, "runs from the disk that was installed, the second");
-        let third = self.reset(machine, &second, Boot::Disk)?;
-        ensure!(!machine.console().contains(OTHER), "the other system was started");
-
-        bench.perilune.perilune(&["node", "reinstall", &member.name])?;
-        bench.ssh(&member.address(), "touch /root/of-the-former-installation; sync")?;
-        machine.reset()?;
-        let fourth = self.installed(Some(&third))?;
-        let gone = bench.ssh(&member.address(), "test ! -e /root/of-the-former-installation");
-        gone.context("it was not installed anew")?;
-        self.reset(machine, &fourth, Boot::Disk)?;
-        ensure!(!machine.console().contains(OTHER), "the other system was started");
-        bench.event(member, "installed anew, and runs from its disk again");
-        Ok(())
-    }
-
-    /// Sees an installation through; answers the boot.
-    fn installed(&self, before: Option<&str>) -> Result<String> {
-        let Self { bench, member } = self;
-        self.begun()?;
-        bench.follow_install(member, &mut Timeline::new())?;
-        let facts = bench.wait_for_node(member, &member.address(), before)?;
-        facts.check(member, &member.address(), Boot::Network)?;
-        Ok(facts.boot)
-    }
-
-    /// Until an installation has begun: before, the last state is that of the former.
-    fn begun(&self) -> Result<()> {
-        let Self { bench, member } = self;
-        let begun = || {
-            let state = bench.api.progress(&member.name).ok()?.state?;
-            (state != "install.success").then_some(())
-        };
-        wait_for(&bench.limit(), begun)?.context("no installation begins")
-    }
-
-    fn reset(&self, machine: &Machine, before: &str, boot: Boot) -> Result<String> {
-        let Self { bench, member } = self;
-        bench.ssh(&member.address(), "sync")?;
-        machine.reset()?;
-        let facts = bench.wait_for_node(member, &member.address(), Some(before))?;
-        facts.check(member, &member.address(), boot)?;
-        Ok(facts.boot)
-    }
+    bench.perilune.perilune(&["node", "reinstall", &member.name])?;
+    bench.ssh(&member.address(), "touch /root/of-the-former-installation; sync")?;
+    machine.reset()?;
+    let fourth = node.installed(Some(&third))?;
+    let gone = bench.ssh(&member.address(), "test ! -e /root/of-the-former-installation");
+    gone.context("it was not installed anew")?;
+    let fifth = node.reset(machine, &fourth, Boot::Disk)?;
+    // Before any policy, as older clients say it.
+    bench.perilune.perilune(&["node", "change", &member.name, "--install-policy", "always"])?;
+    bench.perilune.boot_from_disk(member)?;
+    node.reset(machine, &fifth, Boot::Disk)?;
+    ensure!(!machine.console().contains(OTHER), "the other system was started");
+    bench.event(member, "installed anew, and runs from its disk again");
+    Ok(())
 }
 
 /// A disk whose first sector, and whose EFI system partition, say that they were started.

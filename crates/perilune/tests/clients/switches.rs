@@ -108,6 +108,7 @@ fn a_blank_machine_is_the_node_of_its_port_when_its_firmware_asks_to_boot() {
         processors: 1,
         disk_bytes: None,
         other_disks: Vec::new(),
+        network_first: true,
         accelerator: machine::accelerator(),
         bmc_port: None,
     };

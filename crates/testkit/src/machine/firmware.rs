@@ -15,6 +15,14 @@ const X86_UEFI: &[(&str, &str)] = &[
     ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
 ];
+/// The same with Secure Boot, and the keys that machines are sold with.
+const X86_SECURE: &[(&str, &str)] = &[
+    ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"),
+];
+/// Only firmware itself may write its variables, from a mode that nothing else enters.
+const SECURE: [&str; 4] =
+    ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"];
 const ARM64_UEFI: &[(&str, &str)] = &[
     ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
     (
@@ -47,6 +55,8 @@ pub enum Firmware {
     UefiWithoutRom,
     /// The firmware's own network boot, which fetches its boot program by HTTP.
     UefiHttp,
+    /// As `UefiWithoutRom`, and starts nothing that is not signed.
+    UefiSecure,
     /// As `UefiWithoutRom`, on another processor.
     Arm64,
     /// As `UefiHttp`, on another processor.
@@ -63,9 +73,12 @@ pub enum Processor {
 impl Firmware {
     pub fn processor(self) -> Processor {
         match self {
-            Self::Bios | Self::BiosUndi | Self::Uefi | Self::UefiWithoutRom | Self::UefiHttp => {
-                Processor::X86
-            }
+            Self::Bios
+            | Self::BiosUndi
+            | Self::Uefi
+            | Self::UefiWithoutRom
+            | Self::UefiHttp
+            | Self::UefiSecure => Processor::X86,
             Self::Arm64 | Self::Arm64Http => Processor::Arm64,
         }
     }
@@ -73,6 +86,16 @@ impl Firmware {
     /// Whether the boot program comes by HTTP.
     pub fn is_http(self) -> bool {
         matches!(self, Self::UefiHttp | Self::Arm64Http)
+    }
+
+    /// What qemu builds.
+    pub(super) fn machine(self) -> &'static str {
+        match self.processor() {
+            Processor::X86 if self == Self::UefiSecure => "q35,graphics=off,smm=on",
+            // Without graphics the BIOS, and with it the network boot ROM, speaks on the serial port.
+            Processor::X86 => "q35,graphics=off",
+            Processor::Arm64 => "virt",
+        }
     }
 
     pub(super) fn has_rom(self) -> bool {
@@ -85,14 +108,6 @@ impl Processor {
         match self {
             Self::X86 => X86_PROGRAMS,
             Self::Arm64 => ARM64_PROGRAMS,
-        }
-    }
-
-    pub(super) fn machine(self) -> &'static str {
-        match self {
-            // Without graphics the BIOS, and with it the network boot ROM, speaks on the serial port.
-            Self::X86 => "q35,graphics=off",
-            Self::Arm64 => "virt",
         }
     }
 
@@ -119,7 +134,7 @@ impl Processor {
 pub(super) enum Parts {
     None,
     Undi { program: &'static str, script: PathBuf },
-    Uefi { code: &'static str, variables: PathBuf, http: bool },
+    Uefi { code: &'static str, variables: PathBuf, more: &'static [&'static str] },
 }
 
 impl Parts {
@@ -140,10 +155,15 @@ impl Parts {
                 Ok(Self::Undi { program, script: script.to_owned() })
             }
             _ => {
-                let (code, empty) = uefi(firmware.processor())?;
+                let (code, empty) = uefi(firmware)?;
                 std::fs::copy(empty, variables)
                     .map_err(cannot("the firmware's variables cannot be copied to", variables))?;
-                Ok(Self::Uefi { code, variables: variables.to_owned(), http: firmware.is_http() })
+                let more: &[&str] = match firmware {
+                    Firmware::UefiSecure => &SECURE,
+                    _ if firmware.is_http() => &NO_PXE,
+                    _ => &[],
+                };
+                Ok(Self::Uefi { code, variables: variables.to_owned(), more })
             }
         }
     }
@@ -156,23 +176,24 @@ impl Parts {
                     .map(str::to_owned)
                     .to_vec()
             }
-            Self::Uefi { code, variables, http } => {
+            Self::Uefi { code, variables, more } => {
                 let flash = |unit: &str, file: &str| {
                     ["-drive".to_owned(), format!("if=pflash,format=raw,unit={unit},file={file}")]
                 };
                 let mut words = flash("0,readonly=on", code).to_vec();
                 words.extend(flash("1", &variables.display().to_string()));
-                if *http {
-                    words.extend(NO_PXE.map(str::to_owned));
-                }
+                words.extend(more.iter().map(|&word| word.to_owned()));
                 words
             }
         }
     }
 }
 
-fn uefi(processor: Processor) -> Result<(&'static str, &'static str), Error> {
-    let (what, known) = match processor {
+fn uefi(firmware: Firmware) -> Result<(&'static str, &'static str), Error> {
+    let (what, known) = match firmware.processor() {
+        Processor::X86 if firmware == Firmware::UefiSecure => {
+            ("UEFI firmware with Secure Boot (OVMF)", X86_SECURE)
+        }
         Processor::X86 => ("UEFI firmware (OVMF)", X86_UEFI),
         Processor::Arm64 => ("UEFI firmware for arm64 (AAVMF)", ARM64_UEFI),
     };
