@@ -2,6 +2,9 @@
 //! controller serves.
 
 mod bios;
+mod firmware;
+mod node;
+mod signed;
 mod uefi;
 
 use std::fs::File;
@@ -18,8 +21,11 @@ use crate::disk::{Firmware, Made};
 use crate::download::Download;
 use crate::progress;
 use crate::tree::Tree;
+use node::{Menu, Settings, grub_directory};
 
-/// The names of the kernel and the initramfs, beside the boot loader's configuration.
+/// Where GRUB finds the kernel.
+const DIRECTORY: &str = "/boot/perilune";
+/// The names of the kernel and the initramfs there.
 const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs";
 
@@ -61,6 +67,29 @@ impl Loader<'_> {
         Ok((partition, if mount == "/" { path } else { path.strip_prefix(mount).unwrap_or(path) }))
     }
 
+    /// Has the kernel fetched to where GRUB finds it, and the menu made. Answers the partition with both.
+    fn install_grub_menu(&self) -> Result<&Made> {
+        self.fetch_kernel(&self.tree.place(DIRECTORY))?;
+        let (holder, path) = self.holder(DIRECTORY)?;
+        self.tree.make_directory(format!("boot/{}", grub_directory(self.tree)))?;
+        let settings = Settings {
+            menu: Menu::Grub,
+            title: self.title(),
+            options: self.options()?,
+            place: DIRECTORY.to_owned(),
+            path: path.to_owned(),
+            filesystem: holder.uuid.clone(),
+            menu_place: format!("/boot/{}/grub.cfg", grub_directory(self.tree)),
+            mount: None,
+        };
+        settings.install(self.tree, self.console)?;
+        Ok(holder)
+    }
+
+    fn title(&self) -> String {
+        format!("Perilune: {}", self.plan.image.name)
+    }
+
     /// The kernel's command line.
     fn options(&self) -> Result<String> {
         let (root, _) = self.holder("/sbin/init")?;
@@ -91,6 +120,11 @@ impl Loader<'_> {
                 format!("cannot write {}, which needs {}", place.display(), bytes(total))
             })
     }
+}
+
+/// The word of UEFI for this processor.
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "aa64" } else { "x64" }
 }
 
 /// What the node's own start needs; what its start from the network needed stays out.

@@ -14,7 +14,8 @@ use perilune_model::provisioning::{self, InstallPolicy};
 use perilune_model::secret::Secrets;
 use perilune_model::{Cluster, Family};
 use perilune_plan::{
-    Bmc, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Script, Secret, Span, Wipe,
+    Bmc, BootOrder, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Script, Secret,
+    Span, Wipe,
 };
 use scripts::{Scripts, Stage};
 
@@ -50,6 +51,10 @@ pub(crate) fn of(
             provisioning::Wipe::Provisioned => Wipe::Provisioned,
             provisioning::Wipe::All => Wipe::All,
         },
+        boot_order: resolved.effective.boot_order().value.map(|order| match order {
+            provisioning::BootOrder::Network => BootOrder::Network,
+            provisioning::BootOrder::Disk => BootOrder::Disk,
+        }),
         postscripts,
         roles: scripts.roles()?,
         interfaces: interfaces(&resolved),

@@ -1,4 +1,4 @@
-//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, those that
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, those that
 //! begin with `files_`, and `driver`, `port` and `certificate` of BMC setups: without them an export would lose what it came from.
 
 /// A table that is read.
@@ -18,7 +18,7 @@ macro_rules! with_provisioning {
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
             "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "install_policy",
-            "install_mode", "wipe", "memory_limit", "script_timeout", "hosts", "timezone", "locale",
+            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale",
         ]
     };
 }

@@ -5,7 +5,7 @@ use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
 use crate::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name};
 
@@ -217,6 +217,11 @@ impl<'a> Effective<'a> {
     /// What may be wiped of disks that nobody named.
     pub fn wipe(&self) -> Sourced<Wipe> {
         self.or_default(|settings| settings.wipe, Wipe::No)
+    }
+
+    /// What firmware starts first.
+    pub fn boot_order(&self) -> Sourced<Option<BootOrder>> {
+        self.inherited(|settings| settings.boot_order)
     }
 
     /// The most that a root in memory may take.

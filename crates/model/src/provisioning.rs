@@ -4,7 +4,7 @@ mod install;
 mod own;
 mod request;
 
-pub use install::{Hosts, InstallPolicy, Wipe};
+pub use install::{BootOrder, Hosts, InstallPolicy, Wipe};
 pub use own::Own;
 pub use request::Request;
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,9 @@ pub struct Provisioning {
     /// What may be wiped of disks that nobody named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wipe: Option<Wipe>,
+    /// What firmware starts first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_order: Option<BootOrder>,
     /// The most that a root in memory may take, such as `8G`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<String>,

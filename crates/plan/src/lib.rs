@@ -1,5 +1,6 @@
 //! What a booting node is told, and what it reports. Plain types, shared by the daemon and the agent.
 
+mod boot_order;
 mod disk;
 mod identity;
 mod installation;
@@ -10,6 +11,7 @@ mod wipe;
 
 use std::net::IpAddr;
 
+pub use boot_order::BootOrder;
 pub use disk::{Bus, Disk, DiskLayout, FileSystem, Partition, Pick, Size};
 pub use identity::{HostKey, Identity, nvme_host_name};
 pub use installation::Installation;
@@ -43,6 +45,9 @@ pub struct Plan {
     /// What may be wiped of disks that the layout does not name.
     #[serde(default)]
     pub wipe: Wipe,
+    /// What firmware starts first from now on; left as it is when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_order: Option<BootOrder>,
     /// Run before the root is made, in this order.
     pub prescripts: Vec<Script>,
     /// Run when the image is in place, in this order; its root is `/sysroot`.

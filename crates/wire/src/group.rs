@@ -3,7 +3,7 @@
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::Group;
 use perilune_model::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
 };
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub struct GroupEntry<'a> {
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
+    boot_order: Option<&'static str>,
     memory_limit: Option<&'a str>,
     script_timeout: Option<&'a str>,
     hosts: Option<&'static str>,
@@ -70,6 +71,7 @@ impl<'a> GroupEntry<'a> {
             install_policy: own.install_policy.map(InstallPolicy::word),
             install_mode: own.install_policy.map(InstallPolicy::mode),
             wipe: own.wipe.map(Wipe::word),
+            boot_order: own.boot_order.map(BootOrder::word),
             memory_limit: own.memory_limit.as_deref(),
             script_timeout: own.script_timeout.as_deref(),
             hosts: own.hosts.map(Hosts::word),
@@ -107,6 +109,7 @@ pub struct GroupDetail<'a> {
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
+    boot_order: Option<&'static str>,
     memory_limit: Option<&'a str>,
     script_timeout: Option<&'a str>,
     hosts: Option<&'static str>,
@@ -168,6 +171,8 @@ struct Sources {
     install_mode: &'static str,
     #[serde(rename = "_wipe_source")]
     wipe: &'static str,
+    #[serde(rename = "_boot_order_source")]
+    boot_order: &'static str,
     #[serde(rename = "_memory_limit_source")]
     memory_limit: &'static str,
     #[serde(rename = "_script_timeout_source")]
@@ -205,6 +210,7 @@ impl Sources {
             install_policy: effective.install_policy().source.word(),
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
+            boot_order: effective.boot_order().source.word(),
             memory_limit: effective.memory_limit().source.word(),
             script_timeout: effective.script_timeout().source.word(),
             hosts: effective.hosts().source.word(),
@@ -235,6 +241,7 @@ impl<'a> GroupDetail<'a> {
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
+            boot_order: effective.boot_order().value.map(BootOrder::word),
             memory_limit: effective.memory_limit().value,
             script_timeout: effective.script_timeout().value,
             hosts: Some(effective.hosts().value.word()),

@@ -2,7 +2,7 @@
 
 use perilune_model::effective::Effective;
 use perilune_model::node::Node;
-use perilune_model::provisioning::{InstallPolicy, Provisioning, TagChoice};
+use perilune_model::provisioning::{BootOrder, InstallPolicy, Provisioning, TagChoice};
 use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,6 +50,7 @@ pub struct NodeEntry<'a> {
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
+    boot_order: Option<&'static str>,
     memory_limit: Option<&'a str>,
     script_timeout: Option<&'a str>,
     hosts: Option<&'static str>,
@@ -103,6 +104,7 @@ impl<'a> NodeEntry<'a> {
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
+            boot_order: effective.boot_order().value.map(BootOrder::word),
             memory_limit: effective.memory_limit().value,
             script_timeout: effective.script_timeout().value,
             hosts: Some(effective.hosts().value.word()),
@@ -159,6 +161,7 @@ pub struct NodeDetail<'a> {
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
+    boot_order: Option<&'static str>,
     memory_limit: Option<&'a str>,
     script_timeout: Option<&'a str>,
     hosts: Option<&'static str>,
@@ -233,6 +236,8 @@ struct Sources {
     install_mode: &'static str,
     #[serde(rename = "_wipe_source")]
     wipe: &'static str,
+    #[serde(rename = "_boot_order_source")]
+    boot_order: &'static str,
     #[serde(rename = "_memory_limit_source")]
     memory_limit: &'static str,
     #[serde(rename = "_script_timeout_source")]
@@ -270,6 +275,7 @@ impl Sources {
             install_policy: effective.install_policy().source.word(),
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
+            boot_order: effective.boot_order().source.word(),
             memory_limit: effective.memory_limit().source.word(),
             script_timeout: effective.script_timeout().source.word(),
             hosts: effective.hosts().source.word(),
@@ -304,6 +310,7 @@ impl<'a> NodeDetail<'a> {
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
+            boot_order: effective.boot_order().value.map(BootOrder::word),
             memory_limit: effective.memory_limit().value,
             script_timeout: effective.script_timeout().value,
             hosts: Some(effective.hosts().value.word()),

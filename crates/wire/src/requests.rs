@@ -3,7 +3,7 @@
 use perilune_model::interface::{LinkRequest, of_group, of_node};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
 };
 use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
@@ -97,6 +97,7 @@ pub(crate) fn provisioning(
         }),
         install_policy: install_policy(fields),
         wipe: one_of(fields, "wipe", Wipe::ALL.map(|wipe| (wipe.word(), wipe))),
+        boot_order: one_of(fields, "boot_order", BootOrder::ALL.map(|order| (order.word(), order))),
         memory_limit: fields.checked("memory_limit", |text| {
             text.parse::<Size>().map(drop).map_err(|error| error.to_string())
         }),

@@ -23,6 +23,7 @@ pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
             initrd_file: String::new(),
         },
         root: Root::Memory,
+        boot_order: None,
         memory_limit: None,
         wipe: Wipe::No,
         once: false,

@@ -74,6 +74,7 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
         },
         once: false,
         root: Root::Memory,
+        boot_order: None,
         memory_limit: None,
         wipe: Wipe::No,
         prescripts: Vec::new(),

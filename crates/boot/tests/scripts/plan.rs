@@ -32,6 +32,20 @@ fn a_node_is_told_everything() {
 }
 
 #[test]
+fn the_boot_order_of_the_node_comes_before_that_of_its_group() {
+    use perilune_model::provisioning::BootOrder;
+
+    let mut draft = small();
+    assert_eq!(plan(&draft).unwrap().boot_order, None);
+    let mut group = (**draft.group("compute").unwrap()).clone();
+    group.provisioning.boot_order = Some(BootOrder::Disk);
+    draft.put(group).unwrap();
+    assert_eq!(plan(&draft).unwrap().boot_order, Some(perilune_plan::BootOrder::Disk));
+    change_node(&mut draft, |node| node.provisioning.boot_order = Some(BootOrder::Network));
+    assert_eq!(plan(&draft).unwrap().boot_order, Some(perilune_plan::BootOrder::Network));
+}
+
+#[test]
 fn without_layout_and_script_the_root_is_in_memory() {
     let mut draft = small();
     let mut group = (**draft.group("compute").unwrap()).clone();

@@ -430,6 +430,31 @@ fn when_a_node_is_installed_is_said_by_either_name() {
 }
 
 #[test]
+fn what_firmware_starts_first_is_a_field_of_nodes_and_groups() {
+    let site = ImageSite::start();
+    site.describe();
+    let node = || site.get("/config/node/node001").1["config"]["node"]["node001"].clone();
+    assert_eq!(
+        (&node()["boot_order"], &node()["_boot_order_source"]),
+        (&json!(null), &json!("default"))
+    );
+    assert_eq!(save(&site, "group", "compute", &json!({ "boot_order": "disk" })).0, 204);
+    assert_eq!(
+        (&node()["boot_order"], &node()["_boot_order_source"]),
+        (&json!("disk"), &json!("group"))
+    );
+    assert_eq!(save(&site, "node", "node001", &json!({ "boot_order": "Network" })).0, 204);
+    assert_eq!(
+        (&node()["boot_order"], &node()["_boot_order_source"]),
+        (&json!("network"), &json!("node"))
+    );
+    assert_eq!(save(&site, "node", "node001", &json!({ "boot_order": "" })).0, 204);
+    assert_eq!(node()["boot_order"], json!("disk"));
+    let (status, answer) = save(&site, "node", "node001", &json!({ "boot_order": "floppy" }));
+    assert_eq!((status, &answer["errors"][0]["field"]), (400, &json!("boot_order")), "{answer}");
+}
+
+#[test]
 fn what_may_be_wiped_and_how_large_a_memory_root_is_are_fields() {
     let site = ImageSite::start();
     site.describe();

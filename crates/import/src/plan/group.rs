@@ -3,7 +3,9 @@
 use perilune_model::Name;
 use perilune_model::group::Group;
 use perilune_model::interface::GroupInterface;
-use perilune_model::provisioning::{Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe};
+use perilune_model::provisioning::{
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe,
+};
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone};
 
 use super::Planner;
@@ -113,6 +115,9 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         disklayout: disk_layout(reading),
         install_policy: install_policy(reading),
         wipe: reading.word("wipe", |word| Wipe::ALL.into_iter().find(|wipe| wipe.word() == word)),
+        boot_order: reading.word("boot_order", |word| {
+            BootOrder::ALL.into_iter().find(|order| order.word() == word)
+        }),
         memory_limit: reading.parsed::<Size>("memory_limit", "size").map(String::from),
         script_timeout: reading.checked("script_timeout", |text| text.parse::<Span>().is_ok()),
         hosts: reading

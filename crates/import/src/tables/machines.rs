@@ -5,7 +5,7 @@ use perilune_model::image::ImageFiles;
 use perilune_model::interface::Link;
 use perilune_model::node::Node;
 use perilune_model::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use perilune_model::secret::Secrets;
 use perilune_model::{Addresses, Cluster, Name};
@@ -192,6 +192,7 @@ impl Writer {
             ("disklayout", Cell::some(own.disklayout.as_ref())),
             ("install_policy", Cell::some(own.install_policy.map(InstallPolicy::word))),
             ("wipe", Cell::some(own.wipe.map(Wipe::word))),
+            ("boot_order", Cell::some(own.boot_order.map(BootOrder::word))),
             ("memory_limit", Cell::some(own.memory_limit.as_ref())),
             ("script_timeout", Cell::some(own.script_timeout.as_ref())),
             ("hosts", Cell::some(own.hosts.map(Hosts::word))),

@@ -68,6 +68,29 @@ impl Wipe {
     }
 }
 
+/// What firmware starts first of a node that has a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BootOrder {
+    /// The network, where the controller decides; then the disk.
+    Network,
+    /// The disk that was installed.
+    Disk,
+}
+
+impl BootOrder {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Network, Self::Disk];
+
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Disk => "disk",
+        }
+    }
+}
+
 /// Whom `/etc/hosts` of a node names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

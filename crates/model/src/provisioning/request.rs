@@ -1,7 +1,7 @@
 //! Changes of what a node or a group says about provisioning.
 
 use crate::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name, Patch, Violation};
 
@@ -48,6 +48,8 @@ pub struct Request {
     pub install_policy: Patch<InstallPolicy>,
     /// What may be wiped of disks that nobody named.
     pub wipe: Patch<Wipe>,
+    /// What firmware starts first.
+    pub boot_order: Patch<BootOrder>,
     /// The most that a root in memory may take.
     pub memory_limit: Patch<String>,
     /// How long each script may take.
@@ -125,6 +127,7 @@ impl Request {
         self.disklayout.apply(&mut provisioning.disklayout);
         self.install_policy.apply(&mut provisioning.install_policy);
         self.wipe.apply(&mut provisioning.wipe);
+        self.boot_order.apply(&mut provisioning.boot_order);
         self.memory_limit.apply(&mut provisioning.memory_limit);
         self.script_timeout.apply(&mut provisioning.script_timeout);
         self.hosts.apply(&mut provisioning.hosts);

@@ -56,6 +56,10 @@ impl Fields for NodeFields {
             "wipe",
             "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
         ),
+        Field::text(
+            "boot_order",
+            "What UEFI firmware starts first after an installation to disk: network, disk; else left as it is",
+        ),
         Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
         Field::text("script_timeout", "How long each script may take, such as 90m (2h)"),
         Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),

@@ -7,7 +7,7 @@ use perilune_model::interface::{GroupInterface, Interface, Link, oversized_vlan}
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
-    Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
 use perilune_model::{Error, Name, Object, Violation};
 use serde_json::Value;
@@ -247,6 +247,7 @@ fn show_provisioning(said: Said, own: &Provisioning) -> Said {
         .put("disklayout", own.disklayout.clone())
         .put("install_policy", own.install_policy.map(InstallPolicy::word))
         .put("wipe", own.wipe.map(Wipe::word))
+        .put("boot_order", own.boot_order.map(BootOrder::word))
         .put("memory_limit", own.memory_limit.clone())
         .put("script_timeout", own.script_timeout.clone())
         .put("hosts", own.hosts.map(Hosts::word))

@@ -90,7 +90,7 @@ pub(super) fn fields(resource: &str, number: usize) -> Value {
         "osimage": "debian", "setupbmc": "no", "netboot": true, "bootmenu": "yes", "roles": "default", "scripts": "",
         "provision_interface": "BOOTIF", "provision_method": "http", "provision_fallback": "http", "kerneloptions": "quiet",
         "ipxe_kernel": "default", "unmanaged_bmc_users": "skip", "prescript": "YQ==", "partscript": "", "postscript": "YQ==",
-        "disklayout": null, "comment": "YQ==", "memory_limit": "8G", "script_timeout": "90m", "hosts": "group",
+        "disklayout": null, "comment": "YQ==", "boot_order": "disk", "memory_limit": "8G", "script_timeout": "90m", "hosts": "group",
         "timezone": "Europe/Rome", "locale": "C.UTF-8",
     });
     let with = |more: Value| {
