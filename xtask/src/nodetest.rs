@@ -51,6 +51,16 @@ impl Subject {
         }
     }
 
+    /// Fetches what is needed from outside, while there is a network.
+    fn prepare(self, stop: &Stop) -> Result<()> {
+        match self {
+            Self::Kernels => kernels::package(stop).map(drop),
+            Self::DiskStart | Self::SecureBoot | Self::BootOrder | Self::Cable | Self::Memory => {
+                Ok(())
+            }
+        }
+    }
+
     fn test(self, bench: &Follower<'_>) -> Result<()> {
         match self {
             Self::DiskStart => disk_start::test(bench),
@@ -64,11 +74,12 @@ impl Subject {
 }
 
 pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
-    let all = Subject::value_variants();
+    let subjects = if subjects.is_empty() { Subject::value_variants() } else { subjects };
     let output = Output::new();
     let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(Kind::WithLoaders, stop)?;
+    subjects.iter().try_for_each(|subject| subject.prepare(stop))?;
     output.step("The daemon, in a network namespace of its own");
     let site = Site::create()?;
     let daemon = Daemon::start(&site, &programs, &output, stop)?;
@@ -78,7 +89,7 @@ pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
         let api = site.lab.inside(|| Api::login(&daemon.configuration()))??;
         let accelerator = machine::accelerator();
         let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
-        for subject in if subjects.is_empty() { all } else { subjects } {
+        for subject in subjects {
             output.step(subject.word());
             site.lab.inside(|| subject.test(&bench)).context("no thread in the lab").flatten()?;
         }

@@ -17,7 +17,7 @@ use crate::scenario;
 const OTHER: &str = "THE-OTHER-SYSTEM";
 
 pub(super) fn test(bench: &Follower<'_>) -> Result<()> {
-    let firmwares = [Firmware::Bios, Firmware::BiosUndi, Firmware::UefiWithoutRom];
+    let firmwares = [Firmware::Bios, Firmware::UefiWithoutRom, Firmware::BiosUndi];
     for (number, firmware) in (11..).zip(firmwares) {
         let member = scenario::on_disk(number, firmware);
         let other = other_disk(&bench.perilune.site.path(&format!("{}.other", member.name)))?;

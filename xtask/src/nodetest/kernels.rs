@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use perilune_testkit::machine::Firmware;
 use perilune_testkit::process::{command, run};
-use perilune_testkit::{Limit, Machine};
+use perilune_testkit::{Limit, Machine, Stop};
 
 use super::node::Node;
 use crate::build::target_directory;
@@ -23,7 +23,7 @@ const MENU: &str = "set -e; menu=/boot/grub/grub.cfg; test \"$(grep -c '^ *linux
     grep -c -- '--id perilune' $menu";
 
 pub(super) fn test(bench: &Follower<'_>) -> Result<()> {
-    let package = package(bench)?;
+    let package = package(bench.perilune.stop)?;
     for (number, firmware) in (21..).zip([Firmware::Bios, Firmware::UefiWithoutRom]) {
         let node = Node { bench, member: scenario::on_disk(number, firmware) };
         node.describe()?;
@@ -76,12 +76,12 @@ fn running(node: &Node<'_>) -> Result<String> {
     Ok(node.ssh("uname -r")?.trim().to_owned())
 }
 
-/// The second kernel, from the distribution's mirror.
-fn package(bench: &Follower<'_>) -> Result<PathBuf> {
+/// The second kernel, from the distribution's mirror unless it is here already.
+pub(super) fn package(stop: &Stop) -> Result<PathBuf> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("this subject needs Debian's packages");
     }
-    let limit = Limit::seconds(600).unless(bench.perilune.stop);
+    let limit = Limit::seconds(600).unless(stop);
     let known = run(command("apt-cache").args(["depends", "--important", SECOND]), &limit)?;
     let mut names = known.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     let name = names.find(|name| name.starts_with("linux-image-"));

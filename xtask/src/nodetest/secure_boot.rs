@@ -1,9 +1,9 @@
 //! A node that was installed starts from its disk with Secure Boot, by the keys that machines are sold with.
 
 use anyhow::{Context, Result, ensure};
+use perilune_testkit::Machine;
 use perilune_testkit::machine::{Description, Firmware};
 use perilune_testkit::process::wait_for;
-use perilune_testkit::{Limit, Machine};
 
 use super::node::Node;
 use crate::follow::{Boot, Follower};
@@ -25,7 +25,7 @@ pub(super) fn test(bench: &Follower<'_>) -> Result<()> {
     });
     let before = node.explained(&machine, installed)?;
     machine.power_off();
-    // The same disk; the boot program of the network is signed by nobody, so that firmware goes on to the disk.
+    // The same disk. By its own list firmware starts it before the network, whose boot program is signed by nobody.
     let site = bench.perilune.site;
     let description =
         Description { firmware: Firmware::UefiSecure, ..bench.description(&node.member, None) };
@@ -49,9 +49,8 @@ fn see_through(node: &Node<'_>, machine: &Machine, before: &str) -> Result<()> {
          printf X | dd of=/boot/perilune/vmlinuz bs=1 seek=$((size / 2)) conv=notrunc; sync",
     )?;
     machine.reset()?;
-    let limit = Limit::seconds(300).unless(bench.perilune.stop);
     let refused = || machine.console().contains(REFUSED).then_some(());
-    wait_for(&limit, refused)?.context("a kernel that was changed is started")?;
+    wait_for(&bench.limit(), refused)?.context("a kernel that was changed is started")?;
     bench.event(member, "a kernel that was changed is refused");
     Ok(())
 }

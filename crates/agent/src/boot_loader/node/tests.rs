@@ -119,7 +119,9 @@ impl Node {
             let files = named(key);
             assert_eq!(files.len(), identities.len(), "{text}");
             assert!(
-                files.iter().all(|file| self.place("boot").join(&file[1..]).exists()),
+                files
+                    .iter()
+                    .all(|file| self.place("boot").join(file.trim_start_matches('/')).exists()),
                 "{text}"
             );
         }
