@@ -48,7 +48,7 @@ impl Settings {
         tree.write(SETTINGS, self.render(&kernels(tree), &running), 0o644)?;
         tree.write(PROGRAM, TEXT, 0o755)?;
         for hook in hooks(tree, self.menu) {
-            tree.write(hook.place, hook.text, 0o755)?;
+            tree.write(hook.place, hook.text, hook.mode)?;
             console.line(&format!("/{}", hook.place));
         }
         let _inside = Inside::mount(tree.root())?;
@@ -99,24 +99,34 @@ fn kernels(tree: &Tree) -> Vec<String> {
 struct Hook {
     place: &'static str,
     text: &'static str,
+    mode: u32,
 }
 
 /// The hooks of the image's own kind. Their names put them behind those that make the initramfs, or GRUB's menu.
 fn hooks(tree: &Tree, menu: Menu) -> Vec<Hook> {
     const CALL: &str = "#!/bin/sh\n# Of Perilune.\nexec /usr/lib/perilune/kernels\n";
     let debian = [
-        Hook { place: "etc/kernel/postinst.d/zzz-perilune", text: CALL },
-        Hook { place: "etc/kernel/postrm.d/zzz-perilune", text: CALL },
-        Hook { place: "etc/initramfs/post-update.d/zzz-perilune", text: CALL },
+        Hook { place: "etc/kernel/postinst.d/zzz-perilune", text: CALL, mode: 0o755 },
+        Hook { place: "etc/kernel/postrm.d/zzz-perilune", text: CALL, mode: 0o755 },
+        Hook { place: "etc/initramfs/post-update.d/zzz-perilune", text: CALL, mode: 0o755 },
     ];
     let systemd = Hook {
         place: "etc/kernel/install.d/95-perilune.install",
         text: "#!/bin/sh\n# Of Perilune.\ncase \"$1\" in\nadd) exec /usr/lib/perilune/kernels ;;\n\
                remove) exec /usr/lib/perilune/kernels remove \"$2\" ;;\nesac\n",
+        mode: 0o755,
     };
     let grub = Hook {
         place: "etc/grub.d/09_perilune",
         text: "#!/bin/sh\n# Of Perilune.\nexec /usr/lib/perilune/kernels menu\n",
+        mode: 0o755,
+    };
+    // Enterprise Linux has this from the start.
+    let in_text = Hook {
+        place: "etc/default/grub.d/50-perilune.cfg",
+        text: "# Of Perilune: without graphics GRUB would wait for them for ever, and people look by serial lines.\n\
+               GRUB_TERMINAL=console\n",
+        mode: 0o644,
     };
     let has = |places: &[&str]| places.iter().any(|place| tree.exists(place));
     let mut hooks = Vec::new();
@@ -128,6 +138,9 @@ fn hooks(tree: &Tree, menu: Menu) -> Vec<Hook> {
     }
     if menu == Menu::Grub && has(&["etc/grub.d"]) {
         hooks.push(grub);
+        if has(&["usr/bin/dpkg"]) {
+            hooks.push(in_text);
+        }
     }
     hooks
 }

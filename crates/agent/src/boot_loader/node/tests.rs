@@ -267,6 +267,7 @@ fn hooks_are_of_the_images_own_kind() {
     );
     tree.write("usr/bin/dpkg", "", 0o755).unwrap();
     assert_eq!(places(Menu::SystemdBoot).len(), 4);
+    assert_eq!(places(Menu::Grub).last(), Some(&"etc/default/grub.d/50-perilune.cfg"));
 }
 
 #[test]
