@@ -3,6 +3,9 @@
 use super::{BmcSetup, Driver};
 use crate::{Error, Violation};
 
+/// The numbers of users and channels that IPMI 2.0 has room for; the user 0 and the channel 15 are none that is set up.
+const LAST_USER: u32 = 63;
+const LAST_CHANNEL: u32 = 14;
 /// What IPMI 2.0 has room for, in bytes.
 const LONGEST_USER: usize = 16;
 const LONGEST_PASSWORD: usize = 20;
@@ -34,7 +37,31 @@ pub fn check(setup: &BmcSetup, before: Option<&BmcSetup>) -> Result<(), Error> {
         };
         refuse(&mut violations, "password", reason.or(control(&setup.password)));
     }
+    numbers(setup, before, &mut violations);
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+}
+
+/// Numbers that no BMC has, whatever it is spoken to by: nodes set theirs up by IPMI from inside.
+fn numbers(setup: &BmcSetup, before: Option<&BmcSetup>, violations: &mut Vec<Violation>) {
+    let is_new = before.is_none_or(|before| before.userid != setup.userid);
+    if is_new && !(1..=LAST_USER).contains(&setup.userid) {
+        let reason = format!("a BMC has users of the numbers 1 to {LAST_USER}");
+        refuse(violations, "userid", Some(reason));
+    }
+    let channels = [
+        ("netchannel", setup.netchannel, before.map(|before| before.netchannel)),
+        ("mgmtchannel", setup.mgmtchannel, before.map(|before| before.mgmtchannel)),
+    ];
+    for (field, number, before) in channels {
+        if before != Some(number) && number > LAST_CHANNEL {
+            let reason = format!("a BMC has channels of the numbers 0 to {LAST_CHANNEL}");
+            refuse(violations, field, Some(reason));
+        }
+    }
+    if setup.port == Some(0) && before.is_none_or(|before| before.port != Some(0)) {
+        let reason = "no BMC listens at port 0; leave it empty for the protocol's own".to_owned();
+        refuse(violations, "port", Some(reason));
+    }
 }
 
 fn refuse(violations: &mut Vec<Violation>, field: &str, reason: Option<String>) {
@@ -94,6 +121,33 @@ mod tests {
         for driver in [None, redfish] {
             assert_eq!(reasons(driver, "a\0", "b\n"), ["username", "password"]);
         }
+    }
+
+    #[test]
+    fn numbers_that_no_bmc_has_are_refused_unless_they_were_so_before() {
+        let fields = |setup: &BmcSetup, before: Option<&BmcSetup>| match check(setup, before) {
+            Ok(()) => Vec::new(),
+            Err(Error::Invalid(violations)) => {
+                violations.into_iter().map(|violation| violation.field).collect::<Vec<_>>()
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let usual = BmcSetup::default();
+        for driver in [None, Some(Driver::Redfish)] {
+            let wrong = BmcSetup {
+                driver,
+                userid: 0,
+                netchannel: 15,
+                mgmtchannel: u32::MAX,
+                port: Some(0),
+                ..usual.clone()
+            };
+            assert_eq!(fields(&wrong, None), ["userid", "netchannel", "mgmtchannel", "port"]);
+            assert_eq!(fields(&wrong, Some(&wrong)), [""; 0]);
+        }
+        assert_eq!(fields(&BmcSetup { userid: 64, ..usual.clone() }, Some(&usual)), ["userid"]);
+        let last = BmcSetup { userid: 63, netchannel: 14, mgmtchannel: 0, port: Some(1), ..usual };
+        assert_eq!(fields(&last, None), [""; 0]);
     }
 
     #[test]
