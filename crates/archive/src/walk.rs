@@ -155,7 +155,15 @@ impl Walker<'_> {
             Ok(Some(status)) => {
                 let opened = openat(open, name, DIRECTORY, Mode::empty())
                     .map_err(|error| vanished(&full, error))?;
-                Ok(Some((Directory::read(self.tree, path, &opened, &status)?, opened)))
+                // What is mounted when somebody looks, as by NFS or autofs, is there only now.
+                let found = Status::of(&opened, OsStr::new("."))
+                    .map_err(|error| Error::read(&full, error))?;
+                let is_foreign = found.is_mounted_elsewhere(self.mount, directory.device);
+                if found.identity != status.identity && is_foreign && self.options.one_file_system {
+                    self.mounts.push(Mount::of(&path, found.mount));
+                    return Ok(None);
+                }
+                Ok(Some((Directory::read(self.tree, path, &opened, &found)?, opened)))
             }
             Err(error) if is_gone(&error) && is_directory => Err(Error::Vanished { path: full }),
             Err(error) if is_gone(&error) => {
