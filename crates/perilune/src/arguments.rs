@@ -9,8 +9,8 @@ use perilune_wire::fields::nearest;
 
 use crate::commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, network, node, nodes, os_user, osimage, rack, reservation, secret, setup, standard,
-    switch, user,
+    login, manual, network, node, nodes, os_user, osimage, rack, reservation, secret, setup,
+    standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -244,8 +244,13 @@ pub(crate) enum Command {
         /// The shell
         shell: completion::Shell,
     },
+    /// Write manual pages, for a package
+    #[command(hide = true)]
+    Manual(manual::Manual),
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod walk;
 

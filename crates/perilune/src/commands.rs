@@ -18,6 +18,7 @@ pub(crate) mod import;
 pub(crate) mod interface;
 pub(crate) mod key;
 pub(crate) mod login;
+pub(crate) mod manual;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod nodes;

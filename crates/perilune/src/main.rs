@@ -20,8 +20,8 @@ mod session;
 use arguments::{Arguments, Command};
 use commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, network, node, nodes, os_user, osimage, rack, reservation, secret, setup, standard,
-    status, switch, user,
+    login, manual, network, node, nodes, os_user, osimage, rack, reservation, secret, setup,
+    standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -84,5 +84,6 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Login(arguments) => login::run(&options, arguments),
         Command::Logout => login::logout(),
         Command::Completion { shell } => completion::run(shell),
+        Command::Manual(arguments) => manual::run(&arguments),
     }
 }

@@ -15,7 +15,7 @@ use super::Arguments;
 /// Set in the process that has every environment variable.
 const AGAIN: &str = "PERILUNE_TEST_AGAIN";
 /// Values of which each option takes one.
-const VALUES: [&str; 11] = [
+pub(super) const VALUES: [&str; 11] = [
     "1",
     "yes",
     "name",
