@@ -66,6 +66,8 @@ TEST_NEEDS=(
     "/sbin/ifquery /usr/sbin/ifquery|ifupdown|-|reads network profiles of nodes"
     "/usr/lib/python3/dist-packages/yaml/__init__.py /usr/lib64/python3.9/site-packages/yaml/__init__.py|python3-yaml|python3-pyyaml|another reader and writer of YAML"
     "/usr/bin/nodeset|clustershell|clustershell|asks for the groups of the cluster"
+    "/usr/bin/rpmbuild|rpm|rpm-build|makes and reads the .rpm"
+    "/usr/bin/dpkg-deb|dpkg|dpkg|makes the .deb"
     "/usr/bin/shellcheck|shellcheck|-|reads the install script"
 )
 

@@ -50,7 +50,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-fn triple() -> String {
+pub(crate) fn triple() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
@@ -58,13 +58,13 @@ fn triple() -> String {
     clippy::disallowed_methods,
     reason = "a build takes as long as it takes, in the terminal's foreground"
 )]
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--release", "--locked"]).current_dir(root());
     cargo
 }
 
-fn build(cargo: &mut Command) -> Result<()> {
+pub(crate) fn build(cargo: &mut Command) -> Result<()> {
     let status = cargo.status().context("cargo does not start")?;
     ensure!(status.success(), "the build failed");
     Ok(())

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::build;
 use crate::output::block;
+pub(crate) use graph::Crate;
 use graph::Graph;
 use rules::Rules;
 
@@ -33,6 +34,14 @@ pub(crate) fn run() -> Result<()> {
         graph.built.len()
     ));
     Ok(())
+}
+
+/// Crates that are compiled into these of our programs, on this kind of machine.
+pub(crate) fn built_into(programs: &[&str]) -> Result<Vec<Crate>> {
+    Graph::of_programs(programs).map(|graph| {
+        let is_built = |one: &Crate| graph.built.contains(&(one.name.clone(), one.version.clone()));
+        graph.named.into_iter().filter(|one| is_built(one)).collect()
+    })
 }
 
 fn count(wrong: usize) -> String {

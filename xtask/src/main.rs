@@ -4,11 +4,13 @@ mod api;
 mod attack;
 mod bench;
 mod bmctest;
+mod book;
 mod boot_programs;
 mod build;
 mod cluster;
 mod daemon;
 mod dependencies;
+mod dist;
 mod firmwaretest;
 mod follow;
 mod image;
@@ -53,6 +55,10 @@ enum Task {
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
     Dependencies,
+    /// The pages of docs as one static book, in target/book
+    Docs,
+    /// A .deb, an .rpm and a tarball, in target/dist
+    Dist(Dist),
     /// Only make the operating system image that the machines run
     Image,
 }
@@ -109,6 +115,16 @@ struct Vmtest {
 }
 
 #[derive(Args)]
+struct Dist {
+    /// Another version than that of Cargo.toml
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// The programs are built already, whatever they are; for tests
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+#[derive(Args)]
 struct Attack {
     /// Everything once, and small floods, as a test of each change
     #[arg(long)]
@@ -148,8 +164,8 @@ fn main() -> ExitCode {
 }
 
 fn perform(arguments: &Arguments) -> Result<()> {
-    if matches!(arguments.task, Task::Dependencies) {
-        return dependencies::run();
+    if let Some(done) = without_root(&arguments.task) {
+        return done;
     }
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
@@ -157,7 +173,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
-        Task::Image | Task::Bench(_) | Task::Dependencies => true,
+        Task::Image | Task::Bench(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => true,
     };
     if !built {
         build::release()?;
@@ -188,9 +204,26 @@ fn perform(arguments: &Arguments) -> Result<()> {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
             attack::run(extent, &stop)
         }
-        Task::Bench(_) | Task::Dependencies => Ok(()),
+        Task::Bench(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => Ok(()),
         Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
         Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
+    }
+}
+
+/// Tasks that only read the tree and write below `target`.
+fn without_root(task: &Task) -> Option<Result<()>> {
+    match task {
+        Task::Dependencies => Some(dependencies::run()),
+        Task::Docs => Some(book::run()),
+        Task::Dist(dist) => {
+            let speed = if dist.built { dist::Speed::Built } else { dist::Speed::Release };
+            let stop = Stop::default();
+            let stopping = stop_on_signals(&stop);
+            Some(
+                stopping.and_then(|()| dist::make(speed, dist.version.as_deref(), &stop)).map(drop),
+            )
+        }
+        _ => None,
     }
 }
 
@@ -219,7 +252,8 @@ fn become_root(task: &Task) -> Result<()> {
             .args(test.subjects.iter().map(|subject| subject.word())),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
-        Task::Dependencies => sudo.arg("dependencies"),
+        // These need no root.
+        Task::Dependencies | Task::Docs | Task::Dist(_) => return Ok(()),
     };
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
     anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");

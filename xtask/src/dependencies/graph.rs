@@ -1,6 +1,7 @@
 //! Which crates there are: those that `Cargo.lock` names, and those that are built.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,6 +18,8 @@ pub(crate) struct Crate {
     pub(crate) licence: Option<String>,
     /// Whether it is one of ours.
     pub(crate) is_ours: bool,
+    /// Where its manifest is.
+    pub(crate) directory: PathBuf,
 }
 
 /// `Cargo.lock` also names crates that no feature switches on (cargo cannot tell for features of the kind `crate?/feature`).
@@ -29,17 +32,21 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub(crate) fn of_workspace() -> Result<Self> {
+        Self::of(&["--workspace", "--target=all", "--edges=all"])
+    }
+
+    /// What is compiled into these packages, for this kind of machine.
+    pub(crate) fn of_programs(packages: &[&str]) -> Result<Self> {
+        let packages = packages.iter().flat_map(|package| ["--package", *package]);
+        let words: Vec<&str> = packages.chain(["--edges=normal"]).collect();
+        Self::of(&words)
+    }
+
+    fn of(selection: &[&str]) -> Result<Self> {
         let metadata = cargo(&["metadata", "--format-version=1", "--locked"])?;
         let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
-        let tree = cargo(&[
-            "tree",
-            "--workspace",
-            "--locked",
-            "--target=all",
-            "--edges=all",
-            "--prefix=none",
-            "--format={p}",
-        ])?;
+        let words = ["tree", "--locked", "--prefix=none", "--format={p}"];
+        let tree = cargo(&[&words, selection].concat())?;
         Ok(Self { named: named(&metadata)?, built: built(&tree) })
     }
 
@@ -64,6 +71,9 @@ fn named(metadata: &Value) -> Result<BTreeSet<Crate>> {
                 version: text(&package["version"]).context("a package without a version")?,
                 licence: text(&package["license"]),
                 is_ours: package["source"].is_null(),
+                directory: text(&package["manifest_path"])
+                    .and_then(|path| Some(PathBuf::from(path).parent()?.to_owned()))
+                    .context("a package without a manifest")?,
             })
         })
         .collect()

@@ -181,6 +181,7 @@ mod tests {
             version: version.to_owned(),
             licence: Some(licence.to_owned()),
             is_ours: false,
+            directory: "/".into(),
         }
     }
 
