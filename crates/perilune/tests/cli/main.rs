@@ -12,6 +12,7 @@ mod serve;
 mod setup;
 mod sync;
 mod tls;
+mod tutorial;
 
 use std::io::Write as _;
 use std::net::TcpListener;
