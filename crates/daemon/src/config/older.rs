@@ -7,10 +7,11 @@ use super::*;
 /// What each says that differs: protocol, other port, and where its files are.
 type Expected = (&'static str, Protocol, Option<(Protocol, u16)>, &'static str);
 
-const WRITTEN: [Expected; 3] = [
+const WRITTEN: [Expected; 4] = [
     ("luna-2026-11-24.ini", Protocol::Http, None, "/var/lib/perilune"),
     ("luna-2026-11-25.ini", Protocol::Https, Some((Protocol::Http, 7051)), "/var/lib/perilune"),
     ("luna-2026-11-29.ini", Protocol::Http, None, "/srv/moved"),
+    ("luna-2026-11-30.ini", Protocol::Http, None, "/srv/moved"),
 ];
 
 fn read(name: &str) -> (Settings, Vec<String>) {
@@ -49,7 +50,7 @@ fn a_first_start_still_writes_what_the_newest_sample_has() {
             .flat_map(|(section, keys)| keys.keys().map(move |key| (section.clone(), key.clone())));
         keys.collect::<BTreeSet<_>>()
     };
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/luna-2026-11-29.ini");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/luna-2026-11-30.ini");
     let [made, sample] =
         [made.file, sample].map(|file| keys(&std::fs::read_to_string(file).unwrap()));
     assert_eq!(made, sample, "keep a sample of what is written now, under today's date");
