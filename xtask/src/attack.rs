@@ -2,6 +2,7 @@
 //! packets. What each may get is the table of `docs/trust.md`; what must not work any more is a list of attacks that once did.
 
 mod boot;
+mod clock;
 mod evidence;
 mod firmware;
 mod floods;
@@ -87,18 +88,14 @@ fn attack(ground: &mut Ground<'_>, extent: Extent, output: &Output) -> Result<()
     note("a success that was answered outlives a crash", honest::states_survive(ground, &machines));
     note("through a proxy that names nobody", honest::through_a_silent_proxy(ground, &machines));
 
+    note("with a clock that jumps by a day", clock::jumps(ground, &machines));
+
     output.step("Nobody stops the others");
-    let (addresses, each, claims) = match extent {
-        Extent::Short => (8, 64, 2_000),
-        Extent::Whole => (40, 256, 20_000),
-    };
+    let claims = if extent == Extent::Short { 2_000 } else { 20_000 };
     ground.crash()?;
     note("bodies of 15 MB, 120 at once", floods::bodies(ground, &machines));
     ground.crash()?;
-    note(
-        "slow bodies from many addresses",
-        floods::slow_bodies(ground, &machines, addresses, each),
-    );
+    note("slow bodies from many addresses", floods::slow_bodies(ground, &machines, 40, 256));
     note("clients that do not read", floods::deaf_clients(ground, &machines));
     note("claims as fast as they go", floods::claims(ground, &machines, claims));
     note("one machine that invents others by DHCP", floods::addresses(ground, &machines));

@@ -27,6 +27,8 @@ pub(crate) struct Daemon {
     /// Whoever holds the lock for reading relies on it; it is killed and started anew under the lock for writing.
     process: RwLock<Child>,
     arguments: Vec<String>,
+    /// What the process finds in its environment from its next start on.
+    environment: Vec<(String, PathBuf)>,
     has_crashed: AtomicBool,
     log: PathBuf,
     data: PathBuf,
@@ -59,10 +61,11 @@ impl Daemon {
         output.command("perilune", &arguments);
         let log = site.path("daemon.log");
         File::create(&log)?;
-        let process = spawn(site, &programs, &arguments, &log)?;
+        let process = spawn(site, &programs, &arguments, &[], &log)?;
         let daemon = Self {
             process: RwLock::new(process),
             arguments,
+            environment: Vec::new(),
             has_crashed: AtomicBool::new(false),
             log,
             data,
@@ -96,7 +99,8 @@ impl Daemon {
         let mut process = self.write();
         process.kill().context("the daemon cannot be killed")?;
         process.wait()?;
-        *process = spawn(site, &self.programs, &self.arguments, &self.log)?;
+        let Self { programs, arguments, environment, log, .. } = self;
+        *process = spawn(site, programs, arguments, environment, log)?;
         self.wait_until_it_answers(site, stop, &mut process)
     }
 
@@ -153,6 +157,11 @@ impl Daemon {
         &self.log
     }
 
+    /// What it finds in its environment when it is started the next time.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(String, PathBuf)>) {
+        self.environment = environment;
+    }
+
     pub(crate) fn keep(&mut self) {
         self.keep = true;
     }
@@ -167,9 +176,16 @@ impl Drop for Daemon {
 }
 
 /// Starts the program; what it says is added to the log.
-fn spawn(site: &Site, programs: &Path, arguments: &[String], log: &Path) -> Result<Child> {
+fn spawn(
+    site: &Site,
+    programs: &Path,
+    arguments: &[String],
+    environment: &[(String, PathBuf)],
+    log: &Path,
+) -> Result<Child> {
     let file = File::options().append(true).open(log)?;
     let mut serve = site.lab.command(&programs.join("perilune").display().to_string());
+    serve.envs(environment.iter().map(|(name, value)| (name, value)));
     serve.args(arguments).stdout(file.try_clone()?).stderr(file);
     serve.spawn().context("the daemon does not start")
 }
