@@ -11,13 +11,15 @@ use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use ureq::config::Config;
 use ureq::http::{Response, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{Connector as _, RustlsConnector};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector, TcpConnector};
 use ureq::{Agent, Body};
 
 use crate::clock;
 use crate::console::Console;
+use crate::pinned::PinnedTls;
 use crate::privileged_port::PrivilegedPort;
 use crate::tpm;
 use crate::trust::Trust;
@@ -114,14 +116,10 @@ impl Controller {
             .timeout_per_write(Some(STILL_LIMIT))
             .user_agent(concat!("perilune-agent/", env!("CARGO_PKG_VERSION")))
             .build();
-        let connector = ().chain(PrivilegedPort).chain(RustlsConnector::default());
+        let (privileged, agent) = agents(configuration, trust);
         Self {
-            privileged: Agent::with_parts(
-                configuration.clone(),
-                connector,
-                DefaultResolver::default(),
-            ),
-            agent: configuration.into(),
+            privileged,
+            agent,
             base: base.to_owned(),
             node: node.to_owned(),
             ticket: ticket.map(str::to_owned),
@@ -371,6 +369,11 @@ impl Controller {
                     "the certificate of {base} {outside} by this machine's clock, which says {now}: set the clock in the machine's firmware, or look at that of the controller and at the certificate"
                 );
             }
+            if *reason == CertificateError::ApplicationVerificationFailure {
+                return format!(
+                    "who answers at {base} shows another certificate than the boot script has named: it is not the controller, or its certificate was replaced meanwhile; then boot this machine again"
+                );
+            }
             return format!(
                 "who answers at {base} cannot be believed to be the controller ({reason}); add its authority to the image and pack it, or set VERIFY_CERTIFICATE = no on the controller"
             );
@@ -404,6 +407,21 @@ fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
         ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
         _ => None,
     }
+}
+
+/// What speaks from a port of root, and what does from any: the one certificate that is believed is looked at by both.
+fn agents(configuration: Config, trust: &Trust) -> (Agent, Agent) {
+    let resolver = DefaultResolver::default;
+    if let Trust::Pinned(certificate) = trust {
+        let privileged = ().chain(PrivilegedPort).chain(PinnedTls::new(*certificate));
+        let any = ().chain(TcpConnector::default()).chain(PinnedTls::new(*certificate));
+        return (
+            Agent::with_parts(configuration.clone(), privileged, resolver()),
+            Agent::with_parts(configuration, any, resolver()),
+        );
+    }
+    let privileged = ().chain(PrivilegedPort).chain(RustlsConnector::default());
+    (Agent::with_parts(configuration.clone(), privileged, resolver()), configuration.into())
 }
 
 fn refusal(status: StatusCode, answer: Response<Body>) -> Error {

@@ -154,7 +154,7 @@ impl Machine {
             );
         }
         clock::set_forward(boot.time, console);
-        let trust = Trust::new(boot.verify);
+        let trust = Trust::new(boot.verify, boot.certificate);
         let key = self.key()?;
         let controller =
             Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust, key);

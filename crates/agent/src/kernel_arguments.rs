@@ -7,6 +7,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::mac::{MacAddress, NotAMac};
+use crate::pinned::{Fingerprint, NotAFingerprint};
+
+/// What the controller's certificate is told by.
+const CERTIFICATE: &str = "perilune.certificate";
 
 /// The words of a kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +27,8 @@ pub struct Boot {
     pub url: String,
     /// Whether the controller has to prove who it is, where it speaks https.
     pub verify: bool,
+    /// The certificate that the controller shows, where the boot script named it.
+    pub certificate: Option<Fingerprint>,
     /// The card that the machine boots from; any card with a link when unset.
     pub mac: Option<MacAddress>,
     pub addressing: Addressing,
@@ -115,6 +121,12 @@ impl KernelArguments {
             })
         });
         let word = |key: &str| perilune_plan::boolean(self.get(key)?);
+        let certificate = self.filled(CERTIFICATE).map(|text| {
+            let wrong = |NotAFingerprint| {
+                invalid(CERTIFICATE, text, "the 64 hexadecimal digits of a SHA-256 fingerprint")
+            };
+            text.parse().map_err(wrong)
+        });
         Ok(Boot {
             node: node.to_owned(),
             hostname: hostname.to_owned(),
@@ -122,6 +134,7 @@ impl KernelArguments {
             // What is none of these is taken for a yes, as the install script does.
             verify: self.filled("luna.verifycert").is_some()
                 && word("luna.verifycert") != Some(false),
+            certificate: certificate.transpose()?,
             mac: mac.transpose()?,
             addressing: self.addressing()?,
             service: word("luna.service") == Some(true),
@@ -241,6 +254,15 @@ mod tests {
             ["yes", "True", "1", "ON", "else"].map(|word| https(word).unwrap().verify),
             [true; 5]
         );
+    }
+
+    #[test]
+    fn the_certificate_that_the_boot_script_names_is_read_and_no_other_text_is_taken_for_one() {
+        let digits = "0f".repeat(32);
+        let named = boot(&format!("{USUAL} perilune.certificate={digits}")).unwrap();
+        assert_eq!(named.certificate, digits.parse().ok());
+        assert_eq!(boot(USUAL).unwrap().certificate, None);
+        assert!(boot(&format!("{USUAL} perilune.certificate=0f0f")).is_err());
     }
 
     #[test]

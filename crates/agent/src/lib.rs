@@ -29,6 +29,7 @@ pub mod memory_root;
 pub mod mounts;
 pub mod name_servers;
 pub mod network;
+pub mod pinned;
 mod privileged_port;
 pub mod progress;
 pub mod read_ahead;

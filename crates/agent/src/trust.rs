@@ -1,5 +1,5 @@
-//! Whom a node believes that it is the controller, where that speaks https. The kernel's command line says whether a certificate is
-//! asked for: without one, whoever answers is believed, as whoever answers the firmware is.
+//! Whom a node believes that it is the controller, where that speaks https. The kernel's command line says whether a certificate of an
+//! authority is asked for, or which one the controller has: without either, whoever answers is believed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::pinned::Fingerprint;
 
 /// Where images keep the certificates of authorities; packing takes them along.
 const AUTHORITIES: [&str; 2] =
@@ -16,17 +18,19 @@ const AUTHORITIES: [&str; 2] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
     Anybody,
+    /// Who has this very certificate.
+    Pinned(Fingerprint),
     /// Who has a certificate that one of the certificates in these files has signed, or one of these itself.
     Authorities(Vec<PathBuf>),
 }
 
 impl Trust {
-    /// That of a node whose controller has to prove itself, or not.
-    pub fn new(verify: bool) -> Self {
-        if verify {
-            Self::Authorities(AUTHORITIES.map(PathBuf::from).to_vec())
-        } else {
-            Self::Anybody
+    /// That of a node whose controller has to prove itself, or has the certificate that the boot script named.
+    pub fn new(verify: bool, certificate: Option<Fingerprint>) -> Self {
+        match certificate {
+            _ if verify => Self::Authorities(AUTHORITIES.map(PathBuf::from).to_vec()),
+            Some(certificate) => Self::Pinned(certificate),
+            None => Self::Anybody,
         }
     }
 
@@ -34,7 +38,8 @@ impl Trust {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
         let files = match self {
-            Self::Anybody => return builder.disable_verification(true).build(),
+            // What is pinned is looked at by a connector of its own.
+            Self::Anybody | Self::Pinned(_) => return builder.disable_verification(true).build(),
             Self::Authorities(files) => files,
         };
         // Without any certificate nobody is believed, and the refusal says what to do.

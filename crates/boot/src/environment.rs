@@ -49,6 +49,9 @@ pub struct Environment {
     pub boot_port: u16,
     /// `[API] VERIFY_CERTIFICATE`, word for word.
     pub verify_certificate: String,
+    /// The SHA-256 of the certificate that machines are shown at the API's port, in hexadecimal digits; none where another program speaks
+    /// TLS there, or nothing does.
+    pub certificate: Option<String>,
     /// What time it is here, in seconds since 1970; 0 where nobody says.
     pub time: u64,
 }
@@ -149,6 +152,7 @@ impl Environment {
             boot_protocol: boot.0,
             boot_port: boot.1,
             verify_certificate: settings.verify_certificate.clone(),
+            certificate: None,
             time: 0,
         }
     }
@@ -166,6 +170,7 @@ impl Environment {
             boot_protocol: Protocol::Http,
             boot_port: port,
             verify_certificate: "no".to_owned(),
+            certificate: None,
             time: 0,
         }
     }

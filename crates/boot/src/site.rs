@@ -228,6 +228,11 @@ impl<'a> Site<'a> {
             options.push_str(ticket);
             options.push(' ');
         }
+        if let Some(certificate) = &self.environment.certificate {
+            options.push_str("perilune.certificate=");
+            options.push_str(certificate);
+            options.push(' ');
+        }
         if self.environment.time > 0 {
             // A clock that has stopped makes every certificate one that is not valid yet.
             options.push_str("perilune.time=");

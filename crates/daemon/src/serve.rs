@@ -35,7 +35,7 @@ use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
-use crate::tls::{self, Tls};
+use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::{TokenUses, Use};
 use crate::vault::Vault;
 use crate::{api, clock, first_cluster, own_addresses, starters};
@@ -152,8 +152,10 @@ pub async fn serve(
         tasks.spawn(writing);
         lines
     });
+    let certificate = ShownCertificate(tls.clone());
     let (state, workers) =
-        assemble(settings, &options, (spoken, evidence), lines, store, service).await?;
+        assemble(settings, &options, (spoken, certificate, evidence), lines, store, service)
+            .await?;
     let Workers {
         control,
         pins,
@@ -309,10 +311,13 @@ struct Workers {
     token_uses: Writer<Name, Use>,
 }
 
+/// What is spoken where.
+type Spoken = Vec<(Protocol, SocketAddr)>;
+
 async fn assemble(
     settings: Settings,
     options: &Options,
-    (listen, evidence): (Vec<(Protocol, SocketAddr)>, BTreeSet<Evidence>),
+    (listen, certificate, evidence): (Spoken, ShownCertificate, BTreeSet<Evidence>),
     lines: Option<Lines>,
     store: Store,
     cluster: ClusterService,
@@ -352,6 +357,7 @@ async fn assemble(
     let state = State::new(Parts {
         boots,
         installations,
+        certificate,
         claims: Claims::new(history.life()),
         proxies,
         settings,

@@ -38,6 +38,7 @@ use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
+use crate::tls::ShownCertificate;
 use crate::token_uses::TokenUses;
 use crate::vault::Vault;
 
@@ -91,6 +92,8 @@ pub struct Parts {
     pub installations: Installations,
     /// What unknown machines say that they are.
     pub claims: Claims,
+    /// The certificate that https is spoken with here.
+    pub certificate: ShownCertificate,
     /// Proxies that are believed about whom they speak for.
     pub proxies: Vec<IpNet>,
     /// Failed log-ins.
@@ -221,7 +224,14 @@ impl State {
     /// Where machines find the controller by this cluster, as of now.
     pub fn environment(&self, cluster: &Cluster) -> Environment {
         let settings = self.settings.of_boot(&self.listen);
-        Environment { time: clock::seconds(), ..Environment::of(cluster, &settings) }
+        let environment = Environment::of(cluster, &settings);
+        // Where the site's authorities vouch for it, they do; behind another port, another program shows its own.
+        let verifies = perilune_plan::boolean(&environment.verify_certificate) != Some(false);
+        let told = (Protocol::Https, environment.api_port);
+        let is_ours = environment.api_protocol == Protocol::Https
+            && self.listen.iter().any(|(protocol, at)| (*protocol, at.port()) == told);
+        let certificate = if is_ours && !verifies { self.certificate.fingerprint() } else { None };
+        Environment { time: clock::seconds(), certificate, ..environment }
     }
 }
 

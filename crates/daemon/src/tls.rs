@@ -139,6 +139,18 @@ pub(crate) async fn follow(tls: Option<Arc<Tls>>, mut told: Signal, stop: Cancel
     }
 }
 
+/// The certificate that clients of this daemon are shown, if any is.
+#[derive(Debug, Default)]
+pub struct ShownCertificate(pub(crate) Option<Arc<Tls>>);
+
+impl ShownCertificate {
+    /// Its SHA-256 in hexadecimal digits, as of now.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        let pair = self.0.as_ref()?.current();
+        Some(format!("{:x}", Sha256::digest(pair.cert.first()?)))
+    }
+}
+
 /// As `openssl x509 -fingerprint -sha256` writes it.
 fn fingerprint(certificate: &[u8]) -> String {
     let bytes = Sha256::digest(certificate);

@@ -56,8 +56,8 @@ impl Clock {
         run(&mut compile, &Limit::seconds(60))?;
         let clock = Self(offset);
         clock.set(0)?;
-        let environment =
-            [("LD_PRELOAD", library), ("CLOCK_OFFSET", clock.0.clone())].map(|(name, value)| (name.to_owned(), value));
+        let environment = [("LD_PRELOAD", library), ("CLOCK_OFFSET", clock.0.clone())]
+            .map(|(name, value)| (name.to_owned(), value));
         ground.daemon.set_environment(environment.into());
         Ok(clock)
     }

@@ -5,9 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use perilune_agent::controller::{self, Controller as Client};
+use perilune_agent::pinned::Fingerprint;
 use perilune_agent::trust::Trust;
 use perilune_agent::wait;
 use perilune_plan::{Phase, Progress, Purpose, Root};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::console::Memory;
 use crate::controller::{Answer, Controller, Request, key, start_with_certificate, start_with_tls};
@@ -177,11 +181,35 @@ fn a_controller_with_https_is_believed_as_the_kernel_command_line_says() {
             .plan(&console)
             .map(|plan| plan.node)
     };
-    assert_eq!(plan(&Trust::new(false)).unwrap(), "node001");
+    assert_eq!(plan(&Trust::new(false, None)).unwrap(), "node001");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("authorities.crt");
     std::fs::write(&file, certificate).unwrap();
     assert_eq!(plan(&Trust::Authorities(vec![file])).unwrap(), "node001");
+}
+
+fn fingerprint(certificate: &str) -> Fingerprint {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    format!("{:x}", Sha256::digest(certificate)).parse().unwrap()
+}
+
+#[test]
+fn a_controller_is_believed_by_the_certificate_that_the_boot_script_named_and_nobody_else_is() {
+    // Whatever name it has, and whatever the clock says.
+    let (url, certificate) = start_with_certificate(&["another"], 1980..1990, willing);
+    let own = Trust::new(false, Some(fingerprint(&certificate)));
+    let (console, memory) = Memory::console();
+    let client = Client::new(&url, "node001", Some("ticket"), &own, key());
+    assert_eq!(client.plan(&console).unwrap().node, "node001");
+    let (_, others) = start_with_tls(&["127.0.0.1"], willing);
+    thread::spawn(move || {
+        let trust = Trust::new(false, Some(fingerprint(&others)));
+        Client::new(&url, "node001", Some("ticket"), &trust, key()).plan(&console).ok();
+    });
+    wait::until(Duration::from_secs(20), || {
+        memory.text().contains("another certificate than the boot script has named").then_some(())
+    })
+    .unwrap();
 }
 
 #[test]

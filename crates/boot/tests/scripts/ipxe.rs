@@ -1,6 +1,6 @@
 //! Boot scripts as iPXE reads them: every label that is jumped to exists, and every line begins with a command.
 
-use perilune_boot::{OnDisk, Site};
+use perilune_boot::{Environment, OnDisk, Site};
 use perilune_model::Draft;
 use perilune_plan::Installation;
 
@@ -98,4 +98,18 @@ fn a_big_cluster_has_a_short_menu() {
     let script = all_scripts(&draft).remove(0);
     assert!(script.contains("and 799 more"), "{script}");
     assert_eq!(problems(&script), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_is_told_which_certificate_the_controller_shows() {
+    let draft = small();
+    let (templates, mut environment) = (built_in(), environment(&draft));
+    let script = |environment: &Environment| {
+        let site = Site { templates: &templates, environment, cluster: &draft };
+        script_of(&site, MAC.parse().unwrap(), "ticket").unwrap().text
+    };
+    assert!(!script(&environment).contains("perilune.certificate"));
+    environment.certificate = Some("0f".repeat(32));
+    let told = format!("perilune.ticket=ticket perilune.certificate={} ", "0f".repeat(32));
+    assert!(script(&environment).contains(&told), "{}", script(&environment));
 }
