@@ -3,6 +3,7 @@
 //! A decision can be called again. Another controller may have committed meanwhile; then the store refuses, the service takes what that
 //! one did, publishes it, and decides again. A decision is therefore a function of the draft alone: it does nothing but change it.
 
+mod gather;
 mod promises;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use gather::Gathered;
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Meta, Store};
 use promises::Promises;
@@ -88,6 +90,8 @@ struct ChangeRequest {
 pub struct ClusterService {
     requests: mpsc::Sender<Request>,
     published: watch::Receiver<Arc<Cluster>>,
+    /// Where changes are gathered instead of being made.
+    gathered: Option<Gathered>,
 }
 
 impl ClusterService {
@@ -97,12 +101,65 @@ impl ClusterService {
         let (requests, waiting) = mpsc::channel(WAITING);
         let (publisher, published) = watch::channel(Arc::new(cluster));
         let promises = Promises::new(store.life());
-        (Self { requests, published }, Writer::new(store, publisher, promises).run(waiting))
+        (
+            Self { requests, published, gathered: None },
+            Writer::new(store, publisher, promises).run(waiting),
+        )
     }
 
     /// The cluster as of now. It does not change under the reader's hands.
     pub fn published(&self) -> Arc<Cluster> {
-        Arc::clone(&self.published.borrow())
+        match &self.gathered {
+            Some(gathered) => gathered.cluster(),
+            None => Arc::clone(&self.published.borrow()),
+        }
+    }
+
+    /// A handle whose changes are decided at once and only gathered: it publishes the cluster as it would be after them, and
+    /// [`Self::commit_gathered`] makes all of them or none.
+    #[must_use]
+    pub fn gathering(&self) -> Self {
+        Self { gathered: Some(Gathered::new(self.published())), ..self.clone() }
+    }
+
+    /// Forgets what a refused change has left behind among what is gathered.
+    pub fn rewind(&self) {
+        if let Some(gathered) = &self.gathered {
+            gathered.rewind();
+        }
+    }
+
+    /// Makes what another handle has gathered, as one change, and does then what was put off.
+    pub async fn commit_gathered(
+        &self,
+        author: impl Into<Author>,
+        gathering: &Self,
+    ) -> Result<(), Error> {
+        let Some(gathered) = &gathering.gathered else { return Ok(()) };
+        let (decisions, afterwards) = gathered.take();
+        self.commit(author, move |draft| {
+            decisions.iter().try_for_each(|decide| decide(draft).map(drop))
+        })
+        .await?;
+        for work in afterwards {
+            work();
+        }
+        Ok(())
+    }
+
+    /// Throws away what is gathered. What waits there may hold this very handle, and would never go by itself.
+    pub fn discard(&self) {
+        if let Some(gathered) = &self.gathered {
+            drop(gathered.take());
+        }
+    }
+
+    /// Does something when the changes that were asked for so far are made: now, unless they are only gathered.
+    pub fn after_commit(&self, work: impl FnOnce() + Send + 'static) {
+        match &self.gathered {
+            Some(gathered) => gathered.after(Box::new(work)),
+            None => work(),
+        }
     }
 
     /// For those who must follow the cluster. Never hold the guard of `borrow` across an await.
@@ -162,14 +219,27 @@ impl ClusterService {
     {
         let decide: Decision =
             Box::new(move |draft| decide(draft).map(|answer| -> Answer { Box::new(answer) }));
+        let (answer, change) = match &self.gathered {
+            Some(gathered) if dry_run => gathered.try_out(&decide)?,
+            Some(gathered) => gathered.decide(decide)?,
+            None => self.send(meta, dry_run, decide).await?,
+        };
+        let answer =
+            answer.downcast::<T>().expect("the decision that was sent answers with its own type");
+        Ok((*answer, change))
+    }
+
+    async fn send(
+        &self,
+        meta: Meta,
+        dry_run: bool,
+        decide: Decision,
+    ) -> Result<(Answer, Change), Error> {
         let (sender, answer) = oneshot::channel();
         let request = ChangeRequest { meta, dry_run, decide, lost: 0, answer: sender };
         if self.requests.send(Request::Change(request)).await.is_err() {
             return Err(Error::Stopping);
         }
-        let (answer, change) = answer.await.unwrap_or(Err(Error::Stopping))?;
-        let answer =
-            answer.downcast::<T>().expect("the decision that was sent answers with its own type");
-        Ok((*answer, change))
+        answer.await.unwrap_or(Err(Error::Stopping))
     }
 }

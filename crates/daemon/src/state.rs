@@ -44,7 +44,11 @@ use crate::vault::Vault;
 
 /// What every handler can reach; clones share it.
 #[derive(Clone)]
-pub struct State(Arc<Parts>);
+pub struct State {
+    parts: Arc<Parts>,
+    /// The cluster, and the way to change it: that of the parts, or one that gathers several changes.
+    pub cluster: ClusterService,
+}
 
 /// The parts of the state.
 pub struct Parts {
@@ -137,14 +141,25 @@ impl Deref for State {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 impl State {
     /// Shares the parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { cluster: parts.cluster.clone(), parts: Arc::new(parts) }
+    }
+
+    /// The parts, for what is done later.
+    pub(crate) fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts)
+    }
+
+    /// The same, with changes of the cluster only gathered.
+    #[must_use]
+    pub fn gathering(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts), cluster: self.cluster.gathering() }
     }
 
     /// What a user may do; `None` when there is no such user. Who is in the configuration may do everything.

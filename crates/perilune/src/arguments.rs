@@ -74,6 +74,9 @@ pub(crate) struct Arguments {
     /// Say what would change, and change nothing
     #[arg(long, global = true)]
     dry_run: bool,
+    /// Go on with the other names when one fails; without it a command is one change or none
+    #[arg(long, global = true)]
+    pub(crate) keep_going: bool,
     /// How results are written: a table for people, the API's objects for programs
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,

@@ -246,6 +246,33 @@ impl Client {
         self.post(&path(["config", kind, name, action]), &body)
     }
 
+    /// Makes several requests as one change, or only tries that. When some of them are refused, their numbers, from 1, and why.
+    pub fn bulk(
+        &self,
+        edits: &[Value],
+        is_trial: bool,
+    ) -> Result<(), (Vec<(usize, String)>, Error)> {
+        let path = if is_trial && !self.only_tries { "/bulk?dry_run=true" } else { "/bulk" };
+        let body = json!({ "edits": edits });
+        let answer =
+            self.with_token(path, Some(Body::Json(&body))).map_err(|error| (Vec::new(), error))?;
+        let Answer { status, body } = &answer;
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        let refusals = problem.get("refusals").and_then(Value::as_array).into_iter().flatten();
+        let refusals: Vec<(usize, String)> = refusals
+            .filter_map(|refusal| {
+                let number = usize::try_from(refusal.get("edit")?.as_u64()?).ok()?;
+                Some((number, refusal.get("reason")?.as_str()?.to_owned()))
+            })
+            .collect();
+        let Some((_, reason)) = refusals.first().filter(|_| !(200..300).contains(status)) else {
+            return self.judge(path, &answer).map(drop).map_err(|error| (Vec::new(), error));
+        };
+        let body = json!({ "message": reason }).to_string().into_bytes();
+        let failure = self.judge(path, &Answer { status: *status, body });
+        failure.map(drop).map_err(|error| (refusals, error))
+    }
+
     /// Removes the object.
     pub fn remove(&self, kind: &str, name: &str) -> Result<(), Error> {
         self.get(&path(["config", kind, name, "_delete"])).map(drop)
@@ -278,7 +305,7 @@ impl Client {
     /// Sends with the token at hand, and once more with a new one when the daemon does not accept it.
     fn with_token(&self, path: &str, body: Option<Body<'_>>) -> Result<Answer, Error> {
         let route = path.split('?').next().unwrap_or_default();
-        let changes = matches!(body, Some(Body::Json(_))) || route.ends_with("/_delete");
+        let changes = matches!(body, Some(Body::Json(_))) || acts_by_get(route);
         let separator = if path.contains('?') { '&' } else { '?' };
         let trial = (self.only_tries && changes).then(|| format!("{path}{separator}dry_run=true"));
         let path = trial.as_deref().unwrap_or(path);
@@ -388,6 +415,14 @@ impl Client {
     fn malformed(&self, path: &str, reason: &'static str) -> Error {
         Error::Malformed { url: format!("{}/{}", self.url, path.trim_start_matches('/')), reason }
     }
+}
+
+/// Whether something is done although it is asked for by GET: a removal, a packing. Nobody has to add what is new here, or a trial would
+/// do it.
+fn acts_by_get(route: &str) -> bool {
+    const LOOK: [&str; 5] = ["_member", "_nextfreeip", "_check", "_status", "_list"];
+    let last = route.rsplit('/').next().unwrap_or_default();
+    last.starts_with('_') && !LOOK.contains(&last)
 }
 
 impl Answer {

@@ -203,6 +203,17 @@ fn flag(field: &str, value: &str) -> Result<Value, Failure> {
     })
 }
 
+/// The value of a field in a cell of a table, which is no place for files.
+pub(crate) fn table_value(field: &Field, cell: &str) -> Result<Value, String> {
+    match field.kind {
+        Kind::Encoded => Ok(text::encode(cell).into()),
+        Kind::Flag => perilune_wire::fields::boolean(&cell.into())
+            .map(Value::from)
+            .ok_or_else(|| format!("{cell}: write yes or no")),
+        Kind::Text | Kind::Name(_) | Kind::Interface => Ok(cell.into()),
+    }
+}
+
 /// All interfaces that are given; of two with one name the first would be lost.
 fn interfaces(texts: &[String]) -> Result<Value, Failure> {
     let mut interfaces: Vec<Value> = Vec::new();

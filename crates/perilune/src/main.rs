@@ -39,7 +39,9 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = arguments.options();
     let output = Output::new(arguments.output);
-    let session = |output| Session::open(&options, output);
+    let keep_going = arguments.keep_going;
+    let session =
+        |output| Session::open(&options, output).map(|session| session.keeping_going(keep_going));
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Setup(arguments) => setup::run(&options, output, &arguments),

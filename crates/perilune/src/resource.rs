@@ -11,7 +11,7 @@ use crate::output;
 use crate::output::object;
 use crate::output::table::Table;
 use crate::select::{Exclude, printed, sorted};
-use crate::session::{Session, confirm, expand, unknown_among};
+use crate::session::{Edit, Session, ask_to_remove, expand, unknown_among};
 use perilune_select::hostlist;
 
 /// A kind of object.
@@ -141,15 +141,21 @@ pub(crate) fn add(
     names: &[String],
     fields: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    let known = existing(session, resource.kind, names)?;
-    session.each("added", names, |name| {
+    let kind = resource.kind;
+    let edits = edits(kind, names, fields, "new");
+    if session.is_one_change(kind, names.len()) {
+        return session.all(kind, "added", &edits);
+    }
+    let known = existing(session, kind, names)?;
+    session.each_of("added", &edits, |edit| {
+        let name = &edit.name;
         if known.contains_key(name) {
             return Err(Failure::Failed {
-                message: format!("{} {name} is there already", resource.kind),
-                hint: Some(format!("change it with `perilune {} change {name} …`", resource.kind)),
+                message: format!("{kind} {name} is there already"),
+                hint: Some(format!("change it with `perilune {kind} change {name} …`")),
             });
         }
-        Ok(session.client.save(resource.kind, name, fields).map(drop)?)
+        session.one(edit)
     })
 }
 
@@ -159,14 +165,51 @@ pub(crate) fn change(
     names: &[String],
     fields: &Map<String, Value>,
 ) -> Result<(), Failure> {
+    let kind = resource.kind;
     if fields.is_empty() {
-        let kind = resource.kind;
         let message =
             format!("nothing to change is given; `perilune {kind} change --help` lists the fields");
         return Err(Failure::usage(message));
     }
-    each_known(session, resource.kind, "changed", names, |name| {
-        Ok(session.client.save(resource.kind, name, fields).map(drop)?)
+    carry_out(session, kind, "changed", &edits(kind, names, fields, "known"))
+}
+
+/// What saves these fields of each.
+fn edits(
+    kind: &str,
+    names: &[String],
+    fields: &Map<String, Value>,
+    expectation: &str,
+) -> Vec<Edit> {
+    let edit = |name: &String| {
+        let body = json!({ "config": { kind: { name: fields } } });
+        Edit::post(name, &path(["config", kind, name]), &body).expecting(expectation)
+    };
+    names.iter().map(edit).collect()
+}
+
+/// Does what is asked for objects that are there: as one change, or one by one.
+pub(crate) fn carry_out(
+    session: &Session,
+    kind: &str,
+    done: &str,
+    edits: &[Edit],
+) -> Result<(), Failure> {
+    if session.is_one_change(kind, edits.len()) {
+        return session.all(kind, done, edits);
+    }
+    let names: Vec<String> = edits.iter().map(|edit| edit.name.clone()).collect();
+    let known = existing(session, kind, &names)?;
+    session.each_of(done, edits, |edit| {
+        if known.contains_key(&edit.name) {
+            return session.one(edit);
+        }
+        // For one name only that one was asked for; the others are fetched for the hint.
+        Err(if names.len() == 1 {
+            session.unknown(kind, &edit.name)
+        } else {
+            unknown_among(kind, &edit.name, &known)
+        })
     })
 }
 
@@ -214,14 +257,21 @@ pub(crate) fn clone_to_many(
     if !known.contains_key(source) {
         return Err(unknown_among(resource.kind, source, &known));
     }
-    session.each(&format!("cloned from {source}"), targets, |target| {
-        if known.contains_key(target) {
-            return Err(Failure::failed(format!("{} {target} is there already", resource.kind)));
-        }
+    let edit = |target: &String| {
         let mut fields = fields.clone();
-        fields.insert(resource.new_name.to_owned(), target.into());
-        Ok(session.client.act(resource.kind, source, "_clone", &fields).map(drop)?)
-    })
+        fields.insert(resource.new_name.to_owned(), target.as_str().into());
+        let body = json!({ "config": { resource.kind: { source: fields } } });
+        Edit::post(target, &path(["config", resource.kind, source, "_clone"]), &body)
+    };
+    let edits: Vec<Edit> = targets.iter().map(edit).collect();
+    let done = format!("cloned from {source}");
+    if let Some(taken) = targets.iter().find(|target| known.contains_key(*target)) {
+        return Err(Failure::failed(format!("{} {taken} is there already", resource.kind)));
+    }
+    if session.is_one_change(resource.kind, targets.len()) {
+        return session.all(resource.kind, &done, &edits);
+    }
+    session.each_of(&done, &edits, |edit| session.one(edit))
 }
 
 pub(crate) fn remove(
@@ -229,14 +279,26 @@ pub(crate) fn remove(
     resource: &Resource,
     arguments: &Remove,
 ) -> Result<(), Failure> {
-    let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
-    if names.len() > 1 && !arguments.yes {
-        let list = hostlist::fold(&names);
-        confirm(&format!("This removes {} {}s: {list}.", names.len(), resource.kind))?;
+    let kind = resource.kind;
+    let names = session.named(kind, &arguments.names, &arguments.exclude)?;
+    let edit = |name: &String| Edit::get(name, &path(["config", kind, name, "_delete"]));
+    let edits: Vec<Edit> = names.iter().map(edit).collect();
+    let what = format!("{kind} {}", hostlist::fold(&names));
+    remove_all(session, kind, (&what, "removed"), &edits, arguments.yes)
+}
+
+/// Says what would go and what hangs on it, asks, and removes it.
+pub(crate) fn remove_all(
+    session: &Session,
+    kind: &str,
+    (what, done): (&str, &str),
+    edits: &[Edit],
+    is_sure: bool,
+) -> Result<(), Failure> {
+    if !is_sure && !session.client.only_tries() {
+        ask_to_remove(what, &session.trial(kind, edits)?)?;
     }
-    each_known(session, resource.kind, "removed", &names, |name| {
-        Ok(session.client.remove(resource.kind, name)?)
-    })
+    carry_out(session, kind, done, edits)
 }
 
 pub(crate) fn rename(

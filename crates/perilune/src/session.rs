@@ -1,5 +1,6 @@
 //! What every command has at hand: the daemon, and where to write.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use perilune::client::Error::{LoginRefused, Unreachable};
@@ -14,14 +15,160 @@ use crate::output::{self, Output, changes, note};
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) output: Output,
+    /// Whether one name that fails stops the others.
+    keep_going: bool,
 }
+
+/// The exit code of what is not there.
+const NOT_THERE: u8 = 4;
+
+/// What is asked for one of the names of a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Edit {
+    pub(crate) name: String,
+    request: Value,
+}
+
+impl Edit {
+    pub(crate) fn post(name: &str, path: &str, body: &Value) -> Self {
+        Self { name: name.to_owned(), request: json!({ "path": path, "body": body }) }
+    }
+
+    /// What is done by asking for it, such as removals.
+    pub(crate) fn get(name: &str, path: &str) -> Self {
+        Self { name: name.to_owned(), request: json!({ "method": "GET", "path": path }) }
+    }
+
+    /// Refused unless the object is `new`, or `known`.
+    pub(crate) fn expecting(mut self, expectation: &str) -> Self {
+        if let Some(request) = self.request.as_object_mut() {
+            request.insert("expect".to_owned(), expectation.into());
+        }
+        self
+    }
+}
+
+/// Kinds of which several are changed by one request.
+const IN_BULK: [&str; 8] =
+    ["node", "group", "network", "switch", "otherdev", "cloud", "rack", "bmcsetup"];
 
 impl Session {
     pub(crate) fn open(options: &Options, output: Output) -> Result<Self, Failure> {
         let access = access::find(options, &Surroundings::here()).map_err(client::Error::from)?;
         let client = Client::new(access)?;
         let client = if options.dry_run { client.only_trying() } else { client };
-        Ok(Self { client, output })
+        Ok(Self { client, output, keep_going: false })
+    }
+
+    /// Goes on with the other names when one fails.
+    pub(crate) fn keeping_going(self, keep_going: bool) -> Self {
+        Self { keep_going, ..self }
+    }
+
+    /// Whether so many names of this kind are one change.
+    pub(crate) fn is_one_change(&self, kind: &str, count: usize) -> bool {
+        count > 1 && !self.keep_going && IN_BULK.contains(&kind)
+    }
+
+    /// Does all of it as one change, or nothing.
+    pub(crate) fn all(&self, kind: &str, done: &str, edits: &[Edit]) -> Result<(), Failure> {
+        self.in_bulk(kind, edits, false)?;
+        if self.client.only_tries() {
+            return self.show_tried();
+        }
+        let names: Vec<&String> = edits.iter().map(|edit| &edit.name).collect();
+        if !self.output.is_table() {
+            return Ok(self.output.value(&json!({ "done": names, "failed": {} }))?);
+        }
+        Ok(output::line(&format!("{} {done} ({})", hostlist::fold(&names), names.len()))?)
+    }
+
+    /// Makes all of it as one change, or nothing, and says nothing of it.
+    pub(crate) fn make(&self, edits: &[Edit]) -> Result<(), Failure> {
+        self.in_bulk("node", edits, false)
+    }
+
+    /// Does what is asked for one name by itself.
+    pub(crate) fn one(&self, edit: &Edit) -> Result<(), Failure> {
+        let text = |key: &str| edit.request.get(key).and_then(Value::as_str).unwrap_or_default();
+        match edit.request.get("body") {
+            Some(body) => self.client.post(text("path"), body).map(drop)?,
+            None => self.client.get(text("path")).map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// What would change; nothing where that cannot be tried.
+    pub(crate) fn trial(&self, kind: &str, edits: &[Edit]) -> Result<Vec<Value>, Failure> {
+        if IN_BULK.contains(&kind) && !self.keep_going {
+            self.in_bulk(kind, edits, true)?;
+            return Ok(self.client.take_tried());
+        }
+        for edit in edits {
+            let path = edit.request.get("path").and_then(Value::as_str).unwrap_or_default();
+            match self.client.get(&format!("{path}?dry_run=true")) {
+                Ok(_) | Err(client::Error::Refused { status: 400, .. }) => {}
+                Err(_) if self.keep_going => {}
+                Err(client::Error::NotFound { .. }) => return Err(self.unknown(kind, &edit.name)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.client.take_tried())
+    }
+
+    /// Whether one request would be taken.
+    pub(crate) fn tried(&self, edit: &Edit) -> Result<(), Failure> {
+        let path = edit.request.get("path").and_then(Value::as_str).unwrap_or_default();
+        self.client.get(&format!("{path}?dry_run=true"))?;
+        self.client.take_tried();
+        Ok(())
+    }
+
+    fn in_bulk(&self, kind: &str, edits: &[Edit], is_trial: bool) -> Result<(), Failure> {
+        let requests: Vec<Value> = edits.iter().map(|edit| edit.request.clone()).collect();
+        let Err((refusals, error)) = self.client.bulk(&requests, is_trial) else { return Ok(()) };
+        let of = |number: usize| edits.get(number.checked_sub(1)?);
+        let first = refusals.first().and_then(|(number, _)| of(*number));
+        let Some(Edit { name, .. }) = first else { return Err(error.into()) };
+        let lines = refusals.iter().filter_map(|(number, reason)| {
+            let place = &of(*number)?.name;
+            let is_named = reason.contains(place.as_str());
+            Some(if is_named { reason.clone() } else { format!("{place}: {reason}") })
+        });
+        let message = lines.collect::<Vec<_>>().join("\n");
+        let rest = match edits.len() {
+            1 => String::new(),
+            count => {
+                format!("nothing was changed, of {count}; --keep-going goes on with the others")
+            }
+        };
+        if failure::client_code(&error) != NOT_THERE {
+            return Err(Failure::Failed {
+                message,
+                hint: Some(rest).filter(|rest| !rest.is_empty()),
+            });
+        }
+        let known = self.client.objects(kind).unwrap_or_default();
+        let list = format!("perilune {kind} list");
+        let hint = if known.contains_key(name) {
+            String::new()
+        } else {
+            failure::nearest(name, known.keys().map(String::as_str), &list)
+        };
+        let hint: Vec<String> = [hint, rest].into_iter().filter(|part| !part.is_empty()).collect();
+        Err(Failure::NotFound { message, hint: hint.join("\n") })
+    }
+
+    /// [`Self::each`] with what is asked for each name.
+    pub(crate) fn each_of(
+        &self,
+        done: &str,
+        edits: &[Edit],
+        mut operation: impl FnMut(&Edit) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let names: Vec<String> = edits.iter().map(|edit| edit.name.clone()).collect();
+        let mut rest = edits.iter();
+        self.each(done, &names, |_| rest.next().map_or(Ok(()), &mut operation))
     }
 
     /// Does `operation` for each name. A failure is told at once and does not stop the others; only a daemon that
@@ -137,6 +284,41 @@ impl Session {
     }
 }
 
+/// What a removal comes to, and whether it is meant.
+pub(crate) fn ask_to_remove(what: &str, changes: &[Value]) -> Result<(), Failure> {
+    insist(&removal(what, changes))
+}
+
+fn removal(what: &str, changes: &[Value]) -> String {
+    let mut gone: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
+    for change in changes {
+        let text = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default();
+        gone.entry((text("action") == "remove", text("kind"))).or_default().push(text("name"));
+    }
+    let mut question = format!("This removes {what}.");
+    for (words, is_removal) in [("Gone:", true), ("Changed:", false)] {
+        let parts: Vec<String> = gone
+            .iter()
+            .filter(|((removed, _), _)| *removed == is_removal)
+            .map(|((_, kind), names)| format!("{} {kind} ({})", names.len(), brief(names)))
+            .collect();
+        if !parts.is_empty() {
+            question.extend([" ", words, " ", &parts.join(", "), "."]);
+        }
+    }
+    question
+}
+
+/// Names as a host list that is not endless.
+fn brief(names: &[&str]) -> String {
+    const LONGEST: usize = 60;
+    let folded = hostlist::fold(names);
+    if folded.chars().count() <= LONGEST {
+        return folded;
+    }
+    folded.chars().take(LONGEST).chain(['…']).collect()
+}
+
 pub(crate) fn unknown_among(kind: &str, name: &str, known: &Map<String, Value>) -> Failure {
     let list = format!("perilune {kind} list");
     Failure::NotFound {
@@ -152,11 +334,12 @@ pub(crate) fn expand(lists: &[String]) -> Result<Vec<String>, Failure> {
     if names.is_empty() { Err(Failure::usage("no name is given")) } else { Ok(names) }
 }
 
-/// Asks before something that cannot be undone. Without a terminal nobody can be asked, and the command is the answer.
-pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
+/// Asks before something that is not easily taken back. Where nobody can be asked, it is refused: a pipe is no answer.
+pub(crate) fn insist(question: &str) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     if !input.is_terminal() || !io::stderr().is_terminal() {
-        return Ok(());
+        let message = format!("{question} Nobody can be asked here; give --yes if it is meant");
+        return Err(Failure::usage(message));
     }
     note(&format!("{question} Type yes to go on:"));
     let mut answer = String::new();
@@ -168,11 +351,25 @@ pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
     }
 }
 
-/// Asks before something that would be too bad a surprise: where nobody can be asked, it is refused.
-pub(crate) fn insist(question: &str) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let message = format!("{question} Nobody can be asked here; give --yes if it is meant");
-        return Err(Failure::usage(message));
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::removal;
+
+    #[test]
+    fn a_removal_says_what_goes_and_what_hangs_on_it() {
+        let change = |action: &str, kind: &str, name: &str| json!({ "action": action, "kind": kind, "name": name });
+        let changes = [
+            change("remove", "node", "n1"),
+            change("remove", "node", "n2"),
+            change("remove", "nodesecrets", "n1"),
+            change("change", "claimrule", "compute"),
+        ];
+        assert_eq!(
+            removal("node n[1-2]", &changes),
+            "This removes node n[1-2]. Gone: 2 node (n[1-2]), 1 nodesecrets (n1). Changed: 1 claimrule (compute)."
+        );
+        assert_eq!(removal("user ann", &[]), "This removes user ann.");
     }
-    confirm(question)
 }

@@ -1,7 +1,9 @@
 //! `/config/export` and `/config/apply`: the configuration as one document, and bringing the cluster to what one says.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
-use perilune_model::{Draft, Violation};
+use perilune_model::{Cluster, Draft, Violation};
 use perilune_wire::document::{self, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -31,7 +33,11 @@ pub(super) fn routes() -> Routes {
 struct Export {
     #[serde(default, deserialize_with = "boolean")]
     secrets: bool,
+    at: Option<u64>,
 }
+
+/// As many commits as are taken back to show what was.
+const LONGEST_WAY_BACK: u64 = 20_000;
 
 #[derive(Debug, Deserialize)]
 struct Choice {
@@ -49,12 +55,47 @@ struct Applied {
 /// The whole configuration as one document: kind, name, and what each object itself says. Users, states and the files of images are not in it.
 #[utoipa::path(get, path = "/config/export", tag = "apply", params(
     ("secrets" = Option<bool>, Query, description = "true: with the passwords of BMCs, and secrets as they are stored"),
+    ("at" = Option<u64>, Query, description = "As it was after this revision"),
 ), responses(
     (status = 200, description = "Objects by kind and name", body = Value),
+    (status = 400, description = "The query cannot be read, or the revision is too long ago", body = Problem),
+    (status = 404, description = "There is no such revision", body = Problem),
 ))]
-async fn export(state: axum::extract::State<State>, Query(choice): Query<Export>) -> Response {
-    let cluster = state.cluster.published();
-    Json(document::write(&cluster, choice.secrets)).into_response()
+async fn export(
+    state: axum::extract::State<State>,
+    Query(choice): Query<Export>,
+) -> Result<Response, ApiError> {
+    let published = state.cluster.published();
+    let cluster = match choice.at {
+        Some(revision) => Arc::new(as_of(&state, &published, revision).await?),
+        None => published,
+    };
+    Ok(Json(document::write(&cluster, choice.secrets)).into_response())
+}
+
+/// The cluster as it was after a revision: what came later is taken back, the last first.
+async fn as_of(state: &State, now: &Cluster, revision: u64) -> Result<Cluster, ApiError> {
+    let newest = now.revision();
+    if revision > newest {
+        let message = format!("there is no revision {revision}; the newest is {newest}");
+        return Err(ApiError::NotFound(message));
+    }
+    if newest - revision > LONGEST_WAY_BACK {
+        return Err(ApiError::Malformed(format!(
+            "revision {revision} is more than {LONGEST_WAY_BACK} changes ago"
+        )));
+    }
+    let later = state.history.history_between(revision + 1, newest).await?;
+    let expected = newest - revision;
+    if u64::try_from(later.len()).unwrap_or_default() != expected {
+        let message = format!("the history does not go back to revision {revision} any more");
+        return Err(ApiError::NotFound(message));
+    }
+    let mut cluster = now.clone();
+    for edit in later.iter().rev().flat_map(|entry| &entry.inverse) {
+        cluster.apply(edit);
+    }
+    Ok(cluster)
 }
 
 /// Brings the cluster to what a document says, all of it in one change. Objects that it does not name stay, unless they are pruned.

@@ -22,10 +22,10 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(operators().reveals(READ), routes!(list))
         .add(operators().reveals(READ), routes!(show))
-        .add(admins().changes(), routes!(save))
+        .add(admins().changes().in_bulk(), routes!(save))
         .add(operators(), routes!(members))
-        .add(admins().changes(), routes!(clone))
-        .add(admins().changes(), routes!(remove))
+        .add(admins().changes().in_bulk(), routes!(clone))
+        .add(admins().changes().in_bulk(), routes!(remove))
 }
 
 /// All BMC setups.

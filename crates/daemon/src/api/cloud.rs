@@ -19,8 +19,8 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
         .add(viewers(), routes!(show))
-        .add(operators().changes(), routes!(save))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(remove))
 }
 
 /// All clouds.

@@ -16,8 +16,8 @@ use crate::state::State;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(show))
-        .add(operators().changes(), routes!(save))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(remove))
 }
 
 /// The DNS hosts of a network.

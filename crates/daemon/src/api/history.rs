@@ -180,7 +180,7 @@ async fn compare(
     Ok(Json(json!({ "history": answer })).into_response())
 }
 
-/// Takes a commit back, as a new commit, when nothing of it was changed since.
+/// Takes a commit back, as a new commit, when nothing of it was changed since. `40..42` takes back all three, as one.
 #[utoipa::path(post, path = "/history/{revision}/_undo", tag = "history", responses(
     (status = 201, description = "It is taken back", body = Message),
     (status = 400, description = "That is no revision", body = Problem),
@@ -192,17 +192,31 @@ async fn undo(
     caller: Caller,
     Path(revision): Path<String>,
 ) -> Result<Response, ApiError> {
-    let revision = number(&revision)?;
-    let entry = entry(&state, revision).await?;
+    let (first, last) = match revision.split_once("..") {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(&revision)?, number(&revision)?),
+    };
+    if first > last || last - first > COMPARED {
+        return Err(ApiError::Malformed(format!(
+            "give the earlier revision first, and at most {COMPARED} of them"
+        )));
+    }
+    // Both ends are there, so that nobody takes back less than was meant.
+    entry(&state, first).await?;
+    entry(&state, last).await?;
+    let entries = state.history.history_between(first, last).await?;
     let mut net = Net::default();
-    net.add(&entry.edits, &entry.inverse);
+    for entry in &entries {
+        net.add(&entry.edits, &entry.inverse);
+    }
+    let inverse: Vec<_> = entries.into_iter().rev().flat_map(|entry| entry.inverse).collect();
     let decide = move |draft: &mut perilune_model::Draft| {
         let changed = net.after().iter().filter(|((kind, name), left)| {
             draft.object(*kind, name.as_str()).as_ref() != left.as_ref()
         });
         let changed: Vec<_> = changed.map(|((kind, name), _)| format!("{kind} '{name}'")).collect();
         if changed.is_empty() {
-            return draft.replay(&entry.inverse);
+            return draft.replay(&inverse);
         }
         let named = changed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         let more = match changed.len().saturating_sub(NAMED) {

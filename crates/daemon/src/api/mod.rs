@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod bmc_setup;
 mod boot;
+mod bulk;
 mod claim;
 mod cloud;
 mod common;
@@ -74,7 +75,7 @@ use crate::state::State;
 
 /// The routes and their document.
 fn router(state: &State) -> (Router<State>, OpenApi) {
-    let (router, mut document, declared) = Routes::new()
+    let (router, mut document, declared, in_bulk) = Routes::new()
         .merge(session::routes())
         .merge(warnings::routes())
         .merge(tpm::routes())
@@ -96,6 +97,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(tables::routes())
         .merge(other_device::routes())
         .merge(backup::routes())
+        .merge(bulk::routes())
         .merge(cloud::routes())
         .merge(reservation::routes())
         .merge(dns::routes())
@@ -126,7 +128,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
         components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());
     }
-    (router, document)
+    (router.layer(axum::Extension(bulk::Parts::new(in_bulk))), document)
 }
 
 /// The whole service: what one listener serves.

@@ -17,15 +17,15 @@ use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::pieces;
 use crate::api::problem::{ApiError, Problem};
 use crate::json::Json;
-use crate::state::State;
+use crate::state::{Parts, State};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
         .add(viewers(), routes!(show))
-        .add(operators().changes().or_node("name"), routes!(save))
-        .add(operators().changes(), routes!(clone))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk().or_node("name"), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(clone))
+        .add(operators().changes().in_bulk(), routes!(remove))
 }
 
 /// All nodes, what is in effect for each.
@@ -114,16 +114,23 @@ async fn save(
     let (meta, target) = (bearer.meta(), key.clone());
     let save = if is_node { node::report } else { node::save };
     let saved = state.cluster.commit(meta, move |draft| save(draft, &target, &request)).await?;
+    let answer = answer::saved(saved, "Node", key.as_str());
+    let parts = state.parts();
+    state.cluster.after_commit(move || follow(&parts, saved, &key, new_name.as_ref()));
+    Ok(answer)
+}
+
+/// What is known of a node goes by its name as well.
+fn follow(state: &Parts, saved: Saved, name: &Name, new_name: Option<&Name>) {
     if let (Saved::Renamed, Some(new_name)) = (saved, new_name) {
-        state.status.rename(&name, &new_name);
-        state.boots.rename(&name, &new_name);
-        state.install_logs.rename(&name, &new_name);
-        state.installations.rename(&name, &new_name);
+        state.status.rename(name.as_str(), new_name);
+        state.boots.rename(name.as_str(), new_name);
+        state.install_logs.rename(name.as_str(), new_name);
+        state.installations.rename(name.as_str(), new_name);
     }
     if saved == Saved::Created {
-        state.installations.forget(&key);
+        state.installations.forget(name);
     }
-    Ok(answer::saved(saved, "Node", key.as_str()))
 }
 
 /// Makes a node like this one.
@@ -172,7 +179,8 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let gone = name.clone();
     state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Node, &name)).await?;
-    state.install_logs.remove(&gone);
+    let logs = state.install_logs.clone();
+    state.cluster.after_commit(move || logs.remove(&gone));
     Ok(answer::done())
 }
 

@@ -19,9 +19,9 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
         .add(viewers(), routes!(show))
-        .add(operators().changes(), routes!(save))
-        .add(operators().changes(), routes!(clone))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(clone))
+        .add(operators().changes().in_bulk(), routes!(remove))
 }
 
 /// All other devices.

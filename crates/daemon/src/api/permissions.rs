@@ -40,6 +40,8 @@ pub(super) struct Access {
     effect: Effect,
     /// The secret that an answer has in it, for the audit.
     secret: Option<&'static str>,
+    /// Whether a call may be one of several that are made as one change.
+    in_bulk: bool,
 }
 
 /// Which tokens of nodes are good for a route.
@@ -64,7 +66,14 @@ enum Effect {
 
 /// Anybody.
 pub(super) const fn everybody() -> Access {
-    Access { role: None, node: Nodes::None, ticket: false, effect: Effect::Tells, secret: None }
+    Access {
+        role: None,
+        node: Nodes::None,
+        ticket: false,
+        effect: Effect::Tells,
+        secret: None,
+        in_bulk: false,
+    }
 }
 
 /// Everybody who is logged in.
@@ -86,6 +95,12 @@ impl Access {
     /// A call changes what is described, and can be asked what it would change.
     pub(super) const fn changes(self) -> Self {
         Self { effect: Effect::Changes, ..self }
+    }
+
+    /// A call may be one of several that are made as one change: it does nothing but to commit, and what else follows waits for that
+    /// (`ClusterService::after_commit`).
+    pub(super) const fn in_bulk(self) -> Self {
+        Self { in_bulk: true, ..self }
     }
 
     /// A call does more than to change what is described.
@@ -240,13 +255,14 @@ impl Routes {
         Self(self.0.into_iter().map(layered).collect())
     }
 
-    /// The router, its document, and what is declared.
+    /// The router, its document, what is declared, and the router of those that may be part of a bulk.
     pub(super) fn into_router(
         self,
         state: &State,
         document: OpenApi,
-    ) -> (Router<State>, OpenApi, Declared) {
+    ) -> (Router<State>, OpenApi, Declared, Router<State>) {
         let mut router = OpenApiRouter::with_openapi(document);
+        let mut in_bulk = Router::new();
         let mut declared = Declared::default();
         for (access, (schemas, paths, routes)) in self.0 {
             let mut words = BTreeMap::new();
@@ -264,10 +280,15 @@ impl Routes {
                 let guard = Guard { access, words: Arc::new(words), state: state.clone() };
                 routes.route_layer(from_fn_with_state(guard, check))
             };
+            if access.in_bulk {
+                for path in paths.paths.keys() {
+                    in_bulk = in_bulk.route(path, routes.clone());
+                }
+            }
             router = router.routes((schemas, paths, routes));
         }
         let (router, document) = router.split_for_parts();
-        (router, document, declared)
+        (router, document, declared, in_bulk)
     }
 }
 

@@ -19,12 +19,12 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
         .add(viewers(), routes!(show))
-        .add(operators().changes(), routes!(save))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(remove))
         .add(viewers(), routes!(inventory))
-        .add(operators().changes(), routes!(save_inventory))
+        .add(operators().changes().in_bulk(), routes!(save_inventory))
         .add(viewers(), routes!(part_of_inventory))
-        .add(operators().changes(), routes!(take_out))
+        .add(operators().changes().in_bulk(), routes!(take_out))
 }
 
 /// All racks and what stands in them.

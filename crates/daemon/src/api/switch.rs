@@ -22,9 +22,9 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(operators().reveals(READ), routes!(list))
         .add(operators().reveals(READ), routes!(show))
-        .add(operators().changes(), routes!(save))
-        .add(operators().changes(), routes!(clone))
-        .add(operators().changes(), routes!(remove))
+        .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(clone))
+        .add(operators().changes().in_bulk(), routes!(remove))
 }
 
 /// All switches.

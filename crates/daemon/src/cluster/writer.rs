@@ -300,7 +300,9 @@ fn decide(
 }
 
 /// A panic is a defect, but it must not take the cluster from everybody else; the draft is thrown away with it.
-fn guarded<T>(decide: impl FnOnce() -> Result<T, perilune_model::Error>) -> Result<T, Error> {
+pub(super) fn guarded<T>(
+    decide: impl FnOnce() -> Result<T, perilune_model::Error>,
+) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(decide)) {
         Ok(decided) => decided.map_err(Error::Refused),
         Err(panic) => Err(Error::Defect(text_of(&*panic))),

@@ -11,6 +11,7 @@ mod booleans;
 mod boot_files;
 mod boots;
 mod budgets;
+mod bulk;
 mod claims;
 mod connections;
 mod control;

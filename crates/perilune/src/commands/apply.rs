@@ -12,12 +12,13 @@ use serde_json::{Map, Value};
 use super::{hosts, identity};
 use crate::failure::Failure;
 use crate::output::{self, Format, changes, text};
-use crate::session::{Session, confirm};
+use crate::session::{Session, insist};
 
 pub(crate) const EXPORT_EXAMPLES: &str = "\
 Examples:
   perilune export > cluster.yaml
   perilune export --secrets > backup.yaml       (with passwords; keep it as safe as they are)
+  perilune export --at 42                       (as it was after revision 42)
   perilune export --format hosts >> /etc/hosts
   perilune export --format ssh-known-hosts > /etc/ssh/ssh_known_hosts
   perilune export -o json | jq .node.node001";
@@ -39,6 +40,9 @@ pub(crate) struct Export {
     /// With the passwords of BMCs, and secrets, in the clear
     #[arg(long, conflicts_with = "format")]
     secrets: bool,
+    /// As it was after this revision
+    #[arg(long, value_name = "REVISION", conflicts_with = "format")]
+    at: Option<u64>,
     /// What is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: ExportFormat,
@@ -74,7 +78,9 @@ pub(crate) fn export(session: &Session, arguments: &Export) -> Result<(), Failur
         ExportFormat::Hosts => return hosts::run(session),
         ExportFormat::SshKnownHosts => return identity::known_hosts(session),
     }
-    let document = session.client.get(&format!("/config/export?secrets={}", arguments.secrets))?;
+    let at = arguments.at.map(|revision| format!("&at={revision}")).unwrap_or_default();
+    let path = format!("/config/export?secrets={}{at}", arguments.secrets);
+    let document = session.client.get(&path)?;
     let secrets = if arguments.secrets { None } else { Some(session.client.objects("secrets")?) };
     let lacks = lacks(&document, secrets.as_ref());
     if session.output.format == Format::Json {
@@ -135,6 +141,7 @@ pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
         return done(session, &[], "nothing to do: the cluster is as the document says");
     }
     if !arguments.yes {
+        output::line(&format!("{}:", changes::summary(&planned)))?;
         output::write(&changes::render(&planned, session.output.canvas.colour))?;
         // Standard input may be the document.
         if !std::io::stdin().is_terminal() {
@@ -142,7 +149,7 @@ pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
                 "nobody can be asked here; add --yes to do it, or --dry-run to only look",
             ));
         }
-        confirm(&format!("This changes {}.", objects(planned.len())))?;
+        insist(&format!("{}.", changes::summary(&planned)))?;
     }
     let answer = session.client.post(&path, &document)?;
     let changed = answer.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();

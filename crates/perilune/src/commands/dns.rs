@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
-use crate::session::Session;
+use crate::session::{Edit, Session, ask_to_remove};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +41,9 @@ pub(crate) enum Command {
         network: String,
         /// The host
         host: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -54,8 +57,14 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             session.client.post(&path, &body)?;
             session.done(&format!("{host} has the address {ipaddress}"))
         }
-        Command::Remove { network, host } => {
-            session.client.get(&client::path(["config", "dns", &network, &host, "_delete"]))?;
+        Command::Remove { network, host, yes } => {
+            let path = client::path(["config", "dns", &network, &host, "_delete"]);
+            let edit = Edit::get(&host, &path);
+            if !yes && !session.client.only_tries() {
+                session.tried(&edit)?;
+                ask_to_remove(&format!("the host {host} of the network {network}"), &[])?;
+            }
+            session.one(&edit)?;
             session.done(&format!("{host} removed"))
         }
     }

@@ -28,7 +28,9 @@ A commit is taken back as a new commit, when nothing of it was changed since.
 
 Examples:
   perilune undo 42 --dry-run
-  perilune undo 42";
+  perilune undo 42
+  perilune undo 40..42      (all three, as one change)
+  perilune undo --to 39     (everything since revision 39)";
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -57,6 +59,9 @@ pub(crate) enum HistoryCommand {
     Show {
         /// Its revision
         revision: u64,
+        /// One line for what changes alike in several objects
+        #[arg(long)]
+        fold: bool,
     },
 }
 
@@ -65,19 +70,26 @@ pub(crate) struct Diff {
     /// Two revisions, such as 40..42; the newest without the second
     #[arg(value_name = "FROM..TO")]
     range: String,
+    /// One line for what changes alike in several objects
+    #[arg(long)]
+    fold: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Undo {
-    /// The revision to take back
-    revision: u64,
+    /// The revision to take back, or the first and the last of several: 40..42 takes back 40, 41 and 42
+    #[arg(required_unless_present = "to", value_name = "REVISION[..REVISION]")]
+    revision: Option<String>,
+    /// Bring the cluster back to what it was after this revision
+    #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
+    to: Option<u64>,
 }
 
 pub(crate) fn run(session: &Session, arguments: History) -> Result<(), Failure> {
     match arguments.command {
         None => list(session, &arguments.list),
         Some(HistoryCommand::List(arguments)) => list(session, &arguments),
-        Some(HistoryCommand::Show { revision }) => show(session, revision),
+        Some(HistoryCommand::Show { revision, fold }) => show(session, revision, fold),
     }
 }
 
@@ -109,7 +121,7 @@ fn list(session: &Session, arguments: &List) -> Result<(), Failure> {
     Ok(session.output.table(&table)?)
 }
 
-fn show(session: &Session, revision: u64) -> Result<(), Failure> {
+fn show(session: &Session, revision: u64, fold: bool) -> Result<(), Failure> {
     let answer = session.client.get(&client::path(["history", &revision.to_string()]))?;
     let commit = answer.get("history").cloned().unwrap_or_default();
     if !session.output.is_table() {
@@ -124,36 +136,49 @@ fn show(session: &Session, revision: u64) -> Result<(), Failure> {
         text("origin"),
         text("action")
     ))?;
-    show_changes(session, &commit)
+    show_changes(session, &commit, fold)
 }
 
 pub(crate) fn diff(session: &Session, arguments: &Diff) -> Result<(), Failure> {
     let wrong = || Failure::usage("give two revisions, such as 40..42");
     let (from, to) = arguments.range.split_once("..").ok_or_else(wrong)?;
-    let newest = || -> Result<String, Failure> {
-        let answer = session.client.get("/history?limit=1")?;
-        let newest = answer.pointer("/history/0/revision").and_then(Value::as_u64);
-        Ok(newest.unwrap_or_default().to_string())
-    };
-    let to = if to.is_empty() { newest()? } else { to.to_owned() };
+    let to = if to.is_empty() { newest(session)?.to_string() } else { to.to_owned() };
     let answer = session.client.get(&client::path(["history", from, &to]))?;
     let compared = answer.get("history").cloned().unwrap_or_default();
     if !session.output.is_table() {
         return Ok(session.output.value(&compared)?);
     }
-    show_changes(session, &compared)
+    show_changes(session, &compared, arguments.fold)
 }
 
 pub(crate) fn undo(session: &Session, arguments: &Undo) -> Result<(), Failure> {
-    let path = client::path(["history", &arguments.revision.to_string(), "_undo"]);
+    let range = match (&arguments.revision, arguments.to) {
+        (Some(revision), _) => revision.clone(),
+        (None, to) => {
+            let (to, newest) = (to.unwrap_or_default(), newest(session)?);
+            if to >= newest {
+                let message = format!("nothing to do: revision {newest} is the newest");
+                return Err(Failure::usage(message));
+            }
+            format!("{}..{newest}", to.saturating_add(1))
+        }
+    };
+    let path = client::path(["history", &range, "_undo"]);
     let answer = session.client.post(&path, &json!({}))?;
     session.say(&answer)
 }
 
-fn show_changes(session: &Session, of: &Value) -> Result<(), Failure> {
+fn newest(session: &Session) -> Result<u64, Failure> {
+    let answer = session.client.get("/history?limit=1")?;
+    let newest = answer.pointer("/history/0/revision").and_then(Value::as_u64);
+    Ok(newest.unwrap_or_default())
+}
+
+fn show_changes(session: &Session, of: &Value, fold: bool) -> Result<(), Failure> {
     let listed = of.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
     if listed.is_empty() {
         return Ok(output::line("nothing differs")?);
     }
+    let listed = if fold { changes::folded(&listed) } else { listed };
     Ok(output::write(&changes::render(&listed, session.output.canvas.colour))?)
 }

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
 use crate::select::Exclude;
-use crate::session::{Session, confirm};
+use crate::session::{Session, insist};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -85,7 +85,7 @@ fn show(session: &Session, names: &[String]) -> Result<(), Failure> {
 fn renew(session: &Session, names: &[String], yes: bool) -> Result<(), Failure> {
     if !yes {
         let nodes = perilune_select::hostlist::fold(names);
-        confirm(&format!(
+        insist(&format!(
             "{nodes}: users will be warned of other host keys after the next installation."
         ))?;
     }

@@ -1,6 +1,7 @@
 //! `perilune node interface` and `perilune group interface`
 
 use clap::{Args, Subcommand};
+use perilune_select::hostlist;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -8,9 +9,9 @@ use crate::field::{FieldArguments, InterfaceFields};
 use crate::output;
 use crate::output::object;
 use crate::output::text::field_text;
-use crate::resource::{each_known, or_unknown};
+use crate::resource::{carry_out, or_unknown, remove_all};
 use crate::select::Exclude;
-use crate::session::Session;
+use crate::session::{Edit, Session};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -50,6 +51,9 @@ pub(crate) enum Command {
         exclude: Exclude,
         /// The interface
         interface: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -79,15 +83,18 @@ pub(crate) fn run(session: &Session, kind: &str, command: Command) -> Result<(),
             let names = session.named(kind, &[names], &exclude)?;
             let change = json!({ "interface": interface, "newinterfacename": target });
             let done = format!("has {interface} renamed to {target}");
-            each_known(session, kind, &done, &names, |name| post(session, kind, name, &change))
+            carry_out(session, kind, &done, &edits(kind, &names, &change))
         }
-        Command::Remove { names, exclude, interface } => {
+        Command::Remove { names, exclude, interface, yes } => {
             let names = session.named(kind, &[names], &exclude)?;
             let done = format!("has no {interface} any more");
-            each_known(session, kind, &done, &names, |name| {
+            let edit = |name: &String| {
                 let path = ["config", kind, name, "interfaces", &interface, "_delete"];
-                Ok(session.client.get(&perilune::client::path(path)).map(drop)?)
-            })
+                Edit::get(name, &perilune::client::path(path))
+            };
+            let edits: Vec<Edit> = names.iter().map(edit).collect();
+            let what = format!("the interface {interface} of {kind} {}", hostlist::fold(&names));
+            remove_all(session, kind, (&what, &done), &edits, yes)
         }
     }
 }
@@ -146,12 +153,15 @@ fn set(session: &Session, kind: &str, arguments: Set) -> Result<(), Failure> {
         change.insert("force".to_owned(), true.into());
     }
     let change = change.into();
-    each_known(session, kind, &format!("has {interface} set"), &names, |name| {
-        post(session, kind, name, &change)
-    })
+    let edits = edits(kind, &names, &change);
+    carry_out(session, kind, &format!("has {interface} set"), &edits)
 }
 
-fn post(session: &Session, kind: &str, name: &str, change: &Value) -> Result<(), Failure> {
-    let fields = Map::from_iter([("interfaces".to_owned(), json!([change]))]);
-    Ok(session.client.act(kind, name, "interfaces", &fields).map(drop)?)
+/// What changes one interface of each.
+fn edits(kind: &str, names: &[String], change: &Value) -> Vec<Edit> {
+    let edit = |name: &String| {
+        let body = json!({ "config": { kind: { name: { "interfaces": [change] } } } });
+        Edit::post(name, &perilune::client::path(["config", kind, name, "interfaces"]), &body)
+    };
+    names.iter().map(edit).collect()
 }

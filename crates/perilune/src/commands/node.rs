@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, arm, claim, identity, interface, reinstall, watch};
+use super::{adopt, arm, claim, identity, interface, node_import, reinstall, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
@@ -125,6 +125,9 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
   perilune node clone node001 node002 --mac 52:54:00:12:34:57
   perilune node clone node001 node[002-128]")]
     Clone(CloneArguments),
+    /// Add and change nodes as a table says
+    #[command(after_help = node_import::EXAMPLES)]
+    Import(node_import::Import),
     /// Remove nodes
     #[command(
         visible_alias = "rm",
@@ -241,6 +244,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             resource::change(session, &RESOURCE, &names, &fields)
         }
         Command::Clone(arguments) => clone(session, arguments),
+        Command::Import(arguments) => node_import::run(session, &arguments),
         Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
         Command::Interface(command) => interface::run(session, "node", command),

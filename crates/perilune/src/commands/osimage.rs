@@ -11,7 +11,7 @@ use crate::output;
 use crate::output::table::{Cell, Table, Tone};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
-use crate::session::{Session, expand, insist};
+use crate::session::{Edit, Session, ask_to_remove, expand, insist};
 
 const RESOURCE: Resource = Resource {
     kind: "osimage",
@@ -163,6 +163,9 @@ pub(crate) enum TagCommand {
         source: String,
         /// The tag
         tag: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -429,10 +432,15 @@ fn tag(session: &Session, command: &TagCommand) -> Result<(), Failure> {
             let tag = if tag.is_empty() { "no tag" } else { tag };
             session.done(&format!("{source} has {tag} active"))
         }
-        TagCommand::Remove { source, tag } => {
+        TagCommand::Remove { source, tag, yes } => {
             known(session, source)?;
             let path = path(["config", "osimage", source, "osimagetag", tag, "_delete"]);
-            session.client.get(&path)?;
+            let edit = Edit::get(tag, &path);
+            if !yes && !session.client.only_tries() {
+                session.tried(&edit)?;
+                ask_to_remove(&format!("the tag {tag} of the image {source} and its files"), &[])?;
+            }
+            session.one(&edit)?;
             session.done(&format!("{source} has no tag {tag} any more"))
         }
     }

@@ -10,7 +10,7 @@ use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::output::{self, text};
 use crate::resource;
-use crate::session::Session;
+use crate::session::{Edit, Session, ask_to_remove};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +75,13 @@ pub(crate) enum Command {
     },
     /// Remove a secret
     #[command(visible_alias = "rm")]
-    Remove(Which),
+    Remove {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
@@ -89,8 +95,14 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::List { .. } => list(session, &client::path(["config", "secrets"])),
         Command::Show(which) => show(session, &which),
         Command::Set { which, fields } => set(session, &which, fields.into_object()?),
-        Command::Remove(Which { kind, source, secret }) => {
-            session.client.get(&path(kind, &[&source, &secret, "_delete"]))?;
+        Command::Remove { which: Which { kind, source, secret }, yes } => {
+            let edit = Edit::get(&secret, &path(kind, &[&source, &secret, "_delete"]));
+            if !yes && !session.client.only_tries() {
+                let what = format!("the secret {secret} of {} {source}", kind.word());
+                session.tried(&edit)?;
+                ask_to_remove(&what, &[])?;
+            }
+            session.one(&edit)?;
             session.done(&format!("{secret} removed"))
         }
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::output::{self, Output, changes, note};
 use crate::serve;
-use crate::session::{Session, confirm};
+use crate::session::{Session, insist};
 
 pub(crate) const EXAMPLES: &str = "\
 The first time it asks a few questions, each with what this machine suggests, and makes
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options, output: Output, arguments: &Setup) -> Resul
     let answers = Answers::of(arguments)?;
     answers.show()?;
     if !arguments.yes {
-        confirm("This is made.")?;
+        insist("This is made.")?;
     }
     let file = answers.make(arguments)?;
     let data_dir = arguments.data_dir.display();
@@ -291,7 +291,7 @@ fn readdress(session: &Session, arguments: &Setup) -> Result<(), Failure> {
     session.client.post(&format!("{path}?dry_run=true"), &body)?;
     output::write(&changes::render(&session.client.take_tried(), session.output.canvas.colour))?;
     if !arguments.yes {
-        confirm("All of this changes.")?;
+        insist("All of this changes.")?;
     }
     session.client.post(&path, &body)?;
     Ok(output::line(&format!(
@@ -304,7 +304,7 @@ fn readdress(session: &Session, arguments: &Setup) -> Result<(), Failure> {
 fn give_network(session: &Session, new: Ipv4Net, is_quiet: bool) -> Result<(), Failure> {
     let (address, range) = (new.addr().to_string(), new.trunc().to_string());
     if !is_quiet {
-        confirm(&format!("The controller is at {address}, in a new network cluster ({range})."))?;
+        insist(&format!("The controller is at {address}, in a new network cluster ({range})."))?;
     }
     let network = json!({ "network": range, "type": "ethernet" });
     let body = json!({ "config": { "network": { "cluster": network } } });

@@ -1,7 +1,9 @@
 //! What changes, object by object and field by field, as people read it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use perilune_select::hostlist;
 use serde_json::Value;
 
 use super::table::{Tone, paint};
@@ -37,6 +39,79 @@ pub(crate) fn render(changes: &[Value], colour: bool) -> String {
     text
 }
 
+/// How many of each kind come, change and go, and how many interfaces go with changes: nothing that goes hides among what changes.
+pub(crate) fn summary(changes: &[Value]) -> String {
+    let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    let mut interfaces = 0;
+    for change in changes {
+        let of = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default();
+        let action = ["create", "change", "remove"].iter().position(|word| *word == of("action"));
+        *counts.entry((action.unwrap_or(1), of("kind"))).or_default() += 1;
+        let fields = change.get("fields").and_then(Value::as_object).into_iter().flatten();
+        let gone = fields.filter(|(field, values)| {
+            let is_name = field.starts_with("interfaces.")
+                && field.rsplit_once('.').is_some_and(|(_, last)| last == "name");
+            is_name && values.get("to").is_none_or(Value::is_null)
+        });
+        interfaces += if action == Some(1) { gone.count() } else { 0 };
+    }
+    let words = ["added", "changed", "removed"];
+    let parts = counts.iter().map(|((action, kind), count)| {
+        let word = words.get(*action).copied().unwrap_or_default();
+        format!("{} {kind}{} {word}", grouped(*count), if *count == 1 { "" } else { "s" })
+    });
+    let gone = (interfaces > 0).then(|| {
+        format!(
+            "{} interface{} removed",
+            grouped(interfaces),
+            if interfaces == 1 { "" } else { "s" }
+        )
+    });
+    parts.chain(gone).collect::<Vec<_>>().join(", ")
+}
+
+/// 1,000
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The same with one entry for objects that change alike, under their names as a host list.
+pub(crate) fn folded(changes: &[Value]) -> Vec<Value> {
+    let mut alike: Vec<(Value, Vec<String>)> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for change in changes {
+        let name = change.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut rest = change.clone();
+        if let Some(map) = rest.as_object_mut() {
+            map.remove("name");
+            // What is new or goes is told by its name.
+            if map.get("action").and_then(Value::as_str) != Some("change") {
+                map.remove("fields");
+            }
+        }
+        let place = *places.entry(rest.to_string()).or_insert(alike.len());
+        match alike.get_mut(place) {
+            Some((_, names)) => names.push(name),
+            None => alike.push((rest, vec![name])),
+        }
+    }
+    let entries = alike.into_iter().map(|(mut change, names)| {
+        if let Some(map) = change.as_object_mut() {
+            map.insert("name".to_owned(), hostlist::fold(&names).into());
+        }
+        change
+    });
+    entries.collect()
+}
+
 /// A value in one line.
 fn line_of(field: &str, value: &Value) -> String {
     let text = field_text(field, value);
@@ -50,7 +125,34 @@ fn line_of(field: &str, value: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::render;
+    use super::{folded, render};
+
+    #[test]
+    fn a_summary_hides_nothing_that_goes() {
+        let of = |number: usize| {
+            json!({ "kind": "node", "name": format!("n{number}"), "action": "change", "fields": {
+                "interfaces.BMC.name": { "from": "BMC", "to": null }, "interfaces.BMC.network": { "from": "ipmi", "to": null } } })
+        };
+        let mut changes: Vec<_> = (0..1234).map(of).collect();
+        changes.push(json!({ "kind": "group", "name": "a", "action": "remove", "fields": {
+            "interfaces.BMC.name": { "from": "BMC", "to": null } } }));
+        changes.push(json!({ "kind": "node", "name": "x", "action": "create", "fields": {} }));
+        assert_eq!(
+            super::summary(&changes),
+            "1 node added, 1,234 nodes changed, 1 group removed, 1,234 interfaces removed"
+        );
+    }
+
+    #[test]
+    fn what_changes_alike_is_one_line() {
+        let of = |name: &str, to: &str| json!({ "kind": "node", "name": name, "action": "change", "fields": { "vendor": { "from": null, "to": to } } });
+        let gone = |name: &str| json!({ "kind": "node", "name": name, "action": "remove", "fields": { "a": name } });
+        let changes = [of("n1", "a"), of("n2", "b"), of("n3", "a"), gone("n8"), gone("n9")];
+        assert_eq!(
+            render(&folded(&changes), false),
+            "~ node n[1,3]\n    vendor: unset -> a\n~ node n2\n    vendor: unset -> b\n- node n[8-9]\n"
+        );
+    }
 
     #[test]
     fn objects_and_their_fields_are_told_line_by_line() {

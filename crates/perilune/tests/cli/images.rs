@@ -34,7 +34,7 @@ fn a_tree_goes_only_when_it_is_asked_for_and_meant() {
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("outside of the images' directory"), "{}", said(&refused));
 
-    let removed = perilune(&data, &["osimage", "remove", "other"]);
+    let removed = perilune(&data, &["osimage", "remove", "other", "--yes"]);
     assert!(removed.status.success() && outside.exists(), "{}", said(&removed));
     let removed = perilune(&data, &["osimage", "remove", "debian", "--tree", "--yes"]);
     assert!(removed.status.success(), "{}", said(&removed));

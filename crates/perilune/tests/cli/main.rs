@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod apply;
+mod bulk;
 mod control;
 mod images;
 mod import;

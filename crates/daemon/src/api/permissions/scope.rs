@@ -24,9 +24,10 @@ const OF_ONE_NODE: [(&str, &str); 9] = [
     ("/control/power/{hostname}", "hostname"),
     ("/control/action/{subsystem}/{hostname}/{_action}", "hostname"),
 ];
-/// Operations that name nodes in their bodies, and look whether the caller may do that to each.
-const OF_SEVERAL_NODES: [&str; 2] =
-    ["POST /control/action/{subsystem}/{_action}", "POST /boot/window"];
+/// Operations that name nodes in their bodies, and look whether the caller may do that to each; of a bulk, each part is checked as if it
+/// were sent alone.
+const OF_SEVERAL_NODES: [&str; 3] =
+    ["POST /control/action/{subsystem}/{_action}", "POST /boot/window", "POST /bulk"];
 
 /// The nodes that a caller may do something to; all of them where there is no list.
 pub(in crate::api) type Nodes = Option<Arc<BTreeSet<String>>>;

@@ -169,6 +169,10 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         "/boot/log/{node}" => json!({ "text": "== Network" }),
         "/config/identity/_renew" => json!({ "nodes": "node001" }),
         "/boot/reinstall" => json!({ "nodes": "node001", "cancel": true }),
+        "/bulk" => json!({ "edits": [
+            { "path": "/config/node/node001", "body": { "config": { "node": { "node001": { "vendor": "Acme" } } } }, "expect": "known" },
+            { "path": "/config/group/unused", "body": { "config": { "group": { "unused": { "comment": "YQ==" } } } } },
+        ] }),
         "/select/node" => json!({ "selector": "node00*&@compute" }),
         "/boot/window" => json!({ "nodes": "node001", "seconds": 60 }),
         "/boot/progress/{node}" => {
