@@ -105,8 +105,12 @@ fn describe(site: &ImageSite) {
 
 /// What a machine is told that asks to boot.
 fn boots(site: &ImageSite, mac: &str) -> String {
+    boots_from(site, mac, "10.141.200.9")
+}
+
+fn boots_from(site: &ImageSite, mac: &str, address: &str) -> String {
     let began = Instant::now();
-    let (code, script) = site.text_from(&format!("/boot/search/mac/{mac}"), "10.141.200.9");
+    let (code, script) = site.text_from(&format!("/boot/search/mac/{mac}"), address);
     assert_eq!(code, 200);
     assert!(began.elapsed() < LONGEST, "{:?}", began.elapsed());
     script
@@ -214,11 +218,13 @@ fn a_storm_of_unknown_machines_asks_the_switch_a_few_times_and_holds_up_no_node(
             for last in 0..100_u8 {
                 let site = &site;
                 // One after the other, so that machines keep coming while switches are read.
-                let strangers =
-                    (1..4).map(move |more| format!("52:54:00:00:{more:02x}:{last:02x}"));
+                let strangers = (1..4).map(move |more| {
+                    let mac = format!("52:54:00:00:{more:02x}:{last:02x}");
+                    (mac, format!("10.141.20{more}.{}", last + 1))
+                });
                 scope.spawn(move || {
-                    for mac in strangers {
-                        assert!(is_unknown(&boots(site, &mac)));
+                    for (mac, address) in strangers {
+                        assert!(is_unknown(&boots_from(site, &mac, &address)));
                     }
                 });
             }

@@ -74,6 +74,6 @@ fn people_are_added_put_into_groups_and_removed() {
     let (code, said) = run("osgroup change gpu --members ghost");
     assert_eq!((code, said.contains("there is no user 'ghost'")), (Some(1), true), "{said}");
     assert_eq!(run("osuser remove alice,bob --yes").0, Some(0));
-    assert_eq!(run("osgroup remove gpu").0, Some(0));
+    assert_eq!(run("osgroup remove gpu --yes").0, Some(0));
     assert!(run("osgroup list").1.contains("none; add one with"));
 }
