@@ -114,8 +114,7 @@ pub struct Boot {
 pub struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    validation: Validation,
-    /// Tickets run out by a clock that nobody can set, so their time is looked at apart.
+    /// The library would compare with the time of day alone.
     untimed: Validation,
     expiry: Duration,
 }
@@ -123,14 +122,11 @@ pub struct Keys {
 impl Keys {
     /// Keys of the configuration's `SECRET_KEY`, its text as it stands, and how long logins are good for.
     pub fn new(secret: &str, expiry: Duration) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        let mut untimed = validation.clone();
+        let mut untimed = Validation::new(Algorithm::HS256);
         untimed.validate_exp = false;
         Self {
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             decoding: DecodingKey::from_secret(secret.as_bytes()),
-            validation,
             untimed,
             expiry,
         }
@@ -182,7 +178,7 @@ impl Keys {
         })
     }
 
-    /// A token for a running node, good for the import of its own hardware rules alone.
+    /// A token for a running node, good for the import of its own hardware rules alone. `now` is in steady seconds.
     pub fn for_import(&self, node: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
         self.sign(&Claims {
             node: Some(node.to_owned()),
@@ -208,9 +204,14 @@ impl Keys {
         })
     }
 
-    /// Who the token is for; `None` when it is forged, malformed or no longer good.
-    pub fn identify(&self, token: &str) -> Option<Identity> {
-        let claims = self.read(token, &self.validation)?;
+    /// Who the token is for; `None` when it is forged, malformed or no longer good. Tokens of people end at a time of day, those of machines
+    /// by a clock that never jumps: a boot goes on when somebody sets the other. `steady` is in seconds by that one.
+    pub fn identify(&self, token: &str, now: u64, steady: u64) -> Option<Identity> {
+        let claims = self.read(token)?;
+        let is_of_machine = claims.scope.is_some();
+        if claims.exp < if is_of_machine { steady } else { now } {
+            return None;
+        }
         match (claims.scope.as_deref(), claims.node) {
             (None, None) => Some(Identity::User {
                 name: claims.user.unwrap_or_else(|| UNNAMED.to_owned()),
@@ -229,7 +230,7 @@ impl Keys {
 
     /// The boot that the ticket is for; `None` when it is forged, malformed or no longer good. `now` is in steady milliseconds.
     pub fn redeem(&self, ticket: &str, now: u64) -> Option<Boot> {
-        let claims = self.read(ticket, &self.untimed)?;
+        let claims = self.read(ticket)?;
         let is_ticket = claims.scope.as_deref() == Some(TICKET) && claims.exp > now / 1000;
         let boot = Boot {
             node: claims.node?,
@@ -245,11 +246,11 @@ impl Keys {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
     }
 
-    fn read(&self, token: &str, validation: &Validation) -> Option<Claims> {
-        match jsonwebtoken::decode::<Claims>(token, &self.decoding, validation) {
+    fn read(&self, token: &str) -> Option<Claims> {
+        match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.untimed) {
             Ok(data) => Some(data.claims),
             Err(error) => {
-                if !matches!(error.kind(), ErrorKind::ExpiredSignature | ErrorKind::InvalidToken) {
+                if !matches!(error.kind(), ErrorKind::InvalidToken) {
                     tracing::debug!(%error, "a token was refused");
                 }
                 None
@@ -262,6 +263,11 @@ impl Keys {
 mod tests {
     use super::*;
     use crate::clock;
+
+    fn known(keys: &Keys, token: &str) -> Option<Identity> {
+        let now = clock::seconds();
+        keys.identify(token, now, now)
+    }
 
     fn keys() -> Keys {
         Keys::new("0123456789abcdef", Duration::from_mins(1))
@@ -298,12 +304,12 @@ mod tests {
         let import = keys.for_import("node001", now).unwrap();
         let ticket = keys.ticket(&boot(), life).unwrap();
         let ann = Identity::User { name: "ann".into(), generation: Some("mark".into()) };
-        assert_eq!(keys.identify(&user), Some(ann));
+        assert_eq!(known(&keys, &user), Some(ann));
         let Exchange { boot: name, address, archive, .. } = exchange();
         let expected = Identity::Node { name: "node001".into(), archive, boot: name, address };
-        assert_eq!(keys.identify(&node), Some(expected));
-        assert_eq!(keys.identify(&import), Some(Identity::Importer("node001".into())));
-        assert_eq!(keys.identify(&ticket), None);
+        assert_eq!(known(&keys, &node), Some(expected));
+        assert_eq!(known(&keys, &import), Some(Identity::Importer("node001".into())));
+        assert_eq!(known(&keys, &ticket), None);
         assert_eq!(keys.redeem(&ticket, boot().begun), Some(boot()));
         for token in [&user, &node, &import] {
             assert_eq!(keys.redeem(token, boot().begun), None);
@@ -340,14 +346,30 @@ mod tests {
     #[test]
     fn old_and_foreign_tokens_are_good_for_nothing() {
         let (keys, now) = (keys(), clock::seconds());
-        assert_eq!(keys.identify(&keys.for_user("ann", String::new(), now - 61).unwrap()), None);
+        assert_eq!(known(&keys, &keys.for_user("ann", String::new(), now - 61).unwrap()), None);
         let foreign = Keys::new("another", Duration::from_mins(1));
-        assert_eq!(keys.identify(&foreign.for_user("ann", String::new(), now).unwrap()), None);
+        assert_eq!(known(&keys, &foreign.for_user("ann", String::new(), now).unwrap()), None);
         let ticket = foreign.ticket(&boot(), Duration::from_mins(1)).unwrap();
         assert_eq!(keys.redeem(&ticket, boot().begun), None);
-        assert_eq!(keys.identify("nonsense"), None);
+        assert_eq!(known(&keys, "nonsense"), None);
         // An unsigned token: {"alg":"none"} and the claims of an administrator.
-        assert_eq!(keys.identify("eyJhbGciOiJub25lIn0.eyJpZCI6MCwiZXhwIjo5OTk5OTk5OTk5fQ."), None);
+        assert_eq!(known(&keys, "eyJhbGciOiJub25lIn0.eyJpZCI6MCwiZXhwIjo5OTk5OTk5OTk5fQ."), None);
+    }
+
+    #[test]
+    fn the_time_of_day_ends_the_tokens_of_people_and_a_steady_clock_those_of_machines() {
+        let (keys, now) = (keys(), clock::seconds());
+        let day = 24 * 60 * 60;
+        let node = keys.for_node("node001", &exchange()).unwrap();
+        let import = keys.for_import("node001", now).unwrap();
+        let user = keys.for_user("ann", String::new(), now).unwrap();
+        for token in [&node, &import] {
+            assert!(keys.identify(token, now + day, now).is_some());
+            assert!(keys.identify(token, now - day, now).is_some());
+            assert!(keys.identify(token, now, now + day).is_none());
+        }
+        assert!(keys.identify(&user, now, now + day).is_some());
+        assert!(keys.identify(&user, now + day, now).is_none());
     }
 
     #[test]
@@ -360,6 +382,6 @@ mod tests {
             &EncodingKey::from_secret(b"0123456789abcdef"),
         );
         let unnamed = Identity::User { name: UNNAMED.to_owned(), generation: None };
-        assert_eq!(keys.identify(&token.unwrap()), Some(unnamed));
+        assert_eq!(known(&keys, &token.unwrap()), Some(unnamed));
     }
 }

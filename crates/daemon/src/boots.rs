@@ -86,7 +86,7 @@ pub struct Exchange {
     pub address: IpAddr,
     /// The archive that is installed.
     pub archive: Option<String>,
-    /// When it was exchanged: seconds since 1970, as the token has it.
+    /// When it was exchanged: steady seconds, as the token has it.
     pub at: u64,
     /// When the node reported success: steady milliseconds.
     pub succeeded: Option<u64>,

@@ -324,12 +324,17 @@ pub(super) fn whoever(token: Option<&HeaderValue>, state: &State) -> String {
     let token = token.and_then(|token| token.to_str().ok()).unwrap_or_default();
     match state.api_token_of(token) {
         Some(token) => token_text(&token.name, token.user.as_ref()),
-        None => match state.keys.identify(token) {
+        None => match known(state, token) {
             Some(Identity::User { name, .. }) => name,
             Some(Identity::Node { name, .. } | Identity::Importer(name)) => format!("node {name}"),
             Some(Identity::ApiToken(_)) | None => "nobody".to_owned(),
         },
     }
+}
+
+/// Who a signed token is for, as of now.
+fn known(state: &State, token: &str) -> Option<Identity> {
+    state.keys.identify(token, clock::seconds(), clock::steady_milliseconds() / 1000)
 }
 
 /// Who the request's token is for.
@@ -355,7 +360,7 @@ fn identity(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
         return Ok(Identity::ApiToken(token.name.clone()));
     }
     let invalid = || ApiError::Unauthenticated("Token is invalid".to_owned());
-    let identity = state.keys.identify(token).ok_or_else(invalid)?;
+    let identity = known(state, token).ok_or_else(invalid)?;
     match &identity {
         Identity::User { name, generation } => state.check_login(name, generation.as_deref())?,
         Identity::Node { name, boot, address, .. } => {

@@ -167,7 +167,7 @@ async fn bind(
 ) -> Result<Arc<Exchange>, ApiError> {
     let Boot { node, address, boot, begun, .. } = boot;
     let archive = archive_of(cluster, &node);
-    let at = clock::seconds();
+    let at = clock::steady_milliseconds() / 1000;
     use_of(state, &node, Exchange { boot, begun, key, address, archive, at, succeeded: None }).await
 }
 
@@ -231,7 +231,7 @@ async fn new_boot(
     node: &str,
     address: IpAddr,
 ) -> Result<String, ApiError> {
-    let (boot, begun, at) = (new_name()?, state.boots.now(), clock::seconds());
+    let (boot, begun, at) = (new_name()?, state.boots.now(), clock::steady_milliseconds() / 1000);
     let archive = archive_of(cluster, node);
     let wanted = Exchange { boot, begun, key: None, address, archive, at, succeeded: None };
     let exchange = use_of(state, node, wanted).await?;

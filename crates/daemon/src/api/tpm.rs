@@ -80,7 +80,7 @@ async fn log_in(
         None if is_installer => return Err(not_of_a_boot(&name)),
         // No boot is expected: a running node may have the rules of its own hardware read, and nothing else.
         None => {
-            let token = state.keys.for_import(&name, clock::seconds());
+            let token = state.keys.for_import(&name, clock::steady_milliseconds() / 1000);
             let token = token.map_err(|error| ApiError::Defect(error.to_string()))?;
             (token, "for its own hardware rules alone")
         }
