@@ -160,7 +160,11 @@ impl Boots {
         let (exchanges, exchanges_writer, others) =
             Board::open(store, Table::Boots, key, Durability::BeforeAnswer, RULES).await?;
         unreadable.extend(others);
-        let clock = SteadyClock::start(clock::milliseconds());
+        // With a clock that was set back between two lives of the daemon, every boot from now on would be earlier than the last one.
+        let end = |exchange: &Exchange| exchange.begun.max(exchange.succeeded.unwrap_or(0));
+        let last = exchanges.snapshot().iter().map(|(_, exchange)| end(exchange)).max();
+        let last = last.map_or(0, |last| last.saturating_add(1));
+        let clock = SteadyClock::start(clock::milliseconds().max(last));
         let boots = Self { windows, exchanges, accepted: Arc::new(accepted), clock };
         boots.shorten();
         let writers = Writers { windows: windows_writer, exchanges: exchanges_writer };
@@ -397,6 +401,21 @@ mod tests {
         assert_eq!(boots.window("node001"), None);
         assert!(boots.expect_for(&node(), Evidence::Arm, None, Duration::ZERO));
         assert_eq!(boots.window("node001"), None, "it ended at once");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_between_two_lives_makes_no_boot_too_early() {
+        let directory = tempfile::tempdir().unwrap();
+        let tomorrow = clock::milliseconds() + 24 * 60 * 60 * 1000;
+        {
+            let (former, mut tasks) = boots(directory.path(), &Evidence::ALL).await;
+            former.exchange(&node(), exchange("a", tomorrow, None)).await.unwrap().unwrap();
+            drop(former);
+            while tasks.join_next().await.is_some() {}
+        }
+        let (boots, _tasks) = boots(directory.path(), &Evidence::ALL).await;
+        let next = exchange("b", boots.now(), None);
+        boots.exchange(&node(), next).await.unwrap().unwrap();
     }
 
     #[tokio::test]
