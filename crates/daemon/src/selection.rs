@@ -111,4 +111,11 @@ impl Facts for Nodes<'_> {
             Key::Label(_) => return None,
         })
     }
+
+    fn refusal(&self, key: &Key) -> Option<String> {
+        let Key::Label(label) = key else { return None };
+        Some(format!(
+            "'label:{label}': nodes have no labels in this version; select them by group, rack or name"
+        ))
+    }
 }

@@ -20,6 +20,9 @@ pub enum Error {
         /// What is wrong, and how it should be written.
         reason: String,
     },
+    /// It is written well, and cannot be asked for here.
+    #[error("{0}")]
+    Refused(String),
     /// It names more hosts than any cluster has.
     #[error("host list names {count} hosts; at most {MAXIMUM_NAMES} are accepted")]
     TooMany {
@@ -74,7 +77,7 @@ impl Error {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Unknown { .. } | Self::Nothing { .. } => true,
-            Self::Syntax { .. } | Self::TooMany { .. } => false,
+            Self::Syntax { .. } | Self::Refused(_) | Self::TooMany { .. } => false,
             Self::InSource { error, .. } => error.is_missing(),
         }
     }
@@ -89,6 +92,7 @@ impl Error {
             Self::Unknown { .. }
             | Self::Nothing { .. }
             | Self::Syntax { .. }
+            | Self::Refused(_)
             | Self::TooMany { .. } => None,
         }
     }

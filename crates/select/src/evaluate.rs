@@ -25,6 +25,12 @@ pub trait Facts {
 
     /// Whether the program knows of this; `None` where anything can be asked for, and is just had by no node.
     fn known(&self, key: &Key) -> Option<Vec<String>>;
+
+    /// Why nodes cannot be asked for this; `None` where they can. What is not known must not be taken for what no node has: `!` would
+    /// mean all of them.
+    fn refusal(&self, _key: &Key) -> Option<String> {
+        None
+    }
 }
 
 /// Nodes, by their positions.
@@ -101,7 +107,7 @@ impl<F: Facts> Search<'_, F> {
             Term::Having(key, pattern) => self.having(key, pattern),
             Term::Source(source) => {
                 let reason = format!("{source} cannot be read here; the command line reads files");
-                Err(Error::syntax("", 0, reason))
+                Err(Error::Refused(reason))
             }
         }
     }
@@ -147,6 +153,9 @@ impl<F: Facts> Search<'_, F> {
     }
 
     fn having(&self, key: &Key, pattern: &Pattern) -> Result<Set, Error> {
+        if let Some(reason) = self.facts.refusal(key) {
+            return Err(Error::Refused(reason));
+        }
         let mut set = Set::none(self.facts.count());
         for position in 0..self.facts.count() {
             let value = self.facts.value(position, key);

@@ -116,6 +116,11 @@ fn what_matches_nothing_ends_with_4_and_changes_nothing() {
     let (code, text) = refused(&["nodes", "n1,rakc:r1"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("character 4 of"), "{text}");
+    // What nodes do not have yet is not what no node is: without it would be all of them.
+    for selector in ["label:canary=yes", "@compute&!label:canary=yes", "@compute,!label:a=*"] {
+        let (code, text) = refused(&["node", "remove", selector, "--yes"]);
+        assert!(code != Some(0) && text.contains("nodes have no labels"), "{code:?} {text}");
+    }
     assert_eq!(done(data.path(), &["nodes", "*", "--count"]), "12\n");
 }
 
