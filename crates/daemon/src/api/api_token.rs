@@ -122,7 +122,7 @@ async fn add(
     if role > of_owner {
         let (role, of_owner) = (role.word(), of_owner.word());
         return Err(ApiError::Forbidden(format!(
-            "the user '{user}' is a {of_owner}, and a token of that user cannot be a {role}"
+            "the user '{user}' has the role {of_owner}, and a token of that user cannot have the role {role}"
         )));
     }
     let text = new_token()?;

@@ -208,7 +208,7 @@ impl Caller {
         }
         let (user, role, needed) = (&self.user, self.role.word(), needed.word());
         Err(ApiError::Forbidden(format!(
-            "the user '{user}' is a {role}, and this needs the role {needed}"
+            "the user '{user}' has the role {role}, and this needs the role {needed}"
         )))
     }
 }
