@@ -39,6 +39,8 @@ pub(crate) struct Release {
     pub(crate) libc: String,
 }
 
+/// Slow compression of large programs on a busy machine.
+const LIMIT_SECONDS: u64 = 900;
 const NAME: &str = "perilune";
 const SUMMARY: &str = "provisioning of HPC cluster nodes";
 const DESCRIPTION: &str = "Turns racks of blank machines into a running cluster: DHCP, TFTP, HTTP, images of operating systems, power by BMC. \

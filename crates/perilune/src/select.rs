@@ -18,6 +18,12 @@ pub(crate) struct Exclude {
     exclude: Vec<String>,
 }
 
+impl Exclude {
+    fn selector(&self) -> Result<Option<Selector>, Failure> {
+        if self.exclude.is_empty() { Ok(None) } else { read(&self.exclude).map(Some) }
+    }
+}
+
 impl Session {
     /// The names that are meant, of objects of any kind.
     pub(crate) fn named(
@@ -44,10 +50,7 @@ impl Session {
         exclude: &Exclude,
     ) -> Result<Vec<String>, Failure> {
         let wanted = read(selectors)?;
-        let without = match exclude.exclude.as_slice() {
-            [] => None,
-            lists => Some(read(lists)?),
-        };
+        let without = exclude.selector()?;
         let (names, others) =
             (wanted.plain(), without.as_ref().map_or(Some(Ok(Vec::new())), Selector::plain));
         if let (Some(names), Some(others)) = (names, others) {
@@ -63,10 +66,7 @@ impl Session {
         exclude: &Exclude,
     ) -> Result<Vec<String>, Failure> {
         let wanted = read(selectors)?;
-        let without = match exclude.exclude.as_slice() {
-            [] => None,
-            lists => Some(read(lists)?),
-        };
+        let without = exclude.selector()?;
         self.select(wanted.text(), without.as_ref().map(Selector::text))
     }
 

@@ -10,11 +10,9 @@ use perilune_testkit::{Limit, Stop};
 
 use super::build::Speed;
 use super::contents::{CONFIGURATION, Contents, set_times, write};
-use super::{DESCRIPTION, NAME, Release, SUMMARY};
+use super::{DESCRIPTION, LIMIT_SECONDS, NAME, Release, SUMMARY};
 use crate::build::root;
 
-/// Slow compression of large programs on a busy machine.
-const LIMIT_SECONDS: u64 = 900;
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 pub(super) fn make(

@@ -8,10 +8,7 @@ use perilune_testkit::{Limit, Stop};
 
 use super::build::Speed;
 use super::contents::Contents;
-use super::{NAME, Release};
-
-/// Slow compression of large programs on a busy machine.
-const LIMIT_SECONDS: u64 = 900;
+use super::{LIMIT_SECONDS, NAME, Release};
 
 pub(super) fn make(
     contents: &Contents,

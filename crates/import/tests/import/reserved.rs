@@ -19,18 +19,20 @@ fn refused() -> (Vec<String>, Cluster) {
     (lines(&plan), cluster(&plan))
 }
 
+/// What is reserved, by name: machines, then addresses.
+fn kept(cluster: &Cluster) -> Vec<(String, String)> {
+    let kept = cluster.reservations().values().map(|kept| {
+        let machines = kept.macaddresses.iter().map(ToString::to_string);
+        let all = machines.chain(kept.addresses.iter().map(ToString::to_string));
+        (kept.name.to_string(), all.collect::<Vec<_>>().join(" "))
+    });
+    kept.collect()
+}
+
 #[test]
 fn machines_and_addresses_of_refused_devices_are_kept_under_their_names() {
     let (_, cluster) = refused();
-    let kept: Vec<(String, String)> = cluster
-        .reservations()
-        .values()
-        .map(|kept| {
-            let machines = kept.macaddresses.iter().map(ToString::to_string);
-            let all = machines.chain(kept.addresses.iter().map(ToString::to_string));
-            (kept.name.to_string(), all.collect::<Vec<_>>().join(" "))
-        })
-        .collect();
+    let kept = kept(&cluster);
     let expected = [
         ("Node_3", "aa:bb:cc:00:00:30 10.141.0.30 10.148.0.30 fd00:148::30"),
         ("Switch_7", "10.141.200.7"),
@@ -71,15 +73,7 @@ fn whatever_is_refused_keeps_its_machine_whichever_table_it_is_in() {
     );
     let plan = plan(&database);
     let cluster = cluster(&plan);
-    let kept: Vec<(String, String)> = cluster
-        .reservations()
-        .values()
-        .map(|kept| {
-            let machines = kept.macaddresses.iter().map(ToString::to_string);
-            let all = machines.chain(kept.addresses.iter().map(ToString::to_string));
-            (kept.name.to_string(), all.collect::<Vec<_>>().join(" "))
-        })
-        .collect();
+    let kept = kept(&cluster);
     let expected = [
         // The part of an InfiniBand address that is the port's.
         ("Node_3", "00:02:c9:03:00:00:10:39"),
