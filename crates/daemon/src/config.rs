@@ -46,6 +46,8 @@ pub struct Options {
     pub bootstrap: Option<PathBuf>,
     /// The program that becomes `/init` of installers; looked for in the usual places without it.
     pub agent: Option<PathBuf>,
+    /// Where the privileged worker listens that works on trees; without it, this process does.
+    pub worker: Option<PathBuf>,
     /// What clients of the API may take.
     pub connections: Limits,
     /// Proxies that are believed about whom they speak for, beside those that the configuration names.

@@ -13,12 +13,12 @@ mod pack;
 mod progress;
 mod queue;
 mod request_id;
-mod rsync;
 mod run;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
+pub(crate) mod trees;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,8 @@ use queue::{Number, Queue, Running};
 pub(crate) use request_id::new as new_request_id;
 pub use sync::Receiver;
 use tokio::sync::Notify;
+pub use trees::Trees;
+use trees::{Done, Task};
 pub use work::{Format, Job, Mounted, Work};
 
 use crate::cluster::ClusterService;
@@ -54,8 +56,8 @@ pub struct Places {
     pub files: PathBuf,
     /// The trees of images that do not say where theirs is.
     pub images: PathBuf,
-    /// The program that becomes `/init`, when the configuration names it.
-    pub agent: Option<PathBuf>,
+    /// Who works on the trees.
+    pub trees: Trees,
     /// Who may read archives.
     pub readers: Readers,
 }
@@ -135,6 +137,11 @@ impl Jobs {
         Ok((Self { shared: Arc::new(shared) }, Records(records), unreadable))
     }
 
+    /// Who works on trees.
+    pub(crate) fn trees(&self) -> &Trees {
+        &self.shared.places.trees
+    }
+
     /// What was said about a request after a number; `None` when nothing is known of it.
     pub fn after(&self, request: &str, known: u64) -> Option<News> {
         self.shared.lock().streams.after(request, known)
@@ -171,8 +178,7 @@ impl Jobs {
 
     /// Remembers that the tree of an image that is gone stays where it is: another image may take its place.
     pub async fn leave_tree(&self, tree: PathBuf) {
-        let left = run::blocking(move || tree::leave(&tree)).await;
-        if let Err(error) = left.and_then(std::convert::identity) {
+        if let Err(error) = self.trees().at_once(Task::Leave { tree }).await {
             tracing::warn!(%error, "another image cannot take the place of the tree");
         }
     }
@@ -190,8 +196,10 @@ impl Jobs {
 
     /// Gives a place to another tree, and has what was left there removed.
     pub async fn make_way(&self, now: Time, tree: &Path) -> Result<(), Error> {
-        let (tree, request) = (tree.to_owned(), request_id::new(now));
-        let aside = run::blocking(move || tree::put_aside(&tree, &request)).await??;
+        let task = Task::PutAside { tree: tree.to_owned(), request: request_id::new(now) };
+        let Done::Aside(aside) = self.trees().at_once(task).await? else {
+            return Err(Error::Defect);
+        };
         self.remove_tree(now, aside).await;
         Ok(())
     }

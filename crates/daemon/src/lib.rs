@@ -29,6 +29,7 @@ pub mod leases;
 mod machines;
 mod neighbour;
 mod own_addresses;
+pub mod owner;
 mod pace;
 mod patience;
 mod proxied;
@@ -47,5 +48,6 @@ pub mod token_uses;
 mod unserved;
 pub mod vault;
 mod warnings;
+pub mod worker;
 
 pub use serve::serve;

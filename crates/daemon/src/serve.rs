@@ -29,7 +29,8 @@ use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
 use crate::install_logs::{InstallLog, InstallLogs};
 use crate::installations::{Installations, Installed};
-use crate::jobs::{self, Jobs, Places};
+use crate::jobs::trees::Performer;
+use crate::jobs::{self, Jobs, Places, Trees};
 use crate::leases::Leases;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -404,7 +405,14 @@ fn places(settings: &Settings, options: &Options) -> Places {
     Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
-        agent: options.agent.clone(),
+        trees: match &options.worker {
+            Some(socket) => Trees::Worker(socket.clone()),
+            None => Trees::Own(Performer {
+                files: settings.image_files.clone(),
+                agent: options.agent.clone(),
+                fence: None,
+            }),
+        },
         readers: settings.archive_readers,
     }
 }

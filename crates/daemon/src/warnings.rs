@@ -54,6 +54,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
     let (files, images) = (&state.settings.image_files, &state.settings.image_directory);
     let of_site = of_site.chain(starters::missing(&cluster, files, images));
+    let of_site = of_site.chain(state.jobs.trees().warning());
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
 }

@@ -75,6 +75,7 @@ fn ours(tree: &Path, directory: &Path) -> Result<Figures, Box<dyn Error>> {
         archive_format: ArchiveFormat::TarZstd,
         mounts: perilune_image::Mounts::Refuse,
         archive_readers: perilune_image::Readers::default(),
+        owner: None,
         parts: Parts::Archive,
     };
     let place = directory.join("bench-0.tar.zst");

@@ -7,13 +7,14 @@ use std::{
 };
 
 use perilune_archive::Options;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ArchiveFormat, CancelFlag, Error, Mounts, Progress, Stage,
     compress::compress,
     credentials, identity, initramfs, kernel,
     mounts::measured,
-    part::{Part, Readers},
+    part::{Access, Part, Readers},
     progress::Meter,
     tree::Tree,
 };
@@ -41,6 +42,14 @@ pub struct Request {
     pub mounts: Mounts,
     /// Who may read the archive, which can hold what no user is to see. Kernel and initramfs are for everybody.
     pub archive_readers: Readers,
+    /// The user whose files they are, where that is not the user of this process.
+    pub owner: Option<u32>,
+}
+
+impl Request {
+    fn access(&self, readers: Readers) -> Access {
+        Access { owner: self.owner, readers }
+    }
 }
 
 /// Which files are made.
@@ -55,7 +64,7 @@ pub enum Parts {
 }
 
 /// The files that were made; those that were not asked for are `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     pub boot: Option<BootFiles>,
     pub archive: Option<Archive>,
@@ -64,14 +73,14 @@ pub struct Packed {
 }
 
 /// Names within the directory of files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootFiles {
     pub kernel_version: String,
     pub kernel_file: String,
     pub initrd_file: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
     /// Name within the directory of files.
     pub image_file: String,
@@ -129,7 +138,8 @@ fn pack_boot_files(
     let initrd_file = format!("{prefix}-initramfs-{kernel_version}");
 
     let source = kernel::file_of(&tree, &kernel_version)?;
-    let (part, mut file) = Part::create(&request.files_dir, &kernel_file, Readers::Everybody)?;
+    let everybody = request.access(Readers::Everybody);
+    let (part, mut file) = Part::create(&request.files_dir, &kernel_file, everybody)?;
     let size = fs::metadata(&source).map_err(|error| Error::read(&source, error))?.len();
     let meter = Meter::start(Stage::Kernel, size, report, cancel);
     copy(&source, &mut file, part.path())?;
@@ -146,7 +156,7 @@ fn pack_boot_files(
         packed: request.epoch,
     };
     let contents = initramfs::collect(&wanted, warnings, cancel)?;
-    let (part, file) = Part::create(&request.files_dir, &initrd_file, Readers::Everybody)?;
+    let (part, file) = Part::create(&request.files_dir, &initrd_file, everybody)?;
     let mut meter = Meter::start(Stage::Initramfs, contents.size(), report, cancel);
     let zstd = kernel::reads_zstd(&tree, &kernel_version);
     let size = initramfs::write(&contents, file, part.path(), zstd, &mut meter)?;
@@ -168,7 +178,8 @@ fn pack_archive(
     warnings.extend(identity::left_in(&tree));
     let image_file =
         format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
-    let (part, file) = Part::create(&request.files_dir, &image_file, request.archive_readers)?;
+    let access = request.access(request.archive_readers);
+    let (part, file) = Part::create(&request.files_dir, &image_file, access)?;
     let failed = |error| Error::archive(&request.tree, part.place(), error);
     let totals = measured(&request.tree, &mut options, request.mounts, warnings).map_err(failed)?;
     let mut meter = Meter::start(Stage::Archive, totals.bytes, report, cancel);

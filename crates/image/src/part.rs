@@ -14,7 +14,7 @@ const PREFIX: &str = ".perilune-";
 const SUFFIX: &str = ".part";
 
 /// Who may read a file, beside the process that makes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Readers {
     /// Every user of this machine.
     #[default]
@@ -37,6 +37,22 @@ impl Readers {
     }
 }
 
+/// Whose a file is, and who may read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    /// `None`: the user of this process.
+    pub(crate) owner: Option<u32>,
+    pub(crate) readers: Readers,
+}
+
+impl Access {
+    fn grant(self, file: &File) -> io::Result<()> {
+        self.readers.admit(file)?;
+        // Last: only the owner may set the mode.
+        self.owner.map_or(Ok(()), |owner| fchown(file, Some(owner), None))
+    }
+}
+
 /// A file in the making; it is removed unless it is published.
 pub(crate) struct Part {
     path: PathBuf,
@@ -48,14 +64,20 @@ impl Part {
     pub(crate) fn create(
         directory: &Path,
         name: &str,
-        readers: Readers,
+        access: Access,
     ) -> Result<(Self, File), Error> {
         let path = directory.join(format!("{PREFIX}{name}{SUFFIX}"));
-        let mut options = File::options();
-        let file = options.create(true).truncate(true).write(true).mode(0o600).open(&path);
+        // What a former run left goes; nothing that lies there is ever written to, least of all what a link leads to.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::write(&path, error));
+            }
+            _ => {}
+        }
+        let file = File::options().create_new(true).write(true).mode(0o600).open(&path);
         let file = file.map_err(|error| Error::write(&path, error))?;
         let part = Self { path, place: directory.join(name), published: false };
-        readers.admit(&file).map_err(|error| Error::write(&part.path, error))?;
+        access.grant(&file).map_err(|error| Error::write(&part.path, error))?;
         Ok((part, file))
     }
 

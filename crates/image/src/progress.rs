@@ -13,7 +13,7 @@ use std::{
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What is being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Stage {
     Kernel,
     Initramfs,
@@ -23,7 +23,7 @@ pub enum Stage {
 
 /// Reported when a stage begins and ends, and at most ten times a second between. `bytes_total` is an estimate
 /// made by a walk over the tree before the stage; 0 when there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     pub stage: Stage,
     pub bytes_done: u64,

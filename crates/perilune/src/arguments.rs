@@ -250,6 +250,9 @@ pub(crate) enum Command {
     /// Write manual pages, for a package
     #[command(hide = true)]
     Manual(manual::Manual),
+    /// Work on trees of operating systems for a daemon that is not root; the service manager starts it
+    #[command(hide = true)]
+    Worker(crate::worker::Worker),
 }
 
 #[cfg(test)]

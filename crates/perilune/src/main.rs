@@ -16,6 +16,7 @@ mod resource;
 mod select;
 mod serve;
 mod session;
+mod worker;
 
 use arguments::{Arguments, Command};
 use commands::{
@@ -87,5 +88,6 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Logout => login::logout(),
         Command::Completion { shell } => completion::run(shell),
         Command::Manual(arguments) => manual::run(&arguments),
+        Command::Worker(arguments) => worker::run(arguments),
     }
 }

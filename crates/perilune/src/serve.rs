@@ -60,6 +60,9 @@ pub(crate) struct ServeArgs {
     /// The static program that becomes /init of packed images; found beside this program without it
     #[arg(long, env = "PERILUNE_AGENT", hide_env_values = true, value_name = "FILE")]
     pub(crate) agent: Option<PathBuf>,
+    /// The socket of the privileged worker that works on trees of operating systems; without it, the daemon does, as root
+    #[arg(long, env = "PERILUNE_WORKER", hide_env_values = true, value_name = "SOCKET")]
+    pub(crate) worker: Option<PathBuf>,
     /// What log lines look like
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -124,6 +127,7 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
         address: arguments.address,
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
+        worker: arguments.worker.clone(),
         connections: Limits::default(),
         proxies: arguments.proxy.clone(),
     })

@@ -16,12 +16,15 @@ use crate::dependencies;
 const LIMIT_SECONDS: u64 = 120;
 const DOCUMENTS: &str = "usr/share/doc/perilune";
 /// Files that a site changes: a new version keeps the site's own.
-pub(super) const CONFIGURATION: [&str; 2] =
-    ["etc/perilune/perilune.env", "etc/logrotate.d/perilune"];
+pub(super) const CONFIGURATION: [&str; 3] =
+    ["etc/perilune/perilune.env", "etc/logrotate.d/perilune", "etc/perilune/worker.env"];
 /// Where each file of `xtask/dist` goes.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 9] = [
     ("perilune.service", "usr/lib/systemd/system/perilune.service"),
+    ("perilune-worker.socket", "usr/lib/systemd/system/perilune-worker.socket"),
+    ("perilune-worker.service", "usr/lib/systemd/system/perilune-worker.service"),
     ("perilune.env", CONFIGURATION[0]),
+    ("worker.env", CONFIGURATION[2]),
     ("logrotate.conf", CONFIGURATION[1]),
     ("sysusers.conf", "usr/lib/sysusers.d/perilune.conf"),
     ("tmpfiles.conf", "usr/lib/tmpfiles.d/perilune.conf"),

@@ -17,7 +17,7 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, operators, viewers};
-use crate::api::problem::{ApiError, Problem, Trial};
+use crate::api::problem::{ApiError, Problem, Trial, chain};
 use crate::api::query::{Query, boolean};
 use crate::clock;
 use crate::cluster;
@@ -100,7 +100,7 @@ async fn save(
     match (saved, moved) {
         (Ok(saved), _) => Ok(answer::saved(saved, "OS Image", &name)),
         (Err(error), Some((from, to))) => {
-            if let Err(error) = tokio::fs::rename(&to, &from).await {
+            if let Err(error) = state.jobs.trees().rename(&to, &from).await {
                 tracing::error!(tree = %to.display(), %error, "a tree that was moved cannot be moved back");
             }
             Err(error.into())
@@ -142,15 +142,15 @@ async fn move_tree(
             to.display()
         )));
     }
-    tokio::fs::rename(&from, &to).await.map_err(|error| {
+    if !from.is_dir() {
         let (from, to) = (from.display(), to.display());
-        ApiError::NotFound(if error.kind() == std::io::ErrorKind::NotFound {
-            format!(
-                "the image {key} has no tree at {from}, which a new name would move to {to}; make it there, or give the path of its tree along with the new name"
-            )
-        } else {
-            format!("the tree {from} cannot be moved to {to}: {error}")
-        })
+        return Err(ApiError::NotFound(format!(
+            "the image {key} has no tree at {from}, which a new name would move to {to}; make it there, or give the path of its tree along with the new name"
+        )));
+    }
+    state.jobs.trees().rename(&from, &to).await.map_err(|error| {
+        let (from, to, error) = (from.display(), to.display(), chain(&error));
+        ApiError::NotFound(format!("the tree {from} cannot be moved to {to}: {error}"))
     })?;
     Ok(Some((from, to)))
 }

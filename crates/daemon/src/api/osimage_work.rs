@@ -13,9 +13,10 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::osimage::may_name_tree;
 use crate::api::permissions::{Routes, operators};
-use crate::api::problem::{ApiError, Problem};
+use crate::api::problem::{ApiError, Problem, chain};
 use crate::api::query::Query;
 use crate::clock;
+use crate::jobs::trees::Finding;
 use crate::jobs::{Format, Mounted, Work};
 use crate::json::Json;
 use crate::state::State;
@@ -79,17 +80,6 @@ async fn pack(
     begin_packing(&state, &caller, image, (format, mounts)).await
 }
 
-/// One line of the check list of an OS image.
-#[derive(Debug, Serialize)]
-struct Finding {
-    /// `good`, `warning` or `fault`.
-    level: &'static str,
-    /// What was looked at: `kernel`, `loader`, `network`, `ssh`, `identity`, `selinux`, `credentials`, `size` or `tree`.
-    subject: &'static str,
-    /// A sentence about it.
-    text: String,
-}
-
 /// Looks through the tree of an OS image for what a node would lack, and for what should not be in it.
 #[utoipa::path(get, path = "/config/osimage/{name}/_check", tag = "osimage", responses(
     (status = 200, description = "The check list: `findings`, each with `level` (`good`, `warning` or `fault`), `subject` and `text`", body = Value),
@@ -101,31 +91,17 @@ async fn check(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let image = std::sync::Arc::clone(state.cluster.published().image(&name)?);
-    let request = perilune_image::CheckRequest {
-        tree: image.tree(&state.settings.image_directory),
-        kernel_version: image.kernelversion.clone(),
-        kernel_modules: image.kernelmodules.clone().into_iter().collect(),
+    let tree = image.tree(&state.settings.image_directory);
+    let modules = image.kernelmodules.clone().into_iter().collect();
+    let found = state.jobs.trees().check(tree, image.kernelversion.clone(), modules).await;
+    let fault = |error| Finding {
+        level: "fault".to_owned(),
+        subject: "tree".to_owned(),
+        text: chain(&error),
     };
-    let look = move || perilune_image::check(&request, &perilune_image::CancelFlag::default());
-    let found = tokio::task::spawn_blocking(look).await;
-    let found = found.map_err(|error| ApiError::Defect(error.to_string()))?;
-    let findings: Vec<Finding> = match found {
-        Ok(found) => found.into_iter().map(Finding::from).collect(),
-        Err(error) => vec![Finding { level: "fault", subject: "tree", text: error.to_string() }],
-    };
+    let findings = found.unwrap_or_else(|error| vec![fault(error)]);
     let list = json!({ "config": { "osimage": { name: { "findings": findings } } } });
     Ok(Json(list).into_response())
-}
-
-impl From<perilune_image::Finding> for Finding {
-    fn from(finding: perilune_image::Finding) -> Self {
-        let level = match finding.level {
-            perilune_image::Level::Good => "good",
-            perilune_image::Level::Warning => "warning",
-            perilune_image::Level::Fault => "fault",
-        };
-        Self { level, subject: finding.subject, text: finding.text }
-    }
 }
 
 /// Stops whatever makes files or a tree for an OS image.

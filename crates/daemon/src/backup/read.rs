@@ -37,8 +37,15 @@ pub fn restore(input: impl Read, data_dir: &Path) -> Result<Manifest, Error> {
         fs::remove_dir_all(&unfinished).map_err(|source| failed(&unfinished, "removed", source))?;
     }
     let mut entries = fs::read_dir(data_dir).map_err(|source| failed(data_dir, "read", source))?;
+    // Packages make two directories beforehand; trees of images may be there, since no backup has them.
     let is_ours = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name() == "lost+found")
+        entry.is_ok_and(|entry| match entry.file_name().to_str() {
+            Some("lost+found" | "images") => true,
+            Some("files") => {
+                fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_none())
+            }
+            _ => false,
+        })
     };
     if !entries.all(is_ours) {
         return Err(Error::NotEmpty(data_dir.to_owned()));

@@ -9,6 +9,7 @@ use perilune_model::{Cluster, image};
 use super::error::{Error, Failed};
 use super::run::{Context, blocking};
 use super::tree;
+use super::trees::Task;
 
 pub(super) async fn remove_files(context: &Context, files: &[String]) -> Result<(), Failed> {
     let (directory, files) = (context.shared.places.files.clone(), files.to_owned());
@@ -44,16 +45,14 @@ pub(super) async fn remove_tree(context: &Context, place: &Path) -> Result<(), F
     let places = context.shared.places.clone();
     let cluster = context.shared.cluster.published();
     let (place, request): (PathBuf, String) = (place.to_owned(), context.job.request.clone());
-    let work = move || {
-        // An image may have been made there since.
-        if let Some(reason) = tree::obstacle(&cluster, &places, (None, &place)) {
-            tracing::warn!(tree = %place.display(), reason, "a tree was not removed");
-            return Ok(());
-        }
-        tree::remove(&place, &request)
-    };
-    blocking(work)
-        .await
-        .and_then(std::convert::identity)
-        .map_err(|error| error.while_doing("removing a tree"))
+    let failed = |error: Error| error.while_doing("removing a tree");
+    let looked_at = place.clone();
+    // An image may have been made there since.
+    let look = move || tree::obstacle(&cluster, &places, (None, &looked_at));
+    if let Some(reason) = blocking(look).await.map_err(failed)? {
+        tracing::warn!(tree = %place.display(), reason, "a tree was not removed");
+        return Ok(());
+    }
+    let task = Task::Remove { tree: place, request };
+    context.shared.places.trees.at_once(task).await.map(drop).map_err(failed)
 }

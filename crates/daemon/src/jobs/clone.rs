@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perilune_image::CancelFlag;
+use perilune_image::{CancelFlag, Progress};
 use perilune_model::{Name, image};
 
 use super::error::{Error, Failed, chain};
@@ -13,6 +13,7 @@ use super::pack;
 use super::progress::Step;
 use super::run::{Context, blocking};
 use super::tree;
+use super::trees::{Task, Told};
 use super::work::Mounted;
 
 /// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
@@ -50,21 +51,21 @@ async fn copy(
     let step = Step::begin(format!("copying osimage {source}->{target}"));
     context.tell(step.label());
     let (from, to) = (place(context, source)?, place(context, target)?);
-    let (cancel, request, teller) =
-        (context.cancel.clone(), context.job.request.clone(), context.clone());
-    let mut report = move |done, total| {
-        if let Some(progress) = step.progress(done, total) {
+    let (request, teller) = (context.job.request.clone(), context.clone());
+    let report = move |told| {
+        if let Told::Bytes(told) = told
+            && let Some(progress) = step.progress(told.bytes_done, told.bytes_total)
+        {
             teller.progress(progress);
         }
     };
     let (cluster, places) = (context.shared.cluster.published(), context.shared.places.clone());
-    let owner = target.clone();
-    let is_left = move |place: &Path| {
-        tree::is_left(place)
-            && tree::obstacle(&cluster, &places, (Some(owner.as_str()), place)).is_none()
-    };
-    let copy = move || copy_aside((&from, &to), (&request, mounts), &is_left, &mut report, &cancel);
-    let notes = blocking(copy).await??;
+    let (owner, place) = (target.clone(), to.clone());
+    let is_free =
+        move || tree::obstacle(&cluster, &places, (Some(owner.as_str()), &place)).is_none();
+    let task = Task::Copy { from, to, request, mounts, may_replace: blocking(is_free).await? };
+    let trees = &context.shared.places.trees;
+    let notes = trees.perform(task, Arc::new(report), &context.cancel).await?.notes()?;
     pack::tell_notes(context, &notes);
     Ok(())
 }
@@ -80,13 +81,13 @@ fn place(context: &Context, name: &Name) -> Result<PathBuf, Error> {
 }
 
 /// A tree is under its name only when it is whole. What a removed image has left there goes then, and not before.
-fn copy_aside(
+pub(super) fn copy_aside(
     (from, to): (&Path, &Path),
-    (request, mounts): (&str, Mounted),
-    is_left: &dyn Fn(&Path) -> bool,
-    report: &mut dyn FnMut(u64, u64),
+    (request, mounts, may_replace): (&str, Mounted, bool),
+    report: &mut dyn FnMut(Progress),
     cancel: &CancelFlag,
 ) -> Result<Vec<String>, Error> {
+    let is_left = |place: &Path| may_replace && tree::is_left(place);
     if to.symlink_metadata().is_ok() && !is_left(to) {
         return Err(Error::Image(perilune_image::Error::AlreadyThere { path: to.to_owned() }));
     }
@@ -99,13 +100,7 @@ fn copy_aside(
         }
         _ => {}
     }
-    let notes = perilune_image::copy_tree(
-        from,
-        &aside,
-        mounts.into(),
-        &mut |progress| report(progress.bytes_done, progress.bytes_total),
-        cancel,
-    )?;
+    let notes = perilune_image::copy_tree(from, &aside, mounts.into(), report, cancel)?;
     let left = is_left(to).then(|| tree::put_aside(to, request)).transpose()?;
     let renamed = fs::rename(&aside, to);
     if let Some(left) = left {
@@ -116,7 +111,7 @@ fn copy_aside(
 }
 
 fn is_already_there(error: &Error) -> bool {
-    matches!(error, Error::Image(perilune_image::Error::AlreadyThere { .. }))
+    matches!(error, Error::Image(perilune_image::Error::AlreadyThere { .. }) | Error::TreeThere(_))
 }
 
 /// An image without a tree is of no use, and in the way of a second try.

@@ -52,6 +52,31 @@ pub enum Error {
         /// Every place.
         looked_for: Vec<PathBuf>,
     },
+    /// It is not for the worker to work there.
+    #[error("{}: {reason}", path.display())]
+    Refused {
+        /// Where it was to work.
+        path: PathBuf,
+        /// Why it does not.
+        reason: String,
+    },
+    /// The worker told of a failure.
+    #[error("{text}")]
+    Told {
+        /// All of it.
+        text: String,
+    },
+    /// The worker found something in the place of a new tree.
+    #[error("{0}")]
+    TreeThere(String),
+    /// The worker does not answer.
+    #[error("the worker at {} cannot be asked; look at `systemctl status perilune-worker.socket perilune-worker.service`", socket.display())]
+    NoWorker {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A directory or file could not be worked with.
     #[error("cannot {what} {}", path.display())]
     Files {

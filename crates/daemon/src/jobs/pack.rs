@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use perilune_image::{Packed, Parts, Progress, Request, Stage};
+use perilune_image::{ArchiveFormat, Packed, Progress, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::{Cluster, Name};
 
+use super::clean;
 use super::error::{Error, Failed};
 use super::progress::Step;
-use super::run::{Context, blocking};
+use super::run::Context;
+use super::trees::{Done, Pack, Task, Told};
 use super::work::{Format, Mounted};
-use super::{agent, clean};
 use crate::clock;
 
 /// As many notes about an image as are told one by one.
@@ -27,12 +29,11 @@ pub(super) async fn run(
     let assembling = format!("assembling osimage {name}");
     let image = context.shared.image_to_pack(&context.job, name.as_str());
     let image = image.ok_or_else(|| Error::Missing(name.to_string()).while_doing(&assembling))?;
-    let request = request(context, &image, (format, mounts))
-        .map_err(|error| error.while_doing(&assembling))?;
+    let request = request(context, &image, (format, mounts));
     if is_done(&request, &image) {
         return Ok(());
     }
-    let files = request.files_dir.clone();
+    let files = context.shared.places.files.clone();
     let stem = format!("{}-{}", request.name, request.epoch);
     remove_leftovers(&files, &stem, &context.shared.cluster.published());
     let packed = pack(context, name, request).await;
@@ -49,26 +50,19 @@ pub(super) async fn run(
     result
 }
 
-fn request(
-    context: &Context,
-    image: &Image,
-    (format, mounts): (Format, Mounted),
-) -> Result<Request, Error> {
+fn request(context: &Context, image: &Image, (format, mounts): (Format, Mounted)) -> Pack {
     let places = &context.shared.places;
-    Ok(Request {
+    Pack {
         // Names of images may have blanks; names of files that go into boot scripts may not.
         name: image.name.as_str().replace(' ', "_"),
         tree: image.tree(&places.images),
         kernel_version: image.kernelversion.clone(),
         kernel_modules: image.kernelmodules.clone().into_iter().collect(),
-        agent: agent::find(places.agent.as_deref())?,
-        files_dir: places.files.clone(),
         epoch: context.job.epoch,
-        archive_format: format.into(),
-        parts: Parts::All,
-        mounts: mounts.into(),
-        archive_readers: places.readers,
-    })
+        format,
+        mounts,
+        readers: places.readers,
+    }
 }
 
 /// Whether packing makes the same of both.
@@ -79,22 +73,28 @@ pub(super) fn is_packed_alike(one: &Image, other: &Image) -> bool {
 }
 
 /// Whether an earlier run of this very job came to its end, but for its record.
-fn is_done(request: &Request, image: &Image) -> bool {
-    let archive =
-        format!("{}-{}.{}", request.name, request.epoch, request.archive_format.extension());
+fn is_done(request: &Pack, image: &Image) -> bool {
+    let format = ArchiveFormat::from(request.format);
+    let archive = format!("{}-{}.{}", request.name, request.epoch, format.extension());
     image.files.imagefile.as_deref() == Some(archive.as_str())
 }
 
-async fn pack(context: &Context, name: &Name, request: Request) -> Result<Packed, Failed> {
-    let mut steps =
+async fn pack(context: &Context, name: &Name, request: Pack) -> Result<Packed, Failed> {
+    let steps =
         Steps { context: context.clone(), name: name.clone(), step: None, stage: Stage::Kernel };
-    let cancel = context.cancel.clone();
-    let work = move || {
-        let packed =
-            perilune_image::pack(&request, &mut |progress| steps.report(progress), &cancel);
-        packed.map_err(|error| Error::from(error).while_doing(steps.doing()))
+    let steps = Arc::new(Mutex::new(steps));
+    let teller = Arc::clone(&steps);
+    let report = move |told| {
+        if let Told::Bytes(progress) = told {
+            teller.lock().unwrap_or_else(PoisonError::into_inner).report(progress);
+        }
     };
-    blocking(work).await.map_err(|error| error.while_doing(format!("building osimage {name}")))?
+    let trees = &context.shared.places.trees;
+    let packed = trees.perform(Task::Pack(request), Arc::new(report), &context.cancel).await;
+    packed.and_then(Done::packed).map_err(|error| {
+        let doing = steps.lock().unwrap_or_else(PoisonError::into_inner).doing();
+        error.while_doing(doing)
+    })
 }
 
 /// Tells the steps as they begin and end, and how far they are.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{Error, Failed, chain};
 use super::message::{OK, Progress, Time};
 use super::queue::{Number, Running};
+use super::trees::{Report, Told};
 use super::work::{Job, Work};
 use super::{Jobs, Shared, clean, clone, pack, sync};
 use crate::clock;
@@ -189,6 +190,23 @@ impl Context {
             &self.job.user,
             progress,
         );
+    }
+
+    /// Tells how many files of a step differ.
+    pub(super) fn counting(&self, step: &str) -> Report {
+        let (context, step) = (self.clone(), step.to_owned());
+        Arc::new(move |told| {
+            let Told::Files(done) = told else { return };
+            let (step, unit) = (step.clone(), "files");
+            context.progress(Progress {
+                step,
+                done,
+                total: None,
+                unit,
+                rate: None,
+                seconds_left: None,
+            });
+        })
     }
 
     /// Who is the author of what the job changes in the cluster.

@@ -1,7 +1,7 @@
 //! Grabbing an image from a node that runs, and pushing one to nodes that run: `rsync` over the site's own `ssh`.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 
 use super::error::{Error, Failed, chain};
 use super::pack;
-use super::rsync::{Count, mounts_on, rsync, run_one};
 use super::run::Context;
 use super::tree;
+use super::trees::{Count, Done, Grab, Host, HostName, Push, Task};
 
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
@@ -55,33 +55,20 @@ pub(super) async fn grab(
     let found = image_of(&cluster, image).map_err(failed)?;
     let host = host_of(&cluster, node).map_err(failed)?;
     let tree = tree_of(context, &found).map_err(failed)?;
-    if really {
-        tokio::fs::create_dir_all(&tree)
-            .await
-            .map_err(|error| failed(Error::files("make", &tree, error)))?;
-    }
-    let mut count = Count::default();
     let places = places(&found).map_err(failed)?;
-    let mounts = mounts_on(&host).await;
+    let trees = &context.shared.places.trees;
+    let asked = trees.at_once(Task::Mounts { host: host.clone() }).await;
+    let Done::Mounts(mounts) = asked.map_err(failed)? else {
+        return Err(failed(Error::Defect));
+    };
     tell_of_mounts(context, node, &places, mounts.as_deref());
-    for place in &places {
-        let mut command = rsync(&words(found.grab_exclude.as_deref()), really);
-        match &mounts {
-            Some(mounts) => {
-                command.args(mounts.iter().filter_map(|mount| left_out_of_node(place, mount)));
-            }
-            None => {
-                command.arg("--one-file-system");
-            }
-        }
-        command.arg("--delete-after").arg(format!("{host}:/.{place}")).arg(slash(&tree));
-        count.add(run_one(context, command, &doing).await.map_err(failed)?);
-    }
-    count.tell(context, really);
+    let exclude = words(found.grab_exclude.as_deref());
+    let task = Grab { host, tree: tree.clone(), places, mounts, exclude, really };
+    let report = context.counting(&doing);
+    let grabbed = trees.perform(Task::Grab(task), report, &context.cancel).await;
+    let count = grabbed.and_then(Done::count).map_err(failed)?;
+    tell_changes(context, &count, really);
     if really {
-        let place = tree.clone();
-        let kept = super::run::blocking(move || keep_machine_id_open(&place)).await;
-        kept.and_then(|kept| kept).map_err(failed)?;
         keep_kernel_version(context, &found, &tree).await.map_err(failed)?;
     }
     context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
@@ -95,7 +82,7 @@ pub(super) async fn grab(
 }
 
 /// Names what a node has mounted and is not grabbed with it.
-fn tell_of_mounts(context: &Context, node: &Name, places: &[String], mounts: Option<&[PathBuf]>) {
+fn tell_of_mounts(context: &Context, node: &Name, places: &[String], mounts: Option<&[OsString]>) {
     let Some(mounts) = mounts else {
         context.tell(&format!(
             "note: {node} does not tell what it has mounted, so subvolumes and whatever else is on another device are not grabbed"
@@ -104,7 +91,7 @@ fn tell_of_mounts(context: &Context, node: &Name, places: &[String], mounts: Opt
     };
     let is_place = |mount: &Path| places.iter().any(|place| Path::new(place) == mount);
     let is_inside = |mount: &Path| places.iter().any(|place| mount.starts_with(place));
-    let mut told = mounts.iter().map(PathBuf::as_path).collect::<Vec<_>>();
+    let mut told = mounts.iter().map(Path::new).collect::<Vec<_>>();
     told.retain(|mount| {
         let below = mount.strip_prefix("/").unwrap_or(mount);
         is_inside(mount) && !is_place(mount) && !is_of_running(below)
@@ -152,9 +139,9 @@ pub(super) async fn push(
     match to {
         Receiver::Node(node) => {
             let host = host_of(&cluster, node).map_err(failed)?;
-            let count = push_to(context, &found, (&tree, &places), &host, really);
+            let count = push_to(context, &found, (&tree, &places), host, really);
             let count = count.await.map_err(failed)?;
-            count.tell(context, really);
+            tell_changes(context, &count, really);
             context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
             Ok(())
         }
@@ -187,7 +174,7 @@ async fn push_to_all(
             let host = host_of(&cluster, &node);
             running.spawn(async move {
                 let result = match host {
-                    Ok(host) => push_to(&context, &image, (&tree, &places), &host, really).await,
+                    Ok(host) => push_to(&context, &image, (&tree, &places), host, really).await,
                     Err(error) => Err(error),
                 };
                 (node, result)
@@ -212,65 +199,33 @@ async fn push_to(
     context: &Context,
     image: &Image,
     (tree, places): (&Path, &[String]),
-    host: &str,
+    host: Host,
     really: bool,
 ) -> Result<Count, Error> {
-    let mut count = Count::default();
-    for place in places {
-        let mut source = tree.as_os_str().to_owned();
-        source.push("/.");
-        source.push(place);
-        let mut command = rsync(&words(image.grab_exclude.as_deref()), really);
-        command.args(tree::mounts_in(tree).iter().filter_map(|mount| left_out(tree, place, mount)));
-        command.arg(source).arg(format!("{host}:/"));
-        let step = format!("pushing osimage {}", image.name);
-        count.add(run_one(context, command, &step).await?);
-    }
-    Ok(count)
+    let exclude = words(image.grab_exclude.as_deref());
+    let task = Push { host, tree: tree.to_owned(), places: places.to_vec(), exclude, really };
+    let report = context.counting(&format!("pushing osimage {}", image.name));
+    let trees = &context.shared.places.trees;
+    trees.perform(Task::Push(task), report, &context.cancel).await?.count()
 }
 
-/// The option that leaves out what a node has mounted below a place, also where a place of its own is below that.
-fn left_out_of_node(place: &str, mount: &Path) -> Option<OsString> {
-    left_out_as(place, mount.strip_prefix("/").ok()?, true)
-}
-
-/// The option that leaves out what is mounted below a place.
-fn left_out(tree: &Path, place: &str, mount: &Path) -> Option<OsString> {
-    left_out_as(place, mount, tree.join(mount).is_dir())
-}
-
-/// Both are paths from the root, the mount without its first slash.
-fn left_out_as(place: &str, mount: &Path, is_directory: bool) -> Option<OsString> {
-    let below = mount.strip_prefix(place.trim_start_matches('/')).ok()?;
-    if below.as_os_str().is_empty() {
-        return None;
+/// A trial tells what would change.
+fn tell_changes(context: &Context, count: &Count, really: bool) {
+    if really {
+        return;
     }
-    let mut option = b"--exclude=/".to_vec();
-    for byte in mount.as_os_str().as_bytes() {
-        if b"*?[\\".contains(byte) {
-            option.push(b'\\');
-        }
-        option.push(*byte);
+    for line in &count.first {
+        context.tell(&format!("would change: {line}"));
     }
-    if is_directory {
-        option.extend(b"/*");
+    let told = count.first.len().try_into().unwrap_or(u64::MAX);
+    if let Some(more) = count.files.checked_sub(told).filter(|more| *more > 0) {
+        context.tell(&format!("would change: {more} more"));
     }
-    Some(OsString::from_vec(option))
 }
 
 /// Where only a running system has files, mounts are nothing to speak of.
 fn is_of_running(mount: &Path) -> bool {
     ["proc", "sys", "dev", "run", "tmp"].iter().any(|name| mount.starts_with(name))
-}
-
-/// A system without the file takes its first start for the first of all, and enables services anew; with an empty one it only makes
-/// itself an identity (machine-id(5)).
-fn keep_machine_id_open(tree: &Path) -> Result<(), Error> {
-    let file = tree.join("etc/machine-id");
-    if file.symlink_metadata().is_ok() || !tree.join("etc").is_dir() {
-        return Ok(());
-    }
-    std::fs::write(&file, "").map_err(|error| Error::files("make", &file, error))
 }
 
 /// The kernel of the image from now on is the newest usual one that the node has.
@@ -299,16 +254,16 @@ fn tree_of(context: &Context, image: &Image) -> Result<PathBuf, Error> {
     if tree.components().count() > 2 { Ok(tree) } else { Err(Error::NoTree(tree)) }
 }
 
-/// Where the node is reached: the address that it boots from, for its name may not be known here; IPv6 in brackets.
-fn host_of(cluster: &Cluster, name: &Name) -> Result<String, Error> {
+/// Where the node is reached: the address that it boots from, for its name may not be known here.
+fn host_of(cluster: &Cluster, name: &Name) -> Result<Host, Error> {
     let node = cluster.nodes().get(name).ok_or_else(|| Error::NoNode(name.to_string()))?;
     let addresses = node.boot_interface().map(|interface| interface.addresses).unwrap_or_default();
-    let host = match (addresses.ipv4, addresses.ipv6) {
-        (Some(address), _) => address.to_string(),
-        (None, Some(address)) => format!("[{address}]"),
-        (None, None) => name.to_string(),
-    };
-    Ok(format!("root@{host}"))
+    let ipv4 = addresses.ipv4.map(IpAddr::V4);
+    let address = ipv4.or(addresses.ipv6.map(IpAddr::V6));
+    match address {
+        Some(address) => Ok(Host::Address(address)),
+        None => HostName::try_from(name.to_string()).map(Host::Name).map_err(Error::NoNode),
+    }
 }
 
 /// The file systems, each with a slash before it: `/` alone where none is named.
@@ -337,32 +292,9 @@ fn words(list: Option<&str>) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-fn slash(path: &Path) -> OsString {
-    let mut path = path.as_os_str().to_owned();
-    path.push("/");
-    path
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_mounted_below_a_place_is_left_out_and_the_place_itself_is_not() {
-        let tree = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(tree.path().join("var/a*")).unwrap();
-        let option = |place, mount: &str| left_out(tree.path(), place, Path::new(mount));
-        assert_eq!(option("/", "var/a*"), Some(r"--exclude=/var/a\*/*".into()));
-        assert_eq!(option("/var", "var/file"), Some("--exclude=/var/file".into()));
-        assert_eq!(option("/var", "var"), None);
-        assert_eq!(option("/boot", "var"), None);
-        let of_node = |place, mount: &str| left_out_of_node(place, Path::new(mount));
-        assert_eq!(of_node("/", "/var/a*"), Some(r"--exclude=/var/a\*/*".into()));
-        assert_eq!(of_node("/var", "/var/lib/nfs"), Some("--exclude=/var/lib/nfs/*".into()));
-        for (place, mount) in [("/", "/"), ("/var", "/var"), ("/var", "/variety"), ("/boot", "/")] {
-            assert_eq!(of_node(place, mount), None, "{place} {mount}");
-        }
-    }
 
     #[test]
     fn lists_are_read_however_clients_send_them() {

@@ -10,6 +10,7 @@ use perilune_store::Meta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::trees::Performer;
 use super::*;
 use crate::clock::milliseconds as now;
 
@@ -59,7 +60,11 @@ impl Site {
         let places = Places {
             files: at("files"),
             images: at("images"),
-            agent: Some(at("agent")),
+            trees: Trees::Own(Performer {
+                files: at("files"),
+                agent: Some(at("agent")),
+                fence: None,
+            }),
             readers: Readers::default(),
         };
         let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
@@ -114,7 +119,7 @@ fn make_tree(tree: &Path) {
 }
 
 /// A header of a 64-bit ELF file that needs nothing.
-fn smallest_program() -> Vec<u8> {
+pub(crate) fn smallest_program() -> Vec<u8> {
     let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
     header.extend([0; 28]);
     header.extend([64, 56, 0, 64, 0, 0].map(u16::to_le_bytes).concat());

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use perilune_model::Cluster;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 
 use super::{Error, Places};
 
@@ -16,6 +18,8 @@ const OF_THE_SYSTEM: [&str; 21] = [
     "/", "/bin", "/boot", "/data", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt",
     "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
 ];
+
+const MACHINE_ID: &str = "etc/machine-id";
 
 /// Why the tree of the image `owner` cannot be removed; the owner may be gone already. Links are followed, because what they lead to
 /// would go.
@@ -125,6 +129,30 @@ pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
     }
 }
 
+/// A system without the file takes its first start for the first of all, and enables services anew; with an empty one it only makes
+/// itself an identity (machine-id(5)).
+pub(super) fn keep_machine_id_open(tree: &Path) -> Result<(), Error> {
+    let failed = |error: Errno| Error::files("make", &tree.join(MACHINE_ID), error.into());
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, tree, directory, Mode::empty()).map_err(failed)?;
+    let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    // A link in the tree leads where it would on the node, and not to a directory of this machine.
+    let mode = Mode::from_raw_mode(0o644);
+    match openat2(&root, MACHINE_ID, new, mode, ResolveFlags::IN_ROOT) {
+        Ok(_) | Err(Errno::EXIST | Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Moves a tree to where nothing is.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |error| Error::files("move", from, error);
+    if to.symlink_metadata().is_ok() {
+        return Err(failed(ErrorKind::AlreadyExists.into()));
+    }
+    fs::rename(from, to).map_err(failed)
+}
+
 fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Error> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -202,6 +230,25 @@ mod tests {
         assert_eq!(left, ["outside"]);
         assert_eq!(fs::read(outside.join("file")).unwrap(), b"kept");
         remove(&tree, "1.2").unwrap();
+    }
+
+    #[test]
+    fn a_machine_id_is_kept_open_in_the_tree_and_nowhere_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, outside) = (directory.path().join("tree"), directory.path().join("outside"));
+        fs::create_dir(&tree).unwrap();
+        fs::create_dir(&outside).unwrap();
+        keep_machine_id_open(&tree).unwrap();
+        symlink(&outside, tree.join("etc")).unwrap();
+        keep_machine_id_open(&tree).unwrap();
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+        fs::remove_file(tree.join("etc")).unwrap();
+        fs::create_dir(tree.join("etc")).unwrap();
+        keep_machine_id_open(&tree).unwrap();
+        assert_eq!(fs::read(tree.join(MACHINE_ID)).unwrap(), b"");
+        fs::write(tree.join(MACHINE_ID), "kept").unwrap();
+        keep_machine_id_open(&tree).unwrap();
+        assert_eq!(fs::read(tree.join(MACHINE_ID)).unwrap(), b"kept");
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl ImageSite {
             dhcp_interfaces: Vec::new(),
             address: Some("10.141.255.254/16".parse().unwrap()),
             bootstrap: None,
+            worker: None,
             agent: Some(agent),
             connections,
             // Tests speak for machines elsewhere.

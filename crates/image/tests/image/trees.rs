@@ -178,6 +178,7 @@ impl Bench {
             parts: Parts::All,
             mounts: Mounts::Refuse,
             archive_readers: Readers::default(),
+            owner: None,
         };
         Self { image, files, _agent: agent_directory, request }
     }

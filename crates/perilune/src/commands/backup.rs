@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use perilune_daemon::backup::{self, Manifest};
+use perilune_daemon::owner;
 
 use crate::failure::Failure;
 use crate::output;
@@ -99,6 +100,7 @@ fn open(file: &Path) -> Result<BufReader<File>, Failure> {
 
 pub(crate) fn restore(arguments: &Restore) -> Result<(), Failure> {
     let opened = open(&arguments.file)?;
+    become_owner(&arguments.data_dir)?;
     let manifest = backup::restore(opened, &arguments.data_dir);
     let manifest = manifest.map_err(|error| told(&arguments.file, error))?;
     let directory = arguments.data_dir.display();
@@ -112,6 +114,14 @@ pub(crate) fn restore(arguments: &Restore) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+/// What root makes for a daemon with a user of its own is that user's.
+pub(crate) fn become_owner(data_dir: &Path) -> Result<(), Failure> {
+    owner::become_owner(data_dir).map_err(|error| {
+        let directory = data_dir.display();
+        Failure::failed(format!("cannot become the user whom {directory} was made for: {error}"))
+    })
 }
 
 fn say(file: &Path, manifest: &Manifest) -> Result<(), Failure> {

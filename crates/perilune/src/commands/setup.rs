@@ -14,6 +14,7 @@ use perilune_daemon::standing::{self, Standing};
 use perilune_model::Name;
 use serde_json::{Map, Value, json};
 
+use crate::commands::backup::become_owner;
 use crate::failure::Failure;
 use crate::output::{self, Output, changes, note};
 use crate::serve;
@@ -80,6 +81,7 @@ pub(crate) fn run(options: &Options, output: Output, arguments: &Setup) -> Resul
     if !arguments.yes {
         insist("This is made.")?;
     }
+    become_owner(&arguments.data_dir)?;
     let file = answers.make(arguments)?;
     let data_dir = arguments.data_dir.display();
     output::line(&format!("made; the log-in is in {}", file.display()))?;
@@ -183,6 +185,7 @@ impl Answers {
             address: Some(self.address),
             bootstrap: None,
             agent: None,
+            worker: None,
             connections: Limits::default(),
             proxies: Vec::new(),
         };

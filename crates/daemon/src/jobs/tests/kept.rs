@@ -97,7 +97,11 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
     let places = Places {
         files: site.directory.path().join("files"),
         images: site.directory.path().join("images"),
-        agent: None,
+        trees: Trees::Own(Performer {
+            files: site.directory.path().join("files"),
+            agent: None,
+            fence: None,
+        }),
         readers: Readers::default(),
     };
     let opened = Jobs::open(&site.store, site.cluster.clone(), places, now()).await;

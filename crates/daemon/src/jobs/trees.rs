@@ -1,0 +1,96 @@
+//! Who works on trees of operating systems: they have every owner and mode in them, so that takes what root alone may. A daemon that is
+//! root does it itself; one that is not asks the privileged worker (`worker.rs`), in the same words.
+
+mod ask;
+mod fence;
+mod perform;
+mod rsync;
+mod task;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use ask::{Answer, Failure, line, read_line};
+pub(crate) use fence::Fence;
+pub(crate) use perform::Performer;
+use perilune_image::{CancelFlag, Packed};
+pub(crate) use task::{Count, Finding};
+pub(crate) use task::{Done, Grab, Host, HostName, Pack, Push, Task, Told};
+
+use super::error::Error;
+
+/// Is told how far a task is. It never waits, and may be told less than everything.
+pub(crate) type Report = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// Who works on trees.
+#[derive(Debug, Clone)]
+pub enum Trees {
+    /// This process.
+    Own(Performer),
+    /// The privileged worker that listens on this socket.
+    Worker(PathBuf),
+}
+
+impl Trees {
+    /// Has something done. Once it is cancelled, it ends as soon as it can.
+    pub(crate) async fn perform(
+        &self,
+        task: Task,
+        report: Report,
+        cancel: &CancelFlag,
+    ) -> Result<Done, Error> {
+        match self {
+            Self::Own(performer) => performer.perform(task, report, cancel.clone()).await,
+            Self::Worker(socket) => ask::ask(socket, task, report, cancel).await,
+        }
+    }
+
+    /// Has something done that is over soon, and tells nothing meanwhile.
+    pub(crate) async fn at_once(&self, task: Task) -> Result<Done, Error> {
+        self.perform(task, Arc::new(|_| {}), &CancelFlag::default()).await
+    }
+
+    /// That nobody works on trees.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let Self::Worker(socket) = self else { return None };
+        (!socket.exists()).then(|| {
+            format!(
+                "nobody works on images: {} is not there. Start perilune-worker.socket, or the daemon without --worker, as root",
+                socket.display()
+            )
+        })
+    }
+
+    /// Moves a tree to a place where nothing is.
+    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        let task = Task::Move { from: from.to_owned(), to: to.to_owned() };
+        self.at_once(task).await.map(drop)
+    }
+
+    /// Looks through a tree for what a node would lack, and for what should not be in it.
+    pub(crate) async fn check(
+        &self,
+        tree: PathBuf,
+        kernel_version: Option<String>,
+        kernel_modules: Vec<String>,
+    ) -> Result<Vec<Finding>, Error> {
+        match self.at_once(Task::Check { tree, kernel_version, kernel_modules }).await? {
+            Done::Findings(findings) => Ok(findings),
+            _ => Err(Error::Defect),
+        }
+    }
+}
+
+impl Done {
+    pub(super) fn packed(self) -> Result<Packed, Error> {
+        if let Self::Packed(packed) = self { Ok(packed) } else { Err(Error::Defect) }
+    }
+
+    pub(super) fn notes(self) -> Result<Vec<String>, Error> {
+        if let Self::Notes(notes) = self { Ok(notes) } else { Err(Error::Defect) }
+    }
+
+    pub(super) fn count(self) -> Result<Count, Error> {
+        if let Self::Count(count) = self { Ok(count) } else { Err(Error::Defect) }
+    }
+}
