@@ -118,7 +118,7 @@ impl Install<'_> {
         locality::write(tree, self.plan, self.console)?;
         // A script may have written its own table.
         if !matches!(self.plan.root, Root::Scripts(_)) {
-            tree.write("etc/fstab", fstab::render(&tree.read("etc/fstab")?, disks), 0o644)?;
+            fstab::write(tree, disks, self.console)?;
         }
         if let Some(identity) = &self.plan.identity {
             identity::write(tree, identity, &self.plan.secrets, self.console)?;

@@ -1,25 +1,23 @@
 //! Scripts of the cluster's configuration, run by bash: their output goes to the console line by line, and the last
 //! lines of one that fails into the error.
 
-use std::collections::VecDeque;
+mod output;
+
 use std::fs;
-use std::io::{self, BufRead, BufReader, PipeReader};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use output::{Next, Output};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::console::Console;
 use crate::{tool, wait};
 
-/// What is remembered of the output.
-const REMEMBERED: usize = 40;
 /// A process that a script left behind may hold its output open; nobody waits for that.
 const GRACE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -67,24 +65,19 @@ pub fn follow(
     let mut child = command.spawn().with_context(|| format!("the {name} cannot be started"))?;
     // Only the child holds the other end now, so that its end is the end of the output.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let lines = lines_of(reader);
+    let output = Output::read(reader);
 
     let started = Instant::now();
     let mut clock = Heartbeat { started, last: started };
-    let mut said = VecDeque::new();
     let mut ended: Option<(ExitStatus, Instant)> = None;
     let is_late = loop {
-        match lines.recv_timeout(LOOK_EVERY) {
-            Ok(line) => {
+        match output.next(LOOK_EVERY) {
+            Next::Line(line) => {
                 console.output(&line);
                 clock.last = Instant::now();
-                said.push_back(line);
-                if said.len() > REMEMBERED {
-                    said.pop_front();
-                }
             }
-            Err(RecvTimeoutError::Timeout) => clock.beat(name, watch, console),
-            Err(RecvTimeoutError::Disconnected) => break false,
+            Next::Silence => clock.beat(name, watch, console),
+            Next::End => break false,
         }
         if ended.is_none() {
             let status = child.try_wait().with_context(|| format!("the {name} was lost"))?;
@@ -98,11 +91,13 @@ pub fn follow(
             break true;
         }
     };
+    // The console may be slower than the script was.
+    output.rest().iter().for_each(|line| console.output(line));
     let is_late = is_late || (ended.is_none() && !ends_in_time(&mut child, started, watch.limit));
     if is_late {
         end_all(&mut child);
         let limit = span(watch.limit);
-        bail!("the {name} was ended after {limit}: {}", quoted(&said));
+        bail!("the {name} was ended after {limit}: {}", tool::quote(&output.last()));
     }
     let status = match ended {
         Some((status, _)) => status,
@@ -111,7 +106,7 @@ pub fn follow(
     if status.success() {
         return Ok(());
     }
-    bail!("the {name} failed ({status}): {}", quoted(&said))
+    bail!("the {name} failed ({status}): {}", tool::quote(&output.last()))
 }
 
 /// Waits for one that has closed its output.
@@ -161,26 +156,10 @@ fn span(time: Duration) -> String {
     }
 }
 
-fn quoted(said: &VecDeque<String>) -> String {
-    let lines: Vec<&str> = said.iter().map(String::as_str).collect();
-    tool::quote(&lines.join("\n"))
-}
-
-/// Reads lines as they come, on a thread that ends with the output.
-fn lines_of(output: PipeReader) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use crate::console::tests::Memory;
 
