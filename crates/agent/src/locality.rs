@@ -1,6 +1,7 @@
 //! Where the node is, as its system tells time and text: time servers, time zone, locale.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -75,9 +76,9 @@ fn files(tree: &Tree, directory: &str) -> Vec<PathBuf> {
 }
 
 fn write_timezone(tree: &Tree, zone: &str, console: &Console) -> Result<(), tree::Error> {
-    if !tree.exists(Path::new(ZONES).join(zone)) {
+    if !is_zone(tree, zone) {
         let lack = format!(
-            "the image does not know the time zone {zone}; install tzdata in it and pack it again"
+            "the image does not know the time zone {zone}: is it spelt as the files below /{ZONES} are, and is tzdata in the image?"
         );
         console.warning(&lack);
         return Ok(());
@@ -88,6 +89,13 @@ fn write_timezone(tree: &Tree, zone: &str, console: &Console) -> Result<(), tree
         tree.write("etc/timezone", format!("{zone}\n"), 0o644)?;
     }
     Ok(())
+}
+
+/// By its first bytes (RFC 9636, section 3.1): directories of zones and lists of them are there, too.
+fn is_zone(tree: &Tree, zone: &str) -> bool {
+    let mut magic = [0; 4];
+    let file = fs::File::open(tree.place(Path::new(ZONES).join(zone)));
+    file.and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"TZif"
 }
 
 fn write_locale(tree: &Tree, locale: &str) -> Result<(), tree::Error> {
@@ -162,14 +170,19 @@ mod tests {
     #[test]
     fn a_time_zone_is_one_that_the_image_has() {
         let (_directory, tree) =
-            tree(&[("usr/share/zoneinfo/Europe/Rome", "zone"), ("etc/timezone", "Etc/UTC\n")]);
+            tree(&[("usr/share/zoneinfo/Europe/Rome", "TZif2"), ("etc/timezone", "Etc/UTC\n")]);
+        tree.write("usr/share/zoneinfo/leapseconds", "# a list\n", 0o644).unwrap();
         let memory = Memory::default();
         let console = Console::new(memory.clone());
         write_timezone(&tree, "Europe/Rome", &console).unwrap();
-        assert_eq!(tree.read("etc/localtime").unwrap(), "zone");
+        assert_eq!(tree.read("etc/localtime").unwrap(), "TZif2");
         assert_eq!(tree.read("etc/timezone").unwrap(), "Europe/Rome\n");
-        write_timezone(&tree, "Europe/Oslo", &console).unwrap();
-        assert!(memory.text().contains("does not know the time zone Europe/Oslo"));
+        for zone in ["Europe/Oslo", "Europe", "leapseconds"] {
+            write_timezone(&tree, zone, &console).unwrap();
+            let text = memory.text();
+            assert!(text.contains(&format!("does not know the time zone {zone}:")), "{text}");
+        }
+        assert_eq!(tree.read("etc/localtime").unwrap(), "TZif2");
         assert_eq!(tree.read("etc/timezone").unwrap(), "Europe/Rome\n");
     }
 

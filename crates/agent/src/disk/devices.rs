@@ -266,7 +266,10 @@ fn description(wanted: &plan::Disk) -> String {
 
 /// An identity without what only tells its kind, and without the blanks and cases that programs show differently.
 fn plain(text: &str) -> String {
-    let lower = text.trim().to_lowercase().replace([' ', '-'], "_");
+    let lower = text.to_lowercase();
+    // Fields of fixed length are filled up with blanks, of which programs show one.
+    let words: Vec<&str> = lower.split([' ', '_', '-']).filter(|word| !word.is_empty()).collect();
+    let lower = words.join("_");
     let starts = ["naa.", "eui.", "t10.", "uuid.", "0x", "wwn_0x", "wwn_"];
     let found = starts.into_iter().find_map(|start| lower.strip_prefix(start).map(str::to_owned));
     found.map_or(lower, |rest| rest.trim_start_matches("0x").to_owned())
@@ -457,6 +460,7 @@ mod tests {
             (r#"{"bus": "usb"}"#, "sda"),
             (r#"{"serial": "ten"}"#, "sdb"),
             (r#"{"serial": "S4 NVME"}"#, "nvme0n1"),
+            (r#"{"serial": " S4_  NVME "}"#, "nvme0n1"),
             (r#"{"serial": "STICK"}"#, "sda"),
             (r#"{"at_least": "1M"}"#, "sdc"),
             (r#"{"at_least": "1500000"}"#, "sdc"),
@@ -472,6 +476,31 @@ mod tests {
         assert!(chosen(r#"{"wwn": "0x5000"}"#).unwrap_err().contains("no disk of wwn '0x5000'"));
         let taken: Vec<&Disk> = disks.iter().filter(|disk| disk.name == "sdc").collect();
         assert_eq!(choose(&disks, &wanted(r#"{"bus": "sata"}"#), &taken).unwrap().name, "sdb");
+    }
+
+    #[test]
+    fn of_equal_disks_the_first_is_chosen_at_each_boot() {
+        let (_sys, disks) = machine(&[
+            ("sda", "pci0/ata10", 1000, "0", "TEN"),
+            ("sdb", "pci0/ata2", 1000, "0", "TWO"),
+        ]);
+        for pick in ["smallest", "largest"] {
+            let choice = wanted(&format!(r#"{{"pick": "{pick}"}}"#));
+            assert_eq!(choose(&disks, &choice, &[]).unwrap().name, "sdb", "{pick}");
+        }
+    }
+
+    #[test]
+    fn one_disk_by_two_names_is_laid_out_once() {
+        let (_sys, disks) = machine(&MACHINE);
+        let layout = r#"{"disks": [
+            {"device": "/dev/sdb", "partitions": [{"filesystem": "ext4", "mount": "/"}]},
+            {"serial": "TEN", "partitions": [{"filesystem": "ext4", "mount": "/a"}]}]}"#;
+        let layout = plan::DiskLayout::read(layout).unwrap();
+        let decided =
+            super::super::layout::decide(&layout, &disks, super::super::Firmware::Bios, None);
+        let error = decided.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("means /dev/sdb twice"), "{error}");
     }
 
     #[test]

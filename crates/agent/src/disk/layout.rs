@@ -61,9 +61,13 @@ pub fn decide<'a>(
     let wanted =
         if layout.disks.is_empty() { vec![default(firmware)] } else { layout.disks.clone() };
     let mut targets: Vec<Target<'a>> = Vec::new();
+    // What is named further down is not left to be chosen.
+    let named = wanted.iter().filter(|wanted| wanted.is_named());
+    let named: Vec<&Disk> =
+        named.map(|wanted| choose(disks, wanted, &[])).collect::<Result<_>>()?;
     for wanted in &wanted {
-        let taken: Vec<&Disk> = targets.iter().map(|target| target.disk).collect();
-        let disk = choose(disks, wanted, &taken)?;
+        let taken = targets.iter().map(|target| target.disk).chain(named.iter().copied());
+        let disk = choose(disks, wanted, &taken.collect::<Vec<_>>())?;
         if targets.iter().any(|target| target.disk == disk) {
             bail!("the disk layout means /dev/{} twice; name the device of each disk", disk.name);
         }

@@ -68,6 +68,18 @@ fn a_layout_over_two_disks_is_carried_out() {
 }
 
 #[test]
+fn what_is_named_is_not_chosen_for_another_place() {
+    let text = r#"{"disks": [
+        {"pick": "largest", "partitions": [
+            {"size": "1M", "filesystem": "bios"}, {"filesystem": "ext4", "mount": "/"}]},
+        {"device": "/dev/vda", "partitions": [{"filesystem": "ext4", "mount": "/scratch"}]}]}"#;
+    let disks = disks(16 * GIBIBYTE);
+    let targets = decide(&layout(text), &disks, Firmware::Bios, None).unwrap();
+    let names: Vec<&str> = targets.iter().map(|target| target.disk.name.as_str()).collect();
+    assert_eq!(names, ["vdb", "vda"]);
+}
+
+#[test]
 fn what_cannot_be_is_refused_before_anything_is_touched() {
     let small = refusal(r#"{"disks": []}"#, 400 << 20, Firmware::Uefi);
     assert!(small.contains("/dev/vda is too small: it has 400 MiB"), "{small}");
@@ -79,9 +91,6 @@ fn what_cannot_be_is_refused_before_anything_is_touched() {
     let only_root = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
     assert!(refusal(only_root, 8 * GIBIBYTE, Firmware::Uefi).contains("'esp'"));
     assert!(refusal(only_root, 8 * GIBIBYTE, Firmware::Bios).contains("'bios'"));
-    let twice = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]},
-                              {"device": "/dev/vda", "partitions": [{"filesystem": "ext4", "mount": "/a"}]}]}"#;
-    assert!(refusal(twice, 8 * GIBIBYTE, Firmware::Uefi).contains("means /dev/vda twice"));
     let none = r#"{"disks": [{"device": "/dev/sdz", "partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
     assert!(refusal(none, 8 * GIBIBYTE, Firmware::Uefi).contains("no disk /dev/sdz"));
     let huge = r#"{"disks": [{"partitions": [{"size": "16000000T", "filesystem": "ext4", "mount": "/"},
