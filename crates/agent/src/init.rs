@@ -21,7 +21,7 @@ use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
 use crate::trust::Trust;
 use crate::wait::Backoff;
-use crate::{clock, disk_boot, facts, hardware, mounts, name_servers, network, service};
+use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -191,7 +191,7 @@ impl Machine {
         console: &Console,
     ) -> Result<()> {
         console.phase("Plan");
-        let mut plan = controller
+        let plan = controller
             .plan(console)
             .with_context(|| format!("there is no plan for {}", boot.node))?;
         if plan.node != boot.node {
@@ -199,10 +199,7 @@ impl Machine {
         }
         console.line(&format!("image {}, host name {}", plan.image.name, plan.hostname));
         clock::set_as_told(plan.time, console);
-        plan.nameservers = name_servers::sorted(&plan.nameservers, console);
-        if !plan.nameservers.is_empty() {
-            fs::write("/etc/resolv.conf", network::resolver(&plan.nameservers, &plan.search)).ok();
-        }
+        network::write_resolver(&plan.nameservers, &plan.search);
         controller.describe(&record(&plan, joined.lent), console);
         let Joined { link, lent } = joined;
         let install = Install { boot, link, lent: *lent, plan: &plan, controller, console };

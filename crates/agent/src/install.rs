@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,8 +20,8 @@ use crate::link::Link;
 use crate::script::{Environment, Watch};
 use crate::tree::Tree;
 use crate::{
-    bmc, fstab, identity, installation, interfaces, label, locality, memory_root, mounts, network,
-    role, switch_root, system_files, unpack, wait,
+    bmc, fstab, identity, installation, interfaces, label, locality, memory_root, mounts,
+    name_servers, network, role, switch_root, system_files, unpack, wait,
 };
 
 /// Where the root is until it is the root.
@@ -58,8 +59,10 @@ impl Install<'_> {
         let disks = self.make_root(root)?;
         self.title(Phase::Unpack, "Image");
         self.controller.report("download", None, self.console);
-        unpack::image(&self.plan.image, root, self.controller, self.console)?;
-        self.configure(&tree, &disks)?;
+        let nameservers = self.unpack(root)?;
+        network::write_resolver(&nameservers, &self.plan.search);
+        let plan = Plan { nameservers, ..self.plan.clone() };
+        Install { plan: &plan, ..*self }.configure(&tree, &disks)?;
         let firmware = Firmware::of_this_machine();
         let mut installation = None;
         if !disks.is_empty() {
@@ -78,6 +81,16 @@ impl Install<'_> {
         }
         rustix::fs::sync();
         Ok(installation)
+    }
+
+    /// Fetches and unpacks the image, and asks meanwhile which of the name servers answer: one that does not takes seconds.
+    fn unpack(&self, root: &Path) -> Result<Vec<IpAddr>> {
+        let Self { plan, controller, console, .. } = *self;
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| name_servers::sorted(&plan.nameservers, console));
+            unpack::image(&plan.image, root, controller, console)?;
+            Ok(asking.join().unwrap_or_else(|_panic| plan.nameservers.clone()))
+        })
     }
 
     /// Makes and mounts the root; what it returns are the disks that the agent has laid out.

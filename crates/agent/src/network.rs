@@ -100,6 +100,13 @@ pub fn take_down(console: &Console) {
     }
 }
 
+/// Has the installer itself ask these servers, if there are any.
+pub fn write_resolver(nameservers: &[IpAddr], search: &[String]) {
+    if !nameservers.is_empty() {
+        fs::write("/etc/resolv.conf", resolver(nameservers, search)).ok();
+    }
+}
+
 /// The text of `resolv.conf`.
 pub fn resolver(nameservers: &[IpAddr], search: &[String]) -> String {
     let mut text = String::new();
