@@ -18,6 +18,8 @@ const BLOCK: &str = "/sys/block";
 const LOOK: &str = "/run/look";
 /// What only says that there are partitions.
 const TABLES: [&str; 3] = ["gpt", "PMBR", "dos"];
+/// How a table is called whose partitions are not seen.
+const UNREADABLE: &str = "a GPT that cannot be read";
 /// What a provisioner leaves on the disks of nodes.
 const PLAIN: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "swap", "f2fs"];
 
@@ -78,7 +80,7 @@ fn on(disk: &Disk) -> Result<Vec<Found>> {
     let partitions = disk.partitions();
     let mut found = signatures(&disk.device())?;
     if partitions.is_empty() {
-        found.retain(|found| !is_table(found));
+        found = without_tables(found);
     }
     for partition in partitions {
         let here = signatures(&partition)?;
@@ -89,6 +91,16 @@ fn on(disk: &Disk) -> Result<Vec<Found>> {
         found.extend(here.into_iter().filter(|found| !is_table(found)));
     }
     Ok(found)
+}
+
+/// What is on a disk of which the kernel shows no partitions. Where a table for old programs says that there is a GPT, and none is found, the
+/// GPT was written for sectors of another size, and the partitions are all there for whoever reads it so.
+fn without_tables(mut found: Vec<Found>) -> Vec<Found> {
+    let has = |kind: &str| found.iter().find(|found| found.kind.as_deref() == Some(kind));
+    let unreadable = has("PMBR").filter(|_| has("gpt").is_none()).cloned();
+    found.retain(|found| !is_table(found));
+    found.extend(unreadable.map(|found| Found { kind: Some(UNREADABLE.to_owned()), ..found }));
+    found
 }
 
 fn is_table(found: &Found) -> bool {
@@ -156,6 +168,8 @@ fn has_kernel(partition: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     fn found(device: &str, kind: &str) -> Found {
@@ -187,6 +201,66 @@ mod tests {
             assert!(is_expected, "{on_it:?} {wipe:?}: {objection:?}");
         }
         assert_eq!(list(&system), "sda gpt, sda1 vfat, sda2 ext4, sda3 a partition");
+    }
+
+    #[test]
+    fn a_table_for_sectors_of_another_size_is_not_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(64 << 20).unwrap();
+        let words = ["--quiet".as_ref(), file.path().as_os_str()];
+        tool::feed("sfdisk", words, "label: gpt\nsize=1M\n").unwrap();
+        assert_eq!(without_tables(signatures(file.path()).unwrap()), []);
+        // Both headers where sectors of 512 bytes have them.
+        for place in [512, (64 << 20) - 512] {
+            file.as_file().write_all_at(&[0; 512], place).unwrap();
+        }
+        let found = without_tables(signatures(file.path()).unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        let objection = objection(&found, Wipe::Provisioned, "node001").unwrap();
+        assert!(objection.ends_with("--wipe all"), "{objection}");
+    }
+
+    /// A place of a device, and what is there.
+    type Mark = (u64, Vec<u8>);
+
+    /// By what `wipefs` knows each kind.
+    fn marks() -> Vec<(&'static str, Vec<Mark>)> {
+        let raid = [0xa92b_4efc_u32, 1, 0, 0].map(u32::to_le_bytes).concat();
+        // The checksum of a label whose identity is 32 times the letter A.
+        let label = [&b"LABELONE\x01\0\0\0\0\0\0\0"[..], &0x0018_ab8b_u32.to_le_bytes()].concat();
+        let label = [&label[..], b"\x20\0\0\0LVM2 001", &[b'A'; 32]].concat();
+        let bcache = 0xc685_73f6_4e1a_45ca_8265_f57f_48ba_6d81_u128.to_be_bytes();
+        let uberblock = 0x00ba_b10c_u64.to_le_bytes().to_vec();
+        let ring = (128..256).map(|block| (block << 10, uberblock.clone())).collect();
+        vec![
+            ("crypto_LUKS", vec![(0, b"LUKS\xba\xbe\0\x01".to_vec())]),
+            ("linux_raid_member", vec![(4096, raid), (4240, 8_u64.to_le_bytes().to_vec())]),
+            ("LVM2_member", vec![(512, label)]),
+            ("bcache", vec![(4104, 8_u64.to_le_bytes().to_vec()), (4120, bcache.to_vec())]),
+            ("zfs_member", ring),
+            ("ceph_bluestore", vec![(0, b"bluestore block device\n".to_vec())]),
+        ]
+    }
+
+    #[test]
+    fn what_is_made_of_several_disks_is_lost_by_order_alone() {
+        for (kind, marks) in marks() {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            file.as_file().set_len(64 << 20).unwrap();
+            for (place, bytes) in marks {
+                file.as_file().write_all_at(&bytes, place).unwrap();
+            }
+            let found = signatures(file.path()).unwrap();
+            let kinds: Vec<&str> = found.iter().filter_map(|found| found.kind.as_deref()).collect();
+            assert_eq!(kinds, [kind]);
+            for (wipe, is_refused) in
+                [(Wipe::No, true), (Wipe::Provisioned, true), (Wipe::All, false)]
+            {
+                let objection = objection(&found, wipe, "node001");
+                assert_eq!(objection.is_some(), is_refused, "{kind} {wipe:?}");
+                assert!(objection.is_none_or(|text| text.ends_with("--wipe all")), "{kind}");
+            }
+        }
     }
 
     #[test]
