@@ -89,13 +89,20 @@ impl Scripts<'_> {
 }
 
 fn is_default_partscript(text: &str) -> bool {
-    decode_if_encoded(text).trim() == decode_if_encoded(DEFAULT_PARTSCRIPT).trim()
+    is_same(&decode_if_encoded(text), DEFAULT_PARTSCRIPT)
 }
 
 /// Whether it is the one that groups begin with, which writes a root in memory into the fstab.
 pub(super) fn is_default_postscript(script: &Script) -> bool {
-    script.name == Stage::Post.word()
-        && script.text.trim() == decode_if_encoded(DEFAULT_POSTSCRIPT).trim()
+    script.name == Stage::Post.word() && is_same(&script.text, DEFAULT_POSTSCRIPT)
+}
+
+/// Whether a script is this one, whatever an editor has made of its blanks and the ends of its lines.
+fn is_same(text: &str, default: &str) -> bool {
+    fn lines(text: &str) -> impl Iterator<Item = &str> {
+        text.lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+    lines(text).eq(lines(&decode_if_encoded(default)))
 }
 
 /// Whether there is more in a script than comments.

@@ -79,7 +79,12 @@ fn the_postscript_that_groups_begin_with_is_not_run_on_a_root_on_disk() {
     group.provisioning.postscript = Some(perilune_model::group::DEFAULT_POSTSCRIPT.to_owned());
     draft.put(group.clone()).unwrap();
     assert_eq!(plan(&draft).unwrap().postscripts.len(), 1);
+    let default = plan(&draft).unwrap().postscripts.swap_remove(0).text;
     group.provisioning.disklayout = Some("{}".to_owned());
+    draft.put(group.clone()).unwrap();
+    assert_eq!(plan(&draft).unwrap().postscripts, []);
+    // As an editor of another system, or of a browser, gives it back.
+    group.provisioning.postscript = Some(format!("{}\r\n\r\n", default.replace('\n', " \r\n")));
     draft.put(group.clone()).unwrap();
     assert_eq!(plan(&draft).unwrap().postscripts, []);
     group.provisioning.postscript =
