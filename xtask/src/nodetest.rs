@@ -8,7 +8,7 @@ mod memory;
 mod node;
 mod secure_boot;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use perilune_testkit::{Stop, machine};
 
@@ -89,10 +89,20 @@ pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
         let api = site.lab.inside(|| Api::login(&daemon.configuration()))??;
         let accelerator = machine::accelerator();
         let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
+        // One takes long, and says nothing about the others.
+        let mut failed = Vec::new();
         for subject in subjects {
             output.step(subject.word());
-            site.lab.inside(|| subject.test(&bench)).context("no thread in the lab").flatten()?;
+            let tested = site.lab.inside(|| subject.test(&bench)).context("no thread in the lab");
+            match tested.flatten() {
+                Err(error) if !stop.is_requested() => {
+                    output.line(&format!("FAILED: {error:#}"));
+                    failed.push(subject.word());
+                }
+                tested => tested?,
+            }
         }
+        ensure!(failed.is_empty(), "failed, as told above: {}", failed.join(", "));
         Ok(())
     };
     test().map_err(|error| lifecycle::explain_failure(&site, &daemon, &output, error))?;
