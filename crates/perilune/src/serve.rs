@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 use perilune_daemon::config::{Listen, Options};
 use perilune_daemon::connections::Limits;
-use perilune_daemon::standing;
+use perilune_daemon::{owner, standing};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,12 @@ pub(crate) enum LogFormat {
 /// Runs until it is told to stop.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let options = options(arguments)?;
+    if let Some((user, _)) = owner::other_owner(&options.data_dir) {
+        let directory = options.data_dir.display();
+        return Err(Failure::failed(format!(
+            "{directory} was made for a daemon of the user {user}, which could not read what root writes there: systemctl start perilune"
+        )));
+    }
     let log = Log::start(arguments.log.as_deref(), arguments.log_format, &options)?;
     let Err(error) = serve(options, &log) else { return Ok(()) };
     if arguments.log_format == LogFormat::Text {

@@ -100,20 +100,26 @@ fn open(file: &Path) -> Result<BufReader<File>, Failure> {
 
 pub(crate) fn restore(arguments: &Restore) -> Result<(), Failure> {
     let opened = open(&arguments.file)?;
+    let start = how_to_start(&arguments.data_dir);
     become_owner(&arguments.data_dir)?;
     let manifest = backup::restore(opened, &arguments.data_dir);
     let manifest = manifest.map_err(|error| told(&arguments.file, error))?;
     let directory = arguments.data_dir.display();
-    output::line(&format!(
-        "{directory} is as of revision {}; start it with: perilune serve --data-dir {directory}",
-        manifest.revision
-    ))?;
+    output::line(&format!("{directory} is as of revision {}; {start}", manifest.revision))?;
     if !manifest.with_images {
         output::line(
             "packed images are not in the backup: pack them again, or copy them to where [FILES] IMAGE_FILES of its luna.ini says",
         )?;
     }
     Ok(())
+}
+
+/// What starts the daemon of a data directory.
+pub(crate) fn how_to_start(data_dir: &Path) -> String {
+    if owner::other_owner(data_dir).is_some() {
+        return "start the controller: systemctl enable --now perilune".to_owned();
+    }
+    format!("start the controller: perilune serve --data-dir {}", data_dir.display())
 }
 
 /// What root makes for a daemon with a user of its own is that user's.

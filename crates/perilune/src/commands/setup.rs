@@ -14,7 +14,7 @@ use perilune_daemon::standing::{self, Standing};
 use perilune_model::Name;
 use serde_json::{Map, Value, json};
 
-use crate::commands::backup::become_owner;
+use crate::commands::backup::{become_owner, how_to_start};
 use crate::failure::Failure;
 use crate::output::{self, Output, changes, note};
 use crate::serve;
@@ -81,11 +81,11 @@ pub(crate) fn run(options: &Options, output: Output, arguments: &Setup) -> Resul
     if !arguments.yes {
         insist("This is made.")?;
     }
+    let start = how_to_start(&arguments.data_dir);
     become_owner(&arguments.data_dir)?;
     let file = answers.make(arguments)?;
-    let data_dir = arguments.data_dir.display();
     output::line(&format!("made; the log-in is in {}", file.display()))?;
-    Ok(output::line(&format!("start the controller: perilune serve --data-dir {data_dir}"))?)
+    Ok(output::line(&start)?)
 }
 
 /// What is to be made.
@@ -138,6 +138,11 @@ impl Answers {
         let suggested = suggested_range(address)
             .map_or_else(|| NONE.to_owned(), |(first, last)| format!("{first}-{last}"));
         let dhcp = if interface.is_none() {
+            if let Some(range) = arguments.dhcp_range.as_deref().filter(|range| *range != NONE) {
+                return Err(Failure::usage(format!(
+                    "--dhcp-range {range} needs an interface on which DHCP is served: --interface NAME"
+                )));
+            }
             None
         } else {
             let range = asks.answer(

@@ -38,6 +38,18 @@ fn a_controller_is_set_up_as_the_options_say_and_its_daemon_serves_that() {
 }
 
 #[test]
+fn a_range_without_an_interface_is_refused_and_nothing_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let range = ["--dhcp-range", "10.9.0.100-10.9.0.120"];
+    let options = [&["--interface", "none", "--address", "10.9.0.1/24", "--yes"][..], &range];
+    let output = set_up(&data, &options.concat());
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("needs an interface"), "{}", said(&output));
+    assert!(!data.exists());
+}
+
+#[test]
 fn interfaces_and_ranges_are_kept_for_the_daemon() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");

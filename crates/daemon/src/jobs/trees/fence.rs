@@ -73,6 +73,7 @@ impl Fence {
                 Ok(Some(next)) => parent = (next, full),
                 // It is still to be made.
                 Ok(None) => return Ok(()),
+                Err(reason) if full == path => return Err(refused(format!("it {reason}"))),
                 Err(reason) => return Err(refused(format!("{} {reason}", full.display()))),
             }
         }
