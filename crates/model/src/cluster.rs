@@ -249,11 +249,8 @@ impl Cluster {
         &self.index.described
     }
 
-    pub(crate) fn holders_between(
-        &self,
-        first: IpAddr,
-        last: IpAddr,
-    ) -> impl Iterator<Item = IpAddr> {
+    /// The addresses that devices hold between two, both included, in order.
+    pub fn holders_between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
         self.index.holders.range(first..=last).map(|(address, _)| *address)
     }
 

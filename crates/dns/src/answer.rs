@@ -1,0 +1,318 @@
+//! One message in, and what becomes of it.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::DNSClass;
+
+use crate::keys;
+use crate::records::{Found, Record};
+use crate::transfer::Transfer;
+use crate::tsig::{self, Checked, Keys, Refusal, Signer};
+use crate::view::View;
+use crate::walk;
+use crate::writer::{HEADER, LARGEST, PAYLOAD, Section, Writer, flag, kind};
+use crate::zone::{Place, Zone};
+
+/// The smallest that a client takes by UDP (RFC 1035, section 4.2.1).
+const SMALLEST: u16 = 512;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Client {
+    /// It is in a network of the cluster, or let in by the configuration: it is answered, and may ask for other names.
+    pub is_served: bool,
+    /// It is a secondary server of our zones.
+    pub is_secondary: bool,
+}
+
+/// How it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: the answer must be small.
+    Udp,
+    /// A connection.
+    Tcp,
+}
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub enum Decision {
+    /// This goes back.
+    Answer(Vec<u8>),
+    /// A stranger asks, or one who must not have this: so little goes back, and seldom.
+    Refuse(Vec<u8>),
+    /// Other servers know.
+    Forward(Vec<IpAddr>),
+    /// A whole zone goes back.
+    Transfer(Box<Transfer>),
+    /// Nothing goes back: it is no request.
+    Ignore,
+}
+
+/// A request, as far as it can be read.
+struct Request<'a> {
+    bytes: &'a [u8],
+    message: Message,
+    signature: Checked,
+    transport: Transport,
+}
+
+/// The records of an answer.
+#[derive(Default)]
+struct Sections {
+    answers: Vec<Record>,
+    authorities: Vec<Record>,
+}
+
+/// Decides on a message. `now` is in milliseconds since 1970; `keys` are those that zones are given out by: without any, the address of a
+/// secondary server is enough.
+pub fn answer(
+    view: &View,
+    keys: &Keys,
+    (client, transport): (Client, Transport),
+    bytes: &[u8],
+    now: u64,
+) -> Decision {
+    // An answer to an answer would be answered again.
+    if bytes.len() < HEADER || bytes.get(2).is_none_or(|flags| flags & 0x80 != 0) {
+        return Decision::Ignore;
+    }
+    let Ok(message) = Message::from_vec(bytes) else {
+        return if client.is_served { Decision::Answer(broken(bytes)) } else { Decision::Ignore };
+    };
+    let signature = tsig::check(bytes, &message, keys, now / 1000);
+    let request = Request { bytes, message, signature, transport };
+    let is_known = client.is_served || client.is_secondary;
+    match &request.signature {
+        Checked::Wrong(refusal) => request.refuse_signature(refusal, now),
+        Checked::Right(_) => decide(view, keys, client, &request, now),
+        Checked::Unsigned if is_known => decide(view, keys, client, &request, now),
+        Checked::Unsigned => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+    }
+}
+
+fn decide(view: &View, keys: &Keys, client: Client, request: &Request<'_>, now: u64) -> Decision {
+    let message = &request.message;
+    if message.message_type != MessageType::Query || message.op_code != OpCode::Query {
+        return Decision::Answer(request.say(ResponseCode::NotImp, now));
+    }
+    if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
+        return Decision::Answer(request.say(ResponseCode::BADVERS, now));
+    }
+    let [query] = message.queries.as_slice() else {
+        return Decision::Answer(request.say(ResponseCode::FormErr, now));
+    };
+    if query.query_class() != DNSClass::IN {
+        return Decision::Answer(request.say(ResponseCode::Refused, now));
+    }
+    let key = keys::key(query.name());
+    let wanted = u16::from(query.query_type());
+    if matches!(wanted, kind::AXFR | kind::IXFR) {
+        return transfer(view, keys, client, request, &key, now);
+    }
+    // Types from here on are no types of records, but questions about questions.
+    if (128..kind::ANY).contains(&wanted) || wanted == 41 {
+        return Decision::Answer(request.say(ResponseCode::NotImp, now));
+    }
+    let may_ask_others = client.is_served
+        && message.recursion_desired
+        && matches!(request.signature, Checked::Unsigned);
+    let others =
+        |servers: Vec<IpAddr>| Some(servers).filter(|all| may_ask_others && !all.is_empty());
+    match view.place(&key) {
+        Place::Ours(zone) => Decision::Answer(of_zone(view, request, client, (&zone, key), now)),
+        Place::Beside(zone) => match others(view.forwarders()) {
+            Some(servers) => Decision::Forward(servers),
+            None => Decision::Answer(of_zone(view, request, client, (&zone, key), now)),
+        },
+        Place::Theirs(network) => match others(view.servers_of(network)) {
+            Some(servers) => Decision::Forward(servers),
+            None => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+        },
+        Place::Elsewhere => match others(view.forwarders()) {
+            Some(servers) => Decision::Forward(servers),
+            None => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+        },
+    }
+}
+
+fn of_zone(
+    view: &View,
+    request: &Request<'_>,
+    client: Client,
+    (zone, key): (&Zone, String),
+    now: u64,
+) -> Vec<u8> {
+    let (code, sections) = match view.find(zone, &key, now) {
+        Found::Absent => (ResponseCode::NXDomain, negative(view, zone)),
+        Found::There(records) => {
+            let answers = chosen(records, request.wanted());
+            let is_empty = answers.is_empty();
+            let sections = if is_empty {
+                negative(view, zone)
+            } else {
+                Sections { answers, ..Sections::default() }
+            };
+            (ResponseCode::NoError, sections)
+        }
+    };
+    let offers = client.is_served && !view.forwarders().is_empty();
+    let recursion = if offers { flag::RECURSION_AVAILABLE } else { 0 };
+    request.write(code, flag::AUTHORITATIVE | recursion, key, &sections, now)
+}
+
+/// RFC 2308: who asks in vain learns from the zone's beginning for how long that holds.
+fn negative(view: &View, zone: &Zone) -> Sections {
+    Sections { authorities: vec![view.soa(zone)], ..Sections::default() }
+}
+
+/// The records of a type. Whoever asks for all gets those of one (RFC 8482), so that a small question never has a large answer.
+fn chosen(mut records: Vec<Record>, wanted: u16) -> Vec<Record> {
+    let first = records.first().map(|record| record.data.kind());
+    let wanted = if wanted == kind::ANY { first.unwrap_or_default() } else { wanted };
+    records.retain(|record| record.data.kind() == wanted);
+    records
+}
+
+/// A whole zone, for secondary servers only.
+fn transfer(
+    view: &View,
+    keys: &Keys,
+    client: Client,
+    request: &Request<'_>,
+    key: &str,
+    now: u64,
+) -> Decision {
+    let is_signed = matches!(&request.signature, Checked::Right(signer) if signer.has(keys));
+    if !client.is_secondary || (!keys.is_empty() && !is_signed) {
+        return Decision::Refuse(request.say(ResponseCode::Refused, now));
+    }
+    let Place::Ours(zone) = view.place(key) else {
+        return Decision::Answer(request.say(ResponseCode::NotAuth, now));
+    };
+    if zone.name() != key {
+        return Decision::Answer(request.say(ResponseCode::NotAuth, now));
+    }
+    let is_whole = request.wanted() == kind::AXFR;
+    // What a secondary has already, by its word (RFC 1995). Nothing is between two revisions but a new whole.
+    let known = request.message.authorities.iter().find_map(|record| match &record.data {
+        hickory_proto::rr::RData::SOA(soa) => Some(soa.serial),
+        _ => None,
+    });
+    let is_current = !is_whole && known == Some(view.serial());
+    if is_current || (request.transport == Transport::Udp && !is_whole) {
+        // By UDP this says that there is more by TCP.
+        let answers = vec![view.soa(&zone)];
+        let sections = Sections { answers, ..Sections::default() };
+        let bytes = request.write(
+            ResponseCode::NoError,
+            flag::AUTHORITATIVE,
+            key.to_owned(),
+            &sections,
+            now,
+        );
+        return Decision::Answer(bytes);
+    }
+    if request.transport == Transport::Udp {
+        return Decision::Answer(request.say(ResponseCode::FormErr, now));
+    }
+    let question = walk::question(request.bytes).unwrap_or_default().to_vec();
+    let signer = request.signer();
+    let id = request.message.id;
+    Decision::Transfer(Box::new(Transfer::new(view, &zone, (id, question), signer)))
+}
+
+impl Request<'_> {
+    /// The type that is asked for.
+    fn wanted(&self) -> u16 {
+        self.message.queries.first().map_or(0, |query| u16::from(query.query_type()))
+    }
+
+    /// As large as the answer may be.
+    fn limit(&self) -> usize {
+        match (self.transport, &self.message.edns) {
+            (Transport::Tcp, _) => LARGEST,
+            (Transport::Udp, None) => SMALLEST.into(),
+            (Transport::Udp, Some(edns)) => edns.max_payload().clamp(SMALLEST, PAYLOAD).into(),
+        }
+    }
+
+    fn signer(&self) -> Option<Signer> {
+        match &self.signature {
+            Checked::Right(signer) => Some(signer.clone()),
+            Checked::Unsigned | Checked::Wrong(_) => None,
+        }
+    }
+
+    /// An answer without records.
+    fn say(&self, code: ResponseCode, now: u64) -> Vec<u8> {
+        let key = self.message.queries.first().map(|query| keys::key(query.name()));
+        self.write(code, 0, key.unwrap_or_default(), &Sections::default(), now)
+    }
+
+    /// RFC 8945, section 5.2: the answer says what is wrong with the signature.
+    fn refuse_signature(&self, refusal: &Refusal, now: u64) -> Decision {
+        let mut bytes = self.say(ResponseCode::NotAuth, now);
+        refusal.append(&mut bytes, now / 1000);
+        Decision::Refuse(bytes)
+    }
+
+    fn write(
+        &self,
+        code: ResponseCode,
+        flags: u16,
+        key: String,
+        sections: &Sections,
+        now: u64,
+    ) -> Vec<u8> {
+        let mut signer = self.signer();
+        // Room for the signature, with the longest name and code that ours have.
+        let reserved = if signer.is_some() { 400 } else { 0 };
+        let limit = self.limit().saturating_sub(reserved);
+        let whole = self.body(code, flags, key.clone(), sections);
+        let mut bytes = if whole.len() <= limit {
+            whole.into_bytes()
+        } else {
+            let empty = Sections::default();
+            self.body(code, flags | flag::TRUNCATED, key, &empty).into_bytes()
+        };
+        if let Some(signer) = &mut signer {
+            signer.sign(&mut bytes, now / 1000);
+        }
+        bytes
+    }
+
+    fn body(&self, code: ResponseCode, flags: u16, key: String, sections: &Sections) -> Writer {
+        let message = &self.message;
+        let code = u16::from(code);
+        let desired = if message.recursion_desired { flag::RECURSION_DESIRED } else { 0 };
+        let checking = if message.checking_disabled { flag::CHECKING_DISABLED } else { 0 };
+        let op_code = u16::from(u8::from(message.op_code) & 15) << 11;
+        let flags = flag::RESPONSE | op_code | flags | desired | checking | (code & 15);
+        let mut writer = Writer::new(message.id, flags);
+        if let Some(question) = walk::question(self.bytes) {
+            writer.question(question, key);
+        }
+        for record in &sections.answers {
+            writer.record(Section::Answer, record);
+        }
+        for record in &sections.authorities {
+            writer.record(Section::Authority, record);
+        }
+        if let Some(edns) = &message.edns {
+            writer.edns(code, edns.flags().dnssec_ok);
+        }
+        writer
+    }
+}
+
+/// What goes back for a message that cannot be read: its number, and that it cannot.
+fn broken(bytes: &[u8]) -> Vec<u8> {
+    let id = walk::u16_at(bytes, 0).unwrap_or_default();
+    let asked = walk::u16_at(bytes, 2).unwrap_or_default();
+    // Its operation, and whether it wants recursion.
+    let kept = asked & (15 << 11 | flag::RECURSION_DESIRED);
+    let code = u16::from(ResponseCode::FormErr);
+    Writer::new(id, flag::RESPONSE | kept | code).into_bytes()
+}

@@ -1,0 +1,123 @@
+//! A question that other servers are asked, and their answer. It goes on as it came, byte for byte, so that records of every type do.
+
+use hickory_proto::op::Message;
+
+use crate::walk;
+use crate::writer::{HEADER, PAYLOAD, Writer, flag};
+
+const SMALLEST: u16 = 512;
+const SERVER_FAILURE: u16 = 2;
+const NAME_ERROR: u16 = 3;
+
+/// A question of a client for other servers.
+#[derive(Debug, Clone)]
+pub struct Question {
+    id: u16,
+    /// Name, type and class as the client wrote them.
+    bytes: Vec<u8>,
+    is_recursive: bool,
+    /// Whether the client checks signatures itself.
+    is_unchecked: bool,
+    /// The payload that the client takes, and whether it wants signatures; `None` without the extension.
+    edns: Option<(u16, bool)>,
+}
+
+/// What tells whether an answer serves another question, too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sameness {
+    question: Vec<u8>,
+    is_unchecked: bool,
+    wants_signatures: Option<bool>,
+}
+
+impl Question {
+    /// The one of a client's message that was decided to be forwarded.
+    pub fn read(request: &[u8]) -> Option<Self> {
+        let message = Message::from_vec(request).ok()?;
+        let edns = message.edns.as_ref();
+        Some(Self {
+            id: message.id,
+            bytes: walk::question(request)?.to_vec(),
+            is_recursive: message.recursion_desired,
+            is_unchecked: message.checking_disabled,
+            edns: edns
+                .map(|edns| (edns.max_payload().clamp(SMALLEST, PAYLOAD), edns.flags().dnssec_ok)),
+        })
+    }
+
+    pub(crate) fn sameness(&self) -> Sameness {
+        Sameness {
+            question: self.bytes.to_ascii_lowercase(),
+            is_unchecked: self.is_unchecked,
+            wants_signatures: self.edns.map(|(_, wants)| wants),
+        }
+    }
+
+    /// What other servers are sent, under this number.
+    pub fn to_server(&self, id: u16) -> Vec<u8> {
+        let checking = if self.is_unchecked { flag::CHECKING_DISABLED } else { 0 };
+        let mut writer = Writer::new(id, flag::RECURSION_DESIRED | checking);
+        writer.question(&self.bytes, String::new());
+        if let Some((_, wants_signatures)) = self.edns {
+            writer.edns(0, wants_signatures);
+        }
+        writer.into_bytes()
+    }
+
+    /// Whether a message is the answer to what was sent under this number: of one who does not know number, port and question, it is not.
+    pub fn is_answered_by(&self, answer: &[u8], id: u16) -> bool {
+        let is_answer = walk::u16_at(answer, 2).is_some_and(|flags| flags & flag::RESPONSE != 0);
+        let is_same = walk::question(answer)
+            .is_some_and(|question| question.eq_ignore_ascii_case(&self.bytes));
+        walk::u16_at(answer, 0) == Some(id)
+            && is_answer
+            && is_same
+            && walk::records(answer).is_some()
+    }
+
+    /// What the client is sent of an answer that was taken, by UDP or TCP.
+    pub fn to_client(&self, answer: &[u8], is_udp: bool) -> Vec<u8> {
+        let mut bytes = answer.to_vec();
+        let flags = walk::u16_at(&bytes, 2).unwrap_or_default();
+        // It is not our own word, and we have not checked it.
+        let flags = flags & !(flag::AUTHORITATIVE | flag::AUTHENTIC | flag::RECURSION_DESIRED);
+        let flags = flags | flag::RECURSION_AVAILABLE | self.desired();
+        let limit = self.edns.map_or(SMALLEST, |(payload, _)| payload);
+        if is_udp && bytes.len() > usize::from(limit) {
+            return self.without_records(flags | flag::TRUNCATED);
+        }
+        if let Some(head) = bytes.get_mut(..4) {
+            head.copy_from_slice(&[self.id.to_be_bytes(), flags.to_be_bytes()].concat());
+        }
+        if let Some(question) = bytes.get_mut(HEADER..HEADER + self.bytes.len()) {
+            question.copy_from_slice(&self.bytes);
+        }
+        bytes
+    }
+
+    /// What the client is sent when no server answers.
+    pub fn failed(&self) -> Vec<u8> {
+        self.without_records(
+            flag::RESPONSE | flag::RECURSION_AVAILABLE | self.desired() | SERVER_FAILURE,
+        )
+    }
+
+    fn desired(&self) -> u16 {
+        if self.is_recursive { flag::RECURSION_DESIRED } else { 0 }
+    }
+
+    fn without_records(&self, flags: u16) -> Vec<u8> {
+        let mut writer = Writer::new(self.id, flags);
+        writer.question(&self.bytes, String::new());
+        if let Some((_, wants_signatures)) = self.edns {
+            writer.edns(0, wants_signatures);
+        }
+        writer.into_bytes()
+    }
+}
+
+/// Whether an answer says something about the name; another server may know more otherwise.
+pub fn is_helpful(answer: &[u8]) -> bool {
+    let code = walk::u16_at(answer, 2).unwrap_or(SERVER_FAILURE) & 15;
+    matches!(code, 0 | NAME_ERROR)
+}

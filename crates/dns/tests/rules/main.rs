@@ -1,0 +1,10 @@
+//! What is answered, from a message to a message.
+#![cfg(test)]
+
+mod addresses;
+mod forwarded;
+mod lent;
+mod messages;
+mod names;
+mod site;
+mod transfers;
