@@ -83,7 +83,7 @@ impl Facts for Nodes<'_> {
             Key::Tag => Effective::of_node(self.cluster, node).osimagetag().value.map(Name::as_str),
             Key::State => self.state(node).map(|state| state.state.as_str()),
             Key::Power => self.state(node).and_then(NodeState::power),
-            Key::Label(_) => None,
+            Key::Label(label) => node.label(self.cluster, label),
         };
         name.map(Cow::Borrowed)
     }
@@ -112,10 +112,27 @@ impl Facts for Nodes<'_> {
         })
     }
 
-    fn refusal(&self, key: &Key) -> Option<String> {
+    fn label_keys(&self) -> Vec<String> {
+        let groups = self.cluster.groups().values();
+        let of_groups = groups.flat_map(|group| group.labels.iter().map(|(key, _)| key));
+        let keys: BTreeSet<&str> = self.cluster.labels().keys().chain(of_groups).collect();
+        keys.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Labels that only few nodes have, and no group. Where many have one, asking each node is as fast as finding them by their names.
+    fn indexed(&self, key: &Key, is_wanted: &dyn Fn(&str) -> bool) -> Option<Vec<usize>> {
+        const FEW: usize = 16;
         let Key::Label(label) = key else { return None };
-        Some(format!(
-            "'label:{label}': nodes have no labels in this version; select them by group, rack or name"
-        ))
+        if self.cluster.groups().values().any(|group| group.labels.get(label).is_some()) {
+            return None;
+        }
+        let values = self.cluster.labels().values(label);
+        let nodes: Vec<_> =
+            values.filter(|(value, _)| is_wanted(value)).map(|(_, nodes)| nodes).collect();
+        let count: usize = nodes.iter().map(|nodes| nodes.len()).sum();
+        let position =
+            |name: &Name| self.by_position.binary_search_by(|node| node.name.cmp(name)).ok();
+        (count <= self.count() / FEW)
+            .then(|| nodes.into_iter().flatten().filter_map(position).collect())
     }
 }

@@ -16,6 +16,7 @@ use crate::identity::NodeIdentity;
 use crate::image::Image;
 use crate::interface::Interface;
 use crate::intervals::Intervals;
+use crate::label::LabelIndex;
 use crate::machines::Machines;
 use crate::network::Network;
 use crate::node::Node;
@@ -63,6 +64,7 @@ struct Index {
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
     machines: Machines,
+    labels: LabelIndex,
     described: DescribedSet,
 }
 
@@ -225,6 +227,11 @@ impl Cluster {
         &self.index.machines
     }
 
+    /// Which nodes have which labels of their own.
+    pub fn labels(&self) -> &LabelIndex {
+        &self.index.labels
+    }
+
     /// The addresses that devices hold in a network: how many there are.
     pub fn held_count(&self, network: &Name, family: Family) -> u128 {
         self.index.held.get(&(network.clone(), family)).map_or(0, Intervals::count)
@@ -283,6 +290,7 @@ impl Cluster {
     fn reindex(&mut self, old: Option<&Object>, new: Option<&Object>) {
         self.reindex_members(old, new);
         self.index.machines.reindex(node_of(old), node_of(new));
+        self.index.labels.reindex(node_of(old), node_of(new));
         for described in old.map(Object::described).unwrap_or_default() {
             self.index.described.remove(&described);
         }

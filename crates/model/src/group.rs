@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::interface::GroupInterface;
+use crate::label::Labels;
 use crate::provisioning::Provisioning;
 
 /// Nodes that share settings.
@@ -21,6 +22,9 @@ pub struct Group {
     pub domain: Option<String>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+    /// What the site says of it; its nodes have these labels as well.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Interfaces that every node of the group has.
     pub interfaces: Vec<GroupInterface>,
 }

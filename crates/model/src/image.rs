@@ -15,6 +15,7 @@ pub use tag::{activate_tag, remove_tag};
 pub use users::{members, tag_users, uses_file};
 
 use crate::Name;
+use crate::label::Labels;
 
 /// What packing an image made: names of files that the daemon serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Image {
     pub osrelease: Option<String>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+    /// What the site says of it.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The tag that is active.
     pub tag: Option<Name>,
     /// All tags, by name.

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod image;
 pub mod interface;
 mod intervals;
+pub mod label;
 mod mac;
 mod machines;
 mod name;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::interface::{BOOT_INTERFACE, Interface};
+use crate::label::Labels;
 use crate::provisioning::Own;
 
 /// A machine that is provisioned. There are thousands: what it does not say is not stored.
@@ -44,6 +45,9 @@ pub struct Node {
     /// Free text, as clients sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// What the site says of it.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// A text that is stored and has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,

@@ -7,6 +7,7 @@ pub use inventory::{Device, InventoryRequest, devices, remove_from_rack, save_in
 pub use save::{PlacementRequest, Request, save};
 use serde::{Deserialize, Serialize};
 
+use crate::label::Labels;
 use crate::{Kind, Name};
 
 /// A rack.
@@ -23,6 +24,9 @@ pub struct Rack {
     pub room: Option<String>,
     /// The site.
     pub site: Option<String>,
+    /// What the site says of it.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// What can stand in a rack.

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Name(&'static str),
     /// An interface with its fields; may be repeated
     Interface,
+    /// `key=value`, or `key=` to remove it; may be repeated
+    Label,
 }
 
 /// Before the identifier of a field's option: options of the connection are global and have their own, which no field may share.
@@ -74,15 +76,20 @@ impl Field {
         Self { wire, kind: Kind::Name(of), help, alias: None }
     }
 
+    pub(crate) const fn labels() -> Self {
+        let help = "What the site says of it, for selectors; KEY= removes one, \"\" all";
+        Self { wire: "labels", kind: Kind::Label, help, alias: None }
+    }
+
     pub(crate) const fn or(self, alias: &'static str) -> Self {
         Self { alias: Some(alias), ..self }
     }
 
     fn argument(&self) -> Arg {
-        let long = if self.kind == Kind::Interface {
-            "interface".to_owned()
-        } else {
-            self.wire.replace('_', "-")
+        let long = match self.kind {
+            Kind::Interface => "interface".to_owned(),
+            Kind::Label => "label".to_owned(),
+            Kind::Text | Kind::Encoded | Kind::Flag | Kind::Name(_) => self.wire.replace('_', "-"),
         };
         let (value, note) = match self.kind {
             Kind::Text => ("TEXT", ""),
@@ -90,8 +97,9 @@ impl Field {
             Kind::Flag => ("yes|no", ""),
             Kind::Name(_) => ("NAME", ""),
             Kind::Interface => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
+            Kind::Label => ("KEY=VALUE", " (may be repeated)"),
         };
-        let repeated = self.kind == Kind::Interface;
+        let repeated = matches!(self.kind, Kind::Interface | Kind::Label);
         let argument = Arg::new(self.id())
             .long(long)
             .value_name(value)
@@ -138,6 +146,7 @@ impl<F> FieldArguments<F> {
                     if content.is_empty() { content.into() } else { text::encode(&content).into() }
                 }
                 Kind::Interface => interfaces(&values)?,
+                Kind::Label => values.join(",").into(),
                 Kind::Flag => flag(field.wire, last)?,
                 Kind::Text | Kind::Name(_) => last.into(),
             };
@@ -210,7 +219,7 @@ pub(crate) fn table_value(field: &Field, cell: &str) -> Result<Value, String> {
         Kind::Flag => perilune_wire::fields::boolean(&cell.into())
             .map(Value::from)
             .ok_or_else(|| format!("{cell}: write yes or no")),
-        Kind::Text | Kind::Name(_) | Kind::Interface => Ok(cell.into()),
+        Kind::Text | Kind::Name(_) | Kind::Interface | Kind::Label => Ok(cell.into()),
     }
 }
 
@@ -267,7 +276,7 @@ fn interface(text: &str) -> Result<Value, Failure> {
         let value = match field.kind {
             Kind::Flag => flag(key, &value)?,
             Kind::Encoded => text::encode(&content(key, &value)?).into(),
-            Kind::Text | Kind::Name(_) | Kind::Interface => value.into(),
+            Kind::Text | Kind::Name(_) | Kind::Interface | Kind::Label => value.into(),
         };
         if object.insert(field.wire.to_owned(), value).is_some() {
             let message = format!("--interface {text}: {} is there twice; keep one", field.wire);

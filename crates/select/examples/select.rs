@@ -30,6 +30,10 @@ impl Facts for Site {
         }
     }
 
+    fn label_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn known(&self, _: &Key) -> Option<Vec<String>> {
         None
     }

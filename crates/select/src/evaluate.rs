@@ -26,9 +26,11 @@ pub trait Facts {
     /// Whether the program knows of this; `None` where anything can be asked for, and is just had by no node.
     fn known(&self, key: &Key) -> Option<Vec<String>>;
 
-    /// Why nodes cannot be asked for this; `None` where they can. What is not known must not be taken for what no node has: `!` would
-    /// mean all of them.
-    fn refusal(&self, _key: &Key) -> Option<String> {
+    /// The keys of the labels that there are.
+    fn label_keys(&self) -> Vec<String>;
+
+    /// The nodes whose value of `key` is wanted, where an index finds them for less than asking each of them.
+    fn indexed(&self, _key: &Key, _is_wanted: &dyn Fn(&str) -> bool) -> Option<Vec<usize>> {
         None
     }
 }
@@ -153,10 +155,16 @@ impl<F: Facts> Search<'_, F> {
     }
 
     fn having(&self, key: &Key, pattern: &Pattern) -> Result<Set, Error> {
-        if let Some(reason) = self.facts.refusal(key) {
-            return Err(Error::Refused(reason));
+        if let Key::Label(label) = key {
+            self.check_label(label)?;
         }
         let mut set = Set::none(self.facts.count());
+        if let Some(positions) = self.facts.indexed(key, &|value| pattern.matches(value)) {
+            for position in positions {
+                set.insert(position);
+            }
+            return Ok(set);
+        }
         for position in 0..self.facts.count() {
             let value = self.facts.value(position, key);
             if value.is_some_and(|value| pattern.matches(&value)) {
@@ -172,6 +180,16 @@ impl<F: Facts> Search<'_, F> {
             return Err(Error::Unknown { what: key.word(), name, near });
         }
         Ok(set)
+    }
+
+    /// A key that nothing has is a slip, and with `!` it would spare nobody. Values come and go, as states do.
+    fn check_label(&self, label: &str) -> Result<(), Error> {
+        let known = self.facts.label_keys();
+        if known.iter().any(|known| known == label) {
+            return Ok(());
+        }
+        let near = nearest(label, known.iter().map(String::as_str));
+        Err(Error::Unknown { what: "label", name: label.to_owned(), near })
     }
 
     fn unknown_node(&self, name: String) -> Error {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::interface::GroupInterfaceKeys;
+use crate::label;
 use crate::word::TrueFalse;
 
 /// A group in a list: mostly what it says itself.
@@ -38,6 +39,9 @@ pub struct GroupEntry<'a> {
     netboot: bool,
     bootmenu: bool,
     comment: Option<&'a str>,
+    /// `key=value`, separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
     provision_interface: Option<&'a str>,
@@ -80,6 +84,7 @@ impl<'a> GroupEntry<'a> {
             netboot: own.netboot.unwrap_or(false),
             bootmenu: own.bootmenu.unwrap_or(false),
             comment: group.comment.as_deref(),
+            labels: label::shown(&group.labels),
             roles: own.roles.as_deref(),
             scripts: own.scripts.as_deref(),
             provision_interface: own.provision_interface.as_deref(),
@@ -118,6 +123,9 @@ pub struct GroupDetail<'a> {
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     comment: Option<&'a str>,
+    /// `key=value`, separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
     provision_interface: &'a str,
@@ -250,6 +258,7 @@ impl<'a> GroupDetail<'a> {
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),
+            labels: label::shown(&group.labels),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
             provision_interface: effective.provision_interface().value,

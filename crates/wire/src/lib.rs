@@ -14,6 +14,7 @@ pub mod group;
 pub mod hidden;
 pub mod import;
 pub mod interface;
+mod label;
 pub mod network;
 pub mod node;
 pub mod os_user;

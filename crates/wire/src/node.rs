@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::hidden::View;
 use crate::interface::NodeInterface;
+use crate::label;
 use crate::word::{PortNumber, TrueFalse};
 
 /// What a script that nobody set is in lists.
@@ -39,6 +40,12 @@ pub struct NodeEntry<'a> {
     /// Why its installation failed, where it did.
     failure: Option<&'a str>,
     comment: Option<&'a str>,
+    /// Its own, as `key=value` separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
+    /// Those of its group that it has no other value for; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_labels: Option<String>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
     vendor: Option<&'a str>,
@@ -93,6 +100,8 @@ impl<'a> NodeEntry<'a> {
             status: reported.status,
             failure: reported.failure,
             comment: node.comment.as_deref(),
+            labels: label::shown(&node.labels),
+            group_labels: inherited_labels(cluster, node),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
             vendor: node.vendor.as_deref(),
@@ -150,6 +159,12 @@ pub struct NodeDetail<'a> {
     /// Why its installation failed, where it did.
     failure: Option<&'a str>,
     comment: Option<&'a str>,
+    /// Its own, as `key=value` separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
+    /// Those of its group that it has no other value for; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_labels: Option<String>,
     roles: Option<&'a str>,
     scripts: Option<&'a str>,
     vendor: Option<&'a str>,
@@ -299,6 +314,8 @@ impl<'a> NodeDetail<'a> {
             status: reported.status,
             failure: reported.failure,
             comment: node.comment.as_deref(),
+            labels: label::shown(&node.labels),
+            group_labels: inherited_labels(cluster, node),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
             vendor: node.vendor.as_deref(),
@@ -340,6 +357,11 @@ impl<'a> NodeDetail<'a> {
             interfaces: interfaces(cluster, node),
         }
     }
+}
+
+fn inherited_labels(cluster: &Cluster, node: &Node) -> Option<String> {
+    let group = cluster.groups().get(&node.group).filter(|group| !group.labels.is_empty())?;
+    label::shown(&node.inherited_labels(group))
 }
 
 /// The node's own tag. Beside an image of its own, no tag is the image's files of now, and is shown as that.

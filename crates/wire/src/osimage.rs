@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::label;
 use crate::requests::kernel_options;
 
 /// The longest name that a request may give to an image or a tag.
@@ -42,6 +43,9 @@ pub struct ImageEntry<'a> {
     distribution: Option<&'a str>,
     osrelease: Option<&'a str>,
     comment: Option<&'a str>,
+    /// `key=value`, separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
     tag: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     assigned_tags: Option<String>,
@@ -64,6 +68,7 @@ impl<'a> ImageEntry<'a> {
             distribution: image.distribution.as_deref(),
             osrelease: image.osrelease.as_deref(),
             comment: image.comment.as_deref(),
+            labels: label::shown(&image.labels),
             tag: image.tag.as_ref().map_or(DEFAULT_TAG, Name::as_str),
             assigned_tags: None,
         }
@@ -234,6 +239,7 @@ fn columns(fields: &mut Fields<'_>) -> Request {
         distribution: fields.text("distribution"),
         osrelease: fields.text("osrelease"),
         comment: fields.text("comment"),
+        labels: label::request(fields),
     }
 }
 

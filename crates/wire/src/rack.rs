@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::label;
 
 /// A rack and what stands in it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -17,6 +18,9 @@ pub struct RackKeys<'a> {
     room: Option<&'a str>,
     site: Option<&'a str>,
     name: &'a str,
+    /// `key=value`, separated by commas; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
     devices: Vec<PlacedKeys<'a>>,
 }
 
@@ -49,6 +53,7 @@ impl<'a> RackKeys<'a> {
             room: rack.room.as_deref(),
             site: rack.site.as_deref(),
             name: rack.name.as_str(),
+            labels: label::shown(&rack.labels),
             devices: in_rack
                 .map(|device| PlacedKeys {
                     device: DeviceKeys::new(device),
@@ -82,6 +87,7 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
         order: word(fields, "order", &["ascending", "descending"]),
         room: fields.text("room"),
         site: fields.text("site"),
+        labels: label::request(fields),
         devices: fields.objects("devices", placement).unwrap_or_default(),
     }
 }

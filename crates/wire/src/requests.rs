@@ -9,6 +9,7 @@ use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provi
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
 
 use crate::fields::Fields;
+use crate::label;
 
 /// The request of a node. `name` is the node's in the URL.
 pub fn node(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> node::Request {
@@ -29,6 +30,7 @@ pub fn node(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> node
         vendor: fields.text("vendor"),
         assettag: fields.text("assettag"),
         comment: fields.text("comment"),
+        labels: label::request(fields),
         status: fields.text("status"),
         tpm_uuid: fields.text("tpm_uuid"),
         tpm_pubkey: fields.text("tpm_pubkey"),
@@ -46,6 +48,7 @@ pub fn group(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> gro
         provisioning: provisioning(fields, "bmcsetupname", installed),
         domain: fields.text("domain"),
         comment: fields.text("comment"),
+        labels: label::request(fields),
         interfaces: fields.objects("interfaces", group_interface).unwrap_or_default(),
     }
 }

@@ -27,6 +27,7 @@ mod image_trees;
 mod import;
 mod installations;
 mod jobs;
+mod labels;
 mod leaks;
 mod nodes;
 mod os_users;

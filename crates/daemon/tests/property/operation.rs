@@ -121,6 +121,7 @@ fn save_group(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Res
         provisioning: choice.provisioning(),
         domain: choice.patch(Choice::text),
         comment: choice.patch(Choice::text),
+        ..group::Request::default()
     };
     if action == Action::CloneGroup {
         return group::clone(draft, name.as_str(), &choice.fresh(Choice::group), &request);

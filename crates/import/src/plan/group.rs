@@ -48,7 +48,11 @@ impl Planner<'_> {
             let comment = reading.text("comment");
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let interfaces = self.group_interfaces(&name, rows);
-            self.take("group", row, Group { name, provisioning, domain, comment, interfaces });
+            self.take(
+                "group",
+                row,
+                Group { name, provisioning, domain, comment, interfaces, ..Group::default() },
+            );
         }
         if !replaceable.is_empty() {
             let message = format!(

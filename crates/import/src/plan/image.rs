@@ -139,8 +139,7 @@ fn image(reading: &mut Reading<'_>) -> Option<Image> {
         distribution: reading.text("distribution"),
         osrelease: reading.text("osrelease"),
         comment: reading.text("comment"),
-        tag: None,
-        tags: Vec::new(),
+        ..Image::default()
     })
 }
 

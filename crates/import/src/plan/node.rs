@@ -2,6 +2,7 @@
 
 use perilune_model::Name;
 use perilune_model::interface::Interface;
+use perilune_model::label::Labels;
 use perilune_model::node::{Node, Reported};
 use perilune_model::provisioning::{Provisioning, TagChoice};
 
@@ -64,6 +65,7 @@ impl Planner<'_> {
             assettag: reading.text("assettag"),
             reported: Reported::default(),
             comment: reading.text("comment"),
+            labels: Labels::default(),
             status: reading.text("status"),
             tpm_uuid: reading.text("tpm_uuid"),
             tpm_pubkey: reading.text("tpm_pubkey"),

@@ -33,6 +33,7 @@ impl Planner<'_> {
                 }),
                 room: reading.text("room"),
                 site: reading.text("site"),
+                ..Rack::default()
             };
             self.take("rack", row, rack);
         }

@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::interface::{BMC_INTERFACE, BOOT_INTERFACE, GroupInterface, of_group};
 use crate::object::GroupSecrets;
 use crate::provisioning::{IpxeKernel, Provisioning};
-use crate::{Draft, Error, Kind, Name, Patch, Saved, Violation, image, provisioning};
+use crate::{Draft, Error, Kind, Name, Patch, Saved, Violation, image, label, provisioning};
 
 /// Mounts a RAM root; what a new group lays its nodes' disks out with. Base64 of one line of shell.
 pub const DEFAULT_PARTSCRIPT: &str =
@@ -26,6 +26,8 @@ pub struct Request {
     pub domain: Patch<String>,
     /// Free text.
     pub comment: Patch<String>,
+    /// Labels; those that are not named stay.
+    pub labels: label::Request,
     /// Interfaces; those that are not named stay.
     pub interfaces: Vec<of_group::Request>,
 }
@@ -154,6 +156,7 @@ fn set_fields(
     mut violations: Vec<Violation>,
 ) -> Result<(), Error> {
     violations.extend(request.provisioning.apply(draft, &mut group.provisioning, None));
+    violations.extend(group.labels.apply(&request.labels).err());
     request.domain.apply(&mut group.domain);
     request.comment.apply(&mut group.comment);
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }

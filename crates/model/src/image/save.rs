@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pack::all_files;
 use super::{Image, ImageFiles, tag};
+use crate::label::{self, Labels};
 use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
 /// What a grab takes from a node, unless the image says otherwise.
@@ -51,6 +52,8 @@ pub struct Request {
     pub osrelease: Patch<String>,
     /// Free text.
     pub comment: Patch<String>,
+    /// Labels; those that are not named stay.
+    pub labels: label::Request,
     /// The active tag; one that is new is made.
     pub tag: Patch<Name>,
 }
@@ -62,7 +65,9 @@ impl Request {
         is_renamed && image.path.is_none() && self.path.value().is_none()
     }
 
-    fn apply(&self, image: &mut Image) {
+    fn apply(&self, image: &mut Image) -> Result<(), Error> {
+        let labels = image.labels.apply(&self.labels);
+        labels.map_err(|violation| Error::Invalid(vec![violation]))?;
         self.path.apply(&mut image.path);
         self.kernelversion.apply(&mut image.kernelversion);
         self.kernelmodules.apply(&mut image.kernelmodules);
@@ -73,6 +78,7 @@ impl Request {
         self.osrelease.apply(&mut image.osrelease);
         self.comment.apply(&mut image.comment);
         self.apply_files(&mut image.files);
+        Ok(())
     }
 
     /// What is known about a file is not true of another that takes its place.
@@ -100,7 +106,7 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
             if let Some(new_name) = new_name {
                 image.name = new_name.clone();
             }
-            request.apply(&mut image);
+            request.apply(&mut image)?;
             tag::activate(&mut image, &request.tag);
             draft.rename(image, name.as_str())?;
             Ok(if renamed { Saved::Renamed } else { Saved::Updated })
@@ -114,7 +120,7 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
                 kernelmodules: Some(DEFAULT_KERNELMODULES.to_owned()),
                 ..Image::default()
             };
-            request.apply(&mut image);
+            request.apply(&mut image)?;
             draft.put(image)?;
             Ok(Saved::Created)
         }
@@ -151,11 +157,13 @@ pub fn clone(
         },
         kerneloptions: kerneloptions.clone(),
         comment: None,
+        // What is said of one image need not be true of its copy.
+        labels: Labels::default(),
         tag: None,
         tags: Vec::new(),
         ..Image::clone(&source)
     };
-    request.apply(&mut image);
+    request.apply(&mut image)?;
     draft.put(image)
 }
 

@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
 use crate::node::Node;
 use crate::provisioning::{Provisioning, TagChoice};
-use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, provisioning};
+use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, label, provisioning};
 
 /// What a client asks of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Request {
     pub assettag: Patch<String>,
     /// Free text.
     pub comment: Patch<String>,
+    /// Labels; those that are not named stay.
+    pub labels: label::Request,
     /// A text without effect.
     pub status: Patch<String>,
     /// TPM identifier.
@@ -150,7 +152,8 @@ fn set_fields(
 ) -> Result<(), Error> {
     let inherited = group.provisioning.osimage.as_ref();
     let mut own = Provisioning::clone(&node.provisioning);
-    let violations: Vec<Violation> = request.provisioning.apply(draft, &mut own, inherited);
+    let mut violations: Vec<Violation> = request.provisioning.apply(draft, &mut own, inherited);
+    violations.extend(node.labels.apply(&request.labels).err());
     node.provisioning = own.into();
     request.service.apply_or(&mut node.service, false);
     request.switch.apply(&mut node.switch);

@@ -1,7 +1,7 @@
 //! Racks, and putting devices into them.
 
 use crate::rack::{Placement, Rack, USUAL_ORDER, USUAL_SIZE, inventory};
-use crate::{Draft, Error, Kind, Name, Patch, Saved};
+use crate::{Draft, Error, Kind, Name, Patch, Saved, label};
 
 use super::DeviceType;
 
@@ -18,6 +18,8 @@ pub struct Request {
     pub room: Patch<String>,
     /// The site.
     pub site: Patch<String>,
+    /// Labels; those that are not named stay.
+    pub labels: label::Request,
     /// Devices to put into it; those that are not named stay.
     pub devices: Vec<PlacementRequest>,
 }
@@ -54,6 +56,7 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
     request.order.apply(&mut rack.order);
     request.room.apply(&mut rack.room);
     request.site.apply(&mut rack.site);
+    rack.labels.apply(&request.labels).map_err(|violation| Error::Invalid(vec![violation]))?;
     rack.name = request.new_name.as_ref().unwrap_or(name).clone();
     let rack_name = rack.name.clone();
     draft.rename(rack, name.as_str())?;

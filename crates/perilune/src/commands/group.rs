@@ -66,6 +66,7 @@ impl Fields for GroupFields {
         Field::encoded("kerneloptions", "Added to the kernel's command line"),
         Field::text("unmanaged_bmc_users", "BMC users we do not know: disable or delete"),
         Field::encoded("comment", "A note"),
+        Field::labels(),
         Field {
             wire: "interfaces",
             kind: Kind::Interface,

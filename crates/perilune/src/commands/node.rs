@@ -76,6 +76,7 @@ impl Fields for NodeFields {
         Field::text("tpm_pubkey", "TPM: public key"),
         Field::text("tpm_sha256", "TPM: measurement that it must show"),
         Field::encoded("comment", "A note"),
+        Field::labels(),
         Field {
             wire: "interfaces",
             kind: Kind::Interface,
@@ -117,6 +118,7 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
   perilune node change node[001-064] --osimage debian13
   perilune node change node007 --comment \"memory is being replaced\"
   perilune node change node007 --osimage \"\"      (back to the group's)
+  perilune node change node[001-004] --label canary=yes --label owner=
   perilune node change node007 --disklayout @disk.json
   generate-script | perilune node change node007 --postscript -")]
     Change(Change),

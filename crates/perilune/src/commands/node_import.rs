@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use clap::Args;
 use perilune::client;
-use perilune_model::MacAddress;
+use perilune_model::{MacAddress, label};
 use serde_json::{Map, Value, json};
 
 use super::node::{NodeFields, boot_interface};
@@ -18,7 +18,7 @@ use crate::session::{Edit, Session, insist};
 
 pub(crate) const EXAMPLES: &str = "\
 The first line names the columns: name; mac and ip of the interface it boots from; any field of a node, such as group
-or osimage; interface.NAME.FIELD, such as interface.BMC.ip; rack, position, height, orientation; switch, port.
+or osimage; interface.NAME.FIELD, such as interface.BMC.ip; rack, position, height, orientation; switch, port; label.KEY.
 Only what the columns name is changed, and an empty cell changes nothing. New nodes are added, known ones changed.
 All of it is one change, or none: whatever is wrong is told first, with row and column.
 
@@ -50,6 +50,8 @@ enum Column {
     Interface(String, &'static Field),
     /// A key of what stands in a rack.
     Place(&'static str),
+    /// A label of the node.
+    Label(String),
 }
 
 /// A row with what its cells say.
@@ -186,6 +188,10 @@ fn column(title: &str) -> Result<Column, String> {
             _ => Err("write interface.NAME.FIELD, such as interface.BMC.ip".to_owned()),
         };
     }
+    if let Some(label) = title.strip_prefix("label.") {
+        label::check_key(label)?;
+        return Ok(Column::Label(label.to_owned()));
+    }
     let wire = title.replace('-', "_");
     match wire.as_str() {
         "name" => return Ok(Column::Name),
@@ -194,8 +200,9 @@ fn column(title: &str) -> Result<Column, String> {
         _ => {}
     }
     let wire = if wire == "port" { "switchport" } else { &wire };
-    let field =
-        NodeFields::FIELDS.iter().find(|field| field.wire == wire && field.kind != Kind::Interface);
+    let field = NodeFields::FIELDS.iter().find(|field| {
+        field.wire == wire && field.kind != Kind::Interface && field.kind != Kind::Label
+    });
     field.map(Column::Field).ok_or_else(|| {
         let known = NodeFields::FIELDS.iter().map(|field| field.wire);
         nearest(
@@ -224,6 +231,14 @@ impl Row {
             }
             Column::Place(key) => {
                 self.place.insert((*key).to_owned(), cell.into());
+            }
+            Column::Label(key) => {
+                let mut request = label::Request::default();
+                request.set(key, cell)?;
+                let labels = self.fields.entry("labels").or_insert_with(|| json!({}));
+                if let Value::Object(labels) = labels {
+                    labels.insert(key.clone(), cell.into());
+                }
             }
         }
         Ok(())
@@ -319,16 +334,16 @@ mod tests {
 
     #[test]
     fn a_row_says_what_its_cells_say_and_nothing_else() {
-        let text = "\u{feff}name, group,mac,interface.BMC.ip,interface.BMC.network,port,netboot,comment,rack,position\n\
+        let text = "\u{feff}name, group,mac,interface.BMC.ip,interface.BMC.network,port,netboot,comment,rack,position,label.a,label.b\n\
                     # a remark\n\
-                    n1,compute,02:00:00:00:00:01,10.148.0.1,ipmi,7,yes,\"a, b\",r1,3\n\
-                    n2,,,,,,,,,\n";
+                    n1,compute,02:00:00:00:00:01,10.148.0.1,ipmi,7,yes,\"a, b\",r1,3,x,\n\
+                    n2,,,,,,,,,,,\n";
         let rows = read(text).unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].line, rows[1].name.as_str()), (3, "n2"));
         assert_eq!(
             json!(rows[0].fields(None)),
-            json!({ "group": "compute", "switchport": "7", "netboot": true, "comment": "YSwgYg==", "interfaces": [
+            json!({ "group": "compute", "switchport": "7", "netboot": true, "comment": "YSwgYg==", "labels": { "a": "x" }, "interfaces": [
                 { "ipaddress": "10.148.0.1", "network": "ipmi", "interface": "BMC" },
                 { "macaddress": "02:00:00:00:00:01", "interface": "BOOTIF" },
             ] })
@@ -343,8 +358,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_with_row_and_column() {
-        let text =
-            "name,mac,position,netboot\nn1,x,y,maybe\n,02:00:00:00:00:01,1,yes\nn1,,,\nn3,1\n";
+        let text = "name,mac,position,netboot,label.a\nn1,x,y,maybe,b c\n,02:00:00:00:00:01,1,yes,\nn1,,,,\nn3,1\n";
         let said = said(text);
         for part in [
             "row 2, column mac: x: ",
@@ -353,7 +367,8 @@ mod tests {
             "row 3, column rack: it is empty, and a place is given",
             "row 3, column name: it is empty",
             "row 4, column name: n1 is there twice",
-            "row 5: 2 cells, and 4 columns",
+            "row 2, column label.a: invalid value of a label 'b c': ",
+            "row 5: 2 cells, and 5 columns",
         ] {
             assert!(said.contains(part), "{part} is not in {said}");
         }
@@ -361,12 +376,13 @@ mod tests {
 
     #[test]
     fn columns_that_are_not_known_are_told_at_once() {
-        let said = said("nme,grop,interface.BMC,interface.BMC.ipp,group,group\nx\n");
+        let said = said("nme,grop,interface.BMC,interface.BMC.ipp,label.ö,group,group\nx\n");
         for part in [
             "column nme: did you mean name",
             "column grop: did you mean group",
             "column interface.BMC: write interface.NAME.FIELD",
             "column interface.BMC.ipp: write",
+            "column label.ö: invalid key of a label",
             "column group: it is there twice",
             "there is no column name",
         ] {

@@ -40,6 +40,7 @@ impl Fields for OsimageFields {
         Field::text("imagefile", "File of the packed tree"),
         Field::text("tag", "Make this tag the active one; empty: none"),
         Field::encoded("comment", "A note"),
+        Field::labels(),
     ];
 }
 

@@ -35,6 +35,7 @@ impl Fields for RackFields {
         Field::text("order", "ascending or descending"),
         Field::text("room", "The room"),
         Field::text("site", "The site"),
+        Field::labels(),
     ];
 }
 
@@ -185,7 +186,7 @@ fn show(session: &Session, arguments: &Names) -> Result<(), Failure> {
         let text =
             |key: &str| rack.get(key).map(|value| field_text(key, value)).unwrap_or_default();
         let units = format!("{} units", text("size"));
-        let facts = [units, text("order"), text("room"), text("site")];
+        let facts = [units, text("order"), text("room"), text("site"), text("labels")];
         let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
         crate::output::line(&format!("{name}: {}", facts.join(", ")))?;
         let devices = rack.get("devices").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -82,6 +82,12 @@ fn nodes_are_selected_wherever_they_are_named() {
     daemon.post("/monitor/node/n5", &body);
     assert_eq!(nodes(&["state:install.error"]), "n5");
     assert_eq!(nodes(&["rack:r2&!state:*.error"]), "n[6-10]");
+    done(data.path(), &["node", "change", "n[1-3]", "--label", "canary=yes", "--label", "a=b"]);
+    done(data.path(), &["node", "change", "n3", "--label", "canary="]);
+    assert_eq!(nodes(&["label:canary=yes"]), "n[1-2]");
+    assert!(done(data.path(), &["node", "show", "n1"]).contains("a=b,canary=yes"));
+    done(data.path(), &["node", "change", "n[1-3]", "--label", ""]);
+    assert_eq!(perilune(data.path(), &["nodes", "label:a=b"]).status.code(), Some(4));
     let armed = done(data.path(), &["node", "arm", "@login", "-x", "n12"]);
     assert!(armed.starts_with("n11: boots are allowed"), "{armed}");
 }
@@ -116,10 +122,10 @@ fn what_matches_nothing_ends_with_4_and_changes_nothing() {
     let (code, text) = refused(&["nodes", "n1,rakc:r1"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("character 4 of"), "{text}");
-    // What nodes do not have yet is not what no node is: without it would be all of them.
+    // A label that nobody has is a slip: without it would be all of them.
     for selector in ["label:canary=yes", "@compute&!label:canary=yes", "@compute,!label:a=*"] {
         let (code, text) = refused(&["node", "remove", selector, "--yes"]);
-        assert!(code != Some(0) && text.contains("nodes have no labels"), "{code:?} {text}");
+        assert!(code == Some(4) && text.contains("there is no label"), "{code:?} {text}");
     }
     assert_eq!(done(data.path(), &["nodes", "*", "--count"]), "12\n");
 }

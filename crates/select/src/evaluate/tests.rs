@@ -43,6 +43,17 @@ impl Facts for Site {
         }
     }
 
+    fn label_keys(&self) -> Vec<String> {
+        vec!["broken".to_owned(), "canary".to_owned()]
+    }
+
+    fn indexed(&self, key: &Key, is_wanted: &dyn Fn(&str) -> bool) -> Option<Vec<usize>> {
+        // As if all but one label were looked up in an index.
+        let is_index = matches!(key, Key::Label(label) if label == "canary");
+        let has = |position: &usize| self.value(*position, key).is_some_and(|v| is_wanted(&v));
+        is_index.then(|| (0..self.count()).filter(has).collect())
+    }
+
     fn known(&self, key: &Key) -> Option<Vec<String>> {
         let known: &[&str] = match key {
             Key::Group => &["even", "odd", "empty"],
@@ -107,6 +118,7 @@ fn what_matches_nothing_is_an_error_with_what_is_like_it() {
         ("n1,!n1", "no node is n1,!n1; "),
         // A slip in what is to be spared must not hit it.
         ("n[1-4],!m3", "there is no node m3; "),
+        ("n[1-4]!label:brokn=yes", "there is no label brokn; did you mean broken?"),
         ("@odd&!rack:r11", "there is no rack r11; did you mean r1?"),
     ] {
         let found = selected(text);

@@ -11,6 +11,7 @@ use perilune_model::{Addresses, MacAddress, Name, Object, Patch};
 
 use super::{Said, text};
 use crate::fields::Fields;
+use crate::label;
 
 /// Reads the addresses of a device.
 pub(super) fn addresses(fields: &mut Fields<'_>) -> Addresses {
@@ -142,7 +143,8 @@ pub(super) fn rack(fields: &mut Fields<'_>, name: Name) -> Object {
     }
     let order = one_of(fields, "order", ["ascending", "descending"]);
     let (room, site) = (text(fields, "room"), text(fields, "site"));
-    Rack { name, size, order, room, site }.into()
+    let labels = label::of_document(fields);
+    Rack { name, size, order, room, site, labels }.into()
 }
 
 pub(super) fn show_rack(rack: &Rack) -> Said {
@@ -151,6 +153,7 @@ pub(super) fn show_rack(rack: &Rack) -> Said {
         .put("order", rack.order.clone())
         .put("room", rack.room.clone())
         .put("site", rack.site.clone())
+        .put("labels", label::in_document(&rack.labels))
 }
 
 /// Where a device stands; its name in a document is `type/device`.

@@ -16,6 +16,7 @@ use super::devices::{addresses, show_addresses};
 use super::site::unique;
 use super::{Said, stored, text};
 use crate::fields::Fields;
+use crate::label;
 use crate::requests;
 
 /// The files and tags of an image are what packing made, and stay.
@@ -35,6 +36,7 @@ pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -
         distribution: text(fields, "distribution"),
         osrelease: text(fields, "osrelease"),
         comment: text(fields, "comment"),
+        labels: label::of_document(fields),
         files: own.files,
         tag: own.tag,
         tags: own.tags,
@@ -53,6 +55,7 @@ pub(super) fn show_image(image: &Image) -> Said {
         .put("distribution", image.distribution.clone())
         .put("osrelease", image.osrelease.clone())
         .put("comment", image.comment.clone())
+        .put("labels", label::in_document(&image.labels))
 }
 
 /// A password that is not given stays as it is.
@@ -116,7 +119,8 @@ pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) 
     unique(fields, interfaces.iter().map(|interface| &interface.name));
     check_vlans(fields, interfaces.iter().map(|interface| (&interface.name, &interface.link)));
     let (domain, comment) = (text(fields, "domain"), text(fields, "comment"));
-    Group { name, provisioning, domain, comment, interfaces }.into()
+    let labels = label::of_document(fields);
+    Group { name, provisioning, domain, comment, labels, interfaces }.into()
 }
 
 pub(super) fn show_group(group: &Group) -> Said {
@@ -130,6 +134,7 @@ pub(super) fn show_group(group: &Group) -> Said {
     show_provisioning(Said::default(), &group.provisioning)
         .put("domain", group.domain.clone())
         .put("comment", group.comment.clone())
+        .put("labels", label::in_document(&group.labels))
         .put("interfaces", interfaces(&group.interfaces, interface))
 }
 
@@ -170,6 +175,7 @@ pub(super) fn node(
         assettag: text(fields, "assettag"),
         reported,
         comment: text(fields, "comment"),
+        labels: label::of_document(fields),
         status,
         tpm_uuid: text(fields, "tpm_uuid"),
         tpm_pubkey: text(fields, "tpm_pubkey"),
@@ -197,6 +203,7 @@ pub(super) fn show_node(node: &Node) -> Said {
         .put("vendor", node.vendor.clone())
         .put("assettag", node.assettag.clone())
         .put("comment", node.comment.clone())
+        .put("labels", label::in_document(&node.labels))
         .put("tpm_uuid", node.tpm_uuid.clone())
         .put("tpm_pubkey", node.tpm_pubkey.clone())
         .put("tpm_sha256", node.tpm_sha256.clone())

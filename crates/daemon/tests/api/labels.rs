@@ -1,0 +1,116 @@
+//! Labels of nodes, groups, racks and images.
+
+use serde_json::{Value, json};
+
+use crate::image_site::ImageSite;
+
+fn site() -> ImageSite {
+    let site = ImageSite::start();
+    site.describe();
+    save(&site, "rack", "r1", &json!({}));
+    site.add_image("debian");
+    site
+}
+
+fn save(site: &ImageSite, kind: &str, name: &str, fields: &Value) {
+    let body = json!({ "config": { kind: { name: fields } } });
+    let (code, answer) = site.post(&format!("/config/{kind}/{name}"), &body);
+    assert!([201, 204].contains(&code), "{code} {answer}");
+}
+
+fn shown(site: &ImageSite, kind: &str, name: &str) -> Value {
+    site.get(&format!("/config/{kind}/{name}")).1["config"][kind][name].clone()
+}
+
+fn selected(site: &ImageSite, selector: &str) -> (u16, Value) {
+    let (code, answer) = site.post("/select/node", &json!({ "selector": selector }));
+    (code, if code == 200 { answer["nodes"].clone() } else { answer["message"].clone() })
+}
+
+#[test]
+fn objects_of_four_kinds_have_labels_and_show_none_while_they_have_none() {
+    let site = site();
+    for (kind, name) in
+        [("node", "node001"), ("group", "compute"), ("rack", "r1"), ("osimage", "debian")]
+    {
+        let before = shown(&site, kind, name);
+        assert!(before.is_object() && before.get("labels").is_none(), "{before}");
+        save(&site, kind, name, &json!({ "labels": "tier=gpu,canary=yes" }));
+        save(&site, kind, name, &json!({ "labels": { "owner": "physics", "tier": null } }));
+        assert_eq!(shown(&site, kind, name)["labels"], "canary=yes,owner=physics");
+        let listed = site.get(&format!("/config/{kind}")).1;
+        assert_eq!(listed["config"][kind][name]["labels"], "canary=yes,owner=physics");
+        let body = json!({ "config": { kind: { name: { "labels": "a b=c" } } } });
+        let (code, refused) = site.post(&format!("/config/{kind}/{name}"), &body);
+        assert_eq!((code, &refused["errors"][0]["field"]), (400, &json!("labels")), "{refused}");
+        let many: Vec<String> = (0..33).map(|number| format!("k{number}=v")).collect();
+        let body = json!({ "config": { kind: { name: { "labels": many } } } });
+        assert_eq!(site.post(&format!("/config/{kind}/{name}"), &body).0, 400);
+        save(&site, kind, name, &json!({ "labels": "" }));
+        assert_eq!(shown(&site, kind, name), before, "as before");
+    }
+}
+
+#[test]
+fn a_node_is_selected_by_its_own_labels_and_its_groups() {
+    let site = site();
+    save(&site, "node", "node002", &json!({ "group": "compute" }));
+    assert_eq!(selected(&site, "label:canary=yes").0, 404);
+    save(&site, "node", "node002", &json!({ "labels": "canary=yes" }));
+    assert_eq!(selected(&site, "label:canary=yes"), (200, json!(["node002"])));
+    save(&site, "group", "compute", &json!({ "labels": "canary=no,tier=gpu" }));
+    assert_eq!(
+        selected(&site, "label:canary=*&label:tier=gpu"),
+        (200, json!(["node001", "node002"]))
+    );
+    assert_eq!(selected(&site, "label:canary=no"), (200, json!(["node001"])));
+    let node = shown(&site, "node", "node002");
+    assert_eq!(
+        (&node["labels"], &node["group_labels"]),
+        (&json!("canary=yes"), &json!("tier=gpu"))
+    );
+    // A key that nobody has would spare nobody; a value that nobody has at the moment is none's.
+    assert_eq!(
+        selected(&site, "@compute!label:canray=yes"),
+        (404, json!("there is no label canray; did you mean canary?"))
+    );
+    assert_eq!(selected(&site, "@compute!label:canary=maybe").1, json!(["node001", "node002"]));
+    // Names and labels change together.
+    save(&site, "node", "node002", &json!({ "newnodename": "node003" }));
+    save(&site, "group", "compute", &json!({ "labels": "" }));
+    assert_eq!(selected(&site, "label:canary=*"), (200, json!(["node003"])));
+    assert_eq!(site.get("/config/node/node003/_delete").0, 204);
+    assert_eq!(selected(&site, "label:canary=yes").0, 404);
+}
+
+#[test]
+fn documents_say_all_labels_and_copies_of_images_have_none() {
+    let site = site();
+    for (kind, name) in
+        [("node", "node001"), ("group", "compute"), ("rack", "r1"), ("osimage", "debian")]
+    {
+        save(&site, kind, name, &json!({ "labels": ["read=only"] }));
+    }
+    let mut document = site.get("/config/export").1;
+    assert_eq!(document["node"]["node001"]["labels"], json!({ "read": "only" }));
+    let applied = site.post("/config/apply", &document).1;
+    assert_eq!(applied["changes"], json!([]));
+    document["rack"]["r1"]["labels"] = json!({ "room": "a" });
+    document["osimage"]["debian"]["labels"] = json!({ "room": true });
+    assert_eq!(site.post("/config/apply", &document).0, 400);
+    document["osimage"]["debian"]["labels"] = json!({});
+    let applied = site.post("/config/apply", &document).1;
+    assert_eq!(
+        applied["changes"][0]["fields"]["labels.read"],
+        json!({ "from": "only", "to": null }),
+        "{applied}"
+    );
+    save(&site, "osimage", "debian", &json!({ "labels": "tested=yes" }));
+    let copy =
+        json!({ "config": { "osimage": { "debian": { "newosimage": "copy", "nocopy": true } } } });
+    assert!(site.post("/config/osimage/debian/_clone", &copy).0 < 300);
+    assert_eq!(shown(&site, "osimage", "copy").get("labels"), None);
+    let copy = json!({ "config": { "node": { "node001": { "newnodename": "node009" } } } });
+    assert_eq!(site.post("/config/node/node001/_clone", &copy).0, 201);
+    assert_eq!(shown(&site, "node", "node009")["labels"], "read=only");
+}
