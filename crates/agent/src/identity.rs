@@ -276,7 +276,16 @@ mod tests {
     fn a_key_that_is_a_secret_of_the_site_stays_that() {
         let (_directory, tree) = tree(&[("etc/ssh/sshd_config", "")]);
         let path = "/etc/ssh/ssh_host_rsa_key".to_owned();
-        write(&tree, &[Secret { name: "key".to_owned(), content: String::new(), path }]);
+        write(
+            &tree,
+            &[Secret {
+                name: "key".to_owned(),
+                content: String::new(),
+                path,
+                owner: None,
+                mode: None,
+            }],
+        );
         // Beside another private key sshd would not take it.
         assert!(!tree.exists("etc/ssh/ssh_host_rsa_key.pub"));
         assert!(tree.exists("etc/ssh/ssh_host_ed25519_key"));

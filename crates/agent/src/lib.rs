@@ -1,6 +1,7 @@
 //! What runs on a node from its initramfs to the image's own init: it asks the controller for the node's plan and
 //! carries it out.
 
+pub mod account;
 pub mod bmc;
 pub mod boot_loader;
 pub mod clock;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use anyhow::Context as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use perilune_plan::{Plan, Secret};
 
+use crate::account;
 use crate::console::Console;
 use crate::network::resolver;
 use crate::tree::{self, Tree};
@@ -32,14 +34,19 @@ pub fn write_names(
     Ok(())
 }
 
-/// Writes the files that few may read. A secret that cannot be decoded is an error that names it.
+/// Writes the files that few may read. A secret that cannot be decoded, or whose owner the image does not know, is an error that names
+/// it.
 pub fn write_secrets(tree: &Tree, secrets: &[Secret], console: &Console) -> anyhow::Result<()> {
     for secret in secrets {
         let plain: String = secret.content.split_whitespace().collect();
         let content = STANDARD.decode(plain).map_err(|error| {
             anyhow::anyhow!("the content of the secret '{}' is not base64: {error}", secret.name)
         })?;
-        tree.write(&secret.path, content, 0o600)?;
+        let owner = secret.owner.as_deref().map(|owner| account::owner(tree, owner)).transpose();
+        let owner = owner.with_context(|| format!("the secret '{}'", secret.name))?;
+        let mode = secret.mode.as_deref().map(|mode| u32::from_str_radix(mode, 8)).transpose();
+        let mode = mode.with_context(|| format!("the mode of the secret '{}'", secret.name))?;
+        tree.write_as(&secret.path, content, mode.unwrap_or(0o600), owner)?;
         console.line(&format!("secret '{}' is in {}", secret.name, secret.path));
     }
     Ok(())
@@ -119,6 +126,42 @@ mod tests {
         };
         let hosts = others.iter().map(host).collect();
         Plan { hosts, ..crate::interfaces::tests::plan(vec![boot]) }
+    }
+
+    #[test]
+    fn a_secret_is_written_as_it_is_and_only_for_who_may_read_it() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree::new(directory.path());
+        let own = std::fs::metadata(directory.path()).unwrap();
+        let own = (own.uid(), own.gid());
+        tree.write("etc/passwd", format!("munge:x:{}:1::/:/bin/false\n", own.0), 0o644).unwrap();
+        tree.write("etc/group", format!("munge:x:{}:\n", own.1), 0o644).unwrap();
+        let secret = |owner: Option<&str>, mode: Option<&str>| Secret {
+            name: "munge".to_owned(),
+            content: "AP8K".to_owned(),
+            path: "/etc/munge/munge.key".to_owned(),
+            owner: owner.map(str::to_owned),
+            mode: mode.map(str::to_owned),
+        };
+        let console = Console::new(crate::console::tests::Memory::default());
+        for (owner, mode, expected) in [
+            (None, None, 0o600),
+            (Some("munge:munge"), Some("0440"), 0o440),
+            (Some("munge:munge"), Some("4755"), 0o4755),
+        ] {
+            write_secrets(&tree, &[secret(owner, mode)], &console).unwrap();
+            let file = std::fs::metadata(tree.place("etc/munge/munge.key")).unwrap();
+            assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (own.0, own.1, expected));
+            assert_eq!(std::fs::read(tree.place("etc/munge/munge.key")).unwrap(), [0, 0xff, 10]);
+        }
+        let refused = write_secrets(&tree, &[secret(Some("nobody"), None)], &console).unwrap_err();
+        assert!(
+            format!("{refused:#}").contains("'munge': the image has no user 'nobody'"),
+            "{refused:#}"
+        );
+        assert!(write_secrets(&tree, &[secret(None, Some("9"))], &console).is_err());
     }
 
     #[test]

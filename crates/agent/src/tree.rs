@@ -82,8 +82,29 @@ impl Tree {
         content: impl AsRef<[u8]>,
         mode: u32,
     ) -> Result<(), Error> {
-        let failed = |source| Error { verb: "write", path: path.as_ref().to_owned(), source };
-        let place = self.beside(path.as_ref());
+        self.write_with(path.as_ref(), content.as_ref(), mode, None)
+    }
+
+    /// The same, for a user and a group; as it is without. Nobody else can read the file before it is theirs.
+    pub fn write_as(
+        &self,
+        path: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+        owner: Option<(u32, u32)>,
+    ) -> Result<(), Error> {
+        self.write_with(path.as_ref(), content.as_ref(), mode, owner)
+    }
+
+    fn write_with(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mode: u32,
+        owner: Option<(u32, u32)>,
+    ) -> Result<(), Error> {
+        let failed = |source| Error { verb: "write", path: path.to_owned(), source };
+        let place = self.beside(path);
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = place.with_file_name(format!(".{name}.perilune"));
         let write = || {
@@ -92,9 +113,15 @@ impl Tree {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let mut file =
-                fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
-            file.write_all(content.as_ref())?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode & 0o600)
+                .open(&unfinished)?;
+            file.write_all(content)?;
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+            }
             fs::set_permissions(&unfinished, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
             fs::rename(&unfinished, &place)
         };

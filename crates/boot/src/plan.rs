@@ -11,7 +11,7 @@ use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
 use perilune_model::provisioning::{self, InstallPolicy};
-use perilune_model::secret::Secrets;
+use perilune_model::secret;
 use perilune_model::{Cluster, Family};
 use perilune_plan::{
     Bmc, BootOrder, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Script, Secret,
@@ -244,13 +244,10 @@ fn name_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
     cluster.beacon().map(|beacon| beacon.addresses.iter().collect()).unwrap_or_default()
 }
 
-/// The group's, then the node's: what has the same path is the node's in the end.
+/// The cluster's, the group's, then the node's: what has the same path is the node's in the end.
 fn secrets(resolved: &Resolved<'_>) -> Vec<Secret> {
-    let (cluster, node) = (resolved.cluster, resolved.node);
-    let of_group = cluster.group_secrets().get(&node.group).map(|secrets| &***secrets);
-    let of_node = cluster.node_secrets().get(&node.name).map(|secrets| &***secrets);
+    let owners = secret::of_node(resolved.cluster, resolved.node);
     let mut files: Vec<Secret> = Vec::new();
-    let owners: [Option<&Secrets>; 2] = [of_group, of_node];
     for secret in owners.into_iter().flatten().flat_map(|secrets| &secrets.secrets) {
         let Some(path) = secret.path.as_ref().filter(|path| !path.is_empty()) else { continue };
         // Clients send contents in base64; who did not gets them so.
@@ -258,7 +255,13 @@ fn secrets(resolved: &Resolved<'_>) -> Vec<Secret> {
         let content =
             if is_encoded { secret.content.clone() } else { STANDARD.encode(&secret.content) };
         files.retain(|file| file.path != *path);
-        files.push(Secret { name: secret.name.to_string(), content, path: path.clone() });
+        files.push(Secret {
+            name: secret.name.to_string(),
+            content,
+            path: path.clone(),
+            owner: secret.owner.clone(),
+            mode: secret.mode.clone(),
+        });
     }
     files
 }

@@ -111,7 +111,11 @@ fn site(nodes: usize) -> Cluster {
 
 fn secret(number: usize) -> secret::Request {
     let content = Some("c2VjcmV0".to_owned());
-    secret::Request { name: name(&format!("secret{number}")), content, path: None }
+    secret::Request {
+        name: name(&format!("secret{number}")),
+        content,
+        ..secret::Request::default()
+    }
 }
 
 fn placed(nodes: &[Name]) -> rack::Request {

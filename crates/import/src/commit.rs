@@ -24,8 +24,8 @@ pub struct Outcome {
 /// Puts everything into the cluster.
 ///
 /// A cluster that has neither nodes nor groups is new: what its first start made gives way to the import. So does a used one with
-/// `replace`: it becomes what the database says, but for the users, and for reservations where tables are replaced that say nothing of
-/// them. Else the import is added to what is there, and refused where
+/// `replace`: it becomes what the database says, but for the users, and for reservations and the cluster's own secrets where tables are replaced that say
+/// nothing of them. Else the import is added to what is there, and refused where
 /// something of the same name is there already and different.
 pub fn commit(plan: &Plan, draft: &mut Draft, replace: bool) -> Result<Outcome, Error> {
     let is_new = draft.nodes().is_empty() && draft.groups().is_empty();
@@ -40,7 +40,7 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
     let stays = |object: &Object| match object.kind() {
         Kind::User | Kind::ApiToken | Kind::ClaimRule | Kind::Settings => true,
         // Tables that replace others have no place for them, and a decision about one is nobody's but an administrator's.
-        Kind::Reservation => plan.is_of_tables,
+        Kind::Reservation | Kind::ClusterSecrets => plan.is_of_tables,
         _ => false,
     };
     let there: Vec<Object> = draft.objects().filter(|object| !stays(object)).collect();

@@ -20,7 +20,7 @@ use crate::label::LabelIndex;
 use crate::machines::Machines;
 use crate::network::Network;
 use crate::node::Node;
-use crate::object::{GroupSecrets, Holder, NodeSecrets, Object};
+use crate::object::{ClusterSecrets, GroupSecrets, Holder, NodeSecrets, Object};
 use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
 use crate::settings::Settings;
@@ -30,6 +30,7 @@ use crate::{Edit, Error, Kind, MacAddress, Name};
 
 /// Everything that the operator has described. Cloning costs a few pointers; a changed clone shares what is the same.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "tables are named as their kinds are")]
 pub struct Cluster {
     settings: Arc<Settings>,
     networks: OrdMap<Name, Arc<Network>>,
@@ -45,6 +46,7 @@ pub struct Cluster {
     node_secrets: OrdMap<Name, Arc<NodeSecrets>>,
     node_identities: OrdMap<Name, Arc<NodeIdentity>>,
     group_secrets: OrdMap<Name, Arc<GroupSecrets>>,
+    cluster_secrets: OrdMap<Name, Arc<ClusterSecrets>>,
     racks: OrdMap<Name, Arc<Rack>>,
     placements: OrdMap<Name, Arc<Placement>>,
     reservations: OrdMap<Name, Arc<Reservation>>,
@@ -146,6 +148,7 @@ tables! {
     NodeSecrets, node_secrets, secrets_of_node, NodeSecrets;
     NodeIdentity, node_identities, identity_of_node, NodeIdentity;
     GroupSecrets, group_secrets, secrets_of_group, GroupSecrets;
+    ClusterSecrets, cluster_secrets, secrets_of_cluster, ClusterSecrets;
     Rack, racks, rack, Rack;
     Placement, placements, placement, Placement;
     Reservation, reservations, reservation, Reservation;

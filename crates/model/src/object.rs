@@ -98,6 +98,7 @@ objects! {
     NodeSecrets(NodeSecrets), "nodesecrets", "list of secrets of node";
     NodeIdentity(NodeIdentity), "nodeidentity", "identity of node";
     GroupSecrets(GroupSecrets), "groupsecrets", "list of secrets of group";
+    ClusterSecrets(ClusterSecrets), "clustersecrets", "list of secrets of";
     Rack(Rack), "rack", "rack";
     Placement(Placement), "rackinventory", "rack inventory entry";
     Reservation(Reservation), "reservation", "reservation";
@@ -115,6 +116,19 @@ pub struct NodeSecrets(pub Secrets);
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GroupSecrets(pub Secrets);
+
+/// The secrets of the whole cluster, under one name.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterSecrets(pub Secrets);
+
+impl std::ops::Deref for ClusterSecrets {
+    type Target = Secrets;
+
+    fn deref(&self) -> &Secrets {
+        &self.0
+    }
+}
 
 impl std::ops::Deref for NodeSecrets {
     type Target = Secrets;
@@ -246,6 +260,7 @@ impl Object {
             | Self::NodeSecrets(_)
             | Self::NodeIdentity(_)
             | Self::GroupSecrets(_)
+            | Self::ClusterSecrets(_)
             | Self::Rack(_)
             | Self::Placement(_)
             | Self::ClaimRule(_)

@@ -91,6 +91,7 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         | Kind::NodeSecrets
         | Kind::NodeIdentity
         | Kind::GroupSecrets
+        | Kind::ClusterSecrets
         | Kind::Rack
         | Kind::Placement
         | Kind::Reservation
@@ -146,6 +147,7 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
         | Kind::NodeSecrets
         | Kind::NodeIdentity
         | Kind::GroupSecrets
+        | Kind::ClusterSecrets
         | Kind::Placement
         | Kind::Reservation
         | Kind::ClaimRule
@@ -174,6 +176,7 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
         Kind::NodeSecrets
         | Kind::NodeIdentity
         | Kind::GroupSecrets
+        | Kind::ClusterSecrets
         | Kind::Reservation
         | Kind::Settings
         | Kind::Image
@@ -204,6 +207,7 @@ fn of(object: &Object) -> Vec<(&'static str, Reference)> {
         | Kind::NodeSecrets
         | Kind::NodeIdentity
         | Kind::GroupSecrets
+        | Kind::ClusterSecrets
         | Kind::Rack
         | Kind::Placement
         | Kind::Reservation
@@ -288,6 +292,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
             references.extend(Arc::make_mut(token).user.as_mut().map(|name| (Kind::User, name)));
         }
         Object::Settings(_)
+        | Object::ClusterSecrets(_)
         | Object::Image(_)
         | Object::BmcSetup(_)
         | Object::Cloud(_)

@@ -1,4 +1,4 @@
-//! Secrets of nodes and groups.
+//! Secrets of nodes, groups and the cluster.
 
 mod save;
 
@@ -7,7 +7,8 @@ use std::fmt;
 pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::node::Node;
+use crate::{Cluster, Name};
 
 /// A file that the installer writes, with a content that few may read.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,7 +20,16 @@ pub struct Secret {
     pub content: String,
     /// Where the installer writes it.
     pub path: Option<String>,
+    /// Whose file it is: `user` or `user:group`, names of the image or numbers; root's when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Who may do what with it, in octal digits; 600 when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
+
+/// The name that secrets of the whole cluster are kept under.
+pub const CLUSTER: &str = "cluster";
 
 /// The secrets of one owner, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +39,14 @@ pub struct Secrets {
     pub name: Name,
     /// Its secrets.
     pub secrets: Vec<Secret>,
+}
+
+/// The secrets that a node is given: the cluster's, its group's, its own. Of several with one path, the last is the node's.
+pub fn of_node<'a>(cluster: &'a Cluster, node: &Node) -> [Option<&'a Secrets>; 3] {
+    let of_cluster = cluster.cluster_secrets().get(CLUSTER).map(|list| -> &Secrets { list });
+    let of_group = cluster.group_secrets().get(&node.group).map(|list| -> &Secrets { list });
+    let of_node = cluster.node_secrets().get(&node.name).map(|list| -> &Secrets { list });
+    [of_cluster, of_group, of_node]
 }
 
 impl fmt::Debug for Secret {

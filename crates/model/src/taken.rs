@@ -111,6 +111,7 @@ impl Object {
             | Self::NodeSecrets(_)
             | Self::NodeIdentity(_)
             | Self::GroupSecrets(_)
+            | Self::ClusterSecrets(_)
             | Self::Rack(_)
             | Self::Placement(_)
             | Self::Reservation(_)

@@ -77,6 +77,9 @@ pub(crate) struct Arguments {
     /// Go on with the other names when one fails; without it a command is one change or none
     #[arg(long, global = true)]
     pub(crate) keep_going: bool,
+    /// Show passwords and contents of secrets; who was shown one is in the audit
+    #[arg(long, global = true)]
+    pub(crate) reveal: bool,
     /// How results are written: a table for people, the API's objects for programs
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output::text;
+use crate::password;
 
 pub(crate) struct Field {
     /// The API's name; the option is the same with hyphens.
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     Text,
     /// Base64 on the wire; text, `@file` or `-` here
     Encoded,
+    /// Text, `@file` or `-`; asked for when the option has no value
+    Password,
     /// `yes` or `no`
     Flag,
     /// The name of another object
@@ -89,11 +92,14 @@ impl Field {
         let long = match self.kind {
             Kind::Interface => "interface".to_owned(),
             Kind::Label => "label".to_owned(),
-            Kind::Text | Kind::Encoded | Kind::Flag | Kind::Name(_) => self.wire.replace('_', "-"),
+            Kind::Text | Kind::Encoded | Kind::Password | Kind::Flag | Kind::Name(_) => {
+                self.wire.replace('_', "-")
+            }
         };
         let (value, note) = match self.kind {
             Kind::Text => ("TEXT", ""),
             Kind::Encoded => ("TEXT|@FILE|-", ""),
+            Kind::Password => (password::FORMS, "; asked for without a value"),
             Kind::Flag => ("yes|no", ""),
             Kind::Name(_) => ("NAME", ""),
             Kind::Interface => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
@@ -107,6 +113,15 @@ impl Field {
             .help_heading("Fields")
             .value_parser(value_parser!(String))
             .action(if repeated { ArgAction::Append } else { ArgAction::Set });
+        let argument = match self.kind {
+            Kind::Password => argument.num_args(0..=1).default_missing_value(password::ASK),
+            Kind::Text
+            | Kind::Encoded
+            | Kind::Flag
+            | Kind::Name(_)
+            | Kind::Interface
+            | Kind::Label => argument,
+        };
         match self.alias {
             Some(alias) => argument.visible_alias(alias),
             None => argument,
@@ -137,13 +152,17 @@ impl<F> FieldArguments<F> {
         for (field, values) in self.given {
             let last = values.last().map(String::as_str).unwrap_or_default();
             let value = match field.kind {
-                Kind::Encoded if last == "-" && standard_input_is_read => {
+                Kind::Encoded | Kind::Password if last == "-" && standard_input_is_read => {
                     return Err(Failure::usage("only one field can be read from standard input"));
                 }
                 Kind::Encoded => {
                     standard_input_is_read |= last == "-";
                     let content = content(field.wire, last)?;
-                    if content.is_empty() { content.into() } else { text::encode(&content).into() }
+                    if content.is_empty() { "".into() } else { text::encode(&content).into() }
+                }
+                Kind::Password => {
+                    standard_input_is_read |= last == "-";
+                    password::given(field.wire, last)?.into()
                 }
                 Kind::Interface => interfaces(&values)?,
                 Kind::Label => values.join(",").into(),
@@ -185,19 +204,19 @@ impl<F: Fields> clap::Args for FieldArguments<F> {
     }
 }
 
-/// The text itself, that of a file, or that of standard input.
-pub(crate) fn content(field: &str, value: &str) -> Result<String, Failure> {
+/// The text itself, what a file holds, or standard input.
+pub(crate) fn content(field: &str, value: &str) -> Result<Vec<u8>, Failure> {
     let field = field.replace('_', "-");
     if value == "-" {
-        let mut text = String::new();
-        let read = std::io::stdin().lock().read_to_string(&mut text);
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
         read.map_err(|error| Failure::usage(format!("--{field} -: {error}")))?;
-        return Ok(text);
+        return Ok(bytes);
     }
     match value.strip_prefix('@') {
-        Some(path) => fs::read_to_string(path)
+        Some(path) => fs::read(path)
             .map_err(|error| Failure::usage(format!("--{field}: cannot read {path}: {error}"))),
-        None => Ok(value.to_owned()),
+        None => Ok(value.as_bytes().to_vec()),
     }
 }
 
@@ -219,7 +238,9 @@ pub(crate) fn table_value(field: &Field, cell: &str) -> Result<Value, String> {
         Kind::Flag => perilune_wire::fields::boolean(&cell.into())
             .map(Value::from)
             .ok_or_else(|| format!("{cell}: write yes or no")),
-        Kind::Text | Kind::Name(_) | Kind::Interface | Kind::Label => Ok(cell.into()),
+        Kind::Text | Kind::Password | Kind::Name(_) | Kind::Interface | Kind::Label => {
+            Ok(cell.into())
+        }
     }
 }
 
@@ -276,7 +297,9 @@ fn interface(text: &str) -> Result<Value, Failure> {
         let value = match field.kind {
             Kind::Flag => flag(key, &value)?,
             Kind::Encoded => text::encode(&content(key, &value)?).into(),
-            Kind::Text | Kind::Name(_) | Kind::Interface | Kind::Label => value.into(),
+            Kind::Text | Kind::Password | Kind::Name(_) | Kind::Interface | Kind::Label => {
+                value.into()
+            }
         };
         if object.insert(field.wire.to_owned(), value).is_some() {
             let message = format!("--interface {text}: {} is there twice; keep one", field.wire);
@@ -373,8 +396,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "mkdir /data\n").unwrap();
         let reference = format!("@{}", file.path().display());
-        assert_eq!(content("postscript", &reference).unwrap(), "mkdir /data\n");
-        assert_eq!(content("postscript", "true").unwrap(), "true");
+        assert_eq!(content("postscript", &reference).unwrap(), b"mkdir /data\n");
+        assert_eq!(content("postscript", "true").unwrap(), b"true");
+        std::fs::write(file.path(), [0, 0xff, 10]).unwrap();
+        assert_eq!(content("content", &reference).unwrap(), [0, 0xff, 10]);
         let missing = content("postscript", "@/no/such/file").unwrap_err().to_string();
         assert!(missing.contains("--postscript") && missing.contains("/no/such/file"), "{missing}");
     }

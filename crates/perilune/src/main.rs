@@ -12,6 +12,7 @@ mod field;
 mod job;
 mod log;
 mod output;
+mod password;
 mod resource;
 mod select;
 mod serve;
@@ -41,8 +42,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = arguments.options();
     let output = Output::new(arguments.output);
     let keep_going = arguments.keep_going;
-    let session =
-        |output| Session::open(&options, output).map(|session| session.keeping_going(keep_going));
+    let reveal = arguments.reveal;
+    let session = |output| {
+        let session = Session::open(&options, output)?;
+        Ok::<_, Failure>(session.keeping_going(keep_going).revealing(reveal))
+    };
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Setup(arguments) => setup::run(&options, output, &arguments),

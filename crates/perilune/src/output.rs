@@ -79,6 +79,17 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
     output.flush()
 }
 
+/// What a file holds. A terminal is shown it as text.
+pub(crate) fn bytes(content: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if output.is_terminal() {
+        drop(output);
+        return write(&String::from_utf8_lossy(content));
+    }
+    output.write_all(content)?;
+    output.flush()
+}
+
 /// Says something beside the result. That nobody listens is no failure.
 pub(crate) fn note(text: &str) {
     let mut output = io::stderr().lock();

@@ -93,6 +93,7 @@ pub(crate) fn list_where(
         objects.retain(|name, _| names.contains(name));
     }
     objects.retain(|_, object| wanted(object));
+    objects.values_mut().for_each(|object| session.shown(resource.kind, object));
     let objects = sorted(objects);
     if (arguments.fold || arguments.names_only) && !objects.is_empty() {
         return Ok(output::line(&printed(objects.keys(), arguments.fold))?);
@@ -116,7 +117,9 @@ pub(crate) fn show(
     for name in &names {
         let object = session.client.object(resource.kind, name);
         let object = object.map_err(|error| or_unknown(session, resource.kind, name, error))?;
-        objects.insert(name.clone(), object.into());
+        let mut object = Value::Object(object);
+        session.shown(resource.kind, &mut object);
+        objects.insert(name.clone(), object);
     }
     if !session.output.is_table() {
         let is_one_name = matches!(arguments.names.as_slice(), [name] if names == [name.as_str()]);

@@ -7,6 +7,7 @@ use perilune::client::Error::{LoginRefused, Unreachable};
 use perilune::client::access::{self, Options, Surroundings};
 use perilune::client::{self, Client};
 use perilune_select::hostlist;
+use perilune_wire::hidden::HIDDEN;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{self, Failure, error_line};
@@ -17,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     /// Whether one name that fails stops the others.
     keep_going: bool,
+    /// Whether passwords and contents of secrets are shown.
+    pub(crate) reveal: bool,
 }
 
 /// The exit code of what is not there.
@@ -57,12 +60,37 @@ impl Session {
         let access = access::find(options, &Surroundings::here()).map_err(client::Error::from)?;
         let client = Client::new(access)?;
         let client = if options.dry_run { client.only_trying() } else { client };
-        Ok(Self { client, output, keep_going: false })
+        Ok(Self { client, output, keep_going: false, reveal: false })
     }
 
     /// Goes on with the other names when one fails.
     pub(crate) fn keeping_going(self, keep_going: bool) -> Self {
         Self { keep_going, ..self }
+    }
+
+    /// Shows passwords and contents of secrets.
+    pub(crate) fn revealing(self, reveal: bool) -> Self {
+        Self { reveal, ..self }
+    }
+
+    /// The object as it is shown: without passwords, unless they are asked for.
+    pub(crate) fn shown(&self, kind: &str, object: &mut Value) {
+        let fields: &[&str] = match kind {
+            "bmcsetup" => &["password"],
+            "switch" => &["read", "rw"],
+            "node" => &["tpm_sha256"],
+            "secret" => &["content"],
+            _ => &[],
+        };
+        if self.reveal {
+            return;
+        }
+        for field in fields {
+            let value = object.get_mut(*field);
+            if let Some(Value::String(value)) = value.filter(|value| **value != json!("")) {
+                HIDDEN.clone_into(value);
+            }
+        }
     }
 
     /// Whether so many names of this kind are one change.

@@ -201,8 +201,14 @@ pub struct Secret {
     pub name: String,
     /// Its content, base64.
     pub content: String,
-    /// Where it is written, mode 0600.
+    /// Where it is written.
     pub path: String,
+    /// Whose it is: `user` or `user:group`, names of the image or numbers; root's when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Its mode in octal digits; 600 when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 impl std::fmt::Debug for Secret {

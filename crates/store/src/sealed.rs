@@ -16,8 +16,13 @@ const SEALED: &str = "sealed";
 const KEY: &str = "key";
 /// There is still what was stored before, in pages that are free.
 const UNCLEAN: &str = "unclean";
-const KINDS: [Kind; 4] =
-    [Kind::BmcSetup, Kind::NodeSecrets, Kind::NodeIdentity, Kind::GroupSecrets];
+const KINDS: [Kind; 5] = [
+    Kind::BmcSetup,
+    Kind::NodeSecrets,
+    Kind::NodeIdentity,
+    Kind::GroupSecrets,
+    Kind::ClusterSecrets,
+];
 
 /// Does something with each text of an object that is secret.
 fn each(
@@ -27,7 +32,7 @@ fn each(
 ) -> Result<(), Error> {
     match kind {
         Kind::BmcSetup => body.get_mut("password").map_or(Ok(()), work),
-        Kind::NodeSecrets | Kind::GroupSecrets => {
+        Kind::NodeSecrets | Kind::GroupSecrets | Kind::ClusterSecrets => {
             let secrets = body.get_mut("secrets").and_then(Value::as_array_mut);
             let contents = secrets.into_iter().flatten().filter_map(|one| one.get_mut("content"));
             contents.into_iter().try_for_each(work)

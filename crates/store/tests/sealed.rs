@@ -47,7 +47,8 @@ fn put(draft: &mut Draft, password: &str, content: &str) {
     let identity =
         NodeIdentity { name: node, machine_id, ssh_host_keys, ..NodeIdentity::default() };
     draft.put(identity).unwrap();
-    let secret = Secret { name: Name::trusted("key"), content: content.to_owned(), path: None };
+    let secret =
+        Secret { name: Name::trusted("key"), content: content.to_owned(), ..Secret::default() };
     draft.put(GroupSecrets(Secrets { name, secrets: vec![secret] })).unwrap();
 }
 

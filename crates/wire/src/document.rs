@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::fields::{self, Fields};
 
 /// The kinds of objects in documents, in the order of references.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 17] = [
     Kind::Settings,
     Kind::Network,
     Kind::Controller,
@@ -28,6 +28,7 @@ pub const KINDS: [Kind; 16] = [
     Kind::DnsHosts,
     Kind::NodeSecrets,
     Kind::GroupSecrets,
+    Kind::ClusterSecrets,
     Kind::Rack,
     Kind::Placement,
     Kind::Reservation,
@@ -40,7 +41,8 @@ pub fn write(cluster: &Cluster, with_secrets: bool) -> Value {
     let mut document = Map::new();
     for object in cluster.objects() {
         let kind = object.kind();
-        let is_secret = matches!(kind, Kind::NodeSecrets | Kind::GroupSecrets);
+        let is_secret =
+            matches!(kind, Kind::NodeSecrets | Kind::GroupSecrets | Kind::ClusterSecrets);
         if !KINDS.contains(&kind) || (is_secret && !with_secrets) {
             continue;
         }
@@ -134,7 +136,10 @@ fn object(
     installed: &Installed,
 ) -> Result<Desired, Vec<Violation>> {
     let empty = Map::new();
-    let list = matches!(kind, Kind::DnsHosts | Kind::NodeSecrets | Kind::GroupSecrets);
+    let list = matches!(
+        kind,
+        Kind::DnsHosts | Kind::NodeSecrets | Kind::GroupSecrets | Kind::ClusterSecrets
+    );
     // A list is read like the only field of an object.
     let wrapped = list.then(|| Map::from_iter([(site::LIST.to_owned(), said.clone())]));
     let said = match (&wrapped, said) {
@@ -167,7 +172,9 @@ fn object(
             machines::node(&mut fields, name, own.as_ref(), installed)
         }
         Kind::DnsHosts => site::dns_hosts(&mut fields, name),
-        Kind::NodeSecrets | Kind::GroupSecrets => site::secrets(&mut fields, kind, name),
+        Kind::NodeSecrets | Kind::GroupSecrets | Kind::ClusterSecrets => {
+            site::secrets(&mut fields, kind, name)
+        }
         Kind::Rack => devices::rack(&mut fields, name),
         Kind::Placement => devices::placement(&mut fields, &name),
         Kind::Reservation => devices::reservation(&mut fields, name),
@@ -194,6 +201,7 @@ fn shown(object: &Object, with_secrets: bool) -> Value {
         Object::DnsHosts(hosts) => return site::show_dns_hosts(hosts),
         Object::NodeSecrets(secrets) => return site::show_secrets(secrets),
         Object::GroupSecrets(secrets) => return site::show_secrets(secrets),
+        Object::ClusterSecrets(secrets) => return site::show_secrets(secrets),
         Object::Rack(rack) => devices::show_rack(rack),
         Object::Placement(placement) => devices::show_placement(placement),
         Object::Reservation(reservation) => devices::show_reservation(reservation),
@@ -221,6 +229,7 @@ fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
         | Kind::Cloud
         | Kind::Group
         | Kind::GroupSecrets
+        | Kind::ClusterSecrets
         | Kind::Rack
         | Kind::Reservation
         | Kind::ClaimRule

@@ -1,7 +1,7 @@
-//! Secrets of nodes and groups, as clients read and ask for them.
+//! Secrets of nodes, groups and the cluster, as clients read and ask for them.
 
-use perilune_model::Name;
-use perilune_model::secret::Request;
+use perilune_model::secret::{Request, Secret};
+use perilune_model::{Name, Patch};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +17,25 @@ pub struct SecretKeys {
     pub content: String,
     /// Where the installer writes it.
     pub path: Option<String>,
+    /// Whose file it is, `user` or `user:group`; absent: root's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Its mode in octal digits; absent: 600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+impl SecretKeys {
+    /// The secret.
+    pub fn new(secret: &Secret) -> Self {
+        Self {
+            name: secret.name.to_string(),
+            content: secret.content.clone(),
+            path: secret.path.clone(),
+            owner: secret.owner.clone(),
+            mode: secret.mode.clone(),
+        }
+    }
 }
 
 /// A secret of a request: its content as it was sent.
@@ -28,6 +47,8 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
         name: fields.new_name("name", Name::general).unwrap_or_default(),
         content: text(fields, "content"),
         path: path(fields),
+        owner: owner(fields),
+        mode: mode(fields),
     }
 }
 
@@ -58,6 +79,41 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
         Some(_) | None => {}
     }
     text
+}
+
+/// A user, or a user and a group, each a name or a number. One character alone would mislead installers of before.
+pub(crate) fn owner(fields: &mut Fields<'_>) -> Patch<String> {
+    const LONGEST: usize = 32;
+    let is_account = |name: &str| {
+        let is_number =
+            name.bytes().all(|digit| digit.is_ascii_digit()) && name.parse::<u32>().is_ok();
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        name.len() <= LONGEST && (is_number || (begins && name.chars().all(is_name)))
+    };
+    fields.converted("owner", |text| {
+        let (user, group) = text.split_once(':').unwrap_or((text, "root"));
+        if !is_account(user) || !is_account(group) {
+            return Err(format!(
+                "'{text}' must be a user, or a user and a group, such as munge or munge:munge"
+            ));
+        }
+        if text.len() < 2 {
+            return Err(format!("'{text}' must be written with its group, such as {text}:{text}"));
+        }
+        Ok(text.to_owned())
+    })
+}
+
+/// Three or four octal digits.
+pub(crate) fn mode(fields: &mut Fields<'_>) -> Patch<String> {
+    fields.converted("mode", |text| {
+        let is_octal = text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        if is_octal && (3..=4).contains(&text.len()) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("'{text}' must be three or four octal digits, such as 600 or 0640"))
+    })
 }
 
 fn path(fields: &mut Fields<'_>) -> Option<String> {

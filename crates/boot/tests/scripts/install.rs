@@ -92,7 +92,8 @@ impl Run {
 
 const SECRETS: &str = r#"{"config": {"secrets": {"node": {"node001": [{"name": "path", "content": "c2VjcmV0IG9uZQo=", "path": "/etc/keys/one"},
  {"name": "no \"path\"", "content": "bm9uZQ=="}, {"name": "up", "content": "dXA=", "path": "/etc/../../escaped"}]},
- "group": {"compute": [{"name": "content", "content": "YQpi\nCg==", "path": "/etc/two words"}]}}}"#;
+ "group": {"compute": [{"name": "content", "content": "YQpi\nCg==", "path": "/etc/two words", "owner": "12:34", "mode": "0640"}]},
+ "cluster": [{"name": "binary", "content": "AP8K", "path": "/etc/binary", "owner": "munge:munge", "mode": "400"}]}}"#;
 const SCRIPT: &str = r#"{"script": {"burnin": {"prescript": "ZWNobyBwcmUgPj4gIiRfU1lTVEVNUk9PVC9yYW4iCg==", "partscript": "Cg==", "postscript": "ZWNobyBwb3N0ID4+ICIkX1NZU1RFTVJPT1QvcmFuIgo="}}}"#;
 const ROLE: &str =
     r#"{"role": {"storage": {"unit": "W1VuaXRdCg==", "script": "CiMhL2Jpbi9zaAo="}}}"#;
@@ -104,8 +105,9 @@ fn install(program: &str, extension: &str, change: impl FnOnce(&mut Draft, &Path
     for path in ["etc/systemd/system", "tmp", "usr/bin"] {
         fs::create_dir_all(tree.join(path)).unwrap();
     }
-    fs::write(tree.join("etc/passwd"), "image:x:0:0::/:/bin/sh\n").unwrap();
-    fs::write(tree.join("etc/group"), "image:x:0:\n").unwrap();
+    fs::write(tree.join("etc/passwd"), "image:x:0:0::/:/bin/sh\nmunge:x:996:995::/:/bin/false\n")
+        .unwrap();
+    fs::write(tree.join("etc/group"), "image:x:0:\nmunge:x:995:\n").unwrap();
     fs::write(tree.join("usr/bin/program"), vec![7; 300_000]).unwrap();
     fs::set_permissions(tree.join("usr/bin/program"), fs::Permissions::from_mode(0o6755)).unwrap();
     fs::hard_link(tree.join("usr/bin/program"), tree.join("usr/bin/link")).unwrap();
@@ -228,8 +230,33 @@ fn secrets_are_written_for_their_owner_alone() {
     assert_eq!(run.read("etc/two words"), "a\nb\n");
     let mode = fs::metadata(run.root("etc/keys/one")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read(run.root("etc/binary")).unwrap(), [0, 0xff, 10]);
+    for (path, expected) in [
+        ("etc/keys/one", (0, 0, 0o600)),
+        ("etc/two words", (12, 34, 0o640)),
+        ("etc/binary", (996, 995, 0o400)),
+    ] {
+        let file = fs::metadata(run.root(path)).unwrap();
+        assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), expected, "{path}");
+    }
     assert!(!run.directory.path().join("escaped").exists(), "{}", run.output);
     assert!(run.output.contains("'..' in its path"), "{}", run.output);
+}
+
+#[test]
+fn a_secret_of_somebody_whom_the_image_does_not_know_ends_the_installation() {
+    let run = install("gzip", "tar.gz", |_, archive| {
+        let again = archive.with_file_name("again");
+        fs::create_dir_all(again.join("etc")).unwrap();
+        fs::write(again.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+        fs::write(again.join("etc/group"), "root:x:0:\n").unwrap();
+        let pack =
+            Command::new("tar").arg("-C").arg(&again).arg("-czf").arg(archive).arg(".").status();
+        assert!(pack.unwrap().success());
+    });
+    assert!(!run.success, "{}", run.output);
+    assert_eq!(run.controller.states().pop().unwrap(), "install.error", "{}", run.output);
+    assert!(run.output.contains("the image has no user 'munge'"), "{}", run.output);
 }
 
 #[test]

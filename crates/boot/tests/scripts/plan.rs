@@ -5,7 +5,7 @@ use std::fs;
 use perilune_boot::{Directories, Error, Site, Templates};
 use perilune_model::Draft;
 use perilune_model::interface::Link;
-use perilune_model::object::{GroupSecrets, NodeSecrets};
+use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::secret::{Secret, Secrets};
 use perilune_plan::{FileSystem, Plan, Root, Script};
 
@@ -160,13 +160,27 @@ fn what_is_missing_is_said_with_the_command_that_helps() {
 }
 
 #[test]
-fn the_nodes_secret_takes_the_place_of_its_groups_at_the_same_path() {
+fn the_nodes_secret_takes_the_place_of_its_groups_and_the_clusters_at_the_same_path() {
     let mut draft = small();
     let secret = |secret: &str, content: &str, path: Option<&str>| Secret {
         name: name(secret),
         content: content.to_owned(),
         path: path.map(str::to_owned),
+        ..Secret::default()
     };
+    draft
+        .put(ClusterSecrets(Secrets {
+            name: name("cluster"),
+            secrets: vec![
+                secret("everywhere", "ZQ==", Some("/etc/a")),
+                Secret {
+                    owner: Some("munge:munge".to_owned()),
+                    mode: Some("400".to_owned()),
+                    ..secret("munge", "bQ==", Some("/etc/munge"))
+                },
+            ],
+        }))
+        .unwrap();
     draft
         .put(GroupSecrets(Secrets {
             name: name("compute"),
@@ -184,9 +198,13 @@ fn the_nodes_secret_takes_the_place_of_its_groups_at_the_same_path() {
         }))
         .unwrap();
     let found = plan(&draft).unwrap().secrets;
+    assert_eq!(
+        (found[0].owner.as_deref(), found[0].mode.as_deref()),
+        (Some("munge:munge"), Some("400"))
+    );
     let found: Vec<_> =
         found.iter().map(|secret| (secret.path.as_str(), secret.content.as_str())).collect();
-    assert_eq!(found, [("/etc/b", "Yg=="), ("/etc/a", "cGxhaW4gdGV4dA==")]);
+    assert_eq!(found, [("/etc/munge", "bQ=="), ("/etc/b", "Yg=="), ("/etc/a", "cGxhaW4gdGV4dA==")]);
 }
 
 #[test]

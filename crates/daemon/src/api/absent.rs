@@ -13,7 +13,7 @@ use crate::api::problem::ApiError;
 use crate::state::State;
 
 /// Asked for by GET, with a token.
-const ASKED: [&str; 22] = [
+const ASKED: [&str; 21] = [
     "/ha/master/_set",
     "/ha/overrule/_set",
     "/journal/{controller}",
@@ -30,7 +30,6 @@ const ASKED: [&str; 22] = [
     "/config/profiles/{name}/_delete",
     "/config/profiles/{name}/_member",
     "/config/profiles/{name}/{file}/_delete",
-    "/config/secrets/cluster/{secret}/_delete",
     "/config/node/inventory",
     "/config/node/{name}/inventory",
     "/config/osimage/{name}/_updatecerts",
@@ -38,17 +37,14 @@ const ASKED: [&str; 22] = [
     "/config/switch/{name}/interfaces/{interface}/_delete",
 ];
 /// Asked for by GET and POST, with a token.
-const ASKED_AND_POSTED: [&str; 6] = [
+const ASKED_AND_POSTED: [&str; 4] = [
     "/journal",
     "/config/route/{name}",
     "/config/profiles/{name}",
-    "/config/secrets/cluster",
-    "/config/secrets/cluster/{secret}",
     "/config/switch/{name}/interfaces",
 ];
 /// Asked for by POST, with a token.
-const POSTED: [&str; 3] =
-    ["/import/{name}", "/config/profiles/{name}/_clone", "/config/secrets/cluster/{secret}/_clone"];
+const POSTED: [&str; 2] = ["/import/{name}", "/config/profiles/{name}/_clone"];
 /// Asked for by GET without a token.
 const OPEN: [&str; 13] = [
     "/export/{name}",

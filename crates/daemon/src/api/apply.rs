@@ -137,7 +137,7 @@ async fn apply(
 
 /// Contents of secrets may be tokens, as documents of before have them.
 fn open_secrets(state: &State, said: &mut Map<String, Value>) -> Result<(), ApiError> {
-    for kind in ["nodesecrets", "groupsecrets"] {
+    for kind in ["nodesecrets", "groupsecrets", "clustersecrets"] {
         let owners = said.get_mut(kind).and_then(Value::as_object_mut);
         for (owner, list) in owners.into_iter().flatten() {
             for secret in list.as_array_mut().into_iter().flatten() {

@@ -1,8 +1,9 @@
-//! `/config/secrets`: secrets of nodes and groups.
+//! `/config/secrets`: secrets of nodes, groups and the cluster.
 
 use axum::response::{IntoResponse, Response};
-use perilune_model::secret::{self, Owner, Request, Secret};
+use perilune_model::secret::{self, CLUSTER, Owner, Request, Secret};
 use perilune_model::{Name, Saved};
+use perilune_wire::fields::Fields;
 use perilune_wire::secret::{SecretKeys, copy_request, request};
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
@@ -14,6 +15,8 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::ticket;
 use crate::json::Json;
 use crate::state::State;
+
+mod of_cluster;
 
 /// For the audit.
 const READ: &str = "read secrets";
@@ -33,11 +36,14 @@ pub(super) fn routes() -> Routes {
         .add(admins().changes().in_bulk(), routes!(clone_of_group))
         .add(admins().changes().in_bulk(), routes!(remove_of_node))
         .add(admins().changes().in_bulk(), routes!(remove_of_group, remove_of_group_by_post))
+        .merge(of_cluster::routes())
+        .add(admins().reveals(READ), routes!(one_of_node_to_edit))
+        .add(admins().reveals(READ), routes!(one_of_group_to_edit))
 }
 
-/// All secrets of nodes and groups.
+/// All secrets of nodes, groups and the cluster.
 #[utoipa::path(get, path = "/config/secrets", tag = "secrets", responses(
-    (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
+    (status = 200, description = "Lists by owner, below config, secrets, and node or group; that of the cluster below cluster", body = SecretKeys),
     (status = 404, description = "There is no secret", body = Problem),
 ))]
 async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
@@ -47,12 +53,16 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     add(&mut answer, Owner::Node, of_nodes.map(|list| (&list.name, keys(&list.secrets))));
     let of_groups = cluster.group_secrets().values().map(|list| &***list);
     add(&mut answer, Owner::Group, of_groups.map(|list| (&list.name, keys(&list.secrets))));
+    let of_cluster = Owner::Cluster.secrets(&cluster, CLUSTER)?;
+    if !of_cluster.secrets.is_empty() {
+        answer.insert(CLUSTER.to_owned(), json!(keys(&of_cluster.secrets)));
+    }
     answer::listed(answer.is_empty(), "secret", json!({ "config": { "secrets": answer } }))
 }
 
-/// The secrets of a node and of its group. An installing node is given those that have a path.
+/// The secrets of a node, its group and the cluster. An installing node is given those that have a path.
 #[utoipa::path(get, path = "/config/secrets/node/{name}", tag = "secrets", responses(
-    (status = 200, description = "Lists by owner, below config, secrets, and node or group", body = SecretKeys),
+    (status = 200, description = "Lists by owner, below config, secrets, and node or group; that of the cluster below cluster", body = SecretKeys),
     (status = 404, description = "There is no such node, or no secret", body = Problem),
 ))]
 async fn of_node(
@@ -65,11 +75,18 @@ async fn of_node(
     let group = &cluster.node(&name)?.group;
     let is_node = matches!(bearer, Bearer::Node(_));
     let mut answer = Map::new();
-    for (owner, name) in [(Owner::Node, name.as_str()), (Owner::Group, group.as_str())] {
+    // In the order in which shell installers write them: of two with one path the last stays.
+    let owners =
+        [(Owner::Cluster, CLUSTER), (Owner::Group, group.as_str()), (Owner::Node, name.as_str())];
+    for (owner, name) in owners {
         let mut list = owner.secrets(&cluster, name)?;
         // Shell installers lose their way at a secret that has no path.
         list.secrets.retain(|secret| !is_node || secret.path.is_some());
-        add(&mut answer, owner, std::iter::once((&list.name, keys(&list.secrets))));
+        if owner != Owner::Cluster {
+            add(&mut answer, owner, std::iter::once((&list.name, keys(&list.secrets))));
+        } else if !list.secrets.is_empty() {
+            answer.insert(CLUSTER.to_owned(), json!(keys(&list.secrets)));
+        }
     }
     if answer.is_empty() {
         return Err(ApiError::NotFound(format!("the node '{name}' has no secrets")));
@@ -118,6 +135,18 @@ async fn save_of_node(
 async fn one_of_node(
     state: axum::extract::State<State>,
     Path((name, secret)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    show_one(&state, Owner::Node, &name, &secret)
+}
+
+/// The same, where clients look before they open an editor; the last word is the name that the secret gets.
+#[utoipa::path(get, path = "/config/secrets/node/{name}/{secret}/{new_name}", tag = "secrets", responses(
+    (status = 200, description = "A list of one, below config, secrets, node and the node's name", body = SecretKeys),
+    (status = 404, description = "There is no such node or secret", body = Problem),
+))]
+async fn one_of_node_to_edit(
+    state: axum::extract::State<State>,
+    Path((name, secret, _)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
     show_one(&state, Owner::Node, &name, &secret)
 }
@@ -194,6 +223,18 @@ async fn one_of_group(
     show_one(&state, Owner::Group, &name, &secret)
 }
 
+/// The same, where clients look before they open an editor; the last word is the name that the secret gets.
+#[utoipa::path(get, path = "/config/secrets/group/{name}/{secret}/{new_name}", tag = "secrets", responses(
+    (status = 200, description = "A list of one, below config, secrets, group and the group's name", body = SecretKeys),
+    (status = 404, description = "There is no such group or secret", body = Problem),
+))]
+async fn one_of_group_to_edit(
+    state: axum::extract::State<State>,
+    Path((name, secret, _)): Path<(String, String, String)>,
+) -> Result<Response, ApiError> {
+    show_one(&state, Owner::Group, &name, &secret)
+}
+
 /// Writes one secret of a group, the one that the body names.
 #[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
     (status = 204, description = "It is as was asked"),
@@ -264,16 +305,15 @@ fn add<'a>(
 }
 
 fn keys(secrets: &[Secret]) -> Vec<SecretKeys> {
-    let keys = secrets.iter().map(|secret| SecretKeys {
-        name: secret.name.to_string(),
-        content: secret.content.clone(),
-        path: secret.path.clone(),
-    });
-    keys.collect()
+    secrets.iter().map(SecretKeys::new).collect()
 }
 
 fn found(owner: Owner, name: &str, secrets: &[SecretKeys]) -> Response {
-    Json(json!({ "config": { "secrets": { owner.word(): { name: secrets } } } })).into_response()
+    let found = match owner {
+        Owner::Node | Owner::Group => json!({ name: secrets }),
+        Owner::Cluster => json!(secrets),
+    };
+    Json(json!({ "config": { "secrets": { owner.word(): found } } })).into_response()
 }
 
 fn show_one(state: &State, owner: Owner, name: &str, wanted: &str) -> Result<Response, ApiError> {
@@ -282,8 +322,23 @@ fn show_one(state: &State, owner: Owner, name: &str, wanted: &str) -> Result<Res
     Ok(found(owner, name, &keys(std::slice::from_ref(one))))
 }
 
+/// The list of a body, which that of the cluster has in the place of its owner.
+fn read<T>(
+    owner: Owner,
+    name: &str,
+    body: &Body,
+    one: impl FnMut(&mut Fields<'_>) -> T,
+) -> Result<Vec<T>, ApiError> {
+    match owner {
+        Owner::Node | Owner::Group => {
+            body.read_list(&["config", "secrets", owner.word()], name, one)
+        }
+        Owner::Cluster => body.read_list(&["config", "secrets"], owner.word(), one),
+    }
+}
+
 fn requests(owner: Owner, name: &str, body: &Body) -> Result<Vec<Request>, ApiError> {
-    let requests = body.read_list(&["config", "secrets", owner.word()], name, request)?;
+    let requests = read(owner, name, body, request)?;
     if requests.is_empty() {
         return Err(ApiError::Malformed(format!(
             "the list of secrets of {} '{name}' is empty; give at least one",
@@ -326,7 +381,7 @@ async fn copy(
     name: String,
     body: &Body,
 ) -> Result<Response, ApiError> {
-    let copies = body.read_list(&["config", "secrets", owner.word()], &name, copy_request)?;
+    let copies = read(owner, &name, body, copy_request)?;
     let Some((new_name, request)) = copies.into_iter().next() else {
         let message = "the list is empty; say which secret to copy, and newsecretname";
         return Err(ApiError::Malformed(message.to_owned()));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
-const NOT_YET: [(&str, bool); 51] = [
+const NOT_YET: [(&str, bool); 45] = [
     ("GET /ha/master/_set", true),
     ("GET /ha/overrule/_set", true),
     ("GET /journal", true),
@@ -46,12 +46,6 @@ const NOT_YET: [(&str, bool); 51] = [
     ("GET /config/profiles/chrony/conf/_delete", true),
     ("GET /config/profiles/status", true),
     ("GET /config/profiles/status/node001", true),
-    ("GET /config/secrets/cluster", true),
-    ("POST /config/secrets/cluster", true),
-    ("GET /config/secrets/cluster/key", true),
-    ("POST /config/secrets/cluster/key", true),
-    ("POST /config/secrets/cluster/key/_clone", true),
-    ("GET /config/secrets/cluster/key/_delete", true),
     ("GET /config/node/inventory", true),
     ("GET /config/node/node001/inventory", true),
     ("GET /config/osimage/compute/_updatecerts", true),

@@ -37,7 +37,12 @@ fn secrets_are_written_read_copied_and_removed_alike_for_nodes_and_groups() {
             json!([{ "name": "x", "content": "" }]),
             json!([{ "name": "x", "content": "a\"b" }]),
             json!([{ "name": "x", "content": "eA==", "path": "../etc/passwd" }]),
-            json!([{ "name": "x", "content": "eA==", "mode": "600" }]),
+            json!([{ "name": "x", "content": "eA==", "mode": "0o600" }]),
+            json!([{ "name": "x", "content": "eA==", "mode": "8" }]),
+            json!([{ "name": "x", "content": "eA==", "owner": "0" }]),
+            json!([{ "name": "x", "content": "eA==", "owner": "a:b:c" }]),
+            json!([{ "name": "x", "content": "eA==", "owner": "root;id" }]),
+            json!([{ "name": "x", "content": "eA==", "group": "root" }]),
             json!({ "name": "x", "content": "eA==" }),
         ] {
             assert_eq!(post(&site, owner, name, "", &wrong), 400, "{wrong}");
@@ -121,4 +126,101 @@ fn a_key_is_rotated_while_everybody_goes_on_and_all_is_there_after_a_restart() {
     assert_eq!(code, 201, "{answer}");
     let shown = site.get("/config/secrets/node/node001/key").1;
     assert_eq!(shown["config"]["secrets"]["node"]["node001"][0]["content"], "c2VjcmV0", "{shown}");
+}
+
+#[test]
+fn owner_and_mode_are_kept_copied_and_cleared() {
+    let site = ImageSite::start();
+    site.describe();
+    for (owner, name) in [("node", "node001"), ("group", "compute")] {
+        let one = |secret: &str| {
+            let answer = site.get(&format!("/config/secrets/{owner}/{name}/{secret}/{secret}")).1;
+            answer["config"]["secrets"][owner][name][0].clone()
+        };
+        let new = json!([{ "name": "munge", "content": "AP8=", "path": "/etc/munge/munge.key", "owner": "munge:munge", "mode": "400" }]);
+        assert_eq!(post(&site, owner, name, "", &new), 201);
+        assert_eq!(one("munge"), new[0]);
+        // What newer clients send of a change: what changes, and nothing else.
+        assert_eq!(
+            post(&site, owner, name, "/munge", &json!([{ "name": "munge", "mode": 440 }])),
+            204
+        );
+        assert_eq!(one("munge")["mode"], "440");
+        assert_eq!(one("munge")["content"], "AP8=");
+        assert_eq!(
+            post(
+                &site,
+                owner,
+                name,
+                "/munge/_clone",
+                &json!([{ "name": "munge", "newsecretname": "copy" }])
+            ),
+            201
+        );
+        assert_eq!(
+            (&one("copy")["owner"], &one("copy")["mode"]),
+            (&json!("munge:munge"), &json!("440"))
+        );
+        assert_eq!(
+            post(
+                &site,
+                owner,
+                name,
+                "/copy",
+                &json!([{ "name": "copy", "owner": "", "mode": null }])
+            ),
+            204
+        );
+        assert_eq!(
+            one("copy").as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["name", "content", "path"]
+        );
+    }
+}
+
+#[test]
+fn every_node_is_given_the_secrets_of_the_cluster() {
+    let site = ImageSite::start();
+    site.describe();
+    let post = |tail: &str, items: &Value| {
+        let body = json!({ "config": { "secrets": { "cluster": items } } });
+        site.post(&format!("/config/secrets/cluster{tail}"), &body).0
+    };
+    assert_eq!(site.get("/config/secrets/cluster").0, 404);
+    assert_eq!(post("", &secret("slurm", "c2x1cm0=")), 201);
+    assert_eq!(post("", &json!([{ "name": "pathless", "content": "eA==" }])), 201);
+    assert_eq!(post("/slurm", &json!([{ "name": "slurm", "mode": "0640" }])), 204);
+    assert_eq!(post("/slurm/_clone", &json!([{ "name": "slurm", "newsecretname": "copy" }])), 201);
+    let expected =
+        json!([{ "name": "copy", "content": "c2x1cm0=", "path": "/etc/slurm", "mode": "0640" }]);
+    for path in ["/copy", "/copy/copy"] {
+        let answer = site.get(&format!("/config/secrets/cluster{path}")).1;
+        assert_eq!(answer["config"]["secrets"]["cluster"], expected);
+    }
+    assert_eq!(site.get("/config/secrets/cluster/copy/_delete").0, 204);
+    assert_eq!(site.get("/config/secrets/cluster/copy").0, 404);
+    assert_eq!(post("", &json!({})), 400);
+    let all = site.get("/config/secrets").1["config"]["secrets"]["cluster"].clone();
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    let token = site.node_token("node001");
+    let (status, answer) = site.get_as("/config/secrets/node/node001", &token);
+    let given = &answer["config"]["secrets"]["cluster"];
+    assert_eq!(
+        (status, given.as_array().unwrap().len(), &given[0]["name"]),
+        (200, 1, &json!("slurm"))
+    );
+    assert_eq!(site.get_as("/config/secrets/cluster", &token).0, 403);
+    // In documents, and sealed where they are stored.
+    let document = site.get("/config/export?secrets=true").1;
+    assert_eq!(document["clustersecrets"]["cluster"][0]["mode"], "0640");
+    assert_eq!(site.post("/config/apply", &document).1["changes"], json!([]));
+    assert_eq!(site.get("/config/export").1.get("clustersecrets"), None);
+    assert_eq!(site.post("/config/apply", &json!({ "clustersecrets": { "other": [] } })).0, 400);
+    let data = site.directory.path().join("data");
+    for file in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        assert!(!bytes.windows(8).any(|part| part == b"c2x1cm0="), "{}", file.display());
+    }
+    let site = site.restart();
+    assert_eq!(site.get("/config/export?secrets=true").1, document);
 }

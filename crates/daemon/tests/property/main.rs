@@ -76,7 +76,7 @@ fn beginning(draft: &mut Draft) -> Result<(), Error> {
     let devices = devices.map(place).into();
     rack::save(draft, &name("first"), &rack::Request { devices, ..rack::Request::default() })?;
     let content = Some("c2VjcmV0".to_owned());
-    let secret = secret::Request { name: name("one"), content, path: None };
+    let secret = secret::Request { name: name("one"), content, ..secret::Request::default() };
     secret::save(draft, Owner::Node, "node001", std::slice::from_ref(&secret))?;
     secret::save(draft, Owner::Group, "compute", &[secret])?;
     let host = DnsHost { host: name("one"), ipaddress: "198.51.100.7".parse().unwrap() };

@@ -7,7 +7,7 @@ use perilune_model::image::{self, ImageFiles};
 use perilune_model::interface::{of_group, of_node};
 use perilune_model::network::{self, RangeRequest};
 use perilune_model::rack::{self, DeviceType, InventoryRequest, PlacementRequest};
-use perilune_model::secret::{self, Owner};
+use perilune_model::secret::{self, CLUSTER, Owner};
 use perilune_model::user::{self, Role};
 use perilune_model::{Draft, Error, Family, Kind, Name, Patch, discovery, group, node, settings};
 use proptest::prelude::*;
@@ -373,15 +373,18 @@ fn save_settings(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error
 }
 
 fn change_secret(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Result<(), Error> {
-    let owner = choice.of(&[Owner::Node, Owner::Group]);
+    let owner = choice.of(&[Owner::Node, Owner::Group, Owner::Cluster]);
     let name = match owner {
         Owner::Node => choice.node(),
         Owner::Group => choice.group(),
+        Owner::Cluster => Name::trusted(CLUSTER),
     };
     let request = |choice: &mut Choice<'_>| secret::Request {
         name: choice.part(),
         content: if choice.rarely() { None } else { Some(choice.text()) },
         path: choice.maybe(Choice::text),
+        // Tables have no place for these, and an export is compared with what it was made of.
+        ..secret::Request::default()
     };
     match action {
         Action::SaveSecrets => {

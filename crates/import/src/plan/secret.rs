@@ -66,7 +66,7 @@ impl Planner<'_> {
             if path.is_none() {
                 reading.odd("path", "it has no path; nodes do not write it to a file");
             }
-            secrets.secrets.push(Secret { name, content, path });
+            secrets.secrets.push(Secret { name, content, path, ..Secret::default() });
         }
         owners.into_values().filter(|secrets| !secrets.secrets.is_empty()).collect()
     }

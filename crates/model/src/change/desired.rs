@@ -176,6 +176,7 @@ fn without_addresses(object: &Object) -> Option<Object> {
         | Object::NodeSecrets(_)
         | Object::NodeIdentity(_)
         | Object::GroupSecrets(_)
+        | Object::ClusterSecrets(_)
         | Object::Rack(_)
         | Object::Placement(_)
         | Object::ClaimRule(_)

@@ -31,6 +31,7 @@ impl Draft {
             | Object::NodeSecrets(_)
             | Object::NodeIdentity(_)
             | Object::GroupSecrets(_)
+            | Object::ClusterSecrets(_)
             | Object::Rack(_)
             | Object::Placement(_)
             | Object::Reservation(_)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::object::{GroupSecrets, NodeSecrets};
-use crate::secret::{Secret, Secrets};
-use crate::{Draft, Error, Kind, Name, Saved};
+use crate::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
+use crate::secret::{CLUSTER, Secret, Secrets};
+use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
 /// Whose secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Owner {
     Node,
     /// Those of a group.
     Group,
+    /// Those of the whole cluster, whose name is [`CLUSTER`].
+    Cluster,
 }
 
 impl Owner {
@@ -21,6 +23,7 @@ impl Owner {
         match self {
             Self::Node => "node",
             Self::Group => "group",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -29,6 +32,7 @@ impl Owner {
         match self {
             Self::Node => Kind::Node,
             Self::Group => Kind::Group,
+            Self::Cluster => Kind::Settings,
         }
     }
 
@@ -36,6 +40,7 @@ impl Owner {
         match self {
             Self::Node => Kind::NodeSecrets,
             Self::Group => Kind::GroupSecrets,
+            Self::Cluster => Kind::ClusterSecrets,
         }
     }
 
@@ -50,6 +55,10 @@ impl Owner {
                 let known = cluster.group_secrets().get(name).map(|list| Secrets::clone(list));
                 (&cluster.group(name)?.name, known)
             }
+            Self::Cluster => {
+                let known = cluster.cluster_secrets().get(CLUSTER).map(|list| Secrets::clone(list));
+                (&cluster.settings().name, known)
+            }
         };
         Ok(known.unwrap_or_else(|| Secrets { name: name.clone(), secrets: Vec::new() }))
     }
@@ -61,6 +70,7 @@ impl Owner {
         match self {
             Self::Node => draft.put(NodeSecrets(secrets)),
             Self::Group => draft.put(GroupSecrets(secrets)),
+            Self::Cluster => draft.put(ClusterSecrets(secrets)),
         }
     }
 }
@@ -74,6 +84,23 @@ pub struct Request {
     pub content: Option<String>,
     /// Where the installer writes it.
     pub path: Option<String>,
+    /// Whose file it is.
+    pub owner: Patch<String>,
+    /// Who may do what with it.
+    pub mode: Patch<String>,
+}
+
+impl Request {
+    fn apply(&self, secret: &mut Secret) {
+        if let Some(content) = &self.content {
+            secret.content.clone_from(content);
+        }
+        if self.path.is_some() {
+            secret.path.clone_from(&self.path);
+        }
+        self.owner.apply(&mut secret.owner);
+        self.mode.apply(&mut secret.mode);
+    }
 }
 
 /// Writes secrets of an owner; those that are not named stay. [`Saved::Updated`] as soon as one of them was there.
@@ -92,17 +119,17 @@ pub fn save(
         match list.secrets.get_mut(place) {
             Some(known) => {
                 saved = Saved::Updated;
-                known.content = request.content.clone().unwrap_or_else(|| known.content.clone());
-                known.path = request.path.clone().or_else(|| known.path.take());
+                request.apply(known);
             }
             None => {
-                let content = request.content.clone().ok_or_else(|| {
+                if request.content.is_none() {
                     let reason =
                         format!("the secret '{}' is new and needs a content", request.name);
-                    Error::invalid("content", reason)
-                })?;
-                let path = request.path.clone();
-                list.secrets.push(Secret { name: request.name.clone(), content, path });
+                    return Err(Error::invalid("content", reason));
+                }
+                let mut secret = Secret { name: request.name.clone(), ..Secret::default() };
+                request.apply(&mut secret);
+                list.secrets.push(secret);
             }
         }
     }
@@ -110,7 +137,7 @@ pub fn save(
     Ok(saved)
 }
 
-/// Makes a secret like another of the same owner; content and path are those of the source unless the request has them.
+/// Makes a secret like another of the same owner; what the request does not have is as in the source.
 pub fn clone(
     draft: &mut Draft,
     owner: Owner,
@@ -124,11 +151,9 @@ pub fn clone(
         let reason = format!("the {} '{name}' already has a secret '{new_name}'", owner.word());
         return Err(Error::invalid("newsecretname", reason));
     }
-    list.secrets.push(Secret {
-        name: new_name.clone(),
-        content: request.content.clone().unwrap_or(source.content),
-        path: request.path.clone().or(source.path),
-    });
+    let mut copy = Secret { name: new_name.clone(), ..source };
+    request.apply(&mut copy);
+    list.secrets.push(copy);
     owner.put(draft, list)
 }
 

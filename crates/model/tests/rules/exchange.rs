@@ -118,7 +118,7 @@ fn an_object_that_is_changed_again_and_again_is_one_edit_and_one_that_is_as_it_w
 #[test]
 fn what_belongs_to_a_node_goes_with_it_and_is_renamed_with_it() {
     let content = Some("c2VjcmV0".to_owned());
-    let secret = secret::Request { name: name("one"), content, path: None };
+    let secret = secret::Request { name: name("one"), content, ..secret::Request::default() };
     let site = change(&site(), |draft| {
         secret::save(draft, secret::Owner::Node, "node001", &[secret])?;
         let device = rack::PlacementRequest {

@@ -7,7 +7,7 @@ use perilune::client::access::{Access, Credentials, Options, Surroundings, norma
 use perilune::client::token::{Session, TokenFile};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, password};
 
 pub(crate) const EXAMPLES: &str = "\
 On the machine of the daemon no login is needed: its own luna.ini is used.
@@ -15,6 +15,7 @@ On the machine of the daemon no login is needed: its own luna.ini is used.
 Examples:
   perilune login --url http://controller:7050
   echo \"$PASSWORD\" | perilune login --url controller --username luna
+  perilune login --url controller --username luna --password @luna.password
   perilune login --url https://controller:7050 --certificate tls.crt";
 
 #[derive(Args)]
@@ -22,6 +23,9 @@ pub(crate) struct Login {
     /// Who; asked for when not given
     #[arg(long, short)]
     username: Option<String>,
+    /// The password; asked for without this
+    #[arg(long, value_name = password::FORMS, num_args = 0..=1, default_missing_value = password::ASK)]
+    password: Option<String>,
 }
 
 pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
@@ -41,7 +45,10 @@ pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
         }
         None => return Err(Failure::usage("who? --username NAME")),
     };
-    let password = read_password(&terminal)?;
+    let password = match arguments.password.as_deref() {
+        None | Some(password::ASK) => password::present(&terminal)?,
+        Some(value) => password::given("password", value)?,
+    };
     let credentials = Credentials::Password { username: username.clone(), password, cache: None };
     let trust = trust_in(&url, options, &Surroundings::here());
     let token = Client::new(Access { url: url.clone(), credentials, trust })?.login()?;
@@ -63,15 +70,4 @@ fn token_file() -> Result<TokenFile, Failure> {
             "there is no home directory to keep the login in; set HOME or XDG_CONFIG_HOME",
         )
     })
-}
-
-/// Not shown while it is typed; a line of standard input where nobody types.
-pub(crate) fn read_password(terminal: &Term) -> Result<String, Failure> {
-    if terminal.is_term() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-        terminal.write_str("Password: ")?;
-        return Ok(terminal.read_secure_line()?);
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

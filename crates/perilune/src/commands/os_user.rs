@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::field::content;
 use crate::output::table::{Cell, Table};
+use crate::password;
 use crate::resource::{self, List, Names, Remove, Resource};
 use crate::session::{Session, expand};
 
@@ -50,8 +50,8 @@ pub(crate) struct UserFields {
     /// Names or host lists
     #[arg(required = true)]
     names: Vec<String>,
-    /// The password; `-` and `@FILE` keep it off the command line
-    #[arg(long, value_name = "TEXT|@FILE|-", allow_hyphen_values = true)]
+    /// The password; `-` and `@FILE` keep it off the command line; asked for without a value
+    #[arg(long, value_name = password::FORMS, num_args = 0..=1, default_missing_value = password::ASK)]
     password: Option<String>,
     /// Given name
     #[arg(long, value_name = "TEXT")]
@@ -151,9 +151,7 @@ impl UserFields {
     fn object(&self) -> Result<Map<String, Value>, Failure> {
         let password = match &self.password {
             None => None,
-            Some(text) => {
-                Some(content("password", text)?.trim_end_matches(['\r', '\n']).to_owned())
-            }
+            Some(text) => Some(password::given("password", text)?),
         };
         let text = |text: &Option<String>| text.clone().map(Value::from);
         let fields = [

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
@@ -102,7 +102,12 @@ pub(crate) struct BmcSetup;
 impl Fields for BmcSetup {
     const FIELDS: &'static [Field] = &[
         Field::text("username", "The user on the BMCs (luna)"),
-        Field::text("password", "The user's password; made up for a new setup without one"),
+        Field {
+            wire: "password",
+            kind: Kind::Password,
+            help: "The user's password; made up for a new setup without one",
+            alias: None,
+        },
         Field::text("userid", "The user's number (2)"),
         Field::text("netchannel", "Channel of the BMC's network (2)"),
         Field::text("mgmtchannel", "Channel that the user may use (2)"),
@@ -130,7 +135,7 @@ impl Standard for BmcSetup {
     };
     const ADD: &'static str = "Examples:
   perilune bmcsetup add compute                       (a password is made up)
-  perilune bmcsetup add gpu --driver redfish --username admin --password secret
+  perilune bmcsetup add gpu --driver redfish --username admin --password @bmc.password
   perilune group change compute --bmcsetupname compute";
     const CHANGE: &'static str =
         "Example:\n  perilune bmcsetup change compute --unmanaged-bmc-users disable";

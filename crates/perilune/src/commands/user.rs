@@ -1,17 +1,15 @@
 //! `perilune user`: who may log in, and what they may do.
 
-use std::io::BufRead as _;
-
 use clap::{Args, Subcommand, ValueEnum};
 use console::Term;
 use perilune::client;
 use serde_json::{Map, Value, json};
 
-use super::login::read_password;
 use super::token;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::output::text::{self, field_text};
+use crate::password;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
 use crate::session::Session;
 
@@ -19,6 +17,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   perilune user add ann --role operator            (asks for the password)
   echo \"$SECRET\" | perilune user add backup --password-stdin
+  perilune user add batch --password @batch.password
   perilune user change ann --role viewer
   perilune user password ann
   perilune user revoke ann                         (ends all logins, the password stays)
@@ -63,8 +62,11 @@ pub(crate) enum Command {
     Add {
         #[command(flatten)]
         fields: UserFields,
+        /// The password; asked for without this
+        #[arg(long, value_name = password::FORMS, num_args = 0..=1, default_missing_value = password::ASK)]
+        password: Option<String>,
         /// Read the password from standard input
-        #[arg(long)]
+        #[arg(long, conflicts_with = "password")]
         password_stdin: bool,
     },
     /// Change a user's role or comment
@@ -73,8 +75,11 @@ pub(crate) enum Command {
     Password {
         /// The user
         source: String,
+        /// The new password; asked for without this
+        #[arg(long, value_name = password::FORMS, num_args = 0..=1, default_missing_value = password::ASK)]
+        password: Option<String>,
         /// Read the new password from standard input
-        #[arg(long)]
+        #[arg(long, conflicts_with = "password")]
         password_stdin: bool,
         /// Ask for the present password, too: needed unless an administrator does it
         #[arg(long)]
@@ -108,7 +113,7 @@ impl UserFields {
     fn object(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         fields.extend(self.role.map(|role| ("role".to_owned(), role.word().into())));
-        let comment = self.comment.as_ref().map(|comment| text::encode(comment));
+        let comment = self.comment.as_ref().map(text::encode);
         fields.extend(comment.map(|comment| ("comment".to_owned(), comment.into())));
         fields
     }
@@ -118,9 +123,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => resource::list(session, &RESOURCE, &arguments),
         Command::Show(arguments) => resource::show(session, &RESOURCE, &arguments),
-        Command::Add { fields, password_stdin } => {
+        Command::Add { fields, password, password_stdin } => {
             let mut object = fields.object();
-            object.insert("password".to_owned(), new_password(password_stdin)?.into());
+            let password = new_password(password.as_deref(), password_stdin)?;
+            object.insert("password".to_owned(), password.into());
             resource::add(session, &RESOURCE, &[fields.source], &object)
         }
         Command::Change(fields) => resource::change(
@@ -129,8 +135,9 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             std::slice::from_ref(&fields.source),
             &fields.object(),
         ),
-        Command::Password { source, password_stdin, own } => {
-            password(session, &source, password_stdin, own)
+        Command::Password { source, password, password_stdin, own } => {
+            let password = || new_password(password.as_deref(), password_stdin);
+            set_password(session, &source, password, own)
         }
         Command::Revoke(arguments) => revoke(session, &arguments),
         Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
@@ -151,41 +158,28 @@ fn revoke(session: &Session, arguments: &Names) -> Result<(), Failure> {
     })
 }
 
-fn password(session: &Session, user: &str, from_stdin: bool, own: bool) -> Result<(), Failure> {
+fn set_password(
+    session: &Session,
+    user: &str,
+    new: impl FnOnce() -> Result<String, Failure>,
+    own: bool,
+) -> Result<(), Failure> {
     let mut fields = Map::new();
     if own {
         crate::output::note("The present password:");
-        fields.insert("present".to_owned(), read_password(&Term::stderr())?.into());
+        fields.insert("present".to_owned(), password::present(&Term::stderr())?.into());
     }
-    fields.insert("password".to_owned(), new_password(from_stdin)?.into());
+    fields.insert("password".to_owned(), new()?.into());
     let body = json!({ "config": { "user": { user: fields } } });
     session.client.post(&client::path(["config", "user", user, "_password"]), &body)?;
     session.done(&format!("{user} has another password"))
 }
 
-fn new_password(from_stdin: bool) -> Result<String, Failure> {
-    if from_stdin {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line)?;
-        let line = line.trim_end_matches(['\n', '\r']).to_owned();
-        return if line.is_empty() {
-            Err(Failure::usage("standard input is empty"))
-        } else {
-            Ok(line)
-        };
-    }
-    let terminal = Term::stderr();
-    if !terminal.is_term() {
-        return Err(Failure::usage(
-            "nobody can be asked for a password here; give --password-stdin",
-        ));
-    }
-    let first = read_password(&terminal)?;
-    crate::output::note("Once more:");
-    if read_password(&terminal)? == first {
-        Ok(first)
-    } else {
-        Err(Failure::failed("the two are not the same; nothing was changed"))
+fn new_password(said: Option<&str>, from_stdin: bool) -> Result<String, Failure> {
+    match said {
+        Some(value) => password::given("password", value),
+        None if from_stdin => password::line(),
+        None => password::new(),
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) fn field_text(key: &str, value: &Value) -> String {
     }
 }
 
+/// The bytes that a text stands for; the text itself when it is no base64.
+pub(crate) fn decoded_bytes(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).unwrap_or_else(|_plain| text.as_bytes().to_vec())
+}
+
 /// Text that does not decode is shown as it is: some daemons keep plain text.
 pub(crate) fn decoded(text: &str) -> String {
     let bytes = STANDARD.decode(text).ok();
@@ -56,8 +61,8 @@ fn missing_file(text: &str) -> Option<String> {
     })
 }
 
-pub(crate) fn encode(text: &str) -> String {
-    STANDARD.encode(text)
+pub(crate) fn encode(content: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(content)
 }
 
 /// `text` on one line, without anything that would move a terminal's cursor or deceive who reads it.

@@ -198,3 +198,54 @@ fn a_trial_does_nothing_whatever_the_command() {
         assert!(is_refused || text.contains("this was a trial"), "{command:?}: {text}");
     }
 }
+
+#[test]
+fn secrets_of_any_bytes_are_kept_and_shown_to_who_asks_for_it_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path();
+    let _daemon = site(data);
+    let key: Vec<u8> = (0..=255).cycle().take(1024).collect();
+    let file = data.join("munge.key");
+    std::fs::write(&file, &key).unwrap();
+    let content = format!("@{}", file.display());
+    for owner in [&["cluster"][..], &["group", "compute"], &["node", "n1"]] {
+        let set = [&["secret", "set"], owner, &["munge", "--content", &content]].concat();
+        let place = ["--path", "/etc/munge/munge.key", "--owner", "munge:munge", "--mode", "400"];
+        done(data, &[&set[..], &place].concat());
+        let show = [&["secret", "show"], owner, &["munge"]].concat();
+        let shown = done(data, &show);
+        assert!(shown.contains("munge:munge") && shown.contains("(hidden)"), "{shown}");
+        let json = done(data, &[&show[..], &["-o", "json"]].concat());
+        assert!(json.contains("(hidden)"), "{json}");
+        let output = perilune(data, &[&show[..], &["--reveal"]].concat());
+        assert_eq!(output.stdout, key, "{}", errors(&output));
+    }
+    let list = done(data, &["secret", "list", "-o", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["cluster"][0]["content"], "(hidden)");
+    assert_eq!(list["group"]["compute"][0]["content"], "(hidden)");
+    assert_eq!(done(data, &["secret", "list"]).lines().count(), 4);
+    for words in [
+        &["secret", "show", "group", "compute"][..],
+        &["secret", "show", "cluster", "a", "b"],
+        &["secret", "list", "node"],
+    ] {
+        assert_eq!(refused(data, words).0, Some(2), "{words:?}");
+    }
+    let (_, text) = refused(data, &["secret", "remove", "cluster", "munge"]);
+    assert!(text.contains("the secret munge of cluster"), "{text}");
+    done(data, &["secret", "remove", "cluster", "munge", "--yes"]);
+
+    // The same for passwords, which come from files, too.
+    let file = data.join("password");
+    std::fs::write(&file, "calvin\n").unwrap();
+    done(data, &["bmcsetup", "add", "b1", "--password", &format!("@{}", file.display())]);
+    for words in [&["bmcsetup", "show", "b1"][..], &["bmcsetup", "list", "-o", "json"]] {
+        assert!(!done(data, words).contains("calvin"), "{words:?}");
+        assert!(done(data, &[words, &["--reveal"]].concat()).contains("calvin"), "{words:?}");
+    }
+    let audit = done(data, &["audit"]);
+    assert!(audit.contains("secrets"), "{audit}");
+    let (code, text) = refused(data, &["bmcsetup", "change", "b1", "--password"]);
+    assert!(code == Some(2) && text.contains("nobody can be asked"), "{text}");
+}

@@ -5,16 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::network::{Network, Zone, parse_range};
-use perilune_model::object::{GroupSecrets, NodeSecrets};
+use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::InstallPolicy;
-use perilune_model::secret::{Secret, Secrets};
+use perilune_model::secret::{CLUSTER, Secret, Secrets};
 use perilune_model::settings::Settings;
 use perilune_model::{Family, Kind, Name, Object, addresses};
 use serde_json::Value;
 
 use super::Said;
 use crate::fields::Fields;
+use crate::secret;
 
 /// The field that a list is read as.
 pub(super) const LIST: &str = "list";
@@ -257,15 +258,20 @@ pub(super) fn secrets(fields: &mut Fields<'_>, kind: Kind, name: Name) -> Object
         let name = fields.new_name("name", Name::general);
         let content = fields.text("content").value().cloned();
         let path = fields.text("path").value().cloned();
-        name.zip(content).map(|(name, content)| Secret { name, content, path })
+        let owner = secret::owner(fields).value().cloned();
+        let mode = secret::mode(fields).value().cloned();
+        name.zip(content).map(|(name, content)| Secret { name, content, path, owner, mode })
     });
     let secrets: Vec<Secret> = secrets.unwrap_or_default().into_iter().flatten().collect();
     unique(fields, secrets.iter().map(|secret| &secret.name));
+    if kind == Kind::ClusterSecrets && name != CLUSTER {
+        fields.refuse("", format!("secrets of the cluster stand under the name '{CLUSTER}'"));
+    }
     let secrets = Secrets { name, secrets };
-    if kind == Kind::NodeSecrets {
-        NodeSecrets(secrets).into()
-    } else {
-        GroupSecrets(secrets).into()
+    match kind {
+        Kind::NodeSecrets => NodeSecrets(secrets).into(),
+        Kind::ClusterSecrets => ClusterSecrets(secrets).into(),
+        _ => GroupSecrets(secrets).into(),
     }
 }
 
@@ -275,6 +281,8 @@ pub(super) fn show_secrets(secrets: &Secrets) -> Value {
             .text("name", Some(&secret.name))
             .put("content", Some(secret.content.clone()))
             .put("path", secret.path.clone())
+            .put("owner", secret.owner.clone())
+            .put("mode", secret.mode.clone())
             .0
     };
     secrets.secrets.iter().map(secret).collect()

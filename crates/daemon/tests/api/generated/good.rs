@@ -49,6 +49,11 @@ pub(super) fn furnish(site: &ImageSite) {
         let body = json!({ "config": { "secrets": { owner: { name: secret } } } });
         site.post(&format!("/config/secrets/{owner}/{name}"), &body);
     }
+    let secret = json!([{ "name": "key", "content": "c2VjcmV0", "owner": "0:0", "mode": "640" }]);
+    site.post(
+        "/config/secrets/cluster",
+        &json!({ "config": { "secrets": { "cluster": secret } } }),
+    );
     let inventory = json!([{ "name": "node001", "type": "node", "height": "2" }]);
     site.post(
         "/config/rack/inventory",
@@ -157,7 +162,8 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         let clone = json!({ "name": "key", "newsecretname": "copy" });
         let plain = json!({ "name": "key", "content": "YQ==", "path": "/etc/key" });
         let fields = if template.ends_with("_clone") { clone } else { plain };
-        json!({ "config": { "secrets": { owner: { name: [fields] } } } })
+        let list = if owner == "cluster" { json!([fields]) } else { json!({ name: [fields] }) };
+        json!({ "config": { "secrets": { owner: list } } })
     };
     let resource = template.split('/').nth(2).unwrap_or_default();
     Some(match template {
@@ -214,6 +220,7 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         }
         template if template.contains("/secrets/node/") => secret("node"),
         template if template.contains("/secrets/group/") => secret("group"),
+        template if template.contains("/secrets/cluster") => secret("cluster"),
         template if !template.starts_with("/config/") => json!({}),
         _ => return None,
     })
