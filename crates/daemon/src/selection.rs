@@ -11,6 +11,10 @@ use perilune_model::rack::{DeviceType, Placement};
 use perilune_model::{Cluster, Name};
 use perilune_select::{Error, Facts, Key, Selector};
 
+mod columns;
+
+pub(crate) use columns::rows;
+
 use crate::api::problem::ApiError;
 use crate::state::State;
 use crate::status::{self, NodeState};

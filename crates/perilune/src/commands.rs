@@ -22,6 +22,7 @@ pub(crate) mod manual;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod node_import;
+pub(crate) mod node_list;
 pub(crate) mod nodes;
 pub(crate) mod os_user;
 pub(crate) mod osimage;

@@ -17,6 +17,8 @@ use table::Table;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,
+    /// Comma-separated, with a line of titles
+    Csv,
     Json,
     Yaml,
 }
@@ -43,21 +45,27 @@ impl Output {
         Self { format, canvas: Canvas { width, colour }, is_terminal }
     }
 
+    /// Whether rows are written, and not objects.
     pub(crate) fn is_table(&self) -> bool {
-        self.format == Format::Table
+        matches!(self.format, Format::Table | Format::Csv)
     }
 
     /// The value as JSON or YAML.
     pub(crate) fn value(&self, value: &Value) -> io::Result<()> {
         let text = match self.format {
             Format::Yaml => perilune_notation::write_yaml(value),
-            Format::Json | Format::Table => serde_json::to_string_pretty(value)? + "\n",
+            Format::Json | Format::Table | Format::Csv => {
+                serde_json::to_string_pretty(value)? + "\n"
+            }
         };
         write(&text)
     }
 
     pub(crate) fn table(&self, table: &Table) -> io::Result<()> {
-        write(&table.render(self.canvas))
+        match self.format {
+            Format::Csv => write(&table.csv()?),
+            Format::Table | Format::Json | Format::Yaml => write(&table.render(self.canvas)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use clap::Args;
 use perilune_select::{Error, Selector, Source, hostlist, inline, natural};
+use perilune_wire::node_column::NodeColumn;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -68,6 +69,24 @@ impl Session {
         let wanted = read(selectors)?;
         let without = exclude.selector()?;
         self.select(wanted.text(), without.as_ref().map(Selector::text))
+    }
+
+    /// What these columns say of the nodes that are meant, in their natural order.
+    pub(crate) fn node_rows(
+        &self,
+        selectors: &[String],
+        exclude: &Exclude,
+        columns: &[NodeColumn],
+    ) -> Result<Vec<Vec<String>>, Failure> {
+        let wanted = read(selectors)?;
+        let without = exclude.selector()?;
+        let columns: Vec<&str> = columns.iter().map(|column| column.word()).collect();
+        let body = json!({ "selector": wanted.text(), "without": without.as_ref().map(Selector::text), "columns": columns });
+        let mut answer = self.client.post("/select/node", &body)?;
+        let rows = answer.get_mut("rows").map(Value::take).unwrap_or_default();
+        serde_json::from_value(rows).map_err(|error| {
+            Failure::failed(format!("the daemon answered with another table: {error}"))
+        })
     }
 
     fn select(&self, selector: &str, without: Option<&str>) -> Result<Vec<String>, Failure> {

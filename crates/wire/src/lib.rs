@@ -17,6 +17,7 @@ pub mod interface;
 mod label;
 pub mod network;
 pub mod node;
+pub mod node_column;
 pub mod os_user;
 pub mod osimage;
 pub mod rack;

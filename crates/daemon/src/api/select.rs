@@ -2,6 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use perilune_select::{Selector, hostlist};
+use perilune_wire::fields::Fields;
+use perilune_wire::node_column::NodeColumn;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -25,6 +27,8 @@ struct Wanted {
     selector: String,
     /// A selector of nodes that are taken away from it.
     without: Option<String>,
+    /// What is told of each, such as `status`, `since`, `rack`.
+    columns: Option<Vec<String>>,
 }
 
 /// What it means now.
@@ -34,6 +38,9 @@ struct Selected {
     nodes: Vec<String>,
     /// The same as one host list.
     hostlist: String,
+    /// With `columns`: for each node, in the same order, a text for each of them; empty where there is nothing to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<Vec<Vec<String>>>,
 }
 
 /// The nodes that a selector means. It changes nothing; a selector may be too long for the address of a request.
@@ -43,8 +50,16 @@ struct Selected {
     (status = 404, description = "It means no node, or names what is not there", body = Problem),
 ))]
 async fn nodes(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
-    let (selector, without) = body.read(&[], |fields| {
-        (fields.text("selector").value().cloned(), fields.text("without").value().cloned())
+    let (selector, without, columns) = body.read(&[], |fields| {
+        let columns = fields.list("columns").value().cloned().map(|words| {
+            let columns = words.iter().map(|word| NodeColumn::read(word));
+            columns.collect::<Result<Vec<_>, _>>().unwrap_or_else(|reason| {
+                fields.refuse("columns", reason);
+                Vec::new()
+            })
+        });
+        let text = |fields: &mut Fields<'_>, field| fields.text(field).value().cloned();
+        (text(fields, "selector"), text(fields, "without"), columns)
     })?;
     let selector = selector.ok_or_else(|| {
         ApiError::Malformed(
@@ -57,5 +72,6 @@ async fn nodes(state: axum::extract::State<State>, body: Body) -> Result<Respons
     }
     let nodes = selection::select(&state, &selector)?;
     let hostlist = hostlist::fold(&nodes);
-    Ok(Json(Selected { nodes, hostlist }).into_response())
+    let rows = columns.map(|columns| selection::rows(&state, &nodes, &columns));
+    Ok(Json(Selected { nodes, hostlist, rows }).into_response())
 }

@@ -114,3 +114,53 @@ fn documents_say_all_labels_and_copies_of_images_have_none() {
     assert_eq!(site.post("/config/node/node001/_clone", &copy).0, 201);
     assert_eq!(shown(&site, "node", "node009")["labels"], "read=only");
 }
+
+#[test]
+fn tables_of_nodes_have_the_columns_that_are_asked_for() {
+    let site = site();
+    save(&site, "group", "compute", &json!({ "labels": "tier=gpu" }));
+    let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster", "ipaddress": "10.141.0.77", "macaddress": "52:54:00:00:00:77" }]);
+    save(
+        &site,
+        "node",
+        "node001",
+        &json!({ "comment": "YSBub3Rl", "labels": "canary=yes", "interfaces": interfaces }),
+    );
+    let devices = json!([{ "name": "node001", "type": "node", "position": 7 }]);
+    save(&site, "rack", "r1", &json!({ "devices": devices }));
+    let report = json!({ "monitor": { "status": { "node001": { "state": "install.error", "status": "no disk" } } } });
+    site.post("/monitor/node/node001", &report);
+    save(&site, "node", "node002", &json!({ "group": "compute" }));
+    let columns = [
+        "name", "status", "failure", "group", "address", "mac", "rack", "position", "labels",
+        "comment", "remark", "osimage",
+    ];
+    let asked = json!({ "selector": "*", "columns": columns });
+    let (code, answer) = site.post("/select/node", &asked);
+    assert_eq!(code, 200, "{answer}");
+    let first = answer["rows"][0].as_array().unwrap();
+    assert_eq!(
+        first[..11],
+        [
+            "node001",
+            "install.error",
+            "no disk",
+            "compute",
+            "10.141.0.77",
+            "52:54:00:00:00:77",
+            "r1",
+            "7",
+            "canary=yes,tier=gpu",
+            "a note",
+            "no disk"
+        ]
+        .map(Value::from)
+    );
+    assert_eq!((&answer["rows"][1][1], &answer["rows"][1][6]), (&json!(""), &json!("")));
+    let since = site.post("/select/node", &json!({ "selector": "*", "columns": "since" })).1;
+    assert!(since["rows"][0][0].as_str().unwrap().ends_with('Z'), "{since}");
+    assert_eq!(since["rows"][1][0], "");
+    let wrong = site.post("/select/node", &json!({ "selector": "*", "columns": ["rakc"] }));
+    assert!(wrong.0 == 400 && wrong.1["message"].as_str().unwrap().contains("rack"), "{}", wrong.1);
+    assert_eq!(site.post("/select/node", &json!({ "selector": "*" })).1.get("rows"), None);
+}

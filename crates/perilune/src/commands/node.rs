@@ -3,16 +3,15 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{adopt, arm, claim, identity, interface, node_import, reinstall, watch};
+use super::{adopt, arm, claim, identity, interface, node_import, node_list, reinstall, watch};
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields, Kind};
 use crate::output::table::{Cell, Table, Tone};
-use crate::output::text::field_text;
-use crate::resource::{self, List, Names, Remove, Rename, Resource};
+use crate::resource::{self, Names, Remove, Rename, Resource};
 use crate::select::Exclude;
 use crate::session::{Session, expand};
 
-const RESOURCE: Resource = Resource {
+pub(crate) const RESOURCE: Resource = Resource {
     kind: "node",
     new_name: "newnodename",
     table,
@@ -89,14 +88,8 @@ impl Fields for NodeFields {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List nodes
-    #[command(
-        visible_alias = "ls",
-        after_help = "Examples:
-  perilune node list
-  perilune node list node[001-016] -o json
-  perilune node list --group compute --fold      (prints node[001-128])"
-    )]
-    List(ListNodes),
+    #[command(visible_alias = "ls", after_help = node_list::EXAMPLES)]
+    List(node_list::ListNodes),
     /// Show nodes in full, and where each value comes from
     #[command(
         after_help = "Examples:\n  perilune node show node001\n  perilune node show node[001-002] -o yaml"
@@ -172,15 +165,6 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
 }
 
 #[derive(Args)]
-pub(crate) struct ListNodes {
-    #[command(flatten)]
-    list: List,
-    /// Only nodes of this group
-    #[arg(long, short)]
-    group: Option<String>,
-}
-
-#[derive(Args)]
 pub(crate) struct Add {
     /// Names or host lists, such as node[001-128,200]
     #[arg(required = true)]
@@ -230,7 +214,7 @@ pub(crate) struct BootInterface {
 
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List(ListNodes { list, group }) => list_nodes(session, &list, group.as_deref()),
+        Command::List(arguments) => node_list::run(session, &arguments),
         Command::Show(arguments) => resource::show(session, &RESOURCE, &arguments),
         Command::Add(Add { names, boot, fields }) => {
             let names = expand(&names)?;
@@ -260,12 +244,6 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Log(arguments) => identity::log(session, &arguments),
         Command::Identity(command) => identity::run(session, command),
     }
-}
-
-fn list_nodes(session: &Session, list: &List, group: Option<&str>) -> Result<(), Failure> {
-    resource::list_where(session, &RESOURCE, list, |node| {
-        group.is_none_or(|group| node.get("group").and_then(Value::as_str) == Some(group))
-    })
 }
 
 /// The MAC is set afterwards: an interface given with the request would replace that of the source.
@@ -334,34 +312,10 @@ impl BootInterface {
     }
 }
 
+/// The names alone; `node list` makes its table of the columns that are asked for.
 fn table(nodes: &Map<String, Value>) -> Table {
-    let mut table = Table::new(["NAME", "STATUS", "GROUP", "OSIMAGE", "ADDRESS", "MAC", "COMMENT"])
-        .whole(&["STATUS", "ADDRESS", "MAC"]);
-    for (name, node) in nodes {
-        let text =
-            |key: &str| node.get(key).map(|value| field_text(key, value)).unwrap_or_default();
-        let boot = node.as_object().map(boot_interface).unwrap_or_default();
-        let interfaces = node.get("interfaces").and_then(Value::as_array);
-        let interface = interfaces.and_then(|all| {
-            all.iter().find(|item| item.get("interface") == Some(&Value::from(boot.as_str())))
-        });
-        let of_interface = |key: &str| {
-            let value = interface.and_then(|interface| interface.get(key));
-            value.map(|value| field_text(key, value)).unwrap_or_default()
-        };
-        // Why a node is not installed is of more use than what was noted about it.
-        let failure = text("failure");
-        let status = text("status").replace("Luna installer: ", "install.");
-        table.row([
-            Cell::new(name),
-            Cell::toned(&status, tone(&status)),
-            Cell::new(text("group")),
-            Cell::new(text("osimage")),
-            Cell::new(of_interface("ipaddress")),
-            Cell::new(of_interface("macaddress")),
-            Cell::new(if failure.is_empty() { text("comment") } else { failure }),
-        ]);
-    }
+    let mut table = Table::new(["NAME"]);
+    nodes.keys().for_each(|name| table.row([Cell::new(name)]));
     table
 }
 
@@ -380,28 +334,7 @@ pub(crate) fn tone(state: &str) -> Tone {
 mod tests {
     use serde_json::{Map, json};
 
-    use super::{BootInterface, table};
-    use crate::output::Canvas;
-
-    #[test]
-    fn the_list_fits_eighty_columns_and_keeps_addresses_whole() {
-        let node = |status: serde_json::Value, comment: &str| {
-            json!({"status": status, "group": "compute", "osimage": "debian12-compute",
-                "provision_interface": "BOOTIF", "comment": crate::output::text::encode(comment),
-                "interfaces": [{"interface": "BOOTIF", "ipaddress": "10.141.100.1",
-                    "macaddress": "52:54:00:12:34:56", "network": "cluster"}]})
-        };
-        let nodes = Map::from_iter([
-            (
-                "node001".to_owned(),
-                node(json!("Luna installer: success"), "rack 3, second from above"),
-            ),
-            ("node002".to_owned(), node(json!(null), "")),
-        ]);
-        let canvas = |width| Canvas { width: Some(width), colour: false };
-        insta::assert_snapshot!(table(&nodes).render(canvas(80)));
-        insta::assert_snapshot!(table(&nodes).render(canvas(110)));
-    }
+    use super::BootInterface;
 
     #[test]
     fn a_mac_address_is_for_one_node() {

@@ -1,5 +1,7 @@
 //! Tables without lines: columns that shrink until they fit, one line for each row.
 
+use std::io;
+
 use console::{Style, measure_text_width, truncate_str};
 
 use super::Canvas;
@@ -76,6 +78,20 @@ impl Table {
 
     pub(crate) fn render(&self, canvas: Canvas) -> String {
         self.lines(canvas).into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// The titles in lower case, and the rows; what is not known is empty.
+    pub(crate) fn csv(&self) -> io::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.titles.iter().map(|title| title.to_lowercase()))?;
+        for row in &self.rows {
+            let is_nothing = |cell: &Cell| cell.tone == Tone::Faint && cell.text == "-";
+            let texts =
+                row.iter().map(|cell| if is_nothing(cell) { "" } else { cell.text.as_str() });
+            writer.write_record(texts)?;
+        }
+        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
 
     /// The title line and one line for each row.
@@ -185,6 +201,15 @@ mod tests {
         node001  install.success  compute  the first of many nodes, and the one that everybody looks at when it rains
         node002  -                compute  -
         ");
+    }
+
+    #[test]
+    fn programs_are_given_all_of_it() {
+        insta::assert_snapshot!(nodes().csv().unwrap(), @r#"
+        name,status,group,comment
+        node001,install.success,compute,"the first of many nodes, and the one that everybody looks at when it rains"
+        node002,,compute,
+        "#);
     }
 
     #[test]

@@ -88,6 +88,30 @@ fn nodes_are_selected_wherever_they_are_named() {
     assert!(done(data.path(), &["node", "show", "n1"]).contains("a=b,canary=yes"));
     done(data.path(), &["node", "change", "n[1-3]", "--label", ""]);
     assert_eq!(perilune(data.path(), &["nodes", "label:a=b"]).status.code(), Some(4));
+    let csv = done(
+        data.path(),
+        &[
+            "node",
+            "list",
+            "rack:r1",
+            "--columns",
+            "name,position,rack",
+            "--sort=-position",
+            "-o",
+            "csv",
+        ],
+    );
+    assert_eq!(csv, "name,position,rack\nn4,4,r1\nn3,3,r1\nn2,2,r1\nn1,1,r1\n");
+    let table = done(data.path(), &["node", "list", "--group", "login"]);
+    assert!(table.starts_with("NAME ") && table.lines().count() == 3, "{table}");
+    let sorted = done(data.path(), &["node", "list", "--sort", "rack", "--fold"]);
+    assert_eq!(sorted, "n[1-12]\n");
+    let wrong = perilune(data.path(), &["node", "list", "--columns", "nmae"]);
+    assert!(
+        wrong.status.code() == Some(2) && errors(&wrong).contains("'name'"),
+        "{}",
+        errors(&wrong)
+    );
     let armed = done(data.path(), &["node", "arm", "@login", "-x", "n12"]);
     assert!(armed.starts_with("n11: boots are allowed"), "{armed}");
 }
