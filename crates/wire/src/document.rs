@@ -3,7 +3,10 @@
 
 mod devices;
 mod machines;
+mod merge;
 mod site;
+
+pub use merge::merge;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

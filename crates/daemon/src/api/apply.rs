@@ -43,6 +43,8 @@ const LONGEST_WAY_BACK: u64 = 20_000;
 struct Choice {
     #[serde(default, deserialize_with = "boolean")]
     prune: bool,
+    #[serde(default, deserialize_with = "boolean")]
+    merge: bool,
 }
 
 /// What was changed.
@@ -101,6 +103,7 @@ async fn as_of(state: &State, now: &Cluster, revision: u64) -> Result<Cluster, A
 /// Brings the cluster to what a document says, all of it in one change. Objects that it does not name stay, unless they are pruned.
 #[utoipa::path(post, path = "/config/apply", tag = "apply", params(
     ("prune" = Option<bool>, Query, description = "true: objects of the kinds in the document that it does not name are removed, but for controllers"),
+    ("merge" = Option<bool>, Query, description = "true: what the document does not say of an object stays as it is; null unsets a field"),
 ), request_body = Value, responses(
     (status = 200, description = "The cluster is as the document says", body = Applied),
     (status = 400, description = "The document cannot be, and why; nothing is changed", body = Problem),
@@ -118,12 +121,18 @@ async fn apply(
     if said.is_empty() {
         return Err(ApiError::Malformed("the document says nothing".to_owned()));
     }
+    if choice.prune && choice.merge {
+        let message = "prune and merge contradict each other: what is not said goes, or stays";
+        return Err(ApiError::Malformed(message.to_owned()));
+    }
     open_secrets(&state, &mut said)?;
     let installed = state.installed_plugins();
     let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
         // What a document leaves as it is must be that of the moment of the change.
+        let merged = choice.merge.then(|| document::merge(&said, draft));
         let Document { desired, kinds } =
-            document::read(&said, draft, &installed).map_err(perilune_model::Error::Invalid)?;
+            document::read(merged.as_ref().unwrap_or(&said), draft, &installed)
+                .map_err(perilune_model::Error::Invalid)?;
         draft.bring_to(desired, if choice.prune { &kinds } else { &[] })?;
         let (_, change) = draft.clone().finish();
         let mut net = Net::default();

@@ -274,3 +274,54 @@ fn secrets_are_exported_as_they_are_used_and_the_same_content_is_no_change() {
     assert_eq!(code, 400, "{answer}");
     assert!(answer.to_string().contains("encrypted with another key"), "{answer}");
 }
+
+#[test]
+fn a_document_that_is_merged_changes_what_it_says_and_nothing_else() {
+    let site = site();
+    let before = site.get(&format!("{EXPORT}?secrets=true")).1;
+    let document = json!({
+        "cluster": { "debug": false },
+        "node": {
+            "node001": { "comment": null, "labels": { "canary": "yes" }, "interfaces": [{ "interface": "BMC", "mtu": 1500 }] },
+            "node007": { "group": "compute" },
+        },
+        "bmcsetup": { "compute": { "port": 443 } },
+        "nodesecrets": { "node001": [{ "name": "more", "content": "bQ==", "path": "/etc/more" }, { "name": "key", "mode": "640" }] },
+    });
+    let changes = apply(&site, "?merge=true", &document);
+    assert_eq!(
+        changes,
+        [
+            "change cluster cluster",
+            "change bmcsetup compute",
+            "change node node001",
+            "create node node007",
+            "change nodesecrets node001"
+        ]
+    );
+    assert_eq!(
+        apply(&site, "?merge=true", &document),
+        [""; 0],
+        "the second time there is nothing to do"
+    );
+    let mut expected = before;
+    expected["cluster"].as_object_mut().unwrap().remove("debug");
+    let node = expected["node"]["node001"].as_object_mut().unwrap();
+    node.remove("comment");
+    node.insert("labels".to_owned(), json!({ "canary": "yes" }));
+    node["interfaces"][1]["mtu"] = json!(1500);
+    expected["bmcsetup"]["compute"]["port"] = json!(443);
+    let secrets = expected["nodesecrets"]["node001"].as_array_mut().unwrap();
+    secrets[0]["mode"] = json!("640");
+    secrets.push(json!({ "name": "more", "content": "bQ==", "path": "/etc/more" }));
+    let mut after = site.get(&format!("{EXPORT}?secrets=true")).1;
+    after["node"].as_object_mut().unwrap().remove("node007");
+    assert_eq!(after, expected);
+    assert_eq!(site.post(&format!("{APPLY}?merge=true&prune=true"), &document).0, 400);
+    for wrong in [
+        json!({ "node": { "node001": { "comnent": "x" } } }),
+        json!({ "node": { "node001": { "labels": { "a b": "c" } } } }),
+    ] {
+        assert_eq!(site.post(&format!("{APPLY}?merge=true"), &wrong).0, 400, "{wrong}");
+    }
+}

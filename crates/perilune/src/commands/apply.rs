@@ -27,12 +27,13 @@ pub(crate) const EXAMPLES: &str = "\
 The document says what the cluster is to be: kind, name, fields, as perilune export
 writes them. What an object in it does not say is unset; passwords and secrets that it
 does not say stay. Objects that it does not name stay, too, unless --prune is given:
-then those of the kinds in the document go. All of it is one change, or none.
+then those of the kinds in the document go. With --merge, fields that it does not say stay. All of it is one change, or none.
 
 Examples:
   perilune apply -f cluster.yaml                show the plan, ask, do it
   perilune apply -f cluster.yaml --dry-run      only show the plan
   perilune apply -f cluster.yaml --prune --yes  for scripts
+  perilune apply -f labels.yaml --merge         only what the document says
   perilune export | sed s/10.141/10.151/ | perilune apply -f - --dry-run";
 
 #[derive(Args)]
@@ -67,6 +68,9 @@ pub(crate) struct Apply {
     /// Remove objects of the document's kinds that it does not name
     #[arg(long)]
     prune: bool,
+    /// Leave fields as they are that the document does not say; null unsets one
+    #[arg(long, conflicts_with = "prune")]
+    merge: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -130,7 +134,7 @@ fn lacks(document: &Value, secrets: Option<&Map<String, Value>>) -> Vec<String> 
 
 pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
     let document = read(&arguments.file)?;
-    let path = format!("/config/apply?prune={}", arguments.prune);
+    let path = format!("/config/apply?prune={}&merge={}", arguments.prune, arguments.merge);
     if session.client.only_tries() {
         let answer = session.client.post(&path, &document)?;
         return session.say(&answer);
