@@ -41,6 +41,11 @@ pub fn newest_kernel_version(image: &Path) -> Result<String, Error> {
     choose(image, None, &mut Vec::new())
 }
 
+/// Whether the image has the kernel of this version; else which ones it has.
+pub fn has_kernel(image: &Path, version: &str) -> Result<(), Error> {
+    choose(image, Some(version), &mut Vec::new()).map(drop)
+}
+
 /// The version that is wanted; else the newest that is complete and no variant for a special purpose. What is passed over is told.
 pub(crate) fn choose(
     image: &Path,

@@ -26,7 +26,7 @@ pub use copy::copy_tree;
 pub use distribution::distribution;
 pub use error::Error;
 pub use identity::identity_patterns;
-pub use kernel::{kernel_versions, newest_kernel_version};
+pub use kernel::{has_kernel, kernel_versions, newest_kernel_version};
 pub use mounts::Mounts;
 pub use pack::{Archive, BootFiles, Packed, Parts, Request, pack};
 pub use part::{Readers, clean_litter};

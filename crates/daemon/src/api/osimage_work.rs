@@ -136,6 +136,9 @@ async fn change_kernel(
     let (request, bare) =
         body.read(&["config", "osimage", &name], osimage::kernel_request).map_err(missing)?;
     let key = state.cluster.published().image(&name)?.name.clone();
+    if let Some(version) = request.kernelversion.value().filter(|_| !bare) {
+        check_kernel(&state, &key, version).await?;
+    }
     let target = key.clone();
     let saved = state
         .cluster
@@ -147,6 +150,17 @@ async fn change_kernel(
     } else {
         begin_packing(&state, &caller, key, Default::default()).await
     }
+}
+
+/// What cannot be packed now is refused before it is written down: every later packing would fail by it.
+async fn check_kernel(state: &State, name: &Name, version: &str) -> Result<(), ApiError> {
+    let tree =
+        state.cluster.published().image(name.as_str())?.tree(&state.settings.image_directory);
+    let wanted = version.to_owned();
+    let found =
+        tokio::task::spawn_blocking(move || perilune_image::has_kernel(&tree, &wanted)).await;
+    let found = found.map_err(|error| ApiError::Defect(error.to_string()))?;
+    found.map_err(|error| ApiError::NotFound(error.to_string()))
 }
 
 /// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.

@@ -60,6 +60,12 @@ fn another_kernel_is_chosen_and_packed_unless_only_the_choice_is_wanted() {
         204
     );
     assert_eq!(site.image("compute")["kernelversion"], "7.0");
+    // What cannot be packed is refused, and leaves nothing behind.
+    let (status, refused) =
+        site.post_image("compute", "/kernel", &json!({ "kernelversion": "8.0" }));
+    assert_eq!(status, 404, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains(VERSION), "{refused}");
+    assert_eq!(site.image("compute")["kernelversion"], "7.0");
     let (status, begun) =
         site.post_image("compute", "/kernel", &json!({ "kernelversion": VERSION }));
     assert_eq!(status, 200, "{begun}");
