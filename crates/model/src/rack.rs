@@ -1,8 +1,10 @@
 //! Racks and what stands in them.
 
+mod fit;
 mod inventory;
 mod save;
 
+pub(crate) use fit::check_place;
 pub use inventory::{Device, InventoryRequest, devices, remove_from_rack, save_inventory};
 pub use save::{PlacementRequest, Request, save};
 use serde::{Deserialize, Serialize};

@@ -66,11 +66,11 @@ fn beginning(draft: &mut Draft) -> Result<(), Error> {
         let request = node::Request { group: Some(name(group)), ..node::Request::default() };
         node::save(draft, &name(node), &request)?;
     }
-    let devices = [(DeviceType::Node, "node001"), (DeviceType::Switch, "first")];
-    let place = |(device_type, device): (_, &str)| PlacementRequest {
+    let devices = [(DeviceType::Node, "node001", 7), (DeviceType::Switch, "first", 17)];
+    let place = |(device_type, device, position): (_, &str, _)| PlacementRequest {
         device: name(device),
         device_type: Some(device_type),
-        position: Patch::Set(7),
+        position: Patch::Set(position),
         ..PlacementRequest::default()
     };
     let devices = devices.map(place).into();

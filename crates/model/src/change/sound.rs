@@ -10,17 +10,19 @@ use crate::network::{self, Network};
 use crate::node::Node;
 use crate::object::Object;
 use crate::provisioning::{Provisioning, TagChoice};
+use crate::rack::check_place;
 use crate::{Draft, Error, Holder};
 
 impl Draft {
     /// Whether others fit an object as it is now, and it fits them: devices are in the ranges of their networks, ranges do not
-    /// overlap, and tags that are named are there.
+    /// overlap, devices have their places in racks, and tags that are named are there.
     pub(super) fn check_fit(&self, object: &Object) -> Result<(), Error> {
         match object {
             Object::Network(network) => self.check_network(network),
             Object::Image(image) => self.check_tags(image),
             Object::Node(node) => self.check_tag(node),
             Object::Group(group) => self.check_group(group),
+            Object::Placement(placement) => check_place(self, placement),
             Object::Settings(_)
             | Object::Controller(_)
             | Object::BmcSetup(_)
@@ -33,7 +35,6 @@ impl Draft {
             | Object::GroupSecrets(_)
             | Object::ClusterSecrets(_)
             | Object::Rack(_)
-            | Object::Placement(_)
             | Object::Reservation(_)
             | Object::ClaimRule(_)
             | Object::User(_)

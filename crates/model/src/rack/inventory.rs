@@ -1,6 +1,6 @@
 //! What can stand in a rack, whether or not it does.
 
-use crate::rack::{DeviceType, Placement};
+use crate::rack::{DeviceType, Placement, check_place};
 use crate::{Cluster, Draft, Error, Name, Patch};
 
 /// What a client asks of a device's entry in the inventory.
@@ -55,7 +55,8 @@ pub fn save_inventory(draft: &mut Draft, requests: &[InventoryRequest]) -> Resul
         request.height.apply_or(&mut placement.height, 1);
         request.orientation.apply_or(&mut placement.orientation, "front".to_owned());
         check_height(&placement)?;
-        draft.put(placement)?;
+        draft.put(placement.clone())?;
+        check_place(draft, &placement)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Racks, and putting devices into them.
 
+use crate::rack::fit::{check_place, check_rack};
 use crate::rack::{Placement, Rack, USUAL_ORDER, USUAL_SIZE, inventory};
 use crate::{Draft, Error, Kind, Name, Patch, Saved, label};
 
@@ -49,6 +50,7 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
         order: Some(USUAL_ORDER.to_owned()),
         ..Rack::default()
     });
+    let former_size = rack.size;
     request.size.apply(&mut rack.size);
     if rack.size == Some(0) {
         return Err(Error::invalid("size", "a rack has at least one unit"));
@@ -57,16 +59,25 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
     request.room.apply(&mut rack.room);
     request.site.apply(&mut rack.site);
     rack.labels.apply(&request.labels).map_err(|violation| Error::Invalid(vec![violation]))?;
+    let has_another_size = rack.size != former_size;
     rack.name = request.new_name.as_ref().unwrap_or(name).clone();
     let rack_name = rack.name.clone();
     draft.rename(rack, name.as_str())?;
+    let mut placed = Vec::new();
     for device in &request.devices {
-        place(draft, &rack_name, device)?;
+        placed.push(place(draft, &rack_name, device)?);
+    }
+    // When all of them stand: devices may exchange their places in one request.
+    for placement in &placed {
+        check_place(draft, placement)?;
+    }
+    if has_another_size {
+        check_rack(draft, &rack_name)?;
     }
     Ok(saved)
 }
 
-fn place(draft: &mut Draft, rack: &Name, request: &PlacementRequest) -> Result<(), Error> {
+fn place(draft: &mut Draft, rack: &Name, request: &PlacementRequest) -> Result<Placement, Error> {
     let mut placement: Placement =
         inventory::find(draft, request.device_type, request.device.as_str())?;
     placement.rack = Some(rack.clone());
@@ -74,5 +85,6 @@ fn place(draft: &mut Draft, rack: &Name, request: &PlacementRequest) -> Result<(
     request.height.apply_or(&mut placement.height, 1);
     request.orientation.apply_or(&mut placement.orientation, "front".to_owned());
     inventory::check_height(&placement)?;
-    draft.put(placement)
+    draft.put(placement.clone())?;
+    Ok(placement)
 }

@@ -9,6 +9,7 @@ mod images;
 mod invariants;
 mod networks;
 mod nodes;
+mod racks;
 mod site;
 mod tags;
 mod taken;

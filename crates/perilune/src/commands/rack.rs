@@ -10,7 +10,7 @@ use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
 use crate::select::Exclude;
-use crate::session::{Session, expand};
+use crate::session::{Edit, Session, expand, insist};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -87,6 +87,9 @@ pub(crate) enum Command {
         /// What they are
         #[arg(long, value_enum, default_value = "node")]
         r#type: DeviceType,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
     /// List everything that can stand in a rack
     Inventory {
@@ -141,11 +144,9 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Remove(arguments) => resource::remove(session, &RESOURCE, &arguments),
         Command::Rename(arguments) => resource::rename(session, &RESOURCE, &arguments),
         Command::Place(arguments) => place(session, arguments),
-        Command::TakeOut { names, exclude, r#type } => {
-            session.each("taken out", &session.named(r#type.word(), &names, &exclude)?, |name| {
-                let path = ["config", "rack", "inventory", name, "type", r#type.word(), "_delete"];
-                Ok(session.client.get(&client::path(path)).map(drop)?)
-            })
+        Command::TakeOut { names, exclude, r#type, yes } => {
+            let names = session.named(r#type.word(), &names, &exclude)?;
+            take_out(session, &names, r#type, yes)
         }
         Command::Inventory { unplaced } => inventory(session, unplaced),
     }
@@ -174,6 +175,29 @@ fn place(session: &Session, arguments: Place) -> Result<(), Failure> {
     let fields = Map::from_iter([("devices".to_owned(), devices.into())]);
     session.client.save("rack", &source, &fields)?;
     session.done(&format!("{} placed in {source}", perilune_select::hostlist::fold(&names)))
+}
+
+/// All of them in one change, or none.
+fn take_out(
+    session: &Session,
+    names: &[String],
+    r#type: DeviceType,
+    is_sure: bool,
+) -> Result<(), Failure> {
+    let edit = |name: &String| {
+        let path = ["config", "rack", "inventory", name, "type", r#type.word(), "_delete"];
+        Edit::get(name, &client::path(path))
+    };
+    let edits: Vec<Edit> = names.iter().map(edit).collect();
+    if !is_sure && !session.client.only_tries() {
+        session.trial("rack", &edits)?;
+        let names = perilune_select::hostlist::fold(names);
+        insist(&format!("{names}: will stand in no rack ({}).", edits.len()))?;
+    }
+    if session.is_one_change("rack", edits.len()) {
+        return session.all("rack", "taken out", &edits);
+    }
+    session.each_of("taken out", &edits, |edit| session.one(edit))
 }
 
 fn show(session: &Session, arguments: &Names) -> Result<(), Failure> {

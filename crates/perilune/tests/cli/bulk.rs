@@ -91,6 +91,7 @@ fn a_removal_says_what_goes_and_is_refused_where_nobody_can_be_asked() {
         (&["node", "interface", "remove", "n1", "BMC"], "the interface BMC of node n1"),
         (&["secret", "remove", "node", "n1", "key"], "the secret key of node n1"),
         (&["rack", "remove", "r1"], "rack r1"),
+        (&["rack", "take-out", "n[1-2]"], "n[1-2]: will stand in no rack (2)"),
         (&["dns", "remove", "cluster", "printer"], "the host printer"),
     ] {
         let (code, text) = refused(data, command);
