@@ -329,14 +329,14 @@ impl Client {
         let url = format!("{}{path}", self.url);
         let result = match body {
             None => {
-                let request = self.agent.get(&url);
+                let request = with_sudo_user(self.agent.get(&url));
                 match token {
                     Some(token) => request.header("x-access-tokens", token).call(),
                     None => request.call(),
                 }
             }
             Some(body) => {
-                let mut request = self.agent.post(&url);
+                let mut request = with_sudo_user(self.agent.post(&url));
                 if let Some(token) = token {
                     request = request.header("x-access-tokens", token);
                 }
@@ -423,6 +423,16 @@ fn acts_by_get(route: &str) -> bool {
     const LOOK: [&str; 5] = ["_member", "_nextfreeip", "_check", "_status", "_list"];
     let last = route.rsplit('/').next().unwrap_or_default();
     last.starts_with('_') && !LOOK.contains(&last)
+}
+
+/// Says who became the user of this program, for the history.
+fn with_sudo_user<B>(request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+    match std::env::var("SUDO_USER") {
+        Ok(user) if user.is_ascii() && !user.chars().any(char::is_control) => {
+            request.header("x-sudo-user", user)
+        }
+        Ok(_) | Err(_) => request,
+    }
 }
 
 impl Answer {

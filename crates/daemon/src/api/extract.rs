@@ -117,6 +117,8 @@ pub struct Caller {
 #[derive(Debug, Clone)]
 struct Asked {
     origin: IpAddr,
+    /// Who became the user of a program on this machine, as `sudo` says. It is noted, and gives no right.
+    sudo_user: Option<String>,
     action: String,
     is_trial: bool,
 }
@@ -125,7 +127,20 @@ impl Asked {
     fn new(parts: &Parts) -> Result<Self, ApiError> {
         let Peer(origin) = peer(parts);
         let action = format!("{} {}", parts.method, parts.uri.path());
-        Ok(Self { origin, action, is_trial: query::wants_trial(&parts.uri)? })
+        Ok(Self {
+            origin,
+            sudo_user: sudo_user(parts),
+            action,
+            is_trial: query::wants_trial(&parts.uri)?,
+        })
+    }
+
+    /// The user, with who is behind it: `luna (alice)`.
+    fn who(&self, user: &str) -> String {
+        match &self.sudo_user {
+            Some(behind) if behind != user => format!("{user} ({behind})"),
+            Some(_) | None => user.to_owned(),
+        }
     }
 
     fn by(&self, author: String) -> Author {
@@ -183,7 +198,7 @@ impl Caller {
 
     /// Who asks for a change by this request, and whether it is only tried.
     pub fn meta(&self) -> Author {
-        self.asked.by(self.user.clone())
+        self.asked.by(self.asked.who(&self.user))
     }
 
     /// The address that the request came from.
@@ -211,6 +226,16 @@ impl Caller {
             "the user '{user}' has the role {role}, and this needs the role {needed}"
         )))
     }
+}
+
+/// Only programs of this machine are believed: they are run by its administrators.
+fn sudo_user(parts: &Parts) -> Option<String> {
+    const LONGEST: usize = 32;
+    source::of(parts).neighbour()?;
+    let name = parts.headers.get("x-sudo-user")?.to_str().ok()?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    let is_fit = !name.is_empty() && name.len() <= LONGEST && name.chars().all(is_name);
+    is_fit.then(|| name.to_owned())
 }
 
 /// How a token is called where users are: no user's name has parentheses.
@@ -259,7 +284,7 @@ impl Bearer {
     /// Who it is, in words.
     pub(super) fn who(&self) -> String {
         match self {
-            Self::User(caller) => caller.user.clone(),
+            Self::User(caller) => caller.asked.who(&caller.user),
             Self::Node(node) => format!("node {}", node.name),
         }
     }

@@ -30,6 +30,8 @@ const SEARCHED: u32 = 20_000;
 const COMPARED: u64 = 20_000;
 /// As many objects as a refusal names.
 const NAMED: usize = 10;
+/// Milliseconds.
+const DAY: u64 = 86_400_000;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -89,6 +91,21 @@ struct Which {
     before: Option<u64>,
     /// Only those that concern this object, such as `node/node001`.
     object: Option<String>,
+    /// Only those of this user.
+    user: Option<String>,
+    /// Only those from this time on: milliseconds since 1970.
+    since: Option<u64>,
+}
+
+impl Which {
+    /// Whether the commit is of the user, whoever is behind that.
+    fn is_by(&self, author: &str) -> bool {
+        self.user.as_ref().is_none_or(|user| {
+            let behind = author.strip_prefix(user.as_str());
+            let behind = behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("));
+            behind || author.ends_with(&format!(" ({user})"))
+        })
+    }
 }
 
 /// The latest commits, the newest first.
@@ -109,9 +126,16 @@ async fn list(
         let Some(last) = page.last() else { break };
         before = Some(last.revision);
         searched += u32::try_from(page.len()).unwrap_or(u32::MAX);
-        let concerns =
-            |entry: &&Entry| wanted.as_ref().is_none_or(|key| objects(entry).contains(key));
+        let since = which.since.unwrap_or_default();
+        let concerns = |entry: &&Entry| {
+            let is_wanted = entry.meta.at >= since && which.is_by(&entry.meta.author);
+            is_wanted && wanted.as_ref().is_none_or(|key| objects(entry).contains(key))
+        };
         found.extend(page.iter().filter(concerns).map(CommitKeys::new));
+        // Clocks are set back now and then, by less than a day.
+        if last.meta.at + DAY < since {
+            break;
+        }
     }
     found.truncate(limit as usize);
     Ok(Json(json!({ "history": found })).into_response())

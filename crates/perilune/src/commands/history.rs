@@ -1,6 +1,9 @@
 //! `perilune history`, `diff` and `undo`: what was changed, and taking it back.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use perilune::client::token::now;
 use perilune::client::{self, encode};
 use serde_json::{Value, json};
 
@@ -13,7 +16,8 @@ use crate::session::Session;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   perilune history
-  perilune history --object node/node001
+  perilune history --object node/node001 --since 7d
+  perilune history --user ann
   perilune history show 42
   perilune diff 40..42
   perilune undo 42 --dry-run";
@@ -49,6 +53,12 @@ pub(crate) struct List {
     /// Only commits that concern this object, such as node/node001
     #[arg(long, value_name = "KIND/NAME")]
     object: Option<String>,
+    /// Only commits of this user
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only commits that are younger, such as 30m, 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    since: Option<Duration>,
 }
 
 #[derive(Subcommand)]
@@ -95,7 +105,10 @@ pub(crate) fn run(session: &Session, arguments: History) -> Result<(), Failure> 
 
 fn list(session: &Session, arguments: &List) -> Result<(), Failure> {
     let object = arguments.object.as_ref().map(|object| format!("&object={}", encode(object)));
-    let query = format!("/history?limit={}{}", arguments.limit, object.unwrap_or_default());
+    let user = arguments.user.as_ref().map(|user| format!("&user={}", encode(user)));
+    let since = arguments.since.map(|age| format!("&since={}", milliseconds_ago(age)));
+    let query = [object, user, since].into_iter().flatten().collect::<String>();
+    let query = format!("/history?limit={}{query}", arguments.limit);
     let answer = session.client.get(&query)?;
     let commits = answer.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
     if !session.output.is_table() {
@@ -119,6 +132,10 @@ fn list(session: &Session, arguments: &List) -> Result<(), Failure> {
         ]);
     }
     Ok(session.output.table(&table)?)
+}
+
+fn milliseconds_ago(age: Duration) -> u64 {
+    now().saturating_sub(age.as_secs()).saturating_mul(1000)
 }
 
 fn show(session: &Session, revision: u64, fold: bool) -> Result<(), Failure> {

@@ -1,4 +1,5 @@
 //! One command is one change; removals ask; what was done is taken back.
+#![expect(clippy::disallowed_methods, reason = "a test may block")]
 
 use std::path::Path;
 
@@ -249,4 +250,33 @@ fn secrets_of_any_bytes_are_kept_and_shown_to_who_asks_for_it_alone() {
     assert!(audit.contains("secrets"), "{audit}");
     let (code, text) = refused(data, &["bmcsetup", "change", "b1", "--password"]);
     assert!(code == Some(2) && text.contains("nobody can be asked"), "{text}");
+}
+
+#[test]
+fn the_history_tells_who_is_behind_a_program_of_this_machine_and_is_asked_by_user_and_time() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path();
+    let _daemon = site(data);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_perilune"))
+        .arg("--config")
+        .arg(data.join("luna.ini"))
+        .args(["node", "change", "n1", "--vendor", "Acme"])
+        .env("SUDO_USER", "alice")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let of = |words: &[&str]| {
+        let json = done(data, &[&["history", "-o", "json"], words].concat());
+        serde_json::from_str::<Vec<serde_json::Value>>(&json).unwrap()
+    };
+    let all = of(&[]);
+    assert!(all[0]["author"].as_str().unwrap().ends_with(" (alice)"), "{all:?}");
+    assert_eq!(of(&["--user", "alice"]).len(), 1);
+    let user = all[1]["author"].as_str().unwrap();
+    assert_eq!(of(&["--user", user]).len(), all.len());
+    assert_eq!(of(&["--user", "alic"]).len(), 0);
+    assert_eq!(of(&["--since", "1h", "--object", "node/n1"])[0]["revision"], all[0]["revision"]);
+    assert_eq!(refused(data, &["history", "--since", "soon"]).0, Some(2));
+    let audit = done(data, &["audit", "--who", &format!("{user} (alice)")]);
+    assert!(audit.contains("node n1 (vendor)"), "{audit}");
 }
