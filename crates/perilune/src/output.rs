@@ -17,7 +17,7 @@ use table::Table;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,
-    /// Comma-separated, with a line of titles
+    // A line of titles, then a line for each row. Without a comment of its own: one would stretch every help page.
     Csv,
     Json,
     Yaml,

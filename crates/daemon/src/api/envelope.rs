@@ -11,9 +11,11 @@ use super::routes::operations_mut;
 const ANY: &str = "*";
 /// Several of what follows, in a list.
 const LIST: &str = "[]";
+/// Lists by kind and name of their owner; that of the cluster, which has no name, beside them.
+const OWNERS: &str = "owners";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 34] = [
+const ANSWERS: [(&str, &str); 39] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
@@ -28,11 +30,16 @@ const ANSWERS: [(&str, &str); 34] = [
     ("/config/osimage/{name}/_cancel", ""),
     ("/config/rack/inventory", "config rack inventory []"),
     ("/config/rack/inventory/{subset}", "config rack inventory []"),
-    ("/config/secrets", "config secrets * * []"),
+    ("/config/secrets", "config secrets owners"),
+    ("/config/secrets/cluster", "config secrets cluster []"),
+    ("/config/secrets/cluster/{secret}", "config secrets cluster []"),
+    ("/config/secrets/cluster/{secret}/{new_name}", "config secrets cluster []"),
     ("/config/secrets/group/{name}", "config secrets * * []"),
     ("/config/secrets/group/{name}/{secret}", "config secrets * * []"),
-    ("/config/secrets/node/{name}", "config secrets * * []"),
+    ("/config/secrets/group/{name}/{secret}/{new_name}", "config secrets * * []"),
+    ("/config/secrets/node/{name}", "config secrets owners"),
     ("/config/secrets/node/{name}/{secret}", "config secrets * * []"),
+    ("/config/secrets/node/{name}/{secret}/{new_name}", "config secrets * * []"),
     ("/config/status/{request_id}", ""),
     ("/control/request", "control request []"),
     ("/control/request/{request_id}", "control request"),
@@ -51,13 +58,16 @@ const ANSWERS: [(&str, &str); 34] = [
 ];
 
 /// Paths whose requests do not stand below `config`, the resource and a name.
-const REQUESTS: [(&str, &str); 13] = [
+const REQUESTS: [(&str, &str); 16] = [
     ("/config/apply", ""),
     ("/config/cluster", "config cluster"),
     ("/config/cluster/import", ""),
     ("/config/identity/_renew", ""),
     ("/config/import", ""),
     ("/config/rack/inventory", "config rack inventory []"),
+    ("/config/secrets/cluster", "config secrets cluster []"),
+    ("/config/secrets/cluster/{secret}", "config secrets cluster []"),
+    ("/config/secrets/cluster/{secret}/_clone", "config secrets cluster []"),
     ("/config/secrets/group/{name}", "config secrets group * []"),
     ("/config/secrets/group/{name}/{secret}", "config secrets group * []"),
     ("/config/secrets/group/{name}/{secret}/_clone", "config secrets group * []"),
@@ -109,6 +119,14 @@ fn wrap(content: &mut RefOr<Content>, place: &[String]) {
         ANY => {
             let object = ObjectBuilder::new().schema_type(Type::Object);
             object.additional_properties(Some(AdditionalProperties::RefOr(inner))).into()
+        }
+        OWNERS => {
+            let list: RefOr<Schema> = ArrayBuilder::new().items(inner).into();
+            let named = ObjectBuilder::new().schema_type(Type::Object);
+            let named: RefOr<Schema> =
+                named.additional_properties(Some(AdditionalProperties::RefOr(list.clone()))).into();
+            let object = ObjectBuilder::new().schema_type(Type::Object).property("cluster", list);
+            object.additional_properties(Some(AdditionalProperties::RefOr(named))).into()
         }
         word => {
             let object = ObjectBuilder::new().schema_type(Type::Object);

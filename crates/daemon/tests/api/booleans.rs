@@ -98,11 +98,12 @@ fn request(route: &str, place: &str) -> Value {
 }
 
 /// Booleans of queries.
-const QUERIES: [(&str, &str); 7] = [
+const QUERIES: [(&str, &str); 8] = [
     ("GET /backup", "images"),
     ("GET /config/export", "secrets"),
     ("GET /config/osimage/{name}/_delete", "tree"),
     ("POST /config/apply", "prune"),
+    ("POST /config/apply", "merge"),
     ("POST /config/import", "dry_run"),
     ("POST /config/import", "replace"),
     ("*", "dry_run"),
@@ -251,6 +252,7 @@ fn every_boolean_of_a_query_takes_every_spelling_and_nothing_else() {
         for (path, body) in [
             (format!("/config/group/compute?dry_run={word}"), comment.to_string()),
             (format!("/config/apply?prune={word}"), "{}".to_owned()),
+            (format!("/config/apply?merge={word}"), "{}".to_owned()),
             (format!("/config/import?replace={word}"), String::new()),
         ] {
             assert_eq!(site.post_text(&path, &body).0, 400, "{path}");

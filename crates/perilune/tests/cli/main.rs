@@ -4,6 +4,7 @@
 mod apply;
 mod bulk;
 mod control;
+mod dry_run;
 mod images;
 mod import;
 mod kill;
