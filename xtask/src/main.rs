@@ -51,6 +51,8 @@ enum Task {
     Attack(Attack),
     /// What installed nodes must do, one machine test for each subject; takes long
     Nodetest(Nodetest),
+    /// The package for Debian on a running machine: installed, attacked, upgraded, removed; as `nodetest package`
+    Packagetest(Vmtest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -169,7 +171,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
     }
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
-        Task::Vmtest(test) | Task::Bmctest(test) => test.built,
+        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) => test.built,
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
@@ -207,6 +209,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Bench(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => Ok(()),
         Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
         Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
+        Task::Packagetest(_) => nodetest::run(&[nodetest::Subject::Package], &stop),
     }
 }
 
@@ -250,6 +253,7 @@ fn become_root(task: &Task) -> Result<()> {
         Task::Nodetest(test) => sudo
             .args(["nodetest", "--built"])
             .args(test.subjects.iter().map(|subject| subject.word())),
+        Task::Packagetest(_) => sudo.args(["packagetest", "--built"]),
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
         // These need no root.

@@ -6,6 +6,7 @@ mod disk_start;
 mod kernels;
 mod memory;
 mod node;
+mod package;
 mod secure_boot;
 
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,8 @@ pub(crate) enum Subject {
     Cable,
     /// Machines with too little memory say so
     Memory,
+    /// The package for Debian is installed, upgraded, removed and purged
+    Package,
 }
 
 impl Subject {
@@ -48,6 +51,7 @@ impl Subject {
             Self::BootOrder => "boot-order",
             Self::Cable => "cable",
             Self::Memory => "memory",
+            Self::Package => "package",
         }
     }
 
@@ -55,6 +59,7 @@ impl Subject {
     fn prepare(self, stop: &Stop) -> Result<()> {
         match self {
             Self::Kernels => kernels::package(stop).map(drop),
+            Self::Package => package::prepare(stop),
             Self::DiskStart | Self::SecureBoot | Self::BootOrder | Self::Cable | Self::Memory => {
                 Ok(())
             }
@@ -69,6 +74,7 @@ impl Subject {
             Self::BootOrder => boot_order::test(bench),
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
+            Self::Package => package::test(bench),
         }
     }
 }
