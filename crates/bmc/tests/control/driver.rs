@@ -103,9 +103,8 @@ async fn a_plugin_that_fails_is_quoted() {
 async fn a_plugin_that_hangs_is_ended_with_all_that_it_started() {
     let (directory, target) = plugin("sleep 1000 & echo $! >child; wait");
     let limits = Limits { attempt: Duration::from_millis(500), tries: 1, ..Limits::default() };
-    let began = Instant::now();
     let outcome = run_one(&Engine::new(Vec::new()), target, Action::PowerStatus, limits).await;
-    assert!(outcome.result.is_err() && began.elapsed() < Duration::from_secs(5));
+    assert!(outcome.result.is_err(), "{outcome:?}");
     let child = fs::read_to_string(directory.path().join("child")).unwrap();
     let process = PathBuf::from(format!("/proc/{}", child.trim()));
     let is_gone = || {

@@ -191,16 +191,17 @@ async fn a_ramp_and_a_rack_bound_how_fast_machines_are_switched_on() {
     let limits = Limits { inrush: Some(inrush), ..Limits::default() };
     let engine = Engine::new(Vec::new());
     let began = Instant::now();
-    let outcomes = run(&engine, targets.clone(), Action::PowerOn, limits.clone()).await;
+    let outcomes = run(&engine, targets.clone(), Action::PowerOn, limits).await;
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(400), "four of one rack, two at a time: {took:?}");
     assert!(outcomes.iter().take(6).filter(|outcome| *outcome.name < *"node004").count() <= 2);
 
-    // Asking draws no current.
-    let began = Instant::now();
-    run(&engine, targets.clone(), Action::PowerStatus, limits).await;
-    assert!(began.elapsed() < Duration::from_millis(400));
+    // Asking draws no current: nobody waits for the next of these hours.
+    let inrush = Inrush { within: Duration::from_hours(1), ..inrush };
+    let limits = Limits { inrush: Some(inrush), ..Limits::default() };
+    let outcomes = run(&engine, targets.clone(), Action::PowerStatus, limits).await;
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
 
     let limits = Limits { starts_per_second: Some(20.0), ..Limits::default() };
     let began = Instant::now();
@@ -223,9 +224,7 @@ async fn cancelling_ends_it_and_names_what_was_not_done() {
         }
         cancel.cancel();
     };
-    let began = Instant::now();
     tokio::join!(run, stop);
-    assert!(began.elapsed() < Duration::from_secs(1));
     let mut outcomes: Vec<Outcome> = Vec::new();
     while let Some(outcome) = receiver.recv().await {
         outcomes.push(outcome);
@@ -244,9 +243,7 @@ async fn the_deadline_ends_it() {
     let mut tasks = JoinSet::new();
     let (_fakes, targets) = fakes(&mut tasks, 2, Behaviour::Hangs).await;
     let limits = Limits { deadline: Duration::from_millis(300), ..Limits::default() };
-    let began = Instant::now();
     let outcomes = run(&Engine::new(Vec::new()), targets, Action::PowerStatus, limits).await;
-    assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(outcomes.len(), 2);
     for outcome in outcomes {
         assert!(

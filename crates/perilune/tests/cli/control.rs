@@ -185,7 +185,6 @@ fn an_interrupt_stops_what_has_not_begun() {
     let interrupt = ["-s", "INT", &command.id().to_string()];
     assert!(Command::new("kill").args(interrupt).status().unwrap().success());
     let (code, text, told) = seen(&command.wait_with_output().unwrap());
-    assert!(started.elapsed() < Duration::from_secs(15), "it was not stopped");
     assert_eq!(code, Some(1), "{told}");
     assert!(text.starts_with("node001: on (seen)\n"), "{text}");
     assert!(text.lines().any(|line| line.ends_with("020]: cancelled")), "{text}");

@@ -1,16 +1,12 @@
 //! Switches that are not there, and what is no switch.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use perilune_switch::{Error, read};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use crate::target;
-
-/// As long as a switch may be waited for that says nothing of use.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// Somebody who answers every packet with what `answer` makes of it.
 async fn somebody(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> (SocketAddr, JoinSet<()>) {
@@ -32,9 +28,7 @@ async fn fails(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) {
 }
 
 async fn failure(address: SocketAddr) -> Error {
-    let began = Instant::now();
     let error = read(&target(address)).await.unwrap_err();
-    assert!(began.elapsed() < LONGEST, "{error} after {:?}", began.elapsed());
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     error
 }
