@@ -167,6 +167,39 @@ fn files_have_one_subject_and_end() {
     assert!(too_long.is_empty(), "more than {LONGEST_FILE} lines:\n{}", too_long.join("\n"));
 }
 
+/// Where a line of a text was broken without a backslash, or with one that a tool has joined. Columns are nearer to each other.
+#[test]
+fn no_message_has_a_gap_between_two_words() {
+    const GAP: &str = "          ";
+    let is_source = |file: &PathBuf| {
+        let place = file.strip_prefix(root()).unwrap_or(file);
+        let is_rust = place.extension().is_some_and(|extension| extension == "rs");
+        is_rust
+            && place.starts_with("crates")
+            && place.components().any(|part| part.as_os_str() == "src")
+    };
+    let sources = files().into_iter().filter(is_source);
+    for file in sources {
+        for (number, line) in text(&file).lines().enumerate() {
+            for (before, after) in line.match_indices(GAP).map(|(at, _)| line.split_at(at)) {
+                let is_in_text =
+                    before.matches('"').count() % 2 == 1 && !line.trim_start().starts_with("//");
+                let ends_a_word =
+                    before.ends_with(|c: char| c.is_ascii_lowercase() || ".,;:".contains(c));
+                let is_indentation = before.ends_with("\\n");
+                let begins_a_word =
+                    after.trim_start().starts_with(|c: char| c.is_ascii_alphabetic());
+                assert!(
+                    !(is_in_text && ends_a_word && begins_a_word && !is_indentation),
+                    "{}:{}: a gap in a message",
+                    file.display(),
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn every_package_says_its_licence_and_follows_the_lints() {
     for package in packages() {

@@ -118,8 +118,8 @@ pub struct Turns {
     pub password: Semaphore,
     /// Making the keys of a node.
     pub identity: Semaphore,
-    /// Boot scripts for machines that show nothing. Nobody waits here either.
-    pub scripts: Budgets,
+    /// Answers to machines that have shown nothing. Nobody waits here either.
+    pub unproven: Budgets,
     /// Memory for what clients send. Nobody waits for that: who sends too much is told to come again.
     pub bodies: Bodies,
 }
@@ -131,7 +131,7 @@ impl Default for Turns {
             import: Semaphore::new(1),
             password: Semaphore::new(processors),
             identity: Semaphore::new(processors),
-            scripts: Budgets::default(),
+            unproven: Budgets::default(),
             bodies: Bodies::default(),
         }
     }

@@ -108,7 +108,7 @@ fn room(place: &Path) -> Option<u64> {
 /// Machines that nobody looked at become nodes.
 fn accepts_everybody(cluster: &Cluster) -> Option<String> {
     cluster.settings().nextnode_discover.then(|| {
-        "nextnode_discover of the cluster is on: every unknown machine that asks to boot becomes the next node, without a yes of anybody.          When the room is filled: perilune cluster change --nextnode-discover no. A rule does the same for a number of machines and a          time: perilune claim rule add --group GROUP --count 32 --for 2h"
+        "nextnode_discover of the cluster is on: every unknown machine that asks to boot becomes the next node, without a yes of anybody. When the room is filled: perilune cluster change --nextnode-discover no. A rule does the same for a number of machines and a time: perilune claim rule add --group GROUP --count 32 --for 2h"
             .to_owned()
     })
 }

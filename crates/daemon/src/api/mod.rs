@@ -55,6 +55,7 @@ mod switchport;
 mod tables;
 mod ticket;
 mod tpm;
+mod unproven;
 mod user;
 mod warnings;
 mod window;

@@ -47,8 +47,13 @@ pub enum ApiError {
     #[error("{0}")]
     Unavailable(String),
     /// Others take what is needed; in a moment there will be some again.
-    #[error("{0}")]
-    Busy(String),
+    #[error("{message}")]
+    Busy {
+        /// Why.
+        message: String,
+        /// When to ask again.
+        seconds: u64,
+    },
     /// A disk is full.
     #[error("{0}")]
     Full(String),
@@ -179,7 +184,7 @@ impl ApiError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Absent(_) => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
             Self::Refused(refusal) => match refusal {
                 Refusal::NotFound { .. } | Refusal::NoPart { .. } => {
@@ -213,7 +218,7 @@ impl ApiError {
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Unavailable(_)
-            | Self::Busy(_)
+            | Self::Busy { .. }
             | Self::Full(_)
             | Self::Absent(_)
             | Self::Refused(_)
@@ -260,11 +265,13 @@ impl IntoResponse for ApiError {
         let problem = Problem { message, code, errors: errors.collect(), request_id };
         let mut response = (status, Json(problem)).into_response();
         response.extensions_mut().insert(reason);
-        if let Self::TooManyAttempts(seconds) = self {
+        let seconds = match self {
+            Self::TooManyAttempts(seconds) | Self::Busy { seconds, .. } => Some(seconds),
+            Self::TooOften(_) => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        if let Self::TooOften(_) | Self::Busy(_) = self {
-            response.headers_mut().insert(header::RETRY_AFTER, 1.into());
         }
         response
     }

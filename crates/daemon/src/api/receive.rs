@@ -148,7 +148,7 @@ fn too_large(limit: usize) -> ApiError {
 impl From<bodies::Error> for ApiError {
     fn from(error: bodies::Error) -> Self {
         match error {
-            bodies::Error::Full => Self::Busy(error.to_string()),
+            bodies::Error::Full => Self::Busy { message: error.to_string(), seconds: 1 },
             bodies::Error::TooMuch => Self::TooLarge(error.to_string()),
         }
     }

@@ -23,6 +23,7 @@ use crate::api::query::Query;
 use crate::api::receive::Typed;
 use crate::api::source::Source;
 use crate::api::tpm;
+use crate::api::unproven::Unproven;
 use crate::auth::Boot;
 use crate::boots::{Evidence, Exchange, WINDOW, Window};
 use crate::clock;
@@ -42,11 +43,12 @@ pub(super) fn routes() -> Routes {
     (status = 201, description = "The token, sealed", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "The ticket is for another node, another address, another key, or a boot that is over, or the TPM is not the node's", body = Problem),
+    (status = 503, description = "Machines there asked too often; Retry-After says for how long to wait", body = Problem),
 ))]
 async fn exchange(
     state: axum::extract::State<State>,
     view: View,
-    source: Source,
+    Unproven(source): Unproven,
     Path(node): Path<String>,
     Typed(Ticket { ticket, key, tpm_sha256 }): Typed<Ticket>,
 ) -> Result<Response, ApiError> {

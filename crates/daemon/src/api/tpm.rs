@@ -19,6 +19,7 @@ use crate::api::receive::Typed;
 use crate::api::session::{self, Given, LogIn, Token};
 use crate::api::source::Source;
 use crate::api::ticket;
+use crate::api::unproven::Unproven;
 use crate::api::user::same;
 use crate::clock;
 use crate::json::Json;
@@ -39,10 +40,11 @@ pub(super) fn routes() -> Routes {
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "Not let in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
     (status = 403, description = "The user is neither administrator nor installer, or no boot of the node is expected and an installer asks", body = Problem),
+    (status = 503, description = "Machines there asked too often; Retry-After says for how long to wait", body = Problem),
 ))]
 async fn log_in(
     state: axum::extract::State<State>,
-    source: Source,
+    Unproven(source): Unproven,
     origin: Origin,
     Path(name): Path<String>,
     Typed(fields): Typed<LogIn>,
@@ -108,7 +110,7 @@ fn admit_installer(state: &State, source: Source, user: &str, name: &str) -> Res
 
 fn not_of_a_boot(name: &str) -> ApiError {
     ApiError::Forbidden(format!(
-        "installers get the token of a node that is expected to boot, at an address of that node; no boot of '{}' is expected, or this is          not its address (perilune node arm, docs/trust.md)",
+        "installers get the token of a node that is expected to boot, at an address of that node; no boot of '{}' is expected, or this is not its address (perilune node arm, docs/trust.md)",
         shown(name)
     ))
 }

@@ -39,3 +39,16 @@ fn a_machine_that_asks_too_often_waits_and_neither_others_nor_a_node_that_boots_
     let (_, script) = site.text_from("/boot/search/mac/52:54:00:00:00:01", "10.141.0.1");
     assert!(!script.contains(BUSY), "{script}");
 }
+
+#[test]
+fn tickets_and_measurements_are_counted_as_scripts_are() {
+    let site = ImageSite::start();
+    let body = json!({ "ticket": "none", "tpm_sha256": "none", "key": "none" });
+    for path in ["/boot/ticket/node001", "/tpm/node001"] {
+        let from = if path.starts_with("/tpm") { "10.9.9.8" } else { "10.9.9.9" };
+        let ask = |from: &str| site.post_from(path, &body, from).0;
+        let refused = (0..400).filter(|_| ask(&format!("{from}:700")) == 503).count();
+        assert!((1..=160).contains(&refused), "{path}: {refused}");
+        assert_ne!(ask("10.9.9.10:700"), 503, "a neighbour of who asks for {path}");
+    }
+}

@@ -7,8 +7,8 @@ use axum::response::Response;
 
 use super::view::View;
 use crate::api::source::{self, Source};
+use crate::api::unproven::spend;
 use crate::clock;
-use crate::connections::{Group, Standing};
 use crate::proxied::{CONFIGURATION, LINE};
 use crate::rate::Wait;
 use crate::state::State;
@@ -26,23 +26,6 @@ impl FromRequestParts<State> for Asker {
         spend(parts, state, source).map_err(|wait| asked_too_often(parts, state, wait))?;
         Ok(Self(source))
     }
-}
-
-/// Counts the request. Anybody can ask, and each answer takes the daemon's time.
-fn spend(parts: &Parts, state: &State, source: Source) -> Result<(), Wait> {
-    let (budgets, now) = (&state.turns.scripts, clock::steady_milliseconds());
-    if source.is_anybody() {
-        let said = parts.uri.path().rsplit('/').next().and_then(|last| last.parse().ok());
-        return budgets.spend_unnamed(said, now);
-    }
-    let Some(standing) = parts.extensions.get::<Standing>() else { return Ok(()) };
-    let asker = standing.asker(source.address);
-    let port = || {
-        let Group::Card(card) = asker.group else { return None };
-        let seen = state.discovery.last_seen(&state.cluster.published(), card)?;
-        Some((seen.switch, seen.port.label()))
-    };
-    budgets.spend(&asker, port, now)
 }
 
 /// A script that waits, and asks the same again.
