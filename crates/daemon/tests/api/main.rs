@@ -32,6 +32,7 @@ mod leaks;
 mod nodes;
 mod os_users;
 mod osimage;
+mod readers;
 mod redfish;
 mod reservation;
 mod routes;
