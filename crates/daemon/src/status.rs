@@ -70,6 +70,12 @@ impl NodeState {
         Self { state: state.to_owned(), status, since, progress, updated: now, imported: false }
     }
 
+    /// Whether this was said a moment ago.
+    fn says(&self, state: &str, status: Option<&str>, now: u64) -> bool {
+        let is_same = self.state == state && self.status.as_deref() == status && !self.imported;
+        is_same && self.updated.abs_diff(now) < SAID_AGAIN
+    }
+
     /// The state in the words of `GET /config/node`.
     pub fn text(&self) -> String {
         match self.state.strip_prefix(INSTALLER) {
@@ -114,6 +120,9 @@ pub struct Status {
 /// Nodes whose states are remembered; beyond, the one that was silent for longest is forgotten. Nodes that are gone count, too.
 const RULES: Rules = Rules { keys: 200_000, changes: 4096 };
 
+/// As long, in milliseconds, a state that is said again is no news: scripts ask and say the same in loops, and each change is stored.
+const SAID_AGAIN: u64 = 1000;
+
 /// Whether a node does not say again that it came to this state, and others act on it.
 fn is_milestone(state: &str) -> bool {
     matches!(state, SUCCESS | ERROR)
@@ -148,9 +157,12 @@ impl Status {
         self.board.update_stored(node, decide).await.map(drop)
     }
 
-    /// A node is in a state.
+    /// A node is in a state. Whoever says the same again at once has said it.
     pub fn report(&self, node: &Name, state: &str, status: Option<String>, now: u64) {
-        self.board.update(node, |known| Update::Put(NodeState::after(known, state, status, now)));
+        self.board.update(node, |known| match known {
+            Some(known) if known.says(state, status.as_deref(), now) => Update::Keep,
+            known => Update::Put(NodeState::after(known, state, status, now)),
+        });
     }
 
     /// A node was put into a state by what began at `begun`. What its installer has begun to say since is newer, and stays.
