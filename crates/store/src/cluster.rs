@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use crate::history::{self, Meta, StoredEdit};
 use crate::key::Keys;
 use crate::record::corrupt;
-use crate::{Error, record, sealed};
+use crate::{Error, fingerprint, record, sealed};
 
 /// A change and who made it.
 #[derive(Debug, Clone)]
@@ -60,19 +60,22 @@ pub(crate) fn apply(
     if stored != base {
         return Err(Error::Stale { stored, expected: base });
     }
-    let mut revision = base;
+    let (mut revision, mut fingerprint) = (base, 0);
     for commit in commits {
         revision += 1;
         let edits = StoredEdit::all(keys, &commit.change.edits)?;
         let inverse = StoredEdit::all(keys, &commit.change.inverse)?;
         for edit in &edits {
-            store(connection, edit)?;
+            if store(connection, edit)? {
+                fingerprint ^= fingerprint::of(edit.kind, &edit.name);
+            }
         }
         history::append(connection, revision, &commit.meta, &edits, &inverse)?;
     }
     let mut update =
         connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
     update.execute([record::signed(revision)])?;
+    fingerprint::change(connection, fingerprint)?;
     Ok(revision)
 }
 
@@ -100,14 +103,18 @@ pub(crate) fn revision(connection: &Connection) -> Result<u64, Error> {
     Ok(revision.unsigned_abs())
 }
 
-fn store(connection: &Connection, edit: &StoredEdit<'_>) -> Result<(), Error> {
-    if let Some(body) = &edit.body {
-        let sql =
-            "INSERT INTO object VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = excluded.body";
-        connection.prepare_cached(sql)?.execute(params![edit.kind, edit.name, body])?;
-    } else {
+/// Stores an edit; answers whether the object came or went.
+fn store(connection: &Connection, edit: &StoredEdit<'_>) -> Result<bool, Error> {
+    let StoredEdit { kind, name, body } = edit;
+    let Some(body) = body else {
         let sql = "DELETE FROM object WHERE kind = ?1 AND name = ?2";
-        connection.prepare_cached(sql)?.execute(params![edit.kind, edit.name])?;
+        return Ok(connection.prepare_cached(sql)?.execute(params![kind, name])? > 0);
+    };
+    let sql = "UPDATE object SET body = ?3 WHERE kind = ?1 AND name = ?2";
+    if connection.prepare_cached(sql)?.execute(params![kind, name, body])? > 0 {
+        return Ok(false);
     }
-    Ok(())
+    let sql = "INSERT INTO object VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![kind, name, body])?;
+    Ok(true)
 }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod error;
+mod fingerprint;
 mod history;
 mod key;
 mod record;
@@ -86,8 +87,9 @@ impl Store {
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
     /// it returns. [`Error::Stale`] when the stored revision is another, [`Error::Full`] when the disk is nearly full: what is left is for
     /// records.
-    pub async fn apply(&self, base: u64, commits: Vec<Commit>) -> Result<u64, Error> {
+    pub async fn apply(&self, base: u64, commits: impl Into<Arc<[Commit]>>) -> Result<u64, Error> {
         let (keys, shortage) = (Arc::clone(&self.keys), self.shortage.clone());
+        let commits = commits.into();
         let apply = move |connection: &_| {
             shortage.check()?;
             cluster::apply(connection, &keys, base, &commits)

@@ -41,6 +41,10 @@ const STEPS: &[&str] = &["
     -- What is secret is sealed from here on (sealed.rs does it, with the key); an older program would misread it.
 ", "
     -- There are identities of nodes from here on, a kind of object that an older program does not know.
+", "
+    -- Each commit takes part in the fingerprint of all objects from here on (fingerprint.rs); an older program would leave it as it is.
+    -- There are secrets of the whole cluster as well, a kind of object that it does not know.
+    DELETE FROM meta WHERE key = 'objects';
 "];
 
 /// Opens the database file and brings its layout up to date.

@@ -9,11 +9,14 @@ use std::path::Path;
 use perilune_model::Kind;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use crate::{Error, cluster};
+use crate::{Error, cluster, fingerprint};
 
 /// What the lock file says as soon as a database was made beside it: one that is empty then has lost everything.
 const MADE: &[u8] = b"a database was made in this directory\n";
 const TABLES: [&str; 5] = ["aside", "history", "meta", "object", "record"];
+
+/// As many of the newest entries of the history are read. What is older was read before, at the start that followed it.
+const READ: i64 = 1000;
 
 /// Looks for one thing; answers what is wrong.
 type Check = fn(&Connection) -> Result<Option<String>, Error>;
@@ -108,8 +111,11 @@ fn numbers(connection: &Connection) -> Result<Option<String>, Error> {
 }
 
 fn history_entries(connection: &Connection) -> Result<Option<String>, Error> {
-    let sql = "SELECT revision FROM history WHERE NOT json_valid(edits) OR NOT json_valid(inverse) LIMIT 1";
-    let broken: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    let sql = "
+        SELECT revision FROM history
+        WHERE revision > (SELECT max(revision) FROM history) - ?1 AND NOT (json_valid(edits) AND json_valid(inverse))
+        LIMIT 1";
+    let broken: Option<i64> = connection.query_row(sql, [READ], |row| row.get(0)).optional()?;
     Ok(broken.map(|revision| format!("the entry {revision} of its history cannot be read")))
 }
 
@@ -123,8 +129,26 @@ fn kinds(connection: &Connection) -> Result<Option<String>, Error> {
     Ok(unknown.map(|(kind, name)| format!("'{name}' is of the unknown kind '{kind}'")))
 }
 
-/// Every object is there that the history made last, and no other.
+/// Every object is there that was committed, and no other.
 fn objects(connection: &Connection) -> Result<Option<String>, Error> {
+    let there = fingerprint::of_objects(connection)?;
+    match fingerprint::noted(connection)? {
+        Some(noted) if noted == there => return Ok(None),
+        Some(_) => {
+            let unnamed = "some of its objects are missing, or were never made".to_owned();
+            return Ok(Some(odd_object(connection)?.unwrap_or(unnamed)));
+        }
+        None => {}
+    }
+    let odd = odd_object(connection)?;
+    if odd.is_none() {
+        fingerprint::note(connection, there)?;
+    }
+    Ok(odd)
+}
+
+/// An object that is not there although the history made it last, or that it did not make. Reads all of the history.
+fn odd_object(connection: &Connection) -> Result<Option<String>, Error> {
     // Of an aggregate with max(), SQLite takes the other columns from the row that has it (sqlite.org/lang_select.html).
     let sql = "
         WITH edit AS (

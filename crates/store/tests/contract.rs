@@ -79,7 +79,7 @@ async fn who_was_not_first_is_told_what_was_committed_since_and_ends_where_the_f
     assert_eq!(store.later(3).await.unwrap().unwrap().edits, []);
     assert_eq!(store.later(4).await.unwrap(), None, "the stored cluster is an older one");
     let many = (0..1001).map(|_| Commit { change: Change::default(), meta: Meta::default() });
-    store.apply(3, many.collect()).await.unwrap();
+    store.apply(3, many.collect::<Vec<_>>()).await.unwrap();
     assert_eq!(store.later(3).await.unwrap(), None, "too much to follow step by step");
     assert!(store.later(4).await.unwrap().is_some());
 }
@@ -203,11 +203,12 @@ async fn records_of_the_former_layout_are_there_after_an_upgrade() {
 
 /// A database of each layout that was ever released: the same cluster in all. The third was written by the daemon; the others were made of it by
 /// the statements that turn one layout into the next. A new layout adds one.
-const LAYOUTS: [(u32, &str); 4] = [
+const LAYOUTS: [(u32, &str); 5] = [
     (1, include_str!("layouts/1.sql")),
     (2, include_str!("layouts/2.sql")),
     (3, include_str!("layouts/3.sql")),
     (4, include_str!("layouts/4.sql")),
+    (5, include_str!("layouts/5.sql")),
 ];
 
 #[tokio::test]

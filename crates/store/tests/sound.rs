@@ -5,6 +5,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use perilune_model::group::Group;
+use perilune_model::settings::Settings;
 use perilune_model::{Cluster, Draft, Kind, Name};
 use perilune_store::{Commit, Error, Meta, Store};
 
@@ -87,6 +88,47 @@ async fn what_is_missing_of_cluster_or_history_is_told_and_nothing_is_served() {
         let said = refused(directory.path());
         assert!(said.contains(told), "{damage}: {said}");
     }
+}
+
+/// What is noted of all objects goes with every way in which they come, change and go, also several times in one commit.
+#[tokio::test]
+async fn a_store_that_was_used_is_whole_after_every_kind_of_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let steps: [fn(&mut Draft); 9] = [
+        // There is an object for these once they are other than usual, and always one in the cluster.
+        |draft| draft.put(Settings { debug: true, ..Settings::default() }).unwrap(),
+        |draft| draft.put(Settings::default()).unwrap(),
+        |draft| draft.put(group("one")).unwrap(),
+        |draft| draft.put(Group { comment: Some("another".into()), ..group("one") }).unwrap(),
+        |draft| {
+            draft.remove(Kind::Group, "one").unwrap();
+            draft.put(group("one")).unwrap();
+        },
+        |draft| {
+            draft.put(group("two")).unwrap();
+            draft.remove(Kind::Group, "two").unwrap();
+        },
+        |draft| {
+            draft.remove(Kind::Group, "one").unwrap();
+            draft.put(group("two")).unwrap();
+            draft.put(group("three")).unwrap();
+        },
+        |draft| draft.remove(Kind::Group, "three").unwrap(),
+        |draft| draft.remove(Kind::Group, "two").unwrap(),
+    ];
+    for (number, decide) in steps.into_iter().enumerate() {
+        let (store, cluster) =
+            open(directory.path()).unwrap_or_else(|error| panic!("{number}: {error}"));
+        let mut draft = Draft::new(&cluster);
+        decide(&mut draft);
+        let (_, change) = draft.finish();
+        if !change.is_empty() {
+            let commit = Commit { change, meta: Meta::default() };
+            store.apply(cluster.revision(), vec![commit]).await.unwrap();
+        }
+    }
+    let (_, cluster) = open(directory.path()).unwrap();
+    assert!(cluster.groups().is_empty());
 }
 
 #[tokio::test]
