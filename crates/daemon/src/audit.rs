@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
 use perilune_store::{Store, Table};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 pub(crate) use changes::follow;
 pub use log::Destination;
@@ -37,6 +38,10 @@ const AGAIN: u64 = 60_000;
 const RECENT: usize = 1024;
 /// As long is a text of an entry.
 const LONGEST: usize = 512;
+/// Entries are put on their boards together after this time: one by one they would take longer than the requests that they tell of.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// As many are put there at once, whenever they came.
+const MANY: usize = 1024;
 
 /// What an entry tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,24 +116,88 @@ struct Shared {
     refusals: Board<Number, Entry>,
     next: AtomicU64,
     recent: Mutex<Recent>,
+    /// Something is to be put on a board, or nobody is left who notes anything.
+    waits: Arc<Notify>,
     lines: Option<Lines>,
 }
 
 #[derive(Debug, Default)]
 struct Recent {
     entries: BTreeMap<(Kind, String, String, String), (Number, u64)>,
+    /// What is not on its board yet; of what happened again, how often since.
+    waiting: BTreeMap<Number, Entry>,
     addresses: Debts<IpAddr>,
     all: Debts<()>,
 }
 
 /// What stores it.
-pub struct Writers([Writer<Number, Entry>; 3]);
+pub struct Writers {
+    boards: [Writer<Number, Entry>; 3],
+    shared: Weak<Shared>,
+    waits: Arc<Notify>,
+}
 
 impl Writers {
     /// Runs until nothing is left to store.
     pub async fn run(self) {
-        let [people, nodes, refusals] = self.0;
-        tokio::join!(people.run(), nodes.run(), refusals.run());
+        let [people, nodes, refusals] = self.boards;
+        tokio::join!(gather(self.shared, self.waits), people.run(), nodes.run(), refusals.run());
+    }
+}
+
+/// Puts entries on their boards, until nobody is left who notes any; the last of them puts there what is left.
+async fn gather(shared: Weak<Shared>, waits: Arc<Notify>) {
+    loop {
+        waits.notified().await;
+        tokio::time::sleep(TOGETHER).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.put_on_boards();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.put_on_boards();
+        self.waits.notify_one();
+    }
+}
+
+impl Shared {
+    fn put_on_boards(&self) {
+        // The lock is held until they are there: who reads sees all that was noted before.
+        let mut recent = self.recent();
+        let waiting = std::mem::take(&mut recent.waiting);
+        for board in [&self.people, &self.nodes, &self.refusals] {
+            let is_its_own = |entry: &Entry| std::ptr::eq(self.board(entry), board);
+            let its_own = waiting.iter().filter(|(_, entry)| is_its_own(entry));
+            let numbers: Vec<Number> = its_own.map(|(number, _)| *number).collect();
+            board.update_each(&numbers, |number, known| match (waiting.get(number), known) {
+                (Some(entry), None) => Update::Put(entry.clone()),
+                (Some(entry), Some(known)) => Update::Put(known.and_again(entry)),
+                (None, _) => Update::Keep,
+            });
+        }
+    }
+
+    fn board(&self, entry: &Entry) -> &Board<Number, Entry> {
+        let is_machine = entry.who.starts_with("node ") || entry.who.starts_with("machine ");
+        match entry.kind {
+            Kind::Refused => &self.refusals,
+            Kind::Secret | Kind::Changed | Kind::Done if is_machine => &self.nodes,
+            Kind::Secret | Kind::Changed | Kind::Done => &self.people,
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// What happened before, and the same since.
+    fn and_again(&self, since: &Self) -> Self {
+        let count = self.count.saturating_add(since.count);
+        Self { last: since.last, count, ..self.clone() }
     }
 }
 
@@ -151,15 +220,19 @@ impl Audit {
         });
         let next = AtomicU64::new(last.into_iter().max().unwrap_or_default() + 1);
         let recent = Mutex::default();
-        let shared = Shared { people, nodes, refusals, next, recent, lines };
-        Ok((Self(Arc::new(shared)), Writers([of_people, of_nodes, of_refusals]), unreadable))
+        let waits = Arc::new(Notify::new());
+        let own = Arc::clone(&waits);
+        let shared = Arc::new(Shared { people, nodes, refusals, next, recent, waits, lines });
+        let boards = [of_people, of_nodes, of_refusals];
+        let writers = Writers { boards, shared: Arc::downgrade(&shared), waits: own };
+        Ok((Self(shared), writers, unreadable))
     }
 
     /// Somebody was refused. Whoever asks again and again is counted, not told each time.
     pub fn refused(&self, who: &str, from: IpAddr, what: &str) {
         let now = clock::steady_milliseconds();
         let from = {
-            let mut recent = self.recent();
+            let mut recent = self.0.recent();
             let address = network(from);
             if recent.all.check(&(), TOLD_OF_ALL, now).is_err() {
                 Err("many addresses".to_owned())
@@ -172,19 +245,19 @@ impl Audit {
             }
         };
         match from {
-            Ok(from) => self.note(Kind::Refused, who, &from, what, None),
-            Err(from) => self.note(Kind::Refused, "", &from, "many more requests", None),
+            Ok(from) => self.note(Kind::Refused, who, &from, what),
+            Err(from) => self.note(Kind::Refused, "", &from, "many more requests"),
         }
     }
 
     /// Somebody was given a secret.
     pub fn secret(&self, who: &str, from: IpAddr, what: &str) {
-        self.note(Kind::Secret, who, &from.to_string(), what, None);
+        self.note(Kind::Secret, who, &from.to_string(), what);
     }
 
     /// Somebody did something.
     pub fn done(&self, who: &str, from: IpAddr, what: &str) {
-        self.note(Kind::Done, who, &from.to_string(), what, None);
+        self.note(Kind::Done, who, &from.to_string(), what);
     }
 
     /// The latest entries, newest first: those before a number where one is given, and only such as are wanted.
@@ -194,6 +267,7 @@ impl Audit {
         limit: usize,
         wanted: impl Fn(&Entry) -> bool,
     ) -> Vec<(u64, Arc<Entry>)> {
+        self.0.put_on_boards();
         let before = Number(before.unwrap_or(u64::MAX));
         let mut found = Vec::new();
         for board in [&self.0.people, &self.0.nodes, &self.0.refusals] {
@@ -217,62 +291,53 @@ impl Audit {
 
     fn changed(&self, at: u64, who: &str, from: &str, what: &str, revision: u64) {
         let entry = entry(Kind::Changed, who, from, what, (at, Some(revision)));
-        self.put(self.next(), &entry);
+        let mut recent = self.0.recent();
+        self.begin(&mut recent, entry);
+        self.tell(recent);
     }
 
-    fn note(&self, kind: Kind, who: &str, from: &str, what: &str, revision: Option<u64>) {
+    fn note(&self, kind: Kind, who: &str, from: &str, what: &str) {
         let now = clock::milliseconds();
-        let entry = entry(kind, who, from, what, (now, revision));
+        let entry = entry(kind, who, from, what, (now, None));
         let key = (kind, entry.who.clone(), entry.from.clone(), entry.what.clone());
-        let mut recent = self.recent();
+        let mut recent = self.0.recent();
         let known = recent.entries.get(&key).copied();
         // A clock that was set back begins a new entry.
         if let Some((number, _)) = known.filter(|(_, at)| now.saturating_sub(*at) < AGAIN) {
-            drop(recent);
-            self.board(&entry).update(&number, |known| match known {
-                Some(known) => Update::Put(Entry {
-                    last: now,
-                    count: known.count.saturating_add(1),
-                    ..Entry::clone(known)
-                }),
-                None => Update::Put(entry.clone()),
-            });
-            return;
+            let again = recent.waiting.get(&number).map(|waiting| waiting.and_again(&entry));
+            recent.waiting.insert(number, again.unwrap_or(entry));
+        } else {
+            if recent.entries.len() >= RECENT {
+                recent.entries.retain(|_, (_, at)| now.saturating_sub(*at) < AGAIN);
+            }
+            if recent.entries.len() >= RECENT {
+                recent.entries.clear();
+            }
+            let number = self.begin(&mut recent, entry);
+            recent.entries.insert(key, (number, now));
         }
-        let number = self.next();
-        if recent.entries.len() >= RECENT {
-            recent.entries.retain(|_, (_, at)| now.saturating_sub(*at) < AGAIN);
-        }
-        if recent.entries.len() >= RECENT {
-            recent.entries.clear();
-        }
-        recent.entries.insert(key, (number, now));
-        drop(recent);
-        self.put(number, &entry);
+        self.tell(recent);
     }
 
-    fn put(&self, number: Number, entry: &Entry) {
+    /// A new entry, told to collectors.
+    fn begin(&self, recent: &mut Recent, entry: Entry) -> Number {
+        let number = Number(self.0.next.fetch_add(1, Ordering::Relaxed));
         if let Some(lines) = &self.0.lines {
-            lines.write(number.0, entry);
+            lines.write(number.0, &entry);
         }
-        self.board(entry).update(&number, |_| Update::Put(entry.clone()));
+        recent.waiting.insert(number, entry);
+        number
     }
 
-    fn board(&self, entry: &Entry) -> &Board<Number, Entry> {
-        let is_machine = entry.who.starts_with("node ") || entry.who.starts_with("machine ");
-        match entry.kind {
-            Kind::Refused => &self.0.refusals,
-            Kind::Secret | Kind::Changed | Kind::Done if is_machine => &self.0.nodes,
-            Kind::Secret | Kind::Changed | Kind::Done => &self.0.people,
+    /// Has what waits put on its board, soon or at once.
+    fn tell(&self, recent: MutexGuard<'_, Recent>) {
+        let waiting = recent.waiting.len();
+        drop(recent);
+        if waiting >= MANY {
+            self.0.put_on_boards();
+        } else if waiting == 1 {
+            self.0.waits.notify_one();
         }
-    }
-
-    fn next(&self) -> Number {
-        Number(self.0.next.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
-        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

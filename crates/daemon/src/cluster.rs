@@ -15,13 +15,15 @@ use std::sync::Arc;
 
 use gather::Gathered;
 use perilune_model::{Change, Cluster, Draft};
-use perilune_store::{Meta, Store};
+use perilune_store::{Commit, Meta, Store};
 use promises::Promises;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use writer::Writer;
 
 /// As many changes may wait to be decided; more make their callers wait.
 const WAITING: usize = 4096;
+/// As many batches of commits are kept for who follows them; who is slower reads the history.
+const FOLLOWED: usize = 64;
 /// As often is a change decided when other controllers are first again and again.
 pub(crate) const TRIES: u32 = 8;
 
@@ -85,11 +87,20 @@ struct ChangeRequest {
     answer: oneshot::Sender<Result<(Answer, Change), Error>>,
 }
 
+/// Commits that were stored together.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    /// The revision of the first.
+    pub(crate) first: u64,
+    pub(crate) commits: Arc<[Commit]>,
+}
+
 /// A handle on the cluster; clones share it.
 #[derive(Clone)]
 pub struct ClusterService {
     requests: mpsc::Sender<Request>,
     published: watch::Receiver<Arc<Cluster>>,
+    made: broadcast::Sender<Made>,
     /// Where changes are gathered instead of being made.
     gathered: Option<Gathered>,
 }
@@ -100,11 +111,10 @@ impl ClusterService {
     pub fn new(store: Store, cluster: Cluster) -> (Self, impl Future<Output = ()> + Send) {
         let (requests, waiting) = mpsc::channel(WAITING);
         let (publisher, published) = watch::channel(Arc::new(cluster));
+        let (made, _) = broadcast::channel(FOLLOWED);
         let promises = Promises::new(store.life());
-        (
-            Self { requests, published, gathered: None },
-            Writer::new(store, publisher, promises).run(waiting),
-        )
+        let writer = Writer::new(store, publisher, made.clone(), promises);
+        (Self { requests, published, made, gathered: None }, writer.run(waiting))
     }
 
     /// The cluster as of now. It does not change under the reader's hands.
@@ -165,6 +175,11 @@ impl ClusterService {
     /// For those who must follow the cluster. Never hold the guard of `borrow` across an await.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Cluster>> {
         self.published.clone()
+    }
+
+    /// For those who must follow the commits that are made here, each before the cluster that it leads to.
+    pub(crate) fn made(&self) -> broadcast::Receiver<Made> {
+        self.made.subscribe()
     }
 
     /// Decides a change on the newest cluster, stores it, publishes it; durable when it returns. It runs on even when the caller

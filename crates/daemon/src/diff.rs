@@ -57,13 +57,19 @@ impl Net {
 
     /// What differs in the end.
     pub(crate) fn changes(&self) -> Vec<ObjectChange> {
+        self.differing().map(Differing::change).collect()
+    }
+
+    /// The same, without a look at fields.
+    pub(crate) fn differing(&self) -> impl Iterator<Item = Differing<'_>> {
         let keys: BTreeSet<_> = self.before.keys().chain(self.after.keys()).collect();
-        let changes = keys.into_iter().filter_map(|key| {
-            let before = self.before.get(key).and_then(Option::as_ref);
-            let after = self.after.get(key).and_then(Option::as_ref);
-            change(key, before, after)
-        });
-        changes.collect()
+        keys.into_iter().filter_map(|(kind, name)| {
+            let key = (*kind, name.clone());
+            let before = self.before.get(&key).and_then(Option::as_ref);
+            let after = self.after.get(&key).and_then(Option::as_ref);
+            let action = action(before, after)?;
+            Some(Differing { kind: kind.word(), name, action, before, after })
+        })
     }
 
     /// What the commits left: objects with their names, `None` for those that went.
@@ -79,29 +85,44 @@ fn state(edit: &Edit) -> ((Kind, Name), Option<Object>) {
     }
 }
 
-fn change(
-    (kind, name): &(Kind, Name),
-    before: Option<&Object>,
-    after: Option<&Object>,
-) -> Option<ObjectChange> {
-    let action = match (before, after) {
-        (None, None) => return None,
-        (None, Some(_)) => "create",
-        (Some(_), None) => "remove",
-        (Some(before), Some(after)) if before == after => return None,
-        (Some(_), Some(_)) => "change",
-    };
-    let (before, after) = (fields(before), fields(after));
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut differing = BTreeMap::new();
-    for key in keys {
-        let (from, to) = (value(&before, key), value(&after, key));
-        if from != to {
-            let fields = FieldChange { from: shown(key, from), to: shown(key, to) };
-            differing.insert(key.clone(), fields);
+/// An object that is another in the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Differing<'a> {
+    /// What it is, such as `node`.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: &'a Name,
+    /// `create`, `change` or `remove`.
+    pub(crate) action: &'static str,
+    before: Option<&'a Object>,
+    after: Option<&'a Object>,
+}
+
+impl Differing<'_> {
+    /// With the fields that differ.
+    pub(crate) fn change(self) -> ObjectChange {
+        let (before, after) = (fields(self.before), fields(self.after));
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let mut differing = BTreeMap::new();
+        for key in keys {
+            let (from, to) = (value(&before, key), value(&after, key));
+            if from != to {
+                let fields = FieldChange { from: shown(key, from), to: shown(key, to) };
+                differing.insert(key.clone(), fields);
+            }
         }
+        let (kind, name, action) = (self.kind, self.name.to_string(), self.action);
+        ObjectChange { kind, name, action, fields: differing }
     }
-    Some(ObjectChange { kind: kind.word(), name: name.to_string(), action, fields: differing })
+}
+
+fn action(before: Option<&Object>, after: Option<&Object>) -> Option<&'static str> {
+    match (before, after) {
+        (None, None) => None,
+        (None, Some(_)) => Some("create"),
+        (Some(_), None) => Some("remove"),
+        (Some(before), Some(after)) => (before != after).then_some("change"),
+    }
 }
 
 fn fields(object: Option<&Object>) -> Map<String, Value> {

@@ -180,8 +180,9 @@ pub async fn serve(
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
     tasks.spawn(audit.run());
     tasks.spawn(token_uses.run());
-    let followed = (state.audit.clone(), state.history.clone(), state.cluster.subscribe());
-    tasks.spawn(audit::follow(followed.0, followed.1, followed.2, stop.clone()));
+    let followed = (state.cluster.made(), state.cluster.subscribe());
+    let (kept, history) = (state.audit.clone(), state.history.clone());
+    tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));

@@ -1,14 +1,17 @@
-//! Every change of what is described, noted from the history: nobody who changes something can forget to.
+//! Every change of what is described, noted as it is made or from the history: nobody who changes something can forget to.
 
 use std::sync::Arc;
 
-use perilune_model::Cluster;
-use perilune_store::{Entry, Store};
+use perilune_model::{Cluster, Edit};
+use perilune_store::{Meta, Store};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Audit;
-use crate::diff::{Net, ObjectChange};
+use crate::cluster::Made;
+use crate::diff::{Differing, Net};
 
 /// Commits that are read at once.
 const PAGE: u64 = 256;
@@ -21,19 +24,63 @@ const NAMED: usize = 5;
 pub(crate) async fn follow(
     audit: Audit,
     store: Store,
-    mut cluster: watch::Receiver<Arc<Cluster>>,
+    (made, cluster): (Receiver<Made>, watch::Receiver<Arc<Cluster>>),
     stop: CancellationToken,
 ) {
-    let newest = cluster.borrow_and_update().revision();
+    let newest = cluster.borrow().revision();
     // On a site that had no audit yet, the past is the history's.
-    let mut noted = audit.last_revision().unwrap_or(newest).min(newest);
-    loop {
-        let newest = cluster.borrow_and_update().revision();
-        noted = noted.max(newest.saturating_sub(BEHIND));
-        while noted < newest {
-            let last = newest.min(noted.saturating_add(PAGE));
-            match store.history_between(noted + 1, last).await {
-                Ok(entries) => entries.iter().for_each(|entry| note(&audit, entry)),
+    let noted = audit.last_revision().unwrap_or(newest).min(newest);
+    let mut follower = Follower { audit, store, noted };
+    stop.run_until_cancelled(follower.run(made, cluster)).await;
+}
+
+struct Follower {
+    audit: Audit,
+    store: Store,
+    /// The last revision that was noted.
+    noted: u64,
+}
+
+impl Follower {
+    async fn run(&mut self, mut made: Receiver<Made>, mut cluster: watch::Receiver<Arc<Cluster>>) {
+        loop {
+            let newest = cluster.borrow_and_update().revision();
+            // A commit is told before its cluster is published, so that what is missing then was made elsewhere, or was too much at once.
+            loop {
+                match made.try_recv() {
+                    Ok(made) => self.take(&made).await,
+                    Err(TryRecvError::Lagged(_)) => {}
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            self.catch_up(newest).await;
+            if cluster.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn take(&mut self, made: &Made) {
+        self.catch_up(made.first - 1).await;
+        for (revision, commit) in (made.first..).zip(made.commits.iter()) {
+            if revision > self.noted {
+                let change = &commit.change;
+                self.note(revision, &commit.meta, &change.edits, &change.inverse);
+            }
+        }
+    }
+
+    /// Notes from the history what was made up to this revision.
+    async fn catch_up(&mut self, newest: u64) {
+        self.noted = self.noted.max(newest.saturating_sub(BEHIND));
+        while self.noted < newest {
+            let last = newest.min(self.noted.saturating_add(PAGE));
+            match self.store.history_between(self.noted + 1, last).await {
+                Ok(entries) => {
+                    for entry in entries {
+                        self.note(entry.revision, &entry.meta, &entry.edits, &entry.inverse);
+                    }
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
@@ -42,37 +89,35 @@ pub(crate) async fn follow(
                     );
                 }
             }
-            noted = last;
+            self.noted = last;
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = cluster.changed() => if changed.is_err() { return },
-        }
+    }
+
+    fn note(&mut self, revision: u64, meta: &Meta, edits: &[Edit], inverse: &[Edit]) {
+        let mut net = Net::default();
+        net.add(edits, inverse);
+        self.audit.changed(meta.at, &meta.author, &meta.origin, &words(&net), revision);
+        self.noted = revision;
     }
 }
 
-fn note(audit: &Audit, entry: &Entry) {
-    let meta = &entry.meta;
-    let mut net = Net::default();
-    net.add(&entry.edits, &entry.inverse);
-    let what = words(&net.changes());
-    audit.changed(meta.at, &meta.author, &meta.origin, &what, entry.revision);
-}
-
 /// A commit in words, such as `change node node001 (comment, group)`.
-fn words(changes: &[ObjectChange]) -> String {
-    let of_object = |change: &ObjectChange| {
-        let object = format!("{} {} {}", change.action, change.kind, change.name);
-        if change.action != "change" {
-            return object;
+fn words(net: &Net) -> String {
+    let of_object = |object: Differing<'_>| {
+        let Differing { kind, name, action, .. } = object;
+        let text = format!("{action} {kind} {name}");
+        if action != "change" {
+            return text;
         }
+        let change = object.change();
         let fields: Vec<&str> = change.fields.keys().take(NAMED).map(String::as_str).collect();
         let more = if change.fields.len() > NAMED { ", …" } else { "" };
-        format!("{object} ({}{more})", fields.join(", "))
+        format!("{text} ({}{more})", fields.join(", "))
     };
-    let named: Vec<String> = changes.iter().take(NAMED).map(of_object).collect();
+    let mut differing = net.differing();
+    let named: Vec<String> = differing.by_ref().take(NAMED).map(of_object).collect();
     let text = named.join("; ");
-    match changes.len().saturating_sub(NAMED) {
+    match differing.count() {
         0 => text,
         more => format!("{text}; and {more} more"),
     }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Later, Store};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::promises::Promises;
-use super::{Answer, ChangeRequest, Error, Request, Search, TRIES};
+use super::{Answer, ChangeRequest, Error, Made, Request, Search, TRIES};
 
 /// As many requests are decided before their changes are stored together.
 const BATCH: usize = 1024;
@@ -25,6 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Writer {
     store: Store,
     publisher: watch::Sender<Arc<Cluster>>,
+    made: broadcast::Sender<Made>,
     promises: Promises,
     /// As many requests are decided at once.
     size: usize,
@@ -38,10 +39,11 @@ impl Writer {
     pub(super) fn new(
         store: Store,
         publisher: watch::Sender<Arc<Cluster>>,
+        made: broadcast::Sender<Made>,
         promises: Promises,
     ) -> Self {
         let refused = store.refused_as_stale();
-        Self { store, publisher, promises, size: BATCH, refused, pause: Duration::ZERO }
+        Self { store, publisher, made, promises, size: BATCH, refused, pause: Duration::ZERO }
     }
 
     /// Serves requests in the order in which they come, until nobody can make any more.
@@ -69,14 +71,16 @@ impl Writer {
         let batch = self.take_own_addresses(batch);
         let base = self.published();
         let (mut working, decided) = self.decide(&base, batch);
-        let commits: Vec<Commit> = decided.iter().filter_map(Decided::commit).collect();
+        let commits: Arc<[Commit]> = decided.iter().filter_map(Decided::commit).collect();
         if commits.is_empty() {
             self.answer(decided);
             return Vec::new();
         }
-        match self.store.apply(base.revision(), commits).await {
+        match self.store.apply(base.revision(), Arc::clone(&commits)).await {
             Ok(revision) => {
                 working.set_revision(revision);
+                // Nobody may follow. Whoever does has it before the cluster.
+                drop(self.made.send(Made { first: base.revision() + 1, commits }));
                 self.publisher.send_replace(Arc::new(working));
                 self.answer(decided);
                 self.size = self.size.saturating_mul(2).min(BATCH);
