@@ -1,6 +1,7 @@
 //! Control of machines by their BMCs: requests for many at once, and what became of each machine.
 
 mod acquaintance;
+mod former;
 mod hook;
 mod limits;
 mod pins;
@@ -33,6 +34,8 @@ use crate::config::{self, Settings};
 use crate::status::Status;
 use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
+use former::FormerOwners;
+pub use former::HandedOver;
 pub(crate) use pins::PinnedCertificate;
 use pins::PinnedCertificates;
 use runs::Runs;
@@ -75,6 +78,9 @@ struct Shared {
     runs: Runs,
     pins: PinnedCertificates,
     acquaintances: Mutex<Acquaintances>,
+    former: FormerOwners,
+    /// The history, of who had which address.
+    store: Store,
     /// Requests to be carried out by the [`Worker`]. Callers wait for results, so these are as many as there are callers.
     work: mpsc::UnboundedSender<Work>,
     status: Status,
@@ -115,6 +121,8 @@ impl Control {
             runs: Runs::new(store.life()),
             pins,
             acquaintances: Mutex::default(),
+            former: FormerOwners::default(),
+            store: store.clone(),
             work,
             status,
             boots,
@@ -208,6 +216,16 @@ impl Control {
     /// Requests that are remembered, the latest first.
     pub fn all(&self) -> Vec<Arc<Run>> {
         self.shared.runs.all()
+    }
+
+    /// Of the BMC addresses of these nodes, those that were other nodes' within the last day.
+    pub async fn handed_over(
+        &self,
+        nodes: &[String],
+    ) -> Result<Vec<HandedOver>, perilune_store::Error> {
+        let cluster = self.shared.cluster.published();
+        let now = clock::milliseconds();
+        self.shared.former.of((&cluster, &self.shared.store), nodes, now).await
     }
 
     /// Forgets what is remembered of machines' BMCs: failures, refused passwords, pinned certificates. Names those that have none.

@@ -1,5 +1,6 @@
 //! Values as SQLite holds them: any column may hold a value of any type.
 
+use perilune_model::label::Labels;
 use rusqlite::types::ValueRef;
 
 /// As much of a value as a message shows.
@@ -48,6 +49,11 @@ impl Cell {
     pub(crate) fn list(words: &[impl ToString]) -> Self {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         Self::some((!words.is_empty()).then(|| words.join(",")))
+    }
+
+    /// Labels as requests take them; unset when there are none.
+    pub(crate) fn labels(labels: &Labels) -> Self {
+        Self::some((!labels.is_empty()).then_some(labels))
     }
 
     /// The value as a text; nothing for null and for bytes.

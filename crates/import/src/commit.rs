@@ -1,9 +1,11 @@
 //! Puts a plan into the cluster: all of it, or nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use perilune_model::controller::Controller;
-use perilune_model::{Draft, Error, Kind, Name, Object, Violation};
+use perilune_model::node::{Node, Reported};
+use perilune_model::{Cluster, Draft, Error, Kind, Name, Object, Violation};
 
 use crate::Plan;
 
@@ -24,8 +26,8 @@ pub struct Outcome {
 /// Puts everything into the cluster.
 ///
 /// A cluster that has neither nodes nor groups is new: what its first start made gives way to the import. So does a used one with
-/// `replace`: it becomes what the database says, but for the users, and for reservations and the cluster's own secrets where tables are replaced that say
-/// nothing of them. Else the import is added to what is there, and refused where
+/// `replace`: it becomes what the database says, but for the users, and, where tables are replaced that say nothing of them, for reservations, the cluster's
+/// own secrets, and the identities of nodes. Else the import is added to what is there, and refused where
 /// something of the same name is there already and different.
 pub fn commit(plan: &Plan, draft: &mut Draft, replace: bool) -> Result<Outcome, Error> {
     let is_new = draft.nodes().is_empty() && draft.groups().is_empty();
@@ -43,6 +45,7 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
         Kind::Reservation | Kind::ClusterSecrets => plan.is_of_tables,
         _ => false,
     };
+    let unsaid = if plan.is_of_tables { unsaid(draft, plan.cluster()) } else { Vec::new() };
     let there: Vec<Object> = draft.objects().filter(|object| !stays(object)).collect();
     for object in there.iter().rev() {
         let is_imported = imported.contains(&(object.kind(), object.name()));
@@ -54,7 +57,23 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
         }
     }
     plan.puts().try_for_each(|object| draft.put(object))?;
+    unsaid.into_iter().try_for_each(|object| draft.put(object))?;
     Ok(outcome)
+}
+
+/// What tables have no place for, of nodes that stay: the identities that they have shown to others, what their hardware told of itself,
+/// and which addresses they had.
+fn unsaid(before: &Cluster, planned: &Cluster) -> Vec<Object> {
+    let identities = before.node_identities().values();
+    let identities = identities.filter(|identity| planned.nodes().contains_key(&identity.name));
+    let tells = |node: &Node| node.reported != Reported::default() || !node.former.is_empty();
+    let told = before.nodes().values().filter(|node| tells(node));
+    let told = told.filter_map(|node| {
+        let planned = planned.nodes().get(&node.name)?;
+        let (reported, former) = (node.reported.clone(), node.former.clone());
+        Some(Node { reported, former, ..Node::clone(planned) }.into())
+    });
+    told.chain(identities.map(|identity| Object::NodeIdentity(Arc::clone(identity)))).collect()
 }
 
 fn add(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {

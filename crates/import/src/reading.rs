@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use perilune_model::label::{self, Labels};
 use perilune_model::{MacAddress, Name, NameError};
 
 use crate::cell::{Cell, shown};
@@ -244,6 +245,21 @@ impl<'a> Reading<'a> {
         let text = self.text(column).unwrap_or_default();
         let words = text.split([',', ' ', '\n', '\t']).map(str::trim);
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Labels. What can be none is left out; so is all of it when there are too many.
+    pub(crate) fn labels(&mut self) -> Labels {
+        let column = "labels";
+        let mut request = label::Request::default();
+        for word in self.list(column) {
+            if let Err(reason) = request.add(&word) {
+                self.odd(column, format!("{reason}; left out"));
+            }
+        }
+        request.alone().unwrap_or_else(|violation| {
+            self.odd(column, format!("{}; read as unset", violation.reason));
+            Labels::default()
+        })
     }
 
     /// A hardware address.

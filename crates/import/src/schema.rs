@@ -1,5 +1,5 @@
-//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, those that
-//! begin with `files_`, and `driver`, `port` and `certificate` of BMC setups: without them an export would lose what it came from.
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, those that
+//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `addressing` of interfaces of groups, and `owner` and `mode` of secrets: without them an export would lose what it came from.
 
 /// A table that is read.
 pub(crate) struct Known {
@@ -18,7 +18,7 @@ macro_rules! with_provisioning {
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
             "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "install_policy",
-            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale",
+            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale", "labels",
         ]
     };
 }
@@ -53,7 +53,7 @@ known! {
     "osimage": &[
         "name", "path", "kernelfile", "initrdfile", "imagefile", "kernelversion", "kernelmodules", "kerneloptions",
         "grab_filesystems", "grab_exclude", "distribution", "osrelease", "comment", "tagid", "files_kernelversion",
-        "files_checksum", "files_size", "files_unpacked_size",
+        "files_checksum", "files_size", "files_unpacked_size", "labels",
     ], &["changed"];
     "osimagetag": &[
         "name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions", "files_kernelversion",
@@ -67,7 +67,7 @@ known! {
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];
     "cloud": &["name", "type", "comment"], &[];
     "group": with_provisioning!["name", "domain", "comment"], &[];
-    "groupinterface": with_link!["groupid", "networkid", "dhcp"], &[];
+    "groupinterface": with_link!["groupid", "networkid", "dhcp", "addressing"], &[];
     "node": with_provisioning![
         "name", "groupid", "switchid", "switchport", "cloudid", "service", "vendor", "assettag", "comment", "status",
         "tpm_uuid", "tpm_pubkey", "tpm_sha256",
@@ -75,9 +75,9 @@ known! {
     "nodeinterface": with_link!["nodeid", "macaddress"], &[];
     "ipaddress": &["tableref", "tablerefid", "ipaddress", "ipaddress_ipv6", "networkid", "dhcp"], &[];
     "dns": &["host", "ipaddress", "networkid"], &[];
-    "nodesecrets": &["nodeid", "name", "content", "path"], &[];
-    "groupsecrets": &["groupid", "name", "content", "path"], &[];
-    "rack": &["name", "size", "order", "room", "site"], &[];
+    "nodesecrets": &["nodeid", "name", "content", "path", "owner", "mode"], &[];
+    "groupsecrets": &["groupid", "name", "content", "path", "owner", "mode"], &[];
+    "rack": &["name", "size", "order", "room", "site", "labels"], &[];
     "rackinventory": &["tableref", "tablerefid", "rackid", "height", "position", "orientation"], &[];
     "monitor": &["tableref", "tablerefid", "state", "status", "updated"], &[];
     "user": &["username"], &["password", "roleid", "createdby", "lastlogin", "created"];

@@ -88,8 +88,40 @@ impl Addresses {
 /// The lowest address of the network that a host may have and nobody has: not taken (see [`Cluster::taken`](crate::Cluster::taken)),
 /// not promised to anybody, and not in the DHCP range. `None` when the network has no range of the family, or is full.
 pub fn first_free(draft: &Draft, network: &Network, family: Family) -> Option<IpAddr> {
+    first_free_from(draft, network, family, 0)
+}
+
+/// The same, of those from a place on, counted from the first that a host may have.
+pub fn first_free_from(
+    draft: &Draft,
+    network: &Network,
+    family: Family,
+    place: u32,
+) -> Option<IpAddr> {
     let (first, last) = hosts(network.range(family)?);
-    search(draft, network, family, (first, last))
+    search(draft, network, family, (first.saturating_add(u128::from(place)), last))
+}
+
+/// Whether a host could be given this address in the network now.
+pub(crate) fn is_free(draft: &Draft, network: &Network, address: IpAddr) -> bool {
+    let family = Family::of(address);
+    let number = to_number(address);
+    let is_host = network.range(family).is_some_and(|range| is_host(range, address));
+    is_host && search(draft, network, family, (number, number)).is_some()
+}
+
+/// The place of an address in a range, counted from the address of the range itself.
+pub(crate) fn place_in(range: IpNet, address: IpAddr) -> Option<u128> {
+    if !range.contains(&address) {
+        return None;
+    }
+    to_number(address).checked_sub(to_number(range.network()))
+}
+
+/// The address at a place of a range; `None` beyond it.
+pub(crate) fn at_place(range: IpNet, place: u128) -> Option<IpAddr> {
+    let number = to_number(range.network()).checked_add(place)?;
+    from_number(Family::of(range.addr()), number).filter(|address| range.contains(address))
 }
 
 /// One of the ten addresses after `address`, when one of them is free; else the first free one.

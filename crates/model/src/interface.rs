@@ -1,10 +1,14 @@
 //! Interfaces of nodes, and those that a group gives to its nodes.
 
 mod link;
+mod numbering;
 pub mod of_group;
 pub mod of_node;
+pub(crate) mod place;
 
 pub use link::{LinkRequest, oversized_vlan};
+pub use numbering::{NotANumbering, Numbering, impossible};
+pub use place::FormerAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::{Addresses, Error, MacAddress, Name, Object};
@@ -94,6 +98,9 @@ pub struct GroupInterface {
     /// Whether nodes ask DHCP for their address; unset says nothing about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<bool>,
+    /// How nodes get their addresses.
+    #[serde(skip_serializing_if = "Numbering::is_usual")]
+    pub numbering: Numbering,
     /// MTU, VLAN, bond and options.
     pub link: Link,
 }

@@ -8,7 +8,7 @@ pub use save::{Request, report, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
-use crate::interface::{BOOT_INTERFACE, Interface};
+use crate::interface::{BOOT_INTERFACE, FormerAddress, Interface};
 use crate::label::Labels;
 use crate::provisioning::Own;
 
@@ -62,6 +62,9 @@ pub struct Node {
     pub tpm_sha256: Option<String>,
     /// Its interfaces, in the order in which they were given.
     pub interfaces: Vec<Interface>,
+    /// Addresses that its interfaces had, the latest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerAddress>,
 }
 
 /// What a machine says of itself while it installs. It shows which fields of a node nobody else has set since.

@@ -1,9 +1,11 @@
 //! Secrets of nodes, groups and the cluster.
 
+mod access;
 mod save;
 
 use std::fmt;
 
+pub use access::{check_mode, check_owner};
 pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};
 

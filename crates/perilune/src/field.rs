@@ -322,6 +322,10 @@ impl Fields for InterfaceFields {
         Field::text("ipaddress", "Its IPv4 or IPv6 address (nodes only)").or("ip"),
         Field::text("macaddress", "Its MAC address (nodes only)").or("mac"),
         Field::flag("dhcp", "Ask for an address instead of having a fixed one"),
+        Field::text(
+            "addressing",
+            "How nodes get their addresses: first, first+100, like BOOTIF, like BOOTIF+100 (groups only)",
+        ),
         Field::text("mtu", "68 to 65535"),
         Field::text("vlanid", "VLAN number"),
         Field::text("vlan_parent", "The interface that carries the VLAN"),

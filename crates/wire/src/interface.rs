@@ -71,6 +71,9 @@ pub struct GroupInterfaceKeys<'a> {
     /// True when nodes ask DHCP.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dhcp: bool,
+    /// How nodes get their addresses, where that is not the first free one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addressing: Option<String>,
     /// A remark on what has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<&'static str>,
@@ -165,6 +168,7 @@ impl<'a> GroupInterfaceKeys<'a> {
             network: interface.network.as_str(),
             link: LinkKeys::from(&interface.link),
             dhcp,
+            addressing: (!interface.numbering.is_usual()).then(|| interface.numbering.to_string()),
             comment: (dhcp && !served).then_some(NO_DHCP),
         }
     }

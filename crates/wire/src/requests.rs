@@ -1,6 +1,6 @@
 //! What requests about nodes, groups and interfaces say.
 
-use perilune_model::interface::{LinkRequest, of_group, of_node};
+use perilune_model::interface::{LinkRequest, NotANumbering, Numbering, of_group, of_node};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
@@ -224,8 +224,16 @@ pub fn group_interface(fields: &mut Fields<'_>) -> of_group::Request {
         new_name: fields.new_name("newinterfacename", Name::interface),
         network: given(fields, "network", Name::domain),
         dhcp: decided(fields, "dhcp"),
+        numbering: numbering(fields),
         link: link(fields),
     }
+}
+
+/// How addresses are made.
+pub(crate) fn numbering(fields: &mut Fields<'_>) -> Patch<Numbering> {
+    fields.converted("addressing", |text| {
+        text.parse().map_err(|error: NotANumbering| error.to_string())
+    })
 }
 
 fn interface_name(fields: &mut Fields<'_>) -> Name {

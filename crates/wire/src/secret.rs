@@ -1,6 +1,6 @@
 //! Secrets of nodes, groups and the cluster, as clients read and ask for them.
 
-use perilune_model::secret::{Request, Secret};
+use perilune_model::secret::{Request, Secret, check_mode, check_owner};
 use perilune_model::{Name, Patch};
 use serde::Serialize;
 use serde_json::Value;
@@ -81,39 +81,14 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
     text
 }
 
-/// A user, or a user and a group, each a name or a number. One character alone would mislead installers of before.
+/// Whose file it is.
 pub(crate) fn owner(fields: &mut Fields<'_>) -> Patch<String> {
-    const LONGEST: usize = 32;
-    let is_account = |name: &str| {
-        let is_number =
-            name.bytes().all(|digit| digit.is_ascii_digit()) && name.parse::<u32>().is_ok();
-        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        name.len() <= LONGEST && (is_number || (begins && name.chars().all(is_name)))
-    };
-    fields.converted("owner", |text| {
-        let (user, group) = text.split_once(':').unwrap_or((text, "root"));
-        if !is_account(user) || !is_account(group) {
-            return Err(format!(
-                "'{text}' must be a user, or a user and a group, such as munge or munge:munge"
-            ));
-        }
-        if text.len() < 2 {
-            return Err(format!("'{text}' must be written with its group, such as {text}:{text}"));
-        }
-        Ok(text.to_owned())
-    })
+    fields.converted("owner", |text| check_owner(text).map(|()| text.to_owned()))
 }
 
-/// Three or four octal digits.
+/// Who may do what with it.
 pub(crate) fn mode(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.converted("mode", |text| {
-        let is_octal = text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        if is_octal && (3..=4).contains(&text.len()) {
-            return Ok(text.to_owned());
-        }
-        Err(format!("'{text}' must be three or four octal digits, such as 600 or 0640"))
-    })
+    fields.converted("mode", |text| check_mode(text).map(|()| text.to_owned()))
 }
 
 fn path(fields: &mut Fields<'_>) -> Option<String> {

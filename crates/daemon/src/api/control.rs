@@ -19,7 +19,8 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
-use crate::control::{Order, Row, Run, Verdict, not_implemented};
+use crate::clock;
+use crate::control::{HandedOver, Order, Row, Run, Verdict, not_implemented};
 use crate::followers::Told;
 use crate::json::Json;
 use crate::selection;
@@ -44,6 +45,7 @@ pub(super) fn routes() -> Routes {
         .add(viewers(), routes!(results))
         .add(operators().acts(), routes!(cancel))
         .add(operators().acts(), routes!(forget))
+        .add(viewers(), routes!(check))
 }
 
 /// Does something with one machine, and waits until it is done.
@@ -284,6 +286,33 @@ async fn cancel(
     Ok(answer::done())
 }
 
+/// What should be known before something is done to machines: BMC addresses that were another node's within the last day.
+#[utoipa::path(post, path = "/control/check", tag = "control", request_body = Value, responses(
+    (status = 200, description = "A list below control and check: node, address, former (who had it), until", body = Value),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "The host list cannot be read", body = Problem),
+))]
+async fn check(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
+    let nodes = expand(&state, &hostlist(&body, "check")?)?;
+    let found = state.control.handed_over(&nodes).await?;
+    let keys = |found: &HandedOver| {
+        let until = clock::rfc3339(found.until);
+        json!({ "node": found.node, "address": found.address, "former": found.former, "until": until })
+    };
+    let found: Vec<_> = found.iter().map(keys).collect();
+    Ok(Json(json!({ "control": { "check": found } })).into_response())
+}
+
+/// The nodes that a request is about.
+fn hostlist(body: &Body, action: &str) -> Result<String, ApiError> {
+    let list = body.read(&["control", action], |fields| {
+        fields.raw("hostlist").and_then(Value::as_str).map(str::to_owned)
+    })?;
+    list.ok_or_else(|| {
+        ApiError::Malformed(format!("say whose BMCs: control:{action}:hostlist is no text"))
+    })
+}
+
 /// Forgets what is remembered of BMCs: failures, refused passwords, pinned certificates.
 #[utoipa::path(post, path = "/control/forget", tag = "control", request_body = Value, responses(
     (status = 200, description = "It is forgotten", body = Message),
@@ -291,13 +320,7 @@ async fn cancel(
     (status = 404, description = "The host list cannot be read, or one of them has no BMC", body = Problem),
 ))]
 async fn forget(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
-    let list = body.read(&["control", "forget"], |fields| {
-        fields.raw("hostlist").and_then(Value::as_str).map(str::to_owned)
-    })?;
-    let list = list.ok_or_else(|| {
-        ApiError::Malformed("say whose BMCs: control:forget:hostlist is no text".to_owned())
-    })?;
-    let nodes = expand(&state, &list)?;
+    let nodes = expand(&state, &hostlist(&body, "forget")?)?;
     let unknown = state.control.forget(&nodes).await?;
     if let Some((_, reason)) = unknown.first() {
         return Err(ApiError::NotFound(reason.clone()));

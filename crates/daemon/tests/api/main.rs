@@ -3,6 +3,7 @@
 
 mod absent;
 mod access;
+mod addressing;
 mod apply;
 mod audit;
 mod backup;

@@ -31,11 +31,11 @@ fn site() -> ImageSite {
         ),
         (
             "/config/node/node001",
-            json!({ "config": { "node": { "node001": { "comment": "the first", "netboot": false, "disklayout": "{}" } } } }),
+            json!({ "config": { "node": { "node001": { "comment": "the first", "netboot": false, "disklayout": "{}", "labels": "canary=yes,tier=gpu" } } } }),
         ),
         (
             "/config/secrets/node/node001",
-            json!({ "config": { "secrets": { "node": { "node001": [{ "name": "key", "content": "c2VjcmV0", "path": "/etc/key" }] } } } }),
+            json!({ "config": { "secrets": { "node": { "node001": [{ "name": "key", "content": "c2VjcmV0", "path": "/etc/key", "owner": "munge:munge", "mode": "0400" }] } } } }),
         ),
         (
             "/config/rack/r1",
@@ -97,10 +97,12 @@ fn an_export_has_the_tables_and_columns_that_clients_know() {
     let node = row(&export, "node", "name", "node001");
     let group = row(&export, "group", "name", "compute");
     assert_eq!((&node["groupid"], &node["netboot"]), (&group["id"], &json!("no")));
+    assert_eq!(node["labels"], "canary=yes,tier=gpu");
     let setup = row(&export, "bmcsetup", "name", "compute");
     assert_eq!((&setup["password"], &setup["port"]), (&json!("calvin"), &json!(8443)));
     let secret = row(&export, "nodesecrets", "name", "key");
     assert_eq!(secret["nodeid"], node["id"]);
+    assert_eq!((&secret["owner"], &secret["mode"]), (&json!("munge:munge"), &json!("0400")));
     assert!(secret["content"].as_str().unwrap().starts_with("gAAAA"), "it is encrypted: {secret}");
     let address = row(&export, "ipaddress", "ipaddress", "10.141.200.1");
     let switch = row(&export, "switch", "name", "sw1");
@@ -116,6 +118,7 @@ fn what_was_exported_can_be_imported_and_changes_nothing() {
         "/config/group",
         "/config/network",
         "/config/rack/r1",
+        "/config/secrets/node/node001",
         "/config/cluster",
     ];
     let before = pages.map(|page| site.get(page));

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use perilune_model::interface::{LinkRequest, of_group, of_node};
+use perilune_model::interface::{LinkRequest, Numbering, of_group, of_node};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::TagChoice;
-use perilune_model::{MacAddress, Name, Patch, provisioning};
+use perilune_model::{MacAddress, Name, Patch, label, provisioning};
 
 pub(crate) const METHODS: [&str; 2] = ["http", "torrent"];
 const ROLES: [&str; 2] = ["default", "default,bond"];
@@ -94,6 +94,17 @@ impl Choice<'_> {
             9 | 10 => Patch::Set(value(self)),
             _ => Patch::Clear,
         }
+    }
+
+    /// Labels to set and to remove; mostly none.
+    pub(crate) fn labels(&mut self) -> label::Request {
+        let mut request = label::Request::default();
+        request.clear = self.rarely();
+        if self.rarely() {
+            let (key, value) = (self.of(&["canary", "tier"]), self.of(&["yes", "gpu-1.0", ""]));
+            request.set(key, value).unwrap();
+        }
+        request
     }
 
     fn name(&mut self, all: &[&str]) -> Name {
@@ -215,12 +226,19 @@ impl Choice<'_> {
         }
     }
 
+    fn numbering(&mut self) -> Patch<Numbering> {
+        self.patch(|choice| {
+            choice.of(&["like BOOTIF", "first+7", "like BMC", "like eth0+1"]).parse().unwrap()
+        })
+    }
+
     pub(crate) fn group_interface(&mut self) -> of_group::Request {
         of_group::Request {
             network: self.likely(Self::network),
             interface: self.interface(),
             new_name: if self.rarely() { Some(self.interface()) } else { None },
             dhcp: if self.rarely() { Some(self.yes()) } else { None },
+            numbering: self.numbering(),
             link: self.link(),
         }
     }

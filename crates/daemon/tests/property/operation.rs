@@ -3,6 +3,7 @@
 use perilune_model::bmc_setup::{self, Certificate, Driver};
 use perilune_model::device::{PlaceRequest, cloud, other, switch};
 use perilune_model::dns::{self, DnsHost};
+use perilune_model::identity::{self, NodeIdentity};
 use perilune_model::image::{self, ImageFiles};
 use perilune_model::interface::{of_group, of_node};
 use perilune_model::network::{self, RangeRequest};
@@ -28,7 +29,7 @@ actions! {
     SaveNode SaveGroup SaveNetwork SaveImage SaveSwitch SaveOtherDevice SaveBmcSetup SaveCloud SaveRack SaveUser SaveSettings
     SaveNodeInterface SaveNodeInterfaces RemoveNodeInterface SaveGroupInterface RemoveGroupInterface
     CloneNode CloneGroup CloneNetwork CloneImage CloneSwitch CloneOtherDevice CloneBmcSetup
-    SaveSecrets CloneSecret RemoveSecret SaveDns RemoveDns SaveInventory RemoveFromRack
+    Identify SaveSecrets CloneSecret RemoveSecret SaveDns RemoveDns SaveInventory RemoveFromRack
     ActivateTag RemoveTag RemoveImage Packed Claim Remove Undo
 }
 
@@ -85,6 +86,7 @@ impl Operation {
                 change_secret(draft, choice, self.action)
             }
             Action::SaveDns | Action::RemoveDns => change_dns(draft, choice, self.action),
+            Action::Identify => identify(draft, choice),
             Action::Claim => {
                 let group = choice.maybe(Choice::group);
                 discovery::claim(draft, choice.mac(), group.as_ref()).map(drop)
@@ -105,6 +107,7 @@ fn save_node(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Resu
         interfaces: choice.few(Choice::node_interface),
         provisioning: choice.provisioning(),
         comment: choice.patch(Choice::text),
+        labels: choice.labels(),
         ..node::Request::default()
     };
     if action == Action::CloneNode {
@@ -121,7 +124,7 @@ fn save_group(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Res
         provisioning: choice.provisioning(),
         domain: choice.patch(Choice::text),
         comment: choice.patch(Choice::text),
-        ..group::Request::default()
+        labels: choice.labels(),
     };
     if action == Action::CloneGroup {
         return group::clone(draft, name.as_str(), &choice.fresh(Choice::group), &request);
@@ -225,6 +228,7 @@ fn change_image(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> R
         tag: choice.patch(Choice::part),
         imagefile: choice.patch(|choice| choice.part().to_string()),
         kerneloptions: choice.patch(Choice::text),
+        labels: choice.labels(),
         ..image::Request::default()
     };
     if action == Action::CloneImage {
@@ -318,6 +322,7 @@ fn change_rack(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Re
                 new_name: choice.new_name(Choice::other),
                 size: choice.patch(|choice| u32::from(choice.number())),
                 room: choice.patch(Choice::text),
+                labels: choice.labels(),
                 devices: choice.few(|choice| {
                     let (device_type, device) = device(choice);
                     PlacementRequest {
@@ -383,8 +388,8 @@ fn change_secret(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> 
         name: choice.part(),
         content: if choice.rarely() { None } else { Some(choice.text()) },
         path: choice.maybe(Choice::text),
-        // Tables have no place for these, and an export is compared with what it was made of.
-        ..secret::Request::default()
+        owner: choice.patch(|choice| choice.of(&["munge", "munge:munge", "0:0"]).to_owned()),
+        mode: choice.patch(|choice| choice.of(&["400", "0640"]).to_owned()),
     };
     match action {
         Action::SaveSecrets => {
@@ -423,4 +428,11 @@ fn remove(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error> {
         _ => (Kind::User, choice.other()),
     };
     draft.remove(kind, name.as_str())
+}
+
+fn identify(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error> {
+    let name = choice.node();
+    let host_uuid = choice.part().to_string();
+    let identity = NodeIdentity { name, host_uuid, ..NodeIdentity::default() };
+    identity::complete(draft, identity).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use perilune_model::Name;
 use perilune_model::group::Group;
-use perilune_model::interface::GroupInterface;
+use perilune_model::interface::{GroupInterface, Numbering, impossible};
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe,
 };
@@ -46,13 +46,11 @@ impl Planner<'_> {
             }
             let domain = reading.text("domain");
             let comment = reading.text("comment");
+            let labels = reading.labels();
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let interfaces = self.group_interfaces(&name, rows);
-            self.take(
-                "group",
-                row,
-                Group { name, provisioning, domain, comment, interfaces, ..Group::default() },
-            );
+            let group = Group { name, provisioning, domain, comment, labels, interfaces };
+            self.take("group", row, group);
         }
         if !replaceable.is_empty() {
             let message = format!(
@@ -81,7 +79,26 @@ impl Planner<'_> {
                 continue;
             };
             let dhcp = reading.boolean("dhcp");
-            interfaces.push(GroupInterface { name, network, dhcp, link: link(&mut reading) });
+            let numbering = reading.parsed("addressing", "a way to make addresses");
+            let numbering = numbering.unwrap_or_default();
+            interfaces.push(GroupInterface {
+                name,
+                network,
+                dhcp,
+                numbering,
+                link: link(&mut reading),
+            });
+        }
+        // Each round takes one away.
+        while let Some((place, reason)) = impossible(&interfaces) {
+            self.report.table(
+                Verdict::Odd,
+                "groupinterface",
+                format!("group {group}: {reason}; read as unset"),
+            );
+            if let Some(interface) = interfaces.get_mut(place) {
+                interface.numbering = Numbering::default();
+            }
         }
         interfaces
     }

@@ -139,7 +139,9 @@ fn image(reading: &mut Reading<'_>) -> Option<Image> {
         distribution: reading.text("distribution"),
         osrelease: reading.text("osrelease"),
         comment: reading.text("comment"),
-        ..Image::default()
+        labels: reading.labels(),
+        tag: None,
+        tags: Vec::new(),
     })
 }
 

@@ -2,7 +2,6 @@
 
 use perilune_model::Name;
 use perilune_model::interface::Interface;
-use perilune_model::label::Labels;
 use perilune_model::node::{Node, Reported};
 use perilune_model::provisioning::{Provisioning, TagChoice};
 
@@ -65,12 +64,13 @@ impl Planner<'_> {
             assettag: reading.text("assettag"),
             reported: Reported::default(),
             comment: reading.text("comment"),
-            labels: Labels::default(),
+            labels: reading.labels(),
             status: reading.text("status"),
             tpm_uuid: reading.text("tpm_uuid"),
             tpm_pubkey: reading.text("tpm_pubkey"),
             tpm_sha256: reading.text("tpm_sha256"),
             interfaces: Vec::new(),
+            former: Vec::new(),
         })
     }
 

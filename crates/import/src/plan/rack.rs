@@ -33,7 +33,7 @@ impl Planner<'_> {
                 }),
                 room: reading.text("room"),
                 site: reading.text("site"),
-                ..Rack::default()
+                labels: reading.labels(),
             };
             self.take("rack", row, rack);
         }

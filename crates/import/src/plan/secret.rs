@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
-use perilune_model::secret::{Secret, Secrets};
+use perilune_model::secret::{Secret, Secrets, check_mode, check_owner};
 use perilune_model::{Name, Object};
 
 use super::{Opener, Planner};
@@ -66,7 +66,9 @@ impl Planner<'_> {
             if path.is_none() {
                 reading.odd("path", "it has no path; nodes do not write it to a file");
             }
-            secrets.secrets.push(Secret { name, content, path, ..Secret::default() });
+            let owner = reading.checked("owner", |text| check_owner(text).is_ok());
+            let mode = reading.checked("mode", |text| check_mode(text).is_ok());
+            secrets.secrets.push(Secret { name, content, path, owner, mode });
         }
         owners.into_values().filter(|secrets| !secrets.secrets.is_empty()).collect()
     }

@@ -55,6 +55,7 @@ impl Writer {
                 ("osrelease", Cell::some(image.osrelease.as_ref())),
                 ("comment", Cell::some(image.comment.as_ref())),
                 ("tagid", self.tag(&image.name, image.tag.as_ref())),
+                ("labels", Cell::labels(&image.labels)),
             ];
             row.extend(files(&image.files));
             images.push((image.name.to_string(), row));
@@ -113,6 +114,7 @@ impl Writer {
                 ("bootmenu", Cell::boolean(own.bootmenu)),
                 ("domain", Cell::some(group.domain.as_ref())),
                 ("comment", Cell::some(group.comment.as_ref())),
+                ("labels", Cell::labels(&group.labels)),
             ]);
             groups.push((group.name.to_string(), row));
             for interface in &group.interfaces {
@@ -122,6 +124,10 @@ impl Writer {
                     ("interface", Cell::some(Some(&interface.name))),
                     ("networkid", self.reference("network", Some(&interface.network))),
                     ("dhcp", Cell::boolean(interface.dhcp)),
+                    (
+                        "addressing",
+                        Cell::some(Some(&interface.numbering).filter(|it| !it.is_usual())),
+                    ),
                 ]);
                 interfaces.push((interface_key(&group.name, &interface.name), row));
             }
@@ -159,6 +165,7 @@ impl Writer {
             ("vendor", Cell::some(node.vendor.as_ref())),
             ("assettag", Cell::some(node.assettag.as_ref())),
             ("comment", Cell::some(node.comment.as_ref())),
+            ("labels", Cell::labels(&node.labels)),
             ("status", Cell::some(node.status.as_ref())),
             ("tpm_uuid", Cell::some(node.tpm_uuid.as_ref())),
             ("tpm_pubkey", Cell::some(node.tpm_pubkey.as_ref())),
@@ -291,6 +298,8 @@ impl Writer {
                 ("name", Cell::some(Some(&secret.name))),
                 ("content", Cell::some(Some(&secret.content))),
                 ("path", Cell::some(secret.path.as_ref())),
+                ("owner", Cell::some(secret.owner.as_ref())),
+                ("mode", Cell::some(secret.mode.as_ref())),
             ];
             (format!("{}/{}", list.name, secret.name), row)
         };

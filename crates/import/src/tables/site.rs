@@ -106,6 +106,7 @@ impl Writer {
                 ("order", Cell::some(rack.order.as_ref())),
                 ("room", Cell::some(rack.room.as_ref())),
                 ("site", Cell::some(rack.site.as_ref())),
+                ("labels", Cell::labels(&rack.labels)),
             ];
             (key(&rack.name), row)
         });

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::interface::{Interface, of_node};
+use crate::interface::{Interface, place};
 use crate::node::Node;
 use crate::object::Object;
 use crate::{Addresses, Draft, Edit, Error, Kind, Name};
@@ -126,14 +126,15 @@ impl Draft {
     }
 
     fn give_address(&mut self, node: &Name, interface: &Name) -> Result<(), Error> {
-        let mut node = Node::clone(self.node(node.as_str())?);
+        let before = Arc::clone(self.node(node.as_str())?);
+        let mut node = Node::clone(&before);
         let place = node.interfaces.iter().position(|own| own.name == *interface);
         let Some(own) = place.and_then(|place| node.interfaces.get_mut(place)) else {
             return Ok(());
         };
         let Some(network) = &own.network else { return Ok(()) };
         let network = Arc::clone(self.network(network.as_str())?);
-        of_node::settle(self, own, &network)?;
+        place::settle(self, &before, own, &network)?;
         self.put(node)
     }
 }

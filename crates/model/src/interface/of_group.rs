@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::addresses::Family;
 use crate::group::Group;
-use crate::interface::{GroupInterface, Interface, LinkRequest, of_node, oversized_vlan};
+use crate::interface::{
+    GroupInterface, Interface, LinkRequest, Numbering, impossible, of_node, oversized_vlan, place,
+};
 use crate::network::Network;
 use crate::node::Node;
-use crate::{Draft, Error, Kind, Name, Saved};
+use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
 /// What a client asks of one interface of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Request {
     pub network: Option<Name>,
     /// Whether nodes ask DHCP.
     pub dhcp: Option<bool>,
+    /// How nodes get their addresses. Those that they have stay.
+    pub numbering: Patch<Numbering>,
     /// MTU, VLAN, bond, options.
     pub link: LinkRequest,
 }
@@ -52,6 +56,7 @@ pub fn save(draft: &mut Draft, group: &str, requests: &[Request]) -> Result<Save
         oversized_vlan(&links).map(|(_, reason)| reason)
     };
     let after = draft.group(group)?;
+    check_numbering(after)?;
     if let Some(reason) = fault(after).filter(|reason| fault(&before).as_ref() != Some(reason)) {
         return Err(Error::invalid("mtu", reason));
     }
@@ -75,12 +80,20 @@ pub fn remove(draft: &mut Draft, group: &str, interface: &str) -> Result<(), Err
             wanted: interface.to_owned(),
         });
     }
+    check_numbering(&group)?;
     for node in members(draft, &group.name) {
         let mut node = Node::clone(&node);
-        node.interfaces.retain(|known| known.name != interface);
+        node.remove_interfaces(|known| known.name == interface);
         draft.put(node)?;
     }
     draft.put(group)
+}
+
+fn check_numbering(group: &Group) -> Result<(), Error> {
+    match impossible(&group.interfaces) {
+        Some((_, reason)) => Err(Error::invalid("addressing", reason)),
+        None => Ok(()),
+    }
 }
 
 fn save_one(draft: &mut Draft, group: &str, request: &Request) -> Result<Saved, Error> {
@@ -110,7 +123,13 @@ fn save_one(draft: &mut Draft, group: &str, request: &Request) -> Result<Saved, 
             ));
         }
         interface.name = new_name.clone();
+        for other in &mut group.interfaces {
+            if other.numbering.like.as_ref() == Some(&request.interface) {
+                other.numbering.like = Some(new_name.clone());
+            }
+        }
     }
+    request.numbering.apply_or(&mut interface.numbering, Numbering::default());
     if let Some(network) = &request.network {
         interface.network = network.clone();
     }
@@ -151,8 +170,8 @@ fn propagate(
         if !violations.is_empty() {
             return Err(Error::Invalid(violations));
         }
-        fit(draft, &mut own, interface, &network)?;
-        node.interfaces.retain(|known| known.name != own.name);
+        node.remove_interfaces(|known| known.name == own.name);
+        fit(draft, &mut node, &mut own, interface, &network)?;
         node.interfaces.push(own);
         draft.put(node)?;
     }
@@ -162,10 +181,14 @@ fn propagate(
 /// Puts a node's interface into the network of its group's. An address that fits stays; else the node gets a new one.
 pub(crate) fn fit(
     draft: &Draft,
+    node: &mut Node,
     own: &mut Interface,
     interface: &GroupInterface,
     network: &Network,
 ) -> Result<(), Error> {
+    if own.network.as_ref().is_some_and(|former| *former != network.name) {
+        node.remember(own);
+    }
     own.network = Some(network.name.clone());
     own.dhcp = interface.dhcp.unwrap_or(own.dhcp);
     let fits = Family::BOTH.into_iter().all(|family| {
@@ -183,7 +206,7 @@ pub(crate) fn fit(
     if fits && !network.lends_to_nodes() {
         return Ok(());
     }
-    of_node::settle(draft, own, network)
+    place::settle(draft, node, own, network)
 }
 
 fn members(draft: &Draft, group: &Name) -> Vec<Arc<Node>> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addresses::{self, Family};
-use crate::interface::{Interface, LinkRequest, oversized_vlan};
+use crate::interface::{Interface, LinkRequest, oversized_vlan, place};
 use crate::network::Network;
 use crate::node::Node;
 use crate::{Draft, Error, Holder, Kind, MacAddress, Name, Object, Patch};
@@ -59,7 +59,7 @@ pub(crate) fn check_vlans(before: &[Interface], after: &[Interface]) -> Result<(
 pub fn remove(draft: &mut Draft, node: &str, interface: &str) -> Result<(), Error> {
     let mut node = Node::clone(draft.node(node)?);
     let before = node.interfaces.len();
-    node.interfaces.retain(|known| known.name != interface);
+    node.remove_interfaces(|known| known.name == interface);
     if node.interfaces.len() == before {
         return Err(Error::NoPart {
             kind: Kind::Node,
@@ -99,11 +99,12 @@ fn save_one(draft: &mut Draft, node: &str, request: &Request) -> Result<(), Erro
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
     }
-    place(draft, &mut interface, request)?;
+    put_in_place(draft, &mut node, &mut interface, request)?;
     if let Some(address) = request.ipaddress.filter(|_| request.force) {
         take_from_its_holder(draft, address)?;
         // The holder may have been another interface of this very node.
-        node = Node::clone(draft.node(node.name.as_str())?);
+        let former = std::mem::take(&mut node.former);
+        node = Node { former, ..Node::clone(draft.node(node.name.as_str())?) };
     }
     match known.and_then(|position| node.interfaces.get_mut(position)) {
         Some(place) => *place = interface,
@@ -136,7 +137,12 @@ fn rename(node: &Node, request: &Request, new_name: &Name) -> Result<(), Error> 
 }
 
 /// Network, addresses and DHCP, which depend on each other.
-fn place(draft: &Draft, interface: &mut Interface, request: &Request) -> Result<(), Error> {
+fn put_in_place(
+    draft: &Draft,
+    node: &mut Node,
+    interface: &mut Interface,
+    request: &Request,
+) -> Result<(), Error> {
     let wanted = request.network.as_ref().or(interface.network.as_ref());
     let Some(wanted) = wanted else {
         if request.ipaddress.is_some() || request.dhcp == Some(true) {
@@ -149,6 +155,7 @@ fn place(draft: &Draft, interface: &mut Interface, request: &Request) -> Result<
     let network = Arc::clone(draft.networks().get(wanted).ok_or_else(missing)?);
     let moves = interface.network.as_ref() != Some(&network.name);
     if moves {
+        node.remember(interface);
         interface.network = Some(network.name.clone());
     }
     interface.dhcp = request.dhcp.unwrap_or(interface.dhcp);
@@ -163,7 +170,7 @@ fn place(draft: &Draft, interface: &mut Interface, request: &Request) -> Result<
     }
     let address_is_asked = request.network.is_some() || request.dhcp == Some(false);
     if address_is_asked && (moves || interface.addresses.is_empty()) {
-        settle(draft, interface, &network)?;
+        place::settle(draft, node, interface, &network)?;
     }
     Ok(())
 }
@@ -202,30 +209,6 @@ fn keep_what_fits(interface: &mut Interface, network: &Network, moves: bool) {
             interface.addresses.clear(family);
         }
     }
-}
-
-/// Gives an interface its addresses in a network: the first free of each family, or DHCP where the network lends to nodes.
-pub(crate) fn settle(
-    draft: &Draft,
-    interface: &mut Interface,
-    network: &Network,
-) -> Result<(), Error> {
-    for family in Family::BOTH {
-        interface.addresses.clear(family);
-    }
-    if network.lends_to_nodes() {
-        interface.dhcp = true;
-        return Ok(());
-    }
-    for family in Family::BOTH {
-        if network.range(family).is_none() {
-            continue;
-        }
-        let free = addresses::first_free(draft, network, family);
-        let exhausted = || Error::Exhausted { network: network.name.to_string() };
-        interface.addresses.set(free.ok_or_else(exhausted)?);
-    }
-    Ok(())
 }
 
 fn take_from_its_holder(draft: &mut Draft, address: IpAddr) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::addresses::{self, Family};
 use crate::effective::Effective;
-use crate::interface::{Interface, of_node};
+use crate::interface::{Interface, of_node, place};
 use crate::node::{Node, Request, save};
 use crate::object::NodeSecrets;
 use crate::{Draft, Error, Kind, Name};
@@ -29,11 +29,12 @@ pub fn clone(
         name: new_name.clone(),
         status: None,
         interfaces: Vec::new(),
+        former: Vec::new(),
         ..Node::clone(&source)
     };
     draft.put(node.clone())?;
     for interface in source.interfaces.iter().filter(has_place).filter(replaced) {
-        let interface = copy(draft, interface)?;
+        let interface = copy(draft, &node, interface)?;
         node.interfaces.push(interface);
         draft.put(node.clone())?;
     }
@@ -54,10 +55,14 @@ pub fn clone(
     save(draft, new_name, &request).map(drop)
 }
 
-fn copy(draft: &Draft, interface: &Interface) -> Result<Interface, Error> {
+fn copy(draft: &Draft, node: &Node, interface: &Interface) -> Result<Interface, Error> {
     let mut copy = Interface { macaddress: None, ..interface.clone() };
     let Some(network) = &interface.network else { return Ok(copy) };
     let network = draft.network(network.as_str())?;
+    if place::numbering(draft, node, &interface.name, network).like.is_some() {
+        place::settle(draft, node, &mut copy, network)?;
+        return Ok(copy);
+    }
     for family in Family::BOTH {
         let Some(address) = interface.addresses.get(family) else { continue };
         let next = addresses::next_after(draft, network, address);

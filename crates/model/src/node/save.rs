@@ -1,7 +1,9 @@
 //! Creating and changing nodes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::addresses;
 use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
 use crate::node::Node;
@@ -182,9 +184,12 @@ fn materialize(
         let name = interface.name.as_str();
         old.is_some_and(|old| old.interface(name).is_some()) && new.interface(name).is_none()
     };
-    node.interfaces.retain(|interface| !leaves(interface));
+    node.remove_interfaces(leaves);
     draft.put(node.clone())?;
-    for interface in &new.interfaces {
+    // Addresses that are like others come when those are there.
+    let (like_others, first): (Vec<_>, Vec<_>) =
+        new.interfaces.iter().partition(|interface| interface.numbering.like.is_some());
+    for interface in first.into_iter().chain(like_others) {
         let own = node.interfaces.iter().position(|own| own.name == interface.name);
         let mut changed = match own.and_then(|position| node.interfaces.get(position)) {
             Some(own)
@@ -200,7 +205,7 @@ fn materialize(
         if !violations.is_empty() {
             return Err(Error::Invalid(violations));
         }
-        give_place(draft, &mut changed, interface, explicit)?;
+        give_place(draft, &mut node, &mut changed, interface, explicit)?;
         match own.and_then(|position| node.interfaces.get_mut(position)) {
             Some(place) => *place = changed,
             None => node.interfaces.push(changed),
@@ -213,20 +218,26 @@ fn materialize(
 /// An interface whose address the same request gives needs none of its own choice.
 fn give_place(
     draft: &Draft,
+    node: &mut Node,
     own: &mut Interface,
     interface: &GroupInterface,
     explicit: &[of_node::Request],
 ) -> Result<(), Error> {
     let network = Arc::clone(draft.network(interface.network.as_str())?);
-    let is_given =
-        explicit.iter().any(|request| request.interface == own.name && request.ipaddress.is_some());
-    if !is_given {
-        return of_group::fit(draft, own, interface, &network);
+    let given = explicit.iter().filter(|request| request.interface == own.name);
+    let given: Vec<IpAddr> = given.filter_map(|request| request.ipaddress).collect();
+    if given.is_empty() {
+        return of_group::fit(draft, node, own, interface, &network);
     }
     own.network = Some(network.name.clone());
     own.dhcp = interface.dhcp.unwrap_or(own.dhcp);
     for family in Family::BOTH {
         own.addresses.clear(family);
+    }
+    // Others may be like it. What cannot be, or belongs to somebody, is told when the request's own interfaces are saved.
+    for address in given.into_iter().filter(|address| addresses::is_free(draft, &network, *address))
+    {
+        own.addresses.set(address);
     }
     Ok(())
 }

@@ -105,6 +105,12 @@ fn an_object_that_is_changed_again_and_again_is_one_edit_and_one_that_is_as_it_w
     for interface in ["eth2", "eth1", "eth0"] {
         of_group::remove(&mut draft, "compute", interface).unwrap();
     }
+    // The nodes remember what they had.
+    for name in ["node001", "node002"] {
+        let former = Vec::new();
+        let node = perilune_model::node::Node { former, ..node(&draft, name) };
+        draft.put(node).unwrap();
+    }
     let (back, made) = draft.finish();
     assert_eq!((&back, made.edits.len()), (&site, 3));
     let mut draft = Draft::new(&site);

@@ -1,6 +1,7 @@
 //! The rules by which nodes, groups and their interfaces change.
 #![cfg(test)]
 
+mod addressing;
 mod discovery;
 mod exchange;
 mod groups;

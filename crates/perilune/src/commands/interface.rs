@@ -29,7 +29,7 @@ pub(crate) enum Command {
   perilune node interface set node001 BOOTIF --mac 52:54:00:12:34:56
   perilune node interface set node[001-128] ib0 --network ib
   perilune node interface set node001 eth0.100 --network storage --vlanid 100 --vlan-parent eth0
-  perilune group interface set compute BMC --network ipmi")]
+  perilune group interface set compute BMC --network ipmi --addressing \"like BOOTIF\"")]
     Set(Set),
     /// Give an interface another name
     Rename {

@@ -3,7 +3,7 @@
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::group::Group;
 use perilune_model::image::Image;
-use perilune_model::interface::{GroupInterface, Interface, Link, oversized_vlan};
+use perilune_model::interface::{GroupInterface, Interface, Link, impossible, oversized_vlan};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
@@ -113,11 +113,15 @@ pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) 
         }
         let network = fields.new_name("network", Name::domain).unwrap_or_default();
         let dhcp = fields.boolean("dhcp").value().copied();
-        GroupInterface { name, network, dhcp, link: link(fields) }
+        let numbering = requests::numbering(fields).value().cloned().unwrap_or_default();
+        GroupInterface { name, network, dhcp, numbering, link: link(fields) }
     });
     let interfaces = interfaces.unwrap_or_default();
     unique(fields, interfaces.iter().map(|interface| &interface.name));
     check_vlans(fields, interfaces.iter().map(|interface| (&interface.name, &interface.link)));
+    if let Some((place, reason)) = impossible(&interfaces) {
+        fields.refuse(&format!("interfaces[{place}].addressing"), reason);
+    }
     let (domain, comment) = (text(fields, "domain"), text(fields, "comment"));
     let labels = label::of_document(fields);
     Group { name, provisioning, domain, comment, labels, interfaces }.into()
@@ -128,7 +132,8 @@ pub(super) fn show_group(group: &Group) -> Said {
         let said = Said::default()
             .text("interface", Some(&interface.name))
             .text("network", Some(&interface.network))
-            .put("dhcp", interface.dhcp);
+            .put("dhcp", interface.dhcp)
+            .put("addressing", addressing(interface));
         Value::Object(show_link(said, &interface.link).0)
     };
     show_provisioning(Said::default(), &group.provisioning)
@@ -148,9 +153,9 @@ pub(super) fn node(
     if !fields.has("group") {
         fields.refuse("group", "a node needs a group; give one");
     }
-    let (status, reported) = match own {
-        Some(Object::Node(own)) => (own.status.clone(), own.reported.clone()),
-        _ => (None, Reported::default()),
+    let (status, reported, former) = match own {
+        Some(Object::Node(own)) => (own.status.clone(), own.reported.clone(), own.former.clone()),
+        _ => (None, Reported::default(), Vec::new()),
     };
     let interfaces = fields.objects("interfaces", |fields| Interface {
         name: interface_name(fields),
@@ -181,6 +186,7 @@ pub(super) fn node(
         tpm_pubkey: text(fields, "tpm_pubkey"),
         tpm_sha256: text(fields, "tpm_sha256"),
         interfaces,
+        former,
     }
     .into()
 }
@@ -209,6 +215,10 @@ pub(super) fn show_node(node: &Node) -> Said {
         .put("tpm_sha256", node.tpm_sha256.clone())
         // Without the field a node would get the interfaces of its group.
         .put("interfaces", Some(node.interfaces.iter().map(interface).collect::<Vec<Value>>()))
+}
+
+fn addressing(interface: &GroupInterface) -> Option<String> {
+    (!interface.numbering.is_usual()).then(|| interface.numbering.to_string())
 }
 
 fn interfaces<T>(list: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {

@@ -207,6 +207,7 @@ pub(super) fn body(template: &str, name: &str) -> Option<Value> {
         "/control/action/{subsystem}/{_action}" => {
             json!({ "control": { "power": { "status": { "hostlist": "node[001-002]" } } } })
         }
+        "/control/check" => json!({ "control": { "check": { "hostlist": "node001" } } }),
         "/control/forget" => json!({ "control": { "forget": { "hostlist": "node001" } } }),
         "/monitor/node/{node}" | "/monitor/status/{node}" => {
             json!({ "monitor": { "status": { name: { "state": "installing", "status": "200" } } } })
