@@ -1,11 +1,14 @@
 //! What nodes report, apart from the cluster and its revision.
 
+mod running;
+
 use std::sync::Arc;
 
 use perilune_boards::{Board, Durability, Rules, Snapshot, Unreadable, Update, Writer};
 use perilune_model::Name;
 use perilune_plan::{Phase, Progress};
 use perilune_store::{Store, Table};
+pub use running::RunningImage;
 use serde::{Deserialize, Serialize};
 
 /// Installer states that count as good in what existing clients read.
@@ -24,6 +27,8 @@ const GOOD: [&str; 12] = [
     "success",
 ];
 const INSTALLER: &str = "install.";
+/// A node was told what to install.
+pub const RENDERED: &str = "install.rendered";
 /// A node is installed.
 pub const SUCCESS: &str = "install.success";
 /// Its installation failed.
@@ -54,6 +59,12 @@ pub struct NodeState {
     /// Whether it was said to the site that was imported, and nothing here since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub imported: bool,
+    /// The image that it was last told to install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Arc<RunningImage>>,
+    /// The image that it has installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Arc<RunningImage>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -67,7 +78,20 @@ impl NodeState {
         let same = known.filter(|known| known.state == state && !known.imported);
         let since = same.map_or(now, |known| known.since);
         let progress = same.and_then(|known| known.progress.clone());
-        Self { state: state.to_owned(), status, since, progress, updated: now, imported: false }
+        let told = known.and_then(|known| known.told.clone());
+        let runs = known.and_then(|known| known.runs.clone());
+        // What it was told to install it has now.
+        let runs = if state == SUCCESS { told.clone().or(runs) } else { runs };
+        Self {
+            state: state.to_owned(),
+            status,
+            since,
+            progress,
+            updated: now,
+            imported: false,
+            told,
+            runs,
+        }
     }
 
     /// Whether this was said a moment ago.
@@ -89,6 +113,11 @@ impl NodeState {
     /// Why its installation failed, where it did.
     pub fn failure(&self) -> Option<&str> {
         self.status.as_deref().filter(|_| self.state == ERROR)
+    }
+
+    /// The image that it runs, as far as its state tells.
+    pub fn running(&self) -> Option<&RunningImage> {
+        self.runs.as_deref().filter(|_| self.power() != Some("off"))
     }
 
     /// Whether its power is on or off, as far as its state tells: what was done to it last, or that it reported anything since.
@@ -165,6 +194,17 @@ impl Status {
         });
     }
 
+    /// A node was told what to install.
+    pub fn told(&self, node: &Name, image: RunningImage, now: u64) {
+        self.report(node, RENDERED, None, now);
+        self.board.update(node, |known| match known {
+            Some(known) if known.told.as_deref() != Some(&image) => {
+                Update::Put(NodeState { told: Some(Arc::new(image)), ..NodeState::clone(known) })
+            }
+            _ => Update::Keep,
+        });
+    }
+
     /// A node was put into a state by what began at `begun`. What its installer has begun to say since is newer, and stays.
     pub fn report_unless_newer(&self, node: &Name, state: &str, begun: u64, now: u64) {
         let is_newer =
@@ -185,6 +225,8 @@ impl Status {
                 progress: None,
                 updated: now,
                 imported: false,
+                told: None,
+                runs: None,
             };
             let known = known.filter(|known| !known.imported);
             let known = known.map_or_else(fresh, |known| NodeState::clone(known));
@@ -205,8 +247,16 @@ impl Status {
         for said in states {
             let since = said.said.unwrap_or(then).min(now);
             let (state, status) = (said.state.clone(), said.status.clone());
-            let taken =
-                NodeState { state, status, since, progress: None, updated: since, imported: true };
+            let taken = NodeState {
+                state,
+                status,
+                since,
+                progress: None,
+                updated: since,
+                imported: true,
+                told: None,
+                runs: None,
+            };
             let is_known = is_known(&said.node);
             self.board.update(&said.node, |known| match known {
                 Some(known) if is_known && !known.imported => Update::Keep,
@@ -305,6 +355,35 @@ mod tests {
         assert_eq!(state(), "install.discovered");
         status.report_unless_newer(&node(), "power on", 20_000, 21_000);
         assert_eq!(state(), "power on");
+    }
+
+    #[tokio::test]
+    async fn a_node_runs_what_it_was_told_to_install_when_it_has_done_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("luna.key")).unwrap();
+        let (status, _writer) = status(&store).await;
+        let image = |tag: Option<&str>| RunningImage {
+            image: Name::trusted("debian"),
+            tag: tag.map(Name::trusted),
+            file: None,
+        };
+        let runs = || {
+            let state = status.get("node001").unwrap();
+            state.running().map(ToString::to_string)
+        };
+        status.told(&node(), image(None), 1);
+        assert_eq!((runs(), status.get("node001").unwrap().state.as_str()), (None, RENDERED));
+        status.report(&node(), SUCCESS, None, 2);
+        assert_eq!(runs().as_deref(), Some("debian"));
+        status.told(&node(), image(Some("v1")), 3);
+        status.report(&node(), ERROR, Some("no disk".into()), 4);
+        assert_eq!(runs().as_deref(), Some("debian"));
+        status.report(&node(), SUCCESS, None, 5);
+        assert_eq!(runs().as_deref(), Some("debian:v1"));
+        status.report(&node(), "power off", None, 6);
+        assert_eq!(runs(), None);
+        status.report(&node(), "power on", None, 7);
+        assert_eq!(runs().as_deref(), Some("debian:v1"), "from its disk");
     }
 
     #[tokio::test]

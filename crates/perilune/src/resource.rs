@@ -74,15 +74,6 @@ pub(crate) fn list(
     resource: &Resource,
     arguments: &List,
 ) -> Result<(), Failure> {
-    list_where(session, resource, arguments, |_| true)
-}
-
-pub(crate) fn list_where(
-    session: &Session,
-    resource: &Resource,
-    arguments: &List,
-    wanted: impl Fn(&Value) -> bool,
-) -> Result<(), Failure> {
     let mut objects = session.client.objects(resource.kind)?;
     if !arguments.names.is_empty() {
         let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
@@ -92,7 +83,6 @@ pub(crate) fn list_where(
         }
         objects.retain(|name, _| names.contains(name));
     }
-    objects.retain(|_, object| wanted(object));
     objects.values_mut().for_each(|object| session.shown(resource.kind, object));
     let objects = sorted(objects);
     if (arguments.fold || arguments.names_only) && !objects.is_empty() {
@@ -122,12 +112,7 @@ pub(crate) fn show(
         objects.insert(name.clone(), object);
     }
     if !session.output.is_table() {
-        let is_one_name = matches!(arguments.names.as_slice(), [name] if names == [name.as_str()]);
-        let value = match objects.values().next() {
-            Some(object) if is_one_name => object.clone(),
-            _ => objects.into(),
-        };
-        return Ok(session.output.value(&value)?);
+        return Ok(session.output.value(&objects.into())?);
     }
     let texts: Vec<String> = objects
         .values()

@@ -39,6 +39,7 @@ columns! {
     Group, "group", "GROUP", "The group.";
     Image, "osimage", "OSIMAGE", "The image that it gets, its own or its group's.";
     Tag, "tag", "TAG", "The tag of that image.";
+    Runs, "runs", "RUNS", "The image, and its tag, that it has installed; `older` when it would be told to install other files today.";
     Address, "address", "ADDRESS", "The address of the interface that it boots from.";
     Mac, "mac", "MAC", "The hardware address of that interface.";
     Bmc, "bmc", "BMC", "The address of its BMC.";

@@ -31,11 +31,10 @@ use crate::clock;
 use crate::identity;
 use crate::json::Json;
 use crate::state::State;
-use crate::status::SUCCESS;
+use crate::status::{RENDERED, RunningImage, SUCCESS};
 pub(super) use view::View;
 
 const DISCOVERED: &str = "install.discovered";
-const RENDERED: &str = "install.rendered";
 /// So often a machine asks for its address again before its console says what is missing.
 const AGAIN: u8 = 2;
 
@@ -202,7 +201,7 @@ async fn install(
     };
     // While no boot is expected the script is for looking at.
     let token = token.unwrap_or_default();
-    Ok(rendered(&state, &view, &node, |site| site.install_script(&node, &token)))
+    Ok(rendered(&state, &view, (&node, &bearer), |site| site.install_script(&node, &token)))
 }
 
 /// What the distribution's own installer reads. It sends no header, so the ticket of its boot stands in the address that it was given.
@@ -223,7 +222,7 @@ async fn kickstart(
     // Who only looks sees none.
     let token = if bearer.is_node() { ticket::of_running(&state, &node)? } else { None };
     let token = token.unwrap_or_default();
-    Ok(rendered(&state, &view, &node, |site| site.kickstart_file(&node, &token)))
+    Ok(rendered(&state, &view, (&node, &bearer), |site| site.kickstart_file(&node, &token)))
 }
 
 /// A role's unit and script, for installers.
@@ -276,9 +275,7 @@ async fn plan(
     };
     match view.site(&state).plan(&node) {
         Ok(mut plan) => {
-            if let Ok(node) = view.cluster.node(&node) {
-                state.status.report(&node.name, RENDERED, None, clock::milliseconds());
-            }
+            told(&state, &view, &node, &bearer);
             match key {
                 // It holds secrets, and the network may be read by others.
                 Some(key) => ticket::sealed(key, &plan, Purpose::Plan, &node, StatusCode::OK),
@@ -291,6 +288,16 @@ async fn plan(
         }
         Err(error @ Failure::UnknownNode { .. }) => Err(ApiError::NotFound(error.to_string())),
         Err(error) => Err(ApiError::Conflict(error.to_string())),
+    }
+}
+
+/// Notes what a node is told to install. Whoever else looks at it installs nothing.
+fn told(state: &State, view: &View, node: &str, bearer: &Bearer) {
+    let Ok(node) = view.cluster.node(node) else { return };
+    let now = clock::milliseconds();
+    match RunningImage::of(&view.cluster, node).filter(|_| bearer.is_node()) {
+        Some(image) => state.status.told(&node.name, image, now),
+        None => state.status.report(&node.name, RENDERED, None, now),
     }
 }
 
@@ -428,14 +435,12 @@ fn paused(
 fn rendered(
     state: &State,
     view: &View,
-    node: &str,
+    (node, bearer): (&str, &Bearer),
     render: impl FnOnce(&Site<'_>) -> Result<String, Failure>,
 ) -> Response {
     match render(&view.site(state)) {
         Ok(script) => {
-            if let Ok(node) = view.cluster.node(node) {
-                state.status.report(&node.name, RENDERED, None, clock::milliseconds());
-            }
+            told(state, view, node, bearer);
             text(script)
         }
         Err(failure) => {

@@ -46,6 +46,10 @@ impl Nodes<'_> {
             NodeColumn::Tag => {
                 text(Effective::of_node(self.cluster, node).osimagetag().value.map(Name::as_str))
             }
+            NodeColumn::Runs => {
+                let runs = state().and_then(NodeState::running);
+                Cow::Owned(runs.map(|runs| runs.shown(self.cluster, node)).unwrap_or_default())
+            }
             NodeColumn::Address => address(node.provision_interface(self.cluster)),
             NodeColumn::Mac => {
                 let mac = node.provision_interface(self.cluster).and_then(|it| it.macaddress);

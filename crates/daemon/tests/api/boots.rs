@@ -174,6 +174,10 @@ fn a_ticket_is_for_the_node_at_its_own_address_until_it_is_installed() {
         let (code, answer) = site.post_as("/monitor/node/node001", &success, &token);
         assert_eq!(code, 204, "the report may be repeated: {answer}");
     }
+    let runs = json!({ "selector": "node001", "columns": ["osimage", "runs"] });
+    let row = site.post("/select/node", &runs).1["rows"][0].clone();
+    assert_eq!(row[0], row[1], "it runs the image that it was told to install");
+    assert_ne!(row[1], "");
     assert_eq!(exchange("node001", &ticket, "10.141.0.1:700").0, 401, "the boot is over");
 }
 

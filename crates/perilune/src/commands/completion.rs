@@ -1,5 +1,7 @@
 //! `perilune completion`: the shell asks this program what could follow, so that it knows the names in the cluster, too.
 
+mod selector;
+
 use std::ffi::OsStr;
 
 use clap::{Arg, Command, CommandFactory as _, ValueEnum};
@@ -26,6 +28,18 @@ const VARIABLE: &str = "COMPLETE";
 /// Kinds whose names are completed.
 const KINDS: [&str; 4] = ["node", "group", "network", "osimage"];
 
+/// Bash cuts what is typed at these signs, and would complete what stands behind them alone.
+const WHOLE_WORDS: &str = "\
+# rack:r1 and @compute are words.
+COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}
+";
+
+/// Commands whose names are those of nodes, or selectors of them.
+const OF_NODES: [&str; 3] = ["node", "nodes", "rack"];
+/// Arguments that select nodes, in whatever command.
+const SELECTORS: [&str; 2] = ["nodes", "exclude"];
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Shell {
     Bash,
@@ -47,6 +61,9 @@ pub(crate) fn run(shell: Shell) -> Result<(), Failure> {
     };
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, "perilune", "perilune", "perilune", &mut script)?;
+    if matches!(shell, Shell::Bash) {
+        script.extend_from_slice(WHOLE_WORDS.as_bytes());
+    }
     Ok(write(&String::from_utf8_lossy(&script))?)
 }
 
@@ -56,7 +73,22 @@ pub(crate) fn command() -> Command {
     for kind in KINDS {
         command = command.mut_subcommand(kind, |resource| with_names(resource, kind));
     }
-    command
+    for name in OF_NODES {
+        command = command.mut_subcommand(name, |resource| with_selectors(resource, "names"));
+    }
+    SELECTORS.into_iter().fold(command, with_selectors)
+}
+
+/// Completes what selects nodes: the arguments of this name, of the command and of those below it.
+fn with_selectors(command: Command, name: &'static str) -> Command {
+    let complete = |argument: Arg| {
+        if argument.get_id().as_str() != name {
+            return argument;
+        }
+        argument
+            .add(ArgValueCompleter::new(move |typed: &OsStr| offered(typed, selector::candidates)))
+    };
+    command.mut_args(complete).mut_subcommands(|subcommand| with_selectors(subcommand, name))
 }
 
 fn with_names(command: Command, kind: &'static str) -> Command {
@@ -76,13 +108,18 @@ fn name_completer(argument: Arg, kind: &'static str) -> Arg {
     };
     // A network's own field `network` is its range.
     match of.filter(|of| !(*of == "network" && kind == "network" && id.ends_with(of))) {
-        Some(of) => argument.add(ArgValueCompleter::new(move |typed: &OsStr| names(of, typed))),
+        Some(of) => argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+            offered(typed, |client, typed| names(client, of, typed))
+        })),
         None => argument,
     }
 }
 
 /// Without a daemon there is nothing to offer; a message would spoil the line that is being typed.
-fn names(kind: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
+fn offered(
+    typed: &OsStr,
+    candidates: impl FnOnce(&Client, &str) -> Vec<String>,
+) -> Vec<CompletionCandidate> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let options = Options {
         url: variable("PERILUNE_URL"),
@@ -96,11 +133,18 @@ fn names(kind: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let typed = typed.to_string_lossy();
+    // The shell hands over the quote in which a selector is begun, and puts what is offered behind it.
+    let typed = typed.strip_prefix(['\'', '"']).unwrap_or(&typed);
+    candidates(&client, typed).into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// Names of one kind, the last of a list.
+fn names(client: &Client, kind: &str, typed: &str) -> Vec<String> {
     let (before, last) =
-        typed.rsplit_once(',').map_or(("", &*typed), |(before, last)| (before, last));
+        typed.rsplit_once(',').map_or(("", typed), |(before, last)| (before, last));
     let objects = client.objects(kind).unwrap_or_default();
     let matching = objects.keys().filter(|name| name.starts_with(last));
     let whole = matching
         .map(|name| if before.is_empty() { name.clone() } else { format!("{before},{name}") });
-    whole.map(CompletionCandidate::new).collect()
+    whole.collect()
 }

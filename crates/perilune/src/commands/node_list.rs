@@ -3,7 +3,7 @@
 use clap::Args;
 use perilune_select::natural;
 use perilune_wire::node_column::NodeColumn;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::node::{RESOURCE, tone};
 use crate::failure::Failure;
@@ -14,12 +14,13 @@ use crate::select::printed;
 use crate::session::Session;
 
 pub(crate) const EXAMPLES: &str = "\
-Columns: name, status, since, failure, power, group, osimage, tag, address, mac, bmc, rack, position, switch, port,
+Columns: name, status, since, failure, power, group, osimage, tag, runs, address, mac, bmc, rack, position, switch, port,
 vendor, assettag, labels, comment, remark (why an installation failed, else the comment).
 
 Examples:
   perilune node list
   perilune node list 'rack:r1' --columns name,status,since,position --sort=-since
+  perilune node list @compute --columns name,osimage,tag,runs
   perilune node list state:install.error --columns name,failure -o csv
   perilune node list node[001-016] -o json
   perilune node list --group compute --fold      (prints node[001-128])";
@@ -72,10 +73,11 @@ impl std::str::FromStr for Order {
 pub(crate) fn run(session: &Session, arguments: &ListNodes) -> Result<(), Failure> {
     let ListNodes { list, group, columns, sort } = arguments;
     let is_whole = columns.is_empty() && sort.is_none();
+    let named = selectors(list, group.as_deref())?;
     if !session.output.is_table() && is_whole {
-        return resource::list_where(session, &RESOURCE, list, |node| {
-            group.as_ref().is_none_or(|group| node.get("group") == Some(&json!(group)))
-        });
+        let names = if group.is_some() { named } else { list.names.clone() };
+        let list = List { names, exclude: list.exclude.clone(), ..*list };
+        return resource::list(session, &RESOURCE, &list);
     }
     let shown = if columns.is_empty() { USUAL.as_slice() } else { columns };
     // Behind what is shown: what it is sorted by, and the name, which programs know rows by.
@@ -85,11 +87,10 @@ pub(crate) fn run(session: &Session, arguments: &ListNodes) -> Result<(), Failur
         .chain(sort.map(|order| order.column))
         .chain([NodeColumn::Name])
         .collect();
-    let mut rows =
-        match session.node_rows(&selectors(list, group.as_deref()), &list.exclude, &asked) {
-            Err(Failure::NotFound { .. }) if list.names.is_empty() && group.is_none() => Vec::new(),
-            rows => rows?,
-        };
+    let mut rows = match session.node_rows(&named, &list.exclude, &asked) {
+        Err(Failure::NotFound { .. }) if list.names.is_empty() && group.is_none() => Vec::new(),
+        rows => rows?,
+    };
     if let Some(order) = sort {
         sort_by(&mut rows, shown.len(), order.is_backwards);
     }
@@ -107,12 +108,18 @@ pub(crate) fn run(session: &Session, arguments: &ListNodes) -> Result<(), Failur
 }
 
 /// What is named, of the group if one is given.
-fn selectors(list: &List, group: Option<&str>) -> Vec<String> {
+fn selectors(list: &List, group: Option<&str>) -> Result<Vec<String>, Failure> {
     let named = if list.names.is_empty() { vec!["*".to_owned()] } else { list.names.clone() };
-    match group {
-        Some(group) => vec![format!("({})&group:{group}", named.join(","))],
-        None => named,
+    let Some(group) = group else { return Ok(named) };
+    // It becomes part of a selector, and must not be more than it says.
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if group.is_empty() || !group.chars().all(is_name) {
+        let message = format!(
+            "--group takes the name of one group, not '{group}'; for several write a selector, such as '@compute,@login'"
+        );
+        return Err(Failure::usage(message));
     }
+    Ok(vec![format!("({})&group:{group}", named.join(","))])
 }
 
 /// By the text at this place as people count; rows without one come last.

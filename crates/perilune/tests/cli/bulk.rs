@@ -159,7 +159,7 @@ fn nodes_are_imported_from_a_table_as_one_change() {
     assert_eq!(newest(data), before + 1);
     let node = |name: &str| {
         let text = done(data, &["node", "show", name, "-o", "json"]);
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()[name].clone()
     };
     assert_eq!(node("n1")["vendor"], "Acme");
     assert_eq!(node("m1")["interfaces"].as_array().unwrap().len(), 2, "{}", node("m1"));

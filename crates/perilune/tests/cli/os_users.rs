@@ -68,7 +68,8 @@ fn people_are_added_put_into_groups_and_removed() {
     assert_eq!(run("osuser change alice --shell /bin/zsh --expire -1").0, Some(0));
     let (_, said) = run("osuser show alice -o json");
     let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((&shown["loginShell"], &shown["shadowExpire"]), (&"/bin/zsh".into(), &"-1".into()));
+    let alice = &shown["alice"];
+    assert_eq!((&alice["loginShell"], &alice["shadowExpire"]), (&"/bin/zsh".into(), &"-1".into()));
     let (code, said) = run("osuser change alicia --shell /bin/sh");
     assert_eq!((code, said.contains("did you mean alice?")), (Some(4), true), "{said}");
     let (code, said) = run("osgroup change gpu --members ghost");
