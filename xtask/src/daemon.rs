@@ -7,7 +7,7 @@ use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use perilune_testkit::lab::BRIDGE;
 use perilune_testkit::process::{end, wait_for};
 use perilune_testkit::{Limit, Stop};
@@ -20,7 +20,7 @@ use crate::site::{CONTROLLER, Site};
 
 /// Where clients and nodes find the API, by https.
 pub(crate) const PORT: u16 = 7050;
-/// Where firmware finds boot files, and this program the API, by http.
+/// Where firmware finds boot files by http, and nobody finds anything else.
 pub(crate) const PLAIN_PORT: u16 = 7051;
 
 pub(crate) struct Daemon {
@@ -117,6 +117,17 @@ impl Daemon {
             Some(false) => bail!("the daemon ended; its log:\n{}", self.log_tail()),
             None => bail!("the daemon does not answer; its log:\n{}", self.log_tail()),
         }
+    }
+
+    /// From now on the API is answered in clear as well, as on sites that had it so; it is killed and started anew for that.
+    pub(crate) fn answer_everything_in_clear(&self, site: &Site, stop: &Stop) -> Result<()> {
+        let file = self.configuration();
+        let text = fs::read_to_string(&file)?;
+        let told = format!("FIRMWARE_PORT = {PLAIN_PORT}\n");
+        ensure!(text.contains(&told), "{} has no {told}", file.display());
+        let clear = format!("\n[WEBSERVER]\nPORT = {PLAIN_PORT}\nPROTOCOL = http\n");
+        fs::write(&file, text.replace(&told, "") + &clear)?;
+        self.crash(site, stop)
     }
 
     pub(crate) fn program(&self) -> String {

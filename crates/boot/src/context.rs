@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::environment::Environment;
 
-/// Variables of every template: where the controller is.
+/// Variables of every template: where the controller is. What `webserver_…` is depends on who reads it: firmware and iPXE
+/// ([`ControllerContext::for_firmware`]) know no certificate of a site.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub struct ControllerContext {
@@ -23,6 +24,21 @@ pub struct ControllerContext {
     pub webserver_port: u16,
     pub webserver_protocol: String,
     pub webserver_url: String,
+    /// What `curl --pinnedpubkey` takes for the API's server; empty where nothing is known of its key.
+    pub luna_api_public_key: String,
+}
+
+impl ControllerContext {
+    /// As scripts for firmware and iPXE have it.
+    pub fn for_firmware(environment: &Environment) -> Self {
+        let (protocol, port) = environment.firmware_files;
+        Self {
+            webserver_port: port,
+            webserver_protocol: protocol.to_string(),
+            webserver_url: environment.firmware_files_url(),
+            ..Self::from(environment)
+        }
+    }
 }
 
 impl From<&Environment> for ControllerContext {
@@ -39,6 +55,10 @@ impl From<&Environment> for ControllerContext {
             webserver_port: environment.web_port,
             webserver_protocol: environment.web_protocol.to_string(),
             webserver_url: environment.web_url(),
+            luna_api_public_key: environment
+                .public_key
+                .as_ref()
+                .map_or_else(String::new, |key| format!("sha256//{key}")),
         }
     }
 }

@@ -47,11 +47,15 @@ pub struct Environment {
     pub boot_protocol: Protocol,
     /// Where they do: a port of the daemon's own if any will do, since a proxy hides who asks.
     pub boot_port: u16,
+    /// Where firmware and iPXE fetch kernels and programs: where nodes fetch files, unless that is https and scripts are not.
+    pub firmware_files: (Protocol, u16),
     /// `[API] VERIFY_CERTIFICATE`, word for word.
     pub verify_certificate: String,
     /// The SHA-256 of the certificate that machines are shown at the API's port, in hexadecimal digits; none where another program speaks
     /// TLS there, or nothing does.
     pub certificate: Option<String>,
+    /// The SHA-256 of that certificate's public key, in base64: what `curl --pinnedpubkey` takes.
+    pub public_key: Option<String>,
     /// What time it is here, in seconds since 1970; 0 where nobody says.
     pub time: u64,
 }
@@ -65,6 +69,8 @@ pub struct Settings {
     pub verify_certificate: String,
     /// `[WEBSERVER] PROTOCOL` and `PORT`, where another server serves files.
     pub web_server: Option<(Protocol, u16)>,
+    /// `[API] FIRMWARE_PORT`: where the daemon answers firmware and iPXE by http, and nobody else.
+    pub firmware_port: Option<u16>,
     /// What the daemon speaks at which of its addresses. Where nothing is said, it is at the port that the cluster says.
     pub listen: Vec<(Protocol, SocketAddr)>,
 }
@@ -75,6 +81,7 @@ impl Default for Settings {
             api_protocol: Protocol::Http,
             verify_certificate: "no".to_owned(),
             web_server: None,
+            firmware_port: None,
             listen: Vec::new(),
         }
     }
@@ -114,8 +121,11 @@ impl Settings {
         }
         let own = || listen.iter().filter(|(protocol, _)| *protocol == Protocol::Http);
         let of_files = self.web_server;
-        let found = own().find(|own| Some(**own) == of_files).or_else(|| own().next());
-        found.copied().or(of_files).unwrap_or(api)
+        let for_firmware = self.firmware_port.map(|port| (Protocol::Http, port));
+        let found = own().find(|own| Some(**own) == for_firmware);
+        let found = found.or_else(|| own().find(|own| Some(**own) == of_files));
+        let found = found.or_else(|| own().next());
+        found.copied().or(for_firmware).or(of_files).unwrap_or(api)
     }
 }
 
@@ -132,7 +142,15 @@ impl Environment {
         let listen = settings.reached_at(address);
         let port = settings.api_port(&listen, stored);
         let boot = settings.boot_server(&listen, port);
-        let (web_protocol, web_port) = settings.web_server.unwrap_or(boot);
+        // Archives need a token, which is shown to nobody where only firmware is answered.
+        let is_for_firmware =
+            boot.0 == Protocol::Http && settings.firmware_port == Some(boot.1) && boot.1 != port;
+        let usual = if is_for_firmware { (settings.api_protocol, port) } else { boot };
+        let (web_protocol, web_port) = settings.web_server.unwrap_or(usual);
+        let firmware_files = match (web_protocol, boot.0) {
+            (Protocol::Https, Protocol::Http) if is_for_firmware => boot,
+            _ => (web_protocol, web_port),
+        };
         let all = |controller: &Controller| {
             let Addresses { ipv4, ipv6 } = controller.addresses;
             ipv6.map(IpAddr::V6).into_iter().chain(ipv4.map(IpAddr::V4))
@@ -151,8 +169,10 @@ impl Environment {
             web_port,
             boot_protocol: boot.0,
             boot_port: boot.1,
+            firmware_files,
             verify_certificate: settings.verify_certificate.clone(),
             certificate: None,
+            public_key: None,
             time: 0,
         }
     }
@@ -169,8 +189,10 @@ impl Environment {
             web_port: port,
             boot_protocol: Protocol::Http,
             boot_port: port,
+            firmware_files: (Protocol::Http, port),
             verify_certificate: "no".to_owned(),
             certificate: None,
+            public_key: None,
             time: 0,
         }
     }
@@ -183,6 +205,11 @@ impl Environment {
     /// Where files are fetched from, without a slash at the end.
     pub fn web_url(&self) -> String {
         url(self.web_protocol, self.controller, self.web_port)
+    }
+
+    /// Where firmware and iPXE fetch files from, without a slash at the end.
+    pub fn firmware_files_url(&self) -> String {
+        url(self.firmware_files.0, self.controller, self.firmware_files.1)
     }
 
     /// Where boot scripts are fetched from, without a slash at the end.

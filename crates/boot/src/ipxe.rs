@@ -10,7 +10,7 @@ use crate::templates::{self, Templates};
 /// The addresses of boot scripts in a script, so that they are asked for where it is seen who asks. Templates of existing sites know
 /// one server for files and scripts, and some write a slash more than there is to be.
 pub(crate) fn at_own_port(script: &str, environment: &Environment) -> String {
-    let (files, scripts) = (environment.web_url(), environment.boot_url());
+    let (files, scripts) = (environment.firmware_files_url(), environment.boot_url());
     let told = format!("{files}/boot");
     let script = script.replace(&format!("{files}//boot"), &told);
     let mut parts = script.split(&told);
@@ -41,7 +41,7 @@ pub(crate) fn disk_script(
     templates: &Templates,
     environment: &Environment,
 ) -> Result<String, Error> {
-    templates.render(templates::DISK, ControllerContext::from(environment))
+    templates.render(templates::DISK, ControllerContext::for_firmware(environment))
 }
 
 /// A known node's way to its kernel.
@@ -137,7 +137,7 @@ pub(crate) fn failed_script(
     path: &str,
 ) -> String {
     let context = FailedContext {
-        controller: environment.into(),
+        controller: ControllerContext::for_firmware(environment),
         message: shown_text(&failure.to_string()),
         hints: hints(failure),
         path: path.to_owned(),

@@ -10,7 +10,7 @@ use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::{Installation, Plan};
 
-use crate::context::{MenuContext, NodeContext};
+use crate::context::{ControllerContext, MenuContext, NodeContext};
 use crate::environment::Environment;
 use crate::install::{self, InstallContext};
 use crate::lists;
@@ -209,7 +209,7 @@ impl<'a> Site<'a> {
     /// The variables of the boot menu.
     pub fn menu_context(&self) -> MenuContext {
         MenuContext {
-            controller: self.environment.into(),
+            controller: ControllerContext::for_firmware(self.environment),
             nodes: lists::nodes(self.cluster),
             available_nodes: lists::available_nodes(self.cluster),
             groups: lists::groups(self.cluster),
@@ -255,7 +255,7 @@ impl<'a> Site<'a> {
         let name = resolved.node.name.to_string();
         let image = resolved.effective.image().map(|image| image.name.to_string());
         Ok(NodeContext {
-            controller: self.environment.into(),
+            controller: ControllerContext::for_firmware(self.environment),
             node_hostname: name.clone(),
             node_name: name,
             node_mac_address: boot.mac.to_string(),

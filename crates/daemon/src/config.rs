@@ -105,6 +105,8 @@ pub struct Settings {
     pub port: u16,
     /// How machines and peers speak to the API.
     pub protocol: Protocol,
+    /// Where firmware and iPXE are answered by http, and nobody else.
+    pub firmware_port: Option<u16>,
     /// What is shown where https is spoken; without it, what the data directory has.
     pub certificate: Option<CertificateFiles>,
     /// What nodes are told about certificates, word for word.
@@ -228,6 +230,7 @@ impl Settings {
             host: keys::endpoint_host(ini),
             port: keys::endpoint_port(ini)?,
             protocol,
+            firmware_port: keys::number(ini, "API", "FIRMWARE_PORT")?,
             certificate: certificate::read(ini)?.map(|files| CertificateFiles {
                 certificate: data_dir.join(files.certificate),
                 key: data_dir.join(files.key),
@@ -273,6 +276,7 @@ impl Settings {
             api_protocol: self.protocol,
             verify_certificate: self.verify_certificate.clone(),
             web_server: self.web_server,
+            firmware_port: self.firmware_port,
             listen: listen.to_vec(),
         }
     }

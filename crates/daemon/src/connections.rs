@@ -5,6 +5,7 @@ mod ranks;
 mod share;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
+use futures_util::future::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,8 +30,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn as tower_service_fn};
 
-use crate::api::Service;
 use crate::api::problem::ApiError;
+use crate::api::{Audience, Service};
 use crate::budgets::Asker;
 use crate::connections::links::Links;
 pub(crate) use crate::connections::ranks::Ranks;
@@ -98,10 +100,11 @@ impl Default for Limits {
     }
 }
 
-/// Where it is listened, and what TLS is spoken with there, if it is.
+/// Where it is listened, what TLS is spoken with there, if it is, and who is answered.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) audience: Audience,
 }
 
 /// The connections of all listeners.
@@ -178,7 +181,7 @@ impl Connections {
     /// Answers whoever connects, until `stop`; then those who have asked already.
     pub(crate) async fn answer(
         self: Arc<Self>,
-        Listener { socket: listener, tls }: Listener,
+        Listener { socket: listener, tls, audience }: Listener,
         service: impl Service<Future: Send> + Sync,
         stop: CancellationToken,
     ) {
@@ -201,7 +204,7 @@ impl Connections {
                     continue;
                 }
             };
-            let visit = Visit { all: Arc::clone(&self), whose, peer, stop: stop.clone() };
+            let visit = Visit { all: Arc::clone(&self), whose, peer, audience, stop: stop.clone() };
             tasks.spawn(visit.serve(stream, taken, tls.clone(), service.clone()));
         }
         drop(listener);
@@ -289,6 +292,7 @@ struct Visit {
     all: Arc<Connections>,
     whose: Whose,
     peer: SocketAddr,
+    audience: Audience,
     stop: CancellationToken,
 }
 
@@ -300,7 +304,7 @@ impl Visit {
         tls: Option<TlsAcceptor>,
         service: impl Service,
     ) {
-        let Self { all, whose, peer, stop } = self;
+        let Self { all, whose, peer, audience, stop } = self;
         let held = match taken {
             Some(held) => held,
             None => {
@@ -312,7 +316,7 @@ impl Visit {
         };
         let cut = held.taken.cut.clone();
         let standing = Standing::new(held, whose);
-        let conversation = Conversation { peer, limits: all.limits, stop, standing };
+        let conversation = Conversation { peer, audience, limits: all.limits, stop, standing };
         let talk = conversation.begin(stream, tls, service);
         if cut.run_until_cancelled(talk).await.is_none() {
             tracing::debug!(%peer, "a connection was taken from who has many");
@@ -323,6 +327,7 @@ impl Visit {
 /// What is said over one connection.
 struct Conversation {
     peer: SocketAddr,
+    audience: Audience,
     limits: Limits,
     stop: CancellationToken,
     standing: Standing,
@@ -366,13 +371,16 @@ impl Conversation {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         service: impl Service,
     ) {
-        let Self { peer, limits, stop, standing } = self;
+        let Self { peer, audience, limits, stop, standing } = self;
         let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let mut request =
                 request.map(|body| Body::new(PacedBody::new(body, limits.of_body(), limits.body)));
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(standing.clone());
-            let answered = service.clone().oneshot(request);
+            let answered = match audience.refusal(&request) {
+                None => Either::Left(service.clone().oneshot(request)),
+                Some(refusal) => Either::Right(ready(Ok(refusal))),
+            };
             let in_all = limits.answer;
             async move {
                 answered.await.map(|answer| answer.map(|body| LimitedAnswer::new(body, in_all)))

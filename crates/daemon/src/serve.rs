@@ -8,7 +8,6 @@ use std::sync::Arc;
 use perilune_boards::Writer;
 use perilune_boot::{Directories, Environment, Protocol, Templates};
 use perilune_dhcp::Lease;
-use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
@@ -16,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Audience;
 use crate::attempts::Attempts;
 use crate::audit::{self, Audit, Lines};
 use crate::auth::Keys;
@@ -124,7 +124,7 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
-    let (sockets, listen) = listen_on(&options.listen).await?;
+    let (sockets, listen) = listen_on(&wanted(&options)?).await?;
     // What is listened on is what a configuration that is made tells clients.
     let settings = configure(&options, &listen)?;
     let options = settings.completing(options);
@@ -139,6 +139,7 @@ pub async fn serve(
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
     let protocols: Vec<Protocol> = listen.iter().map(|listen| listen.protocol(&settings)).collect();
+    let audiences = Audience::at_each(&listen, &settings);
     let speaks_tls = protocols.contains(&Protocol::Https);
     let tls = speaks_tls.then(|| Tls::open(&settings, &service.published())).transpose()?;
     tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
@@ -190,12 +191,12 @@ pub async fn serve(
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(options.connections, ranks);
     let service = api::service(state);
-    for (socket, protocol) in sockets.into_iter().zip(protocols) {
+    for ((socket, protocol), audience) in sockets.into_iter().zip(protocols).zip(audiences) {
         if let Ok(address) = socket.local_addr() {
-            tracing::info!(%address, %protocol, "listening");
+            tracing::info!(%address, %protocol, %audience, "listening");
         }
         let tls = tls.as_ref().filter(|_| protocol == Protocol::Https).map(|tls| tls.acceptor());
-        let listener = Listener { socket, tls };
+        let listener = Listener { socket, tls, audience };
         tasks.spawn(Arc::clone(&connections).answer(listener, service.clone(), stop.clone()));
     }
     // Whoever can ask for changes is gone before what makes them ends.
@@ -227,10 +228,15 @@ fn make_directory(path: &Path) -> Result<(), Error> {
     Ok(std::fs::create_dir_all(path).map_err(failed)?)
 }
 
+/// Where to listen: by the configuration, too, if it is there already.
+fn wanted(options: &Options) -> Result<Vec<Listen>, Error> {
+    let file = options.configuration();
+    let known = file.exists().then(|| Settings::read(&file, &options.data_dir)).transpose()?;
+    Ok(Listen::wanted(&options.listen, known.as_ref().map(|(settings, _)| settings)))
+}
+
 /// The sockets, and where they really are: the system may have chosen the port.
 async fn listen_on(wanted: &[Listen]) -> Result<(Vec<TcpListener>, Vec<Listen>), Error> {
-    let everywhere = [SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)).into()];
-    let wanted = if wanted.is_empty() { &everywhere } else { wanted };
     let (mut sockets, mut listen) = (Vec::new(), Vec::<Listen>::new());
     for Listen { protocol, address } in wanted {
         let failed = |source: std::io::Error| {
@@ -293,7 +299,7 @@ fn warn_of_protocols(
     // Firmware and iPXE know no certificate that a site has made for itself.
     if [told.boot_protocol, told.web_protocol].contains(&Protocol::Https) {
         tracing::warn!(
-            "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [WEBSERVER] PORT = 7051 and PROTOCOL = http, and --listen for that port, too"
+            "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [API] FIRMWARE_PORT = 7051"
         );
     }
 }

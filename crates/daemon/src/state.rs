@@ -245,8 +245,17 @@ impl State {
         let told = (Protocol::Https, environment.api_port);
         let is_ours = environment.api_protocol == Protocol::Https
             && self.listen.iter().any(|(protocol, at)| (*protocol, at.port()) == told);
-        let certificate = if is_ours && !verifies { self.certificate.fingerprint() } else { None };
-        Environment { time: clock::seconds(), certificate, ..environment }
+        // No authority has signed the daemon's own: nodes are told which one it is, and not to ask authorities.
+        let is_own = self.settings.certificate.is_none();
+        let shown = Some(&self.certificate).filter(|_| is_ours && (is_own || !verifies));
+        let certificate = shown.and_then(ShownCertificate::fingerprint);
+        let public_key = shown.and_then(ShownCertificate::public_key);
+        let verify_certificate = match &certificate {
+            Some(_) if verifies => "no".to_owned(),
+            _ => environment.verify_certificate,
+        };
+        let time = clock::seconds();
+        Environment { time, certificate, public_key, verify_certificate, ..environment }
     }
 }
 

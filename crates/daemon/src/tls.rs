@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use perilune_model::Cluster;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -39,11 +41,35 @@ pub(crate) struct Tls {
 
 /// The certificate that the next client is shown.
 #[derive(Debug)]
-struct Shown(RwLock<Arc<CertifiedKey>>);
+struct Shown(RwLock<Arc<Pair>>);
+
+/// A certificate with its key, and what tells it from others; every boot script asks for that.
+#[derive(Debug)]
+struct Pair {
+    key: Arc<CertifiedKey>,
+    /// The SHA-256 of the certificate.
+    certificate: Option<[u8; 32]>,
+    /// The SHA-256 of its public key.
+    public_key: Option<[u8; 32]>,
+}
+
+impl Pair {
+    fn new(key: CertifiedKey) -> Self {
+        let certificate = key.cert.first().map(|certificate| Sha256::digest(certificate).into());
+        let public_key = key.key.public_key().map(|public| Sha256::digest(public.as_ref()).into());
+        Self { key: Arc::new(key), certificate, public_key }
+    }
+}
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.current().key))
+    }
+}
+
+impl Shown {
+    fn current(&self) -> Arc<Pair> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -57,7 +83,7 @@ impl Tls {
             tracing::info!(certificate = %files.certificate.display(), "a certificate was made; name another with [API] CERTIFICATE and CERTIFICATE_KEY");
         }
         let pair = files::read(&files, &provider)?;
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(pair))));
+        let shown = Arc::new(Shown(RwLock::new(Arc::new(Pair::new(pair)))));
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&files.certificate, &error))?
@@ -80,8 +106,9 @@ impl Tls {
         match files::read(&self.files, &self.provider) {
             Ok(pair) => {
                 *last_failure = None;
-                let same = pair.cert == self.current().cert;
-                *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pair);
+                let same = pair.cert == self.current().key.cert;
+                *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) =
+                    Arc::new(Pair::new(pair));
                 if !same {
                     self.tell();
                 }
@@ -99,16 +126,16 @@ impl Tls {
         }
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.shown.0.read().unwrap_or_else(PoisonError::into_inner))
+    fn current(&self) -> Arc<Pair> {
+        self.shown.current()
     }
 
     /// Says which certificate is shown, and what is odd about it.
     fn tell(&self) {
         let pair = self.current();
-        let fingerprint = pair.cert.first().map(|certificate| fingerprint(certificate));
+        let fingerprint = pair.certificate.map(fingerprint);
         tracing::info!(certificate = %self.files.certificate.display(), sha256 = fingerprint, "https is spoken with this certificate");
-        for odd in files::odd(&self.files, &pair, self.host.as_deref(), &self.provider) {
+        for odd in files::odd(&self.files, &pair.key, self.host.as_deref(), &self.provider) {
             tracing::warn!("{odd}");
         }
     }
@@ -146,14 +173,18 @@ pub struct ShownCertificate(pub(crate) Option<Arc<Tls>>);
 impl ShownCertificate {
     /// Its SHA-256 in hexadecimal digits, as of now.
     pub(crate) fn fingerprint(&self) -> Option<String> {
-        let pair = self.0.as_ref()?.current();
-        Some(format!("{:x}", Sha256::digest(pair.cert.first()?)))
+        let digits = self.0.as_ref()?.current().certificate?;
+        Some(fingerprint(digits).replace(':', "").to_ascii_lowercase())
+    }
+
+    /// The SHA-256 of its public key in base64, as `curl --pinnedpubkey` takes it, as of now.
+    pub(crate) fn public_key(&self) -> Option<String> {
+        Some(STANDARD.encode(self.0.as_ref()?.current().public_key?))
     }
 }
 
 /// As `openssl x509 -fingerprint -sha256` writes it.
-fn fingerprint(certificate: &[u8]) -> String {
-    let bytes = Sha256::digest(certificate);
+fn fingerprint(bytes: [u8; 32]) -> String {
     let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
 }

@@ -23,8 +23,8 @@ use crate::log::Log;
                                                         boot machines on eth1, too (as root)
   perilune serve --config /trinity/local/luna/daemon/config/luna.ini --data-dir /var/lib/perilune
                                                         with the configuration of an existing site
-  perilune serve --listen https://0.0.0.0:7050 --listen http://0.0.0.0:7051
-                                                        the API by https, boot files for firmware by http")]
+  perilune serve --listen https://10.141.255.254:7050 --listen http://10.141.255.254:7051
+                                                        on one address: the API by https, firmware alone by http")]
 pub(crate) struct ServeArgs {
     /// The luna.ini to read; without one the daemon makes its own in the data directory
     #[arg(long, env = "PERILUNE_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -39,10 +39,9 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) data_dir: PathBuf,
     #[arg(
-        help = "Where to listen, such as https://0.0.0.0:7050; may be repeated. Without the scheme, [API] PROTOCOL, or on its port [WEBSERVER] PROTOCOL, says what is spoken",
+        help = "Where to listen, such as https://0.0.0.0:7050; may be repeated. Without the scheme, [API] PROTOCOL, or on its port [WEBSERVER] PROTOCOL, says what is spoken. Without this, port 7050 of all addresses, and that of [API] FIRMWARE_PORT",
         long,
-        value_name = "[SCHEME://]ADDRESS:PORT",
-        default_value = "0.0.0.0:7050"
+        value_name = "[SCHEME://]ADDRESS:PORT"
     )]
     pub(crate) listen: Vec<Listen>,
     /// Answer DHCP and TFTP on this interface; may be repeated

@@ -70,6 +70,8 @@ impl<'a> Ground<'a> {
         stop: &'a Stop,
     ) -> Result<Self> {
         let daemon = Daemon::start(site, programs, output, stop)?;
+        // Whoever may have what is attacked over both protocols.
+        daemon.answer_everything_in_clear(site, stop)?;
         let directory = site.path("bmc");
         fs::create_dir_all(&directory)?;
         let simulator = site.lab.command(bmc::PROGRAM);

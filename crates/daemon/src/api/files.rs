@@ -158,6 +158,12 @@ async fn may_read(
     Ok(Json(Message { message: "Go".to_owned() }).into_response())
 }
 
+/// Whether a file, named as a part of a path, needs a token.
+pub(super) fn is_protected(filename: &str) -> bool {
+    let lower = percent_decoded(filename).to_ascii_lowercase();
+    PROTECTED.iter().any(|end| lower.ends_with(end))
+}
+
 /// Refuses a protected file to those who have no token, and to nodes unless it is of their own image.
 async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
     let lower = filename.to_ascii_lowercase();

@@ -4,6 +4,7 @@ mod absent;
 pub mod answer;
 mod api_token;
 mod apply;
+mod audience;
 mod audit;
 mod backup;
 mod bmc_setup;
@@ -71,6 +72,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
+pub(crate) use crate::api::audience::Audience;
 use crate::api::permissions::Routes;
 use crate::state::State;
 
@@ -195,12 +197,7 @@ fn one_slash(mut request: axum::extract::Request) -> axum::extract::Request {
     if !path.contains("//") {
         return request;
     }
-    let mut single = String::with_capacity(path.len());
-    for character in path.chars() {
-        if !(character == '/' && single.ends_with('/')) {
-            single.push(character);
-        }
-    }
+    let mut single = with_single_slashes(path);
     if let Some(query) = request.uri().query() {
         single.push('?');
         single.push_str(query);
@@ -209,6 +206,16 @@ fn one_slash(mut request: axum::extract::Request) -> axum::extract::Request {
         *request.uri_mut() = uri;
     }
     request
+}
+
+fn with_single_slashes(path: &str) -> String {
+    let mut single = String::with_capacity(path.len());
+    for character in path.chars() {
+        if !(character == '/' && single.ends_with('/')) {
+            single.push(character);
+        }
+    }
+    single
 }
 
 /// Existing clients are used to an empty body here.

@@ -52,28 +52,31 @@ pub fn write_default(data_dir: &Path, listen: &[Listen]) -> Result<Option<FirstS
         "; Made by Perilune at its first start. Clients on this machine find their login here.\n\
          [LOGGER]\nLEVEL = info\n\n\
          [API]\nUSERNAME = admin\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret}\n\
-         ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = no\n\n\
+         ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = yes\n{firmware_port}\n\
          ; These are relative to the data directory.\n\
          [FILES]\nKEYFILE = luna.key\nIMAGE_FILES = files\nIMAGE_DIRECTORY = images\n\
          ; Who may read archives beside the daemon: the group of a web server that serves them.\n\
          GROUP = {group}\n\n\
-         [SECRETS]\nENCRYPT_SECRETS = yes\n{web_server}",
+         [SECRETS]\nENCRYPT_SECRETS = yes\n",
         password = URL_SAFE_NO_PAD.encode(random::<15>()?),
         secret = URL_SAFE_NO_PAD.encode(random::<32>()?),
         group = rustix::process::getegid().as_raw(),
-        web_server = web_server(listen),
+        firmware_port = firmware_port(listen),
     );
     write_whole(&file, &text, PRIVATE)?;
     Ok(Some(FirstStart { file }))
 }
 
-/// Firmware is sent to the address without TLS, where there is one beside the API's.
-fn web_server(listen: &[Listen]) -> String {
+/// Firmware is sent to the address without TLS, where there is one beside the API's; nothing else is answered there.
+fn firmware_port(listen: &[Listen]) -> String {
     let spoken = |listen: &Listen| listen.protocol.unwrap_or_default();
     let is_needed = listen.first().is_some_and(|api| spoken(api) == Protocol::Https);
     let plain = listen.iter().find(|other| spoken(other) == Protocol::Http && is_needed);
     plain.map_or_else(String::new, |plain| {
-        format!("\n[WEBSERVER]\nPORT = {}\nPROTOCOL = http\n", plain.address.port())
+        format!(
+            "; Firmware knows no certificate of a site: it alone is answered there, by http.\nFIRMWARE_PORT = {}\n",
+            plain.address.port()
+        )
     })
 }
 
@@ -134,11 +137,11 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let made = write_default(directory.path(), &listen(addresses)).unwrap().unwrap();
             let (settings, _) = Settings::read(&made.file, directory.path()).unwrap();
-            (settings.protocol, settings.port, settings.web_server)
+            (settings.protocol, settings.port, settings.firmware_port)
         };
         assert_eq!(told(&["http://0.0.0.0:80", "https://0.0.0.0:443"]), (Protocol::Http, 80, None));
         assert_eq!(told(&["https://0.0.0.0:443"]), (Protocol::Https, 443, None));
         let both = told(&["https://0.0.0.0:443", "http://0.0.0.0:80"]);
-        assert_eq!(both, (Protocol::Https, 443, Some((Protocol::Http, 80))));
+        assert_eq!(both, (Protocol::Https, 443, Some(80)));
     }
 }

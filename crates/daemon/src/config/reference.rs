@@ -56,7 +56,7 @@ pub const LUNA_INI: &[Section] = &[
     },
     Section {
         name: "API",
-        about: "Who may log in, and how machines and people reach the API. The daemon listens where `perilune serve --listen` says.",
+        about: "Who may log in, and how machines and people reach the API. The daemon listens where `perilune serve --listen` says, and without it at port 7050 of all addresses.",
         keys: &[
             key("USERNAME", "required", "the administrator of this file"),
             key("PASSWORD", "required", "the administrator's password, as it is"),
@@ -75,6 +75,11 @@ pub const LUNA_INI: &[Section] = &[
                 "PROTOCOL",
                 "http",
                 "`http` or `https`: what is spoken where `--listen` does not say",
+            ),
+            key(
+                "FIRMWARE_PORT",
+                "none",
+                "a port where firmware and iPXE fetch boot scripts, programs, kernels and initramfs by http, and where nothing else is answered",
             ),
             key("VERIFY_CERTIFICATE", "no", "whether nodes verify the daemon's certificate"),
             key(

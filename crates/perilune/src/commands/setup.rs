@@ -181,11 +181,10 @@ impl Answers {
 
     fn make(self, arguments: &Setup) -> Result<PathBuf, Failure> {
         let data_dir = std::path::absolute(&arguments.data_dir)?;
-        let everywhere = Listen::from(std::net::SocketAddr::from(([0, 0, 0, 0], 7050)));
         let options = config::Options {
             config: None,
             data_dir,
-            listen: vec![everywhere],
+            listen: Listen::first_start(),
             dhcp_interfaces: self.interface.into_iter().collect(),
             address: Some(self.address),
             bootstrap: None,

@@ -30,9 +30,9 @@ impl Daemon {
     #[expect(clippy::disallowed_methods, reason = "a test may block")]
     pub(crate) fn start_with(data: &Path, variables: &[(&str, &Path)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
+        let url = format!("http://127.0.0.1:{port}");
         let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
-            .args(["serve", "--listen", &listen, "--log", "warn"])
+            .args(["serve", "--listen", &url, "--log", "warn"])
             .args(["--address", "10.141.255.254/16", "--data-dir"])
             .arg(data)
             .env_remove("PERILUNE_CONFIG")
@@ -43,8 +43,7 @@ impl Daemon {
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder().http_status_as_error(false).build(),
         );
-        let mut daemon =
-            Self { process, url: format!("http://{listen}"), token: String::new(), agent };
+        let mut daemon = Self { process, url, token: String::new(), agent };
         let started = Instant::now();
         while daemon.get("/ping").is_none() {
             assert!(started.elapsed() < DEADLINE, "the daemon does not answer");

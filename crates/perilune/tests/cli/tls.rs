@@ -1,6 +1,7 @@
 //! The daemon and its command line over https.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -39,14 +40,6 @@ impl Daemon {
 
     fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
-    }
-
-    /// From now on the site wants certificates to be verified.
-    fn verify(&self) {
-        let ini = self.data().join("luna.ini");
-        let text = std::fs::read_to_string(&ini).unwrap();
-        std::fs::write(&ini, text.replace("VERIFY_CERTIFICATE = no", "VERIFY_CERTIFICATE = yes"))
-            .unwrap();
     }
 
     /// Writes a new certificate and key, and says so to the daemon.
@@ -92,16 +85,62 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) {
 fn the_command_line_beside_the_daemon_asks_no_questions() {
     let daemon = Daemon::start();
     let output = daemon.run(&["status"]);
-    assert!(said(&output).contains(&daemon.url()), "{}", said(&output));
-    daemon.verify();
-    let output = daemon.run(&["status"]);
     assert!(output.status.success(), "its own certificate is known: {}", said(&output));
+    assert!(said(&output).contains(&daemon.url()), "{}", said(&output));
+}
+
+#[test]
+fn firmware_alone_is_answered_in_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let [api, plain] = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [api, plain] = [api, plain].map(|free| free.local_addr().unwrap());
+    let listen = [format!("https://{api}"), format!("http://{plain}")];
+    let arguments = ["--listen", &listen[0], "--listen", &listen[1]];
+    let start = || {
+        let process = serve(directory.path(), &arguments).spawn().unwrap();
+        let port = api.port();
+        let directory = tempfile::tempdir().unwrap();
+        Daemon { directory, process, port }
+    };
+    for begun in ["first", "second"] {
+        let _running = start();
+        let data = directory.path().join("data");
+        until(|| perilune(&data, &["status"]).status.success());
+        let (status, script) = ask(plain, "GET", "/boot");
+        assert!(status == 200 && script.contains("#!ipxe"), "{begun} start: {status} {script}");
+        assert!(script.contains(&format!(":{}/boot/search/mac/", plain.port())), "{script}");
+        assert_eq!(ask(plain, "GET", "/files/there-is-none").0, 503);
+        for (method, path) in [
+            ("POST", "/token"),
+            ("GET", "/config/node"),
+            ("GET", "/version"),
+            ("POST", "/boot/ticket/node001"),
+            ("GET", "/files/debian.tar.zst"),
+            ("GET", "/docs"),
+        ] {
+            let (status, said) = ask(plain, method, path);
+            assert_eq!(status, 403, "{method} {path}: {said}");
+            assert!(said.contains(&format!("ask port {} by https", api.port())), "{said}");
+        }
+    }
+}
+
+/// What is answered in clear.
+fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
 }
 
 #[test]
 fn a_certificate_that_is_not_known_or_is_anothers_is_refused_where_the_site_verifies() {
     let daemon = Daemon::start();
-    daemon.verify();
     let aside = daemon.directory.path().join("aside.crt");
     std::fs::copy(daemon.data().join("tls.crt"), &aside).unwrap();
     std::fs::write(daemon.data().join("tls.crt"), "").unwrap();
@@ -121,7 +160,6 @@ fn a_certificate_that_is_not_known_or_is_anothers_is_refused_where_the_site_veri
 #[test]
 fn a_new_certificate_is_shown_when_the_daemon_is_told_so_and_it_goes_on() {
     let daemon = Daemon::start();
-    daemon.verify();
     daemon.renew(&["127.0.0.1"]);
     until(|| daemon.run(&["status"]).status.success());
 }
