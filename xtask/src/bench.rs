@@ -34,6 +34,8 @@ struct Figure {
     value: f64,
     unit: &'static str,
     goal: Option<(f64, bool)>,
+    /// What one request costs the daemon, in microseconds of a processor: clients and other work change this less than the rate.
+    cost: Option<f64>,
 }
 
 /// Runs everything; `json` prints figures for programs.
@@ -47,7 +49,7 @@ pub(crate) fn run(as_json: bool) -> Result<()> {
     if !as_json {
         output.step("Creating nodes");
     }
-    create(&token, &mut figures)?;
+    create(&daemon, &token, &mut figures)?;
     let count = serde_json::from_slice::<Value>(&load::get(PORT, "/config/node", &token)?)?;
     let count =
         count.pointer("/config/node").and_then(Value::as_object).map_or(0, serde_json::Map::len);
@@ -55,12 +57,13 @@ pub(crate) fn run(as_json: bool) -> Result<()> {
     if !as_json {
         output.step("Reading");
     }
-    read(&token, &mut figures)?;
+    read(&daemon, &token, &mut figures)?;
     figures.push(Figure {
         what: "resident memory",
         value: daemon.memory_mebibytes()?,
         unit: "MiB",
         goal: Some((100.0, false)),
+        cost: None,
     });
     daemon.stop();
     let started = Instant::now();
@@ -70,6 +73,7 @@ pub(crate) fn run(as_json: bool) -> Result<()> {
         value: started.elapsed().as_secs_f64() * 1000.0,
         unit: "ms",
         goal: Some((200.0, false)),
+        cost: None,
     });
     daemon.stop();
     show(&figures, as_json);
@@ -87,7 +91,7 @@ fn mac(number: usize) -> String {
 }
 
 /// The address that node `number` gets: the first free one, in order, when one client asks.
-fn create(token: &str, figures: &mut Vec<Figure>) -> Result<()> {
+fn create(daemon: &Daemon, token: &str, figures: &mut Vec<Figure>) -> Result<()> {
     const ALONE: usize = 500;
     let request = |number: usize| {
         let name = format!("node{number:04}");
@@ -102,20 +106,16 @@ fn create(token: &str, figures: &mut Vec<Figure>) -> Result<()> {
         )
     };
     let first: Vec<Request> = (0..ALONE).map(request).collect();
-    let rate = load::all(PORT, &first, 1, 201)?;
-    figures.push(Figure { what: "node creations, 1 client", value: rate, unit: "/s", goal: None });
+    let what = "node creations, 1 client";
+    figures.push(daemon.metered(what, None, || load::all(PORT, &first, 1, 201))?);
     let rest: Vec<Request> = (ALONE..NODES).map(request).collect();
-    let rate = load::all(PORT, &rest, 64, 201)?;
-    figures.push(Figure {
-        what: "node creations, 64 clients",
-        value: rate,
-        unit: "/s",
-        goal: Some((5000.0, true)),
-    });
+    let what = "node creations, 64 clients";
+    let goal = Some((5000.0, true));
+    figures.push(daemon.metered(what, goal, || load::all(PORT, &rest, 64, 201))?);
     Ok(())
 }
 
-fn read(token: &str, figures: &mut Vec<Figure>) -> Result<()> {
+fn read(daemon: &Daemon, token: &str, figures: &mut Vec<Figure>) -> Result<()> {
     let address = |number: usize| format!("10.141.{}.{}", number / 250, number % 250 + 1);
     let search = |number: usize| {
         Request::get_from(&format!("/boot/search/mac/{}", mac(number)), "", &address(number))
@@ -126,8 +126,8 @@ fn read(token: &str, figures: &mut Vec<Figure>) -> Result<()> {
         |number: usize| Request::get_from(&format!("/config/node/node{number:04}"), token, "");
     let mut measure = |what, request: &dyn Fn(usize) -> Request, goal| -> Result<()> {
         let requests: Vec<Request> = (0..NODES).map(request).collect();
-        let value = load::repeat(PORT, &requests, CLIENTS, TIME)?;
-        figures.push(Figure { what, value, unit: "/s", goal });
+        let repeat = || load::repeat(PORT, &requests, CLIENTS, TIME);
+        figures.push(daemon.metered(what, goal, repeat)?);
         Ok(())
     };
     measure("/boot/search/mac (with ticket)", &search, Some((30_000.0, true)))?;
@@ -148,12 +148,14 @@ fn read(token: &str, figures: &mut Vec<Figure>) -> Result<()> {
         value: at(50),
         unit: "ms",
         goal: Some((50.0, false)),
+        cost: None,
     });
     figures.push(Figure {
         what: "list of 4,000 nodes, 95 of 100",
         value: at(95),
         unit: "ms",
         goal: None,
+        cost: None,
     });
     Ok(())
 }
@@ -162,18 +164,19 @@ fn show(figures: &[Figure], as_json: bool) {
     if as_json {
         let all: Vec<Value> = figures
             .iter()
-            .map(|figure| json!({ "what": figure.what, "value": figure.value, "unit": figure.unit, "goal": figure.goal.map(|(goal, _)| goal) }))
+            .map(|figure| json!({ "what": figure.what, "value": figure.value, "unit": figure.unit, "microseconds of a processor": figure.cost, "goal": figure.goal.map(|(goal, _)| goal) }))
             .collect();
         output::block(&json!(all).to_string());
         return;
     }
-    output::block("\nwhat                                   measured        goal");
-    for Figure { what, value, unit, goal } in figures {
+    output::block("\nwhat                                   measured      µs each  goal");
+    for Figure { what, value, unit, goal, cost } in figures {
         let goal = goal.map_or_else(String::new, |(goal, more)| {
             let met = if (*value >= goal) == more { "met" } else { "missed" };
             format!("{}{goal} {unit} ({met})", if more { "≥ " } else { "≤ " })
         });
-        output::block(&format!("{what:<36} {value:>9.1} {unit:<4} {goal}"));
+        let cost = cost.map_or_else(String::new, |cost| format!("{cost:.1}"));
+        output::block(&format!("{what:<36} {value:>9.1} {unit:<4} {cost:>8}  {goal}"));
     }
     output::block(
         "\nDHCP:    cargo xtask bench dhcp-clients (as root), and without the socket\n\
@@ -253,6 +256,30 @@ impl Daemon {
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes / 1024.0)
+    }
+
+    /// A rate that `work` finds out, with what one of its requests costs this daemon.
+    fn metered(
+        &self,
+        what: &'static str,
+        goal: Option<(f64, bool)>,
+        work: impl FnOnce() -> Result<f64>,
+    ) -> Result<Figure> {
+        let (started, before) = (Instant::now(), self.processor_seconds()?);
+        let value = work()?;
+        let requests = value * started.elapsed().as_secs_f64();
+        let cost = (self.processor_seconds()? - before) / requests * 1e6;
+        Ok(Figure { what, value, unit: "/s", goal, cost: Some(cost) })
+    }
+
+    /// How much of a processor it has taken so far (proc(5), `/proc/pid/stat`, fields 14 and 15).
+    fn processor_seconds(&self) -> Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, fields) = text.rsplit_once(')').context("no name in /proc/pid/stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        let ticks = ticks.sum::<Result<f64, _>>()?;
+        // USER_HZ of the kernel, whatever its own clock is.
+        Ok(ticks / 100.0)
     }
 
     fn stop(&mut self) {

@@ -134,7 +134,7 @@ fn perilune(directory: &Path) -> Result<Site> {
         let change = json!({ "config": { "network": { "cluster": range } } });
         let change = Request::post("/config/network/cluster", &token, &change);
         Client::connect(PORT)?.exchange(&change, 204)?;
-        create(&token, &mut Vec::new())
+        create(&daemon, &token, &mut Vec::new())
     })??;
     Ok(Site { server: "perilune", process: Server::Perilune(daemon), clients, _network: network })
 }
