@@ -229,19 +229,12 @@ fn name_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
     let cluster = resolved.cluster;
     let boot = resolved.node.provision_interface(cluster);
     let network = boot.and_then(|boot| resolved.network(boot).ok());
-    let named = network.into_iter().flat_map(|network| {
-        let ipv4 = list(network.nameserver_ip.as_deref());
-        ipv4.into_iter().chain(list(network.nameserver_ip_ipv6.as_deref()))
-    });
-    let named: Vec<IpAddr> = named.filter_map(|address| address.parse().ok()).collect();
+    let named = cluster.name_servers(network, &Family::BOTH);
     if !named.is_empty() {
         return named;
     }
-    let cluster_wide = cluster.settings().nameserver_ip.clone();
-    if !cluster_wide.is_empty() {
-        return cluster_wide;
-    }
-    cluster.beacon().map(|beacon| beacon.addresses.iter().collect()).unwrap_or_default()
+    let beacon = cluster.beacon().into_iter().flat_map(|beacon| beacon.addresses.iter());
+    beacon.filter(|address| cluster.may_answer(*address)).collect()
 }
 
 /// The cluster's, the group's, then the node's: what has the same path is the node's in the end.

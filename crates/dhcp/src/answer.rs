@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-use perilune_model::Cluster;
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
+use perilune_model::{Cluster, Family};
 
 use crate::boot_program::{self, BootProgram};
 use crate::domain_search;
@@ -113,8 +113,8 @@ fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Mess
     if let Some(gateway) = network.gateway {
         put(code::ROUTER, &gateway.octets());
     }
-    let own = network.nameserver_ip.as_deref().map(addresses).filter(|own| !own.is_empty());
-    put(code::NAME_SERVER, &own.unwrap_or_else(|| of_ipv4(&settings.nameserver_ip)));
+    let name_servers = subject.cluster.name_servers(Some(network), &[Family::V4]);
+    put(code::NAME_SERVER, &of_ipv4(&name_servers));
     if let Some((node, _)) = subject.node {
         put(code::HOST_NAME, node.name.as_str().as_bytes());
     }

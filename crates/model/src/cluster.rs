@@ -76,6 +76,8 @@ struct Transient {
     revision: u64,
     /// Addresses of this host's own interfaces.
     own: OwnMap,
+    /// At which of them names are answered; `None` where that is not known.
+    answering: Option<OrdSet<IpAddr>>,
 }
 
 impl PartialEq for Transient {
@@ -253,6 +255,22 @@ impl Cluster {
     /// Says which addresses this host has, each with the interface that has it.
     pub fn set_own_addresses(&mut self, own: impl IntoIterator<Item = (IpAddr, String)>) {
         self.transient.own = own.into_iter().collect();
+    }
+
+    /// The addresses of this host at which its own DNS server answers. `None` where another server may be at them: then nothing is known.
+    pub fn answering(&self) -> Option<&OrdSet<IpAddr>> {
+        self.transient.answering.as_ref()
+    }
+
+    /// Says at which addresses of this host its own DNS server answers.
+    pub fn set_answering(&mut self, answering: Option<OrdSet<IpAddr>>) {
+        self.transient.answering = answering;
+    }
+
+    /// Takes over what another cluster knows of this host.
+    pub fn set_host_of(&mut self, other: &Self) {
+        self.transient.own = other.transient.own.clone();
+        self.transient.answering.clone_from(&other.transient.answering);
     }
 
     pub(crate) fn described(&self) -> &DescribedSet {

@@ -22,6 +22,7 @@ pub mod label;
 mod mac;
 mod machines;
 mod name;
+mod name_servers;
 pub mod network;
 pub mod node;
 pub mod object;

@@ -147,6 +147,7 @@ fn interfaces(
         if is_boot {
             add_boot_defaults(&mut context, environment);
         }
+        leave_out_silent(&mut context, resolved);
         if let Some(bond) = bond.as_ref().filter(|_| context.vlan_parent.as_deref() == Some(boot)) {
             context.vlan_parent = Some(bond.clone());
         }
@@ -232,6 +233,17 @@ fn interface_context(interface: &Interface, network: &Network) -> InterfaceConte
         context.nameserver_ip_ipv6 = Some(list(network.nameserver_ip_ipv6.as_deref()));
     }
     context
+}
+
+/// A node that asks a server in vain waits at each name.
+fn leave_out_silent(context: &mut InterfaceContext, resolved: &Resolved<'_>) {
+    let answers = |server: &String| {
+        server.parse().map_or(true, |address| resolved.cluster.may_answer(address))
+    };
+    let lists = [&mut context.nameserver_ip, &mut context.nameserver_ip_ipv6];
+    for names in lists.into_iter().flatten() {
+        names.retain(answers);
+    }
 }
 
 /// The interface that the node boots from reaches the controller: that serves where the network names nothing.
