@@ -34,6 +34,9 @@ pub struct Lease {
     /// Whose share of the range it is.
     #[serde(default, skip_serializing_if = "Source::is_node")]
     pub source: Source,
+    /// What the machine calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +145,7 @@ impl Leases {
             return;
         }
         let kept = if source.is_node() { OFFER_MILLISECONDS } else { STRANGERS_OFFER_MILLISECONDS };
-        self.insert(State::Offered, Lease { address, mac, until: now + kept, source });
+        self.insert(State::Offered, Lease { address, mac, until: now + kept, source, name: None });
     }
 
     /// Lends an address.

@@ -44,6 +44,7 @@ pub(crate) mod code {
     pub(crate) const TFTP_SERVER: u8 = 66;
     pub(crate) const BOOT_FILE: u8 = 67;
     pub(crate) const USER_CLASS: u8 = 77;
+    pub(crate) const CLIENT_NAME: u8 = 81;
     pub(crate) const RELAY: u8 = 82;
     pub(crate) const ARCHITECTURE: u8 = 93;
     pub(crate) const SUBNET_SELECTION: u8 = 118;
@@ -109,9 +110,11 @@ impl Packet {
             code::LARGEST_MESSAGE => Some(2),
             code::REQUESTED_ADDRESS | code::SERVER | code::SUBNET_SELECTION => Some(4),
             code::PARAMETER_LIST
+            | code::HOST_NAME
             | code::VENDOR_CLASS
             | code::CLIENT_IDENTIFIER
             | code::USER_CLASS
+            | code::CLIENT_NAME
             | code::RELAY
             | code::ARCHITECTURE
             | code::IPXE => None,

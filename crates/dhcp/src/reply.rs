@@ -199,7 +199,8 @@ impl Case<'_> {
             // One that we do not know may have its address from before our time: it keeps it when it is free.
             (true, _) if known || chosen || self.request.current().is_some() => {
                 let until = self.now + u64::from(self.lease_seconds()) * 1000;
-                let lease = Lease { address: wanted, mac, until, source: self.source.clone() };
+                let (source, name) = (self.source.clone(), self.request.name());
+                let lease = Lease { address: wanted, mac, until, source, name };
                 leases.lend(lease.clone());
                 self.answer(Kind::Ack, Some(wanted), Some(lease))
             }

@@ -9,6 +9,9 @@ use crate::hardware;
 use crate::leases::Source;
 use crate::packet::{Packet, code};
 
+/// The longest name (RFC 1035, section 2.3.4).
+const LONGEST_NAME: usize = 253;
+
 /// What a packet is for (RFC 2132, section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -117,6 +120,23 @@ impl Request {
     /// The address that it wants.
     pub fn wanted(&self) -> Option<Ipv4Addr> {
         self.packet.address(code::REQUESTED_ADDRESS)
+    }
+
+    /// What the machine calls itself (RFC 4702; RFC 2132, section 3.14): its name in full where it has one. What is no text is none.
+    pub fn name(&self) -> Option<String> {
+        // Flags and two codes of old come first; with this flag, the name is in the form of the wire.
+        const ENCODED: u8 = 4;
+        let full = self.packet.option(code::CLIENT_NAME).and_then(|option| match option {
+            [flags, _, _, name @ ..] if flags & ENCODED == 0 => Some(name.to_vec()),
+            [_, _, _, length, name @ ..] => name.get(..usize::from(*length)).map(<[u8]>::to_vec),
+            _ => None,
+        });
+        let full = full.filter(|name| !name.is_empty());
+        let name = full.or_else(|| self.packet.option(code::HOST_NAME).map(<[u8]>::to_vec))?;
+        let name = String::from_utf8(name).ok()?;
+        let is_name = (1..=LONGEST_NAME).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic());
+        is_name.then_some(name)
     }
 
     /// The server that it has chosen.

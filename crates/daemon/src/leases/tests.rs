@@ -20,7 +20,7 @@ fn mac(last: u8) -> MacAddress {
 /// A lease of [`ADDRESS`] on the clock of leases.
 fn lease(machine: u8, lasts: u64) -> Lease {
     let until = clock::steady_milliseconds() + lasts;
-    Lease { address: ADDRESS, mac: mac(machine), until, source: Source::Machine }
+    Lease { address: ADDRESS, mac: mac(machine), until, source: Source::Machine, name: None }
 }
 
 pub(crate) fn store_in(directory: &std::path::Path) -> Store {

@@ -59,7 +59,7 @@ proptest! {
                 Step::Offer(machine, last, by) => leases.offer(at(last), mac(machine), source(by), now),
                 Step::Lend(machine, last, by, lasts) => {
                     let (address, until) = (at(last), now + u64::from(lasts));
-                    let lease = Lease { address, mac: mac(machine), until, source: source(by) };
+                    let lease = Lease { address, mac: mac(machine), until, source: source(by), name: None };
                     leases.lend(lease.clone());
                     stored.retain(|address, _| !leases.over.contains(address));
                     leases.take_over();
@@ -105,6 +105,7 @@ fn what_is_remembered_has_a_bound_and_what_runs_is_not_forgotten() {
         mac: machine(number),
         until,
         source: Source::Machine,
+        name: None,
     };
     for number in 0..REMEMBERED {
         leases.lend(lease(number, if number == 0 { 1_000 } else { 10 }));

@@ -351,6 +351,7 @@ fn what_somebody_must_mend_is_told_and_other_peoples_machines_are_not() {
             mac: mac(last),
             until: site.now + 1_000,
             source: Source::Node,
+            name: None,
         });
     }
     let reason = unserved(&mut site, &discover(2)).unwrap();

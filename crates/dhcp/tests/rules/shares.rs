@@ -193,6 +193,7 @@ fn leases_from_before_a_start_count_as_what_they_are() {
         mac: invented(number.into()),
         until: site.now + HOUR,
         source: Source::Relay(ip("10.141.0.200")),
+        name: None,
     });
     site.leases = Leases::restore(stored);
     let through = |packet: Packet| packet.through(ip("10.141.0.200"));
