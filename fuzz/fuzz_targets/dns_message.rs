@@ -28,7 +28,7 @@ static VIEW: LazyLock<View> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let keys: Keys = Key::new("transfer", "hmac-sha256", "c2VjcmV0").into_iter().collect();
     for is_served in [true, false] {
-        let client = Client { is_served, is_secondary: is_served };
+        let client = Client { is_served, is_secondary: is_served, is_secondary_by_key: !is_served };
         for transport in [Transport::Udp, Transport::Tcp] {
             match answer(&VIEW, &keys, (client, transport), bytes, 1_790_000_000_000) {
                 Decision::Answer(told) | Decision::Refuse(told) => {

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gather::Gathered;
+use imbl::OrdSet;
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Meta, Store};
 use promises::Promises;
@@ -75,6 +76,7 @@ enum Request {
     Change(ChangeRequest),
     Promise { find: Search, answer: oneshot::Sender<Result<Option<IpAddr>, Error>> },
     Own(Vec<(IpAddr, String)>),
+    Answering(Option<OrdSet<IpAddr>>),
 }
 
 struct ChangeRequest {
@@ -220,6 +222,11 @@ impl ClusterService {
     pub async fn set_own_addresses(&self, own: Vec<(IpAddr, String)>) {
         // A daemon that is stopping needs to know none.
         drop(self.requests.send(Request::Own(own)).await);
+    }
+
+    /// Says at which addresses of this host its own DNS server answers; `None` where another may be there. It is no commit either.
+    pub(crate) async fn set_answering(&self, answering: Option<OrdSet<IpAddr>>) {
+        drop(self.requests.send(Request::Answering(answering)).await);
     }
 
     async fn request<T, F>(

@@ -6,6 +6,7 @@ mod first_start;
 mod ini;
 mod keys;
 mod listen;
+mod names;
 pub mod reference;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ pub(crate) use first_start::{PRIVATE, write_whole};
 pub use ini::{Ini, Section};
 pub(crate) use keys::nearest;
 pub use listen::Listen;
+pub use names::{NameSettings, Secondaries, Serve};
 use perilune_boot::Protocol;
 use perilune_image::Readers;
 
@@ -129,6 +131,8 @@ pub struct Settings {
     pub directory: DirectoryChoice,
     /// Interfaces on which DHCP and TFTP are served, where the command line names none.
     pub dhcp_interfaces: Vec<String>,
+    /// The DNS server.
+    pub names: NameSettings,
     /// Whether IPv6 router solicitations of machines are answered. Where nothing is said: unless this machine may be a router itself.
     pub router_advertisements: Option<bool>,
     /// What is logged, and where.
@@ -248,6 +252,7 @@ impl Settings {
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             directory: directory::read(ini)?,
             dhcp_interfaces: keys::words(ini, "DHCP", "INTERFACES"),
+            names: names::read(ini, data_dir)?,
             router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
             log: Log {
                 level: keys::log_level(ini)?,

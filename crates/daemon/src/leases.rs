@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
+use perilune_boards::{
+    Board, Durability, Rules, Snapshot, Subscription, Unreadable, Update, Writer,
+};
 use perilune_dhcp::{Edit, Lease, Leases as LeaseTable, StoreLeases, Stored, Storing};
 use perilune_model::MacAddress;
 use perilune_store::{Store, Table};
@@ -48,6 +50,11 @@ impl Leases {
         let over = table.take_over();
         board.update_each(&over, |_, _| Update::Remove);
         Ok((Self { board, table: Arc::new(Mutex::new(table)) }, writer, unreadable))
+    }
+
+    /// All leases, and every change from now on.
+    pub(crate) fn subscribe(&self) -> (Snapshot<Ipv4Addr, Lease>, Subscription<Ipv4Addr, Lease>) {
+        self.board.subscribe()
     }
 
     /// By what DHCP decides.

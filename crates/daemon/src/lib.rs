@@ -27,6 +27,7 @@ pub mod jobs;
 pub mod json;
 pub mod leases;
 mod machines;
+pub mod names;
 mod neighbour;
 mod own_addresses;
 pub mod owner;

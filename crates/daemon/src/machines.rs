@@ -133,7 +133,7 @@ fn observe(
 }
 
 /// The interfaces on which this machine has an address of a network of the cluster.
-fn interfaces_of(cluster: &Cluster) -> std::io::Result<Vec<String>> {
+pub(crate) fn interfaces_of(cluster: &Cluster) -> std::io::Result<Vec<String>> {
     let on_network = getifaddrs()?.filter(|known| {
         let address = known.address.as_ref().and_then(|address| address.as_sockaddr_in());
         address.is_some_and(|address| cluster.network_of(IpAddr::V4(address.ip())).is_some())

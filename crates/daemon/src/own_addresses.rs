@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::ClusterService;
@@ -45,22 +45,22 @@ fn now() -> Vec<(IpAddr, String)> {
         }
     };
     for known in interfaces {
-        let Some(address) = known.address else { continue };
-        let ipv4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        let ipv6 = address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
-        own.extend(
-            ipv4.or(ipv6).filter(is_for_others).map(|address| (address, known.interface_name)),
-        );
+        let address = address_of(&known).filter(|address| !address.is_loopback());
+        own.extend(address.map(|address| (address, known.interface_name)));
     }
     own.sort();
     own.dedup_by(|(one, _), (other, _)| one == other);
     own
 }
 
-fn is_for_others(address: &IpAddr) -> bool {
-    let is_link_local = match address {
+/// The address of an interface, unless it is one that others cannot know: a link-local one, or none.
+pub(crate) fn address_of(known: &InterfaceAddress) -> Option<IpAddr> {
+    let address = known.address?;
+    let ipv4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    let ipv6 = address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
+    let is_link_local = |address: &IpAddr| match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
-    !address.is_loopback() && !address.is_unspecified() && !is_link_local
+    ipv4.or(ipv6).filter(|address| !address.is_unspecified() && !is_link_local(address))
 }

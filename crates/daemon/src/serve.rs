@@ -39,7 +39,7 @@ use crate::status::{NodeState, Status};
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::{TokenUses, Use};
 use crate::vault::Vault;
-use crate::{api, clock, first_cluster, own_addresses, starters};
+use crate::{api, clock, first_cluster, names, own_addresses, starters};
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +187,8 @@ pub async fn serve(
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
+    // Before machines are told which name servers there are.
+    names::start(&options, &state, &mut tasks, &stop).await;
     crate::machines::start(&options, observer, &state, &mut tasks, &stop)?;
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(options.connections, ranks);
@@ -361,6 +363,7 @@ async fn assemble(
     let sightings = Sightings::new(history.life());
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
+    let names = names::prepare(&settings, options);
     let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
     let state = State::new(Parts {
         boots,
@@ -382,6 +385,7 @@ async fn assemble(
         dhcp_interfaces: options.dhcp_interfaces.clone(),
         listen,
         hidden_boots: HiddenBoots::default(),
+        names,
         leases,
         unreadable,
         templates,

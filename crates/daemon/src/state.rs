@@ -35,6 +35,7 @@ use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
 use crate::jobs::Jobs;
 use crate::leases::Leases;
+use crate::names::Names;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub listen: Vec<(Protocol, SocketAddr)>,
     /// Boot requests of nobody who is named.
     pub hidden_boots: HiddenBoots,
+    /// The DNS server.
+    pub names: Names,
     /// Addresses that are lent to machines.
     pub leases: Leases,
     /// What was stored and could not be read when the daemon began.

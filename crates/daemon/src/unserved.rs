@@ -226,12 +226,13 @@ fn sample(cluster: &Cluster, network: &Network) -> Option<(Name, IpAddr)> {
     })
 }
 
-/// Names that are not served as the cluster has them. `ask` answers the address that a server gives for a name.
+/// Names that are not served as the cluster has them. `is_ours` tells where this daemon serves them; `ask` answers the address that a server gives for a name.
 pub(crate) fn unserved_names(
     cluster: &Cluster,
+    is_ours: &dyn Fn(IpAddr) -> bool,
     ask: &dyn Fn(IpAddr, &str) -> Option<Ipv4Addr>,
 ) -> Vec<String> {
-    let own = own_names(cluster).into_iter().filter_map(|OwnNames { network, server, sample }| {
+    let own = own_names(cluster).into_iter().filter(|own| !is_ours(own.server)).filter_map(|OwnNames { network, server, sample }| {
         let (node, address) = sample?;
         let name = format!("{node}.{network}");
         let answer = ask(server, &name).map(IpAddr::V4);
@@ -241,8 +242,9 @@ pub(crate) fn unserved_names(
                 |other| format!("the address {other}"),
             );
             format!(
-                "nodes of network {network} ask {server} for names, which answers {said} for {name} ({address}): Perilune serves no DNS and writes \
-                 no zones. Fill the name server there from perilune export, or name another with perilune network change {network} --nameserver-ip"
+                "nodes of network {network} ask {server} for names, which answers {said} for {name} ({address}): Perilune's own DNS does not \
+                 serve there (perilune status and docs/dns.md say why). Let it: [DNS] SERVE = yes in luna.ini; or fill the name server there from \
+                 perilune export, or name another with perilune network change {network} --nameserver-ip"
             )
         })
     });
@@ -408,11 +410,12 @@ mod tests {
             assert_eq!((server.to_string().as_str(), name), ("10.9.0.254", "node001.cluster"));
             Some(Ipv4Addr::new(10, 9, 0, 1))
         };
-        assert_eq!(unserved_names(&cluster, &right), Vec::<String>::new());
-        let [none] = unserved_names(&cluster, &|_, _| None).try_into().unwrap();
+        assert_eq!(unserved_names(&cluster, &|_| false, &right), Vec::<String>::new());
+        let [none] = unserved_names(&cluster, &|_| false, &|_, _| None).try_into().unwrap();
+        assert_eq!(unserved_names(&cluster, &|_| true, &|_, _| None), Vec::<String>::new());
         assert!(none.contains("ask 10.9.0.254 for names, which answers no address"), "{none}");
         let old = |_: IpAddr, _: &str| Some(Ipv4Addr::new(10, 9, 0, 77));
-        let [old] = unserved_names(&cluster, &old).try_into().unwrap();
+        let [old] = unserved_names(&cluster, &|_| false, &old).try_into().unwrap();
         assert!(old.contains("the address 10.9.0.77 for node001.cluster (10.9.0.1)"), "{old}");
     }
 

@@ -44,7 +44,8 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(clock::milliseconds());
-    let of_site = idle.chain(hidden).chain(templates(state)).chain(ranges);
+    let names = state.names.warnings();
+    let of_site = idle.chain(hidden).chain(names).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));
     let of_site = of_site
@@ -176,7 +177,9 @@ fn unserved(state: &State, cluster: &Cluster) -> Vec<String> {
     let plugins = state.settings.plugins.as_deref();
     let not_run = plugins.map(unserved::not_run).unwrap_or_default();
     let not_run = not_run.into_iter().map(|(kind, files)| unserved::not_run_told(&kind, &files));
-    let names = unserved::unserved_names(cluster, &unserved::ask);
+    // What is served here is as the cluster has it.
+    let ask = |server, name: &str| unserved::ask(server, name);
+    let names = unserved::unserved_names(cluster, &|server| state.names.answers_at(server), &ask);
     missing.chain(not_run).chain(names).collect()
 }
 

@@ -22,7 +22,7 @@ use perilune_model::{Addresses, Cluster, Draft, Name};
 
 const NODES: u16 = 10_000;
 const HOSTS: u16 = 10_000;
-const CLIENT: Client = Client { is_served: true, is_secondary: false };
+const CLIENT: Client = Client { is_served: true, is_secondary: false, is_secondary_by_key: false };
 
 fn main() {
     let before = cluster(1);

@@ -24,6 +24,8 @@ pub struct Client {
     pub is_served: bool,
     /// It is a secondary server of our zones.
     pub is_secondary: bool,
+    /// It is one if it signs with a key of ours.
+    pub is_secondary_by_key: bool,
 }
 
 /// How it asks.
@@ -86,7 +88,10 @@ pub fn answer(
     let is_known = client.is_served || client.is_secondary;
     match &request.signature {
         Checked::Wrong(refusal) => request.refuse_signature(refusal, now),
-        Checked::Right(_) => decide(view, keys, client, &request, now),
+        Checked::Right(_) => {
+            let is_secondary = client.is_secondary || client.is_secondary_by_key;
+            decide(view, keys, Client { is_secondary, ..client }, &request, now)
+        }
         Checked::Unsigned if is_known => decide(view, keys, client, &request, now),
         Checked::Unsigned => Decision::Refuse(request.say(ResponseCode::Refused, now)),
     }

@@ -8,6 +8,7 @@ use crate::writer::{HEADER, PAYLOAD, Writer, flag};
 const SMALLEST: u16 = 512;
 const SERVER_FAILURE: u16 = 2;
 const NAME_ERROR: u16 = 3;
+const REFUSED: u16 = 5;
 
 /// A question of a client for other servers.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub struct Question {
 
 /// What tells whether an answer serves another question, too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Sameness {
+pub struct Sameness {
     question: Vec<u8>,
     is_unchecked: bool,
     wants_signatures: Option<bool>,
@@ -45,7 +46,8 @@ impl Question {
         })
     }
 
-    pub(crate) fn sameness(&self) -> Sameness {
+    /// What tells whether the answer to this question serves another.
+    pub fn sameness(&self) -> Sameness {
         Sameness {
             question: self.bytes.to_ascii_lowercase(),
             is_unchecked: self.is_unchecked,
@@ -102,6 +104,11 @@ impl Question {
         )
     }
 
+    /// What a client is sent who is itself the server that would be asked.
+    pub fn refused(&self) -> Vec<u8> {
+        self.without_records(flag::RESPONSE | self.desired() | REFUSED)
+    }
+
     fn desired(&self) -> u16 {
         if self.is_recursive { flag::RECURSION_DESIRED } else { 0 }
     }
@@ -114,6 +121,11 @@ impl Question {
         }
         writer.into_bytes()
     }
+}
+
+/// Whether an answer is only a part of what there is by TCP.
+pub fn is_truncated(answer: &[u8]) -> bool {
+    walk::u16_at(answer, 2).is_some_and(|flags| flags & flag::TRUNCATED != 0)
 }
 
 /// Whether an answer says something about the name; another server may know more otherwise.

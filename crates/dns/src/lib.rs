@@ -23,7 +23,7 @@ mod zone;
 
 pub use answer::{Client, Decision, Transport, answer};
 pub use cache::Cache;
-pub use forward::{Question, is_helpful};
+pub use forward::{Question, Sameness, is_helpful, is_truncated};
 pub use leases::{Lent, LentNames, lent_name};
 pub use notify::{is_noticed, notify};
 pub use records::{Data, Record, Soa};

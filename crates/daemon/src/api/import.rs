@@ -231,8 +231,9 @@ fn of_site(state: &State, cluster: &Cluster) -> Vec<FindingKeys> {
     });
     let names = unserved::own_names(cluster).into_iter().map(|own| {
         let message = format!(
-            "its nodes ask {} for names, which the old daemon wrote there; Perilune serves no DNS and writes no zones. Keep that name \
-             server and fill it from perilune export, or name another",
+            "its nodes ask {} for names, which the old daemon wrote there; Perilune writes no zones. It serves the names itself where \
+             [SERVICES] DNS of luna.ini names no other server, or [DNS] SERVE = yes: stop the old one then. Else keep that one and fill it from \
+             perilune export, or name another",
             own.server
         );
         let name = Some(own.network.to_string());

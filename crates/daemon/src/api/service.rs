@@ -14,6 +14,7 @@ use crate::api::permissions::{Routes, everybody, viewers};
 use crate::api::problem::ApiError;
 use crate::clock;
 use crate::json::Json;
+use crate::names;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
@@ -24,7 +25,7 @@ pub(super) fn routes() -> Routes {
 enum Service {
     Running,
     /// Not here; why, and what to do.
-    Absent(&'static str),
+    Absent(String),
     Unknown,
 }
 
@@ -32,10 +33,13 @@ fn find(state: &State, name: &str) -> Service {
     match name {
         "luna2" => Service::Running,
         "dhcp" | "dhcpd" if !state.dhcp_interfaces.is_empty() => Service::Running,
-        "dhcp" | "dhcpd" => {
-            Service::Absent("the daemon was started without --dhcp-interface; start it with one")
-        }
-        "dns" | "named" => Service::Absent("this daemon serves no DNS yet"),
+        "dhcp" | "dhcpd" => Service::Absent(
+            "the daemon was started without --dhcp-interface; start it with one".to_owned(),
+        ),
+        "dns" | "named" => match state.names.service() {
+            names::Service::Running => Service::Running,
+            names::Service::Absent(reason) => Service::Absent(reason),
+        },
         _ => Service::Unknown,
     }
 }
@@ -47,7 +51,7 @@ struct Queued {
     request_id: String,
 }
 
-/// Tells whether a service runs (`status`), or lets it take over what changed. DHCP and TFTP always know the cluster as it is, so
+/// Tells whether a service runs (`status`), or lets it take over what changed. DHCP, TFTP and DNS always know the cluster as it is, so
 /// there is nothing to wait for.
 #[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", responses(
     (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = serde_json::Value),
@@ -72,7 +76,7 @@ async fn act(
             failed("it is a part of the daemon; stop the daemon to stop it")
         }
         (Service::Running, _) => failed(&format!("Service Action {action} Is Not Recognized")),
-        (Service::Absent(reason), _) => failed(reason),
+        (Service::Absent(reason), _) => failed(&reason),
         (Service::Unknown, _) => failed(&format!("Service Name {name} Is Not Recognized.")),
     };
     let begun = [

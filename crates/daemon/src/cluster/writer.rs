@@ -68,7 +68,7 @@ impl Writer {
     /// Decides and stores requests, and answers them; gives back those that are to be decided again.
     async fn settle(&mut self, batch: Vec<Request>) -> Vec<Request> {
         let begun = Instant::now();
-        let batch = self.take_own_addresses(batch);
+        let batch = self.take_host(batch);
         let base = self.published();
         let (mut working, decided) = self.decide(&base, batch);
         let commits: Arc<[Commit]> = decided.iter().filter_map(Decided::commit).collect();
@@ -100,16 +100,18 @@ impl Writer {
     }
 
     /// What this host has is no change, and nobody who follows the cluster needs to know.
-    fn take_own_addresses(&self, batch: Vec<Request>) -> Vec<Request> {
+    fn take_host(&self, batch: Vec<Request>) -> Vec<Request> {
+        let tell = |change: &dyn Fn(&mut Cluster)| {
+            self.publisher.send_if_modified(|published| {
+                change(Arc::make_mut(published));
+                false
+            });
+        };
         let mut others = Vec::with_capacity(batch.len());
         for request in batch {
             match request {
-                Request::Own(own) => {
-                    self.publisher.send_if_modified(|published| {
-                        Arc::make_mut(published).set_own_addresses(own);
-                        false
-                    });
-                }
+                Request::Own(own) => tell(&|cluster| cluster.set_own_addresses(own.clone())),
+                Request::Answering(all) => tell(&|cluster| cluster.set_answering(all.clone())),
                 request => others.push(request),
             }
         }
@@ -136,7 +138,7 @@ impl Writer {
                     decided.push(Decided::Promise { find, answer, result });
                 }
                 // These were taken out before.
-                Request::Own(_) => {}
+                Request::Own(_) | Request::Answering(_) => {}
             }
         }
         (working, decided)
@@ -166,7 +168,7 @@ impl Writer {
             }
             None => {
                 let mut cluster = self.store.load().await?;
-                cluster.set_own_addresses(base.own_addresses().clone());
+                cluster.set_host_of(base);
                 cluster
             }
         };

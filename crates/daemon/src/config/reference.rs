@@ -159,6 +159,38 @@ pub const LUNA_INI: &[Section] = &[
         ],
     },
     Section {
+        name: "DNS",
+        about: "The daemon's own DNS server. `docs/dns.md` has what it answers.",
+        keys: &[
+            key(
+                "SERVE",
+                "where DHCP is served, unless `[SERVICES] DNS` names another server",
+                "`yes` or `no`",
+            ),
+            key(
+                "LISTEN",
+                "those of the interfaces that DHCP serves",
+                "addresses of this host, with commas; `0.0.0.0` and `::` stand for all",
+            ),
+            key("PORT", "53", "the port; nodes and DHCP know only 53"),
+            key(
+                "CLIENTS",
+                "the cluster's networks",
+                "further addresses and networks, with commas, that are answered",
+            ),
+            key(
+                "SECONDARIES",
+                "none",
+                "addresses and networks, with commas, that are given whole zones; single addresses are told of changes. `key` is whoever signs with a key of `TSIG_KEY_FILE`",
+            ),
+            key(
+                "TSIG_KEY_FILE",
+                "",
+                "a file of keys as `tsig-keygen` writes them; with it, whole zones are given to those only who sign with one",
+            ),
+        ],
+    },
+    Section {
         name: "SECRETS",
         about: "Secrets and passwords of BMCs are always stored encrypted.",
         keys: &[key("ENCRYPT_SECRETS", "yes", "`no` has no effect, and is told at the start")],
@@ -250,7 +282,11 @@ pub const LUNA_INI: &[Section] = &[
         keys: &[
             ignored("DHCP"),
             ignored("DHCP6"),
-            ignored("DNS"),
+            key(
+                "DNS",
+                "the daemon",
+                "another DNS server on this host, such as `named`: the daemon's own is then off unless `[DNS] SERVE = yes`",
+            ),
             ignored("CONTROL"),
             ignored("COOLDOWN"),
             ignored("COMMAND"),

@@ -87,7 +87,7 @@ fn where_there_is_a_key_zones_go_to_those_who_have_it_and_stand_at_the_right_add
     let view = View::new(Arc::new(draft.finish().0), LentNames::default(), None);
     let keys: Keys = [key("c2VjcmV0")].into_iter().collect();
     let decide = |bytes: &[u8], is_secondary| {
-        let client = Client { is_served: true, is_secondary };
+        let client = Client { is_served: true, is_secondary, is_secondary_by_key: false };
         answer(&view, &keys, (client, Transport::Tcp), bytes, NOW * 1000)
     };
     let right = transfer(Some(&key("c2VjcmV0")));

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use crate::site::{NOW, SERVED, cluster, decide, hosts, query, told, view_of};
 
-const STRANGER: Client = Client { is_served: false, is_secondary: false };
+const STRANGER: Client =
+    Client { is_served: false, is_secondary: false, is_secondary_by_key: false };
 
 #[test]
 fn strangers_are_refused_in_fewer_bytes_than_they_sent() {
@@ -88,7 +89,7 @@ fn other_names_are_asked_of_others_for_those_who_want_it() {
     );
     message.metadata.recursion_desired = false;
     assert!(matches!(decide(&view, SERVED, &message), Decision::Refuse(_)));
-    let only = Client { is_served: false, is_secondary: true };
+    let only = Client { is_served: false, is_secondary: true, is_secondary_by_key: false };
     let message = query("example.org.", RecordType::A);
     assert!(matches!(decide(&view, only, &message), Decision::Refuse(_)));
     let own = decide(&view, SERVED, &query("node001.cluster.", RecordType::A));
@@ -130,7 +131,7 @@ proptest! {
     #[test]
     fn nothing_that_is_sent_breaks_anything(bytes in prop::collection::vec(any::<u8>(), 0..200), is_served: bool) {
         let view = view_of(cluster());
-        let client = Client { is_served, is_secondary: true };
+        let client = Client { is_served, is_secondary: true, is_secondary_by_key: false };
         for transport in [Transport::Udp, Transport::Tcp] {
             answer(&view, &Keys::default(), (client, transport), &bytes, NOW);
         }

@@ -17,8 +17,10 @@ use perilune_model::settings::Settings;
 use perilune_model::{Addresses, Cluster, Draft, Name};
 
 pub(crate) const NOW: u64 = 1_790_000_000_000;
-pub(crate) const SERVED: Client = Client { is_served: true, is_secondary: false };
-pub(crate) const SECONDARY: Client = Client { is_served: false, is_secondary: true };
+pub(crate) const SERVED: Client =
+    Client { is_served: true, is_secondary: false, is_secondary_by_key: false };
+pub(crate) const SECONDARY: Client =
+    Client { is_served: false, is_secondary: true, is_secondary_by_key: false };
 
 pub(crate) fn addresses(list: &[&str]) -> Addresses {
     let mut all = Addresses::default();

@@ -1,7 +1,8 @@
-//! The DHCP and TFTP clients and the SNMP agent of distributions against the real daemon, in network namespaces that touch no other network.
+//! The DHCP, DNS and TFTP clients, other name servers and the SNMP agent of distributions against the real daemon, in network namespaces that touch no other network.
 #![cfg(test)]
 
 mod dhcp;
+mod dns;
 mod proxy;
 mod relay;
 mod router;

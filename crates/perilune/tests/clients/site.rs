@@ -69,6 +69,46 @@ impl Site {
         self.wait();
     }
 
+    /// Ends the daemon.
+    pub(crate) fn stop(&mut self) {
+        end(&mut self.daemon);
+    }
+
+    /// Gives the controller a further address on the network.
+    pub(crate) fn address(&self, address: &str) {
+        let words = ["address", "add", address, "dev", BRIDGE, "nodad"];
+        let words = if address.contains(':') { &words[..] } else { &words[..5] };
+        run(self.network.command("ip").args(words), &limit()).unwrap();
+    }
+
+    /// Writes a file into the daemon's directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.data().join(name), text).unwrap();
+    }
+
+    /// Has these sections at the end of the configuration, in place of those that this had before. They count from the next start on.
+    pub(crate) fn configure(&self, sections: &str) {
+        const MARK: &str = "; sections of a test\n";
+        let file = self.data().join("luna.ini");
+        let text = fs::read_to_string(&file).unwrap();
+        let made = text.split(MARK).next().unwrap_or_default();
+        fs::write(&file, format!("{made}{MARK}{sections}")).unwrap();
+    }
+
+    /// What the command line says, whether it succeeds or not.
+    pub(crate) fn refused_or_said(&self, arguments: &[&str]) -> String {
+        match run(&mut self.command(arguments), &limit()) {
+            Ok(output) | Err(Error::Failed { output, .. }) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What monitors hear of a service.
+    pub(crate) fn monitor(&self, service: &str) -> String {
+        let url = format!("http://127.0.0.1:7050/monitor/service/{service}");
+        run(self.network.command("curl").args(["-s", &url]), &limit()).unwrap()
+    }
+
     /// What the daemon has said since the first start.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()

@@ -17,6 +17,10 @@ pub(crate) const DHCLIENT: Tool = Tool {
     debian: "isc-dhcp-client",
     enterprise: Some("dhcp-client"),
 };
+pub(crate) const DIG: Tool =
+    Tool { paths: &["/usr/bin/dig"], debian: "bind9-dnsutils", enterprise: Some("bind-utils") };
+pub(crate) const NAMED: Tool =
+    Tool { paths: &["/usr/sbin/named"], debian: "bind9", enterprise: Some("bind") };
 pub(crate) const DHCRELAY: Tool = Tool {
     paths: &["/usr/sbin/dhcrelay"],
     debian: "isc-dhcp-relay",
