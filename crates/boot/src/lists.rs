@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr};
+use perilune_model::effective::Effective;
 use perilune_model::{Cluster, Machines, Name};
 use perilune_plan::check_script_text;
 
@@ -49,7 +50,9 @@ impl Names {
             Which::AvailableNodes => Box::new(vacant.iter().chain(without_interface)),
             Which::Groups => {
                 let groups = self.cluster.groups().values();
-                let boot = groups.filter(|group| group.provisioning.osimage.is_some());
+                let boot = groups.filter(|group| {
+                    Effective::of_group(&self.cluster, group).osimage().value.is_some()
+                });
                 Box::new(boot.map(|group| &group.name))
             }
         }

@@ -241,7 +241,7 @@ fn name_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
 fn secrets(resolved: &Resolved<'_>) -> Vec<Secret> {
     let owners = secret::of_node(resolved.cluster, resolved.node);
     let mut files: Vec<Secret> = Vec::new();
-    for secret in owners.into_iter().flatten().flat_map(|secrets| &secrets.secrets) {
+    for secret in owners.into_iter().flat_map(|secrets| &secrets.secrets) {
         let Some(path) = secret.path.as_ref().filter(|path| !path.is_empty()) else { continue };
         // Clients send contents in base64; who did not gets them so.
         let is_encoded = STANDARD.decode(&secret.content).is_ok();

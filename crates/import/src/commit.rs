@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perilune_model::controller::Controller;
+use perilune_model::group::Group;
 use perilune_model::node::{Node, Reported};
 use perilune_model::{Cluster, Draft, Error, Kind, Name, Object, Violation};
 
@@ -47,6 +48,10 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
     };
     let unsaid = if plan.is_of_tables { unsaid(draft, plan.cluster()) } else { Vec::new() };
     let there: Vec<Object> = draft.objects().filter(|object| !stays(object)).collect();
+    // Nothing is above another while they go.
+    for group in draft.groups().values().map(Arc::clone).collect::<Vec<_>>() {
+        draft.put(Group { parent: None, ..Group::clone(&group) })?;
+    }
     for object in there.iter().rev() {
         let is_imported = imported.contains(&(object.kind(), object.name()));
         let named = (object.kind(), object.name().to_string());

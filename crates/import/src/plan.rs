@@ -69,7 +69,14 @@ impl Plan {
         let networks = self.cluster.networks().values();
         let bare =
             networks.map(|network| Network { shared: None, ..Network::clone(network) }.into());
-        bare.chain(self.objects())
+        // Groups come after those that they inherit from.
+        let level = |object: &Object| match object {
+            Object::Group(group) => self.cluster.lineage(group).count(),
+            _ => 0,
+        };
+        let mut objects: Vec<Object> = self.objects().collect();
+        objects.sort_by_key(|object| (object.kind(), level(object)));
+        bare.chain(objects)
     }
 }
 

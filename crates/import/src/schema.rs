@@ -1,5 +1,5 @@
 //! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, those that
-//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `addressing` of interfaces of groups, and `owner` and `mode` of secrets: without them an export would lose what it came from.
+//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export would lose what it came from.
 
 /// A table that is read.
 pub(crate) struct Known {
@@ -66,7 +66,7 @@ known! {
     "switch": &["name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment"], &[];
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];
     "cloud": &["name", "type", "comment"], &[];
-    "group": with_provisioning!["name", "domain", "comment"], &[];
+    "group": with_provisioning!["name", "domain", "comment", "parentid"], &[];
     "groupinterface": with_link!["groupid", "networkid", "dhcp", "addressing"], &[];
     "node": with_provisioning![
         "name", "groupid", "switchid", "switchport", "cloudid", "service", "vendor", "assettag", "comment", "status",

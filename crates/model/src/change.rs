@@ -16,7 +16,7 @@ use crate::interface;
 use crate::object::{Holder, Object};
 use crate::references::{self, Reference};
 use crate::reservation::Reservation;
-use crate::{Cluster, Error, Kind, MacAddress, Name, user};
+use crate::{Cluster, Error, Kind, MacAddress, Name, group, user};
 
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +106,7 @@ impl Draft {
         }
         interface::check_count(old.as_ref(), &object)?;
         references::check(&self.cluster, old.as_ref(), &object)?;
+        group::parent::check(&self.cluster, &object)?;
         self.check_addresses(&object)?;
         self.check_hardware(&object)?;
         self.put_unchecked(object);

@@ -1,11 +1,11 @@
-//! What a node is in effect: its own settings, else its group's, else the image's, the BMC setup's or the cluster's, else defaults.
+//! What a node is in effect: its own settings, else its group's and those of the groups above, else the image's, the BMC setup's or the cluster's, else defaults.
 
 use crate::group::Group;
 use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
 use crate::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name};
 
@@ -61,27 +61,23 @@ pub struct Sourced<T> {
 pub struct Effective<'a> {
     cluster: &'a Cluster,
     own: Option<&'a Provisioning>,
-    group: Option<&'a Provisioning>,
+    group: Option<&'a Group>,
     image: Option<&'a Image>,
 }
 
 impl<'a> Effective<'a> {
     /// What this node is in effect.
     pub fn of_node(cluster: &'a Cluster, node: &'a Node) -> Self {
-        let group = cluster.groups().get(&node.group).map(|group| &group.provisioning);
+        let group = cluster.groups().get(&node.group).map(|group| &**group);
         Self::new(cluster, Some(&node.provisioning), group)
     }
 
     /// What this group gives to nodes that say nothing themselves.
     pub fn of_group(cluster: &'a Cluster, group: &'a Group) -> Self {
-        Self::new(cluster, None, Some(&group.provisioning))
+        Self::new(cluster, None, Some(group))
     }
 
-    fn new(
-        cluster: &'a Cluster,
-        own: Option<&'a Provisioning>,
-        group: Option<&'a Provisioning>,
-    ) -> Self {
+    fn new(cluster: &'a Cluster, own: Option<&'a Provisioning>, group: Option<&'a Group>) -> Self {
         let mut effective = Self { cluster, own, group, image: None };
         effective.image = effective
             .osimage()
@@ -91,12 +87,35 @@ impl<'a> Effective<'a> {
         effective
     }
 
-    fn inherited<T>(&self, field: impl Fn(&'a Provisioning) -> Option<T>) -> Sourced<Option<T>> {
+    /// The nearest that says something, and how far that is: 0 is the node itself, 1 its group, 2 the group above that.
+    fn nearest<T>(&self, field: impl Fn(&'a Provisioning) -> Option<T>) -> Option<(usize, T)> {
         if let Some(value) = self.own.and_then(&field) {
-            return Sourced { value: Some(value), source: Source::Node };
+            return Some((0, value));
         }
-        match self.group.and_then(&field) {
-            Some(value) => Sourced { value: Some(value), source: Source::Group },
+        let mut groups = self.group.into_iter().flat_map(|group| self.cluster.lineage(group));
+        let mut distance = 0;
+        groups.find_map(|group| {
+            distance += 1;
+            field(&group.provisioning).map(|value| (distance, value))
+        })
+    }
+
+    /// What the node says, else its group, else those above that.
+    pub fn said<T>(&self, field: impl Fn(&'a Provisioning) -> Option<T>) -> Option<T> {
+        self.nearest(field).map(|(_, value)| value)
+    }
+
+    /// The group above the node's own, or above the group by itself, that says this; nothing where somebody nearer does, or nobody.
+    pub fn ancestor(&self, says: impl Fn(&Provisioning) -> bool) -> Option<&'a Name> {
+        let (distance, ()) = self.nearest(|said| says(said).then_some(()))?;
+        let mut groups = self.cluster.lineage(self.group?);
+        groups.nth(distance.checked_sub(1)?).filter(|_| distance > 1).map(|group| &group.name)
+    }
+
+    fn inherited<T>(&self, field: impl Fn(&'a Provisioning) -> Option<T>) -> Sourced<Option<T>> {
+        match self.nearest(field) {
+            Some((0, value)) => Sourced { value: Some(value), source: Source::Node },
+            Some((_, value)) => Sourced { value: Some(value), source: Source::Group },
             None => Sourced { value: None, source: Source::Default },
         }
     }
@@ -121,19 +140,31 @@ impl<'a> Effective<'a> {
     }
 
     /// The tag's name; nothing where the image's files of now are booted. A node with an image of its own does not have the tag
-    /// of its group, even one of the same image. A tag that the image does not have counts as none, and hides the group's.
+    /// of its group, even one of the same image, nor a group with one that of a group above. A tag that the image does not have counts
+    /// as none, and hides what is further away.
     pub fn osimagetag(&self) -> Sourced<Option<&'a Name>> {
-        let own_image = self.own.is_some_and(|own| own.osimage.is_some());
-        let choice = self.inherited(|settings| settings.osimagetag.as_ref());
-        if own_image && choice.source != Source::Node {
-            return Sourced { value: None, source: Source::Node };
+        let image =
+            self.nearest(|settings| settings.osimage.as_ref()).map(|(distance, _)| distance);
+        let choice = self.nearest(|settings| settings.osimagetag.as_ref());
+        if let Some(image) = image
+            && choice.is_none_or(|(distance, _)| distance > image)
+        {
+            let source = match (image, choice) {
+                (0, _) => Source::Node,
+                (_, Some(_)) => Source::Group,
+                (_, None) => Source::Default,
+            };
+            return Sourced { value: None, source };
         }
         let exists =
             |tag: &&Name| self.image.is_some_and(|image| image.tag_named(tag.as_str()).is_some());
-        Sourced {
-            value: choice.value.and_then(TagChoice::named).filter(exists),
-            source: choice.source,
-        }
+        let source = match choice {
+            Some((0, _)) => Source::Node,
+            Some(_) => Source::Group,
+            None => Source::Default,
+        };
+        let named = choice.and_then(|(_, choice)| choice.named());
+        Sourced { value: named.filter(exists), source }
     }
 
     fn tag(&self) -> Option<&'a Tag> {

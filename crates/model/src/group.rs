@@ -1,7 +1,9 @@
 //! Groups.
 
+pub(crate) mod parent;
 mod save;
 
+pub use parent::MOST_ANCESTORS;
 pub use save::{DEFAULT_PARTSCRIPT, DEFAULT_POSTSCRIPT, Request, clone, save};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,9 @@ use crate::provisioning::Provisioning;
 pub struct Group {
     /// The name.
     pub name: Name,
+    /// The group whose values it has where it says nothing itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Name>,
     /// What its nodes inherit.
     pub provisioning: Provisioning,
     /// A DNS domain; stored for clients.

@@ -1,6 +1,6 @@
 //! Labels: what a site says of its nodes, groups, racks and images in its own words, as `key=value`.
 //!
-//! A node has the labels of its group as well; where both have one key, the node's own value counts.
+//! A node has the labels of its group and of the groups above that as well; where several have one key, the nearest counts.
 
 mod index;
 
@@ -10,7 +10,6 @@ use std::fmt;
 pub use index::LabelIndex;
 use serde::{Deserialize, Serialize};
 
-use crate::group::Group;
 use crate::node::Node;
 use crate::{Cluster, Violation};
 
@@ -35,6 +34,15 @@ impl Labels {
     /// The value of a label.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
+    }
+
+    /// These, and of the others those whose keys are not among them.
+    #[must_use]
+    pub fn or(mut self, others: &Self) -> Self {
+        for (key, value) in &others.0 {
+            self.0.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        self
     }
 
     /// Keys and values, in the order of the keys.
@@ -140,14 +148,18 @@ fn shown(text: &str) -> String {
 impl Node {
     /// The value of a label of the node, its own or its group's.
     pub fn label<'a>(&'a self, cluster: &'a Cluster, key: &str) -> Option<&'a str> {
-        let of_group = || cluster.groups().get(&self.group).and_then(|group| group.labels.get(key));
-        self.labels.get(key).or_else(of_group)
+        let of_groups = || cluster.lineage_of(&self.group).find_map(|group| group.labels.get(key));
+        self.labels.get(key).or_else(of_groups)
     }
 
-    /// The labels of its group for which it has no value of its own.
-    pub fn inherited_labels(&self, group: &Group) -> Labels {
-        let others = group.labels.0.iter().filter(|(key, _)| !self.labels.0.contains_key(*key));
-        Labels(others.map(|(key, value)| (key.clone(), value.clone())).collect())
+    /// The labels of its group, and of those above that, for which it has no value of its own.
+    pub fn inherited_labels(&self, cluster: &Cluster) -> Labels {
+        let mut groups = cluster.lineage_of(&self.group).filter(|group| !group.labels.is_empty());
+        // Most groups have none, and lists ask this of thousands of nodes.
+        let Some(first) = groups.next() else { return Labels::default() };
+        let all = groups.fold(first.labels.clone(), |labels, group| labels.or(&group.labels));
+        let others = all.0.into_iter().filter(|(key, _)| !self.labels.0.contains_key(key));
+        Labels(others.collect())
     }
 }
 

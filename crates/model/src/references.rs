@@ -66,7 +66,8 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         let rules = cluster.claim_rules().values();
         let rules = rules.filter(|rule| rule.group.as_ref().is_some_and(|group| *group == *name));
         let rules = rules.map(|rule| Object::ClaimRule(Arc::clone(rule)));
-        return nodes.chain(secrets).chain(rules).collect();
+        let children = cluster.children(name).map(|child| Object::Group(Arc::clone(child)));
+        return nodes.chain(children).chain(secrets).chain(rules).collect();
     }
     // What stands under a device's own name is found by it; many may go at once, and to look through all would take long.
     let placed = |device_type| {
@@ -191,8 +192,10 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
 fn of(object: &Object) -> Vec<(&'static str, Reference)> {
     let mut copy = object.clone();
     let is_network = matches!(object, Object::Network(_));
+    let is_group = matches!(object, Object::Group(_));
     let field = |kind: Kind| match kind {
         Kind::Network if is_network => "shared",
+        Kind::Group if is_group => "parent",
         Kind::Image => "osimage",
         Kind::BmcSetup => "bmcsetup",
         Kind::Settings
@@ -244,6 +247,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         }
         Object::Group(group) => {
             let group = Arc::make_mut(group);
+            references.extend(group.parent.as_mut().map(|name| (Kind::Group, name)));
             references.extend(group.provisioning.osimage.as_mut().map(|name| (Kind::Image, name)));
             references
                 .extend(group.provisioning.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));

@@ -43,12 +43,16 @@ pub struct Secrets {
     pub secrets: Vec<Secret>,
 }
 
-/// The secrets that a node is given: the cluster's, its group's, its own. Of several with one path, the last is the node's.
-pub fn of_node<'a>(cluster: &'a Cluster, node: &Node) -> [Option<&'a Secrets>; 3] {
+/// The secrets that a node is given: the cluster's, those of its groups, the nearest last, its own. Of several with one path, the last is
+/// the node's.
+pub fn of_node<'a>(cluster: &'a Cluster, node: &Node) -> Vec<&'a Secrets> {
     let of_cluster = cluster.cluster_secrets().get(CLUSTER).map(|list| -> &Secrets { list });
-    let of_group = cluster.group_secrets().get(&node.group).map(|list| -> &Secrets { list });
+    let of_groups = cluster.lineage_of(&node.group);
+    let of_groups = of_groups.filter_map(|group| cluster.group_secrets().get(&group.name));
+    let mut of_groups: Vec<&Secrets> = of_groups.map(|list| -> &Secrets { list }).collect();
+    of_groups.reverse();
     let of_node = cluster.node_secrets().get(&node.name).map(|list| -> &Secrets { list });
-    [of_cluster, of_group, of_node]
+    of_cluster.into_iter().chain(of_groups).chain(of_node).collect()
 }
 
 impl fmt::Debug for Secret {

@@ -9,6 +9,7 @@ use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ancestors::Ancestors;
 use crate::interface::GroupInterfaceKeys;
 use crate::label;
 use crate::word::TrueFalse;
@@ -18,6 +19,9 @@ use crate::word::TrueFalse;
 #[expect(clippy::struct_excessive_bools, reason = "the shape that clients read")]
 pub struct GroupEntry<'a> {
     name: &'a str,
+    /// The group whose values it has where it says nothing itself; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
     setupbmc: bool,
     domain: Option<&'a str>,
     osimagetagid: Option<&'a str>,
@@ -59,42 +63,42 @@ pub struct GroupEntry<'a> {
 impl<'a> GroupEntry<'a> {
     /// The entry of a group.
     pub fn new(cluster: &'a Cluster, group: &'a Group) -> Self {
-        let own = &group.provisioning;
         let effective = Effective::of_group(cluster, group);
         Self {
             name: group.name.as_str(),
-            setupbmc: own.setupbmc.unwrap_or(false),
-            domain: group.domain.as_deref(),
-            osimagetagid: own.osimagetag.as_ref().map(TagChoice::word),
-            kerneloptions: own.kerneloptions.as_deref().or_else(|| effective.kerneloptions().value),
-            ipxe_kernel: own.ipxe_kernel.map(IpxeKernel::word),
-            prescript: own.prescript.as_deref(),
-            partscript: own.partscript.as_deref(),
-            postscript: own.postscript.as_deref(),
-            disklayout: own.disklayout.as_deref(),
-            install_policy: own.install_policy.map(InstallPolicy::word),
-            install_mode: own.install_policy.map(InstallPolicy::mode),
-            wipe: own.wipe.map(Wipe::word),
-            boot_order: own.boot_order.map(BootOrder::word),
-            memory_limit: own.memory_limit.as_deref(),
-            script_timeout: own.script_timeout.as_deref(),
-            hosts: own.hosts.map(Hosts::word),
-            timezone: own.timezone.as_deref(),
-            locale: own.locale.as_deref(),
-            netboot: own.netboot.unwrap_or(false),
-            bootmenu: own.bootmenu.unwrap_or(false),
+            parent: group.parent.as_ref().map(Name::as_str),
+            setupbmc: effective.said(|own| own.setupbmc).unwrap_or(false),
+            domain: domain(cluster, group),
+            osimagetagid: effective.said(|own| own.osimagetag.as_ref()).map(TagChoice::word),
+            kerneloptions: effective.kerneloptions().value,
+            ipxe_kernel: effective.said(|own| own.ipxe_kernel).map(IpxeKernel::word),
+            prescript: effective.said(|own| own.prescript.as_deref()),
+            partscript: effective.said(|own| own.partscript.as_deref()),
+            postscript: effective.said(|own| own.postscript.as_deref()),
+            disklayout: effective.said(|own| own.disklayout.as_deref()),
+            install_policy: effective.said(|own| own.install_policy).map(InstallPolicy::word),
+            install_mode: effective.said(|own| own.install_policy).map(InstallPolicy::mode),
+            wipe: effective.said(|own| own.wipe).map(Wipe::word),
+            boot_order: effective.said(|own| own.boot_order).map(BootOrder::word),
+            memory_limit: effective.said(|own| own.memory_limit.as_deref()),
+            script_timeout: effective.said(|own| own.script_timeout.as_deref()),
+            hosts: effective.said(|own| own.hosts).map(Hosts::word),
+            timezone: effective.said(|own| own.timezone.as_deref()),
+            locale: effective.said(|own| own.locale.as_deref()),
+            netboot: effective.said(|own| own.netboot).unwrap_or(false),
+            bootmenu: effective.said(|own| own.bootmenu).unwrap_or(false),
             comment: group.comment.as_deref(),
-            labels: label::shown(&group.labels),
-            roles: own.roles.as_deref(),
-            scripts: own.scripts.as_deref(),
-            provision_interface: own.provision_interface.as_deref(),
-            provision_method: own.provision_method.as_deref(),
-            provision_fallback: own.provision_fallback.as_deref(),
+            labels: label::shown(&cluster.labels_of(group)),
+            roles: effective.said(|own| own.roles.as_deref()),
+            scripts: effective.said(|own| own.scripts.as_deref()),
+            provision_interface: effective.said(|own| own.provision_interface.as_deref()),
+            provision_method: effective.said(|own| own.provision_method.as_deref()),
+            provision_fallback: effective.said(|own| own.provision_fallback.as_deref()),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
             overrides: overrides(group),
             interfaces: interfaces(cluster, group),
-            osimage: own.osimage.as_ref().map(Name::as_str),
-            bmcsetupname: own.bmcsetup.as_ref().map(Name::as_str),
+            osimage: effective.said(|own| own.osimage.as_ref()).map(Name::as_str),
+            bmcsetupname: effective.said(|own| own.bmcsetup.as_ref()).map(Name::as_str),
         }
     }
 }
@@ -103,6 +107,9 @@ impl<'a> GroupEntry<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GroupDetail<'a> {
     name: &'a str,
+    /// The group whose values it has where it says nothing itself; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
     setupbmc: TrueFalse,
     domain: Option<&'a str>,
     kerneloptions: Option<&'a str>,
@@ -140,6 +147,8 @@ pub struct GroupDetail<'a> {
     interfaces: Vec<GroupInterfaceKeys<'a>>,
     #[serde(flatten)]
     sources: Sources,
+    #[serde(rename = "_inherited", skip_serializing_if = "Ancestors::is_empty")]
+    ancestors: Ancestors<'a>,
     osimagetag: &'a str,
 }
 
@@ -238,8 +247,9 @@ impl<'a> GroupDetail<'a> {
         let effective = Effective::of_group(cluster, group);
         Self {
             name: group.name.as_str(),
+            parent: group.parent.as_ref().map(Name::as_str),
             setupbmc: TrueFalse(effective.setupbmc().value),
-            domain: group.domain.as_deref(),
+            domain: domain(cluster, group),
             kerneloptions: effective.kerneloptions().value,
             ipxe_kernel: effective.ipxe_kernel().value.word(),
             prescript: effective.prescript().value.unwrap_or_default(),
@@ -258,7 +268,7 @@ impl<'a> GroupDetail<'a> {
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),
-            labels: label::shown(&group.labels),
+            labels: label::shown(&cluster.labels_of(group)),
             roles: effective.roles().value,
             scripts: effective.scripts().value,
             provision_interface: effective.provision_interface().value,
@@ -266,13 +276,19 @@ impl<'a> GroupDetail<'a> {
             provision_fallback: effective.provision_fallback().value,
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
             overrides: overrides(group),
-            osimage: group.provisioning.osimage.as_ref().map(Name::as_str),
-            bmcsetupname: group.provisioning.bmcsetup.as_ref().map(Name::as_str),
+            osimage: effective.osimage().value.map(Name::as_str),
+            bmcsetupname: effective.bmcsetup().value.map(Name::as_str),
             interfaces: interfaces(cluster, group),
             sources: Sources::new(&effective),
+            ancestors: Ancestors::of(&effective),
             osimagetag: effective.osimagetag().value.map_or("default", Name::as_str),
         }
     }
+}
+
+/// The domain of a group, its own or that of one above.
+fn domain<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<&'a str> {
+    cluster.lineage(group).find_map(|group| group.domain.as_deref())
 }
 
 fn overrides(group: &Group) -> bool {

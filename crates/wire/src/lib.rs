@@ -1,5 +1,6 @@
 //! The API's contract: what requests say and what answers show.
 
+mod ancestors;
 pub mod api_token;
 pub mod bmc_setup;
 pub mod claim;

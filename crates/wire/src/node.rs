@@ -7,6 +7,7 @@ use perilune_model::{Cluster, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ancestors::Ancestors;
 use crate::hidden::View;
 use crate::interface::NodeInterface;
 use crate::label;
@@ -201,6 +202,8 @@ pub struct NodeDetail<'a> {
     cloud: Option<&'a str>,
     #[serde(flatten)]
     sources: Sources,
+    #[serde(rename = "_inherited", skip_serializing_if = "Ancestors::is_empty")]
+    ancestors: Ancestors<'a>,
     hostname: String,
     interfaces: Vec<NodeInterface<'a>>,
 }
@@ -353,6 +356,7 @@ impl<'a> NodeDetail<'a> {
             switch: node.switch.as_ref().map(Name::as_str),
             cloud: node.cloud.as_ref().map(Name::as_str),
             sources: Sources::new(&effective),
+            ancestors: Ancestors::of(&effective),
             hostname: node.hostname(cluster),
             interfaces: interfaces(cluster, node),
         }
@@ -360,8 +364,7 @@ impl<'a> NodeDetail<'a> {
 }
 
 fn inherited_labels(cluster: &Cluster, node: &Node) -> Option<String> {
-    let group = cluster.groups().get(&node.group).filter(|group| !group.labels.is_empty())?;
-    label::shown(&node.inherited_labels(group))
+    label::shown(&node.inherited_labels(cluster))
 }
 
 /// The node's own tag. Beside an image of its own, no tag is the image's files of now, and is shown as that.

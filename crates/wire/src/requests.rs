@@ -45,6 +45,7 @@ pub fn group(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> gro
     let named = fields.new_name("name", Name::general);
     group::Request {
         new_name: renamed.or_else(|| named.filter(|named| named != name)),
+        parent: fields.name("parent", Name::general),
         provisioning: provisioning(fields, "bmcsetupname", installed),
         domain: fields.text("domain"),
         comment: fields.text("comment"),

@@ -88,7 +88,8 @@ async fn push_to_group(
     let cluster = state.cluster.published();
     let group = cluster.group(&name)?;
     let wish = body.read(&["config", "group", &name], wish)?;
-    let image = wish.image.or_else(|| group.provisioning.osimage.clone());
+    let image = wish.image;
+    let image = image.or_else(|| Effective::of_group(&cluster, group).osimage().value.cloned());
     let image = known_image(&cluster, image, "group", &name)?;
     let to = Receiver::Group(group.name.clone());
     let what = format!("osimage push from {name} to {image}");

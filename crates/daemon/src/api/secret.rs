@@ -72,13 +72,15 @@ async fn of_node(
 ) -> Result<Response, ApiError> {
     ticket::refuse_in_clear(&state, &name, &bearer)?;
     let cluster = state.cluster.published();
-    let group = &cluster.node(&name)?.group;
+    let mut groups: Vec<&str> =
+        cluster.lineage_of(&cluster.node(&name)?.group).map(|group| group.name.as_str()).collect();
+    groups.reverse();
     let is_node = matches!(bearer, Bearer::Node(_));
     let mut answer = Map::new();
     // In the order in which shell installers write them: of two with one path the last stays.
-    let owners =
-        [(Owner::Cluster, CLUSTER), (Owner::Group, group.as_str()), (Owner::Node, name.as_str())];
-    for (owner, name) in owners {
+    let groups = groups.into_iter().map(|group| (Owner::Group, group));
+    let owners = std::iter::once((Owner::Cluster, CLUSTER)).chain(groups);
+    for (owner, name) in owners.chain([(Owner::Node, name.as_str())]) {
         let mut list = owner.secrets(&cluster, name)?;
         // Shell installers lose their way at a secret that has no path.
         list.secrets.retain(|secret| !is_node || secret.path.is_some());

@@ -89,8 +89,7 @@ fn placement<'c>(cluster: &'c Cluster, node: &Node) -> Option<&'c Placement> {
 }
 
 fn labels(cluster: &Cluster, node: &Node) -> String {
-    let group = cluster.groups().get(&node.group);
-    let inherited = group.map(|group| node.inherited_labels(group)).unwrap_or_default();
+    let inherited = node.inherited_labels(cluster);
     let mut all: Vec<(&str, &str)> = node.labels.iter().chain(inherited.iter()).collect();
     all.sort_unstable();
     let words: Vec<String> = all.into_iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -164,3 +164,48 @@ fn tables_of_nodes_have_the_columns_that_are_asked_for() {
     assert!(wrong.0 == 400 && wrong.1["message"].as_str().unwrap().contains("rack"), "{}", wrong.1);
     assert_eq!(site.post("/select/node", &json!({ "selector": "*" })).1.get("rows"), None);
 }
+
+#[test]
+fn a_group_shows_what_it_has_from_its_parent_as_its_own_and_says_whose_it_is() {
+    let site = site();
+    save(
+        &site,
+        "group",
+        "compute",
+        &json!({ "osimage": "debian", "roles": "default", "domain": "a.org", "labels": "tier=cpu" }),
+    );
+    save(&site, "group", "gpu", &json!({ "parent": "compute", "kerneloptions": "quiet" }));
+    save(&site, "node", "node009", &json!({ "group": "gpu" }));
+    let group = shown(&site, "group", "gpu");
+    for (field, value) in [
+        ("parent", "compute"),
+        ("osimage", "debian"),
+        ("roles", "default"),
+        ("domain", "a.org"),
+        ("labels", "tier=cpu"),
+        ("_osimage_source", "group"),
+    ] {
+        assert_eq!(group[field], value, "{field}: {group}");
+    }
+    assert_eq!(group["_inherited"]["osimage"], "compute");
+    assert!(group["_inherited"].get("kerneloptions").is_none(), "{group}");
+    let listed = &site.get("/config/group").1["config"]["group"]["gpu"];
+    assert_eq!((&listed["osimage"], &listed["roles"]), (&json!("debian"), &json!("default")));
+    let node = shown(&site, "node", "node009");
+    assert_eq!((&node["osimage"], &node["_osimage_source"]), (&json!("debian"), &json!("group")));
+    assert_eq!(
+        (&node["_inherited"]["roles"], &node["group_labels"]),
+        (&json!("compute"), &json!("tier=cpu"))
+    );
+    assert_eq!(selected(&site, "label:tier=cpu&image:debian&@gpu"), (200, json!(["node009"])));
+    assert!(shown(&site, "group", "compute").get("_inherited").is_none());
+    let loops = json!({ "config": { "group": { "compute": { "parent": "gpu" } } } });
+    let (code, refused) = site.post("/config/group/compute", &loops);
+    assert_eq!((code, &refused["errors"][0]["field"]), (400, &json!("parent")), "{refused}");
+    let (code, refused) = site.get("/config/group/compute/_delete");
+    assert!(code == 409 || code == 400, "{code} {refused}");
+    save(&site, "group", "compute", &json!({ "newgroupname": "base" }));
+    assert_eq!(shown(&site, "group", "gpu")["parent"], "base");
+    save(&site, "group", "gpu", &json!({ "parent": "" }));
+    assert_eq!(shown(&site, "group", "gpu")["osimage"], json!(null));
+}

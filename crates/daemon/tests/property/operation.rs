@@ -120,6 +120,7 @@ fn save_group(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Res
     let name = choice.group();
     let request = group::Request {
         new_name: choice.new_name(Choice::group),
+        parent: choice.patch(Choice::group),
         interfaces: choice.few(Choice::group_interface),
         provisioning: choice.provisioning(),
         domain: choice.patch(Choice::text),

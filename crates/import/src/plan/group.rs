@@ -1,6 +1,9 @@
 //! Groups, and what nodes inherit from them.
 
+use std::collections::BTreeSet;
+
 use perilune_model::Name;
+use perilune_model::effective::Effective;
 use perilune_model::group::Group;
 use perilune_model::interface::{GroupInterface, Numbering, impossible};
 use perilune_model::provisioning::{
@@ -27,14 +30,19 @@ impl Planner<'_> {
     pub(super) fn groups(&mut self) {
         let interfaces = super::grouped(self.source, "groupinterface", "groupid");
         let mut replaceable = Vec::new();
-        for row in self.source.rows("group") {
+        for row in parents_first(self.source.rows("group")) {
             let mut reading = Reading::new("group", row, &mut self.report);
             let Some(name) = reading.own_name("name", Name::general) else {
                 self.names.refused("group", row.id);
                 continue;
             };
             let mut provisioning = provisioning(&mut reading, &self.names, Zero::No);
-            let image = provisioning.osimage.clone();
+            // One that comes later is above itself.
+            let parent = reading.reference(&self.names, "group", "parentid");
+            let above = parent.as_ref().and_then(|parent| self.draft.groups().get(parent));
+            let above =
+                above.and_then(|above| Effective::of_group(&self.draft, above).osimage().value);
+            let image = provisioning.osimage.clone().or_else(|| above.cloned());
             let choice = self.tags.choice(&mut reading, &self.names, image.as_ref());
             // Beside an image, nothing said is the same.
             provisioning.osimagetag =
@@ -49,7 +57,7 @@ impl Planner<'_> {
             let labels = reading.labels();
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let interfaces = self.group_interfaces(&name, rows);
-            let group = Group { name, provisioning, domain, comment, labels, interfaces };
+            let group = Group { name, parent, provisioning, domain, comment, labels, interfaces };
             self.take("group", row, group);
         }
         if !replaceable.is_empty() {
@@ -101,6 +109,25 @@ impl Planner<'_> {
             }
         }
         interfaces
+    }
+}
+
+/// The rows in an order in which each comes after the one that it inherits from. Those that inherit in a circle come last.
+fn parents_first(rows: &[Row]) -> Vec<&Row> {
+    let parent = |row: &Row| -> Option<i64> { row.cell("parentid").text()?.parse().ok() };
+    let mut ordered: Vec<&Row> = Vec::with_capacity(rows.len());
+    let mut waiting: Vec<&Row> = rows.iter().collect();
+    loop {
+        let unready: BTreeSet<i64> = waiting.iter().map(|row| row.id).collect();
+        let (ready, others): (Vec<&Row>, Vec<&Row>) = waiting
+            .into_iter()
+            .partition(|row| parent(row).is_none_or(|id| !unready.contains(&id)));
+        if ready.is_empty() {
+            ordered.extend(others);
+            return ordered;
+        }
+        ordered.extend(ready);
+        waiting = others;
     }
 }
 

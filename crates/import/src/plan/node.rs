@@ -1,9 +1,10 @@
 //! Nodes and their interfaces.
 
 use perilune_model::Name;
+use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::node::{Node, Reported};
-use perilune_model::provisioning::{Provisioning, TagChoice};
+use perilune_model::provisioning::Provisioning;
 
 use super::Planner;
 use super::group::{Zero, provisioning};
@@ -40,15 +41,16 @@ impl Planner<'_> {
             return None;
         };
         let mut provisioning = provisioning(&mut reading, &self.names, Zero::Inherits);
-        let of_group = self.draft.groups().get(&group).map(|group| &group.provisioning);
+        let of_group = self.draft.groups().get(&group);
+        let of_group = of_group.map(|group| Effective::of_group(&self.draft, group));
         let image = provisioning.osimage.as_ref();
-        let image = image.or_else(|| of_group.and_then(|group| group.osimage.as_ref()));
+        let image = image.or_else(|| of_group.and_then(|group| group.osimage().value));
         let choice = self.tags.choice(&mut reading, &self.names, image);
         if provisioning.osimage.is_none() {
             provisioning.osimagetag = choice;
         } else {
             if let (None, Some(group)) = (&choice, of_group) {
-                unsaid_tag(&mut reading, &provisioning, group);
+                unsaid_tag(&mut reading, &provisioning, &group);
             }
             provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
         }
@@ -126,11 +128,11 @@ impl Planner<'_> {
 }
 
 /// A node with an image of its own and nothing about a tag is where a reader may doubt which files it boots.
-fn unsaid_tag(reading: &mut Reading<'_>, own: &Provisioning, group: &Provisioning) {
-    let tag = group.osimagetag.as_ref().and_then(TagChoice::named);
+fn unsaid_tag(reading: &mut Reading<'_>, own: &Provisioning, group: &Effective<'_>) {
+    let tag = group.osimagetag().value;
     let image = own.osimage.as_ref();
     if let (Some(tag), Some(image)) =
-        (tag, image.filter(|image| group.osimage.as_ref() == Some(image)))
+        (tag, image.filter(|image| group.osimage().value == Some(image)))
     {
         let message = format!(
             "the node has the image '{image}' of its own and no tag; it boots the image's files of now, not those of the group's tag '{tag}'"

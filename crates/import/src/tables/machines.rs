@@ -1,6 +1,7 @@
 //! Tables of what is provisioned: images, BMC setups, groups, nodes, their interfaces, addresses and secrets.
 
 use perilune_model::bmc_setup::{Certificate, Driver};
+use perilune_model::effective::Effective;
 use perilune_model::image::ImageFiles;
 use perilune_model::interface::Link;
 use perilune_model::node::Node;
@@ -106,7 +107,8 @@ impl Writer {
         let mut interfaces = Vec::new();
         for group in cluster.groups().values() {
             let own = &group.provisioning;
-            let mut row = self.provisioning(own, own.osimage.as_ref());
+            let image = Effective::of_group(cluster, group).osimage().value;
+            let mut row = self.provisioning(own, image);
             row.extend([
                 ("name", Cell::some(Some(&group.name))),
                 ("setupbmc", Cell::boolean(own.setupbmc)),
@@ -115,6 +117,7 @@ impl Writer {
                 ("domain", Cell::some(group.domain.as_ref())),
                 ("comment", Cell::some(group.comment.as_ref())),
                 ("labels", Cell::labels(&group.labels)),
+                ("parentid", self.reference("group", group.parent.as_ref())),
             ]);
             groups.push((group.name.to_string(), row));
             for interface in &group.interfaces {
@@ -138,9 +141,7 @@ impl Writer {
 
     fn node(&mut self, cluster: &Cluster, node: &Node) -> Cells {
         let own = &node.provisioning;
-        let group = cluster.groups().get(&node.group);
-        let image = own.osimage.as_ref();
-        let image = image.or_else(|| group.and_then(|group| group.provisioning.osimage.as_ref()));
+        let image = Effective::of_node(cluster, node).osimage().value;
         let mut row = self.provisioning(own, image);
         // Without the word, a reader could take the group's tag for that of another image.
         if own.osimage.is_some() && own.osimagetag.is_none() {

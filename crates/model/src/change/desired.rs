@@ -36,7 +36,7 @@ impl Draft {
             .collect();
         let surplus = self.surplus(&named, prune);
         for object in &surplus {
-            if let Some(bare) = without_addresses(object) {
+            if let Some(bare) = without_holdings(object) {
                 self.put_unchecked(bare);
             }
         }
@@ -139,8 +139,8 @@ impl Draft {
     }
 }
 
-/// The object without what others may want to have.
-fn without_addresses(object: &Object) -> Option<Object> {
+/// The object without what others may want to have, and without what keeps others from being removed.
+fn without_holdings(object: &Object) -> Option<Object> {
     match object {
         Object::Node(node) => {
             let mut node = Node::clone(node);
@@ -166,13 +166,16 @@ fn without_addresses(object: &Object) -> Option<Object> {
             device.addresses = Addresses::default();
             Some(device.into())
         }
+        Object::Group(group) => {
+            let group = crate::group::Group { parent: None, ..crate::group::Group::clone(group) };
+            Some(group.into())
+        }
         Object::Settings(_)
         | Object::Network(_)
         | Object::Controller(_)
         | Object::Image(_)
         | Object::BmcSetup(_)
         | Object::Cloud(_)
-        | Object::Group(_)
         | Object::DnsHosts(_)
         | Object::NodeSecrets(_)
         | Object::NodeIdentity(_)

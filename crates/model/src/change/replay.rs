@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::object::Object;
-use crate::{Draft, Edit, Error, Kind, Name, references};
+use crate::{Draft, Edit, Error, Kind, Name, group, references};
 
 impl Draft {
     /// Does edits as they stand, in their order; between them, objects may refer to what is not there yet. Afterwards every
@@ -34,6 +34,7 @@ impl Draft {
             match self.object(*kind, name.as_str()) {
                 Some(object) => {
                     references::check(self, None, &object)?;
+                    group::parent::check(self, &object)?;
                     self.check_addresses(&object)?;
                     self.check_hardware(&object)?;
                     self.check_fit(&object)?;

@@ -1,10 +1,11 @@
 //! What is between objects beside references, and must hold when objects come back that were changed or gone for a while.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::addresses::Family;
 use crate::effective::Effective;
-use crate::group::Group;
+use crate::group::{Group, MOST_ANCESTORS};
 use crate::image::Image;
 use crate::network::{self, Network};
 use crate::node::Node;
@@ -126,6 +127,24 @@ impl Draft {
     fn check_group(&self, group: &Group) -> Result<(), Error> {
         let image = Effective::of_group(self, group).image();
         tag_of(image, &group.provisioning, "")?;
+        self.check_tags_below(group, image, 0)
+    }
+
+    /// The tags that nodes and groups name of the image that they have from this group.
+    fn check_tags_below(
+        &self,
+        group: &Group,
+        image: Option<&Image>,
+        level: usize,
+    ) -> Result<(), Error> {
+        let inherits = |child: &&Arc<Group>| child.provisioning.osimage.is_none();
+        for child in self.children(group.name.as_str()).filter(inherits) {
+            let by = format!(", which group '{}' names", child.name);
+            tag_of(image, &child.provisioning, &by)?;
+            if level < MOST_ANCESTORS {
+                self.check_tags_below(child, image, level + 1)?;
+            }
+        }
         for node in self.members(group.name.as_str()) {
             if node.provisioning.osimage.is_none() {
                 let by = format!(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::effective::Effective;
 use crate::group::Group;
 use crate::interface::{BMC_INTERFACE, BOOT_INTERFACE, GroupInterface, of_group};
 use crate::object::GroupSecrets;
@@ -20,6 +21,8 @@ pub const DEFAULT_POSTSCRIPT: &str =
 pub struct Request {
     /// The new name.
     pub new_name: Option<Name>,
+    /// The group whose values it has where it says nothing itself.
+    pub parent: Patch<Name>,
     /// What its nodes inherit.
     pub provisioning: provisioning::Request,
     /// DNS domain.
@@ -63,7 +66,9 @@ pub fn clone(
         return Err(Error::AlreadyExists { kind: Kind::Group, name: new_name.to_string() });
     }
     let mut group = Group { name: new_name.clone(), ..Group::clone(&source) };
-    group.provisioning.netboot.get_or_insert(true);
+    if group.parent.is_none() {
+        group.provisioning.netboot.get_or_insert(true);
+    }
     draft.put(group)?;
     if let Some(secrets) = draft.group_secrets().get(&source.name).map(Arc::clone) {
         let mut secrets = GroupSecrets::clone(&secrets);
@@ -71,7 +76,7 @@ pub fn clone(
         draft.put(secrets)?;
     }
     let mut request = Request { new_name: None, ..request.clone() };
-    let image = source.provisioning.osimage.as_ref();
+    let image = Effective::of_group(draft, &source).osimage().value;
     request.provisioning = request.provisioning.of_copy(&source.provisioning, image, None);
     save(draft, new_name, &request).map(drop)
 }
@@ -79,12 +84,11 @@ pub fn clone(
 fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error> {
     let mut group = Group {
         name: name.clone(),
-        provisioning: Provisioning {
-            netboot: Some(true),
-            ipxe_kernel: Some(IpxeKernel::Default),
-            partscript: Some(DEFAULT_PARTSCRIPT.to_owned()),
-            postscript: Some(DEFAULT_POSTSCRIPT.to_owned()),
-            ..Provisioning::default()
+        // One that has a parent begins as that.
+        provisioning: if request.parent.value().is_some() {
+            Provisioning::default()
+        } else {
+            usual_provisioning()
         },
         interfaces: boot_interface(draft, request)?,
         ..Group::default()
@@ -92,6 +96,7 @@ fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error
     let has_bmc_setup = request.provisioning.bmcsetup.value().is_some();
     let mut violations = Vec::new();
     if has_bmc_setup
+        && group.interface(BMC_INTERFACE).is_none()
         && !request.interfaces.iter().any(|interface| interface.interface == BMC_INTERFACE)
     {
         let reason = format!(
@@ -99,7 +104,8 @@ fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error
         );
         violations.push(Violation { field: "bmcsetupname".to_owned(), reason });
     }
-    if request.provisioning.setupbmc.value() == Some(&true) && !has_bmc_setup {
+    let inherits = request.parent.value().is_some();
+    if request.provisioning.setupbmc.value() == Some(&true) && !has_bmc_setup && !inherits {
         let reason = "the BMC cannot be set up without a BMC setup; give bmcsetupname".to_owned();
         violations.push(Violation { field: "setupbmc".to_owned(), reason });
     }
@@ -111,8 +117,22 @@ fn create(draft: &mut Draft, name: &Name, request: &Request) -> Result<(), Error
     save_interfaces(draft, name, request)
 }
 
-/// A new group has an interface to boot from, in the controller's network unless the request says where.
+fn usual_provisioning() -> Provisioning {
+    Provisioning {
+        netboot: Some(true),
+        ipxe_kernel: Some(IpxeKernel::Default),
+        partscript: Some(DEFAULT_PARTSCRIPT.to_owned()),
+        postscript: Some(DEFAULT_POSTSCRIPT.to_owned()),
+        ..Provisioning::default()
+    }
+}
+
+/// A new group has an interface to boot from, in the controller's network unless the request says where. One that has a parent begins with
+/// all of that one's.
 fn boot_interface(draft: &Draft, request: &Request) -> Result<Vec<GroupInterface>, Error> {
+    if let Some(parent) = request.parent.value().and_then(|parent| draft.groups().get(parent)) {
+        return Ok(parent.interfaces.clone());
+    }
     if request.interfaces.iter().any(|interface| interface.interface == BOOT_INTERFACE) {
         return Ok(Vec::new());
     }
@@ -132,11 +152,14 @@ fn boot_interface(draft: &Draft, request: &Request) -> Result<Vec<GroupInterface
 
 fn update(draft: &mut Draft, mut group: Group, request: &Request) -> Result<(), Error> {
     let name = group.name.clone();
-    let former = group.provisioning.osimage.clone();
+    let image = |draft: &Draft| {
+        let group = draft.groups().get(&name)?;
+        Effective::of_group(draft, group).osimage().value.cloned()
+    };
+    let former = image(draft);
     set_fields(draft, &mut group, request, Vec::new())?;
-    let has_other_image = group.provisioning.osimage != former;
     draft.put(group)?;
-    if has_other_image {
+    if image(draft) != former {
         image::leave_tags(draft, &name)?;
     }
     save_interfaces(draft, &name, request)
@@ -155,7 +178,10 @@ fn set_fields(
     request: &Request,
     mut violations: Vec<Violation>,
 ) -> Result<(), Error> {
-    violations.extend(request.provisioning.apply(draft, &mut group.provisioning, None));
+    request.parent.apply(&mut group.parent);
+    let parent = group.parent.as_ref().and_then(|parent| draft.groups().get(parent));
+    let inherited = parent.and_then(|parent| Effective::of_group(draft, parent).osimage().value);
+    violations.extend(request.provisioning.apply(draft, &mut group.provisioning, inherited));
     violations.extend(group.labels.apply(&request.labels).err());
     request.domain.apply(&mut group.domain);
     request.comment.apply(&mut group.comment);

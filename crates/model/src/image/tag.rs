@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pack::unused;
 use super::{Image, Tag, tag_users};
+use crate::group::Group;
 use crate::node::Node;
 use crate::provisioning::{Provisioning, TagChoice};
 use crate::{Draft, Error, Name, Patch};
@@ -45,7 +46,9 @@ pub fn remove_tag(draft: &mut Draft, image: &str, tag: &str) -> Result<Vec<Strin
     }
     for group in groups {
         let mut group = Arc::unwrap_or_clone(group);
-        group.provisioning.osimagetag = None;
+        // Without a word of its own it would have the tag of a group above.
+        let choice = without_tag(&group.provisioning).filter(|_| group.parent.is_some());
+        group.provisioning.osimagetag = choice;
         draft.put(group)?;
     }
     Ok(unused(draft, &removed.files))
@@ -56,12 +59,25 @@ fn without_tag(settings: &Provisioning) -> Option<TagChoice> {
     if settings.osimage.is_some() { None } else { Some(TagChoice::Current) }
 }
 
-/// The nodes of a group that has another image now: those that named a tag of the former one boot the files of now.
+/// The nodes of a group that has another image now, and the groups below it: those that named a tag of the former one boot the files of
+/// now.
 pub(crate) fn leave_tags(draft: &mut Draft, group: &Name) -> Result<(), Error> {
-    let names_tag = |node: &&Arc<Node>| {
-        let own = &node.provisioning;
+    let names_tag = |own: &Provisioning| {
         own.osimage.is_none() && own.osimagetag.as_ref().is_some_and(|tag| tag.named().is_some())
     };
+    let inherits = |child: &&Arc<Group>| child.provisioning.osimage.is_none();
+    let children: Vec<Arc<Group>> =
+        draft.children(group.as_str()).filter(inherits).map(Arc::clone).collect();
+    for child in children {
+        let name = child.name.clone();
+        if names_tag(&child.provisioning) {
+            let mut child = Arc::unwrap_or_clone(child);
+            child.provisioning.osimagetag = Some(TagChoice::Current);
+            draft.put(child)?;
+        }
+        leave_tags(draft, &name)?;
+    }
+    let names_tag = |node: &&Arc<Node>| names_tag(&node.provisioning);
     let nodes: Vec<Arc<Node>> =
         draft.members(group.as_str()).filter(names_tag).map(Arc::clone).collect();
     for node in nodes {

@@ -44,7 +44,8 @@ pub fn clone(
         draft.put(secrets)?;
     }
     let group = request.group.as_ref().unwrap_or(&source.group);
-    let inherited = draft.groups().get(group).and_then(|group| group.provisioning.osimage.as_ref());
+    let inherited = draft.groups().get(group);
+    let inherited = inherited.and_then(|group| Effective::of_group(draft, group).osimage().value);
     let image = Effective::of_node(draft, &source).osimage().value;
     let request = Request {
         new_name: None,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addresses;
+use crate::effective::Effective;
 use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
 use crate::node::Node;
@@ -112,7 +113,8 @@ fn update(draft: &mut Draft, mut node: Node, request: &Request) -> Result<(), Er
     };
     let new = group_named(draft, group)?;
     node.group = new.name.clone();
-    if old.provisioning.osimage != new.provisioning.osimage {
+    let image = |group| Effective::of_group(draft, group).osimage().value;
+    if image(&old) != image(&new) {
         leave_tag(&mut node);
     }
     set_fields(draft, &mut node, &new, request)?;
@@ -152,7 +154,7 @@ fn set_fields(
     group: &Group,
     request: &Request,
 ) -> Result<(), Error> {
-    let inherited = group.provisioning.osimage.as_ref();
+    let inherited = Effective::of_group(draft, group).osimage().value;
     let mut own = Provisioning::clone(&node.provisioning);
     let mut violations: Vec<Violation> = request.provisioning.apply(draft, &mut own, inherited);
     violations.extend(node.labels.apply(&request.labels).err());

@@ -10,6 +10,7 @@ mod images;
 mod invariants;
 mod networks;
 mod nodes;
+mod parents;
 mod racks;
 mod site;
 mod tags;

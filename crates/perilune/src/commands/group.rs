@@ -23,6 +23,7 @@ pub(crate) struct GroupFields;
 
 impl Fields for GroupFields {
     const FIELDS: &'static [Field] = &[
+        Field::name("parent", "group", "A group whose values it has where it says nothing itself"),
         Field::name("osimage", "osimage", "The image its nodes get"),
         Field::text("osimagetag", "A tag of the image"),
         Field::text("bmcsetupname", "How the BMCs are set up"),
@@ -89,6 +90,7 @@ pub(crate) enum Command {
     /// Add groups
     #[command(after_help = "Examples:
   perilune group add compute --osimage debian12
+  perilune group add gpu --parent compute --kerneloptions nouveau.modeset=0
   perilune group add login --osimage debian12 --disklayout @disk.json --interface BMC,network=ipmi
 
 docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first disk as a whole.")]

@@ -20,7 +20,10 @@ pub(crate) fn render(kind: &str, object: &Map<String, Value>, canvas: Canvas) ->
     let mut lines = Vec::new();
     let mut below = Vec::new();
     for (key, value) in shown {
+        let ancestor =
+            object.get("_inherited").and_then(|all| all.get(key)).and_then(Value::as_str);
         let origin = match object.get(&format!("_{key}_source")).and_then(Value::as_str) {
+            Some("group") if let Some(ancestor) = ancestor => format!("  (from group {ancestor})"),
             Some("default") if field_text(key, value).is_empty() => String::new(),
             Some("default") => "  (default)".to_owned(),
             Some(source) if source != kind => format!("  (from {source})"),

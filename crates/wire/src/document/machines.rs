@@ -124,7 +124,8 @@ pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) 
     }
     let (domain, comment) = (text(fields, "domain"), text(fields, "comment"));
     let labels = label::of_document(fields);
-    Group { name, provisioning, domain, comment, labels, interfaces }.into()
+    let parent = fields.name("parent", Name::general).value().cloned();
+    Group { name, parent, provisioning, domain, comment, labels, interfaces }.into()
 }
 
 pub(super) fn show_group(group: &Group) -> Said {
@@ -136,7 +137,8 @@ pub(super) fn show_group(group: &Group) -> Said {
             .put("addressing", addressing(interface));
         Value::Object(show_link(said, &interface.link).0)
     };
-    show_provisioning(Said::default(), &group.provisioning)
+    let said = Said::default().text("parent", group.parent.as_ref());
+    show_provisioning(said, &group.provisioning)
         .put("domain", group.domain.clone())
         .put("comment", group.comment.clone())
         .put("labels", label::in_document(&group.labels))
