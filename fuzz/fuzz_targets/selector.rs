@@ -25,6 +25,10 @@ impl Facts for Site {
     fn known(&self, key: &Key) -> Option<Vec<String>> {
         (*key != Key::State).then(|| vec!["r1".to_owned()])
     }
+
+    fn label_keys(&self) -> Vec<String> {
+        vec!["canary".to_owned()]
+    }
 }
 
 fuzz_target!(|text: &str| {

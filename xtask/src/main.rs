@@ -9,6 +9,7 @@ mod boot_programs;
 mod build;
 mod cluster;
 mod daemon;
+mod day;
 mod dependencies;
 mod dist;
 mod firmwaretest;
@@ -53,6 +54,8 @@ enum Task {
     Nodetest(Nodetest),
     /// The package for Debian on a running machine: installed, attacked, upgraded, removed; as `nodetest package`
     Packagetest(Vmtest),
+    /// The day of an administrator with 1,000 nodes, typed at the command line with the slips that people make
+    Day(Day),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -117,6 +120,13 @@ struct Vmtest {
 }
 
 #[derive(Args)]
+struct Day {
+    /// This program, and not one that is built for it
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Dist {
     /// Another version than that of Cargo.toml
     #[arg(long, value_name = "VERSION")]
@@ -175,7 +185,12 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
-        Task::Image | Task::Bench(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => true,
+        Task::Image
+        | Task::Bench(_)
+        | Task::Day(_)
+        | Task::Dependencies
+        | Task::Docs
+        | Task::Dist(_) => true,
     };
     if !built {
         build::release()?;
@@ -206,7 +221,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
             attack::run(extent, &stop)
         }
-        Task::Bench(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => Ok(()),
+        Task::Bench(_) | Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => Ok(()),
         Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
         Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
         Task::Packagetest(_) => nodetest::run(&[nodetest::Subject::Package], &stop),
@@ -218,6 +233,7 @@ fn without_root(task: &Task) -> Option<Result<()>> {
     match task {
         Task::Dependencies => Some(dependencies::run()),
         Task::Docs => Some(book::run()),
+        Task::Day(day) => Some(walk(day)),
         Task::Dist(dist) => {
             let speed = if dist.built { dist::Speed::Built } else { dist::Speed::Release };
             let stop = Stop::default();
@@ -228,6 +244,20 @@ fn without_root(task: &Task) -> Option<Result<()>> {
         }
         _ => None,
     }
+}
+
+/// The day needs a daemon over loopback, and no right beyond that.
+fn walk(day: &Day) -> Result<()> {
+    let stop = Stop::default();
+    stop_on_signals(&stop)?;
+    let program = match &day.program {
+        Some(program) => program.clone(),
+        None => {
+            build::release()?;
+            build::programs()?.perilune
+        }
+    };
+    day::run(&std::path::absolute(program)?, &stop)
 }
 
 /// Network namespaces and images of an operating system need root; building does not, and is done by now.
@@ -257,7 +287,7 @@ fn become_root(task: &Task) -> Result<()> {
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
         // These need no root.
-        Task::Dependencies | Task::Docs | Task::Dist(_) => return Ok(()),
+        Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => return Ok(()),
     };
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
     anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");

@@ -52,7 +52,10 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
         .chain(addresses(&cluster))
         .chain(placement(&cluster))
         .chain(unserved(state, &cluster));
-    let of_site = of_site.chain(lost_files(state, &cluster)).chain(reservations(&cluster));
+    let of_site = of_site
+        .chain(lost_trees(state, &cluster))
+        .chain(lost_files(state, &cluster))
+        .chain(reservations(&cluster));
     let (files, images) = (&state.settings.image_files, &state.settings.image_directory);
     let of_site = of_site.chain(starters::missing(&cluster, files, images));
     let of_site = of_site.chain(state.jobs.trees().warning());
@@ -275,6 +278,24 @@ fn placement(cluster: &Cluster) -> Vec<String> {
         )
     });
     controller.into_iter().chain(cut_off).collect()
+}
+
+/// Trees that images name and that are not there. A client may describe an image before there is a tree.
+fn lost_trees(state: &State, cluster: &Cluster) -> Vec<String> {
+    let named = cluster.images().values().filter(|image| image.path.is_some());
+    let lost = named.filter_map(|image| {
+        let tree = image.tree(&state.settings.image_directory);
+        let is_missing = std::fs::metadata(&tree)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let (name, tree) = (&image.name, tree.display());
+        is_missing.then(|| {
+            format!(
+                "the tree of image {name} is to be {tree}, which is not there; put it there, or say where it is: \
+                 perilune osimage change {name} --path DIRECTORY"
+            )
+        })
+    });
+    lost.collect()
 }
 
 /// Files of images that nodes boot from and that are not there.

@@ -6,7 +6,7 @@ pub mod of_group;
 pub mod of_node;
 pub(crate) mod place;
 
-pub use link::{LinkRequest, oversized_vlan};
+pub use link::{LinkRequest, circular, oversized_vlan};
 pub use numbering::{NotANumbering, Numbering, impossible};
 pub use place::FormerAddress;
 use serde::{Deserialize, Serialize};

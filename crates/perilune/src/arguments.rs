@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use perilune::client::access::Options;
 use perilune_wire::fields::nearest;
 
@@ -28,6 +28,7 @@ Examples:
   perilune node watch --until success                  follow them all";
 
 /// Turns racks of blank machines into a running cluster.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that is given or not")]
 #[derive(Parser)]
 #[command(name = "perilune", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Arguments {
@@ -80,6 +81,12 @@ pub(crate) struct Arguments {
     /// Show passwords and contents of secrets; who was shown one is in the audit
     #[arg(long, global = true)]
     pub(crate) reveal: bool,
+    /// Say nothing when all went well
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Write without colours, as with the variable `NO_COLOR`
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
     /// How results are written: a table for people, the API's objects for programs
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,
@@ -101,6 +108,33 @@ impl Arguments {
             dry_run: self.dry_run,
         }
     }
+}
+
+/// The definition of the command line, with all that its pages of help say.
+pub(crate) fn command() -> clap::Command {
+    examples::complete(Arguments::command())
+}
+
+/// Reads a line as it was typed.
+pub(crate) fn read<I, T>(line: I) -> Result<Arguments, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let mut matches = command().try_get_matches_from(line)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command()))
+}
+
+/// A number as people write it: `010` is eight to some programs and ten to others.
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let is_plain = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_plain {
+        return Err("it must be a whole number".to_owned());
+    }
+    if text.len() > 1 && text.starts_with('0') {
+        return Err(format!("write {} without the zero before it", text.trim_start_matches('0')));
+    }
+    text.parse().map_err(|_error| "the number is too large".to_owned())
 }
 
 /// The refusal of a line, with suggestions that are near to what was typed only: `--position` is no slip for `--provision-method`.
@@ -258,6 +292,8 @@ pub(crate) enum Command {
     Worker(crate::worker::Worker),
 }
 
+mod examples;
+
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -265,18 +301,18 @@ mod walk;
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
+    use clap::Parser as _;
 
     use super::Arguments;
 
     fn help(path: &[&str]) -> String {
         let words = std::iter::once("perilune").chain(path.iter().copied()).chain(["--help"]);
-        Arguments::command().term_width(90).try_get_matches_from(words).unwrap_err().to_string()
+        super::command().term_width(90).try_get_matches_from(words).unwrap_err().to_string()
     }
 
     #[test]
     fn the_command_line_holds_together() {
-        Arguments::command().debug_assert();
+        super::command().debug_assert();
         crate::commands::completion::command().debug_assert();
     }
 
@@ -314,6 +350,25 @@ mod tests {
             let said = said(words);
             assert_eq!(suggested.is_some(), said.contains("similar"), "{said}");
             assert!(suggested.is_none_or(|suggested| said.contains(suggested)), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_zero_before_it_is_refused() {
+        for (text, number) in [("0", Some(0)), ("10", Some(10)), ("010", None), ("00", None)] {
+            assert_eq!(super::number::<u32>(text).ok(), number, "{text}");
+        }
+        for text in ["", "-1", "+1", "1.0", "4294967296", " 1"] {
+            assert!(super::number::<u32>(text).is_err(), "{text}");
+        }
+        for line in [
+            &["perilune", "history", "-n", "010"][..],
+            &["perilune", "audit", "--limit", "007"],
+            &["perilune", "power", "on", "a", "--ask-above", "08"],
+            &["perilune", "rack", "place", "r1", "a", "--position", "01"],
+            &["perilune", "undo", "--to", "012"],
+        ] {
+            assert!(super::read(line).is_err(), "{line:?}");
         }
     }
 

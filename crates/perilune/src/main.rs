@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap_complete::CompleteEnv;
 
 mod arguments;
@@ -13,6 +12,7 @@ mod job;
 mod log;
 mod output;
 mod password;
+mod remarks;
 mod resource;
 mod select;
 mod serve;
@@ -31,7 +31,8 @@ use session::Session;
 
 fn main() -> ExitCode {
     CompleteEnv::with_factory(completion::command).complete();
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| arguments::refused(error).exit());
+    let arguments = arguments::read(std::env::args_os());
+    let arguments = arguments.unwrap_or_else(|error| arguments::refused(error).exit());
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure::report(&failure),
@@ -40,7 +41,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = arguments.options();
-    let output = Output::new(arguments.output);
+    if arguments.no_color {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
+    let output = Output::new(arguments.output, arguments.quiet);
     let keep_going = arguments.keep_going;
     let reveal = arguments.reveal;
     let session = |output| {

@@ -35,14 +35,21 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) canvas: Canvas,
     pub(crate) is_terminal: bool,
+    /// Whether what went well is said.
+    is_quiet: bool,
 }
 
 impl Output {
-    pub(crate) fn new(format: Format) -> Self {
+    pub(crate) fn new(format: Format, is_quiet: bool) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let width = if is_terminal { terminal_size().map(|(_, columns)| columns) } else { None };
         let colour = is_terminal && console::colors_enabled();
-        Self { format, canvas: Canvas { width, colour }, is_terminal }
+        Self { format, canvas: Canvas { width, colour }, is_terminal, is_quiet }
+    }
+
+    /// Says that something was done, to who wants to hear it.
+    pub(crate) fn done(&self, text: &str) -> io::Result<()> {
+        if self.is_quiet { Ok(()) } else { line(text) }
     }
 
     /// Whether rows are written, and not objects.

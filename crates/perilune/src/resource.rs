@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::output::object;
 use crate::output::table::Table;
+use crate::remarks;
 use crate::select::{Exclude, printed, sorted};
 use crate::session::{Edit, Session, ask_to_remove, expand, unknown_among};
 use perilune_select::hostlist;
@@ -132,7 +133,9 @@ pub(crate) fn add(
     let kind = resource.kind;
     let edits = edits(kind, names, fields, "new");
     if session.is_one_change(kind, names.len()) {
-        return session.all(kind, "added", &edits);
+        session.all(kind, "added", &edits)?;
+        remarks::say(session, kind, names, fields);
+        return Ok(());
     }
     let known = existing(session, kind, names)?;
     session.each_of("added", &edits, |edit| {
@@ -144,7 +147,9 @@ pub(crate) fn add(
             });
         }
         session.one(edit)
-    })
+    })?;
+    remarks::say(session, kind, names, fields);
+    Ok(())
 }
 
 pub(crate) fn change(
@@ -159,7 +164,9 @@ pub(crate) fn change(
             format!("nothing to change is given; `perilune {kind} change --help` lists the fields");
         return Err(Failure::usage(message));
     }
-    carry_out(session, kind, "changed", &edits(kind, names, fields, "known"))
+    carry_out(session, kind, "changed", &edits(kind, names, fields, "known"))?;
+    remarks::say(session, kind, names, fields);
+    Ok(())
 }
 
 /// What saves these fields of each.

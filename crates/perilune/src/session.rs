@@ -108,7 +108,8 @@ impl Session {
         if !self.output.is_table() {
             return Ok(self.output.value(&json!({ "done": names, "failed": {} }))?);
         }
-        Ok(output::line(&format!("{} {done} ({})", hostlist::fold(&names), names.len()))?)
+        let text = format!("{} {done} ({})", hostlist::fold(&names), names.len());
+        Ok(self.output.done(&text)?)
     }
 
     /// Makes all of it as one change, or nothing, and says nothing of it.
@@ -215,7 +216,7 @@ impl Session {
         }
         if let ([name], true) = (names, self.output.is_table()) {
             operation(name)?;
-            return Ok(output::line(&format!("{name} {done}"))?);
+            return Ok(self.output.done(&format!("{name} {done}"))?);
         }
         let mut succeeded = Vec::new();
         let mut failed: Map<String, Value> = Map::new();
@@ -241,7 +242,7 @@ impl Session {
             self.output.value(&json!({ "done": succeeded, "failed": failed }))?;
         } else if !succeeded.is_empty() {
             let count = succeeded.len();
-            output::line(&format!("{} {done} ({count})", hostlist::fold(&succeeded)))?;
+            self.output.done(&format!("{} {done} ({count})", hostlist::fold(&succeeded)))?;
         }
         if let Some(failure) = broken {
             let rest = names.get(succeeded.len() + failed.len()..).unwrap_or_default();
@@ -306,7 +307,7 @@ impl Session {
             return Ok(self.output.value(answer)?);
         }
         match answer.get("message").and_then(Value::as_str) {
-            Some(message) => Ok(output::line(message)?),
+            Some(message) => Ok(self.output.done(message)?),
             None => Ok(()),
         }
     }

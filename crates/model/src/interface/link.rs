@@ -153,6 +153,34 @@ pub fn oversized_vlan(interfaces: &[(&Name, &Link)]) -> Option<(usize, String)> 
     })
 }
 
+/// The first of these interfaces that would carry itself, by its place, the field that says so, and why that cannot be.
+pub fn circular(interfaces: &[(&Name, &Link)]) -> Option<(usize, &'static str, String)> {
+    let carriers = |name: &str| {
+        let link = interfaces.iter().find(|(other, _)| other.as_str() == name);
+        let link = link.map(|(_, link)| *link);
+        let parent = link.and_then(|link| link.vlan_parent.as_deref());
+        let slaves = link.into_iter().flat_map(|link| link.bond_slaves.iter().map(String::as_str));
+        parent.into_iter().chain(slaves).collect::<Vec<&str>>()
+    };
+    interfaces.iter().enumerate().find_map(|(place, (name, link))| {
+        // Each is looked at once, so that this ends whatever they say.
+        let mut seen: Vec<&str> = Vec::new();
+        let mut waiting = carriers(name.as_str());
+        while let Some(next) = waiting.pop() {
+            if next == name.as_str() {
+                let field = if link.vlan_parent.is_some() { "vlan_parent" } else { "bond_slaves" };
+                let reason = format!("the interface '{name}' would carry itself");
+                return Some((place, field, reason));
+            }
+            if !seen.contains(&next) {
+                seen.push(next);
+                waiting.extend(carriers(next));
+            }
+        }
+        None
+    })
+}
+
 fn is_bond_mode(mode: &str) -> bool {
     BOND_MODES.contains(&mode)
         || mode.parse::<usize>().is_ok_and(|number| number < BOND_MODES.len() && mode.len() == 1)
@@ -165,6 +193,27 @@ mod tests {
     fn fields(request: &LinkRequest, link: &Link) -> Vec<String> {
         let mut link = link.clone();
         request.apply(&mut link).into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn no_interface_carries_itself() {
+        let vlan = |parent: &str| Link { vlan_parent: Some(parent.to_owned()), ..Link::default() };
+        let bond = |slaves: &[&str]| Link {
+            bond_slaves: slaves.iter().map(|slave| (*slave).to_owned()).collect(),
+            ..Link::default()
+        };
+        let found = |links: &[(&str, Link)]| {
+            let names: Vec<Name> = links.iter().map(|(name, _)| Name::trusted(name)).collect();
+            let links: Vec<_> = names.iter().zip(links.iter().map(|(_, link)| link)).collect();
+            circular(&links).map(|(place, field, _)| (place, field))
+        };
+        assert_eq!(found(&[("a", vlan("a"))]), Some((0, "vlan_parent")));
+        assert_eq!(found(&[("a", vlan("b")), ("b", vlan("a"))]), Some((0, "vlan_parent")));
+        let over_bond = [("v", vlan("bond0")), ("bond0", bond(&["eth0", "v"]))];
+        assert_eq!(found(&over_bond), Some((0, "vlan_parent")));
+        assert_eq!(found(&[("bond0", bond(&["bond0", "eth0"]))]), Some((0, "bond_slaves")));
+        let fine = [("v", vlan("bond0")), ("bond0", bond(&["eth0", "eth1"])), ("w", vlan("v"))];
+        assert_eq!(found(&fine), None);
     }
 
     #[test]

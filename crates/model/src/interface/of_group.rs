@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::addresses::Family;
 use crate::group::Group;
 use crate::interface::{
-    GroupInterface, Interface, LinkRequest, Numbering, impossible, of_node, oversized_vlan, place,
+    GroupInterface, Interface, LinkRequest, Numbering, circular, impossible, of_node,
+    oversized_vlan, place,
 };
 use crate::network::Network;
 use crate::node::Node;
@@ -53,12 +54,14 @@ pub fn save(draft: &mut Draft, group: &str, requests: &[Request]) -> Result<Save
     let fault = |group: &Group| {
         let links: Vec<_> =
             group.interfaces.iter().map(|interface| (&interface.name, &interface.link)).collect();
-        oversized_vlan(&links).map(|(_, reason)| reason)
+        let circular = circular(&links).map(|(_, field, reason)| (field, reason));
+        circular.or_else(|| oversized_vlan(&links).map(|(_, reason)| ("mtu", reason)))
     };
     let after = draft.group(group)?;
     check_numbering(after)?;
-    if let Some(reason) = fault(after).filter(|reason| fault(&before).as_ref() != Some(reason)) {
-        return Err(Error::invalid("mtu", reason));
+    let is_new = |reason: &(&str, String)| fault(&before).as_ref() != Some(reason);
+    if let Some((field, reason)) = fault(after).filter(is_new) {
+        return Err(Error::invalid(field, reason));
     }
     for member in members {
         let after = draft.node(member.name.as_str())?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addresses::{self, Family};
-use crate::interface::{Interface, LinkRequest, oversized_vlan, place};
+use crate::interface::{Interface, LinkRequest, circular, oversized_vlan, place};
 use crate::network::Network;
 use crate::node::Node;
 use crate::{Draft, Error, Holder, Kind, MacAddress, Name, Object, Patch};
@@ -42,15 +42,17 @@ pub fn save(draft: &mut Draft, node: &str, requests: &[Request]) -> Result<(), E
     check_vlans(&before.interfaces, &draft.node(node)?.interfaces)
 }
 
-/// Refuses a VLAN that has become larger than its parent. One that was so before is left to its owner.
+/// Refuses an interface that would carry itself, and a VLAN that has become larger than its parent. One that was so before is left to its
+/// owner.
 pub(crate) fn check_vlans(before: &[Interface], after: &[Interface]) -> Result<(), Error> {
     let fault = |interfaces: &[Interface]| {
         let links: Vec<_> =
             interfaces.iter().map(|interface| (&interface.name, &interface.link)).collect();
-        oversized_vlan(&links).map(|(_, reason)| reason)
+        let circular = circular(&links).map(|(_, field, reason)| (field, reason));
+        circular.or_else(|| oversized_vlan(&links).map(|(_, reason)| ("mtu", reason)))
     };
     match fault(after).filter(|reason| fault(before).as_ref() != Some(reason)) {
-        Some(reason) => Err(Error::invalid("mtu", reason)),
+        Some((field, reason)) => Err(Error::invalid(field, reason)),
         None => Ok(()),
     }
 }

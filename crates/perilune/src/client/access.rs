@@ -146,7 +146,8 @@ impl CacheFor {
 
     pub(super) fn store(&self, username: &str, password: &str, token: &str) -> io::Result<()> {
         let (url, username) = (self.url.clone(), username.to_owned());
-        let session = Session { url, username, token: token.to_owned(), login: None };
+        let session =
+            Session { url, username, token: token.to_owned(), login: None, certificate: None };
         self.file.store(&session.tied_to(password, &self.secret_key))
     }
 }
@@ -184,7 +185,10 @@ pub fn find(options: &Options, surroundings: &Surroundings) -> Result<Access, Er
     let login_is_valid =
         login.as_ref().is_some_and(|login| !token::is_expired(&login.token, token::now()));
     if let Some(login) = login.as_ref().filter(|_| login_is_valid) {
-        return Ok(with_token(login.url.clone(), login.token.clone(), options, surroundings));
+        // What was believed then is believed now.
+        let certificate = options.certificate.clone().or_else(|| login.certificate.clone());
+        let options = Options { certificate, ..options.clone() };
+        return Ok(with_token(login.url.clone(), login.token.clone(), &options, surroundings));
     }
     let wanted = url.or_else(|| login.map(|login| login.url));
     let mut unreadable = None;
@@ -296,7 +300,9 @@ impl Unusable {
     fn of(self, path: &Path) -> Error {
         let reason = match self {
             Self::Missing => "there is no such file".to_owned(),
-            Self::Forbidden => "you may not read it".to_owned(),
+            Self::Forbidden => {
+                "you may not read it; use sudo, or log in with `perilune login`".to_owned()
+            }
             Self::Wrong(reason) => reason,
         };
         Error::Configuration { path: path.to_owned(), reason }

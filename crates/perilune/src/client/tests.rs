@@ -178,7 +178,7 @@ fn a_kept_token_is_readable_by_its_owner_only() {
 
 fn session(url: &str, username: &str, token: &str) -> Session {
     let (url, username, token) = (url.to_owned(), username.to_owned(), token.to_owned());
-    Session { url, username, token, login: None }
+    Session { url, username, token, login: None, certificate: None }
 }
 
 #[test]
@@ -339,4 +339,24 @@ fn what_the_user_names_comes_first_and_must_be_usable() {
     std::fs::write(home.0.path().join("no.ini"), "[API]\nUSERNAME = luna\n").unwrap();
     let error = find(&missing, &home.surroundings()).unwrap_err().to_string();
     assert!(error.contains("[API] needs USERNAME and PASSWORD"), "{error}");
+}
+
+#[test]
+fn the_certificate_of_a_login_is_believed_by_later_calls() {
+    let home = Home::new();
+    let url = "https://controller1:7050";
+    let kept = Session {
+        certificate: Some("/etc/site.crt".into()),
+        ..session(url, "ann", &token("a", now() + 1000))
+    };
+    home.surroundings().login_file().unwrap().store(&kept).unwrap();
+    let believed = |options: &Options| match find(options, &home.surroundings()).unwrap().trust {
+        Trust::Certificates(files) => {
+            files.into_iter().filter(|file| file.is_named).map(|file| file.path).collect()
+        }
+        Trust::Anybody => Vec::new(),
+    };
+    assert_eq!(believed(&Options::default()), [Path::new("/etc/site.crt")]);
+    let other = Options { certificate: Some("/etc/other.crt".into()), ..Options::default() };
+    assert_eq!(believed(&other), [Path::new("/etc/other.crt")]);
 }

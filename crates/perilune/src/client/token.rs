@@ -26,6 +26,9 @@ pub struct Session {
     /// A digest of what it was got with; none for a token that somebody typed a password for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
+    /// The certificate that the user named when logging in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
 }
 
 impl Session {

@@ -10,6 +10,7 @@ use perilune_select::hostlist;
 use serde_json::{Map, Value};
 
 use super::{hosts, identity};
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output::{self, Format, changes, text};
 use crate::session::{Session, insist};
@@ -42,7 +43,7 @@ pub(crate) struct Export {
     #[arg(long, conflicts_with = "format")]
     secrets: bool,
     /// As it was after this revision
-    #[arg(long, value_name = "REVISION", conflicts_with = "format")]
+    #[arg(long, value_name = "REVISION", conflicts_with = "format", value_parser = number::<u64>)]
     at: Option<u64>,
     /// What is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

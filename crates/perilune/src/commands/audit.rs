@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use perilune::client::encode;
 use serde_json::Value;
 
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
@@ -35,7 +36,7 @@ enum Kind {
 #[derive(Args)]
 pub(crate) struct Audit {
     /// How many entries at most
-    #[arg(long, short = 'n', default_value = "20")]
+    #[arg(long, short = 'n', default_value = "20", value_parser = number::<u32>)]
     limit: u32,
     /// Only of this kind
     #[arg(long, value_enum)]

@@ -5,6 +5,7 @@ use perilune::client;
 use serde_json::{Map, Value, json};
 
 use super::arm::duration;
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
@@ -62,7 +63,7 @@ pub(crate) struct Add {
     #[arg(long)]
     network: Option<String>,
     /// How many machines
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_parser = number::<u32>)]
     count: u32,
     /// How long, such as 2h or 3d; 30 days at most
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]

@@ -69,6 +69,7 @@ pub(crate) fn run(shell: Shell) -> Result<(), Failure> {
 
 /// The command line, with names of the cluster where names belong.
 pub(crate) fn command() -> Command {
+    // Its pages of help hide what every command takes.
     let mut command = Arguments::command();
     for kind in KINDS {
         command = command.mut_subcommand(kind, |resource| with_names(resource, kind));

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::watch::duration;
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::job::pause;
 use crate::output;
@@ -92,7 +93,7 @@ pub(crate) struct Power {
     #[arg(long, short)]
     yes: bool,
     /// Ask before the power of more nodes than this is taken away
-    #[arg(long, value_name = "NODES", env = "PERILUNE_ASK_ABOVE", default_value = "8")]
+    #[arg(long, value_name = "NODES", env = "PERILUNE_ASK_ABOVE", default_value = "8", value_parser = number::<usize>)]
     ask_above: usize,
     /// Do not look whether the power changed
     #[arg(long)]
@@ -107,10 +108,10 @@ pub(crate) struct Hosts {
     #[command(flatten)]
     exclude: Exclude,
     /// BMCs at one moment
-    #[arg(long, value_name = "BMCS", help_heading = "Limits")]
+    #[arg(long, value_name = "BMCS", help_heading = "Limits", value_parser = number::<u32>)]
     concurrent: Option<u32>,
     /// BMCs in a second
-    #[arg(long, value_name = "BMCS", help_heading = "Limits")]
+    #[arg(long, value_name = "BMCS", help_heading = "Limits", value_parser = number::<u32>)]
     ramp: Option<u32>,
     /// How long all of it may take, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Limits")]

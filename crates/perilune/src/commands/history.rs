@@ -7,6 +7,7 @@ use perilune::client::token::now;
 use perilune::client::{self, encode};
 use serde_json::{Value, json};
 
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
@@ -48,7 +49,7 @@ pub(crate) struct History {
 #[derive(Args)]
 pub(crate) struct List {
     /// How many commits at most
-    #[arg(long, short = 'n', default_value = "20")]
+    #[arg(long, short = 'n', default_value = "20", value_parser = number::<u32>)]
     limit: u32,
     /// Only commits that concern this object, such as node/node001
     #[arg(long, value_name = "KIND/NAME")]
@@ -68,6 +69,7 @@ pub(crate) enum HistoryCommand {
     /// Show what one commit changed
     Show {
         /// Its revision
+        #[arg(value_parser = number::<u64>)]
         revision: u64,
         /// One line for what changes alike in several objects
         #[arg(long)]
@@ -91,7 +93,7 @@ pub(crate) struct Undo {
     #[arg(required_unless_present = "to", value_name = "REVISION[..REVISION]")]
     revision: Option<String>,
     /// Bring the cluster back to what it was after this revision
-    #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
+    #[arg(long, value_name = "REVISION", conflicts_with = "revision", value_parser = number::<u64>)]
     to: Option<u64>,
 }
 

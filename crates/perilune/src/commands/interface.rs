@@ -9,6 +9,7 @@ use crate::field::{FieldArguments, InterfaceFields};
 use crate::output;
 use crate::output::object;
 use crate::output::text::field_text;
+use crate::remarks;
 use crate::resource::{carry_out, or_unknown, remove_all};
 use crate::select::Exclude;
 use crate::session::{Edit, Session};
@@ -152,9 +153,12 @@ fn set(session: &Session, kind: &str, arguments: Set) -> Result<(), Failure> {
     if force {
         change.insert("force".to_owned(), true.into());
     }
-    let change = change.into();
+    let change: Value = change.into();
     let edits = edits(kind, &names, &change);
-    carry_out(session, kind, &format!("has {interface} set"), &edits)
+    carry_out(session, kind, &format!("has {interface} set"), &edits)?;
+    let fields = Map::from_iter([("interfaces".to_owned(), json!([change]))]);
+    remarks::say(session, kind, &names, &fields);
+    Ok(())
 }
 
 /// What changes one interface of each.

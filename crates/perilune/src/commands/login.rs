@@ -50,9 +50,17 @@ pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
         Some(value) => password::given("password", value)?,
     };
     let credentials = Credentials::Password { username: username.clone(), password, cache: None };
-    let trust = trust_in(&url, options, &Surroundings::here());
+    let before = known.filter(|known| known.url == url).and_then(|known| known.certificate);
+    let certificate = match &options.certificate {
+        // Later calls are made elsewhere.
+        Some(named) => Some(std::path::absolute(named)?),
+        None => before,
+    };
+    let options = Options { certificate: certificate.clone(), ..options.clone() };
+    let trust = trust_in(&url, &options, &Surroundings::here());
     let token = Client::new(Access { url: url.clone(), credentials, trust })?.login()?;
-    let session = Session { url: url.clone(), username: username.clone(), token, login: None };
+    let session =
+        Session { url: url.clone(), username: username.clone(), token, login: None, certificate };
     file.store(&session)
         .map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.0.display())))?;
     Ok(output::line(&format!("{username} is logged in to {url}"))?)

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
-use crate::arguments::Arguments;
+use crate::arguments::command;
 use crate::failure::Failure;
 
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Manual {
 /// A page for each command. They are the same for the same program: no date is in them.
 pub(crate) fn run(arguments: &Manual) -> Result<(), Failure> {
     std::fs::create_dir_all(&arguments.directory)?;
-    Ok(clap_mangen::generate_to(Arguments::command(), &arguments.directory)?)
+    Ok(clap_mangen::generate_to(command(), &arguments.directory)?)
 }
 
 #[cfg(test)]

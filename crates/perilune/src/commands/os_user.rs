@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::password;
@@ -66,10 +67,10 @@ pub(crate) struct UserFields {
     #[arg(long, value_name = "TEXT")]
     phone: Option<String>,
     /// The number; the next free one without
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     uid: Option<u32>,
     /// The number of the first group; a group of its own without
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     gid: Option<u32>,
     /// All other groups, separated by commas
     #[arg(long, value_name = "NAMES")]
@@ -111,7 +112,7 @@ pub(crate) struct GroupFields {
     #[arg(required = true)]
     names: Vec<String>,
     /// The number; the next free one without
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     gid: Option<u32>,
     /// All members, separated by commas
     #[arg(long, value_name = "NAMES")]

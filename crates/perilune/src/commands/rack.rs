@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use perilune::client;
 use serde_json::{Map, Value, json};
 
+use crate::arguments::number;
 use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields};
 use crate::output::table::{Cell, Table};
@@ -121,10 +122,10 @@ pub(crate) struct Place {
     #[arg(long, value_enum, default_value = "node")]
     r#type: DeviceType,
     /// The lowest unit of the first; the others stand above it
-    #[arg(long)]
+    #[arg(long, value_parser = number::<u32>)]
     position: Option<u32>,
     /// Height units of each
-    #[arg(long)]
+    #[arg(long, value_parser = number::<u32>)]
     height: Option<u32>,
     /// front or back
     #[arg(long)]

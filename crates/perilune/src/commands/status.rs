@@ -23,7 +23,8 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let count = |kind: &str| client.objects(kind).map(|objects| objects.len());
     let mut status = json!({
         "daemon": client.url(),
-        "version": version.pointer("/version/luna"),
+        "version": version.pointer("/version/perilune"),
+        "api_version": version.pointer("/version/luna"),
         "cluster": cluster.get("name"),
         "controllers": controllers(&cluster),
         "networks": count("network")?,

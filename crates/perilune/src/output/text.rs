@@ -31,7 +31,9 @@ pub(crate) fn field_text(key: &str, value: &Value) -> String {
         }
         Value::Object(_) => value.to_string(),
     };
-    let text = if ENCODED.contains(&key) { decoded(&text) } else { text };
+    // Changes name fields with what they are part of.
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let text = if ENCODED.contains(&last) { decoded(&text) } else { text };
     match text.as_str() {
         "None" | "<empty>" => String::new(),
         "True" => "yes".to_owned(),
@@ -151,6 +153,7 @@ mod tests {
     #[test]
     fn encoded_fields_are_decoded_and_plain_text_is_left_as_it_is() {
         assert_eq!(field_text("comment", &json!(encode("zweite Reihe"))), "zweite Reihe");
+        assert_eq!(field_text("provisioning.postscript", &json!(encode("echo"))), "echo");
         assert_eq!(field_text("kerneloptions", &json!("quiet splash")), "quiet splash");
         assert_eq!(field_text("group", &json!(encode("compute"))), encode("compute"));
     }

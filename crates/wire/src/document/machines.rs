@@ -3,7 +3,9 @@
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::group::Group;
 use perilune_model::image::Image;
-use perilune_model::interface::{GroupInterface, Interface, Link, impossible, oversized_vlan};
+use perilune_model::interface::{
+    GroupInterface, Interface, Link, circular, impossible, oversized_vlan,
+};
 use perilune_model::node::{Node, Reported};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
@@ -293,8 +295,12 @@ fn check_vlans<'a>(
     fields: &mut Fields<'_>,
     interfaces: impl Iterator<Item = (&'a Name, &'a Link)>,
 ) {
-    if let Some((place, reason)) = oversized_vlan(&interfaces.collect::<Vec<_>>()) {
+    let interfaces: Vec<_> = interfaces.collect();
+    if let Some((place, reason)) = oversized_vlan(&interfaces) {
         fields.refuse(&format!("interfaces[{place}].mtu"), reason);
+    }
+    if let Some((place, field, reason)) = circular(&interfaces) {
+        fields.refuse(&format!("interfaces[{place}].{field}"), reason);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use perilune_select::natural;
+
 use super::{IMPORTED, Nodes, Progress, reason};
 use crate::commands::node::tone;
 use crate::output::table::{Cell, Table, Tone, paint};
@@ -17,19 +19,18 @@ pub(super) fn frame(nodes: &Nodes, now: SystemTime, canvas: Canvas, rows: usize)
     // Summary, titles, the line that says how many are left out, and the line of the cursor.
     let room = rows.saturating_sub(4).max(1);
     let left_out = shown.len().saturating_sub(room);
-    if left_out > 0 {
-        shown.sort_by_key(|(_, progress)| {
-            match tone(progress.state.as_deref().unwrap_or_default()) {
-                Tone::Bad => 0,
-                Tone::Busy => 1,
-                Tone::Plain => 2,
-                Tone::Good => 3,
-                Tone::Faint => 4,
-            }
-        });
-        shown.truncate(room);
-        shown.sort_by_key(|(name, _)| *name);
-    }
+    // Those that are under way, or stuck, come first, whether all fit or not.
+    let rank = |progress: &Progress| match tone(progress.state.as_deref().unwrap_or_default()) {
+        Tone::Bad => 0,
+        Tone::Busy => 1,
+        Tone::Plain => 2,
+        Tone::Good => 3,
+        Tone::Faint => 4,
+    };
+    shown.sort_by(|(one, of_one), (other, of_other)| {
+        rank(of_one).cmp(&rank(of_other)).then_with(|| natural::compare(one, other))
+    });
+    shown.truncate(room);
     let mut table = Table::new(["NODE", "STATE", "FOR", "PROGRESS"]).whole(&["STATE", "FOR"]);
     for (name, progress) in shown {
         table.row(cells(name, progress, now));
@@ -115,9 +116,9 @@ mod tests {
         insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 24).join("\n"), @"
         4 nodes: 1 install.error, 1 install.success, 1 install.unpack, 1 not seen yet
         NODE     STATE            FOR     PROGRESS
-        node001  install.success  1h 12s  -
-        node002  install.unpack   12s     █████░░░░░  58%  110 MiB/s
         node003  install.error    2m 12s  no disk of 8 GiB or more
+        node002  install.unpack   12s     █████░░░░░  58%  110 MiB/s
+        node001  install.success  1h 12s  -
         node004  not seen yet     -       -
         ");
     }
@@ -128,8 +129,8 @@ mod tests {
         insta::assert_snapshot!(frame(&nodes(), at_ten(), canvas, 6).join("\n"), @"
         4 nodes: 1 install.error, 1 install.success, 1 install.unpa…
         NODE     STATE           FOR     PROGRESS
-        node002  install.unpack  12s     █████░░░░░  58%  110 MiB/s
         node003  install.error   2m 12s  no disk of 8 GiB or more
+        node002  install.unpack  12s     █████░░░░░  58%  110 MiB/s
         … and 2 more
         ");
     }
