@@ -346,7 +346,7 @@ impl Day {
         self.output.step("Removing, and taking back");
         let before = self.does(&["export", "-o", "json"])?;
         self.refuses(&["node", "remove", "rack:r2"], 2, &["100 node", "--yes"])?;
-        self.refuses(&["group", "remove", "compute", "--yes"], 1, &["in use"])?;
+        self.refuses(&["group", "remove", "compute", "--yes"], 1, &["group gpu"])?;
         self.refuses(&["network", "remove", "ipmi", "--yes"], 1, &["compute"])?;
         self.changes_once(&["node", "remove", "rack:r2", "--yes"])?;
         ensure!(self.count("*")? == NODES - IN_RACK, "not a hundred are gone");

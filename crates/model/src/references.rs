@@ -67,7 +67,8 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         let rules = rules.filter(|rule| rule.group.as_ref().is_some_and(|group| *group == *name));
         let rules = rules.map(|rule| Object::ClaimRule(Arc::clone(rule)));
         let children = cluster.children(name).map(|child| Object::Group(Arc::clone(child)));
-        return nodes.chain(children).chain(secrets).chain(rules).collect();
+        // Children first: who wants to remove it is told of them, not of hundreds of nodes.
+        return children.chain(nodes).chain(secrets).chain(rules).collect();
     }
     // What stands under a device's own name is found by it; many may go at once, and to look through all would take long.
     let placed = |device_type| {

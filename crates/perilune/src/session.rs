@@ -108,7 +108,7 @@ impl Session {
         if !self.output.is_table() {
             return Ok(self.output.value(&json!({ "done": names, "failed": {} }))?);
         }
-        let text = format!("{} {done} ({})", hostlist::fold(&names), names.len());
+        let text = format!("{} {done} ({})", brief(&names, LONGEST_DONE), names.len());
         Ok(self.output.done(&text)?)
     }
 
@@ -242,7 +242,7 @@ impl Session {
             self.output.value(&json!({ "done": succeeded, "failed": failed }))?;
         } else if !succeeded.is_empty() {
             let count = succeeded.len();
-            self.output.done(&format!("{} {done} ({count})", hostlist::fold(&succeeded)))?;
+            self.output.done(&format!("{} {done} ({count})", brief(&succeeded, LONGEST_DONE)))?;
         }
         if let Some(failure) = broken {
             let rest = names.get(succeeded.len() + failed.len()..).unwrap_or_default();
@@ -329,7 +329,9 @@ fn removal(what: &str, changes: &[Value]) -> String {
         let parts: Vec<String> = gone
             .iter()
             .filter(|((removed, _), _)| *removed == is_removal)
-            .map(|((_, kind), names)| format!("{} {kind} ({})", names.len(), brief(names)))
+            .map(|((_, kind), names)| {
+                format!("{} {kind} ({})", names.len(), brief(names, LONGEST_ASKED))
+            })
             .collect();
         if !parts.is_empty() {
             question.extend([" ", words, " ", &parts.join(", "), "."]);
@@ -338,14 +340,18 @@ fn removal(what: &str, changes: &[Value]) -> String {
     question
 }
 
+/// As long is the host list of what a question is about.
+const LONGEST_ASKED: usize = 60;
+/// As long is the host list of what was done.
+const LONGEST_DONE: usize = 400;
+
 /// Names as a host list that is not endless.
-fn brief(names: &[&str]) -> String {
-    const LONGEST: usize = 60;
+fn brief(names: &[impl AsRef<str>], longest: usize) -> String {
     let folded = hostlist::fold(names);
-    if folded.chars().count() <= LONGEST {
+    if folded.chars().count() <= longest {
         return folded;
     }
-    folded.chars().take(LONGEST).chain(['…']).collect()
+    folded.chars().take(longest).chain(['…']).collect()
 }
 
 pub(crate) fn unknown_among(kind: &str, name: &str, known: &Map<String, Value>) -> Failure {
