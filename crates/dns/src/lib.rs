@@ -27,7 +27,7 @@ pub use forward::{Question, Sameness, is_helpful, is_truncated};
 pub use leases::{Lent, LentNames, lent_name};
 pub use notify::{is_noticed, notify};
 pub use records::{Data, Record, Soa};
-pub use transfer::Transfer;
+pub use transfer::{Transfer, is_transfer};
 pub use tsig::{Key, KeyError, Keys};
 pub use view::View;
 pub use zone::{Place, Zone};

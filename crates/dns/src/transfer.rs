@@ -3,13 +3,23 @@
 use crate::records::Record;
 use crate::tsig::Signer;
 use crate::view::View;
-use crate::writer::{Section, Writer, flag};
+use crate::walk;
+use crate::writer::{Section, Writer, flag, kind};
 use crate::zone::Zone;
 
 /// As large as each message is: pointers reach as far.
 const MESSAGE: usize = 16 << 10;
 /// The largest record of ours, with two names of 255 bytes.
 const RECORD: usize = 600;
+
+/// Whether a message asks for a whole zone, before it is looked at any further: gathering one takes time and memory.
+pub fn is_transfer(message: &[u8]) -> bool {
+    let kind = walk::question(message).and_then(|question| {
+        let place = question.len().checked_sub(4)?;
+        walk::u16_at(question, place)
+    });
+    matches!(kind, Some(kind::AXFR | kind::IXFR))
+}
 
 /// The messages of a transfer, one after the other.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::api::extract::{Caller, Path};
 use crate::api::permissions::{Routes, everybody, viewers};
 use crate::api::problem::ApiError;
 use crate::clock;
+use crate::config::Serve;
 use crate::json::Json;
 use crate::names;
 use crate::state::State;
@@ -36,12 +37,18 @@ fn find(state: &State, name: &str) -> Service {
         "dhcp" | "dhcpd" => Service::Absent(
             "the daemon was started without --dhcp-interface; start it with one".to_owned(),
         ),
-        "dns" | "named" => match state.names.service() {
+        name if is_dns(state, name) => match state.names.service() {
             names::Service::Running => Service::Running,
             names::Service::Absent(reason) => Service::Absent(reason),
         },
         _ => Service::Unknown,
     }
+}
+
+/// By its usual names, and by that of the server which the configuration names.
+fn is_dns(state: &State, name: &str) -> bool {
+    let other = matches!(&state.settings.names.serve, Serve::Other(other) if other == name);
+    matches!(name, "dns" | "named") || other
 }
 
 /// What is asked for, to be polled.

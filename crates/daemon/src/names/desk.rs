@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use perilune_dns::{
     Client, Decision, Keys, Place, Question, Transfer, Transport, View, Zone, answer,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::forward::Forwarder;
 use crate::config::NameSettings;
@@ -16,6 +16,8 @@ const READ: u32 = 2_000;
 /// Strangers that are told in a second that they are refused. More hear nothing: a server that answers everybody is used against others.
 const TOLD: u32 = 100;
 
+/// Zones that are given at one moment: each is in memory as a whole, and gathering one takes a core.
+const TRANSFERS: usize = 4;
 /// Zones that were given, and that nobody has looked at.
 const FOLLOWED: usize = 256;
 
@@ -25,6 +27,8 @@ pub(super) struct Desk {
     pub(super) keys: Keys,
     pub(super) views: watch::Receiver<Arc<View>>,
     pub(super) forwarder: Forwarder,
+    /// Who may gather and give a whole zone; others wait.
+    pub(super) transfers: Semaphore,
     /// Tells of zones that were given; nobody listens where there is nobody to be told of changes.
     given: mpsc::Sender<Given>,
     read: Window,
@@ -59,7 +63,8 @@ impl Desk {
     ) -> (Self, mpsc::Receiver<Given>) {
         let (given, followed) = mpsc::channel(FOLLOWED);
         let (read, told) = (Window::default(), Window::default());
-        (Self { settings, keys, views, forwarder, given, read, told }, followed)
+        let transfers = Semaphore::new(TRANSFERS);
+        (Self { settings, keys, views, forwarder, transfers, given, read, told }, followed)
     }
 
     /// Notes that a zone was given as it is in a view. It takes as long as gathering it.

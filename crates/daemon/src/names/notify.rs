@@ -20,8 +20,8 @@ use crate::clock;
 const PORT: u16 = 53;
 /// What is changed within this time is told at once.
 const QUIET: Duration = Duration::from_millis(200);
-/// Looking at all zones may take a part of the time of one core, of so many.
-const PART: u32 = 10;
+/// After a look at all zones, the next is so many times as long away: changes without end take a part of one core.
+const REST: u32 = 4;
 /// How long a secondary has to answer, doubled each time, and how often it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 7;
@@ -66,12 +66,12 @@ pub(super) async fn run(
             known = found;
         }
         let mut quiet = None;
-        let pause = QUIET + begun.elapsed() * PART;
+        let rested = Instant::now() + begun.elapsed() * REST;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = views.changed(), if quiet.is_none() => match changed {
-                    Ok(()) => quiet = Some(Instant::now() + pause),
+                    Ok(()) => quiet = Some(rested.max(Instant::now() + QUIET)),
                     Err(_) => return,
                 },
                 Some(Given { zone, fingerprint }) = given.recv() => {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use perilune_dns::{Client, Transfer, Transport};
+use perilune_dns::{Client, Transfer, Transport, is_transfer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// As long as a connection lasts, and one on which a zone goes.
 const LONGEST: Duration = Duration::from_mins(2);
 const LONGEST_TRANSFER: Duration = Duration::from_mins(10);
-/// A stranger is told that it is refused, and has so long to hear it.
+/// As long a stranger may take for its one question.
 const STRANGERS_TIME: Duration = Duration::from_secs(2);
 
 /// Who has how many connections. Each kind has its own, so that none takes the others'.
@@ -132,9 +132,9 @@ pub(super) async fn serve(
 /// Answers the questions of one connection, one after the other.
 async fn attend(mut stream: TcpStream, from: SocketAddr, desk: Arc<Desk>, slot: Slot) {
     let longest = match slot.kind {
-        Kind::Stranger => STRANGERS_TIME,
         Kind::Served => LONGEST,
-        Kind::Secondary => LONGEST_TRANSFER,
+        // A stranger has one question, and the time only when that is signed and asks for a zone.
+        Kind::Secondary | Kind::Stranger => LONGEST_TRANSFER,
     };
     let answered = timeout(longest, answer(&mut stream, from, &desk, slot.kind)).await;
     if let Ok(Err(error)) = answered {
@@ -148,9 +148,11 @@ async fn answer(
     desk: &Arc<Desk>,
     kind: Kind,
 ) -> io::Result<()> {
-    while let Some(bytes) = read(stream).await? {
+    let patience = if kind == Kind::Stranger { STRANGERS_TIME } else { IDLE + PATIENCE };
+    while let Some(bytes) = timeout(patience, read(stream)).await?? {
         let (view, own) = (desk.view(), Arc::clone(desk));
         let seen = Arc::clone(&view);
+        let turn = if is_transfer(&bytes) { Some(desk.transfers.acquire().await) } else { None };
         // A whole zone takes a while to gather.
         let decided = spawn_blocking(move || {
             own.decide(&seen, (from.ip(), Transport::Tcp), &bytes, clock::milliseconds())
@@ -172,6 +174,7 @@ async fn answer(
             }
             Outcome::Nothing => return Ok(()),
         }
+        drop(turn);
         if kind == Kind::Stranger {
             return Ok(());
         }

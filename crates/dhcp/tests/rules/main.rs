@@ -5,6 +5,7 @@ mod exclusive;
 mod firmware;
 mod infiniband;
 mod machine;
+mod names;
 mod relay;
 mod requests;
 mod shares;

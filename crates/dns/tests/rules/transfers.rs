@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
-use perilune_dns::{Decision, Keys, Transport, View, Zone, answer};
+use perilune_dns::{Decision, Keys, Transport, View, Zone, answer, is_transfer};
 
 use crate::site::{NOW, SECONDARY, SERVED, ask, cluster, interface, node, query, text, view_of};
 
@@ -136,6 +136,14 @@ fn a_secondary_that_is_current_is_told_so() {
         assert_eq!(answer.answers[0].record_type(), RecordType::SOA);
     }
     assert!(matches!(since(41, Transport::Tcp), Decision::Transfer(_)));
+}
+
+#[test]
+fn who_asks_for_a_zone_is_known_before_it_is_gathered() {
+    let asks = |kind| is_transfer(&query("cluster.", kind).to_vec().unwrap());
+    assert!(asks(RecordType::AXFR) && asks(RecordType::IXFR));
+    assert!(!asks(RecordType::A) && !asks(RecordType::ANY));
+    assert!(!is_transfer(&[0; 12]) && !is_transfer(&[]));
 }
 
 #[test]
