@@ -4,6 +4,7 @@ mod boot;
 mod config;
 mod dhcp_clients;
 mod load;
+mod names;
 
 use std::fs;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub(crate) use boot::run as run_boot;
 pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};
+pub(crate) use names::measure as names;
 
 const NODES: usize = 4000;
 const PORT: u16 = 7195;

@@ -98,6 +98,8 @@ struct Bench {
 enum Measured {
     /// DHCP, with a load generator in a network namespace: needs root and the package kea-admin
     DhcpClients,
+    /// Names, beside BIND and NSD: needs root and the packages dnsperf, bind9 and bind9-dnsutils
+    Names,
     /// Boot menus and scripts, and the memory that the daemon takes after a load
     Boot {
         /// How many nodes the cluster has, one run for each
@@ -202,6 +204,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         return match &bench.what {
             None => bench::run(bench.json),
             Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
+            Some(Measured::Names) => bench::names(bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
             Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
         };

@@ -110,13 +110,13 @@ pub(crate) fn measure(as_json: bool) -> Result<()> {
 }
 
 /// The middle one of some figures.
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
-fn networks(server: &str) -> Result<(Lab, Lab)> {
+pub(super) fn networks(server: &str) -> Result<(Lab, Lab)> {
     let name = format!("bench-{}-{server}", std::process::id());
     let network = Lab::create(&name, &["10.141.255.254/16"])?;
     let clients = Lab::create(&format!("{name}-clients"), &[])?;
@@ -168,7 +168,7 @@ impl Site {
 }
 
 /// A cable from `nic0` of the clients to the controller's bridge.
-fn connect(network: &Lab, clients: &Lab) -> Result<()> {
+pub(super) fn connect(network: &Lab, clients: &Lab) -> Result<()> {
     let ip = |lab: &Lab, words: &[&str]| {
         run(command("ip").args(["-n", lab.name()]).args(words), &Limit::seconds(20)).map(drop)
     };
