@@ -24,7 +24,7 @@ use crate::state::State;
 
 /// How often addresses are looked for, and taken ports tried again.
 const EVERY: Duration = Duration::from_secs(5);
-/// As many read from one address; more would wait for each other.
+/// As many read from one address at most. Each message wakes all of them, so that they are half as many as there are cores.
 const READERS: usize = 4;
 
 /// What has the sockets.
@@ -149,7 +149,8 @@ impl Listener {
         let socket = Arc::new(udp::bind(place)?);
         let listener = TcpListener::bind(place).await?;
         let stop = self.stop.child_token();
-        let readers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS);
+        let readers = std::thread::available_parallelism().map_or(1, usize::from);
+        let readers = (readers / 2).clamp(1, READERS);
         for _ in 0..readers {
             let (socket, desk) = (Arc::clone(&socket), Arc::clone(&self.desk));
             self.tasks.spawn(udp::serve(socket, desk, stop.clone()));

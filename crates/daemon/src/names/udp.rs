@@ -20,7 +20,8 @@ use super::desk::{Desk, Outcome};
 use super::forward::Asker;
 use crate::clock;
 
-/// Questions that are read with one call.
+/// Questions that are read with one call: a few while few come, since room for many has a cost of its own.
+const FEW: usize = 4;
 const BATCH: usize = 64;
 /// Calls before others of this thread have their turn.
 const ROUNDS: usize = 4;
@@ -48,14 +49,16 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// Answers until `stop`. Several may share a socket.
 pub(super) async fn serve(socket: Arc<UdpSocket>, desk: Arc<Desk>, stop: CancellationToken) {
     let mut buffer = vec![0; BATCH * LARGEST];
+    let mut size = FEW;
     loop {
         let readable = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             readable = socket.readable() => readable,
         };
-        let answered = readable
-            .and_then(|()| socket.try_io(Interest::READABLE, || turn(&socket, &desk, &mut buffer)));
+        let answered = readable.and_then(|()| {
+            socket.try_io(Interest::READABLE, || turn(&socket, &desk, &mut buffer, &mut size))
+        });
         if let Err(error) = answered
             && error.kind() != io::ErrorKind::WouldBlock
         {
@@ -67,9 +70,16 @@ pub(super) async fn serve(socket: Arc<UdpSocket>, desk: Arc<Desk>, stop: Cancell
 }
 
 /// Answers some of what waits; "would block" when that was all.
-fn turn(socket: &Arc<UdpSocket>, desk: &Desk, buffer: &mut [u8]) -> io::Result<()> {
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
+fn turn(
+    socket: &Arc<UdpSocket>,
+    desk: &Desk,
+    buffer: &mut [u8],
+    size: &mut usize,
+) -> io::Result<()> {
     for _ in 0..ROUNDS {
+        let room = *size;
+        let buffer = buffer.get_mut(..room * LARGEST).unwrap_or_default();
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(room, None);
         let asked = receive(socket, &mut headers, buffer)?;
         let view = desk.view();
         let now = clock::milliseconds();
@@ -88,7 +98,12 @@ fn turn(socket: &Arc<UdpSocket>, desk: &Desk, buffer: &mut [u8]) -> io::Result<(
             }
         }
         send(socket, &answers);
-        if asked.len() < BATCH {
+        *size = match asked.len() {
+            all if all == room => (room * 2).min(BATCH),
+            few if few < room / 4 => (room / 2).max(FEW),
+            _ => room,
+        };
+        if asked.len() < room {
             return Err(io::ErrorKind::WouldBlock.into());
         }
     }
