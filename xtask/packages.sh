@@ -56,6 +56,7 @@ TEST_NEEDS=(
     "/usr/sbin/named|bind9|bind|a name server beside ours"
     "/usr/bin/dnsperf|dnsperf|-|a DNS load generator"
     "/usr/sbin/perfdhcp|kea-admin|-|a DHCP load generator"
+    "/usr/bin/prometheus|prometheus|-|reads metrics, and checks rules of alerts"
     "/usr/bin/setfacl|acl|acl|access control lists in images"
     "/usr/bin/setfattr|attr|attr|extended attributes in images"
     "/usr/sbin/setcap /sbin/setcap|libcap2-bin|libcap|file capabilities in images"

@@ -17,6 +17,7 @@ use gather::Gathered;
 use imbl::OrdSet;
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Meta, Store};
+use prometheus_client::metrics::histogram::Histogram;
 use promises::Promises;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use writer::Writer;
@@ -25,6 +26,8 @@ use writer::Writer;
 const WAITING: usize = 4096;
 /// As many batches of commits are kept for who follows them; who is slower reads the history.
 const FOLLOWED: usize = 64;
+/// What commits take, in seconds: one durable write, up to a disk that is at its end.
+const DURATIONS: [f64; 8] = [0.0005, 0.001, 0.0025, 0.005, 0.025, 0.1, 0.5, 2.5];
 /// As often is a change decided when other controllers are first again and again.
 pub(crate) const TRIES: u32 = 8;
 
@@ -103,6 +106,7 @@ pub struct ClusterService {
     requests: mpsc::Sender<Request>,
     published: watch::Receiver<Arc<Cluster>>,
     made: broadcast::Sender<Made>,
+    durations: Histogram,
     /// Where changes are gathered instead of being made.
     gathered: Option<Gathered>,
 }
@@ -115,8 +119,14 @@ impl ClusterService {
         let (publisher, published) = watch::channel(Arc::new(cluster));
         let (made, _) = broadcast::channel(FOLLOWED);
         let promises = Promises::new(store.life());
-        let writer = Writer::new(store, publisher, made.clone(), promises);
-        (Self { requests, published, made, gathered: None }, writer.run(waiting))
+        let durations = Histogram::new(DURATIONS);
+        let writer = Writer::new(store, publisher, made.clone(), promises, durations.clone());
+        (Self { requests, published, made, durations, gathered: None }, writer.run(waiting))
+    }
+
+    /// How long changes took to be decided and stored, in seconds.
+    pub(crate) fn durations(&self) -> Histogram {
+        self.durations.clone()
     }
 
     /// The cluster as of now. It does not change under the reader's hands.

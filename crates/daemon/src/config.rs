@@ -127,6 +127,14 @@ pub struct Settings {
     pub template_files: Option<PathBuf>,
     /// The site's own plugins.
     pub plugins: Option<PathBuf>,
+    /// What `/export` tells, and `/import` takes.
+    pub exporters: Vec<String>,
+    /// See `exporters`.
+    pub importers: Vec<String>,
+    /// Who reads exports and metrics without a token.
+    pub export_clients: Vec<IpNet>,
+    /// The site's Prometheus.
+    pub(crate) prometheus: crate::prometheus::Settings,
     /// Where users and groups of the operating systems are kept.
     pub directory: DirectoryChoice,
     /// Interfaces on which DHCP and TFTP are served, where the command line names none.
@@ -250,6 +258,10 @@ impl Settings {
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))
                 .filter(|directory| directory.exists()),
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
+            exporters: keys::exporters(ini),
+            importers: keys::importers(ini),
+            export_clients: keys::networks(ini, "PLUGINS", "EXPORT_CLIENTS")?,
+            prometheus: keys::prometheus(ini)?,
             directory: directory::read(ini)?,
             dhcp_interfaces: keys::words(ini, "DHCP", "INTERFACES"),
             names: names::read(ini, data_dir)?,
@@ -259,7 +271,7 @@ impl Settings {
                 file: given("LOGGER", "LOGFILE").map(PathBuf::from),
             },
             control: keys::control(ini)?,
-            proxies: keys::proxies(ini)?,
+            proxies: keys::networks(ini, "API", "PROXIES")?,
             evidence: keys::evidence(ini)?,
             audit: keys::audit(ini)?,
         })

@@ -20,6 +20,9 @@ use perilune_bmc::{Action, Engine, Outcome, PowerState, Target, UnknownAction};
 use perilune_boards::{Unreadable, Writer};
 use perilune_store::Store;
 use perilune_wire::control::Wishes;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::{Semaphore, mpsc};
@@ -86,6 +89,18 @@ struct Shared {
     status: Status,
     boots: Boots,
     cluster: ClusterService,
+    /// What BMCs did and did not do since the daemon started.
+    outcomes: Outcomes,
+}
+
+/// Counted outcomes.
+pub(crate) type Outcomes = Family<Counted, Counter>;
+
+/// What an outcome is counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Counted {
+    action: &'static str,
+    outcome: &'static str,
 }
 
 /// Control, and what must run for it to work.
@@ -127,6 +142,7 @@ impl Control {
             status,
             boots,
             cluster,
+            outcomes: Outcomes::default(),
         };
         let control = Self { shared: Arc::new(shared) };
         Ok(Opened { control, worker: Worker(waiting), pins: writer, unreadable })
@@ -283,9 +299,17 @@ impl Control {
         }
     }
 
+    /// What BMCs did and did not do since the daemon started.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        self.shared.outcomes.clone()
+    }
+
     /// What an outcome means for others than those who asked for it.
     async fn learn(&self, keys: &BTreeMap<String, String>, outcome: &Outcome) {
         self.tell_status(outcome);
+        let done = if outcome.result.is_ok() { "done" } else { "failed" };
+        let labels = Counted { action: outcome.action.as_str(), outcome: done };
+        self.shared.outcomes.get_or_create(&labels).inc();
         if let (Some(key), Some(certificate)) = (keys.get(&outcome.name), outcome.certificate) {
             self.shared.pins.pin(key, certificate).await;
         }

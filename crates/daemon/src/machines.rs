@@ -44,6 +44,7 @@ pub(crate) fn start(
         store: state.leases.storage(),
         sightings,
         clock: clock::steady_milliseconds,
+        counters: state.metrics.dhcp(),
     };
     tasks.spawn(note(strangers, state.sightings.clone()));
     let mut listeners = Vec::new();

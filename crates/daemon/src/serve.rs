@@ -32,6 +32,8 @@ use crate::installations::{Installations, Installed};
 use crate::jobs::trees::Performer;
 use crate::jobs::{self, Jobs, Places, Trees};
 use crate::leases::Leases;
+use crate::metrics::Metrics;
+use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
@@ -184,6 +186,7 @@ pub async fn serve(
     let followed = (state.cluster.made(), state.cluster.subscribe());
     let (kept, history) = (state.audit.clone(), state.history.clone());
     tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
+    tasks.spawn(state.metrics.clone().follow(state.status.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
@@ -359,31 +362,30 @@ async fn assemble(
     let control::Opened { control, worker, pins, unreadable: others } =
         Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
     unreadable.extend(others);
-    let directory = settings.directory.open();
     let sightings = Sightings::new(history.life());
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
     let names = names::prepare(&settings, options);
-    let proxies = settings.proxies.iter().chain(&options.proxies).copied().collect();
     let state = State::new(Parts {
         boots,
         installations,
         certificate,
         claims: Claims::new(history.life()),
-        proxies,
-        settings,
+        proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
+        prometheus: Prometheus::new(settings.prometheus.clone()),
         cluster,
         history,
         status,
         install_logs,
         jobs,
-        directory,
+        directory: settings.directory.open(),
         followers,
         control,
         sightings,
         discovery,
         dhcp_interfaces: options.dhcp_interfaces.clone(),
         listen,
+        metrics: Metrics::default(),
         hidden_boots: HiddenBoots::default(),
         names,
         leases,
@@ -395,6 +397,7 @@ async fn assemble(
         audit,
         token_uses,
         turns: Turns::default(),
+        settings,
     });
     let workers = Workers {
         control: worker,

@@ -35,7 +35,9 @@ use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
 use crate::jobs::Jobs;
 use crate::leases::Leases;
+use crate::metrics::Metrics;
 use crate::names::Names;
+use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::status::Status;
@@ -103,6 +105,10 @@ pub struct Parts {
     pub certificate: ShownCertificate,
     /// Proxies that are believed about whom they speak for.
     pub proxies: Vec<IpNet>,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// The site's Prometheus.
+    pub(crate) prometheus: Prometheus,
     /// Failed log-ins.
     pub attempts: Attempts,
     /// Who was refused what, who was given which secret, what was changed and done.

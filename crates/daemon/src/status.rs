@@ -4,7 +4,9 @@ mod running;
 
 use std::sync::Arc;
 
-use perilune_boards::{Board, Durability, Rules, Snapshot, Unreadable, Update, Writer};
+use perilune_boards::{
+    Board, Durability, Rules, Snapshot, Subscription, Unreadable, Update, Writer,
+};
 use perilune_model::Name;
 use perilune_plan::{Phase, Progress};
 use perilune_store::{Store, Table};
@@ -166,6 +168,11 @@ impl Status {
         let (board, writer, unreadable) =
             Board::open(store, Table::NodeStates, key, Durability::Behind, RULES).await?;
         Ok((Self { board }, writer, unreadable))
+    }
+
+    /// All states, and what tells of changes since.
+    pub(crate) fn follow(&self) -> (Snapshot<Name, NodeState>, Subscription<Name, NodeState>) {
+        self.board.subscribe()
     }
 
     /// A node says that it is in a state. A milestone is stored when this returns. `now` is in milliseconds since 1970.

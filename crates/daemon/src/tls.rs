@@ -51,13 +51,16 @@ struct Pair {
     certificate: Option<[u8; 32]>,
     /// The SHA-256 of its public key.
     public_key: Option<[u8; 32]>,
+    /// When it runs out, in seconds since 1970.
+    expiry: Option<i64>,
 }
 
 impl Pair {
     fn new(key: CertifiedKey) -> Self {
         let certificate = key.cert.first().map(|certificate| Sha256::digest(certificate).into());
         let public_key = key.key.public_key().map(|public| Sha256::digest(public.as_ref()).into());
-        Self { key: Arc::new(key), certificate, public_key }
+        let expiry = key.cert.first().and_then(|certificate| files::expiry(certificate));
+        Self { key: Arc::new(key), certificate, public_key, expiry }
     }
 }
 
@@ -175,6 +178,11 @@ impl ShownCertificate {
     pub(crate) fn fingerprint(&self) -> Option<String> {
         let digits = self.0.as_ref()?.current().certificate?;
         Some(fingerprint(digits).replace(':', "").to_ascii_lowercase())
+    }
+
+    /// When it runs out, in seconds since 1970.
+    pub(crate) fn expiry(&self) -> Option<i64> {
+        self.0.as_ref()?.current().expiry
     }
 
     /// The SHA-256 of its public key in base64, as `curl --pinnedpubkey` takes it, as of now.

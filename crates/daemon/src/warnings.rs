@@ -8,6 +8,7 @@ use std::path::Path;
 use perilune_boards::Unreadable;
 use perilune_boot::Site;
 use perilune_model::effective::Effective;
+use perilune_model::image::Image;
 use perilune_model::{Cluster, Family, Kind, Name, Violation};
 
 use crate::api::problem::chain;
@@ -299,6 +300,13 @@ fn lost_trees(state: &State, cluster: &Cluster) -> Vec<String> {
 }
 
 /// Files of images that nodes boot from and that are not there.
+/// A file of an image that was packed and is not there; none where it was never packed.
+pub(crate) fn lost_file(state: &State, image: &Image) -> Option<String> {
+    let files = [&image.files.kernelfile, &image.files.initrdfile, &image.files.imagefile];
+    let mut named = files.into_iter().flatten().filter(|file| !file.is_empty());
+    named.find(|file| !state.settings.image_files.join(file).is_file()).map(ToString::to_string)
+}
+
 fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
     let mut looked_for = BTreeSet::new();
     let mut lost = Vec::new();

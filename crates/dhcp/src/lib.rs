@@ -4,6 +4,7 @@
 
 mod answer;
 mod boot_program;
+mod counters;
 mod domain_search;
 mod hardware;
 mod leases;
@@ -17,6 +18,7 @@ mod server;
 mod tap;
 mod told;
 
+pub use counters::Counters;
 pub use leases::{Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};

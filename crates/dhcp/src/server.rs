@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
+use crate::counters::{Counters, Fate};
 use crate::leases::{Lease, Leases};
 use crate::queue::{Line, Queue};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
@@ -88,6 +89,8 @@ pub struct Site {
     pub sightings: mpsc::Sender<Sighting>,
     /// Tells milliseconds on a clock that never jumps, the one of the leases.
     pub clock: fn() -> u64,
+    /// What became of messages.
+    pub counters: Arc<Counters>,
 }
 
 /// The server of one interface, which has its port already.
@@ -193,8 +196,10 @@ impl Desk {
                 request.is_missed = frame.is_none();
             }
             let line = Line::of(&request, &published, &leases);
-            let mac = request.mac;
+            let (mac, kind) = (request.mac, request.kind);
+            self.site.counters.count(Fate::Heard, kind);
             if !self.queue.push(line, request, now) {
+                self.site.counters.count(Fate::Shed, kind);
                 tracing::debug!(%mac, ?line, "DHCP is busy; this machine must ask again");
             }
         }
@@ -256,6 +261,7 @@ impl Desk {
             Decision::Answer(answer) => {
                 let Answer { packet, kind: given, address, to, lease, missing_program } = *answer;
                 tracing::info!(%mac, kind, interface, %address, answer = given.word(), "DHCP");
+                self.site.counters.count(Fate::Sent, given);
                 if let Some(firmware) = missing_program
                     && self.told.is_new(format!("{mac} {firmware}"), now, DAY)
                 {

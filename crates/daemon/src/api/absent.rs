@@ -44,23 +44,10 @@ const ASKED_AND_POSTED: [&str; 4] = [
     "/config/switch/{name}/interfaces",
 ];
 /// Asked for by POST, with a token.
-const POSTED: [&str; 2] = ["/import/{name}", "/config/profiles/{name}/_clone"];
+const POSTED: [&str; 1] = ["/config/profiles/{name}/_clone"];
 /// Asked for by GET without a token.
-const OPEN: [&str; 13] = [
-    "/export/{name}",
-    "/announce",
-    "/scrape",
-    "/boot/switch/{name}",
-    "/boot/switch/{name}/commands",
-    "/monitor/osimage",
-    "/monitor/osimage/{name}",
-    "/monitor/sync",
-    "/monitor/sync/{name}",
-    "/monitor/ha",
-    "/monitor/ha/{name}",
-    "/monitor/mother",
-    "/monitor/mother/{name}",
-];
+const OPEN: [&str; 4] =
+    ["/announce", "/scrape", "/boot/switch/{name}", "/boot/switch/{name}/commands"];
 /// Nothing is there by the API's own document; what is meant is one level below.
 const NOTHING: [&str; 3] = ["/config/secrets/node", "/config/secrets/group", "/control/power"];
 

@@ -16,10 +16,12 @@ mod common;
 mod control;
 mod dns;
 mod envelope;
+mod export;
 pub mod extract;
 mod files;
 mod group;
 mod ha;
+mod health;
 mod history;
 mod identity;
 mod import;
@@ -27,6 +29,7 @@ mod install_log;
 mod interface;
 mod job;
 mod key;
+mod metrics;
 mod monitor;
 mod network;
 mod node;
@@ -118,8 +121,11 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(service::routes())
         .merge(job::routes())
         .merge(monitor::routes())
+        .merge(health::routes())
         .merge(switchport::routes())
         .merge(files::routes())
+        .merge(export::routes())
+        .merge(metrics::routes())
         .merge(boot::routes())
         .merge(window::routes())
         .merge(reinstall::routes())
@@ -148,7 +154,7 @@ pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Servic
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), audit::note_refusals))
         .layer(from_fn(receive::hold))
-        .layer(from_fn_with_state(state.clone(), requests::log))
+        .layer(from_fn_with_state(state.clone(), requests::note))
         .layer(from_fn_with_state(state.clone(), source::note))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);

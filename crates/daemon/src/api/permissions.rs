@@ -37,6 +37,8 @@ pub(super) struct Access {
     node: Nodes,
     /// Whether a ticket in the query is as good as a node's token.
     ticket: bool,
+    /// Whether the token that a running node is given for its own hardware rules is as good as a node's token.
+    importer: bool,
     effect: Effect,
     /// The secret that an answer has in it, for the audit.
     secret: Option<&'static str>,
@@ -70,6 +72,7 @@ pub(super) const fn everybody() -> Access {
         role: None,
         node: Nodes::None,
         ticket: false,
+        importer: false,
         effect: Effect::Tells,
         secret: None,
         in_bulk: false,
@@ -123,6 +126,11 @@ impl Access {
         Self { ticket: true, ..self }
     }
 
+    /// Also a running node, by the token that is good for its own hardware rules alone.
+    pub(super) const fn or_importer(self) -> Self {
+        Self { importer: true, ..self }
+    }
+
     /// An answer to an administrator or a node has secrets in it: who was given them is noted.
     pub(super) const fn reveals(self, what: &'static str) -> Self {
         Self { secret: Some(what), ..self }
@@ -158,6 +166,9 @@ impl Access {
             Identity::Node { name, archive, .. } => {
                 self.check_node(parts, state, &name).await?;
                 Bearer::Node(NodeToken::new(parts, name, archive)?)
+            }
+            Identity::Importer(name) if self.importer => {
+                Bearer::Node(NodeToken::new(parts, name, None)?)
             }
             Identity::Importer(name) => {
                 return Err(ApiError::Forbidden(format!(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Later, Store};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::promises::Promises;
@@ -33,6 +34,7 @@ pub(super) struct Writer {
     refused: u64,
     /// How long others were let go first the last time.
     pause: Duration,
+    durations: Histogram,
 }
 
 impl Writer {
@@ -41,9 +43,19 @@ impl Writer {
         publisher: watch::Sender<Arc<Cluster>>,
         made: broadcast::Sender<Made>,
         promises: Promises,
+        durations: Histogram,
     ) -> Self {
         let refused = store.refused_as_stale();
-        Self { store, publisher, made, promises, size: BATCH, refused, pause: Duration::ZERO }
+        Self {
+            store,
+            publisher,
+            made,
+            promises,
+            size: BATCH,
+            refused,
+            pause: Duration::ZERO,
+            durations,
+        }
     }
 
     /// Serves requests in the order in which they come, until nobody can make any more.
@@ -82,6 +94,7 @@ impl Writer {
                 // Nobody may follow. Whoever does has it before the cluster.
                 drop(self.made.send(Made { first: base.revision() + 1, commits }));
                 self.publisher.send_replace(Arc::new(working));
+                self.durations.observe(begun.elapsed().as_secs_f64());
                 self.answer(decided);
                 self.size = self.size.saturating_mul(2).min(BATCH);
                 self.let_others_go_first(begun.elapsed()).await;

@@ -13,7 +13,11 @@ use super::reference::LUNA_INI;
 use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
+use crate::prometheus;
 
+/// What is built in for Prometheus.
+const EXPORTERS: [&str; 4] =
+    ["prometheus", "prometheus_rules", "prometheus_rules_settings", "prometheus_hw_rules"];
 const GROUPS: &str = "/etc/group";
 const DEFAULT_PORT: u16 = 7050;
 const DAY: Duration = Duration::from_hours(24);
@@ -138,22 +142,68 @@ fn number_of(groups: &str, name: &str) -> Option<u32> {
     })
 }
 
-/// Proxies that are believed about whom they speak for: addresses and networks, with commas.
-pub(super) fn proxies(ini: &Ini) -> Result<Vec<IpNet>, String> {
-    let text = ini.get("API", "PROXIES").unwrap_or_default();
+/// Addresses and networks, with commas.
+pub(super) fn networks(ini: &Ini, section: &str, key: &str) -> Result<Vec<IpNet>, String> {
+    let text = ini.get(section, key).unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     let read = |word: &str| {
         let network = word.parse().ok();
         network.or_else(|| word.parse().ok().map(|address: IpAddr| IpNet::from(address)))
     };
-    let proxies = words.map(|word| {
+    let networks = words.map(|word| {
         read(word).ok_or_else(|| {
             format!(
-                "[API] PROXIES has '{word}'; write addresses or networks, such as 127.0.0.1, 10.141.255.0/24"
+                "[{section}] {key} has '{word}'; write addresses or networks, such as 127.0.0.1, 10.141.255.0/24"
             )
         })
     });
-    proxies.collect()
+    networks.collect()
+}
+
+/// What `/export` tells: what the site says, or all that is built in and reveals no plugin.
+pub(super) fn exporters(ini: &Ini) -> Vec<String> {
+    listed(ini, "ALLOWED_EXPORTERS", &EXPORTERS)
+}
+
+/// What `/import` takes.
+pub(super) fn importers(ini: &Ini) -> Vec<String> {
+    // Targets are told and never taken.
+    listed(ini, "ALLOWED_IMPORTERS", &EXPORTERS[1..])
+}
+
+fn listed(ini: &Ini, key: &str, usual: &[&str]) -> Vec<String> {
+    match ini.get("PLUGINS", key) {
+        Some(_) => words(ini, "PLUGINS", key),
+        None => usual.iter().map(|word| (*word).to_owned()).collect(),
+    }
+}
+
+/// Where the site's Prometheus is, and what runs on its nodes.
+pub(super) fn prometheus(ini: &Ini) -> Result<prometheus::Settings, String> {
+    let given = |key: &str, usual: &str| ini.get("PROMETHEUS", key).unwrap_or(usual).to_owned();
+    let url = given("URL", "https://localhost:9090");
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(format!(
+            "[PROMETHEUS] URL is '{url}'; write http:// or https://, a host and its port"
+        ));
+    }
+    let exporter = |word: &str| {
+        let exporter = word
+            .split_once(':')
+            .and_then(|(name, port)| Some((name.to_owned(), port.parse().ok()?)));
+        exporter.ok_or_else(|| {
+            format!("[PROMETHEUS] EXPORTERS has '{word}'; write names with ports, such as node:14200, ipmi:14202")
+        })
+    };
+    let exporters =
+        given("EXPORTERS", "node:14200, ipmi:14202, nvidia:14203, slurm_job:14207, lshw:14208");
+    let exporters =
+        exporters.split(',').map(str::trim).filter(|word| !word.is_empty()).map(exporter);
+    Ok(prometheus::Settings {
+        rules: PathBuf::from(given("RULES", "/trinity/local/etc/prometheus_server/rules")),
+        url,
+        exporters: exporters.collect::<Result<_, _>>()?,
+    })
 }
 
 /// What shows that a boot is expected; `None` where the site does not say.

@@ -260,8 +260,38 @@ pub const LUNA_INI: &[Section] = &[
         keys: &[
             key("PLUGINS_DIRECTORY", "plugins", "their directory"),
             ignored("IMAGE_FILESYSTEM"),
-            ignored("ALLOWED_EXPORTERS"),
-            ignored("ALLOWED_IMPORTERS"),
+            key(
+                "ALLOWED_EXPORTERS",
+                "prometheus, prometheus_rules, prometheus_rules_settings, prometheus_hw_rules",
+                "what `/export` tells, with commas: these, `boot_plugins`, and names of the site's own programs in `export`",
+            ),
+            key(
+                "ALLOWED_IMPORTERS",
+                "prometheus_rules, prometheus_rules_settings, prometheus_hw_rules",
+                "what `/import` takes, with commas: these, `boot_plugins`, and names of the site's own programs in `import`",
+            ),
+            key(
+                "EXPORT_CLIENTS",
+                "this machine",
+                "addresses and networks, with commas, that read `/export` and `/metrics` without a token, beside programs of this machine",
+            ),
+        ],
+    },
+    Section {
+        name: "PROMETHEUS",
+        about: "The site's own Prometheus, whose targets and rules `/export` and `/import` are about.",
+        keys: &[
+            key("URL", "https://localhost:9090", "where it answers"),
+            key(
+                "RULES",
+                "/trinity/local/etc/prometheus_server/rules",
+                "the directory of its files of rules, which the daemon must be allowed to write",
+            ),
+            key(
+                "EXPORTERS",
+                "node:14200, ipmi:14202, nvidia:14203, slurm_job:14207, lshw:14208",
+                "what answers Prometheus on each node, and at which port",
+            ),
         ],
     },
     Section {

@@ -2,29 +2,25 @@
 //! JSON on their standard input. `docs/discovery.md` says what they are asked and what they answer.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use perilune_model::device::Port;
 use perilune_model::discovery::Place;
 use perilune_model::{Cluster, Family, MacAddress, Name};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::control::is_executable;
+use crate::program::{self, Limits};
 
 /// How long a program may take, and how long a machine waits for its turn.
 const LONGEST: Duration = Duration::from_secs(3);
 /// As many programs as run at one moment.
 const AT_ONCE: usize = 16;
-/// As long as an answer or a complaint may be.
-const LONGEST_OUTPUT: u64 = 64 << 10;
+const LIMITS: Limits = Limits { time: LONGEST, output: 64 << 10 };
 
 /// Too many machines want to be known at once; this one asks again.
 pub(super) struct Busy;
@@ -101,9 +97,7 @@ impl Programs {
         // Nobody ever closes it.
         let turn = timeout(LONGEST, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Busy) };
-        let answer = timeout(LONGEST, run(path, &question.to_string())).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(format!("it did not end within {} s", LONGEST.as_secs())));
+        let answer = program::ask(path, &question.to_string(), LIMITS).await;
         let answer = answer.and_then(|answer| {
             let unreadable =
                 |error| format!("its answer is not the JSON that is expected: {error}");
@@ -150,49 +144,4 @@ impl Clouded {
 
 fn failed(path: &Path, reason: &str) {
     tracing::warn!(program = %path.display(), reason, "a program of the site does not say where a machine is");
-}
-
-async fn run(path: &Path, question: &str) -> Result<Vec<u8>, String> {
-    let mut command = Command::new(path);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.process_group(0).kill_on_drop(true).spawn();
-    let mut group = Group(child.map_err(|error| format!("it cannot be started: {error}"))?);
-    let child = &mut group.0;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A program may end without having read; its answer says more than that.
-            stdin.write_all(question.as_bytes()).await.ok();
-        }
-    };
-    let ((), answer, complaint) = tokio::join!(write, read(stdout), read(stderr));
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    if status.success() {
-        return Ok(answer);
-    }
-    let complaint = String::from_utf8_lossy(&complaint);
-    let last = complaint.trim().lines().last().unwrap_or("it says nothing");
-    Err(format!("it failed ({status}): {last}"))
-}
-
-/// A program that says more than anybody reads is ended with its streams.
-async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        // What cannot be read is missing from the answer, which is then no JSON.
-        stream.take(LONGEST_OUTPUT).read_to_end(&mut bytes).await.ok();
-    }
-    bytes
-}
-
-/// A program and what it has started: all end when nobody waits for them any more.
-struct Group(Child);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(error) = id.and_then(|id| kill_process_group(id, Signal::KILL).err()) {
-            tracing::debug!(%error, "a program of the site could not be ended");
-        }
-    }
 }

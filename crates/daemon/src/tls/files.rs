@@ -73,6 +73,60 @@ pub(super) fn read(
     }
 }
 
+/// When a certificate runs out, in seconds since 1970 (RFC 5280, section 4.1: `validity`).
+pub(super) fn expiry(certificate: &[u8]) -> Option<i64> {
+    let (tag, text) = yasna::parse_der(certificate, |reader| {
+        reader.read_sequence(|reader| {
+            let end = reader.next().read_sequence(|reader| {
+                // Version, serial number, algorithm and issuer.
+                for _ in 0..4 {
+                    reader.next().read_der()?;
+                }
+                let end = reader.next().read_sequence(|reader| {
+                    reader.next().read_der()?;
+                    reader.next().read_tagged_der()
+                })?;
+                skip(reader)?;
+                Ok(end)
+            })?;
+            skip(reader)?;
+            Ok(end)
+        })
+    })
+    .map(|end| (end.tag(), String::from_utf8_lossy(end.value()).into_owned()))
+    .ok()?;
+    // Of two digits of a year, those from 50 on are of the last century (section 4.1.2.5.1).
+    let century = match (tag.tag_number, text.get(..2)?) {
+        (23, year) if year < "50" => "20",
+        (23, _) => "19",
+        _ => "",
+    };
+    let text = format!("{century}{text}");
+    let part = |from: usize, to: usize| text.get(from..to);
+    let written = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4)?,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        part(12, 14)?
+    );
+    let time =
+        humantime::parse_rfc3339(&written).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(time.as_secs()).ok()
+}
+
+/// Reads what is left.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is for one lifetime alone"
+)]
+fn skip(reader: &mut yasna::BERReaderSeq<'_, '_>) -> yasna::ASN1Result<()> {
+    while reader.read_optional(|field| field.read_der())?.is_some() {}
+    Ok(())
+}
+
 fn contents(file: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(file).map_err(|source| Error::File {
         path: file.to_owned(),
@@ -183,6 +237,20 @@ mod tests {
 
     fn refusal(files: &CertificateFiles) -> String {
         crate::api::problem::chain(&read(files, &provider()).unwrap_err())
+    }
+
+    #[test]
+    fn it_is_known_when_a_certificate_runs_out() {
+        let key = KeyPair::generate().unwrap();
+        let of = |year| {
+            let mut parameters = CertificateParams::new(vec!["a".to_owned()]).unwrap();
+            parameters.not_after = date_time_ymd(year, 3, 4);
+            let made = parameters.self_signed(&key).unwrap();
+            expiry(made.der())
+        };
+        assert_eq!(of(2030), Some(1_898_812_800), "written with two digits of the year");
+        assert_eq!(of(2060), Some(2_845_584_000), "written with four");
+        assert_eq!(expiry(b"nonsense"), None);
     }
 
     #[test]

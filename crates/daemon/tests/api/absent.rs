@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
-const NOT_YET: [(&str, bool); 45] = [
+const NOT_YET: [(&str, bool); 32] = [
     ("GET /ha/master/_set", true),
     ("GET /ha/overrule/_set", true),
     ("GET /journal", true),
@@ -14,21 +14,8 @@ const NOT_YET: [(&str, bool); 45] = [
     ("GET /journal/10.141.255.254/_delete", true),
     ("GET /table/hashes", true),
     ("GET /table/data/node", true),
-    ("GET /export/prometheus", false),
-    ("GET /export/prometheus_hw_rules?hostnames=a,b", false),
-    ("GET /export/prometheus_rules", false),
-    ("POST /import/prometheus_hw_rules", true),
-    ("POST /import/boot_plugins", true),
     ("GET /announce?info_hash=x", false),
     ("GET /scrape", false),
-    ("GET /monitor/osimage", false),
-    ("GET /monitor/osimage/compute", false),
-    ("GET /monitor/sync", false),
-    ("GET /monitor/sync/compute", false),
-    ("GET /monitor/ha", false),
-    ("GET /monitor/ha/insync", false),
-    ("GET /monitor/mother", false),
-    ("GET /monitor/mother/cleanup", false),
     ("GET /boot/switch/switch01", false),
     ("GET /boot/switch/switch01/commands", false),
     ("GET /config/route", true),

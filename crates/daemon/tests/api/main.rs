@@ -18,6 +18,7 @@ mod connections;
 mod control;
 mod devices;
 mod document;
+mod exports;
 mod files;
 mod full_disk;
 mod further;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 21] = [
+const PUBLIC: [&str; 25] = [
     "POST /token",
     "POST /tpm/{nodename}",
     "GET /version",
@@ -24,6 +24,11 @@ const PUBLIC: [&str; 21] = [
     "GET /monitor/node/{node}",
     "GET /monitor/status/{node}",
     "GET /monitor/service/{name}",
+    "GET /monitor/{kind}",
+    "GET /monitor/{kind}/{name}",
+    // For programs of this machine, and those that the configuration names.
+    "GET /export/{name}",
+    "GET /metrics",
     "GET /config/status/{request_id}",
     "GET /service/status/{request_id}",
     "GET /control/status/{request_id}",

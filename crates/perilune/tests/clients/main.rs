@@ -3,6 +3,7 @@
 
 mod dhcp;
 mod dns;
+mod prometheus;
 mod proxy;
 mod relay;
 mod router;

@@ -44,6 +44,10 @@ pub(crate) const RDISC6: Tool =
     Tool { paths: &["/usr/bin/rdisc6", "/bin/rdisc6"], debian: "ndisc6", enterprise: None };
 pub(crate) const RADVD: Tool =
     Tool { paths: &["/usr/sbin/radvd"], debian: "radvd", enterprise: Some("radvd") };
+pub(crate) const PROMETHEUS: Tool =
+    Tool { paths: &["/usr/bin/prometheus"], debian: "prometheus", enterprise: None };
+pub(crate) const PROMTOOL: Tool =
+    Tool { paths: &["/usr/bin/promtool"], debian: "prometheus", enterprise: None };
 pub(crate) const SETPRIV: Tool =
     Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
 
