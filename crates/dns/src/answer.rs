@@ -83,6 +83,9 @@ pub fn answer(
     let Ok(message) = Message::from_vec(bytes) else {
         return if client.is_served { Decision::Answer(broken(bytes)) } else { Decision::Ignore };
     };
+    if message.queries.len() == 1 && walk::question(bytes).is_none() {
+        return if client.is_served { Decision::Answer(broken(bytes)) } else { Decision::Ignore };
+    }
     let signature = tsig::check(bytes, &message, keys, now / 1000);
     let request = Request { bytes, message, signature, transport };
     let is_known = client.is_served || client.is_secondary;

@@ -24,13 +24,21 @@ fn after_name(message: &[u8], mut place: usize) -> Option<usize> {
     }
 }
 
-/// The bytes of the one question, name and type and class; `None` where there is not one.
+/// The bytes of the one question, name and type and class; `None` where there is not one, or its name points elsewhere: before it is only the
+/// header, which is another in the answer and for other servers, and then the name would be another, too.
 pub(crate) fn question(message: &[u8]) -> Option<&[u8]> {
     if u16_at(message, 4)? != 1 {
         return None;
     }
-    let end = after_name(message, HEADER)? + 4;
-    message.get(HEADER..end)
+    let mut place = HEADER;
+    loop {
+        match *message.get(place)? {
+            0 => break,
+            length @ 1..=63 => place += usize::from(length) + 1,
+            _ => return None,
+        }
+    }
+    message.get(HEADER..place + 5)
 }
 
 /// Where each record begins, with its type, where its time to live is, and where it ends.

@@ -31,6 +31,19 @@ fn strangers_are_refused_in_fewer_bytes_than_they_sent() {
 }
 
 #[test]
+fn a_question_whose_name_points_into_the_header_is_no_question() {
+    let view = view_of(cluster());
+    let mut pointing = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'1', 0xc0, 2];
+    pointing.extend([0, 1, 0, 1]);
+    match answer(&view, &Keys::default(), (SERVED, Transport::Udp), &pointing, NOW) {
+        Decision::Answer(bytes) => {
+            assert_eq!(Message::from_vec(&bytes).unwrap().response_code, ResponseCode::FormErr);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn who_asks_for_everything_gets_records_of_one_type() {
     let view = view_of(cluster());
     let (code, answers) = told(&view, "node001.cluster.", RecordType::ANY);
