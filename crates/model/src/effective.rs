@@ -92,12 +92,17 @@ impl<'a> Effective<'a> {
         if let Some(value) = self.own.and_then(&field) {
             return Some((0, value));
         }
-        let mut groups = self.group.into_iter().flat_map(|group| self.cluster.lineage(group));
-        let mut distance = 0;
-        groups.find_map(|group| {
-            distance += 1;
-            field(&group.provisioning).map(|value| (distance, value))
-        })
+        let group = self.group?;
+        if let Some(value) = field(&group.provisioning) {
+            return Some((1, value));
+        }
+        // Every field of every node of a list comes by here, and few groups have one above them.
+        group.parent.as_ref()?;
+        let above = self.cluster.lineage(group).enumerate().skip(1);
+        let mut values = above.filter_map(|(steps, group)| {
+            field(&group.provisioning).map(|value| (steps + 1, value))
+        });
+        values.next()
     }
 
     /// What the node says, else its group, else those above that.
@@ -107,8 +112,10 @@ impl<'a> Effective<'a> {
 
     /// The group above the node's own, or above the group by itself, that says this; nothing where somebody nearer does, or nobody.
     pub fn ancestor(&self, says: impl Fn(&Provisioning) -> bool) -> Option<&'a Name> {
+        let group = self.group?;
+        group.parent.as_ref()?;
         let (distance, ()) = self.nearest(|said| says(said).then_some(()))?;
-        let mut groups = self.cluster.lineage(self.group?);
+        let mut groups = self.cluster.lineage(group);
         groups.nth(distance.checked_sub(1)?).filter(|_| distance > 1).map(|group| &group.name)
     }
 
