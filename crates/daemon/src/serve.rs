@@ -302,7 +302,7 @@ fn warn_of_protocols(
     }
     let told = Environment::of(cluster, &settings.of_boot(spoken));
     // Firmware and iPXE know no certificate that a site has made for itself.
-    if [told.boot_protocol, told.web_protocol].contains(&Protocol::Https) {
+    if [told.boot_protocol, told.firmware_files.0].contains(&Protocol::Https) {
         tracing::warn!(
             "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [API] FIRMWARE_PORT = 7051"
         );

@@ -49,3 +49,48 @@ fn a_machine_that_asks_too_often_waits_and_asks_the_same_again() {
     assert!(script.contains("\nsleep 9\n"), "{script}");
     assert!(script.contains("/boot/search/mac/{net0/mac}reboot?again=1 ||\n"), "{script}");
 }
+
+/// What the configuration of a first start says.
+fn of_a_first_start() -> Settings {
+    Settings {
+        api_protocol: Protocol::Https,
+        firmware_port: Some(7051),
+        listen: vec![
+            (Protocol::Https, ([0, 0, 0, 0], 7050).into()),
+            (Protocol::Http, ([0, 0, 0, 0], 7051).into()),
+        ],
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn firmware_has_a_port_of_its_own_and_archives_are_not_fetched_there() {
+    let cluster = cluster::everything().finish().0;
+    let environment = Environment::of(&cluster, &of_a_first_start());
+    assert_eq!(environment.api_url(), environment.web_url(), "archives need a token");
+    assert!(environment.api_url().starts_with("https://"), "{}", environment.api_url());
+    assert!(environment.boot_url().ends_with(":7051"), "{}", environment.boot_url());
+    assert_eq!(environment.boot_url(), environment.firmware_files_url());
+    let site =
+        Site { templates: &cluster::built_in(), environment: &environment, cluster: &cluster };
+    let script = cluster::script_of(&site, MAC.parse().unwrap(), "ticket").unwrap().text;
+    let kernel = script.lines().find(|line| line.starts_with("kernel ")).unwrap();
+    assert!(kernel.contains(":7051/files/"), "{kernel}");
+    assert!(kernel.contains("luna.url=https://"), "{kernel}");
+    let install = site.install_script("node001", "token").unwrap();
+    assert!(!install.contains(":7051"), "a token would be shown to whoever listens: {install}");
+}
+
+#[test]
+fn another_server_of_files_is_still_where_firmware_finds_them() {
+    let cluster = cluster::everything().finish().0;
+    let settings = Settings { web_server: Some((Protocol::Http, 8080)), ..of_a_first_start() };
+    let environment = Environment::of(&cluster, &settings);
+    assert!(environment.firmware_files_url().ends_with(":8080"));
+    assert!(environment.boot_url().ends_with(":7051"));
+    // Firmware knows no certificate of a site, whoever shows it.
+    let settings = Settings { web_server: Some((Protocol::Https, 8443)), ..of_a_first_start() };
+    let environment = Environment::of(&cluster, &settings);
+    assert!(environment.firmware_files_url().ends_with(":7051"));
+    assert!(environment.web_url().ends_with(":8443"));
+}
