@@ -101,7 +101,9 @@ impl File {
         let place = format!("{kind}.{}", name.escape_debug());
         let is_plain =
             Name::general(name).is_ok() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if !is_plain {
+        // What is written is called so until it is whole.
+        let is_of_a_write = Path::new(name).extension().is_some_and(|end| end == "new");
+        if !is_plain || is_of_a_write {
             return Err(format!("{place} is no plain name of a file"));
         }
         if self.mode > 0o777 {
@@ -177,7 +179,7 @@ mod tests {
     fn nothing_is_written_outside_and_nothing_of_what_is_wrong() {
         let place = tempfile::tempdir().unwrap();
         write(place.path(), &document("kept", "x")).unwrap();
-        for bad in ["../x", "a/b", ".hidden", "", "a\nb"] {
+        for bad in ["../x", "a/b", ".hidden", "", "a\nb", "a.new"] {
             assert!(write(place.path(), &document(bad, "x")).is_err(), "{bad:?}");
         }
         let mut wrong = document("new", "x");

@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -41,6 +42,8 @@ struct Inner {
     installations: Family<Ended, Counter>,
     dhcp: Arc<perilune_dhcp::Counters>,
     started: u64,
+    /// Who may have all of it written down: that looks at every node, and any user of the controller may ask.
+    turns: Semaphore,
 }
 
 impl Default for Inner {
@@ -51,6 +54,7 @@ impl Default for Inner {
             installations: Family::default(),
             dhcp: Arc::default(),
             started: clock::seconds(),
+            turns: Semaphore::new(1),
         }
     }
 }
@@ -105,6 +109,11 @@ impl Metrics {
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let labels = Answered { method: method.to_owned(), route: route.to_owned(), status };
         self.0.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A turn to have all of it written down; `None` when the daemon stops.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.turns.acquire().await.ok()
     }
 
     /// What counts messages of DHCP.

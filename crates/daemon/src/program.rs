@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -28,8 +29,9 @@ async fn run(path: &Path, question: &str, output: u64) -> Result<Vec<u8>, String
     let mut command = Command::new(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
-    let mut group = Group(child.map_err(|error| format!("it cannot be started: {error}"))?);
-    let child = &mut group.0;
+    let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
+    let mut group = Group::of(child);
+    let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
@@ -57,14 +59,74 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
     bytes
 }
 
-/// A program and what it has started: all end when nobody waits for them any more.
-struct Group(Child);
+/// A program and what it has started: all end when nobody waits for them any more, also what the program left behind when it ended.
+struct Group {
+    child: Child,
+    /// Of the program, and of the group. As long as anybody is in the group, the system gives the number to nobody else.
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn of(child: Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { child, id }
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(error) = id.and_then(|id| kill_process_group(id, Signal::KILL).err()) {
-            tracing::debug!(%error, "a program of the site could not be ended");
+        match self.id.map(|id| kill_process_group(id, Signal::KILL)) {
+            // There is nobody left.
+            None | Some(Ok(()) | Err(Errno::SRCH)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a program of the site could not be ended");
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { time: Duration::from_secs(30), output: 1024 };
+
+    fn program(directory: &Path, text: &str) -> std::path::PathBuf {
+        let path = directory.join("program");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_behind_ends_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let left = program(directory.path(), "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!");
+        let answer = ask(&left, "", LIMITS).await.unwrap();
+        let id = String::from_utf8(answer).unwrap();
+        let state = format!("/proc/{}/stat", id.trim());
+        // It is gone, or dead and not yet waited for by whoever has taken it over.
+        let is_dead = || match std::fs::read_to_string(&state) {
+            Ok(text) => text.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")),
+            Err(_) => true,
+        };
+        for _ in 0..1000 {
+            if is_dead() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it is still there");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_floods_or_fails_is_told_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let flood = program(directory.path(), "exec yes");
+        assert!(ask(&flood, "", LIMITS).await.unwrap_err().contains("it failed"));
+        let fails = program(directory.path(), "echo one >&2; echo two >&2; exit 3");
+        assert!(ask(&fails, "", LIMITS).await.unwrap_err().ends_with("two"));
     }
 }

@@ -81,6 +81,26 @@ struct Inner {
     questions: Semaphore,
 }
 
+impl Inner {
+    /// Replaces the rules of nodes, and answers what became of each. A file that Prometheus refuses would keep it from reading all others
+    /// anew, so that none of them is left there.
+    fn replace_hardware(&self, written: Vec<(String, Vec<Rule>)>, now: u64) -> Vec<Value> {
+        if written.is_empty() {
+            return Vec::new();
+        }
+        let hosts: Vec<String> = written.iter().map(|(host, _)| host.clone()).collect();
+        let files: Vec<(String, Vec<Rule>)> =
+            written.into_iter().map(|(host, rules)| (hardware::file(&host), rules)).collect();
+        let replaced = files::replace(&self.settings.rules, &files, now, || self.server.reload());
+        let failure = replaced.err().map(|error| chain(&error));
+        let told = |host: &String| match &failure {
+            None => outcome(host, Ok(None)),
+            Some(reason) => outcome(host, Err(Error::Request(reason.clone()))),
+        };
+        hosts.iter().map(told).collect()
+    }
+}
+
 impl Prometheus {
     pub(crate) fn new(settings: Settings) -> Self {
         let server = Server::new(&settings.url);
@@ -138,15 +158,14 @@ impl Prometheus {
             let directory = &inner.settings.rules;
             let switches = files::switches(directory)?.changed_by(wanted);
             files::write_switches(directory, switches)?;
-            let hosts = files::hosts(directory)?;
-            let outcomes = hosts.iter().map(|host| {
-                let changed = hardware::switch(directory, host, switches, now);
-                outcome(host, changed.map(|()| None))
-            });
-            let outcomes: Vec<Value> = outcomes.collect();
-            if !hosts.is_empty() {
-                inner.server.reload().ok();
+            let (mut written, mut outcomes) = (Vec::new(), Vec::new());
+            for host in files::hosts(directory)? {
+                match hardware::switched(directory, &host, switches) {
+                    Ok(rules) => written.push((host, rules)),
+                    Err(error) => outcomes.push(outcome(&host, Err(error))),
+                }
             }
+            outcomes.extend(inner.replace_hardware(written, now));
             Ok(json!(outcomes))
         })
         .await
@@ -182,36 +201,30 @@ impl Prometheus {
         requests: Vec<Request>,
         now: u64,
     ) -> Result<Value, Error> {
-        let mut outcomes = Vec::new();
-        let mut has_changed = false;
+        let mut found = Vec::with_capacity(requests.len());
         for request in requests {
             let _question = self.0.questions.acquire().await.map_err(|_closed| Error::Stopping)?;
             let host = request.hostname.clone();
-            let asked = self.blocking({
-                let request = request.clone();
-                move |inner| hardware::find(&inner.settings.rules, &inner.server, &request)
-            });
-            let made = match asked.await {
-                Ok(rules) => {
-                    let _turn = self.0.writing.lock().await;
-                    self.blocking(move |inner| {
-                        hardware::write(&inner.settings.rules, &request, &rules, now)
-                    })
-                    .await
+            let rules = self
+                .blocking(move |inner| {
+                    hardware::find(&inner.settings.rules, &inner.server, &request)
+                })
+                .await;
+            found.push((host, rules));
+        }
+        let _turn = self.0.writing.lock().await;
+        self.blocking(move |inner| {
+            let (mut written, mut outcomes) = (Vec::new(), Vec::new());
+            for (host, rules) in found {
+                match rules {
+                    Ok(rules) => written.push((host, rules)),
+                    Err(error) => outcomes.push(outcome(&host, Err(error))),
                 }
-                Err(error) => Err(error),
-            };
-            has_changed |= made.is_ok();
-            outcomes.push(outcome(&host, made.map(|()| None)));
-        }
-        if has_changed {
-            self.blocking(|inner| {
-                inner.server.reload().ok();
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(json!(outcomes))
+            }
+            outcomes.extend(inner.replace_hardware(written, now));
+            Ok(json!(outcomes))
+        })
+        .await
     }
 
     /// What one node's rules have, as a request of existing clients says it.

@@ -25,6 +25,7 @@ pub(super) fn routes() -> Routes {
 ))]
 async fn read(state: Shared<State>, mut parts: Parts) -> Result<Response, ApiError> {
     admit_reader(&mut parts, &state).await?;
+    let _turn = state.metrics.turn().await;
     let all = State::clone(&state);
     let rendered = tokio::task::spawn_blocking(move || metrics::render(&all)).await;
     let rendered = rendered.map_err(|error| ApiError::Defect(error.to_string()))?;

@@ -44,7 +44,7 @@ pub(super) fn read(directory: &Path, file: &str) -> Result<Option<Vec<Rule>>, Er
 }
 
 /// Writes a file, and keeps what it was.
-pub(super) fn write(directory: &Path, file: &str, rules: &[Rule], now: u64) -> Result<(), Error> {
+fn write(directory: &Path, file: &str, rules: &[Rule], now: u64) -> Result<(), Error> {
     let path = directory.join(file);
     if let Some(former) = text(&path)? {
         keep(directory, file, &former, now)?;

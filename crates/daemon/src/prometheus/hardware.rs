@@ -15,8 +15,9 @@ const LASTS: &str = "15m";
 const NOT_OF_A_PART: [&str; 5] = ["__name__", "instance", "job", "exporter", "luna_group"];
 /// As many nodes as one request may name.
 const MOST: usize = 5000;
-/// As many parts as one node may have.
-const MOST_PARTS: usize = 2000;
+/// As many parts as one node may have, and bytes of what is known of each: a node says itself what is in it.
+const MOST_PARTS: usize = 500;
+const LONGEST: usize = 200;
 
 /// What somebody wants of one node's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(crate) fn is_hostname(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && !text.starts_with('.') && text.chars().all(is_plain)
 }
 
-fn file(host: &str) -> String {
+pub(super) fn file(host: &str) -> String {
     format!("trix.hw.{host}.rules")
 }
 
@@ -118,7 +119,10 @@ fn rule(host: &str, part: &Map<String, Value>, switches: Switches) -> Rule {
     let mut matchers = Vec::new();
     let mut said = Vec::new();
     for (key, value) in part {
-        let Some(value) = value.as_str().filter(|_| !NOT_OF_A_PART.contains(&key.as_str())) else {
+        let Some(value) = value
+            .as_str()
+            .filter(|value| value.len() <= LONGEST && !NOT_OF_A_PART.contains(&key.as_str()))
+        else {
             continue;
         };
         matchers.push(format!("{key}={}", quoted(value)));
@@ -138,7 +142,10 @@ fn rule(host: &str, part: &Map<String, Value>, switches: Switches) -> Rule {
         alert: ALERT.to_owned(),
         annotations: Some(Map::from_iter([(
             "description".to_owned(),
-            json!(format!("{host} lacks a part that it had: {}", said.join(" "))),
+            json!(format!(
+                "{host} lacks a part that it had: {}",
+                text_of_a_template(&said.join(" "))
+            )),
         )])),
         expr: format!("absent(lshw_device{{{}}})", matchers.join(",")),
         lasts: Some(LASTS.to_owned()),
@@ -146,33 +153,28 @@ fn rule(host: &str, part: &Map<String, Value>, switches: Switches) -> Rule {
     }
 }
 
+/// Annotations are templates, which Prometheus carries out: what a node says of itself is a text in them.
+fn text_of_a_template(text: &str) -> String {
+    text.replace("{{", "{ {").replace("{{", "{ {")
+}
+
 /// A text in a query.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-pub(super) fn write(
-    directory: &Path,
-    request: &Request,
-    rules: &[Rule],
-    now: u64,
-) -> Result<(), Error> {
-    files::write(directory, &file(&request.hostname), rules, now)
-}
-
-/// Changes what counts for the rules of one node.
-pub(super) fn switch(
+/// The rules of one node with what counts for all such rules now.
+pub(super) fn switched(
     directory: &Path,
     host: &str,
     switches: Switches,
-    now: u64,
-) -> Result<(), Error> {
+) -> Result<Vec<Rule>, Error> {
     let mut rules = of(directory, host)?;
     for rule in &mut rules {
         rule.labels.insert("disabled".to_owned(), json!(switches.disabled));
         rule.labels.insert("nhc".to_owned(), json!(switches.nhc));
     }
-    files::write(directory, &file(host), &rules, now)
+    Ok(rules)
 }
 
 #[cfg(test)]
@@ -190,6 +192,15 @@ mod tests {
         );
         assert_eq!(rule.labels["nhc"], json!(true));
         rules::read(&rules::document(&[rule])).unwrap();
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_is_no_template_and_has_its_bounds() {
+        let part = json!({ "hostname": "a", "slot": "{{ query \"up\" }} {{{", "serial": "9".repeat(LONGEST + 1) });
+        let rule = rule("a", part.as_object().unwrap(), Switches::default());
+        let said = rule.annotations.unwrap()["description"].as_str().unwrap().to_owned();
+        assert!(!said.contains("{{") && said.contains("query"), "{said}");
+        assert!(!rule.expr.contains("serial"), "{}", rule.expr);
     }
 
     #[test]

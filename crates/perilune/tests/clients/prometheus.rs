@@ -81,8 +81,7 @@ fn a_real_prometheus_finds_nodes_and_takes_rules_through_the_daemon() {
     let mut site = Site::start("10.141.200.1", "10.141.200.100");
     let directory = site.data().join("prometheus/rules");
     fs::create_dir_all(&directory).unwrap();
-    let part =
-        "lshw_device{hostname=\"node001.cluster\",class=\"memory\",slot=\"DIMM \\\"A\\\"\"} 1\n";
+    let part = "lshw_device{hostname=\"node001.cluster\",class=\"memory\",slot=\"DIMM \\\"A\\\" {{ nonsense\"} 1\n";
     fs::write(site.data().join("files/lshw"), part).unwrap();
     let configuration = site.data().join("luna.ini");
     let ini = fs::read_to_string(&configuration).unwrap();
