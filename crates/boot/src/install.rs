@@ -146,9 +146,27 @@ pub struct InterfaceContext {
     pub bond_mode: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bond_slaves: Vec<String>,
+    /// Static routes through it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteContext>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes_ipv6: Vec<RouteContext>,
     /// The bond that this interface is a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<String>,
+}
+
+/// A static route of an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteContext {
+    /// A range with the length of its prefix.
+    pub destination: String,
+    /// Empty where what it leads to is on the wire itself.
+    pub gateway: String,
+    /// Empty where nobody says.
+    pub metric: String,
+    /// The router is on the wire, though in no range of the interface.
+    pub on_link: bool,
 }
 
 /// The install script of a node, a text that bash runs.

@@ -11,11 +11,12 @@ use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
 use perilune_model::provisioning::{self, InstallPolicy};
+use perilune_model::route::Placed;
 use perilune_model::secret;
-use perilune_model::{Cluster, Family};
+use perilune_model::{Cluster, Family, Name};
 use perilune_plan::{
-    Bmc, BootOrder, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Script, Secret,
-    Span, Wipe,
+    Bmc, BootOrder, DiskLayout, HostKey, Identity, Image, Interface, Plan, Root, Route, Script,
+    Secret, Span, Wipe,
 };
 use scripts::{Scripts, Stage};
 
@@ -168,6 +169,7 @@ fn script(text: Option<&str>) -> Option<String> {
 
 fn interfaces(resolved: &Resolved<'_>) -> Vec<Interface> {
     let others = resolved.node.interfaces.iter().filter(|other| other.name != BMC_INTERFACE);
+    let routes = resolved.node.placed_routes(resolved.cluster);
     others
         .map(|interface| {
             let network = resolved.network(interface).ok();
@@ -190,9 +192,21 @@ fn interfaces(resolved: &Resolved<'_>) -> Vec<Interface> {
                 bond_mode: link.bond_mode.clone(),
                 bond_slaves: link.bond_slaves.clone(),
                 options: script(link.options.as_deref()),
+                routes: routes_of(&routes, &interface.name),
             }
         })
         .collect()
+}
+
+fn routes_of(all: &[(&Name, Placed)], interface: &Name) -> Vec<Route> {
+    let own = all.iter().filter(|(name, _)| *name == interface);
+    let route = |placed: &Placed| Route {
+        destination: placed.destination.to_string(),
+        gateway: placed.gateway,
+        metric: placed.metric,
+        on_link: placed.on_link,
+    };
+    own.map(|(_, placed)| route(placed)).collect()
 }
 
 /// The addresses of an interface with the lengths of their networks' prefixes.

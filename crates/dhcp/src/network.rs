@@ -18,8 +18,10 @@ pub(crate) fn of<'a>(
     policy: &Policy,
     request: &Request,
 ) -> Option<&'a Arc<Network>> {
-    let place = request.place().or_else(|| request.current()).unwrap_or(policy.server);
-    cluster.network_of(IpAddr::V4(place))
+    let behind =
+        request.relay().and_then(|relay| cluster.network_behind(relay.into(), request.link()));
+    let place = || request.place().or_else(|| request.current()).unwrap_or(policy.server);
+    behind.or_else(|| cluster.network_of(IpAddr::V4(place())))
 }
 
 /// A machine that is a node's, and the address that is reserved for it in this network or one on the same wire.

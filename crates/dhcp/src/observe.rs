@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd as _;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{LinkAddr, recvfrom};
+use perilune_model::network::Network;
 use perilune_model::{Cluster, MacAddress};
 use socket2::{Domain, SockFilter, Socket, Type};
 use tokio::io::Interest;
@@ -171,8 +172,10 @@ impl<'a> Frame<'a> {
         let is_believed = match request.relay() {
             None => self.port == CLIENT_PORT && self.is_broadcast && self.sender.can_be(&request),
             Some(relay) => {
-                let mut networks = cluster.networks().values();
-                self.port == SERVER_PORT && networks.any(|network| network.gateway == Some(relay))
+                let names = |network: &Network| {
+                    network.gateway == Some(relay) || network.dhcp_relay.contains(&relay.into())
+                };
+                self.port == SERVER_PORT && cluster.networks().values().any(|own| names(own))
             }
         };
         let chosen = request.wanted().filter(|_| request.kind == Kind::Request);

@@ -146,12 +146,17 @@ impl Request {
 
     /// An address of the network that it is in, when a relay or the machine itself says (RFC 3527, RFC 3011, RFC 2131).
     pub fn place(&self) -> Option<Ipv4Addr> {
+        self.link().or_else(|| self.relay())
+    }
+
+    /// The same, without the relay's own address.
+    pub(crate) fn link(&self) -> Option<Ipv4Addr> {
         const LINK_SELECTION: u8 = 5;
         let link = self.relay_part(LINK_SELECTION).and_then(<[u8]>::first_chunk::<4>);
         let link = link.map(|bytes| Ipv4Addr::from(*bytes));
         let known = |address: &Ipv4Addr| !address.is_unspecified();
         let subnet = self.packet.address(code::SUBNET_SELECTION);
-        link.filter(known).or(subnet.filter(known)).or_else(|| self.relay())
+        link.filter(known).or(subnet.filter(known))
     }
 
     /// What tells this exchange from others of the machine.

@@ -8,6 +8,7 @@ mod network;
 mod node;
 mod rack;
 mod reservation;
+mod route;
 mod secret;
 mod settings;
 mod state;
@@ -22,7 +23,7 @@ pub use state::NodeState;
 use crate::names::Names;
 use crate::reading::Reading;
 use crate::report::{Finding, Report, Verdict};
-use crate::schema::{KNOWN, LEFT};
+use crate::schema::{KNOWN, LEFT, NEWER};
 use crate::source::{Row, Source};
 
 /// What a database becomes.
@@ -67,8 +68,17 @@ impl Plan {
     /// The steps that make the objects, in an order in which each is possible: networks refer to each other.
     pub(crate) fn puts(&self) -> impl Iterator<Item = Object> {
         let networks = self.cluster.networks().values();
-        let bare =
-            networks.map(|network| Network { shared: None, ..Network::clone(network) }.into());
+        let bare = networks.map(|network| {
+            let (dhcp_relay, dhcp_link_subnet, routes) = Default::default();
+            let bare = Network {
+                shared: None,
+                dhcp_relay,
+                dhcp_link_subnet,
+                routes,
+                ..Network::clone(network)
+            };
+            bare.into()
+        });
         // Groups come after those that they inherit from.
         let level = |object: &Object| match object {
             Object::Group(group) => self.cluster.lineage(group).count(),
@@ -94,11 +104,13 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
         draft: Draft::new(&Cluster::default()),
         names: Names::default(),
         addresses: address::rows(source),
+        couplings: route::couplings(source),
         tags: tag::Tags::of(source),
         report: Report::default(),
     };
     planner.schema();
     planner.settings();
+    planner.routes();
     planner.networks();
     planner.controllers();
     planner.images();
@@ -129,6 +141,8 @@ struct Planner<'a> {
     names: Names,
     /// Rows of addresses by the table and the row of the device that they are of.
     addresses: BTreeMap<(&'static str, i64), &'a Row>,
+    /// Rows that couple routes, by the table and the row of whom they are for.
+    couplings: BTreeMap<(String, i64), Vec<&'a Row>>,
     tags: tag::Tags<'a>,
     report: Report,
 }
@@ -166,6 +180,9 @@ impl Planner<'_> {
     fn schema(&mut self) {
         for known in KNOWN {
             let Some(columns) = self.source.columns(known.name) else {
+                if NEWER.contains(&known.name) {
+                    continue;
+                }
                 let message = "there is no such table; nothing of it is taken".to_owned();
                 self.report.table(Verdict::Left, known.name, message);
                 continue;

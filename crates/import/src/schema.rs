@@ -1,4 +1,4 @@
-//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, those that
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, `routes`, those that
 //! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export would lose what it came from.
 
 /// A table that is read.
@@ -18,7 +18,7 @@ macro_rules! with_provisioning {
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
             "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "install_policy",
-            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale", "labels",
+            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale", "labels", "routes",
         ]
     };
 }
@@ -47,8 +47,10 @@ known! {
         "name", "network", "subnet", "network_ipv6", "subnet_ipv6", "gateway", "gateway_ipv6", "gateway_metric",
         "nameserver_ip", "nameserver_ip_ipv6", "ntp_server", "dhcp", "dhcp_nodes_in_pool", "dhcp_nodes_only",
         "dhcp_range_begin", "dhcp_range_end", "dhcp_range_begin_ipv6", "dhcp_range_end_ipv6", "zone", "shared", "type",
-        "non_authoritative", "comment",
+        "non_authoritative", "comment", "routes", "dhcp_relay", "dhcp_link_subnet",
     ], &[];
+    "route": &["name", "destination", "gateway", "metric", "device", "comment"], &[];
+    "routemap": &["tableref", "tablerefid", "routeid"], &[];
     "controller": &["hostname", "beacon", "shadow", "serverport", "status", "vendor"], &["clusterid"];
     "osimage": &[
         "name", "path", "kernelfile", "initrdfile", "imagefile", "kernelversion", "kernelmodules", "kerneloptions",
@@ -98,6 +100,9 @@ pub(crate) const LEFT: &[(&str, &str)] = &[
     ("status", "messages of work that is over"),
     ("tracker", "peers of image transfers announce themselves anew"),
 ];
+
+/// Tables that only newer databases have: without them nothing is missing.
+pub(crate) const NEWER: [&str; 2] = ["route", "routemap"];
 
 /// Tables of which at least one must be there.
 pub(crate) const TELLING: [&str; 4] = ["cluster", "group", "network", "node"];

@@ -18,7 +18,7 @@ use crate::source::{Row, Source};
 use ids::Ids;
 
 /// Columns that no two rows of a table may have alike.
-const UNIQUE: [(&str, &[&str]); 15] = [
+const UNIQUE: [(&str, &[&str]); 16] = [
     ("osimage", &["name"]),
     ("group", &["name"]),
     ("node", &["name"]),
@@ -28,6 +28,7 @@ const UNIQUE: [(&str, &[&str]); 15] = [
     ("cloud", &["name"]),
     ("cluster", &["name"]),
     ("rack", &["name"]),
+    ("route", &["name"]),
     ("controller", &["hostname"]),
     ("nodeinterface", &["nodeid", "interface"]),
     ("ipaddress", &["ipaddress"]),

@@ -126,7 +126,7 @@ impl Draft {
     pub fn remove(&mut self, kind: Kind, name: &str) -> Result<(), Error> {
         let (belonging, users): (Vec<_>, Vec<_>) = references::referring(&self.cluster, kind, name)
             .into_iter()
-            .partition(references::goes_with_its_owner);
+            .partition(|object| references::goes_with_its_owner(object, kind));
         if !users.is_empty() {
             let by = users.iter().map(|user| format!("{} {}", user.kind(), user.name())).collect();
             return Err(Error::InUse { kind, name: name.to_owned(), by });

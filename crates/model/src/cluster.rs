@@ -23,6 +23,7 @@ use crate::node::Node;
 use crate::object::{ClusterSecrets, GroupSecrets, Holder, NodeSecrets, Object};
 use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
+use crate::route::Route;
 use crate::settings::Settings;
 use crate::taken::{DescribedSet, OwnMap};
 use crate::user::{ApiToken, User};
@@ -50,6 +51,7 @@ pub struct Cluster {
     racks: OrdMap<Name, Arc<Rack>>,
     placements: OrdMap<Name, Arc<Placement>>,
     reservations: OrdMap<Name, Arc<Reservation>>,
+    routes: OrdMap<Name, Arc<Route>>,
     claim_rules: OrdMap<Name, Arc<ClaimRule>>,
     users: OrdMap<Name, Arc<User>>,
     api_tokens: OrdMap<Name, Arc<ApiToken>>,
@@ -137,6 +139,7 @@ macro_rules! tables {
 }
 
 tables! {
+    Route, routes, route, Route;
     Network, networks, network, Network;
     Controller, controllers, controller, Controller;
     Image, images, image, Image;

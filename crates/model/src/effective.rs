@@ -27,6 +27,8 @@ pub enum Source {
     Image,
     /// Its BMC setup.
     BmcSetup,
+    /// A network that it is in.
+    Network,
     /// The cluster.
     Cluster,
     /// Nobody said anything.
@@ -41,6 +43,7 @@ impl Source {
             Self::Group => "group",
             Self::Image => "osimage",
             Self::BmcSetup => "bmcsetup",
+            Self::Network => "network",
             Self::Cluster => "cluster",
             Self::Default => "default",
         }
@@ -285,6 +288,11 @@ impl<'a> Effective<'a> {
     /// The locale.
     pub fn locale(&self) -> Sourced<Option<&'a str>> {
         self.inherited(|settings| settings.locale.as_deref())
+    }
+
+    /// Its own routes, else its group's; those of networks are not among them.
+    pub fn routes(&self) -> Sourced<Option<&'a [Name]>> {
+        self.inherited(|settings| Some(settings.routes.as_slice()).filter(|own| !own.is_empty()))
     }
 
     /// What happens to unmanaged users of the BMC.

@@ -32,6 +32,7 @@ pub mod provisioning;
 pub mod rack;
 mod references;
 pub mod reservation;
+pub mod route;
 mod saved;
 pub mod secret;
 pub mod settings;

@@ -2,6 +2,7 @@
 
 mod dynamic_range;
 mod range;
+mod relay;
 mod renumber;
 mod save;
 
@@ -9,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use dynamic_range::RangeRequest;
 pub use range::{check_range, parse_range};
+pub use relay::check_relays;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use save::{Request, clone, save, wrong_gateway};
@@ -65,12 +67,21 @@ pub struct Network {
     pub zone: Zone,
     /// The network whose wire this one shares.
     pub shared: Option<Name>,
+    /// DHCP relays whose requests are for this network, and not for the one whose wire it shares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dhcp_relay: Vec<IpAddr>,
+    /// Ranges that relays name as a machine's link when they ask for this network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dhcp_link_subnet: Vec<IpNet>,
     /// The kind of wire: `ethernet`, `infiniband`, …
     pub r#type: Option<String>,
     /// Its DNS zone is somebody else's.
     pub non_authoritative: bool,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+    /// Static routes of nodes that are in it and have none of their own or their group's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Name>,
 }
 
 impl Network {

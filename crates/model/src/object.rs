@@ -17,6 +17,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::rack::{Placement, Rack};
 use crate::reservation::Reservation;
+use crate::route::Route;
 use crate::secret::Secrets;
 use crate::settings::Settings;
 use crate::user::{ApiToken, User};
@@ -85,6 +86,7 @@ macro_rules! objects {
 
 objects! {
     Settings(Settings), "cluster", "cluster";
+    Route(Route), "route", "route";
     Network(Network), "network", "network";
     Controller(Controller), "controller", "controller";
     Image(Image), "osimage", "OS image";
@@ -251,6 +253,7 @@ impl Object {
                 .collect()
             }
             Self::Settings(_)
+            | Self::Route(_)
             | Self::Network(_)
             | Self::Image(_)
             | Self::BmcSetup(_)

@@ -177,4 +177,7 @@ pub struct Provisioning {
     /// The locale, such as `en_US.UTF-8`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// Static routes; none says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Name>,
 }

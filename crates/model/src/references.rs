@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::node::Node;
 use crate::object::{GroupSecrets, NodeSecrets, Object};
 use crate::rack::{DeviceType, Placement};
 use crate::{Cluster, Error, Kind, Name};
@@ -28,19 +29,21 @@ pub(crate) fn check(cluster: &Cluster, old: Option<&Object>, new: &Object) -> Re
     Ok(())
 }
 
-/// Whether the object does not keep what it refers to from being removed.
-pub(crate) fn goes_with_its_owner(object: &Object) -> bool {
-    matches!(
-        object,
-        Object::DnsHosts(_)
-            | Object::NodeSecrets(_)
-            | Object::NodeIdentity(_)
-            | Object::GroupSecrets(_)
-            | Object::Placement(_)
-            | Object::Network(_)
-            | Object::ClaimRule(_)
-            | Object::ApiToken(_)
-    )
+/// Whether the object does not keep what it refers to, which is of this kind, from being removed.
+pub(crate) fn goes_with_its_owner(object: &Object, kind: Kind) -> bool {
+    // Routes are taken away from whom they are coupled to before they go.
+    kind != Kind::Route
+        && matches!(
+            object,
+            Object::DnsHosts(_)
+                | Object::NodeSecrets(_)
+                | Object::NodeIdentity(_)
+                | Object::GroupSecrets(_)
+                | Object::Placement(_)
+                | Object::Network(_)
+                | Object::ClaimRule(_)
+                | Object::ApiToken(_)
+        )
 }
 
 /// What is left of an object when the object of this kind that it refers to goes; `None` when it goes, too.
@@ -52,7 +55,13 @@ pub(crate) fn without(object: &Object, kind: Kind) -> Option<Object> {
             placement.rack = None;
             placement.position = None;
         }
-        (Object::Network(network), _) => Arc::make_mut(network).shared = None,
+        (Object::Network(network), _) => {
+            let network = Arc::make_mut(network);
+            network.shared = None;
+            // Relays are for networks that share a wire.
+            network.dhcp_relay.clear();
+            network.dhcp_link_subnet.clear();
+        }
         _ => return None,
     }
     Some(object)
@@ -83,6 +92,7 @@ pub(crate) fn referring(cluster: &Cluster, kind: Kind, name: &str) -> Vec<Object
         Kind::OtherDevice => vec![placed(DeviceType::OtherDevices)],
         Kind::Controller => vec![placed(DeviceType::Controller)],
         Kind::Settings
+        | Kind::Route
         | Kind::Network
         | Kind::Image
         | Kind::BmcSetup
@@ -136,6 +146,7 @@ fn may_refer_to(kind: Kind) -> &'static [Kind] {
             Kind::DnsHosts,
             Kind::ClaimRule,
         ],
+        Kind::Route => &[Kind::Network, Kind::Group, Kind::Node],
         Kind::Image | Kind::BmcSetup => &[Kind::Group, Kind::Node],
         Kind::Switch => &[Kind::Node, Kind::Placement],
         Kind::Cloud => &[Kind::Node],
@@ -181,6 +192,7 @@ fn objects_of(cluster: &Cluster, kind: Kind) -> Vec<Object> {
         | Kind::ClusterSecrets
         | Kind::Reservation
         | Kind::Settings
+        | Kind::Route
         | Kind::Image
         | Kind::BmcSetup
         | Kind::Cloud
@@ -199,6 +211,7 @@ fn of(object: &Object) -> Vec<(&'static str, Reference)> {
         Kind::Group if is_group => "parent",
         Kind::Image => "osimage",
         Kind::BmcSetup => "bmcsetup",
+        Kind::Route => "routes",
         Kind::Settings
         | Kind::Network
         | Kind::Controller
@@ -230,8 +243,9 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
     let mut references = Vec::new();
     match object {
         Object::Network(network) => {
-            references
-                .extend(Arc::make_mut(network).shared.as_mut().map(|name| (Kind::Network, name)));
+            let network = Arc::make_mut(network);
+            references.extend(network.shared.as_mut().map(|name| (Kind::Network, name)));
+            references.extend(network.routes.iter_mut().map(|name| (Kind::Route, name)));
         }
         Object::Controller(controller) => {
             references.extend(
@@ -252,6 +266,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
             references.extend(group.provisioning.osimage.as_mut().map(|name| (Kind::Image, name)));
             references
                 .extend(group.provisioning.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+            references.extend(group.provisioning.routes.iter_mut().map(|name| (Kind::Route, name)));
             references.extend(
                 group
                     .interfaces
@@ -259,22 +274,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
                     .map(|interface| (Kind::Network, &mut interface.network)),
             );
         }
-        Object::Node(node) => {
-            let node = Arc::make_mut(node);
-            references.push((Kind::Group, &mut node.group));
-            if let Some(own) = node.provisioning.said() {
-                references.extend(own.osimage.as_mut().map(|name| (Kind::Image, name)));
-                references.extend(own.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
-            }
-            references.extend(node.switch.as_mut().map(|name| (Kind::Switch, name)));
-            references.extend(node.cloud.as_mut().map(|name| (Kind::Cloud, name)));
-            references.extend(
-                node.interfaces
-                    .iter_mut()
-                    .filter_map(|interface| interface.network.as_mut())
-                    .map(|name| (Kind::Network, name)),
-            );
-        }
+        Object::Node(node) => references.extend(of_node(Arc::make_mut(node))),
         Object::DnsHosts(hosts) => references.push((Kind::Network, &mut Arc::make_mut(hosts).name)),
         Object::NodeSecrets(secrets) => {
             let NodeSecrets(secrets) = Arc::make_mut(secrets);
@@ -298,6 +298,7 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
         }
         Object::Settings(_)
         | Object::ClusterSecrets(_)
+        | Object::Route(_)
         | Object::Image(_)
         | Object::BmcSetup(_)
         | Object::Cloud(_)
@@ -317,4 +318,18 @@ fn of_placement(placement: &mut Placement) -> impl Iterator<Item = (Kind, &mut N
     };
     let rack = placement.rack.as_mut().map(|name| (Kind::Rack, name));
     std::iter::once((kind, &mut placement.device)).chain(rack)
+}
+
+fn of_node(node: &mut Node) -> Vec<(Kind, &mut Name)> {
+    let mut references = vec![(Kind::Group, &mut node.group)];
+    if let Some(own) = node.provisioning.said() {
+        references.extend(own.osimage.as_mut().map(|name| (Kind::Image, name)));
+        references.extend(own.bmcsetup.as_mut().map(|name| (Kind::BmcSetup, name)));
+        references.extend(own.routes.iter_mut().map(|name| (Kind::Route, name)));
+    }
+    references.extend(node.switch.as_mut().map(|name| (Kind::Switch, name)));
+    references.extend(node.cloud.as_mut().map(|name| (Kind::Cloud, name)));
+    let networks = node.interfaces.iter_mut().filter_map(|interface| interface.network.as_mut());
+    references.extend(networks.map(|name| (Kind::Network, name)));
+    references
 }

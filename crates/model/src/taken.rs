@@ -30,6 +30,10 @@ pub enum Described {
         /// The host.
         host: Name,
     },
+    /// The router that a static route leads through.
+    Router(Name),
+    /// The DHCP relay of a network.
+    Relay(Name),
 }
 
 impl Described {
@@ -52,6 +56,8 @@ impl fmt::Display for Described {
             Self::DnsHost { network, host } => {
                 write!(formatter, "that of the DNS host '{host}' of network '{network}'")
             }
+            Self::Relay(network) => write!(formatter, "the DHCP relay of network '{network}'"),
+            Self::Router(route) => write!(formatter, "the router of route '{route}'"),
         }
     }
 }
@@ -93,6 +99,10 @@ impl Object {
                 names.chain(times.map(|address| (*address, Described::TimeServer(None)))).collect()
             }
             Self::Network(network) => of_network(network),
+            Self::Route(route) => {
+                let router = |gateway| (gateway, Described::Router(route.name.clone()));
+                route.gateway.into_iter().map(router).collect()
+            }
             Self::DnsHosts(list) => {
                 let described = |host: &crate::dns::DnsHost| Described::DnsHost {
                     network: list.name.clone(),
@@ -134,7 +144,9 @@ fn of_network(network: &Network) -> Vec<(IpAddr, Described)> {
         addresses.map(|address| (address, described.clone())).collect::<Vec<_>>()
     };
     let names = Described::NameServer(Some(name.clone()));
+    let relays = network.dhcp_relay.iter();
     gateways
+        .chain(relays.map(|address| (*address, Described::Relay(name.clone()))))
         .chain(of_list(&network.nameserver_ip, names.clone()))
         .chain(of_list(&network.nameserver_ip_ipv6, names))
         .chain(of_list(&network.ntp_server, Described::TimeServer(Some(name.clone()))))

@@ -9,7 +9,7 @@ use perilune_wire::fields::nearest;
 
 use crate::commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, manual, network, node, nodes, os_user, osimage, rack, reservation, secret, setup,
+    login, manual, network, node, nodes, os_user, osimage, rack, reservation, route, secret, setup,
     standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
@@ -198,6 +198,9 @@ pub(crate) enum Command {
     /// Other devices that have an address
     #[command(subcommand)]
     Otherdev(standard::Command<standard::OtherDevice>),
+    /// Static routes, and whom they are for
+    #[command(subcommand)]
+    Route(route::Command),
     /// Clouds that nodes live in
     #[command(subcommand)]
     Cloud(standard::Command<standard::Cloud>),

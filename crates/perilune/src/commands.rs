@@ -29,6 +29,7 @@ pub(crate) mod osimage;
 pub(crate) mod rack;
 pub(crate) mod reinstall;
 pub(crate) mod reservation;
+pub(crate) mod route;
 pub(crate) mod secret;
 pub(crate) mod setup;
 pub(crate) mod standard;

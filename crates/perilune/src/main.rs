@@ -22,7 +22,7 @@ mod worker;
 use arguments::{Arguments, Command};
 use commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, manual, network, node, nodes, os_user, osimage, rack, reservation, secret, setup,
+    login, manual, network, node, nodes, os_user, osimage, rack, reservation, route, secret, setup,
     standard, status, switch, user,
 };
 use failure::Failure;
@@ -65,6 +65,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Bmcsetup(command) => standard::run(&session(output)?, command),
         Command::Switch(command) => switch::run(&session(output)?, command),
         Command::Otherdev(command) => standard::run(&session(output)?, command),
+        Command::Route(command) => route::run(&session(output)?, command),
         Command::Cloud(command) => standard::run(&session(output)?, command),
         Command::Dns(command) => dns::run(&session(output)?, command),
         Command::Secret(command) => secret::run(&session(output)?, command),

@@ -52,8 +52,8 @@ impl Edit {
 }
 
 /// Kinds of which several are changed by one request.
-const IN_BULK: [&str; 8] =
-    ["node", "group", "network", "switch", "otherdev", "cloud", "rack", "bmcsetup"];
+const IN_BULK: [&str; 9] =
+    ["node", "group", "network", "switch", "otherdev", "cloud", "rack", "bmcsetup", "route"];
 
 impl Session {
     pub(crate) fn open(options: &Options, output: Output) -> Result<Self, Failure> {

@@ -192,6 +192,25 @@ pub struct Interface {
     pub bond_slaves: Vec<String>,
     /// Free text for the interface's configuration, plain.
     pub options: Option<String>,
+    /// Static routes that lead through it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where it leads: a range with the length of its prefix, such as `10.0.0.0/8`.
+    pub destination: String,
+    /// The router; unset where what it leads to is on the wire itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// How much it is avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// The router is on the wire, though in no range of the interface.
+    #[serde(default)]
+    pub on_link: bool,
 }
 
 /// A file with a content that few may read. `Debug` does not show it.

@@ -37,7 +37,10 @@ impl<'a> Ancestors<'a> {
         let named = FIELDS.iter().filter_map(|(word, says)| {
             effective.ancestor(says).map(|group| (*word, group.as_str()))
         });
-        Self(named.collect())
+        let mut all: BTreeMap<_, _> = named.collect();
+        let routes = effective.ancestor(|said| !said.routes.is_empty());
+        all.extend(routes.map(|group| ("routes", group.as_str())));
+        Self(all)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

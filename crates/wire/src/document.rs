@@ -17,8 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::fields::{self, Fields};
 
 /// The kinds of objects in documents, in the order of references.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 18] = [
     Kind::Settings,
+    Kind::Route,
     Kind::Network,
     Kind::Controller,
     Kind::Image,
@@ -160,6 +161,7 @@ fn object(
     let mut interfaces = Interfaces::Own;
     let object = match kind {
         Kind::Settings => site::settings(&mut fields, installed),
+        Kind::Route => site::route(&mut fields, name),
         Kind::Network => site::network(&mut fields, name),
         Kind::Controller => devices::controller(&mut fields, name, own.as_ref()),
         Kind::Image => machines::image(&mut fields, name, own.as_ref()),
@@ -192,6 +194,7 @@ fn object(
 fn shown(object: &Object, with_secrets: bool) -> Value {
     let said = match object {
         Object::Settings(settings) => site::show_settings(settings),
+        Object::Route(route) => site::show_route(route),
         Object::Network(network) => site::show_network(network),
         Object::Controller(controller) => devices::show_controller(controller),
         Object::Image(image) => machines::show_image(image),
@@ -227,6 +230,7 @@ fn name_of(kind: Kind, name: &str) -> Result<Name, NameError> {
         // The key of a placement is made anew from its parts when they are read.
         Kind::Placement => Ok(Name::trusted(name)),
         Kind::Settings
+        | Kind::Route
         | Kind::Image
         | Kind::BmcSetup
         | Kind::Cloud

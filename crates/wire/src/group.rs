@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use crate::ancestors::Ancestors;
 use crate::interface::GroupInterfaceKeys;
-use crate::label;
 use crate::word::TrueFalse;
+use crate::{label, route};
 
 /// A group in a list: mostly what it says itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +40,10 @@ pub struct GroupEntry<'a> {
     hosts: Option<&'static str>,
     timezone: Option<&'a str>,
     locale: Option<&'a str>,
+    /// Static routes: its own, else those of its networks.
+    routes: Option<String>,
+    #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
+    routes_source: Option<&'static str>,
     netboot: bool,
     bootmenu: bool,
     comment: Option<&'a str>,
@@ -64,6 +68,7 @@ impl<'a> GroupEntry<'a> {
     /// The entry of a group.
     pub fn new(cluster: &'a Cluster, group: &'a Group) -> Self {
         let effective = Effective::of_group(cluster, group);
+        let routes = route::Shown::new(group.routes(cluster));
         Self {
             name: group.name.as_str(),
             parent: group.parent.as_ref().map(Name::as_str),
@@ -85,6 +90,8 @@ impl<'a> GroupEntry<'a> {
             hosts: effective.said(|own| own.hosts).map(Hosts::word),
             timezone: effective.said(|own| own.timezone.as_deref()),
             locale: effective.said(|own| own.locale.as_deref()),
+            routes_source: routes.source(),
+            routes: routes.value,
             netboot: effective.said(|own| own.netboot).unwrap_or(false),
             bootmenu: effective.said(|own| own.bootmenu).unwrap_or(false),
             comment: group.comment.as_deref(),
@@ -127,6 +134,10 @@ pub struct GroupDetail<'a> {
     hosts: Option<&'static str>,
     timezone: Option<&'a str>,
     locale: Option<&'a str>,
+    /// Static routes: its own, else those of its networks.
+    routes: Option<String>,
+    #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
+    routes_source: Option<&'static str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     comment: Option<&'a str>,
@@ -245,6 +256,7 @@ impl<'a> GroupDetail<'a> {
     /// The group.
     pub fn new(cluster: &'a Cluster, group: &'a Group) -> Self {
         let effective = Effective::of_group(cluster, group);
+        let routes = route::Shown::new(group.routes(cluster));
         Self {
             name: group.name.as_str(),
             parent: group.parent.as_ref().map(Name::as_str),
@@ -265,6 +277,8 @@ impl<'a> GroupDetail<'a> {
             hosts: Some(effective.hosts().value.word()),
             timezone: effective.timezone().value,
             locale: effective.locale().value,
+            routes_source: routes.source(),
+            routes: routes.value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),
@@ -299,7 +313,7 @@ fn overrides(group: &Group) -> bool {
         &own.provision_fallback,
         &own.kerneloptions,
     ];
-    texts.into_iter().any(Option::is_some) || own.ipxe_kernel.is_some()
+    texts.into_iter().any(Option::is_some) || own.ipxe_kernel.is_some() || !own.routes.is_empty()
 }
 
 fn interfaces<'a>(cluster: &Cluster, group: &'a Group) -> Vec<GroupInterfaceKeys<'a>> {

@@ -24,6 +24,7 @@ pub mod osimage;
 pub mod rack;
 pub mod requests;
 pub mod reservation;
+pub mod route;
 pub mod secret;
 pub mod user;
 pub mod word;

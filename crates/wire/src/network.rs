@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::route;
 
 const ETHERNET: &str = "ethernet";
 
@@ -37,11 +38,16 @@ pub struct NetworkKeys<'a> {
     served: Option<DhcpKeys>,
     zone: ZoneWord,
     shared: Option<&'a str>,
+    /// DHCP relays that ask for this network, separated by commas.
+    dhcp_relay: Option<String>,
+    /// Ranges that relays name as a machine's link, separated by commas.
+    dhcp_link_subnet: Option<String>,
     r#type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<bool>)]
     non_authoritative: Option<serde_json::Value>,
     comment: Option<&'a str>,
+    routes: Option<String>,
 }
 
 /// What concerns DHCP.
@@ -115,9 +121,12 @@ impl<'a> NetworkKeys<'a> {
                 Zone::External => ZoneWord::External,
             },
             shared: network.shared.as_ref().map(Name::as_str),
+            dhcp_relay: joined(&network.dhcp_relay),
+            dhcp_link_subnet: joined(&network.dhcp_link_subnet),
             r#type: network.r#type.as_deref().unwrap_or(ETHERNET),
             non_authoritative: None,
             comment: network.comment.as_deref(),
+            routes: route::shown(&network.routes),
         }
     }
 }
@@ -156,6 +165,9 @@ pub fn request(fields: &mut Fields<'_>, controllers: &[String]) -> Request {
         r#type: fields.text("type"),
         non_authoritative: fields.boolean("non_authoritative"),
         comment: fields.text("comment"),
+        routes: route::names(fields),
+        dhcp_relay: relays(fields),
+        dhcp_link_subnet: links(fields),
         controllers: self::controllers(fields, controllers),
     }
 }
@@ -227,6 +239,49 @@ fn name_servers(fields: &mut Fields<'_>) -> (Patch<String>, Patch<String>) {
         Patch::Clear => (ipv4, Patch::Clear),
         Patch::Set(addresses) => (ipv4, of(&addresses, Family::V6)),
     }
+}
+
+/// Relays, as requests and documents name them.
+pub(crate) fn relays(fields: &mut Fields<'_>) -> Patch<Vec<IpAddr>> {
+    listed(fields, "dhcp_relay", parse_address)
+}
+
+/// Ranges of links, likewise.
+pub(crate) fn links(fields: &mut Fields<'_>) -> Patch<Vec<IpNet>> {
+    listed(fields, "dhcp_link_subnet", parse_range)
+}
+
+/// A list of words that mean something each; each counts once.
+fn listed<T: PartialEq>(
+    fields: &mut Fields<'_>,
+    field: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Patch<Vec<T>> {
+    let words = fields.list(field);
+    let Patch::Set(words) = words else { return words.map(|_| Vec::new()) };
+    let mut all = Vec::new();
+    for word in words {
+        match read(&word) {
+            Ok(one) if all.contains(&one) => {}
+            Ok(one) => all.push(one),
+            Err(reason) => {
+                fields.refuse(field, reason);
+                return Patch::Keep;
+            }
+        }
+    }
+    if all.is_empty() { Patch::Clear } else { Patch::Set(all) }
+}
+
+fn parse_address(word: &str) -> Result<IpAddr, String> {
+    let shown: String = word.chars().take(80).collect();
+    word.parse().map_err(|_error| format!("'{shown}' is not an IP address"))
+}
+
+/// With commas and no blanks; null without any.
+pub(crate) fn joined(all: &[impl ToString]) -> Option<String> {
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 fn time_server(text: &str) -> Result<String, String> {

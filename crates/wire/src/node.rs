@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use crate::ancestors::Ancestors;
 use crate::hidden::View;
 use crate::interface::NodeInterface;
-use crate::label;
 use crate::word::{PortNumber, TrueFalse};
+use crate::{label, route};
 
 /// What a script that nobody set is in lists.
 const EMPTY: &str = "<empty>";
@@ -64,6 +64,10 @@ pub struct NodeEntry<'a> {
     hosts: Option<&'static str>,
     timezone: Option<&'a str>,
     locale: Option<&'a str>,
+    /// Static routes: the node's own, else its group's, else those of its networks.
+    routes: Option<String>,
+    #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
+    routes_source: Option<&'static str>,
     netboot: bool,
     bootmenu: bool,
     provision_interface: &'a str,
@@ -89,6 +93,7 @@ impl<'a> NodeEntry<'a> {
     /// The entry of a node.
     pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>, view: View) -> Self {
         let effective = Effective::of_node(cluster, node);
+        let routes = route::Shown::new(node.routes(cluster));
         let tpm = [&node.tpm_uuid, &node.tpm_pubkey, &node.tpm_sha256];
         Self {
             name: node.name.as_str(),
@@ -120,6 +125,8 @@ impl<'a> NodeEntry<'a> {
             hosts: Some(effective.hosts().value.word()),
             timezone: effective.timezone().value,
             locale: effective.locale().value,
+            routes_source: routes.source(),
+            routes: routes.value,
             netboot: effective.netboot().value,
             bootmenu: effective.bootmenu().value,
             provision_interface: effective.provision_interface().value,
@@ -183,6 +190,10 @@ pub struct NodeDetail<'a> {
     hosts: Option<&'static str>,
     timezone: Option<&'a str>,
     locale: Option<&'a str>,
+    /// Static routes: the node's own, else its group's, else those of its networks.
+    routes: Option<String>,
+    #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
+    routes_source: Option<&'static str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
     provision_interface: &'a str,
@@ -307,6 +318,7 @@ impl<'a> NodeDetail<'a> {
     /// The node.
     pub fn new(cluster: &'a Cluster, node: &'a Node, reported: Reported<'a>, view: View) -> Self {
         let effective = Effective::of_node(cluster, node);
+        let routes = route::Shown::new(node.routes(cluster));
         Self {
             name: node.name.as_str(),
             kerneloptions: effective.kerneloptions().value,
@@ -336,6 +348,8 @@ impl<'a> NodeDetail<'a> {
             hosts: Some(effective.hosts().value.word()),
             timezone: effective.timezone().value,
             locale: effective.locale().value,
+            routes_source: routes.source(),
+            routes: routes.value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             provision_interface: effective.provision_interface().value,

@@ -9,7 +9,7 @@ use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provi
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
 
 use crate::fields::Fields;
-use crate::label;
+use crate::{label, route};
 
 /// The request of a node. `name` is the node's in the URL.
 pub fn node(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> node::Request {
@@ -111,6 +111,7 @@ pub(crate) fn provisioning(
         hosts: one_of(fields, "hosts", Hosts::ALL.map(|hosts| (hosts.word(), hosts))),
         timezone: fields.checked("timezone", check_timezone),
         locale: fields.checked("locale", check_locale),
+        routes: route::names(fields),
     };
     let provision = [&request.provision_method, &request.provision_fallback];
     for missing in installed.missing(provision, &request.roles, &request.scripts) {

@@ -1,9 +1,12 @@
 //! The interfaces of a plan, put in order: which device each one is, what it carries, and what belongs to it.
 
+mod route;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use perilune_plan::{Interface, Plan};
+use route::Route;
 
 use crate::console::Console;
 use crate::mac::MacAddress;
@@ -23,6 +26,8 @@ pub(super) struct Device<'a> {
     /// The port of InfiniBand that it is, where that is known.
     pub(super) guid: Option<[u8; 8]>,
     pub(super) addresses: Vec<IpNet>,
+    /// Static routes of families that it has addresses of.
+    pub(super) routes: Vec<Route>,
     /// The machine boots from it, or from a part of it; name servers are reached through it.
     pub(super) is_boot: bool,
     /// The bond that it is a part of.
@@ -73,6 +78,7 @@ impl<'a> Network<'a> {
                 Device::of(interface, interface.name == plan.boot_interface, boot, console)
             })
             .collect();
+        let mut moved: Vec<(String, Vec<Route>)> = Vec::new();
         let belongings: Vec<(String, Kind<'a>)> = devices
             .iter()
             .map(|device| (device.system_name().to_owned(), device.kind.clone()))
@@ -89,8 +95,9 @@ impl<'a> Network<'a> {
                 match kind {
                     Kind::Bond { parts, .. } if parts.iter().any(|part| names.contains(part)) => {
                         device.bond = Some(other.clone());
-                        // The addresses and name servers belong to the bond.
+                        // The addresses, routes and name servers belong to the bond.
                         device.addresses.clear();
+                        moved.push((other.clone(), std::mem::take(&mut device.routes)));
                         device.is_boot = false;
                     }
                     Kind::Vlan { parent, .. } if names.contains(parent) => {
@@ -99,6 +106,12 @@ impl<'a> Network<'a> {
                     _ => {}
                 }
             }
+        }
+        for device in &mut devices {
+            let name = device.system_name().to_owned();
+            let own = moved.iter_mut().filter(|(bond, _)| *bond == name);
+            device.routes.extend(own.flat_map(|(_, routes)| std::mem::take(routes)));
+            device.keep_possible_routes(console);
         }
         Self { devices, nameservers: &plan.nameservers, search: &plan.search }
     }
@@ -158,7 +171,9 @@ impl<'a> Device<'a> {
             address
         });
         let addresses = addresses.collect();
-        Self { interface, kind, matched, guid, addresses, is_boot, bond: None, vlans: Vec::new() }
+        let routes = route::of(interface, console);
+        let (bond, vlans) = (None, Vec::new());
+        Self { interface, kind, matched, guid, addresses, routes, is_boot, bond, vlans }
     }
 
     /// The name that the device has where its configuration must name one.
@@ -174,6 +189,24 @@ impl<'a> Device<'a> {
     /// Whether it has or gets any address of this family beside its link's own.
     pub(super) fn has_family(&self, is_ipv6: bool) -> bool {
         self.asks(is_ipv6) || self.addresses_of(is_ipv6).next().is_some()
+    }
+
+    /// Programs refuse a configuration with routes of a family that the device has no address of.
+    fn keep_possible_routes(&mut self, console: &Console) {
+        let (possible, others): (Vec<Route>, Vec<Route>) = std::mem::take(&mut self.routes)
+            .into_iter()
+            .partition(|route| self.has_family(route.is_ipv6()));
+        self.routes = possible;
+        for route in others {
+            let (name, destination) = (&self.interface.name, route.destination);
+            console.warning(&format!(
+                "the route to {destination} is left out: {name} has no address of its family"
+            ));
+        }
+    }
+
+    pub(super) fn routes_of(&self, is_ipv6: bool) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(move |route| route.is_ipv6() == is_ipv6)
     }
 
     pub(super) fn gateway(&self, is_ipv6: bool) -> Option<IpAddr> {

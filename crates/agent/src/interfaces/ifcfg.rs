@@ -9,6 +9,8 @@ pub(super) fn files(network: &Network<'_>) -> Vec<File> {
     let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();
     for device in &network.devices {
         files.push(file(device.system_name(), text(device, network)));
+        files.extend(routes(device, false));
+        files.extend(routes(device, true));
         for part in network.unlisted_parts(device) {
             let text = format!(
                 "DEVICE={part}\nONBOOT=yes\nBOOTPROTO=none\nMASTER={}\nSLAVE=yes\n",
@@ -22,6 +24,16 @@ pub(super) fn files(network: &Network<'_>) -> Vec<File> {
 
 fn file(name: &str, text: String) -> File {
     File { path: format!("etc/sysconfig/network-scripts/ifcfg-{name}"), text, mode: 0o644 }
+}
+
+/// The file of a device's routes of one family.
+fn routes(device: &Device<'_>, is_ipv6: bool) -> Option<File> {
+    let name = device.system_name();
+    let lines: Vec<String> =
+        device.routes_of(is_ipv6).map(|route| route.words(name) + "\n").collect();
+    let kind = if is_ipv6 { "route6" } else { "route" };
+    let path = format!("etc/sysconfig/network-scripts/{kind}-{name}");
+    (!lines.is_empty()).then(|| File { path, text: lines.concat(), mode: 0o644 })
 }
 
 /// Writing to a string does not fail.

@@ -40,6 +40,7 @@ fn stanzas(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
     let mut once = link(device, network);
     if device.asks(false) {
         write!(text, "iface {name} inet dhcp\n{}", std::mem::take(&mut once)).ok();
+        routes(text, device, false);
     }
     for address in &device.addresses {
         let is_ipv6 = address.addr().is_ipv6();
@@ -56,12 +57,23 @@ fn stanzas(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
             }
         }
         text.push_str(&std::mem::take(&mut once));
+        routes(text, device, is_ipv6);
     }
     if device.asks(true) {
         write!(text, "iface {name} inet6 auto\n{}", std::mem::take(&mut once)).ok();
+        routes(text, device, true);
     }
     if device.addresses.is_empty() && !device.interface.dhcp {
         write!(text, "iface {name} inet manual\n{once}").ok();
+    }
+}
+
+/// A router that is away must not keep the interface down.
+fn routes(text: &mut String, device: &Device<'_>, is_ipv6: bool) {
+    let family = if is_ipv6 { "-6" } else { "-4" };
+    for route in device.routes_of(is_ipv6) {
+        let words = route.words(device.system_name());
+        writeln!(text, "    up ip {family} route replace {words} || true").ok();
     }
 }
 

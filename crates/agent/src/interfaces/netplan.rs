@@ -79,12 +79,12 @@ fn entry(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
             device.addresses.iter().map(|address| format!("\"{address}\"")).collect();
         writeln!(text, "      addresses: [{}]", addresses.join(", ")).ok();
     }
-    let routes: Vec<_> =
+    let gateways: Vec<_> =
         [device.gateway(false), device.gateway(true)].into_iter().flatten().collect();
-    if !routes.is_empty() {
+    if !gateways.is_empty() || !device.routes.is_empty() {
         text.push_str("      routes:\n");
     }
-    for gateway in routes {
+    for gateway in gateways {
         let all = if gateway.is_ipv6() { "::/0" } else { "0.0.0.0/0" };
         let metric = device.interface.gateway_metric.map(|metric| format!(", metric: {metric}"));
         writeln!(
@@ -93,6 +93,15 @@ fn entry(text: &mut String, device: &Device<'_>, network: &Network<'_>) {
             metric.unwrap_or_default()
         )
         .ok();
+    }
+    for route in &device.routes {
+        let via = match route.gateway {
+            Some(gateway) => format!("via: \"{gateway}\""),
+            None => "scope: link".to_owned(),
+        };
+        let metric = route.metric.map(|metric| format!(", metric: {metric}")).unwrap_or_default();
+        let on_link = if route.on_link { ", on-link: true" } else { "" };
+        writeln!(text, "        - {{to: \"{}\", {via}{metric}{on_link}}}", route.destination).ok();
     }
     if device.is_boot {
         name_servers(text, network);

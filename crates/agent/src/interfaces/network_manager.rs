@@ -1,6 +1,7 @@
 //! Connection profiles of NetworkManager (nm-settings-keyfile(5)).
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::device::{Device, Kind, Match, Network};
 use super::{File, naming_rule};
@@ -112,6 +113,17 @@ fn family(text: &mut String, device: &Device<'_>, network: &Network<'_>, is_ipv6
     }
     if let Some(metric) = device.interface.gateway_metric {
         writeln!(text, "route-metric={metric}").ok();
+    }
+    for (number, route) in (1..).zip(device.routes_of(is_ipv6)) {
+        // The place of the router must be filled where a metric follows.
+        let none: IpAddr =
+            if is_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let metric = route.metric.map(|metric| format!(",{metric}")).unwrap_or_default();
+        let gateway = route.gateway.unwrap_or(none);
+        writeln!(text, "route{number}={},{gateway}{metric}", route.destination).ok();
+        if route.on_link {
+            writeln!(text, "route{number}_options=onlink=true").ok();
+        }
     }
     if !device.is_boot {
         return;

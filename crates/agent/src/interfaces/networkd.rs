@@ -71,6 +71,18 @@ fn configuration(device: &Device<'_>, network: &Network<'_>) -> String {
             writeln!(text, "Metric={metric}").ok();
         }
     }
+    for route in &device.routes {
+        writeln!(text, "\n[Route]\nDestination={}", route.destination).ok();
+        if let Some(gateway) = route.gateway {
+            writeln!(text, "Gateway={gateway}").ok();
+        }
+        if let Some(metric) = route.metric {
+            writeln!(text, "Metric={metric}").ok();
+        }
+        if route.on_link {
+            text.push_str("GatewayOnLink=yes\n");
+        }
+    }
     if device.asks(false) {
         // Addresses are reserved by hardware address, and lent to it while the node installs itself.
         text.push_str("\n[DHCPv4]\nClientIdentifier=mac\n");

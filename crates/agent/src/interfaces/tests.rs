@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use perilune_plan::{Image, Interface, Root, Wipe};
+use perilune_plan::{Image, Interface, Root, Route, Wipe};
 
 use super::*;
 use crate::console::tests::Memory;
@@ -51,6 +51,11 @@ fn interface(name: &str) -> Interface {
     Interface { name: name.to_owned(), kind: "ethernet".to_owned(), ..Interface::default() }
 }
 
+fn route(destination: &str, gateway: Option<&str>, metric: Option<u32>, on_link: bool) -> Route {
+    let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+    Route { destination: destination.to_owned(), gateway, metric, on_link }
+}
+
 /// A node with one of everything.
 fn everything() -> Plan {
     let boot = Interface {
@@ -58,6 +63,12 @@ fn everything() -> Plan {
         gateways: vec!["10.141.255.253".parse().unwrap(), "fd00::253".parse().unwrap()],
         gateway_metric: Some(101),
         mtu: Some(9000),
+        routes: vec![
+            route("10.0.0.0/8", Some("10.141.0.254"), Some(100), false),
+            route("192.0.2.0/24", Some("10.9.0.1"), None, true),
+            route("198.51.100.7/32", None, Some(5), false),
+            route("fd00:8::/32", Some("fd00::254"), Some(100), false),
+        ],
         ..interface("BOOTIF")
     };
     let infiniband = Interface {
@@ -179,6 +190,32 @@ fn strange_names_and_addresses_are_left_out_and_said() {
     assert_eq!(network.devices.len(), 1);
     assert!(network.devices[0].addresses.is_empty());
     assert_eq!(memory.text().matches("warning").count(), 3);
+}
+
+#[test]
+fn routes_of_a_part_of_a_bond_are_the_bonds_and_impossible_ones_are_left_out_and_said() {
+    let part = Interface {
+        routes: vec![
+            route("10.0.0.0/8", Some("10.141.0.254"), None, false),
+            route("fd00:8::/32", Some("fd00::254"), None, false),
+            route("10.0.0.0", None, None, false),
+            route("10.0.0.0/8", Some("fd00::254"), None, false),
+            route("a\nb", None, None, false),
+        ],
+        ..interface("BOOTIF")
+    };
+    let bond = Interface {
+        bond_slaves: vec!["BOOTIF".to_owned()],
+        addresses: vec!["10.141.0.1/16".to_owned()],
+        ..interface("bond0")
+    };
+    let plan = plan(vec![part, bond]);
+    let memory = Memory::default();
+    let network = Network::of(&plan, BOOT, &Console::new(memory.clone()));
+    let routes: Vec<usize> = network.devices.iter().map(|device| device.routes.len()).collect();
+    assert_eq!(routes, [0, 1]);
+    assert_eq!(memory.text().matches("warning").count(), 4, "{}", memory.text());
+    assert!(!memory.text().contains("a\nb"));
 }
 
 #[test]

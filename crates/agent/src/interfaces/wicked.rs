@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use ipnet::IpNet;
+
 use super::device::{Device, Kind, Network};
 use super::{File, naming_rule};
 use crate::tree::{self, Tree};
@@ -94,8 +96,19 @@ fn routes(device: &Device<'_>) -> String {
         .gateway_metric
         .map(|metric| format!(" metric {metric}"))
         .unwrap_or_default();
-    let routes: Vec<String> = gateways
-        .map(|gateway| format!("default {gateway} - {}{metric}\n", device.system_name()))
-        .collect();
-    routes.concat()
+    let name = device.system_name();
+    let mut text = String::new();
+    for gateway in gateways {
+        writeln!(text, "default {gateway} - {name}{metric}").ok();
+    }
+    for route in &device.routes {
+        if let Some(gateway) = route.gateway.filter(|_| route.on_link) {
+            // Its files have no word for a router that is on the wire all the same.
+            writeln!(text, "{} - - {name}", IpNet::from(gateway)).ok();
+        }
+        let gateway = route.gateway.map_or_else(|| "-".to_owned(), |gateway| gateway.to_string());
+        let metric = route.metric.map(|metric| format!(" metric {metric}")).unwrap_or_default();
+        writeln!(text, "{} {gateway} - {name}{metric}", route.destination).ok();
+    }
+    text
 }

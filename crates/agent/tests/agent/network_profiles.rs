@@ -10,7 +10,7 @@ use perilune_agent::console::Console;
 use perilune_agent::interfaces::{self, Kind};
 use perilune_agent::mac::MacAddress;
 use perilune_agent::tree::Tree;
-use perilune_plan::{Image, Interface, Plan, Root, Wipe};
+use perilune_plan::{Image, Interface, Plan, Root, Route, Wipe};
 use perilune_testkit::process::command;
 
 const BOOT: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
@@ -105,6 +105,23 @@ fn with_mac(name: &str, last: u8) -> Interface {
     Interface { mac: Some(format!("52:54:00:00:00:{last:02x}")), ..interface(name) }
 }
 
+/// Static routes of each kind, of both families.
+fn routes(number: u8) -> Vec<Route> {
+    let route = |destination: String, gateway: Option<String>, on_link: bool| Route {
+        destination,
+        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        metric: on_link.then_some(50),
+        on_link,
+    };
+    vec![
+        route(format!("172.{number}.0.0/16"), Some(format!("10.{number}.0.253")), false),
+        route(format!("172.{number}.1.0/24"), Some(format!("192.0.2.{number}")), true),
+        route(format!("198.51.100.{number}/32"), None, false),
+        route(format!("fd01:{number:x}::/64"), Some(format!("fd00:{number:x}::253")), false),
+        route(format!("fd02:{number:x}::/64"), None, false),
+    ]
+}
+
 /// Every way to get addresses; `number` makes them different.
 fn addressings(number: u8) -> Vec<Interface> {
     let ipv4 = format!("10.{number}.0.1/16");
@@ -120,6 +137,7 @@ fn addressings(number: u8) -> Vec<Interface> {
                     dhcp,
                     gateways: metric.map_or_else(Vec::new, |_| gateways.to_vec()),
                     gateway_metric: metric,
+                    routes: metric.map_or_else(Vec::new, |_| routes(number)),
                     ..Interface::default()
                 });
             }

@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use perilune_model::interface::{BMC_INTERFACE, Interface};
 use perilune_model::network::{Network, Zone};
+use perilune_model::route::Placed;
 
-use super::{BmcContext, InstallContext, InterfaceContext, Interfaces};
+use super::{BmcContext, InstallContext, InterfaceContext, Interfaces, RouteContext};
 use crate::Error;
 use crate::environment::Environment;
 use crate::resolved::{Resolved, list};
@@ -140,6 +141,7 @@ fn interfaces(
     let bond = resolved.node.interface(boot).filter(|boot| boot.link.bond_mode.is_some());
     let bond = bond.map(|_| free_bond_name(resolved));
     let mut interfaces = Vec::new();
+    let routes = resolved.node.placed_routes(resolved.cluster);
     for interface in resolved.node.interfaces.iter().filter(|other| other.name != BMC_INTERFACE) {
         let Ok(network) = resolved.network(interface) else { continue };
         let mut context = interface_context(interface, network);
@@ -148,6 +150,14 @@ fn interfaces(
             add_boot_defaults(&mut context, environment);
         }
         leave_out_silent(&mut context, resolved);
+        for (_, placed) in routes.iter().filter(|(name, _)| **name == interface.name) {
+            let list = if placed.destination.addr().is_ipv6() {
+                &mut context.routes_ipv6
+            } else {
+                &mut context.routes
+            };
+            list.push(RouteContext::of(placed));
+        }
         if let Some(bond) = bond.as_ref().filter(|_| context.vlan_parent.as_deref() == Some(boot)) {
             context.vlan_parent = Some(bond.clone());
         }
@@ -164,6 +174,17 @@ fn interfaces(
         interfaces.extend(parts);
     }
     interfaces
+}
+
+impl RouteContext {
+    fn of(placed: &Placed) -> Self {
+        Self {
+            destination: placed.destination.to_string(),
+            gateway: placed.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+            metric: placed.metric.map(|metric| metric.to_string()).unwrap_or_default(),
+            on_link: placed.on_link,
+        }
+    }
 }
 
 fn free_bond_name(resolved: &Resolved<'_>) -> String {

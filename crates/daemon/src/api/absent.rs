@@ -13,17 +13,13 @@ use crate::api::problem::ApiError;
 use crate::state::State;
 
 /// Asked for by GET, with a token.
-const ASKED: [&str; 21] = [
+const ASKED: [&str; 17] = [
     "/ha/master/_set",
     "/ha/overrule/_set",
     "/journal/{controller}",
     "/journal/{controller}/_delete",
     "/table/hashes",
     "/table/data/{table}",
-    "/config/route",
-    "/config/route/{name}/_delete",
-    "/config/route/{name}/{kind}/{target}/_couple",
-    "/config/route/{name}/{kind}/{target}/_decouple",
     "/config/profiles",
     "/config/profiles/status",
     "/config/profiles/status/{node}",
@@ -37,12 +33,8 @@ const ASKED: [&str; 21] = [
     "/config/switch/{name}/interfaces/{interface}/_delete",
 ];
 /// Asked for by GET and POST, with a token.
-const ASKED_AND_POSTED: [&str; 4] = [
-    "/journal",
-    "/config/route/{name}",
-    "/config/profiles/{name}",
-    "/config/switch/{name}/interfaces",
-];
+const ASKED_AND_POSTED: [&str; 3] =
+    ["/journal", "/config/profiles/{name}", "/config/switch/{name}/interfaces"];
 /// Asked for by POST, with a token.
 const POSTED: [&str; 1] = ["/config/profiles/{name}/_clone"];
 /// Asked for by GET without a token.

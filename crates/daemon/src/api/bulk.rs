@@ -248,7 +248,7 @@ fn check(expect: Option<Expect>, path: &str, gathering: &State) -> Result<(), Ap
 }
 
 /// The words of paths, and what they are about.
-const KINDS: [(&str, Kind); 8] = [
+const KINDS: [(&str, Kind); 9] = [
     ("node", Kind::Node),
     ("group", Kind::Group),
     ("network", Kind::Network),
@@ -257,6 +257,7 @@ const KINDS: [(&str, Kind); 8] = [
     ("cloud", Kind::Cloud),
     ("rack", Kind::Rack),
     ("bmcsetup", Kind::BmcSetup),
+    ("route", Kind::Route),
 ];
 
 /// A segment of a path as it is meant: `%20` is a blank. Names are ASCII.

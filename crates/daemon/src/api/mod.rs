@@ -47,6 +47,7 @@ mod receive;
 mod reinstall;
 mod requests;
 mod reservation;
+mod route;
 mod routes;
 mod secret;
 mod select;
@@ -105,6 +106,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(backup::routes())
         .merge(bulk::routes())
         .merge(cloud::routes())
+        .merge(route::routes())
         .merge(reservation::routes())
         .merge(dns::routes())
         .merge(secret::routes())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
-const NOT_YET: [(&str, bool); 32] = [
+const NOT_YET: [(&str, bool); 26] = [
     ("GET /ha/master/_set", true),
     ("GET /ha/overrule/_set", true),
     ("GET /journal", true),
@@ -18,12 +18,6 @@ const NOT_YET: [(&str, bool); 32] = [
     ("GET /scrape", false),
     ("GET /boot/switch/switch01", false),
     ("GET /boot/switch/switch01/commands", false),
-    ("GET /config/route", true),
-    ("GET /config/route/backbone", true),
-    ("POST /config/route/backbone", true),
-    ("GET /config/route/backbone/_delete", true),
-    ("GET /config/route/backbone/node/node001/_couple", true),
-    ("GET /config/route/backbone/group/compute/_decouple", true),
     ("GET /config/profiles", true),
     ("GET /config/profiles/chrony", true),
     ("POST /config/profiles/chrony", true),

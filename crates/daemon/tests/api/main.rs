@@ -31,6 +31,7 @@ mod installations;
 mod jobs;
 mod labels;
 mod leaks;
+mod network_routes;
 mod nodes;
 mod os_users;
 mod osimage;

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::relay::{RelayAgentInformation, RelayInfo};
 use dhcproto::v4::{DhcpOption, MessageType, OptionCode};
 use perilune_dhcp::{Decision, Kind, Lease, Request, Source};
-use perilune_model::Edit;
 use perilune_model::network::Network;
+use perilune_model::{Edit, Name};
 
 use crate::machine::{Packet, SERVER, Site, cluster, ip, mac};
 
@@ -255,6 +255,53 @@ fn a_relay_gets_the_answer_with_what_it_said_for_the_network_that_it_is_in() {
     let answer = site.answer(&selected).unwrap();
     assert!(range().contains(&answer.message.yiaddr()));
     assert_eq!(answer.to, "10.150.0.1:67".parse().unwrap());
+}
+
+#[test]
+fn a_relay_that_a_network_names_asks_for_that_network_and_no_other() {
+    let relay = ip("10.141.0.253");
+    let mut site = Site::new(cluster());
+    let behind = |name: &str, range: &str, lent: &str, links: &[&str]| Network {
+        name: Name::trusted(name),
+        ipv4: range.parse().ok(),
+        dhcp: true,
+        dhcp_range: Some((ip(lent), ip(lent))),
+        shared: Some(Name::trusted("cluster")),
+        dhcp_relay: vec![relay.into()],
+        dhcp_link_subnet: links.iter().map(|link| link.parse().unwrap()).collect(),
+        ..Network::default()
+    };
+    for network in [
+        behind("a", "10.160.0.0/24", "10.160.0.9", &[]),
+        behind("b", "10.161.0.0/24", "10.161.0.9", &["192.0.2.0/24"]),
+        behind("c", "10.162.0.0/24", "10.162.0.9", &["192.0.2.128/25", "198.51.100.0/24"]),
+    ] {
+        site.cluster.apply(&Edit::Put(network.into()));
+    }
+    let selecting = |link: &str| {
+        let mut information = RelayAgentInformation::default();
+        information.insert(RelayInfo::LinkSelection(ip(link)));
+        DhcpOption::RelayAgentInformation(information)
+    };
+    // The relay's own address is in no range of links: the first that names it.
+    for (number, through, link, given) in [
+        (51, relay, None, "10.160.0.9"),
+        (52, relay, Some("192.0.2.7"), "10.161.0.9"),
+        (53, relay, Some("192.0.2.200"), "10.162.0.9"),
+        (54, relay, Some("10.160.0.1"), "10.160.0.9"),
+        // Links and relays that nobody names are as before.
+        (55, relay, Some("10.150.0.0"), "10.150.0.10"),
+        (56, ip("10.150.0.1"), None, "10.150.0.10"),
+    ] {
+        let mut site = Site::new(site.cluster.clone());
+        let packet = discover(number).through(through);
+        let packet = link.map(selecting).into_iter().fold(packet, Packet::with);
+        let answer = site.answer(&packet).unwrap();
+        let own = answer.message.yiaddr();
+        let is_near = own.octets()[..3] == ip(given).octets()[..3];
+        assert!(is_near, "{through} {link:?}: {own} instead of {given}");
+        assert_eq!(answer.to, std::net::SocketAddrV4::new(through, 67));
+    }
 }
 
 #[test]

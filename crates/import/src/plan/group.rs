@@ -55,6 +55,7 @@ impl Planner<'_> {
             let domain = reading.text("domain");
             let comment = reading.text("comment");
             let labels = reading.labels();
+            provisioning.routes = self.coupled("group", row);
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let interfaces = self.group_interfaces(&name, rows);
             let group = Group { name, parent, provisioning, domain, comment, labels, interfaces };
@@ -172,6 +173,7 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
             .word("hosts", |word| Hosts::ALL.into_iter().find(|hosts| hosts.word() == word)),
         timezone: reading.checked("timezone", |text| check_timezone(text).is_ok()),
         locale: reading.checked("locale", |text| check_locale(text).is_ok()),
+        routes: Vec::new(),
     }
 }
 

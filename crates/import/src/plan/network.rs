@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use perilune_model::network::{Network, Zone, check_range, wrong_gateway};
+use perilune_model::network::{Network, Zone, check_range, check_relays, wrong_gateway};
 use perilune_model::{Cluster, Family, Name, Taken, addresses};
 
 use super::Planner;
@@ -17,7 +17,10 @@ impl Planner<'_> {
         for row in self.source.rows("network") {
             let mut reading = Reading::new("network", row, &mut self.report);
             match network(&mut reading) {
-                Some(network) => self.take("network", row, network),
+                Some(network) => {
+                    let routes = self.coupled("network", row);
+                    self.take("network", row, Network { routes, ..network });
+                }
                 None => self.names.refused("network", row.id),
             }
         }
@@ -34,7 +37,13 @@ impl Planner<'_> {
         };
         let Some(network) = self.draft.networks().get(&name).cloned() else { return };
         let mut reading = Reading::of("network", row, &name, &mut self.report);
-        let Some(shared) = reading.text("shared") else { return };
+        let (relays, links) = relays(&mut reading);
+        let Some(shared) = reading.text("shared") else {
+            if !relays.is_empty() {
+                reading.odd("dhcp_relay", "the network shares no other's wire; left out");
+            }
+            return;
+        };
         let Some((shared, _)) = self.draft.networks().get_key_value(shared.as_str()) else {
             reading
                 .odd("shared", format!("there is no network '{}'; read as unset", shown(&shared)));
@@ -44,7 +53,19 @@ impl Planner<'_> {
             reading.odd("shared", "it names the network itself; read as unset");
             return;
         }
-        let network = Network { shared: Some(shared.clone()), ..Network::clone(&network) };
+        let network = Network {
+            shared: Some(shared.clone()),
+            dhcp_relay: relays,
+            dhcp_link_subnet: links,
+            ..Network::clone(&network)
+        };
+        if let Some(violation) = check_relays(&network).first() {
+            reading.odd(&violation.field, format!("{}; read as unset", violation.reason));
+            let network =
+                Network { dhcp_relay: Vec::new(), dhcp_link_subnet: Vec::new(), ..network };
+            self.draft.put(network).ok();
+            return;
+        }
         if let Err(error) = self.draft.put(network) {
             reading.odd("shared", format!("{error}; read as unset"));
         }
@@ -120,6 +141,22 @@ pub(super) fn report_taken(cluster: &Cluster, report: &mut Report) {
             }
         }
     }
+}
+
+/// DHCP relays, and the ranges that they name as links.
+fn relays(reading: &mut Reading<'_>) -> (Vec<IpAddr>, Vec<IpNet>) {
+    fn read<T: std::str::FromStr>(reading: &mut Reading<'_>, column: &str) -> Vec<T> {
+        let words = reading.list(column);
+        let parsed = words.into_iter().filter_map(|word| {
+            let parsed = word.parse().ok();
+            if parsed.is_none() {
+                reading.odd(column, format!("'{}' is no address; left out", shown(&word)));
+            }
+            parsed
+        });
+        parsed.collect()
+    }
+    (read(reading, "dhcp_relay"), read(reading, "dhcp_link_subnet"))
 }
 
 fn network(reading: &mut Reading<'_>) -> Option<Network> {

@@ -19,7 +19,11 @@ impl Planner<'_> {
         for row in self.source.rows("node") {
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             match self.node(row) {
-                Some(node) => {
+                Some(mut node) => {
+                    let routes = self.coupled("node", row);
+                    if !routes.is_empty() {
+                        node.provisioning.routes = routes;
+                    }
                     let interfaces = self.interfaces(&node.name, rows);
                     let name = node.name.clone();
                     self.take("node", row, Node { interfaces, ..node });

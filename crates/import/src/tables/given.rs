@@ -14,7 +14,7 @@ use crate::report::{Report, Verdict};
 use crate::source::{Row, Source};
 
 /// Tables that are taken and are in no export.
-const MORE: [&str; 2] = ["rack", "rackinventory"];
+const MORE: [&str; 4] = ["rack", "rackinventory", "route", "routemap"];
 /// Tables that exports of old daemons have and nothing is taken of: users stay, and how controllers stand for each other.
 const KEPT: [&str; 3] = ["user", "roles", "ha"];
 /// A table that is in no export, and in no import of tables: what nodes reported stays.

@@ -206,6 +206,7 @@ impl Writer {
             ("hosts", Cell::some(own.hosts.map(Hosts::word))),
             ("timezone", Cell::some(own.timezone.as_ref())),
             ("locale", Cell::some(own.locale.as_ref())),
+            ("routes", Cell::list(&own.routes)),
         ]
     }
 

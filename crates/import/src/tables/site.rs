@@ -4,6 +4,7 @@ use perilune_model::controller::Controller;
 use perilune_model::network::{Network, Zone};
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::rack::Placement;
+use perilune_model::route::Route;
 use perilune_model::settings::Settings;
 use perilune_model::{Cluster, Name};
 
@@ -17,6 +18,9 @@ impl Writer {
     pub(super) fn site(&mut self, cluster: &Cluster) {
         let settings = settings(cluster.settings());
         self.table("cluster", [(CLUSTER.to_owned(), settings)]);
+        let routes = cluster.routes().values();
+        self.table("route", routes.map(|route| (key(&route.name), row_of_route(route))));
+        self.table("routemap", Vec::new());
         let networks = cluster.networks().values();
         self.table("network", networks.map(|network| (key(&network.name), row_of(network))));
         self.controllers(cluster);
@@ -189,5 +193,20 @@ fn row_of(network: &Network) -> Vec<(&'static str, Cell)> {
         ("type", Cell::some(network.r#type.as_ref())),
         ("non_authoritative", Cell::boolean(Some(network.non_authoritative))),
         ("comment", Cell::some(network.comment.as_ref())),
+        ("routes", Cell::list(&network.routes)),
+        ("dhcp_relay", Cell::list(&network.dhcp_relay)),
+        ("dhcp_link_subnet", Cell::list(&network.dhcp_link_subnet)),
+    ]
+}
+
+/// Whom it is coupled to stands there.
+fn row_of_route(route: &Route) -> Vec<(&'static str, Cell)> {
+    vec![
+        ("name", Cell::some(Some(&route.name))),
+        ("destination", Cell::some(Some(route.destination))),
+        ("gateway", Cell::some(route.gateway)),
+        ("metric", Cell::number(route.metric)),
+        ("device", Cell::some(route.device.as_ref())),
+        ("comment", Cell::some(route.comment.as_ref())),
     ]
 }

@@ -288,18 +288,42 @@ fn there_is_one_beacon() {
 fn what_has_no_place_here_is_told_once() {
     with(
         "ALTER TABLE node ADD COLUMN tpm_colour VARCHAR; ALTER TABLE node ADD COLUMN unused VARCHAR; UPDATE node SET tpm_colour = 'blue';
-         CREATE TABLE route (id INTEGER, name VARCHAR); INSERT INTO route VALUES (1, 'backbone'); CREATE TABLE without_rows (id INTEGER);
+         CREATE TABLE tunnel (id INTEGER, name VARCHAR); INSERT INTO tunnel VALUES (1, 'backbone'); CREATE TABLE without_rows (id INTEGER);
          INSERT INTO ha (enabled) VALUES (1); INSERT INTO user (id, username, password, roleid) VALUES (1, 'alice', '0cc175b9', 1);
          DROP TABLE cloud; CREATE VIEW cloud AS SELECT 1 AS id, 'cloud' AS name;",
         &[
             "left node tpm_colour: the column is not known; values of 2 rows are left out",
-            "left route: 1 rows are left out: the table is not known",
+            "left tunnel: 1 rows are left out: the table is not known",
             "left ha: 1 rows are left out: how controllers stand for each other is set up anew",
             "refused user 1 (alice) password: its password is kept as an MD5 hash",
             "left cloud: there is no such table; nothing of it is taken",
             "odd node 1 (node001) cloudid: there is no row 1 in cloud",
         ],
     );
+}
+
+#[test]
+fn routes_and_relays_of_newer_databases_are_taken_with_whom_they_are_for() {
+    let cluster = with(
+        "CREATE TABLE route (id INTEGER, name VARCHAR, destination VARCHAR, gateway VARCHAR, metric INTEGER, device VARCHAR, comment VARCHAR);
+         INSERT INTO route VALUES (1, 'backbone', '10.0.0.0/8', '10.141.255.253', 100, '', NULL), (2, 'wrong', 'default', '10.0.0.1', 1, '', ''),
+           (3, 'other', '10.0.0.0/8', 'fd00::1', NULL, 'BOOTIF', '');
+         CREATE TABLE routemap (id INTEGER, tableref VARCHAR, tablerefid INTEGER, routeid INTEGER);
+         INSERT INTO routemap VALUES (1, 'node', 1, 1), (2, 'group', 1, 1), (3, 'network', 1, 1), (4, 'node', 1, 2), (5, 'node', 1, 9);
+         ALTER TABLE network ADD COLUMN dhcp_relay VARCHAR; UPDATE network SET dhcp_relay = '10.141.255.1';",
+        &[
+            "refused route 2 (wrong) destination",
+            "refused route 3 (other) gateway",
+            "routeid: there is no route of the number 2; left out",
+            "routeid: there is no route of the number 9; left out",
+            "dhcp_relay: the network shares no other's wire; left out",
+        ],
+    );
+    let backbone = [Name::trusted("backbone")];
+    assert_eq!(cluster.node("node001").unwrap().provisioning.routes, backbone);
+    assert_eq!(cluster.group("compute").unwrap().provisioning.routes, backbone);
+    assert_eq!(cluster.network("cluster").unwrap().routes, backbone);
+    assert_eq!(cluster.routes().len(), 1);
 }
 
 #[test]

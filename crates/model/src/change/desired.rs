@@ -171,6 +171,7 @@ fn without_holdings(object: &Object) -> Option<Object> {
             Some(group.into())
         }
         Object::Settings(_)
+        | Object::Route(_)
         | Object::Network(_)
         | Object::Controller(_)
         | Object::Image(_)

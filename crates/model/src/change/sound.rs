@@ -25,6 +25,7 @@ impl Draft {
             Object::Group(group) => self.check_group(group),
             Object::Placement(placement) => check_place(self, placement),
             Object::Settings(_)
+            | Object::Route(_)
             | Object::Controller(_)
             | Object::BmcSetup(_)
             | Object::Switch(_)

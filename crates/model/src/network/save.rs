@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::addresses;
 use crate::network::dynamic_range::{self, RangeRequest};
 use crate::network::renumber::renumber;
-use crate::network::{Network, Zone};
+use crate::network::{Network, Zone, check_relays};
 use crate::{
     Cluster, Draft, Error, Family, Holder, Kind, Name, Patch, Saved, Violation, controller,
 };
@@ -50,6 +50,12 @@ pub struct Request {
     pub non_authoritative: Patch<bool>,
     /// Free text.
     pub comment: Patch<String>,
+    /// Static routes, all of them.
+    pub routes: Patch<Vec<Name>>,
+    /// DHCP relays, all of them.
+    pub dhcp_relay: Patch<Vec<IpAddr>>,
+    /// Ranges that relays name as links, all of them.
+    pub dhcp_link_subnet: Patch<Vec<IpNet>>,
     /// New addresses of controllers, by the keys that clients use for them.
     pub controllers: Vec<(String, IpAddr)>,
 }
@@ -182,6 +188,9 @@ fn changed(draft: &Draft, mut network: Network, request: &Request) -> Result<Net
         let reason = "a network cannot share its own wire; name another network".to_owned();
         violations.push(Violation { field: "shared".to_owned(), reason });
     }
+    request.dhcp_relay.apply_or(&mut network.dhcp_relay, Vec::new());
+    request.dhcp_link_subnet.apply_or(&mut network.dhcp_link_subnet, Vec::new());
+    violations.extend(check_relays(&network));
     // Networks that share a wire may overlap; those that no longer do may not.
     let given: Vec<_> = match request.range {
         Some(range) if !request.shared.is_given() => vec![Family::of(range.addr())],
@@ -191,6 +200,7 @@ fn changed(draft: &Draft, mut network: Network, request: &Request) -> Result<Net
     violations.extend(overlaps(draft, &network, &given));
     request.r#type.apply(&mut network.r#type);
     request.comment.apply(&mut network.comment);
+    request.routes.apply_or(&mut network.routes, Vec::new());
     request.non_authoritative.apply_or(&mut network.non_authoritative, false);
     network.zone = request.zone.unwrap_or(network.zone);
     dynamic_range::apply(&request.dhcp, &mut network, &mut violations);

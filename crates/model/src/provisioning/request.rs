@@ -60,6 +60,8 @@ pub struct Request {
     pub timezone: Patch<String>,
     /// The locale.
     pub locale: Patch<String>,
+    /// Static routes, all of them.
+    pub routes: Patch<Vec<Name>>,
 }
 
 impl Request {
@@ -133,6 +135,7 @@ impl Request {
         self.hosts.apply(&mut provisioning.hosts);
         self.timezone.apply(&mut provisioning.timezone);
         self.locale.apply(&mut provisioning.locale);
+        self.routes.apply_or(&mut provisioning.routes, Vec::new());
     }
 
     fn unknown_tag(

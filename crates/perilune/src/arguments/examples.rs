@@ -89,6 +89,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("reservation release", "Example:\n  perilune reservation release node001"),
     ("reservation show", "Example:\n  perilune reservation show node001"),
+    ("route list", "Examples:\n  perilune route list\n  perilune route list -o json"),
+    ("route remove", "Example:\n  perilune route remove backbone"),
+    ("route rename", "Example:\n  perilune route rename backbone campus"),
+    ("route show", "Example:\n  perilune route show backbone"),
     ("secret list", "Examples:\n  perilune secret list\n  perilune secret list node node001"),
     ("secret remove", "Example:\n  perilune secret remove node node001 key"),
     (

@@ -61,6 +61,10 @@ impl Fields for GroupFields {
         Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),
         Field::text("timezone", "Its time zone, such as Europe/Amsterdam; else the image's"),
         Field::text("locale", "Its locale, such as en_US.UTF-8; else the image's"),
+        Field::text(
+            "routes",
+            "Static routes, separated by commas; without any, those of its networks",
+        ),
         Field::text("provision_method", "How the image reaches the node: http, torrent"),
         Field::text("provision_fallback", "What to try when that fails"),
         Field::text("provision_interface", "The interface nodes boot from (BOOTIF)"),

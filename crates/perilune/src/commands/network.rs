@@ -35,6 +35,15 @@ impl Fields for NetworkFields {
         Field::flag("dhcp_nodes_only", "Answer nodes of the cluster only; no range"),
         Field::flag("non_authoritative", "Stay silent about machines that are not ours"),
         Field::text("shared", "Another network on the same wire"),
+        Field::text(
+            "dhcp_relay",
+            "DHCP relays that ask for this network, separated by commas; needs --shared",
+        ),
+        Field::text(
+            "dhcp_link_subnet",
+            "Ranges that these relays name as a machine's link; needs --dhcp-relay",
+        ),
+        Field::text("routes", "Static routes of its nodes, separated by commas; \"\" for none"),
         Field::text("type", "ethernet, infiniband, …"),
         Field::encoded("comment", "A note"),
         Field::text("clear", "Give up one family: ipv4 or ipv6"),

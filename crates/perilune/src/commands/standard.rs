@@ -82,7 +82,7 @@ pub(crate) fn run<F: Standard>(session: &Session, command: Command<F>) -> Result
 }
 
 /// A table with a column for each of these fields, after that of the names.
-fn columns(
+pub(crate) fn columns(
     objects: &Map<String, Value>,
     titles: &[&'static str],
     fields: &[&'static str],

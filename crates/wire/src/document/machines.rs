@@ -18,8 +18,7 @@ use super::devices::{addresses, show_addresses};
 use super::site::unique;
 use super::{Said, stored, text};
 use crate::fields::Fields;
-use crate::label;
-use crate::requests;
+use crate::{label, requests, route};
 
 /// The files and tags of an image are what packing made, and stay.
 pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
@@ -274,6 +273,7 @@ fn show_provisioning(said: Said, own: &Provisioning) -> Said {
         .put("hosts", own.hosts.map(Hosts::word))
         .put("timezone", own.timezone.clone())
         .put("locale", own.locale.clone())
+        .put("routes", route::in_document(&own.routes))
 }
 
 fn link(fields: &mut Fields<'_>) -> Link {

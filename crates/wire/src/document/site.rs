@@ -4,18 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use perilune_model::dns::{DnsHost, DnsHosts};
-use perilune_model::network::{Network, Zone, parse_range};
+use perilune_model::network::{Network, Zone, check_relays, parse_range};
 use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::InstallPolicy;
+use perilune_model::route::Route;
 use perilune_model::secret::{CLUSTER, Secret, Secrets};
 use perilune_model::settings::Settings;
-use perilune_model::{Family, Kind, Name, Object, addresses};
+use perilune_model::{Family, Kind, Name, Object, Violation, addresses};
 use serde_json::Value;
 
 use super::Said;
 use crate::fields::Fields;
-use crate::secret;
+use crate::{route, secret};
 
 /// The field that a list is read as.
 pub(super) const LIST: &str = "list";
@@ -97,9 +98,12 @@ pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
         dhcp_range_ipv6: range::<Ipv6Addr>(fields, "dhcp_range_begin_ipv6", "dhcp_range_end_ipv6"),
         zone: zone.value().copied().unwrap_or_default(),
         shared: fields.name("shared", Name::domain).value().cloned(),
+        dhcp_relay: crate::network::relays(fields).value().cloned().unwrap_or_default(),
+        dhcp_link_subnet: crate::network::links(fields).value().cloned().unwrap_or_default(),
         r#type: fields.text("type").value().cloned(),
         non_authoritative: fields.flag("non_authoritative"),
         comment: fields.text("comment").value().cloned(),
+        routes: route::names(fields).value().cloned().unwrap_or_default(),
     };
     check(fields, &mut network);
     network.into()
@@ -125,6 +129,9 @@ fn check(fields: &mut Fields<'_>, network: &mut Network) {
     }
     if network.shared.as_ref() == Some(&network.name) {
         fields.refuse("shared", "a network cannot share its own wire; name another network");
+    }
+    for Violation { field, reason } in check_relays(network) {
+        fields.refuse(&field, reason);
     }
     let ranges = [("dhcp_range_begin", Family::V4), ("dhcp_range_begin_ipv6", Family::V6)];
     for (field, family) in ranges {
@@ -220,9 +227,43 @@ pub(super) fn show_network(network: &Network) -> Said {
         .text("dhcp_range_end_ipv6", network.dhcp_range_ipv6.map(|range| range.1))
         .put("zone", zone)
         .text("shared", network.shared.as_ref())
+        .put("dhcp_relay", crate::network::joined(&network.dhcp_relay))
+        .put("dhcp_link_subnet", crate::network::joined(&network.dhcp_link_subnet))
         .put("type", network.r#type.clone())
         .flag("non_authoritative", network.non_authoritative, false)
         .put("comment", network.comment.clone())
+        .put("routes", route::in_document(&network.routes))
+}
+
+pub(super) fn route(fields: &mut Fields<'_>, name: Name) -> Object {
+    let request = route::request(fields);
+    if !fields.has("destination") {
+        let reason = "a route needs a range that it leads to, such as 10.0.0.0/8";
+        fields.refuse("destination", reason);
+    }
+    let route = Route {
+        name,
+        destination: request.destination.unwrap_or_default(),
+        gateway: request.gateway.value().copied(),
+        metric: request.metric.value().copied(),
+        device: request.device.value().cloned(),
+        comment: request.comment.value().cloned(),
+    };
+    if request.destination.is_some() {
+        for Violation { field, reason } in route.violations() {
+            fields.refuse(&field, reason);
+        }
+    }
+    route.into()
+}
+
+pub(super) fn show_route(route: &Route) -> Said {
+    Said::default()
+        .text("destination", Some(route.destination))
+        .text("gateway", route.gateway)
+        .put("metric", route.metric)
+        .text("device", route.device.as_ref())
+        .put("comment", route.comment.clone())
 }
 
 pub(super) fn dns_hosts(fields: &mut Fields<'_>, name: Name) -> Object {
