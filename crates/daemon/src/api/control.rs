@@ -262,9 +262,11 @@ struct Which {
 ))]
 async fn results(
     state: axum::extract::State<State>,
+    caller: Caller,
     Path(request_id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
+    own(&state, &caller, &request_id)?;
     let patience = Duration::from_secs(which.wait.min(LONGEST_WAIT));
     let run = state.control.more_than(&request_id, which.after, patience).await;
     let run = run.ok_or_else(|| gone(&request_id))?;
@@ -280,9 +282,10 @@ async fn results(
 ))]
 async fn cancel(
     state: axum::extract::State<State>,
+    caller: Caller,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
-    state.control.run(&request_id).ok_or_else(|| gone(&request_id))?.request.cancel();
+    own(&state, &caller, &request_id)?.request.cancel();
     Ok(answer::done())
 }
 
@@ -292,8 +295,13 @@ async fn cancel(
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read", body = Problem),
 ))]
-async fn check(state: axum::extract::State<State>, body: Body) -> Result<Response, ApiError> {
+async fn check(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
     let nodes = expand(&state, &hostlist(&body, "check")?)?;
+    caller.needs_nodes(nodes.iter().map(String::as_str))?;
     let found = state.control.handed_over(&nodes).await?;
     let keys = |found: &HandedOver| {
         let until = clock::rfc3339(found.until);
@@ -327,6 +335,15 @@ async fn forget(state: axum::extract::State<State>, body: Body) -> Result<Respon
     }
     let message = format!("forgotten what was known of {} BMCs", nodes.len());
     Ok(Json(Message { message }).into_response())
+}
+
+/// The request; for who is held to some nodes, only one of their own: another's may be about other nodes.
+fn own(state: &State, caller: &Caller, request_id: &str) -> Result<Arc<Run>, ApiError> {
+    let run = state.control.run(request_id).ok_or_else(|| gone(request_id))?;
+    if caller.is_held_to_nodes() && run.request.user != caller.user {
+        return Err(gone(request_id));
+    }
+    Ok(run)
 }
 
 fn gone(request_id: &str) -> ApiError {

@@ -180,6 +180,11 @@ impl Caller {
         Err(ApiError::Forbidden(message.to_owned()))
     }
 
+    /// Whether only some nodes concern the caller.
+    pub(super) fn is_held_to_nodes(&self) -> bool {
+        self.nodes.is_some()
+    }
+
     /// Refuses who may not do anything to one of these nodes.
     pub(super) fn needs_nodes<'a>(
         &self,

@@ -115,7 +115,51 @@ fn a_token_of_nodes_does_nothing_that_concerns_others() {
         site.post_as("/control/action/power/_status", &body, &token).0
     };
     assert_eq!((power("node001"), power("node[001-002]")), (200, 403));
+    let check = |nodes: &str| {
+        let body = json!({ "control": { "check": { "hostlist": nodes } } });
+        site.post_as("/control/check", &body, &token).0
+    };
+    assert_eq!((check("node001"), check("node[001-002]")), (200, 403));
+    // It follows and stops what it began itself, and nothing that others did.
+    let begin = |token: Option<&str>| {
+        let body = json!({ "control": { "power": { "status": { "hostlist": "node001" } } } });
+        let path = "/control/action/power/_status";
+        let answer = match token {
+            Some(token) => site.post_as(path, &body, token).1,
+            None => site.post(path, &body).1,
+        };
+        answer["request_id"].as_str().unwrap().to_owned()
+    };
+    for (id, expected) in [(begin(Some(&token)), (200, 204)), (begin(None), (404, 404))] {
+        let path = format!("/control/request/{id}");
+        let stop = site.post_as(&format!("{path}/_cancel"), &json!({}), &token).0;
+        assert_eq!((site.get_as(&path, &token).0, stop), expected);
+    }
     assert_eq!(site.get_as("/control/action/power/node002/_on", &token).0, 403);
+}
+
+#[test]
+fn a_token_of_operations_may_do_what_belongs_to_them_and_bundle_them() {
+    let site = ImageSite::start();
+    site.describe();
+    let make = |name: &str, routes: &[&str]| {
+        make(&site, name, &json!({ "role": "operator", "routes": routes }))
+    };
+    let of_nodes = make("describes", &["POST /config/node/{name}"]);
+    let edit = |path: &str| json!({ "path": path, "body": { "config": { "node": { "node001": { "vendor": "Acme" } } } } });
+    let bulk = |edits: Vec<Value>| site.post_as("/bulk", &json!({ "edits": edits }), &of_nodes).0;
+    assert_eq!(bulk(vec![edit("/config/node/node001")]), 201);
+    let removal = json!({ "method": "GET", "path": "/config/node/node001/_delete" });
+    assert_eq!(bulk(vec![edit("/config/node/node001"), removal]), 403);
+    assert_eq!(bulk(vec![edit("/config/group/compute")]), 403);
+    assert_eq!(site.get("/config/node/node001").0, 200, "it is still there");
+    let check = |token: &str| {
+        let body = json!({ "control": { "check": { "hostlist": "node001" } } });
+        site.post_as("/control/check", &body, token).0
+    };
+    let of_power = make("powers", &["POST /control/action/{subsystem}/{_action}"]);
+    assert_eq!((check(&of_power), check(&of_nodes)), (200, 403));
+    assert_eq!(site.get_as("/config/node", &of_power).0, 403);
 }
 
 #[test]

@@ -26,8 +26,23 @@ const OF_ONE_NODE: [(&str, &str); 9] = [
 ];
 /// Operations that name nodes in their bodies, and look whether the caller may do that to each; of a bulk, each part is checked as if it
 /// were sent alone.
-const OF_SEVERAL_NODES: [&str; 3] =
-    ["POST /control/action/{subsystem}/{_action}", "POST /boot/window", "POST /bulk"];
+const OF_SEVERAL_NODES: [&str; 6] = [
+    CONTROL,
+    "POST /control/check",
+    "GET /control/request/{request_id}",
+    "POST /control/request/{request_id}/_cancel",
+    "POST /boot/window",
+    BULK,
+];
+const BULK: &str = "POST /bulk";
+/// What belongs to doing something to machines: whoever may do that may be warned before it, follow it, and stop it.
+const OF_CONTROL: [&str; 3] = [
+    "POST /control/check",
+    "GET /control/request/{request_id}",
+    "POST /control/request/{request_id}/_cancel",
+];
+/// What acts on many machines.
+const CONTROL: &str = "POST /control/action/{subsystem}/{_action}";
 
 /// The nodes that a caller may do something to; all of them where there is no list.
 pub(in crate::api) type Nodes = Option<Arc<BTreeSet<String>>>;
@@ -43,7 +58,7 @@ pub(super) async fn check(
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let operation = format!("{method} {path}");
     let refuse = |reason: String| Err(ApiError::Forbidden(reason));
-    if !token.routes.is_empty() && !token.routes.contains(&operation) {
+    if !token.routes.is_empty() && !is_good_for(&token.routes, &operation) {
         let routes = token.routes.join(", ");
         return refuse(format!("the token '{}' is good for {routes} alone", token.name));
     }
@@ -66,6 +81,13 @@ pub(super) async fn check(
         Some(node) if nodes.contains(&node) => Ok(Some(Arc::new(nodes))),
         _ => refuse(format!("the token '{}' is good for what concerns {list} alone", token.name)),
     }
+}
+
+/// Whether an operation is among those that a token names. The parts of a bulk are looked at one by one.
+fn is_good_for(routes: &[String], operation: &str) -> bool {
+    let names = |operation: &str| routes.iter().any(|route| route == operation);
+    let belongs = OF_CONTROL.contains(&operation) && names(CONTROL);
+    names(operation) || operation == BULK || belongs
 }
 
 fn parameter(path: &str) -> Option<&'static str> {
