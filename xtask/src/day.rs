@@ -356,6 +356,10 @@ impl Day {
         self.changes_once(&["undo", &format!("{revision}..{last}")])?;
         ensure!(self.count("*")? == NODES, "they are not back");
         ensure!(self.does(&["export", "-o", "json"])? == before, "it is not as it was");
+        self.changes_once(&["node", "add", "spare[1-3]", "--group", "compute"])?;
+        let added = self.revision()?.to_string();
+        self.refuses(&["undo", &added], 2, &["3 nodes removed", "spare[1-3]", "--yes"])?;
+        self.changes_once(&["undo", &added, "--yes"])?;
         self.changes_once(&["node", "change", "@compute", "--comment", "touched"])?;
         let touched = self.revision()?;
         self.changes_once(&["node", "change", "node0001", "--comment", "again"])?;

@@ -51,9 +51,9 @@ pub enum Error {
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
-    /// Only a trial was asked for: this would change.
+    /// Only a trial was asked for: this would change, with these remarks on it.
     #[error("only a trial was asked for")]
-    Trial(Change),
+    Trial(Change, Vec<String>),
 }
 
 /// Who asks for a change.
@@ -151,22 +151,23 @@ impl ClusterService {
         }
     }
 
-    /// Makes what another handle has gathered, as one change, and does then what was put off.
+    /// Makes what another handle has gathered, as one change, and does then what was put off. The answer is what may be a slip in it.
     pub async fn commit_gathered(
         &self,
         author: impl Into<Author>,
         gathering: &Self,
-    ) -> Result<(), Error> {
-        let Some(gathered) = &gathering.gathered else { return Ok(()) };
+    ) -> Result<Vec<String>, Error> {
+        let Some(gathered) = &gathering.gathered else { return Ok(Vec::new()) };
         let (decisions, afterwards) = gathered.take();
-        self.commit(author, move |draft| {
-            decisions.iter().try_for_each(|decide| decide(draft).map(drop))
-        })
-        .await?;
+        let decide = move |draft: &mut Draft| {
+            decisions.iter().try_for_each(|decide| decide(draft).map(drop))?;
+            Ok(draft.remarks())
+        };
+        let remarks = self.commit(author, decide).await?;
         for work in afterwards {
             work();
         }
-        Ok(())
+        Ok(remarks)
     }
 
     /// Throws away what is gathered. What waits there may hold this very handle, and would never go by itself.
@@ -202,8 +203,12 @@ impl ClusterService {
         F: Fn(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
         let Author { meta, dry_run } = author.into();
-        let (answer, change) = self.request(meta, dry_run, decide).await?;
-        if dry_run { Err(Error::Trial(change)) } else { Ok(answer) }
+        if dry_run {
+            let tried = move |draft: &mut Draft| decide(draft).map(|_answer| draft.remarks());
+            let (remarks, change) = self.request(meta, true, tried).await?;
+            return Err(Error::Trial(change, remarks));
+        }
+        self.request(meta, false, decide).await.map(|(answer, _)| answer)
     }
 
     /// Whether a change would be accepted now; nothing is stored. For what has to be known before files are touched.

@@ -1,6 +1,7 @@
 //! Changes: what one commit does, and the draft on which it is decided.
 
 mod desired;
+mod remarks;
 mod replay;
 mod sound;
 

@@ -87,7 +87,7 @@ pub(crate) struct Arguments {
     /// Write without colours, as with the variable `NO_COLOR`
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// How results are written: a table for people, the API's objects for programs
+    /// How results are written: a table for people, objects for programs, with comments and scripts as text
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,
     #[command(subcommand)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub mod access;
+mod entries;
 pub mod token;
 pub mod trust;
 
@@ -90,6 +91,8 @@ pub struct Client {
     tried: Mutex<Vec<Value>>,
     /// What would have become of other things, since it was last asked.
     notes: Mutex<Vec<Value>>,
+    /// What the daemon took and finds odd, since it was last asked.
+    remarks: Mutex<Vec<Value>>,
 }
 
 /// What is sent.
@@ -125,6 +128,7 @@ impl Client {
             only_tries: false,
             tried: Mutex::default(),
             notes: Mutex::default(),
+            remarks: Mutex::default(),
         })
     }
 
@@ -153,6 +157,11 @@ impl Client {
     /// Sentences on what else would have happened, since this was last asked.
     pub fn take_notes(&self) -> Vec<Value> {
         std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sentences on what the daemon took, or would take, and finds odd, since this was last asked.
+    pub fn take_remarks(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.remarks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether changes are only tried.
@@ -217,6 +226,33 @@ impl Client {
             return Ok(Map::new());
         }
         self.unwrap(self.judge(kind, &answer)?, &["config", kind])
+    }
+
+    /// Gives each object of a kind to `visit`, in the order of the daemon. Of a long list only the text is held.
+    pub fn each_object(
+        &self,
+        kind: &str,
+        mut visit: impl FnMut(String, Value),
+    ) -> Result<(), Error> {
+        let answer = self.with_token(&path(["config", kind]), None)?;
+        if answer.status == 404 && answer.message().is_some() {
+            return Ok(());
+        }
+        if answer.status != 200 {
+            return self.judge(kind, &answer).map(drop);
+        }
+        match entries::each(&answer.body, &["config", kind], &mut visit) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.malformed(&format!("config/{kind}"), "no such object in it")),
+            Err(_no_json) => Err(self.malformed(&format!("config/{kind}"), "no JSON in it")),
+        }
+    }
+
+    /// The names of all objects of a kind.
+    pub fn names(&self, kind: &str) -> Result<std::collections::BTreeSet<String>, Error> {
+        let mut names = std::collections::BTreeSet::new();
+        self.each_object(kind, |name, _| names.extend([name]))?;
+        Ok(names)
     }
 
     /// One object, with what it inherits.
@@ -361,8 +397,12 @@ impl Client {
         Ok(Answer { status: response.status().as_u16(), body })
     }
 
-    /// Keeps what would have changed; nobody else asked for it.
+    /// Keeps what would have changed, and remarks; nobody else asked for them.
     fn noted(&self, value: Value) -> Value {
+        if let Some(Value::Array(remarks)) = value.get("remarks") {
+            let mut kept = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(remarks.iter().cloned());
+        }
         if value.get("dry_run").and_then(Value::as_bool) != Some(true) {
             return value;
         }

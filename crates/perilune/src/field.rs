@@ -1,16 +1,14 @@
 //! Fields as options: every field of the API is an option of the same name, built from one table for each resource.
 
-use std::fs;
-use std::io::Read as _;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output::text;
-use crate::password;
+use crate::{password, source};
 
 pub(crate) struct Field {
     /// The API's name; the option is the same with hyphens.
@@ -208,13 +206,11 @@ impl<F: Fields> clap::Args for FieldArguments<F> {
 pub(crate) fn content(field: &str, value: &str) -> Result<Vec<u8>, Failure> {
     let field = field.replace('_', "-");
     if value == "-" {
-        let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
-        read.map_err(|error| Failure::usage(format!("--{field} -: {error}")))?;
-        return Ok(bytes);
+        let bytes = source::bytes(Path::new("-"), source::CONTENT);
+        return bytes.map_err(|error| Failure::usage(format!("--{field} -: {error}")));
     }
     match value.strip_prefix('@') {
-        Some(path) => fs::read(path)
+        Some(path) => source::bytes(Path::new(path), source::CONTENT)
             .map_err(|error| Failure::usage(format!("--{field}: cannot read {path}: {error}"))),
         None => Ok(value.as_bytes().to_vec()),
     }

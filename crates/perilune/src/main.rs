@@ -17,6 +17,7 @@ mod resource;
 mod select;
 mod serve;
 mod session;
+mod source;
 mod worker;
 
 use arguments::{Arguments, Command};
@@ -39,6 +40,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// What changes this machine, or files of it, is nothing that a daemon could try.
+fn refuse_trial(arguments: &Arguments) -> Result<(), Failure> {
+    let acts = match &arguments.command {
+        Command::Serve(_) => "serve",
+        Command::Setup(_) => "setup",
+        Command::Backup(backup) if !backup.verify => "backup",
+        Command::Restore(_) => "restore",
+        Command::Login(_) => "login",
+        Command::Logout => "logout",
+        Command::Manual(_) => "manual",
+        Command::Worker(_) => "worker",
+        _ => return Ok(()),
+    };
+    if !arguments.options().dry_run {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{acts} cannot be tried with --dry-run; nothing was done")))
+}
+
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = arguments.options();
     if arguments.no_color {
@@ -46,6 +66,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         console::set_colors_enabled_stderr(false);
     }
     let output = Output::new(arguments.output, arguments.quiet);
+    refuse_trial(&arguments)?;
     let keep_going = arguments.keep_going;
     let reveal = arguments.reveal;
     let session = |output| {

@@ -59,13 +59,41 @@ impl Output {
 
     /// The value as JSON or YAML.
     pub(crate) fn value(&self, value: &Value) -> io::Result<()> {
-        let text = match self.format {
+        write(&self.text(value)?)
+    }
+
+    fn text(&self, value: &Value) -> io::Result<String> {
+        Ok(match self.format {
             Format::Yaml => perilune_notation::write_yaml(value),
             Format::Json | Format::Table | Format::Csv => {
                 serde_json::to_string_pretty(value)? + "\n"
             }
-        };
-        write(&text)
+        })
+    }
+
+    /// One entry of what [`Self::entries`] writes.
+    pub(crate) fn entry(&self, name: &str, value: Value) -> io::Result<String> {
+        if self.format == Format::Yaml {
+            let entry = serde_json::Map::from_iter([(name.to_owned(), value)]);
+            return Ok(perilune_notation::write_yaml(&Value::Object(entry)));
+        }
+        // No text in JSON has a line break of its own.
+        let text = serde_json::to_string_pretty(&value)?.replace('\n', "\n  ");
+        Ok(format!("  {}: {text}", serde_json::to_string(name)?))
+    }
+
+    /// An object of which each entry was written by itself, as [`Self::value`] would write all of it.
+    pub(crate) fn entries(&self, entries: &[String]) -> io::Result<()> {
+        if entries.is_empty() {
+            return self.value(&Value::Object(serde_json::Map::new()));
+        }
+        write(&self.object(entries))
+    }
+
+    fn object(&self, entries: &[String]) -> String {
+        let (begin, between, end) =
+            if self.format == Format::Yaml { ("", "", "") } else { ("{\n", ",\n", "\n}\n") };
+        format!("{begin}{}{end}", entries.join(between))
     }
 
     pub(crate) fn table(&self, table: &Table) -> io::Result<()> {
@@ -110,4 +138,27 @@ pub(crate) fn note(text: &str) {
     let mut output = io::stderr().lock();
     let shown = if output.is_terminal() { text::for_terminal(text) } else { text.into() };
     writeln!(output, "{shown}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Canvas, Format, Output};
+
+    #[test]
+    fn entries_are_written_one_by_one_as_all_of_them_would_be() {
+        let value = json!({
+            "n1": { "comment": "two\nlines", "interfaces": [{ "name": "BOOTIF" }, {}], "labels": {} },
+            "n 2": null, "3": [], "no": "yes", "": "empty",
+        });
+        for format in [Format::Json, Format::Yaml] {
+            let canvas = Canvas { width: None, colour: false };
+            let output = Output { format, canvas, is_terminal: false, is_quiet: false };
+            let entries = value.as_object().unwrap().clone().into_iter();
+            let entries: Vec<String> =
+                entries.map(|(name, value)| output.entry(&name, value).unwrap()).collect();
+            assert_eq!(output.object(&entries), output.text(&value).unwrap());
+        }
+    }
 }

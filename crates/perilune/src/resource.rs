@@ -12,8 +12,8 @@ use crate::output::object;
 use crate::output::table::Table;
 use crate::remarks;
 use crate::select::{Exclude, printed, sorted};
-use crate::session::{Edit, Session, ask_to_remove, expand, unknown_among};
-use perilune_select::hostlist;
+use crate::session::{Edit, Session, ask_to_remove, expand, unknown_among, unknown_of};
+use perilune_select::{hostlist, natural};
 
 /// A kind of object.
 pub(crate) struct Resource {
@@ -75,10 +75,11 @@ pub(crate) fn list(
     resource: &Resource,
     arguments: &List,
 ) -> Result<(), Failure> {
+    if !session.output.is_table() && !arguments.fold && !arguments.names_only {
+        return list_for_programs(session, resource, arguments);
+    }
     let mut objects = session.client.objects(resource.kind)?;
-    if !arguments.names.is_empty() {
-        let names = session.named(resource.kind, &arguments.names, &arguments.exclude)?;
-        let names: BTreeSet<String> = names.into_iter().collect();
+    if let Some(names) = wanted(session, resource, arguments)? {
         if let Some(missing) = names.iter().find(|name| !objects.contains_key(*name)) {
             return Err(unknown_among(resource.kind, missing, &objects));
         }
@@ -89,13 +90,63 @@ pub(crate) fn list(
     if (arguments.fold || arguments.names_only) && !objects.is_empty() {
         return Ok(output::line(&printed(objects.keys(), arguments.fold))?);
     }
-    if !session.output.is_table() {
+    if objects.is_empty() && !session.output.is_table() {
         return Ok(session.output.value(&objects.into())?);
     }
     if objects.is_empty() {
         return Ok(output::line(&format!("none; {}", resource.first))?);
     }
     Ok(session.output.table(&(resource.table)(&objects))?)
+}
+
+/// The names that are listed; all of them when nothing is said.
+fn wanted(
+    session: &Session,
+    resource: &Resource,
+    arguments: &List,
+) -> Result<Option<BTreeSet<String>>, Failure> {
+    let List { names, exclude, .. } = arguments;
+    if names.is_empty() && exclude.is_empty() {
+        return Ok(None);
+    }
+    let all;
+    let names = match (names.as_slice(), resource.kind) {
+        ([], "node") => {
+            all = vec!["*".to_owned()];
+            &all
+        }
+        ([], kind) => {
+            all = session.client.names(kind)?.into_iter().collect();
+            &all
+        }
+        _ => names,
+    };
+    Ok(Some(session.named(resource.kind, names, exclude)?.into_iter().collect()))
+}
+
+/// The objects as the API has them; of a long list one at a time is more than text.
+fn list_for_programs(
+    session: &Session,
+    resource: &Resource,
+    arguments: &List,
+) -> Result<(), Failure> {
+    let mut missing = wanted(session, resource, arguments)?;
+    let is_all = missing.is_none();
+    let mut entries: Vec<(String, std::io::Result<String>)> = Vec::new();
+    let mut known = BTreeSet::new();
+    session.client.each_object(resource.kind, |name, mut object| {
+        if is_all || missing.as_mut().is_some_and(|missing| missing.remove(&name)) {
+            session.shown(resource.kind, &mut object);
+            entries.push((name.clone(), session.output.entry(&name, object)));
+        }
+        known.insert(name);
+    })?;
+    if let Some(missing) = missing.iter().flatten().next() {
+        return Err(unknown_of(resource.kind, missing, known.iter().map(String::as_str)));
+    }
+    entries.sort_by(|(one, _), (other, _)| natural::compare(one, other));
+    let texts = entries.into_iter().map(|(_, text)| text).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(session.output.entries(&texts)?)
 }
 
 pub(crate) fn show(
@@ -133,9 +184,7 @@ pub(crate) fn add(
     let kind = resource.kind;
     let edits = edits(kind, names, fields, "new");
     if session.is_one_change(kind, names.len()) {
-        session.all(kind, "added", &edits)?;
-        remarks::say(session, kind, names, fields);
-        return Ok(());
+        return session.all(kind, "added", &edits);
     }
     let known = existing(session, kind, names)?;
     session.each_of("added", &edits, |edit| {
@@ -148,8 +197,14 @@ pub(crate) fn add(
         }
         session.one(edit)
     })?;
-    remarks::say(session, kind, names, fields);
+    say_of_images(session, kind, names, fields);
     Ok(())
+}
+
+fn say_of_images(session: &Session, kind: &str, names: &[String], fields: &Map<String, Value>) {
+    if kind == "osimage" {
+        remarks::of_images(session, names, fields);
+    }
 }
 
 pub(crate) fn change(
@@ -165,7 +220,7 @@ pub(crate) fn change(
         return Err(Failure::usage(message));
     }
     carry_out(session, kind, "changed", &edits(kind, names, fields, "known"))?;
-    remarks::say(session, kind, names, fields);
+    say_of_images(session, kind, names, fields);
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! What is named on the command line: host lists of anything, and selectors of nodes.
 
-use std::fs;
-use std::io::Read as _;
+use std::path::Path;
 
 use clap::Args;
 use perilune_select::{Error, Selector, Source, hostlist, inline, natural};
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::session::{Session, expand};
+use crate::source;
 
 /// What is not meant although it is named.
 #[derive(Debug, Clone, Default, Args)]
@@ -20,6 +20,10 @@ pub(crate) struct Exclude {
 }
 
 impl Exclude {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exclude.is_empty()
+    }
+
     fn selector(&self) -> Result<Option<Selector>, Failure> {
         if self.exclude.is_empty() { Ok(None) } else { read(&self.exclude).map(Some) }
     }
@@ -119,13 +123,10 @@ fn left(mut names: Vec<String>, without: &[String]) -> Result<Vec<String>, Failu
 /// A selector with what its files say in their places.
 fn read(lists: &[String]) -> Result<Selector, Failure> {
     inline(Selector::parse(&lists.join(","))?, |source| match source {
-        Source::File(file) => fs::read_to_string(file)
+        Source::File(file) => source::text(Path::new(file), source::NAMES)
             .map_err(|error| Failure::usage(format!("^{file}: cannot read it: {error}"))),
-        Source::Input => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            Ok(text)
-        }
+        Source::Input => source::text(Path::new("-"), source::NAMES)
+            .map_err(|error| Failure::usage(format!("standard input: {error}"))),
     })
 }
 

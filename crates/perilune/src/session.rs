@@ -11,6 +11,7 @@ use perilune_wire::hidden::HIDDEN;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{self, Failure, error_line};
+use crate::output::text::readable;
 use crate::output::{self, Output, changes, note};
 
 pub(crate) struct Session {
@@ -22,6 +23,10 @@ pub(crate) struct Session {
     pub(crate) reveal: bool,
 }
 
+/// So many refusals the daemon tells.
+const MOST_REFUSALS: usize = 20;
+/// The status of what is there already.
+const CONFLICT: u16 = 409;
 /// The exit code of what is not there.
 const NOT_THERE: u8 = 4;
 
@@ -73,8 +78,11 @@ impl Session {
         Self { reveal, ..self }
     }
 
-    /// The object as it is shown: without passwords, unless they are asked for.
+    /// The object as it is shown: with texts, and without passwords, unless they are asked for.
     pub(crate) fn shown(&self, kind: &str, object: &mut Value) {
+        if !self.output.is_table() {
+            readable(object);
+        }
         let fields: &[&str] = match kind {
             "bmcsetup" => &["password"],
             "switch" => &["read", "rw"],
@@ -95,7 +103,7 @@ impl Session {
 
     /// Whether so many names of this kind are one change.
     pub(crate) fn is_one_change(&self, kind: &str, count: usize) -> bool {
-        count > 1 && !self.keep_going && IN_BULK.contains(&kind)
+        count > 0 && !self.keep_going && IN_BULK.contains(&kind)
     }
 
     /// Does all of it as one change, or nothing.
@@ -104,9 +112,25 @@ impl Session {
         if self.client.only_tries() {
             return self.show_tried();
         }
+        let told = self.tell_done(done, edits);
+        self.warn();
+        told
+    }
+
+    /// Says what the daemon took, or would take, and finds odd.
+    pub(crate) fn warn(&self) {
+        for remark in self.client.take_remarks().iter().filter_map(Value::as_str) {
+            note(&format!("warning: {remark}"));
+        }
+    }
+
+    fn tell_done(&self, done: &str, edits: &[Edit]) -> Result<(), Failure> {
         let names: Vec<&String> = edits.iter().map(|edit| &edit.name).collect();
         if !self.output.is_table() {
             return Ok(self.output.value(&json!({ "done": names, "failed": {} }))?);
+        }
+        if let [name] = names.as_slice() {
+            return Ok(self.output.done(&format!("{name} {done}"))?);
         }
         let text = format!("{} {done} ({})", brief(&names, LONGEST_DONE), names.len());
         Ok(self.output.done(&text)?)
@@ -120,6 +144,13 @@ impl Session {
     /// Does what is asked for one name by itself.
     pub(crate) fn one(&self, edit: &Edit) -> Result<(), Failure> {
         let text = |key: &str| edit.request.get(key).and_then(Value::as_str).unwrap_or_default();
+        let kind = text("path").split('/').nth(2).unwrap_or_default();
+        if IN_BULK.contains(&kind) {
+            // It is looked at whether it is there in the same step, and remarks are answered.
+            let done = self.client.bulk(std::slice::from_ref(&edit.request), false);
+            self.warn();
+            return done.map_err(|(_, error)| error.into());
+        }
         match edit.request.get("body") {
             Some(body) => self.client.post(text("path"), body).map(drop)?,
             None => self.client.get(text("path")).map(drop)?,
@@ -159,12 +190,26 @@ impl Session {
         let of = |number: usize| edits.get(number.checked_sub(1)?);
         let first = refusals.first().and_then(|(number, _)| of(*number));
         let Some(Edit { name, .. }) = first else { return Err(error.into()) };
-        let lines = refusals.iter().filter_map(|(number, reason)| {
-            let place = &of(*number)?.name;
-            let is_named = reason.contains(place.as_str());
-            Some(if is_named { reason.clone() } else { format!("{place}: {reason}") })
+        let mut places: Vec<(String, Vec<&str>)> = Vec::new();
+        for (number, reason) in &refusals {
+            let Some(place) = of(*number).map(|edit| edit.name.as_str()) else { continue };
+            // What names itself is told for each; what is wrong with all alike is told once.
+            let is_named = reason.contains(place);
+            match places.iter_mut().find(|(known, _)| !is_named && known == reason) {
+                Some((_, names)) => names.push(place),
+                None => places.push((reason.clone(), if is_named { vec![] } else { vec![place] })),
+            }
+        }
+        let lines = places.iter().map(|(reason, places)| match places.as_slice() {
+            [] => reason.clone(),
+            [place] => format!("{place}: {reason}"),
+            places => format!("{}: {reason}", together(places)),
         });
-        let message = lines.collect::<Vec<_>>().join("\n");
+        let mut lines: Vec<String> = lines.collect();
+        if refusals.len() == MOST_REFUSALS && edits.len() > MOST_REFUSALS {
+            lines.push("there may be more; the first twenty are told".to_owned());
+        }
+        let message = lines.join("\n");
         let rest = match edits.len() {
             1 => String::new(),
             count => {
@@ -172,17 +217,23 @@ impl Session {
             }
         };
         if failure::client_code(&error) != NOT_THERE {
-            return Err(Failure::Failed {
-                message,
-                hint: Some(rest).filter(|rest| !rest.is_empty()),
-            });
+            let hint = match (rest.as_str(), &error) {
+                ("", client::Error::Refused { status: CONFLICT, .. })
+                    if message.contains("already") =>
+                {
+                    Some(format!("change it with `perilune {kind} change {name} …`"))
+                }
+                ("", _) => None,
+                _ => Some(rest),
+            };
+            return Err(Failure::Failed { message, hint });
         }
-        let known = self.client.objects(kind).unwrap_or_default();
+        let known = self.client.names(kind).unwrap_or_default();
         let list = format!("perilune {kind} list");
-        let hint = if known.contains_key(name) {
+        let hint = if known.contains(name) {
             String::new()
         } else {
-            failure::nearest(name, known.keys().map(String::as_str), &list)
+            failure::nearest(name, known.iter().map(String::as_str), &list)
         };
         let hint: Vec<String> = [hint, rest].into_iter().filter(|part| !part.is_empty()).collect();
         Err(Failure::NotFound { message, hint: hint.join("\n") })
@@ -272,19 +323,21 @@ impl Session {
 
     /// A failure that says which names there are instead.
     pub(crate) fn unknown(&self, kind: &str, name: &str) -> Failure {
-        let known = self.client.objects(kind).unwrap_or_default();
-        unknown_among(kind, name, &known)
+        let known = self.client.names(kind).unwrap_or_default();
+        unknown_of(kind, name, known.iter().map(String::as_str))
     }
 
     /// Says what would have changed.
     fn show_tried(&self) -> Result<(), Failure> {
         let (changes, notes) = (self.client.take_tried(), self.client.take_notes());
+        self.warn();
         if !self.output.is_table() {
-            let tried = if notes.is_empty() {
+            let mut tried = if notes.is_empty() {
                 json!({ "dry_run": true, "changes": changes })
             } else {
                 json!({ "dry_run": true, "changes": changes, "notes": notes })
             };
+            readable(&mut tried);
             return Ok(self.output.value(&tried)?);
         }
         if changes.is_empty() {
@@ -315,16 +368,25 @@ impl Session {
 
 /// What a removal comes to, and whether it is meant.
 pub(crate) fn ask_to_remove(what: &str, changes: &[Value]) -> Result<(), Failure> {
-    insist(&removal(what, changes))
+    insist(&with_changes(format!("This removes {what}."), changes))
 }
 
-fn removal(what: &str, changes: &[Value]) -> String {
+/// Asks before changes by which something goes, after it has said what they come to.
+pub(crate) fn ask_before_loss(what: &str, changes: &[Value]) -> Result<(), Failure> {
+    let is_gone = |change: &Value| change.get("action").and_then(Value::as_str) == Some("remove");
+    if !changes.iter().any(is_gone) && changes::parts_that_go(changes).is_empty() {
+        return Ok(());
+    }
+    insist(&with_changes(format!("{what}: {}.", changes::summary(changes)), changes))
+}
+
+/// A sentence, and behind it the names of what goes and what is changed.
+fn with_changes(mut question: String, changes: &[Value]) -> String {
     let mut gone: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
     for change in changes {
         let text = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default();
         gone.entry((text("action") == "remove", text("kind"))).or_default().push(text("name"));
     }
-    let mut question = format!("This removes {what}.");
     for (words, is_removal) in [("Gone:", true), ("Changed:", false)] {
         let parts: Vec<String> = gone
             .iter()
@@ -345,6 +407,14 @@ const LONGEST_ASKED: usize = 60;
 /// As long is the host list of what was done.
 const LONGEST_DONE: usize = 400;
 
+/// Names as a host list; rows of a table as they are.
+fn together(places: &[&str]) -> String {
+    if places.iter().any(|place| place.contains(' ')) {
+        return places.join(", ");
+    }
+    hostlist::fold(places)
+}
+
 /// Names as a host list that is not endless.
 fn brief(names: &[impl AsRef<str>], longest: usize) -> String {
     let folded = hostlist::fold(names);
@@ -355,10 +425,18 @@ fn brief(names: &[impl AsRef<str>], longest: usize) -> String {
 }
 
 pub(crate) fn unknown_among(kind: &str, name: &str, known: &Map<String, Value>) -> Failure {
+    unknown_of(kind, name, known.keys().map(String::as_str))
+}
+
+pub(crate) fn unknown_of<'a>(
+    kind: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Failure {
     let list = format!("perilune {kind} list");
     Failure::NotFound {
         message: format!("there is no {kind} {name}"),
-        hint: failure::nearest(name, known.keys().map(String::as_str), &list),
+        hint: failure::nearest(name, known, &list),
     }
 }
 
@@ -390,7 +468,7 @@ pub(crate) fn insist(question: &str) -> Result<(), Failure> {
 mod tests {
     use serde_json::json;
 
-    use super::removal;
+    use super::with_changes;
 
     #[test]
     fn a_removal_says_what_goes_and_what_hangs_on_it() {
@@ -402,9 +480,12 @@ mod tests {
             change("change", "claimrule", "compute"),
         ];
         assert_eq!(
-            removal("node n[1-2]", &changes),
+            with_changes("This removes node n[1-2].".to_owned(), &changes),
             "This removes node n[1-2]. Gone: 2 node (n[1-2]), 1 nodesecrets (n1). Changed: 1 claimrule (compute)."
         );
-        assert_eq!(removal("user ann", &[]), "This removes user ann.");
+        assert_eq!(
+            with_changes("This removes user ann.".to_owned(), &[]),
+            "This removes user ann."
+        );
     }
 }

@@ -67,9 +67,12 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
     if matches!(fields.raw(field), Some(Value::Bool(false) | Value::Null)) {
         return None;
     }
-    let text = fields.text(field).value().cloned();
+    let given = fields.text(field);
+    let text = given.value().cloned();
     match &text {
-        None if fields.has(field) => fields.refuse(field, "it is empty; leave it out or give one"),
+        None if given == Patch::Clear => {
+            fields.refuse(field, "it is empty; leave it out or give one")
+        }
         Some(text) if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) => {
             fields.refuse(
                 field,

@@ -52,6 +52,9 @@ struct Choice {
 struct Applied {
     /// The objects that changed; none when all was as it is written.
     changes: Vec<ObjectChange>,
+    /// What may be a slip and is taken, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
 }
 
 /// The whole configuration as one document: kind, name, and what each object itself says. Users, states and the files of images are not in it.
@@ -127,7 +130,7 @@ async fn apply(
     }
     open_secrets(&state, &mut said)?;
     let installed = state.installed_plugins();
-    let decide = move |draft: &mut Draft| -> Result<Vec<ObjectChange>, perilune_model::Error> {
+    let decide = move |draft: &mut Draft| -> Result<Applied, perilune_model::Error> {
         // What a document leaves as it is must be that of the moment of the change.
         let merged = choice.merge.then(|| document::merge(&said, draft));
         let Document { desired, kinds } =
@@ -137,11 +140,11 @@ async fn apply(
         let (_, change) = draft.clone().finish();
         let mut net = Net::default();
         net.add(&change.edits, &change.inverse);
-        Ok(net.changes())
+        Ok(Applied { changes: net.changes(), remarks: draft.remarks() })
     };
-    let changes = state.cluster.commit(caller.meta(), decide).await?;
-    tracing::info!(user = caller.user, changes = changes.len(), "a document was applied");
-    Ok(Json(Applied { changes }).into_response())
+    let applied = state.cluster.commit(caller.meta(), decide).await?;
+    tracing::info!(user = caller.user, changes = applied.changes.len(), "a document was applied");
+    Ok(Json(applied).into_response())
 }
 
 /// Contents of secrets may be tokens, as documents of before have them.

@@ -87,6 +87,9 @@ struct Done {
     edits: usize,
     /// How many of them made something new.
     created: usize,
+    /// What may be a slip and is taken, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
 }
 
 /// Several requests as one change: all of them or none, one revision, one entry of the history. A failure says which of them was refused, counted
@@ -151,8 +154,8 @@ async fn bulk(
     if let Some(answer) = refusals.answer() {
         return Ok(answer);
     }
-    state.cluster.commit_gathered(author, &gathering.cluster).await?;
-    Ok((StatusCode::CREATED, Json(Done { edits: count, created })).into_response())
+    let remarks = state.cluster.commit_gathered(author, &gathering.cluster).await?;
+    Ok((StatusCode::CREATED, Json(Done { edits: count, created, remarks })).into_response())
 }
 
 /// What was gathered goes with the request, also when its client hangs up.
@@ -168,7 +171,11 @@ impl Drop for Discarded {
 fn action(edits: &[Edit]) -> String {
     let first = edits.first().map(|edit| shown(&edit.path)).unwrap_or_default();
     match edits.len() {
-        1 => format!("POST /bulk: {first}"),
+        // What is asked for one object reads as if it were asked at its own place.
+        1 => format!(
+            "{} {first}",
+            edits.first().and_then(|edit| edit.method.as_deref()).unwrap_or("POST")
+        ),
         count => format!("POST /bulk: {first} and {} more", count - 1),
     }
 }

@@ -233,9 +233,9 @@ async fn remove(
     }
     let removed = state.cluster.commit(caller.meta(), move |draft| image::remove(draft, &name));
     let (image, files) = match removed.await {
-        Err(cluster::Error::Trial(change)) => {
+        Err(cluster::Error::Trial(change, remarks)) => {
             let notes = vec![format!("the tree {} {fate}", tree.display())];
-            return Ok(Json(Trial::new(&change, notes)).into_response());
+            return Ok(Json(Trial::new(&change, notes, remarks)).into_response());
         }
         removed => removed?,
     };

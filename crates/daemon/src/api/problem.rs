@@ -69,9 +69,9 @@ pub enum ApiError {
     /// The daemon is stopping.
     #[error("the daemon is stopping; try again in a moment")]
     Stopping,
-    /// Only a trial was asked for; this is no failure, and the answer says what would change.
+    /// Only a trial was asked for; this is no failure, and the answer says what would change, and what in it may be a slip.
     #[error("only a trial was asked for")]
-    Trial(Change),
+    Trial(Change, Vec<String>),
     /// A defect.
     #[error("{0}")]
     Defect(String),
@@ -87,13 +87,16 @@ pub struct Trial {
     /// What would become of things outside of the cluster's description, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What may be a slip and would be taken, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 impl Trial {
-    pub(super) fn new(change: &Change, notes: Vec<String>) -> Self {
+    pub(super) fn new(change: &Change, notes: Vec<String>, remarks: Vec<String>) -> Self {
         let mut net = Net::default();
         net.add(&change.edits, &change.inverse);
-        Self { dry_run: true, changes: net.changes(), notes }
+        Self { dry_run: true, changes: net.changes(), notes, remarks }
     }
 }
 
@@ -105,7 +108,7 @@ impl From<cluster::Error> for ApiError {
             error @ cluster::Error::Contended => Self::Conflict(error.to_string()),
             cluster::Error::Defect(text) => Self::Defect(text),
             cluster::Error::Stopping => Self::Stopping,
-            cluster::Error::Trial(change) => Self::Trial(change),
+            cluster::Error::Trial(change, remarks) => Self::Trial(change, remarks),
         }
     }
 }
@@ -201,7 +204,7 @@ impl ApiError {
             }
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-            Self::Trial(_) => (StatusCode::OK, "trial"),
+            Self::Trial(..) => (StatusCode::OK, "trial"),
             Self::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
         }
     }
@@ -224,7 +227,7 @@ impl ApiError {
             | Self::Refused(_)
             | Self::Store(_)
             | Self::Stopping
-            | Self::Trial(_)
+            | Self::Trial(..)
             | Self::Defect(_) => &[],
         }
     }
@@ -232,8 +235,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::Trial(change) = &self {
-            return Json(Trial::new(change, Vec::new())).into_response();
+        if let Self::Trial(change, remarks) = &self {
+            return Json(Trial::new(change, Vec::new(), remarks.clone())).into_response();
         }
         let (status, code) = self.status();
         let is_ours = status == StatusCode::INTERNAL_SERVER_ERROR;

@@ -91,7 +91,7 @@ async fn a_refused_change_a_trial_and_a_defect_change_nothing() {
     assert!(matches!(refused, Err(Error::Refused(_))));
     let trial = Author { meta: Meta::default(), dry_run: true };
     let tried = service.commit(trial, |draft| draft.put(group(1))).await;
-    assert!(matches!(tried, Err(Error::Trial(change)) if change.edits.len() == 1));
+    assert!(matches!(tried, Err(Error::Trial(change, _)) if change.edits.len() == 1));
     let defect =
         service.commit(Meta::default(), |_| -> Result<(), Refusal> { panic!("a defect") }).await;
     assert!(matches!(defect, Err(Error::Defect(text)) if text == "a defect"));
@@ -246,7 +246,7 @@ async fn race(site: &Site, steps: [Vec<Step>; 2]) -> i64 {
                     let author = Author { meta: Meta::default(), dry_run };
                     match service.commit(author, move |draft| step.decide(draft)).await {
                         Ok(added) => sum += added,
-                        Err(Error::Refused(_) | Error::Contended | Error::Trial(_)) => {}
+                        Err(Error::Refused(_) | Error::Contended | Error::Trial(..)) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }

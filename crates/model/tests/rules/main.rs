@@ -12,6 +12,7 @@ mod networks;
 mod nodes;
 mod parents;
 mod racks;
+mod remarks;
 mod site;
 mod tags;
 mod taken;

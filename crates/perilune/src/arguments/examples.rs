@@ -136,11 +136,21 @@ const ELSEWHERE: &str =
 /// examples off the screen.
 pub(super) fn complete(command: Command) -> Command {
     let common = common(&command);
+    let command = with_negative_numbers(command);
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let command = command
         .mut_args(|argument| if argument.is_global_set() { argument.hide(true) } else { argument });
     let command = command.after_help(format!("{common}\n\n{after}"));
     command.mut_subcommands(|inner| with_examples(inner, ""))
+}
+
+/// `--position -1` is a wrong number, and no option that nobody knows.
+fn with_negative_numbers(command: Command) -> Command {
+    let numbers = |argument: Arg| {
+        let is_value = argument.get_long().is_some() && argument.get_action().takes_values();
+        if is_value { argument.allow_negative_numbers(true) } else { argument }
+    };
+    command.mut_args(numbers).mut_subcommands(with_negative_numbers)
 }
 
 fn with_examples(command: Command, path: &str) -> Command {

@@ -1,7 +1,6 @@
 //! `perilune export` and `perilune apply`: the configuration as one document, and bringing the cluster to what one says.
 
-use std::fs;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -14,6 +13,7 @@ use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output::{self, Format, changes, text};
 use crate::session::{Session, insist};
+use crate::source;
 
 pub(crate) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -148,6 +148,7 @@ pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
     if !arguments.yes {
         output::line(&format!("{}:", changes::summary(&planned)))?;
         output::write(&changes::render(&planned, session.output.canvas.colour))?;
+        session.warn();
         // Standard input may be the document.
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage(
@@ -156,7 +157,12 @@ pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
         }
         insist(&format!("{}.", changes::summary(&planned)))?;
     }
+    // Who was asked has seen them.
+    session.client.take_remarks();
     let answer = session.client.post(&path, &document)?;
+    if arguments.yes {
+        session.warn();
+    }
     let changed = answer.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
     done(session, &changed, &format!("{} changed", objects(changed.len())))
 }
@@ -165,7 +171,9 @@ fn done(session: &Session, changed: &[Value], message: &str) -> Result<(), Failu
     if session.output.is_table() {
         return Ok(output::line(message)?);
     }
-    Ok(session.output.value(&serde_json::json!({ "changes": changed }))?)
+    let mut done = serde_json::json!({ "changes": changed });
+    text::readable(&mut done);
+    Ok(session.output.value(&done)?)
 }
 
 fn objects(count: usize) -> String {
@@ -175,12 +183,7 @@ fn objects(count: usize) -> String {
 fn read(file: &Path) -> Result<Value, Failure> {
     let is_input = file == Path::new("-");
     let name = if is_input { "standard input".to_owned() } else { file.display().to_string() };
-    let text = if is_input {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(file)
-    };
+    let text = source::text(file, source::DOCUMENT);
     let text = text.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     let document = perilune_notation::read(&text).map_err(|error| unreadable(&name, &error))?;
     if document.is_object() {

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::field::{Field, FieldArguments, Fields};
 use crate::output;
 use crate::output::object;
+use crate::output::text::readable;
 use crate::session::Session;
 
 pub(crate) struct ClusterFields;
@@ -69,7 +70,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
 
 fn show(session: &Session) -> Result<(), Failure> {
     let answer = session.client.get("/config/cluster")?;
-    let cluster = answer.pointer("/config/cluster").cloned().unwrap_or_default();
+    let mut cluster = answer.pointer("/config/cluster").cloned().unwrap_or_default();
+    if !session.output.is_table() {
+        readable(&mut cluster);
+    }
     match &cluster {
         Value::Object(fields) if session.output.is_table() => {
             Ok(output::write(&object::render("cluster", fields, session.output.canvas))?)

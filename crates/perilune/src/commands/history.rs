@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::arguments::number;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
-use crate::output::text::field_text;
+use crate::output::text::{field_text, printable, readable};
 use crate::output::{self, changes};
-use crate::session::Session;
+use crate::session::{Session, ask_before_loss};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ Examples:
   perilune diff 40..        (everything since revision 40)";
 
 pub(crate) const UNDO_EXAMPLES: &str = "\
-A commit is taken back as a new commit, when nothing of it was changed since.
+A commit is taken back as a new commit, when nothing of it was changed since. Where that removes something, it is told and asked.
 
 Examples:
   perilune undo 42 --dry-run
@@ -95,6 +95,9 @@ pub(crate) struct Undo {
     /// Bring the cluster back to what it was after this revision
     #[arg(long, value_name = "REVISION", conflicts_with = "revision", value_parser = number::<u64>)]
     to: Option<u64>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 pub(crate) fn run(session: &Session, arguments: History) -> Result<(), Failure> {
@@ -142,8 +145,9 @@ fn milliseconds_ago(age: Duration) -> u64 {
 
 fn show(session: &Session, revision: u64, fold: bool) -> Result<(), Failure> {
     let answer = session.client.get(&client::path(["history", &revision.to_string()]))?;
-    let commit = answer.get("history").cloned().unwrap_or_default();
+    let mut commit = answer.get("history").cloned().unwrap_or_default();
     if !session.output.is_table() {
+        readable(&mut commit);
         return Ok(session.output.value(&commit)?);
     }
     let text = |key: &str| commit.get(key).map(|value| field_text(key, value)).unwrap_or_default();
@@ -161,10 +165,15 @@ fn show(session: &Session, revision: u64, fold: bool) -> Result<(), Failure> {
 pub(crate) fn diff(session: &Session, arguments: &Diff) -> Result<(), Failure> {
     let wrong = || Failure::usage("give two revisions, such as 40..42");
     let (from, to) = arguments.range.split_once("..").ok_or_else(wrong)?;
+    is_revision(from)?;
+    if !to.is_empty() {
+        is_revision(to)?;
+    }
     let to = if to.is_empty() { newest(session)?.to_string() } else { to.to_owned() };
     let answer = session.client.get(&client::path(["history", from, &to]))?;
-    let compared = answer.get("history").cloned().unwrap_or_default();
+    let mut compared = answer.get("history").cloned().unwrap_or_default();
     if !session.output.is_table() {
+        readable(&mut compared);
         return Ok(session.output.value(&compared)?);
     }
     show_changes(session, &compared, arguments.fold)
@@ -172,7 +181,10 @@ pub(crate) fn diff(session: &Session, arguments: &Diff) -> Result<(), Failure> {
 
 pub(crate) fn undo(session: &Session, arguments: &Undo) -> Result<(), Failure> {
     let range = match (&arguments.revision, arguments.to) {
-        (Some(revision), _) => revision.clone(),
+        (Some(revision), _) => {
+            revision.split("..").try_for_each(is_revision)?;
+            revision.clone()
+        }
         (None, to) => {
             let (to, newest) = (to.unwrap_or_default(), newest(session)?);
             if to >= newest {
@@ -183,8 +195,20 @@ pub(crate) fn undo(session: &Session, arguments: &Undo) -> Result<(), Failure> {
         }
     };
     let path = client::path(["history", &range, "_undo"]);
+    if !arguments.yes && !session.client.only_tries() {
+        session.client.post(&format!("{path}?dry_run=true"), &json!({}))?;
+        let what = format!("This takes back revision {range}");
+        ask_before_loss(&what, &session.client.take_tried())?;
+        session.client.take_remarks();
+    }
     let answer = session.client.post(&path, &json!({}))?;
     session.say(&answer)
+}
+
+fn is_revision(text: &str) -> Result<(), Failure> {
+    number::<u64>(text).map(drop).map_err(|_error| {
+        Failure::usage(format!("'{}' is no revision; perilune history lists them", printable(text)))
+    })
 }
 
 fn newest(session: &Session) -> Result<u64, Failure> {

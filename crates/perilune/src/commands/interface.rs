@@ -8,8 +8,7 @@ use crate::failure::Failure;
 use crate::field::{FieldArguments, InterfaceFields};
 use crate::output;
 use crate::output::object;
-use crate::output::text::field_text;
-use crate::remarks;
+use crate::output::text::{field_text, readable};
 use crate::resource::{carry_out, or_unknown, remove_all};
 use crate::select::Exclude;
 use crate::session::{Edit, Session};
@@ -116,7 +115,9 @@ fn list(session: &Session, kind: &str, names: &[String]) -> Result<(), Failure> 
         all.insert(name.clone(), interfaces);
     }
     if !session.output.is_table() {
-        return Ok(session.output.value(&all.into())?);
+        let mut all = Value::Object(all);
+        readable(&mut all);
+        return Ok(session.output.value(&all)?);
     }
     for (position, (name, interfaces)) in all.iter().enumerate() {
         if names.len() > 1 {
@@ -155,10 +156,7 @@ fn set(session: &Session, kind: &str, arguments: Set) -> Result<(), Failure> {
     }
     let change: Value = change.into();
     let edits = edits(kind, &names, &change);
-    carry_out(session, kind, &format!("has {interface} set"), &edits)?;
-    let fields = Map::from_iter([("interfaces".to_owned(), json!([change]))]);
-    remarks::say(session, kind, &names, &fields);
-    Ok(())
+    carry_out(session, kind, &format!("has {interface} set"), &edits)
 }
 
 /// What changes one interface of each.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::{fs, io};
 
 use clap::Args;
 use perilune::client;
@@ -13,11 +12,13 @@ use serde_json::{Map, Value, json};
 use super::node::{NodeFields, boot_interface};
 use crate::failure::{Failure, nearest};
 use crate::field::{Field, Fields as _, InterfaceFields, Kind, table_value};
+use crate::output::text::{printable, readable};
 use crate::output::{self, changes};
 use crate::session::{Edit, Session, insist};
+use crate::source;
 
 pub(crate) const EXAMPLES: &str = "\
-The first line names the columns: name; mac and ip of the interface it boots from; any field of a node, such as group
+The first line names the columns, separated by commas, semicolons or tabs: name; mac and ip of the interface it boots from; any field of a node, such as group
 or osimage; interface.NAME.FIELD, such as interface.BMC.ip; rack, position, height, orientation; switch, port; label.KEY.
 Only what the columns name is changed, and an empty cell changes nothing. New nodes are added, known ones changed.
 All of it is one change, or none: whatever is wrong is told first, with row and column.
@@ -82,21 +83,25 @@ pub(crate) fn run(session: &Session, arguments: &Import) -> Result<(), Failure> 
     if !arguments.yes {
         let plan = changes::folded(&planned);
         output::write(&changes::render(&plan, session.output.canvas.colour))?;
+        session.warn();
         insist(&format!("{}.", changes::summary(&planned)))?;
     }
+    // Who was asked has seen them.
+    session.client.take_remarks();
     session.make(&edits)?;
+    if arguments.yes {
+        session.warn();
+    }
     if !session.output.is_table() {
-        return Ok(session.output.value(&json!({ "changes": planned }))?);
+        let mut done = json!({ "changes": planned });
+        readable(&mut done);
+        return Ok(session.output.value(&done)?);
     }
     Ok(output::line(&changes::summary(&planned))?)
 }
 
 fn text(file: &std::path::Path) -> Result<String, Failure> {
-    let text = if file.as_os_str() == "-" {
-        io::read_to_string(io::stdin().lock())
-    } else {
-        fs::read_to_string(file)
-    };
+    let text = source::text(file, source::DOCUMENT);
     text.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
@@ -106,19 +111,20 @@ fn read(text: &str) -> Result<Vec<Row>, Failure> {
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .trim(csv::Trim::All)
+        .delimiter(delimiter(text))
         .comment(Some(b'#'))
         .from_reader(text.as_bytes());
     let mut wrong = Vec::new();
     let headers = reader.headers().map_err(|error| Failure::usage(error.to_string()))?.clone();
     let titles: Vec<String> = headers.iter().map(str::to_owned).collect();
     let mut columns = Vec::new();
-    for title in &titles {
+    for (place, title) in titles.iter().enumerate() {
         match column(title) {
             Ok(column) => columns.push(column),
-            Err(reason) => wrong.push(format!("row 1, column {title}: {reason}")),
+            Err(reason) => wrong.push(format!("row 1, column {}: {reason}", shown(title))),
         }
-        if titles.iter().filter(|other| *other == title).count() > 1 {
-            wrong.push(format!("row 1, column {title}: it is there twice"));
+        if titles.iter().position(|other| other == title) != Some(place) {
+            wrong.push(format!("row 1, column {}: it is there twice", shown(title)));
         }
     }
     if !columns.iter().any(|column| matches!(column, Column::Name)) {
@@ -153,7 +159,44 @@ fn read(text: &str) -> Result<Vec<Row>, Failure> {
         }
         rows.push(row);
     }
+    if let Some(line) = unclosed_quote(text) {
+        wrong.push(format!(
+            "row {line}: a quote is opened and not closed, and takes all that follows into its cell"
+        ));
+    }
     if wrong.is_empty() { Ok(rows) } else { Err(all_of(&wrong)) }
+}
+
+/// What separates the cells: a comma, or what spreadsheets of other languages write, which shows in the titles.
+fn delimiter(text: &str) -> u8 {
+    let is_title = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    let titles = text.lines().find(is_title).unwrap_or_default();
+    [b',', b';', b'\t'].into_iter().find(|sign| titles.as_bytes().contains(sign)).unwrap_or(b',')
+}
+
+/// The line of a quote that nothing closes.
+fn unclosed_quote(text: &str) -> Option<usize> {
+    let mut opened = None;
+    for (line, content) in text.lines().enumerate() {
+        if opened.is_none() && content.starts_with('#') {
+            continue;
+        }
+        // Two quotes within a cell are one of its text, and change nothing about where it ends.
+        for _ in content.bytes().filter(|byte| *byte == b'"') {
+            opened = if opened.is_some() { None } else { Some(line + 1) };
+        }
+    }
+    opened
+}
+
+/// A title as an error shows it: not endless.
+fn shown(title: &str) -> String {
+    const LONGEST: usize = 40;
+    let mut shown = printable(&title.chars().take(LONGEST).collect::<String>());
+    if title.chars().count() > LONGEST {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The line of a record: its place is told before the empty lines and remarks that stand before it.

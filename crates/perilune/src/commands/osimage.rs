@@ -9,7 +9,7 @@ use crate::field::{Field, FieldArguments, Fields};
 use crate::job;
 use crate::output;
 use crate::output::table::{Cell, Table, Tone};
-use crate::output::text::field_text;
+use crate::output::text::{field_text, readable};
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
 use crate::session::{Edit, Session, ask_to_remove, expand, insist};
 
@@ -458,7 +458,9 @@ fn tags(session: &Session, name: &str) -> Result<(), Failure> {
             .unwrap_or_default(),
     };
     if !session.output.is_table() {
-        return Ok(session.output.value(&tags.into())?);
+        let mut tags = Value::Object(tags);
+        readable(&mut tags);
+        return Ok(session.output.value(&tags)?);
     }
     if tags.is_empty() {
         return Ok(output::line(&format!(

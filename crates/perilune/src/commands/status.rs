@@ -20,7 +20,7 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let unknown = client.get("/monitor/unknown")?;
     let warnings = client.get("/monitor/warnings")?;
     let warnings = warnings.pointer("/monitor/warnings").cloned().unwrap_or_default();
-    let count = |kind: &str| client.objects(kind).map(|objects| objects.len());
+    let count = |kind: &str| client.names(kind).map(|names| names.len());
     let mut status = json!({
         "daemon": client.url(),
         "version": version.pointer("/version/perilune"),

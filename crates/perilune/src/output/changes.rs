@@ -42,33 +42,46 @@ pub(crate) fn render(changes: &[Value], colour: bool) -> String {
 /// How many of each kind come, change and go, and how many interfaces go with changes: nothing that goes hides among what changes.
 pub(crate) fn summary(changes: &[Value]) -> String {
     let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
-    let mut interfaces = 0;
     for change in changes {
         let of = |key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default();
         let action = ["create", "change", "remove"].iter().position(|word| *word == of("action"));
         *counts.entry((action.unwrap_or(1), of("kind"))).or_default() += 1;
-        let fields = change.get("fields").and_then(Value::as_object).into_iter().flatten();
-        let gone = fields.filter(|(field, values)| {
-            let is_name = field.starts_with("interfaces.")
-                && field.rsplit_once('.').is_some_and(|(_, last)| last == "name");
-            is_name && values.get("to").is_none_or(Value::is_null)
-        });
-        interfaces += if action == Some(1) { gone.count() } else { 0 };
     }
     let words = ["added", "changed", "removed"];
     let parts = counts.iter().map(|((action, kind), count)| {
         let word = words.get(*action).copied().unwrap_or_default();
         format!("{} {kind}{} {word}", grouped(*count), if *count == 1 { "" } else { "s" })
     });
-    let gone = (interfaces > 0).then(|| {
-        format!(
-            "{} interface{} removed",
-            grouped(interfaces),
-            if interfaces == 1 { "" } else { "s" }
-        )
-    });
-    parts.chain(gone).collect::<Vec<_>>().join(", ")
+    parts.chain(parts_that_go(changes)).collect::<Vec<_>>().join(", ")
 }
+
+/// What goes although its object stays, such as `2,000 interfaces removed`.
+pub(crate) fn parts_that_go(changes: &[Value]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for change in changes {
+        let is_change = change.get("action").and_then(Value::as_str) == Some("change");
+        let fields = change.get("fields").and_then(Value::as_object).filter(|_| is_change);
+        for (field, values) in fields.into_iter().flatten() {
+            let mut path = field.split('.');
+            let part = path.next().and_then(|list| PARTS.iter().find(|(known, _)| *known == list));
+            let is_name = path.count() > 0 && part.is_some_and(|(_, key)| field.ends_with(key));
+            if let Some((list, _)) =
+                part.filter(|_| is_name && values.get("to").is_none_or(Value::is_null))
+            {
+                *counts.entry(list).or_default() += 1;
+            }
+        }
+    }
+    let told = counts.into_iter().map(|(list, count)| {
+        let word = if count == 1 { list.trim_end_matches('s') } else { list };
+        format!("{} {word} removed", grouped(count))
+    });
+    told.collect()
+}
+
+/// Lists of what objects consist of, and the field that each part has.
+const PARTS: [(&str, &str); 4] =
+    [("interfaces", ".name"), ("secrets", ".name"), ("tags", ".name"), ("hosts", ".host")];
 
 /// 1,000
 fn grouped(count: usize) -> String {

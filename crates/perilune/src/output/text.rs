@@ -42,6 +42,31 @@ pub(crate) fn field_text(key: &str, value: &Value) -> String {
     }
 }
 
+/// An object of the API with texts where that has base64. What is no text, such as a packed file, stays as it is.
+pub(crate) fn readable(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                // Changes name fields with what they are part of, and have both of their values.
+                let last = key.rsplit('.').next().unwrap_or(key);
+                match value {
+                    Value::String(text) if ENCODED.contains(&last) => *text = decoded(text),
+                    Value::Object(sides) if ENCODED.contains(&last) => {
+                        for (_, side) in sides {
+                            if let Value::String(text) = side {
+                                *text = decoded(text);
+                            }
+                        }
+                    }
+                    value => readable(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(readable),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The bytes that a text stands for; the text itself when it is no base64.
 pub(crate) fn decoded_bytes(text: &str) -> Vec<u8> {
     STANDARD.decode(text).unwrap_or_else(|_plain| text.as_bytes().to_vec())
@@ -148,7 +173,7 @@ pub(crate) fn bytes(count: u64) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{bytes, encode, field_text, for_terminal, printable};
+    use super::{bytes, encode, field_text, for_terminal, printable, readable};
 
     #[test]
     fn encoded_fields_are_decoded_and_plain_text_is_left_as_it_is() {
@@ -156,6 +181,23 @@ mod tests {
         assert_eq!(field_text("provisioning.postscript", &json!(encode("echo"))), "echo");
         assert_eq!(field_text("kerneloptions", &json!("quiet splash")), "quiet splash");
         assert_eq!(field_text("group", &json!(encode("compute"))), encode("compute"));
+    }
+
+    #[test]
+    fn programs_are_given_texts_where_the_api_has_base64() {
+        let text = || encode("zweite Reihe\n");
+        let mut object = json!({
+            "comment": text(), "group": text(), "postscript": "<empty>", "prescript": encode([255, 0]),
+            "interfaces": [{ "interface": "BOOTIF", "options": text() }],
+            "changes": [{ "fields": { "interfaces.BOOTIF.options": { "from": null, "to": text() } } }],
+        });
+        readable(&mut object);
+        let expected = json!({
+            "comment": "zweite Reihe\n", "group": text(), "postscript": "<empty>", "prescript": encode([255, 0]),
+            "interfaces": [{ "interface": "BOOTIF", "options": "zweite Reihe\n" }],
+            "changes": [{ "fields": { "interfaces.BOOTIF.options": { "from": null, "to": "zweite Reihe\n" } } }],
+        });
+        assert_eq!(object, expected);
     }
 
     #[test]

@@ -64,7 +64,12 @@ fn what_a_command_names_is_one_change_or_none() {
     assert_eq!(newest(data), before + 5);
 
     // All of it comes back.
-    done(data, &["undo", "--to", &before.to_string()]);
+    // That removes nodes and interfaces, which is told and asked like every removal.
+    let (code, text) = refused(data, &["undo", "--to", &before.to_string()]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("5 nodes removed, 3 interfaces removed"), "{text}");
+    assert!(text.contains("5 node (n[21-22,31-33])") && text.contains("--yes"), "{text}");
+    done(data, &["undo", "--to", &before.to_string(), "--yes"]);
     assert_eq!(done(data, &["node", "list", "--fold"]), "n[1-20]\n");
     let (code, text) = refused(data, &["undo", "--to", &newest(data).to_string()]);
     assert_eq!(code, Some(2), "{text}");

@@ -3,15 +3,18 @@
 
 mod apply;
 mod bulk;
+mod completion;
 mod control;
 mod dry_run;
 mod images;
 mod import;
 mod kill;
 mod os_users;
+mod remarks;
 mod select;
 mod serve;
 mod setup;
+mod slips;
 mod sync;
 mod tls;
 mod tutorial;
