@@ -67,6 +67,8 @@ struct Index {
     holders: OrdMap<IpAddr, Holder>,
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
+    /// What stands in which rack.
+    standing: OrdMap<Name, OrdSet<Name>>,
     machines: Machines,
     labels: LabelIndex,
     described: DescribedSet,
@@ -230,6 +232,12 @@ impl Cluster {
         names.filter_map(|name| self.nodes.get(name))
     }
 
+    /// What stands in a rack, in the order of its keys.
+    pub fn standing_in(&self, rack: &str) -> impl Iterator<Item = &Arc<Placement>> {
+        let names = self.index.standing.get(rack).into_iter().flat_map(OrdSet::iter);
+        names.filter_map(|name| self.placements().get(name))
+    }
+
     /// Which nodes have a machine to boot, and which are free for one.
     pub fn machines(&self) -> &Machines {
         &self.index.machines
@@ -312,7 +320,8 @@ impl Cluster {
     }
 
     fn reindex(&mut self, old: Option<&Object>, new: Option<&Object>) {
-        self.reindex_members(old, new);
+        move_between(&mut self.index.members, group_of(old), group_of(new));
+        move_between(&mut self.index.standing, rack_of(old), rack_of(new));
         self.index.machines.reindex(node_of(old), node_of(new));
         self.index.labels.reindex(node_of(old), node_of(new));
         for described in old.map(Object::described).unwrap_or_default() {
@@ -376,28 +385,41 @@ impl Cluster {
         let held = device.map(|device| device.held()).unwrap_or_default();
         held.iter().any(|held| held.address == address && held.network.as_ref() == Some(network))
     }
+}
 
-    fn reindex_members(&mut self, old: Option<&Object>, new: Option<&Object>) {
-        let group_of = |object: Option<&Object>| match object {
-            Some(Object::Node(node)) => Some((node.group.clone(), node.name.clone())),
-            _ => None,
-        };
-        let (left, joined) = (group_of(old), group_of(new));
-        if left == joined {
-            return;
+fn group_of(object: Option<&Object>) -> Option<(Name, Name)> {
+    node_of(object).map(|node| (node.group.clone(), node.name.clone()))
+}
+
+fn rack_of(object: Option<&Object>) -> Option<(Name, Name)> {
+    match object {
+        Some(Object::Placement(placement)) => {
+            Some((placement.rack.clone()?, placement.name.clone()))
         }
-        if let Some((group, node)) = left {
-            let mut members = self.index.members.get(&group).cloned().unwrap_or_default();
-            members.remove(&node);
-            if members.is_empty() {
-                self.index.members.remove(&group);
-            } else {
-                self.index.members.insert(group, members);
-            }
+        _ => None,
+    }
+}
+
+/// Takes a member out of one set and puts it into another; a set without members is none.
+fn move_between(
+    sets: &mut OrdMap<Name, OrdSet<Name>>,
+    left: Option<(Name, Name)>,
+    joined: Option<(Name, Name)>,
+) {
+    if left == joined {
+        return;
+    }
+    if let Some((set, member)) = left {
+        let mut members = sets.get(&set).cloned().unwrap_or_default();
+        members.remove(&member);
+        if members.is_empty() {
+            sets.remove(&set);
+        } else {
+            sets.insert(set, members);
         }
-        if let Some((group, node)) = joined {
-            self.index.members.entry(group).or_default().insert(node);
-        }
+    }
+    if let Some((set, member)) = joined {
+        sets.entry(set).or_default().insert(member);
     }
 }
 

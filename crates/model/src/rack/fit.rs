@@ -20,14 +20,12 @@ pub(crate) fn check_place(cluster: &Cluster, placement: &Placement) -> Result<()
         ));
     }
     let is_in_the_way = |other: &&Placement| {
-        let is_beside = other.rack.as_ref() == Some(rack)
-            && other.orientation == placement.orientation
-            && other.name != placement.name;
+        let is_beside = other.orientation == placement.orientation && other.name != placement.name;
         let overlaps =
             |of_other: u32| of_other <= last && first <= last_unit(of_other, other.height);
         is_beside && other.height > 0 && other.position.is_some_and(overlaps)
     };
-    let mut others = cluster.placements().values().map(|other| &**other);
+    let mut others = cluster.standing_in(rack.as_str()).map(|other| &**other);
     match others.find(is_in_the_way).filter(|_| placement.height > 0) {
         None => Ok(()),
         Some(other) => {
@@ -45,8 +43,7 @@ pub(crate) fn check_place(cluster: &Cluster, placement: &Placement) -> Result<()
 
 /// The same for everything that stands in a rack.
 pub(super) fn check_rack(cluster: &Cluster, rack: &Name) -> Result<(), Error> {
-    let placements = cluster.placements().values();
-    let mut inside = placements.filter(|placement| placement.rack.as_ref() == Some(rack));
+    let mut inside = cluster.standing_in(rack.as_str());
     inside.try_for_each(|placement| check_place(cluster, placement))
 }
 
