@@ -1,6 +1,7 @@
 //! How fast the daemon is, over loopback, with a cluster of 4,000 nodes. Clients and daemon share the machine's cores.
 
 mod boot;
+mod commands;
 mod config;
 mod dhcp_clients;
 mod load;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use crate::build;
 use crate::output::{self, Output};
 pub(crate) use boot::run as run_boot;
+pub(crate) use commands::run as run_commands;
 pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};
@@ -212,7 +214,16 @@ impl Daemon {
 
     /// Starts it here, or in a network where it serves DHCP as well.
     fn start_in(network: Option<&Lab>, data: &Path) -> Result<Self> {
-        let program = build::programs()?.perilune.display().to_string();
+        Self::spawn(&build::programs()?.perilune, network, data)
+    }
+
+    /// Starts this program here.
+    fn start_program(program: &Path, data: &Path) -> Result<Self> {
+        Self::spawn(program, None, data)
+    }
+
+    fn spawn(program: &Path, network: Option<&Lab>, data: &Path) -> Result<Self> {
+        let program = program.display().to_string();
         let mut serve = match network {
             Some(network) => network.command(&program),
             None => command(program),

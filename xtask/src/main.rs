@@ -106,6 +106,15 @@ enum Measured {
         #[arg(long, value_delimiter = ',', default_value = "4000,50000")]
         nodes: Vec<usize>,
     },
+    /// Commands as whole processes, and selectors, in a cluster of many nodes
+    Commands {
+        /// How many nodes the cluster has
+        #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1000..=50_000))]
+        nodes: u32,
+        /// This program, and not one that is built for it
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
     /// List, show, create, change, clone and delete nodes, and changes that touch every node
     Config {
         /// How many nodes the cluster has, one run for each
@@ -198,7 +207,8 @@ fn perform(arguments: &Arguments) -> Result<()> {
         build::release()?;
     }
     if let Task::Bench(bench) = &arguments.task {
-        if !bench.built {
+        let has_program = matches!(&bench.what, Some(Measured::Commands { program: Some(_), .. }));
+        if !bench.built && !has_program {
             build::release()?;
         }
         return match &bench.what {
@@ -206,6 +216,13 @@ fn perform(arguments: &Arguments) -> Result<()> {
             Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
             Some(Measured::Names) => bench::names(bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
+            Some(Measured::Commands { nodes, program }) => {
+                let program = match program {
+                    Some(program) => std::path::absolute(program)?,
+                    None => build::programs()?.perilune,
+                };
+                bench::run_commands(&program, usize::try_from(*nodes)?, bench.json)
+            }
             Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
         };
     }
