@@ -44,7 +44,6 @@ fn main() -> ExitCode {
 fn refuse_trial(arguments: &Arguments) -> Result<(), Failure> {
     let acts = match &arguments.command {
         Command::Serve(_) => "serve",
-        Command::Setup(_) => "setup",
         Command::Backup(backup) if !backup.verify => "backup",
         Command::Restore(_) => "restore",
         Command::Login(_) => "login",

@@ -71,7 +71,7 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
     let text = given.value().cloned();
     match &text {
         None if given == Patch::Clear => {
-            fields.refuse(field, "it is empty; leave it out or give one")
+            fields.refuse(field, "it is empty; leave it out or give one");
         }
         Some(text) if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) => {
             fields.refuse(

@@ -1,8 +1,8 @@
 //! `perilune setup`: the first start, asked for; and the controller's address later.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
@@ -37,6 +37,8 @@ Examples:
 
 /// The word for no interface and no range.
 const NONE: &str = "none";
+/// Bytes of a line that somebody types.
+const LONGEST_ANSWER: u64 = 4096;
 /// Of the addresses of a network, one in so many is suggested for machines that nobody described …
 const PART: u32 = 8;
 /// … and not more than these.
@@ -76,6 +78,10 @@ pub(crate) fn run(options: &Options, output: Output, arguments: &Setup) -> Resul
         options.config = options.config.or_else(|| Some(arguments.data_dir.join("luna.ini")));
         return readdress(&Session::open(&options, output)?, arguments);
     }
+    if options.dry_run {
+        let message = "a first start cannot be tried with --dry-run; nothing was made";
+        return Err(Failure::usage(message));
+    }
     let answers = Answers::of(arguments)?;
     answers.show()?;
     if !arguments.yes {
@@ -111,6 +117,7 @@ impl Answers {
             arguments.interface.as_deref(),
             "Interface on which machines boot (DHCP and TFTP are served there; none for neither)",
             suggested,
+            |text| interface_of(text, arguments.interface.is_some()),
         )?;
         let interface = Some(interface).filter(|interface| interface != NONE);
         let served: Vec<String> = interface.iter().cloned().collect();
@@ -120,9 +127,13 @@ impl Answers {
         };
         if suggested.is_none() && arguments.address.is_none() {
             let place = served.first().map_or("this machine", String::as_str);
-            return Err(Failure::usage(format!(
-                "{place} has no address that others reach; give it one, or say which it will have: --address ADDRESS/PREFIX"
-            )));
+            let told = format!("{place} has no address that others reach");
+            if arguments.yes {
+                return Err(Failure::usage(format!(
+                    "{told}; give it one, or say which it will have: --address ADDRESS/PREFIX"
+                )));
+            }
+            note(&told);
         }
         let suggested = suggested.map(|standing| standing.address.to_string());
         let given = arguments.address.map(|address| address.to_string());
@@ -130,11 +141,13 @@ impl Answers {
             given.as_deref(),
             "Address of this controller, with the prefix of its network",
             &suggested.unwrap_or_default(),
+            |text| serve::address(text).map_err(Failure::usage),
         )?;
-        let address = serve::address(&address).map_err(Failure::usage)?;
-        let name = asks.answer(arguments.name.as_deref(), "Name of the cluster", "mycluster")?;
-        let name = Name::general(&name)
-            .map_err(|error| Failure::usage(format!("'{name}' cannot be a name: {error}")))?;
+        let name =
+            asks.answer(arguments.name.as_deref(), "Name of the cluster", "mycluster", |text| {
+                Name::general(text)
+                    .map_err(|error| Failure::usage(format!("'{text}' cannot be a name: {error}")))
+            })?;
         let suggested = suggested_range(address)
             .map_or_else(|| NONE.to_owned(), |(first, last)| format!("{first}-{last}"));
         let dhcp = if interface.is_none() {
@@ -145,12 +158,12 @@ impl Answers {
             }
             None
         } else {
-            let range = asks.answer(
+            Some(asks.answer(
                 arguments.dhcp_range.as_deref(),
                 "Addresses for machines that nobody described yet (none: only nodes are answered)",
                 &suggested,
-            )?;
-            Some(range_of(&range, address)?)
+                |text| range_of(text, address),
+            )?)
         };
         Ok(Self { interface, address, name, dhcp })
     }
@@ -216,27 +229,43 @@ impl Asker {
         ))
     }
 
-    /// What was given, else what is answered, else what is suggested.
-    fn answer(
+    /// What was given, else what is answered, else what is suggested. A person who is wrong is told why, and asked again.
+    fn answer<T>(
         &self,
         given: Option<&str>,
         question: &str,
         suggested: &str,
-    ) -> Result<String, Failure> {
+        read: impl Fn(&str) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if let Some(given) = given {
-            return Ok(given.to_owned());
+            return read(given);
         }
         if self.is_quiet {
-            return Ok(suggested.to_owned());
+            return read(suggested);
         }
-        note(&format!("{question} [{suggested}]:"));
-        let mut answer = String::new();
-        if io::stdin().lock().read_line(&mut answer)? == 0 {
-            return Err(Failure::failed("nothing was made"));
+        loop {
+            note(&format!("{question} [{suggested}]:"));
+            let mut answer = String::new();
+            if io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut answer)? == 0 {
+                return Err(Failure::failed("nothing was made"));
+            }
+            let answer = answer.trim();
+            match read(if answer.is_empty() { suggested } else { answer }) {
+                Err(failure) => note(&failure.to_string()),
+                answer => return answer,
+            }
         }
-        let answer = answer.trim();
-        Ok(if answer.is_empty() { suggested } else { answer }.to_owned())
     }
+}
+
+/// An option may name an interface that is yet to come; whoever types a name has one in mind that is there.
+fn interface_of(text: &str, is_option: bool) -> Result<String, Failure> {
+    let is_name = !text.is_empty() && !text.contains('/') && !text.starts_with('.');
+    let is_here = is_name && Path::new("/sys/class/net").join(text).exists();
+    if is_option || text == NONE || is_here {
+        return Ok(text.to_owned());
+    }
+    Err(Failure::usage(format!("this machine has no interface '{text}'; write a name, or none")))
 }
 
 /// The last addresses of a network, below the controller where it has one of them.
@@ -338,8 +367,8 @@ fn suggestion(old: Option<IpAddr>, is_quiet: bool) -> Result<Ipv4Net, Failure> {
     }
     let found = standing::find(&[]).map(|found| found.address.to_string()).unwrap_or_default();
     let question = "Address of this controller, with the prefix of its network";
-    let address = Asker::new(is_quiet)?.answer(None, question, &found)?;
-    serve::address(&address).map_err(Failure::usage)
+    let read = |text: &str| serve::address(text).map_err(Failure::usage);
+    Asker::new(is_quiet)?.answer(None, question, &found, read)
 }
 
 /// What is asked of the daemon: in a network that has the address the controller alone moves; else its network does.

@@ -16,6 +16,7 @@ mod serve;
 mod setup;
 mod slips;
 mod sync;
+mod terminal;
 mod tls;
 mod tutorial;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::kill::Daemon;
+use crate::terminal::Terminal;
 use crate::{perilune, said};
 
 /// The set-up with these options, where nobody can be asked.
@@ -142,4 +143,77 @@ fn the_controllers_address_changes_with_all_that_follows() {
     let options = ["--url", daemon.url(), "setup", "--data-dir", directory, "--name", "x", "--yes"];
     let output = perilune(&data, &options);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn whoever_answers_wrongly_is_told_why_and_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let data = home.join("data");
+    let line = format!("perilune setup --data-dir {}", data.display());
+    let mut person = Terminal::start(&line, home);
+    for (question, wrong, told, right) in [
+        ("Interface on which machines boot", "nic7", "no interface 'nic7'", "none"),
+        ("Address of this controller", "10.9.0.1", "10.141.255.254/16", "10.9.0.1/24"),
+        ("Name of the cluster", "a b/c", "cannot be a name", "lab"),
+    ] {
+        person.until(question);
+        person.until(":");
+        person.types(&format!("{wrong}\n"));
+        person.until(told);
+        person.until(question);
+        person.until(":");
+        person.types(&format!("{right}\n"));
+    }
+    let shown = person.until("Type yes to go on:");
+    assert!(shown.contains("controller: 10.9.0.1 in network cluster (10.9.0.0/24)"), "{shown}");
+    assert!(!data.exists(), "nobody has said yes");
+    person.types("yes\n");
+    person.until("start the controller");
+    let daemon = Daemon::start(&data);
+    assert_eq!(cluster(&daemon)["name"], "lab");
+}
+
+#[test]
+fn a_password_that_is_typed_is_not_shown_and_asked_for_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let _daemon = Daemon::start(data);
+    // The shell says which terminal it is, and becomes the program.
+    let line = "tty; exec perilune bmcsetup add b1 --username root --password";
+    for (second, outcome) in [("s3cret-two", "nothing was changed"), ("s3cret-one", "b1 added")] {
+        let mut person = Terminal::start(line, data);
+        person.until("/dev/");
+        let terminal = format!("/dev/{}", person.until("\n").trim());
+        let mut shown = String::new();
+        for password in ["s3cret-one", second] {
+            shown += &person.until("Password: ");
+            person.until_it_shows_nothing(&terminal);
+            person.types(&format!("{password}\n"));
+        }
+        shown += &person.until(outcome);
+        assert!(shown.contains("Once more:") && !shown.contains("s3cret"), "{shown}");
+    }
+    let output = perilune(data, &["bmcsetup", "show", "b1", "--reveal"]);
+    assert!(said(&output).contains("s3cret-one"), "{}", said(&output));
+}
+
+#[test]
+fn a_person_is_asked_before_a_removal_and_anything_but_yes_is_no() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let _daemon = Daemon::start(data);
+    for words in [&["group", "add", "a"][..], &["node", "add", "n[1-3]", "--group", "a"]] {
+        let output = perilune(data, words);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    for (answer, outcome) in
+        [("no", "nothing was changed"), ("", "nothing was changed"), ("yes", "removed (3)")]
+    {
+        let mut person = Terminal::start("perilune node remove n[1-3]", data);
+        person.until("3 node (n[1-3])");
+        person.until("Type yes to go on:");
+        person.types(&format!("{answer}\n"));
+        person.until(outcome);
+    }
 }
