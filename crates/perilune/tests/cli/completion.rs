@@ -11,9 +11,8 @@ fn completed(bash: &mut Terminal, line: &str) -> String {
     bash.types(&format!("{line}\t"));
     bash.types("\x01printf '<%s>' \x05; echo e''nd\n");
     let shown = bash.until("end");
-    let words = shown.rsplit_once('<').map(|(before, _)| before.len()).unwrap_or_default();
-    let line = shown[..words].rfind('\n').map_or(0, |place| place + 1);
-    shown[line..].trim_end_matches("end").trim().to_owned()
+    let words = shown.lines().rfind(|line| line.starts_with('<')).unwrap_or_default();
+    words.trim_end_matches("end").trim().to_owned()
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! What is taken and may be a slip is said when it is given, by every command that changes what is described.
-#![expect(clippy::disallowed_methods, reason = "a test may block")]
 
 use std::path::Path;
 

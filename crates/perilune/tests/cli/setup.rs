@@ -188,7 +188,7 @@ fn a_password_that_is_typed_is_not_shown_and_asked_for_twice() {
         let mut shown = String::new();
         for password in ["s3cret-one", second] {
             shown += &person.until("Password: ");
-            person.until_it_shows_nothing(&terminal);
+            Terminal::until_it_shows_nothing(&terminal);
             person.types(&format!("{password}\n"));
         }
         shown += &person.until(outcome);

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// As long is waited for what is shown.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command on a terminal of its own (`script`, of the essential package bsdutils).
 pub(crate) struct Terminal {
@@ -59,8 +59,8 @@ impl Terminal {
         self.process.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until what is typed at the terminal is not shown.
-    pub(crate) fn until_it_shows_nothing(&self, terminal: &str) {
+    /// Waits until what is typed at a terminal is not shown.
+    pub(crate) fn until_it_shows_nothing(terminal: &str) {
         let begun = Instant::now();
         loop {
             let state = Command::new("stty").args(["-a", "-F", terminal]).output().unwrap();
@@ -83,7 +83,7 @@ impl Terminal {
             let left = end.saturating_duration_since(Instant::now());
             match self.shown.recv_timeout(left) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("'{wanted}' is not shown: {}", self.text),
+                Err(error) => panic!("'{wanted}' is not shown ({error}): {}", self.text),
             }
         }
     }
