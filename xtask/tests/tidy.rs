@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-dns", &["perilune-model"]),
     ("perilune-ndp", &[]),
     ("perilune-boot", &["perilune-model", "perilune-plan"]),
-    ("perilune-render", &["perilune-model"]),
+    ("perilune-render", &["perilune-boot", "perilune-dns", "perilune-model"]),
     ("perilune-image", &["perilune-archive"]),
     ("perilune-directory", &["perilune-model"]),
     ("perilune-import", &["perilune-model", "perilune-plan"]),

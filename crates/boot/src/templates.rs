@@ -20,8 +20,8 @@ pub use filters::percent_encode;
 pub(crate) use perilune_plan::decode_if_encoded;
 pub(crate) use segments::{Choice, Composition, Plugin, built_in_plugins, word};
 
-/// The built-in templates, by the names that the site's own have, too.
-const BUILT_IN: &[(&str, &str)] = &[
+/// The built-in templates of what machines are told.
+const BUILT_IN: BuiltIn = &[
     (MENU, include_str!("../templates/templ_boot_ipxe.cfg")),
     (SHORT, include_str!("../templates/templ_boot_ipxe_short.cfg")),
     (DISK, include_str!("../templates/templ_boot_disk.cfg")),
@@ -59,11 +59,20 @@ pub struct Directories {
 pub struct Templates {
     environment: Environment<'static>,
     directories: Directories,
+    built_in: BuiltIn,
 }
+
+/// Built-in templates, by the names that the site's own have, too.
+type BuiltIn = &'static [(&'static str, &'static str)];
 
 impl Templates {
     /// Templates and plugins of these directories before the built-in ones.
     pub fn new(directories: Directories) -> Self {
+        Self::with(directories, BUILT_IN)
+    }
+
+    /// The same with other built-in templates: those of files for other servers.
+    pub fn with(directories: Directories, built_in: BuiltIn) -> Self {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -75,13 +84,13 @@ impl Templates {
         environment.set_formatter(format_as_python);
         filters::register(&mut environment);
         let places = directories.clone();
-        environment.set_loader(move |name| Ok(load(&places, name)));
-        Self { environment, directories }
+        environment.set_loader(move |name| Ok(load(&places, built_in, name)));
+        Self { environment, directories, built_in }
     }
 
     /// The site's own templates that cannot be parsed, for a warning at start.
     pub fn broken(&self) -> Vec<Error> {
-        let names = BUILT_IN.iter().map(|(name, _)| *name);
+        let names = self.built_in.iter().map(|(name, _)| *name);
         names
             .filter_map(|name| {
                 self.environment.get_template(name).err().map(|error| Error::template(name, error))
@@ -96,6 +105,11 @@ impl Templates {
     /// A text of a plugin.
     pub(crate) fn plugin(&self, plugin: Plugin<'_>) -> Option<String> {
         plugin.text(&self.directories, &mut Sources::default())
+    }
+
+    /// Renders a template that is not about a machine.
+    pub fn render_file(&self, name: &str, context: impl Serialize) -> Result<String, Error> {
+        self.render(name, context)
     }
 
     /// Renders a template, or one that was composed of a template and plugins.
@@ -140,24 +154,29 @@ impl Sources {
     }
 }
 
-fn load(directories: &Directories, name: &str) -> Option<TemplateSource> {
+fn load(directories: &Directories, built_in: BuiltIn, name: &str) -> Option<TemplateSource> {
     let mut sources = Sources::default();
     if let Some(composition) = Composition::from_name(name) {
-        let text = load_file(directories, &mut sources, composition.template())?;
+        let text = load_file(directories, built_in, &mut sources, composition.template())?;
         let text = composition.compose(directories, &mut sources, text);
         return Some(sources.attach_to(text));
     }
-    let text = load_file(directories, &mut sources, name)?;
+    let text = load_file(directories, built_in, &mut sources, name)?;
     Some(sources.attach_to(text))
 }
 
-fn load_file(directories: &Directories, sources: &mut Sources, name: &str) -> Option<String> {
+fn load_file(
+    directories: &Directories,
+    built_in: BuiltIn,
+    sources: &mut Sources,
+    name: &str,
+) -> Option<String> {
     // Templates may include others, of the same directory only.
     let is_plain = !name.contains(['/', '\\']) && !name.starts_with('.');
     let own = directories.templates.as_ref().filter(|_| is_plain);
     let own = own.and_then(|directory| sources.read(directory.join(name)));
     own.or_else(|| {
-        let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
+        let (_, text) = built_in.iter().find(|(own, _)| *own == name)?;
         Some((*text).to_owned())
     })
 }

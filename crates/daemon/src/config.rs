@@ -8,6 +8,7 @@ mod keys;
 mod listen;
 mod names;
 pub mod reference;
+mod servers;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use listen::Listen;
 pub use names::{NameSettings, Secondaries, Serve};
 use perilune_boot::Protocol;
 use perilune_image::Readers;
+pub(crate) use servers::{DhcpServer, NameServer, ServerSettings};
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -139,8 +141,12 @@ pub struct Settings {
     pub directory: DirectoryChoice,
     /// Interfaces on which DHCP and TFTP are served, where the command line names none.
     pub dhcp_interfaces: Vec<String>,
+    /// Interfaces on which TFTP is served beside those of DHCP.
+    pub tftp_interfaces: Vec<String>,
     /// The DNS server.
     pub names: NameSettings,
+    /// Servers of the site whose files are written.
+    pub(crate) servers: ServerSettings,
     /// Whether IPv6 router solicitations of machines are answered. Where nothing is said: unless this machine may be a router itself.
     pub router_advertisements: Option<bool>,
     /// What is logged, and where.
@@ -264,7 +270,9 @@ impl Settings {
             prometheus: keys::prometheus(ini)?,
             directory: directory::read(ini)?,
             dhcp_interfaces: keys::words(ini, "DHCP", "INTERFACES"),
+            tftp_interfaces: keys::words(ini, "DHCP", "TFTP_INTERFACES"),
             names: names::read(ini, data_dir)?,
+            servers: servers::read(ini)?,
             router_advertisements: keys::boolean(ini, "DHCP", "ROUTER_ADVERTISEMENTS")?,
             log: Log {
                 level: keys::log_level(ini)?,

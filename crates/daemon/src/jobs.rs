@@ -226,17 +226,33 @@ impl Jobs {
 
     /// Tells what became of a request that is over already; whoever asked polls for it. Answers the request's identifier.
     pub fn tell(&self, now: Time, user: &str, said: &[&str], failure: Option<&str>) -> String {
-        let request = request_id::new(now);
-        let mut state = self.shared.lock();
-        state.streams.begin(now, &request, user);
+        let request = self.begin_telling(now, user);
         for text in said {
-            state.streams.say(now, &request, user, OK, text);
+            self.tell_more(now, user, &request, text);
         }
-        if let Some(failure) = failure {
-            state.streams.fail(now, &request, user, error::FAILED, failure);
-        }
-        state.streams.end(now, &request, user);
+        self.end_telling(now, user, &request, failure);
         request
+    }
+
+    /// Begins a stream for what is done bit by bit; answers its request.
+    pub(crate) fn begin_telling(&self, now: Time, user: &str) -> String {
+        let request = request_id::new(now);
+        self.shared.lock().streams.begin(now, &request, user);
+        request
+    }
+
+    /// Says something in such a stream.
+    pub(crate) fn tell_more(&self, now: Time, user: &str, request: &str, text: &str) {
+        self.shared.lock().streams.say(now, request, user, OK, text);
+    }
+
+    /// Ends such a stream, with what was not done and why.
+    pub(crate) fn end_telling(&self, now: Time, user: &str, request: &str, failure: Option<&str>) {
+        let mut state = self.shared.lock();
+        if let Some(failure) = failure {
+            state.streams.fail(now, request, user, error::FAILED, failure);
+        }
+        state.streams.end(now, request, user);
     }
 
     /// Takes messages that another controller has for a request.

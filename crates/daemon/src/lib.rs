@@ -42,6 +42,7 @@ mod rate;
 mod request_id;
 mod selection;
 pub mod serve;
+mod servers;
 pub mod setup;
 pub mod sightings;
 pub mod standing;

@@ -34,9 +34,41 @@ pub(crate) fn start(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     observe(observer, state, tasks, stop);
-    if options.dhcp_interfaces.is_empty() {
+    let mut listeners = Vec::new();
+    if !options.dhcp_interfaces.is_empty() {
+        serve_dhcp(options, state, &mut listeners, tasks, stop)?;
+    }
+    let others = state.settings.tftp_interfaces.iter();
+    for interface in others.filter(|own| !options.dhcp_interfaces.contains(own)) {
+        let failed = |source| Error::Interface { interface: interface.clone(), source };
+        let address = address_of(interface, &state.cluster.published()).map_err(failed)?;
+        listeners.push(tftp_at(interface, address));
+        tracing::info!(interface, %address, "serving TFTP");
+    }
+    if listeners.is_empty() {
         return Ok(());
     }
+    let root = state.settings.data_dir.join("tftp");
+    std::fs::create_dir_all(&root).map_err(|source| crate::config::Error::File {
+        path: root.clone(),
+        action: "made",
+        source,
+    })?;
+    let fallbacks = tftp::distribution_loaders();
+    let settings = tftp::Settings { root, fallbacks, transfers: TRANSFERS };
+    let server = tftp::Server::bind(&listeners, settings)?;
+    tasks.spawn(server.run(stop.clone()));
+    Ok(())
+}
+
+/// Serves DHCP, and answers those that look for an IPv6 router; adds where TFTP is to be served.
+fn serve_dhcp(
+    options: &Options,
+    state: &State,
+    listeners: &mut Vec<tftp::Listener>,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let (sightings, strangers) = mpsc::channel(WAITING);
     let site = Site {
         cluster: state.cluster.subscribe(),
@@ -47,7 +79,6 @@ pub(crate) fn start(
         counters: state.metrics.dhcp(),
     };
     tasks.spawn(note(strangers, state.sightings.clone()));
-    let mut listeners = Vec::new();
     for interface in &options.dhcp_interfaces {
         let failed = |source| Error::Interface { interface: interface.clone(), source };
         let cluster = state.cluster.published();
@@ -62,24 +93,18 @@ pub(crate) fn start(
         let server = Server::bind(interface, policy).map_err(failed)?;
         tasks.spawn(server.run(site.clone(), stop.clone()));
         answer_solicitations(interface, state.settings.router_advertisements, tasks, stop);
-        let listener = (IpAddr::V4(address), tftp::PORT).into();
-        listeners.push(tftp::Listener { address: listener, interface: Some(interface.clone()) });
+        listeners.push(tftp_at(interface, address));
         tracing::info!(interface, %address, "serving DHCP and TFTP");
         if let Some(idle) = idle(interface, &state.cluster.published()) {
             tracing::warn!("{idle}");
         }
     }
-    let root = state.settings.data_dir.join("tftp");
-    std::fs::create_dir_all(&root).map_err(|source| crate::config::Error::File {
-        path: root.clone(),
-        action: "made",
-        source,
-    })?;
-    let fallbacks = tftp::distribution_loaders();
-    let settings = tftp::Settings { root, fallbacks, transfers: TRANSFERS };
-    let server = tftp::Server::bind(&listeners, settings)?;
-    tasks.spawn(server.run(stop.clone()));
     Ok(())
+}
+
+fn tftp_at(interface: &str, address: Ipv4Addr) -> tftp::Listener {
+    let address = (IpAddr::V4(address), tftp::PORT).into();
+    tftp::Listener { address, interface: Some(interface.to_owned()) }
 }
 
 /// Where machines on an interface fetch their first script: at the address that answers them, unless only other addresses are listened on.

@@ -1,7 +1,8 @@
 //! Runs a program of the site: asked on its standard input, heard on its standard output, and ended with all that it has started.
 
+use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -19,14 +20,47 @@ pub(crate) struct Limits {
     pub(crate) output: u64,
 }
 
-/// What a program answers, or why it does not.
-pub(crate) async fn ask(path: &Path, question: &str, limits: Limits) -> Result<Vec<u8>, String> {
-    let answer = timeout(limits.time, run(path, question, limits.output)).await;
-    answer.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) status: ExitStatus,
+    /// What it said on its standard output.
+    pub(crate) answer: Vec<u8>,
+    /// What it said on its standard error.
+    pub(crate) complaint: Vec<u8>,
 }
 
-async fn run(path: &Path, question: &str, output: u64) -> Result<Vec<u8>, String> {
+/// What a program answers, or why it does not.
+pub(crate) async fn ask(path: &Path, question: &str, limits: Limits) -> Result<Vec<u8>, String> {
+    let Ended { status, answer, complaint } = run(path, &[], question, limits).await?;
+    if status.success() {
+        return Ok(answer);
+    }
+    let complaint = String::from_utf8_lossy(&complaint);
+    let last = complaint.trim().lines().last().unwrap_or("it says nothing");
+    Err(format!("it failed ({status}): {last}"))
+}
+
+/// How a program ends, and what it says; or why it cannot be run to its end.
+pub(crate) async fn run(
+    path: &Path,
+    arguments: &[OsString],
+    question: &str,
+    limits: Limits,
+) -> Result<Ended, String> {
+    let ended = timeout(limits.time, run_on(path, arguments, question, limits.output)).await;
+    ended.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
+}
+
+async fn run_on(
+    path: &Path,
+    arguments: &[OsString],
+    question: &str,
+    output: u64,
+) -> Result<Ended, String> {
     let mut command = Command::new(path);
+    command.args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
     let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
@@ -41,12 +75,7 @@ async fn run(path: &Path, question: &str, output: u64) -> Result<Vec<u8>, String
     };
     let ((), answer, complaint) = tokio::join!(write, read(stdout, output), read(stderr, output));
     let status = child.wait().await.map_err(|error| error.to_string())?;
-    if status.success() {
-        return Ok(answer);
-    }
-    let complaint = String::from_utf8_lossy(&complaint);
-    let last = complaint.trim().lines().last().unwrap_or("it says nothing");
-    Err(format!("it failed ({status}): {last}"))
+    Ok(Ended { status, answer, complaint })
 }
 
 /// A program that says more than anybody reads is ended with its streams.

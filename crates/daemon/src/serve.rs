@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use perilune_boards::Writer;
 use perilune_boot::{Directories, Environment, Protocol, Templates};
-use perilune_dhcp::Lease;
+use perilune_dhcp::{Lease, Observer};
 use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
@@ -41,7 +41,7 @@ use crate::status::{NodeState, Status};
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::{TokenUses, Use};
 use crate::vault::Vault;
-use crate::{api, clock, first_cluster, names, own_addresses, starters};
+use crate::{api, clock, first_cluster, names, own_addresses, servers, starters};
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -190,9 +190,7 @@ pub async fn serve(
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     tasks.spawn(control.run(stop.clone()));
     tasks.spawn(discovery.run(stop.clone()));
-    // Before machines are told which name servers there are.
-    names::start(&options, &state, &mut tasks, &stop).await;
-    crate::machines::start(&options, observer, &state, &mut tasks, &stop)?;
+    serve_machines(&options, observer, &state, &mut tasks, &stop).await?;
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(options.connections, ranks);
     let service = api::service(state);
@@ -209,6 +207,21 @@ pub async fn serve(
     notify(&[sd_notify::NotifyState::Ready]);
     ready(&addresses);
     wait(tasks, stop).await
+}
+
+/// Starts what machines find beside the API, here and by servers of the site.
+async fn serve_machines(
+    options: &Options,
+    observer: Option<Observer>,
+    state: &State,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    // Before machines are told which name servers there are.
+    names::start(options, state, tasks, stop).await;
+    crate::machines::start(options, observer, state, tasks, stop)?;
+    servers::start(state, tasks, stop);
+    Ok(())
 }
 
 pub(crate) fn configure(options: &Options, listen: &[Listen]) -> Result<Settings, Error> {
@@ -343,7 +356,6 @@ async fn assemble(
     let templates = templates(&settings);
     let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::new(store.keys());
-    let history = store.clone();
     let (status, states, others) = Status::open(&store).await?;
     unreadable.extend(others);
     let (install_logs, logs, others) = InstallLogs::open(&store).await?;
@@ -358,11 +370,11 @@ async fn assemble(
     unreadable.extend(others);
     let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
-    let followers = Followers::new(history.life());
+    let followers = Followers::new(store.life());
     let control::Opened { control, worker, pins, unreadable: others } =
         Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
     unreadable.extend(others);
-    let sightings = Sightings::new(history.life());
+    let sightings = Sightings::new(store.life());
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
     let names = names::prepare(&settings, options);
@@ -370,11 +382,11 @@ async fn assemble(
         boots,
         installations,
         certificate,
-        claims: Claims::new(history.life()),
+        claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
         prometheus: Prometheus::new(settings.prometheus.clone()),
         cluster,
-        history,
+        history: store,
         status,
         install_logs,
         jobs,
@@ -388,6 +400,7 @@ async fn assemble(
         metrics: Metrics::default(),
         hidden_boots: HiddenBoots::default(),
         names,
+        servers: servers::prepare(&settings, options),
         leases,
         unreadable,
         templates,

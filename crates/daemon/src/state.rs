@@ -39,6 +39,7 @@ use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
+use crate::servers::Servers;
 use crate::sightings::Sightings;
 use crate::status::Status;
 use crate::tls::ShownCertificate;
@@ -85,6 +86,8 @@ pub struct Parts {
     pub hidden_boots: HiddenBoots,
     /// The DNS server.
     pub names: Names,
+    /// Servers that the site runs itself.
+    pub(crate) servers: Servers,
     /// Addresses that are lent to machines.
     pub leases: Leases,
     /// What was stored and could not be read when the daemon began.

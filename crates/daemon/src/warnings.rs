@@ -46,7 +46,9 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let names = state.names.warnings();
-    let of_site = idle.chain(hidden).chain(names).chain(templates(state)).chain(ranges);
+    let servers = state.servers.warnings();
+    let of_site =
+        idle.chain(hidden).chain(names).chain(servers).chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));
     let of_site = of_site

@@ -1,5 +1,5 @@
 //! `/service` and `/monitor/service`: the services that existing clients know as programs of their own. Here they are parts of the
-//! daemon, and follow the cluster by themselves.
+//! daemon, and follow the cluster by themselves, or servers of the site whose files are written.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::Serve;
 use crate::json::Json;
 use crate::names;
+use crate::servers::{Action, Kind};
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
@@ -27,10 +28,15 @@ enum Service {
     Running,
     /// Not here; why, and what to do.
     Absent(String),
+    /// A server of the site.
+    Server(Kind),
     Unknown,
 }
 
 fn find(state: &State, name: &str) -> Service {
+    if let Some(kind) = state.servers.find(name) {
+        return Service::Server(kind);
+    }
     match name {
         "luna2" => Service::Running,
         "dhcp" | "dhcpd" if !state.dhcp_interfaces.is_empty() => Service::Running,
@@ -58,8 +64,8 @@ struct Queued {
     request_id: String,
 }
 
-/// Tells whether a service runs (`status`), or lets it take over what changed. DHCP, TFTP and DNS always know the cluster as it is, so
-/// there is nothing to wait for.
+/// Tells whether a service runs (`status`), or has it start, stop, read its files anew (`reload`, `restart`). DHCP, TFTP and DNS of the
+/// daemon always know the cluster as it is, so there is nothing to wait for. The files of a server of the site are written before it acts.
 #[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", responses(
     (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = serde_json::Value),
     (status = 503, description = "It does not run", body = serde_json::Value),
@@ -70,19 +76,58 @@ async fn act(
     Path((name, action)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     if action == "status" {
-        return Ok(told(&state, &name));
+        return Ok(told(&state, &name).await);
     }
     caller.needs(Role::Operator)?;
+    let queued = match (find(&state, &name), Action::read(&action)) {
+        (Service::Server(kind), Some(known)) if is_known(kind, known) => {
+            ask(&state, &caller.user, (kind, known), (&name, &action))
+        }
+        (service, _) => at_once(&state, &caller.user, service, (&name, &action)),
+    };
+    Ok(Json(queued).into_response())
+}
+
+/// Only BIND is started without being written to.
+fn is_known(kind: Kind, action: Action) -> bool {
+    action != Action::OnlyStart || kind == Kind::Dns
+}
+
+/// Has a server of the site act, once it is its turn.
+fn ask(
+    state: &State,
+    user: &str,
+    (kind, known): (Kind, Action),
+    (name, action): (&str, &str),
+) -> Queued {
+    let words = format!("{action} service {name}");
+    let begin = |number| {
+        let now = clock::milliseconds();
+        let request = state.jobs.begin_telling(now, user);
+        let first = format!("queued service {name} {action} with queue_id {number}");
+        state.jobs.tell_more(now, user, &request, &first);
+        request
+    };
+    let queued = state.servers.ask(kind, known, (words, user.to_owned()), begin);
+    let request_id = queued.request;
+    let already = if queued.is_new { "" } else { "already " };
+    Queued { message: format!("service for {name} {action} {already}queued"), request_id }
+}
+
+/// Says what became of what needs no waiting.
+fn at_once(state: &State, user: &str, service: Service, (name, action): (&str, &str)) -> Queued {
     let number = clock::milliseconds() % 1000;
     let failed = |reason: &str| Err(format!("{action} service {name}: {reason}"));
-    let outcome = match (find(&state, &name), action.as_str()) {
+    let outcome = match (service, action) {
         (Service::Running, "start" | "reload" | "restart" | "only_start") => {
             Ok(format!("finished {action} service {name}"))
         }
         (Service::Running, "stop") => {
             failed("it is a part of the daemon; stop the daemon to stop it")
         }
-        (Service::Running, _) => failed(&format!("Service Action {action} Is Not Recognized")),
+        (Service::Running | Service::Server(_), _) => {
+            failed(&format!("Service Action {action} Is Not Recognized"))
+        }
         (Service::Absent(reason), _) => failed(&reason),
         (Service::Unknown, _) => failed(&format!("Service Name {name} Is Not Recognized.")),
     };
@@ -92,9 +137,8 @@ async fn act(
     ];
     let said: Vec<&str> = begun.iter().map(String::as_str).chain(outcome.as_deref().ok()).collect();
     let failure = outcome.as_ref().err().map(String::as_str);
-    let request_id = state.jobs.tell(clock::milliseconds(), &caller.user, &said, failure);
-    let message = format!("service for {name} {action} queued");
-    Ok(Json(Queued { message, request_id }).into_response())
+    let request_id = state.jobs.tell(clock::milliseconds(), user, &said, failure);
+    Queued { message: format!("service for {name} {action} queued"), request_id }
 }
 
 /// Whether a service runs.
@@ -103,12 +147,19 @@ async fn act(
     (status = 503, description = "It does not run", body = serde_json::Value),
 ))]
 async fn look(state: axum::extract::State<State>, Path(name): Path<String>) -> Response {
-    told(&state, &name)
+    told(&state, &name).await
 }
 
-fn told(state: &State, name: &str) -> Response {
+async fn told(state: &State, name: &str) -> Response {
+    let runs = "OK, running".to_owned();
     let (status, text) = match find(state, name) {
-        Service::Running => (StatusCode::OK, "OK, running".to_owned()),
+        Service::Running => (StatusCode::OK, runs),
+        Service::Server(kind) => match state.servers.runs(kind).await {
+            Ok(()) => (StatusCode::OK, runs),
+            Err(reason) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("FAIL, not running: {reason}"))
+            }
+        },
         Service::Absent(reason) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("FAIL, not running: {reason}"))
         }

@@ -143,19 +143,46 @@ pub const LUNA_INI: &[Section] = &[
                 "where DHCP and TFTP are served, with commas; `perilune serve --dhcp-interface` comes first",
             ),
             key(
+                "TFTP_INTERFACES",
+                "none",
+                "where TFTP is served though DHCP is not, with commas: beside another DHCP server",
+            ),
+            key(
                 "ROUTER_ADVERTISEMENTS",
                 "unless this machine may be a router",
                 "whether machines that look for an IPv6 router are told that there is none, so that they do not wait",
             ),
-            ignored("OMAPIKEY"),
-            ignored("TSIGKEY"),
-            ignored("TSIGALGO"),
-            ignored("TEMPLATE"),
-            ignored("TEST"),
-            ignored("CONFIG_PATH"),
-            ignored("TEMPLATE6"),
-            ignored("TEST6"),
-            ignored("CONFIG6_PATH"),
+            key(
+                "OMAPIKEY",
+                "",
+                "of a DHCP server of the site: the key `omapi_key` of its file, base64",
+            ),
+            key(
+                "TSIGKEY",
+                "",
+                "the key `tsig_key` with which that server changes zones of BIND, base64",
+            ),
+            key("TSIGALGO", "", "its algorithm, such as `hmac-sha256`"),
+            key(
+                "TEMPLATE",
+                "that of the program",
+                "the template of that server's file, in `[TEMPLATES] TEMPLATE_FILES`",
+            ),
+            key(
+                "TEST",
+                "`dhcpd -t -cf` or `kea-dhcp4 -t`",
+                "the program that checks a file, whose name is added",
+            ),
+            key("CONFIG_PATH", "`/etc/dhcp/dhcpd.conf` or `/etc/kea/kea-dhcp4.conf`", "the file"),
+            key("KEA_SOCKET", "/run/kea/kea4-ctrl-socket", "where Kea takes commands"),
+            key("TEMPLATE6", "that of the program", "the same for IPv6"),
+            key("TEST6", "`dhcpd -6 -t -cf` or `kea-dhcp6 -t`", "the same for IPv6"),
+            key(
+                "CONFIG6_PATH",
+                "`/etc/dhcp/dhcpd6.conf` or `/etc/kea/kea-dhcp6.conf`",
+                "the same for IPv6",
+            ),
+            key("KEA_SOCKET6", "/run/kea/kea6-ctrl-socket", "the same for IPv6"),
         ],
     },
     Section {
@@ -187,6 +214,23 @@ pub const LUNA_INI: &[Section] = &[
                 "TSIG_KEY_FILE",
                 "",
                 "a file of keys as `tsig-keygen` writes them; with it, whole zones are given to those only who sign with one",
+            ),
+            key(
+                "CONFIG_PATH",
+                "`/etc/named.conf`, or `/etc/bind/named.conf` where that directory is",
+                "the file of BIND, where `[SERVICES] DNS` names it",
+            ),
+            key("ZONES_PATH", "`named.luna.zones` beside it", "its list of zones"),
+            key("ZONE_DIRECTORY", "`/var/named`, or `/var/cache/bind`", "its zones"),
+            key(
+                "TEST",
+                "named-checkconf",
+                "the program that checks `named.conf`, whose name is added",
+            ),
+            key(
+                "TEST_ZONE",
+                "named-checkzone",
+                "the program that checks a zone, whose name and file are added",
             ),
         ],
     },
@@ -308,18 +352,31 @@ pub const LUNA_INI: &[Section] = &[
     },
     Section {
         name: "SERVICES",
-        about: "The daemon is the services that existing sites name here.",
+        about: "Servers that the site runs itself, and whose files the daemon writes. `docs/servers.md` has how.",
         keys: &[
-            ignored("DHCP"),
-            ignored("DHCP6"),
+            key(
+                "DHCP",
+                "the daemon",
+                "a DHCP server on this host, such as `dhcpd` or `kea-dhcp4`: its file is written where the daemon itself serves no DHCP",
+            ),
+            key("DHCP6", "none", "the same for IPv6, such as `dhcpd6` or `kea-dhcp6`"),
             key(
                 "DNS",
                 "the daemon",
-                "another DNS server on this host, such as `named`: the daemon's own is then off unless `[DNS] SERVE = yes`",
+                "a BIND on this host, such as `named`: its files are written, and the daemon's own DNS is off unless `[DNS] SERVE = yes`",
+            ),
+            key(
+                "COMMAND",
+                "/usr/bin/systemctl",
+                "what starts, stops and reloads them: the action and the name above are added",
+            ),
+            key(
+                "WRITE_FILES",
+                "yes",
+                "`no` leaves their files alone, as for a trial beside a running Luna 2",
             ),
             ignored("CONTROL"),
             ignored("COOLDOWN"),
-            ignored("COMMAND"),
         ],
     },
 ];
@@ -498,11 +555,11 @@ mod tests {
         let text = "[API]\nUSERNAME = a\nPASSWORD = b\nSECRET_KEY = c\n[OSUSER]\nDRIVER = obol\n";
         std::fs::write(&file, text).unwrap();
         let mut asked = ini::asked_by(|| drop(Settings::read(&file, directory.path()).unwrap()));
-        let ldap = text.replace("obol", "ldap\nLDAP_URI = ldaps://a\nLDAP_BASE = dc=b");
+        let ldap = text.replace("obol", "ldap\nLDAP_URI = ldaps://a\nLDAP_BASE = dc=b\n[SERVICES]\nDHCP = dhcpd\nDHCP6 = dhcpd6\nDNS = named");
         std::fs::write(&file, ldap).unwrap();
         asked.extend(ini::asked_by(|| drop(Settings::read(&file, directory.path()).unwrap())));
         assert_eq!(asked, keys(LUNA_INI, true));
-        assert!(keys(LUNA_INI, false).len() > 20);
+        assert!(keys(LUNA_INI, false).len() > 10);
     }
 
     #[test]

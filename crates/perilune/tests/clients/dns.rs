@@ -198,7 +198,7 @@ fn machines_are_told_of_this_server_only_while_it_answers() {
     let is_told = || (node.udhcpc(&udhcpc, &[]).ok()?.get("dns") == CONTROLLER).then_some(());
     assert!(wait_for(&limit(), is_told).unwrap().is_some(), "it is not tried again");
     // Another server is named: what it does is not our business.
-    site.configure("[SERVICES]\nDNS = named\n");
+    site.configure("[SERVICES]\nDNS = named\nWRITE_FILES = no\n");
     site.restart();
     assert_eq!(node.udhcpc(&udhcpc, &[]).unwrap().get("dns"), CONTROLLER);
     let status = site.monitor("dns");

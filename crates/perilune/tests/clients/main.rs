@@ -7,6 +7,7 @@ mod prometheus;
 mod proxy;
 mod relay;
 mod router;
+mod servers;
 mod site;
 mod switches;
 mod tftp;

@@ -101,7 +101,7 @@ fn ask(site: &Site, curl: &str, path: &str, more: &[&str]) -> String {
 }
 
 /// A token of the administrator.
-fn token(site: &Site, curl: &str) -> String {
+pub(crate) fn token(site: &Site, curl: &str) -> String {
     let ini = fs::read_to_string(site.data().join("luna.ini")).unwrap();
     let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
     let login = format!(r#"{{"username":"admin","password":"{password}"}}"#);

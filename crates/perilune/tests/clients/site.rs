@@ -27,6 +27,7 @@ pub(crate) struct Site {
     pub(crate) network: Lab,
     directory: tempfile::TempDir,
     listen: Vec<String>,
+    interfaces: Vec<&'static str>,
 }
 
 impl Site {
@@ -35,8 +36,9 @@ impl Site {
         let network = Lab::create(&unique("controller"), &["10.141.255.254/16"]).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let listen = vec!["0.0.0.0:7050".to_owned()];
-        let daemon = serve(&network, directory.path(), &[], &listen);
-        let site = Self { daemon, network, directory, listen };
+        let interfaces = vec![BRIDGE];
+        let daemon = serve(&network, directory.path(), &[], (&listen, &interfaces));
+        let site = Self { daemon, network, directory, listen, interfaces };
         site.wait();
         let range = ["--dhcp", "yes", "--dhcp-range-begin", first, "--dhcp-range-end", last];
         let others = ["--gateway", ROUTER, "--nameserver-ip", NAME_SERVER];
@@ -65,8 +67,15 @@ impl Site {
     /// The same, by a program that starts it.
     pub(crate) fn restart_by(&mut self, starter: &[&str]) {
         end(&mut self.daemon);
-        self.daemon = serve(&self.network, self.directory.path(), starter, &self.listen);
+        let places = (&self.listen[..], &self.interfaces[..]);
+        self.daemon = serve(&self.network, self.directory.path(), starter, places);
         self.wait();
+    }
+
+    /// The same, so that it leaves DHCP to others.
+    pub(crate) fn restart_without_dhcp(&mut self) {
+        self.interfaces.clear();
+        self.restart();
     }
 
     /// Ends the daemon.
@@ -156,13 +165,19 @@ impl Drop for Site {
     }
 }
 
-fn serve(network: &Lab, directory: &Path, starter: &[&str], listen: &[String]) -> Child {
+fn serve(
+    network: &Lab,
+    directory: &Path,
+    starter: &[&str],
+    (listen, interfaces): (&[String], &[&str]),
+) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     let program = [starter, &[env!("CARGO_BIN_EXE_perilune")]].concat();
     network
         .command(program[0])
         .args(&program[1..])
-        .args(["serve", "--dhcp-interface", BRIDGE])
+        .arg("serve")
+        .args(interfaces.iter().flat_map(|interface| ["--dhcp-interface", interface]))
         .args(listen.iter().flat_map(|address| ["--listen", address]))
         .args(["--log", "info,perilune_dhcp=debug", "--data-dir"])
         .arg(directory.join("data"))

@@ -19,8 +19,24 @@ pub(crate) const DHCLIENT: Tool = Tool {
 };
 pub(crate) const DIG: Tool =
     Tool { paths: &["/usr/bin/dig"], debian: "bind9-dnsutils", enterprise: Some("bind-utils") };
+pub(crate) const NSUPDATE: Tool = Tool {
+    paths: &["/usr/bin/nsupdate"],
+    debian: "bind9-dnsutils",
+    enterprise: Some("bind-utils"),
+};
 pub(crate) const NAMED: Tool =
     Tool { paths: &["/usr/sbin/named"], debian: "bind9", enterprise: Some("bind") };
+pub(crate) const DHCPD: Tool = Tool {
+    paths: &["/usr/sbin/dhcpd"],
+    debian: "isc-dhcp-server",
+    enterprise: Some("dhcp-server"),
+};
+pub(crate) const KEA4: Tool =
+    Tool { paths: &["/usr/sbin/kea-dhcp4"], debian: "kea-dhcp4-server", enterprise: None };
+pub(crate) const KEA6: Tool =
+    Tool { paths: &["/usr/sbin/kea-dhcp6"], debian: "kea-dhcp6-server", enterprise: None };
+pub(crate) const PERFDHCP: Tool =
+    Tool { paths: &["/usr/sbin/perfdhcp"], debian: "kea-admin", enterprise: None };
 pub(crate) const DHCRELAY: Tool = Tool {
     paths: &["/usr/sbin/dhcrelay"],
     debian: "isc-dhcp-relay",

@@ -1,0 +1,70 @@
+//! Writes the file of a DHCP server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use perilune_boot::{Environment, Templates};
+use perilune_model::Cluster;
+use perilune_render::{Dhcp, DhcpKeys, Place};
+use tokio::task::spawn_blocking;
+
+use super::kea::{self, Taken};
+use super::{command, files};
+use crate::api::problem::chain;
+use crate::config::DhcpServer;
+use crate::state::State;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The file says that already.
+    Nothing,
+    /// The server must be restarted to read it.
+    File,
+    /// The server serves by it already.
+    Taken,
+}
+
+/// Writes what a server is to serve. Without `force`, a file that says so already is left as it is.
+pub(super) async fn write(
+    state: &State,
+    server: &DhcpServer,
+    keys: &DhcpKeys,
+    templates: &Arc<Templates>,
+) -> Result<Written, String> {
+    let cluster = state.cluster.published();
+    let place = place(state, &cluster, server);
+    let (own, keys) = (server.clone(), keys.clone());
+    let has_keys = keys.omapi.is_some() || keys.tsig.is_some();
+    let templates = Arc::clone(templates);
+    let rendered = spawn_blocking(move || {
+        let variables = Dhcp::new(&cluster, own.family, &keys, &place)?;
+        Some(variables.render(&templates, &own.template))
+    });
+    let rendered =
+        rendered.await.map_err(|error| format!("{} was not made: {error}", server.unit))?;
+    // Nothing to serve is no reason to take away what somebody else serves.
+    let Some(text) = rendered.transpose().map_err(|error| chain(&error))? else {
+        return Ok(Written::Nothing);
+    };
+    if files::has(&server.file, &text) {
+        return Ok(Written::Nothing);
+    }
+    let staged = files::stage(&server.file, text, has_keys)?;
+    let refused = |words: &str| format!("{} config file has errors: {words}", server.unit);
+    command::check(&server.test, &[], staged.file()).await.map_err(|words| refused(&words))?;
+    let taken = kea::set(staged.text()).await;
+    if let Taken::Refused(words) = taken {
+        return Err(refused(&words));
+    }
+    staged.replace()?;
+    Ok(if taken == Taken::Yes { Written::Taken } else { Written::File })
+}
+
+fn place(state: &State, cluster: &Cluster, server: &DhcpServer) -> Place {
+    let environment = Environment::of(cluster, &state.settings.of_boot(&state.listen));
+    let own = cluster.own_addresses().iter();
+    let own: Vec<(IpAddr, String)> =
+        own.map(|(address, interface)| (*address, interface.clone())).collect();
+    Place { boot_port: environment.boot_port, kea_socket: server.socket.clone(), own }
+}
