@@ -49,6 +49,7 @@ pub mod standing;
 mod starters;
 pub mod state;
 pub mod status;
+mod time_servers;
 mod tls;
 pub mod token_uses;
 mod unserved;

@@ -15,7 +15,7 @@ use crate::api::problem::chain;
 use crate::boots::Evidence;
 use crate::clock;
 use crate::state::State;
-use crate::{starters, unserved};
+use crate::{starters, time_servers, unserved};
 
 /// Of a dynamic range, so many percent may be lent before somebody should look.
 const NEARLY_FULL: u64 = 90;
@@ -47,8 +47,9 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let names = state.names.warnings();
     let servers = state.servers.warnings();
-    let of_site =
-        idle.chain(hidden).chain(names).chain(servers).chain(templates(state)).chain(ranges);
+    let time = time_servers::silent(&cluster, &time_servers::tells);
+    let of_site = idle.chain(hidden).chain(names).chain(servers).chain(time);
+    let of_site = of_site.chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));
     let of_site = of_site
