@@ -44,20 +44,32 @@ impl CommandLine<'_> {
         self.perilune_for(arguments, 60)
     }
 
+    /// The same without showing what is printed, such as passwords.
+    pub(crate) fn quietly(&self, arguments: &[&str]) -> Result<String> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        self.output.command("perilune", &arguments);
+        self.run(&arguments, 60)
+    }
+
     fn perilune_for(&self, arguments: &[&str], seconds: u64) -> Result<String> {
         let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
         self.output.command("perilune", &arguments);
+        let text = self.run(&arguments, seconds)?;
+        if !text.trim().is_empty() {
+            output::block(text.trim_end());
+        }
+        Ok(text)
+    }
+
+    fn run(&self, arguments: &[String], seconds: u64) -> Result<String> {
         let mut command = self.site.lab.command(&self.daemon.program());
-        command.args(&arguments).env("PERILUNE_CONFIG", self.daemon.configuration());
+        command.args(arguments).env("PERILUNE_CONFIG", self.daemon.configuration());
         // What the command line remembers between calls goes away with the run, too.
         let home = self.site.path("home");
         command.env("XDG_CONFIG_HOME", &home).env("XDG_CACHE_HOME", &home);
         let steady = self.daemon.steady();
         let text = run(&mut command, &Limit::seconds(seconds).unless(self.stop))?;
         drop(steady);
-        if !text.trim().is_empty() {
-            output::block(text.trim_end());
-        }
         Ok(text)
     }
 

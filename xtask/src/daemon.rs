@@ -23,6 +23,9 @@ pub(crate) const PORT: u16 = 7050;
 /// Where firmware finds boot files by http, and nobody finds anything else.
 pub(crate) const PLAIN_PORT: u16 = 7051;
 
+/// Where the programs of a run are.
+const PROGRAMS: &str = "bin";
+
 pub(crate) struct Daemon {
     /// Whoever holds the lock for reading relies on it; it is killed and started anew under the lock for writing.
     process: RwLock<Child>,
@@ -45,11 +48,8 @@ impl Daemon {
         output: &Output,
         stop: &Stop,
     ) -> Result<Self> {
-        let programs = site.path("bin");
         let data = site.path("data");
-        fs::create_dir_all(&programs)?;
-        install(&built.perilune, &programs.join("perilune"))?;
-        install(&built.agent, &programs.join("perilune-agent"))?;
+        install_programs(site, built)?;
         boot_programs::provide(&data.join("tftp"))?;
         let listen = [CONTROLLER, "127.0.0.1"].into_iter().flat_map(|address| {
             [format!("https://{address}:{PORT}"), format!("http://{address}:{PLAIN_PORT}")]
@@ -58,6 +58,24 @@ impl Daemon {
             vec!["serve".to_owned(), "--data-dir".to_owned(), data.display().to_string()];
         arguments.extend(listen.flat_map(|address| ["--listen".to_owned(), address]));
         arguments.extend(["--dhcp-interface".to_owned(), BRIDGE.to_owned()]);
+        Self::begin(site, data, arguments, output, stop)
+    }
+
+    /// Starts what was set up, or restored, in a data directory, as its configuration says.
+    pub(crate) fn serve(site: &Site, data: PathBuf, output: &Output, stop: &Stop) -> Result<Self> {
+        let arguments =
+            vec!["serve".to_owned(), "--data-dir".to_owned(), data.display().to_string()];
+        Self::begin(site, data, arguments, output, stop)
+    }
+
+    fn begin(
+        site: &Site,
+        data: PathBuf,
+        arguments: Vec<String>,
+        output: &Output,
+        stop: &Stop,
+    ) -> Result<Self> {
+        let programs = site.path(PROGRAMS);
         output.command("perilune", &arguments);
         let log = site.path("daemon.log");
         File::create(&log)?;
@@ -184,6 +202,19 @@ impl Drop for Daemon {
             end(&mut self.write());
         }
     }
+}
+
+/// Puts the programs side by side, as a package does.
+pub(crate) fn install_programs(site: &Site, built: &Programs) -> Result<()> {
+    let programs = site.path(PROGRAMS);
+    fs::create_dir_all(&programs)?;
+    install(&built.perilune, &programs.join("perilune"))?;
+    install(&built.agent, &programs.join("perilune-agent"))
+}
+
+/// The program that was put there.
+pub(crate) fn program(site: &Site) -> String {
+    site.path(PROGRAMS).join("perilune").display().to_string()
 }
 
 /// Starts the program; what it says is added to the log.

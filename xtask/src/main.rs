@@ -15,6 +15,7 @@ mod dist;
 mod firmwaretest;
 mod follow;
 mod image;
+mod keep;
 mod lifecycle;
 mod nodetest;
 mod output;
@@ -56,6 +57,8 @@ enum Task {
     Packagetest(Vmtest),
     /// The day of an administrator with 1,000 nodes, typed at the command line with the slips that people make
     Day(Day),
+    /// A site is set up, backed up and lost, and comes back on another machine with another address; its nodes boot there
+    Keep(Vmtest),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -192,7 +195,9 @@ fn perform(arguments: &Arguments) -> Result<()> {
     }
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
-        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) => test.built,
+        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) | Task::Keep(test) => {
+            test.built
+        }
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
@@ -236,6 +241,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
         Task::Bmctest(_) => bmctest::run(&stop),
+        Task::Keep(_) => keep::run(&stop),
         Task::Firmwaretest(test) => firmwaretest::run(test.arm64_ipxe.as_deref(), &stop),
         Task::Attack(attack) => {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
@@ -294,6 +300,7 @@ fn become_root(task: &Task) -> Result<()> {
             .args(demo.keep.then_some("--keep")),
         Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
         Task::Bmctest(_) => sudo.args(["bmctest", "--built"]),
+        Task::Keep(_) => sudo.args(["keep", "--built"]),
         Task::Firmwaretest(test) => sudo.args(["firmwaretest", "--built"]).args(
             test.arm64_ipxe.iter().flat_map(|file| [OsStr::new("--arm64-ipxe"), file.as_os_str()]),
         ),

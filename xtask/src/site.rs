@@ -12,6 +12,7 @@ use crate::output::Output;
 
 /// The controller's address on the lab's bridge: the one that a new cluster starts with.
 pub(crate) const CONTROLLER: &str = "10.141.255.254";
+const PREFIX_LENGTH: u8 = 16;
 const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
 /// The address of the BMC, on the same bridge.
 pub(crate) const BMC: &str = "10.148.0.1";
@@ -50,6 +51,17 @@ impl Site {
                 .context("the network of BMCs cannot be made")?;
         }
         Ok(Self { lab, directory })
+    }
+
+    /// From now on the host has another address: the machine of before is gone, and this one is in its place.
+    pub(crate) fn move_controller(&self, from: &str, to: &str) -> Result<()> {
+        for [verb, address] in [["del", from], ["add", to]] {
+            let address = format!("{address}/{PREFIX_LENGTH}");
+            let mut change = self.lab.command("ip");
+            change.args(["address", verb, &address, "dev", lab::BRIDGE]);
+            run(&mut change, &Limit::seconds(20)).context("the address cannot be changed")?;
+        }
+        Ok(())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
