@@ -14,7 +14,7 @@ mod tarball;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use perilune_testkit::Stop;
 
 use crate::build::target_directory;
@@ -76,6 +76,28 @@ pub(crate) fn make(speed: Speed, version: Option<&str>, stop: &Stop) -> Result<P
         output.line(&format!("{} ({:.1} MB)", package.display(), size_in_megabytes(size)));
     }
     Ok(packages)
+}
+
+/// Makes them twice of the same programs, and refuses what is not the same, byte for byte.
+pub(crate) fn make_twice(speed: Speed, version: Option<&str>, stop: &Stop) -> Result<()> {
+    let first = contents(&make(speed, version, stop)?)?;
+    let second = contents(&make(speed, version, stop)?)?;
+    let differing = first.iter().zip(&second).filter(|(one, other)| one != other);
+    let names: Vec<String> =
+        differing.map(|((package, _), _)| package.display().to_string()).collect();
+    ensure!(names.is_empty(), "the second time these are others: {}", names.join(", "));
+    Output::new().line("the second time all three are the same, byte for byte");
+    Ok(())
+}
+
+fn contents(packages: &Packages) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let all = [&packages.deb, &packages.rpm, &packages.tarball];
+    let read = |package: &PathBuf| {
+        let bytes = fs::read(package);
+        let bytes = bytes.with_context(|| format!("cannot read {}", package.display()))?;
+        Ok((package.clone(), bytes))
+    };
+    all.into_iter().map(read).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes of files, for people")]

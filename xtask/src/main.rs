@@ -145,6 +145,9 @@ struct Dist {
     /// Another version than that of Cargo.toml
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Make them twice, and fail unless both times are the same, byte for byte
+    #[arg(long)]
+    twice: bool,
     /// The programs are built already, whatever they are; for tests
     #[arg(long, hide = true)]
     built: bool,
@@ -264,9 +267,14 @@ fn without_root(task: &Task) -> Option<Result<()>> {
             let speed = if dist.built { dist::Speed::Built } else { dist::Speed::Release };
             let stop = Stop::default();
             let stopping = stop_on_signals(&stop);
-            Some(
-                stopping.and_then(|()| dist::make(speed, dist.version.as_deref(), &stop)).map(drop),
-            )
+            let version = dist.version.as_deref();
+            Some(stopping.and_then(|()| {
+                if dist.twice {
+                    dist::make_twice(speed, version, &stop)
+                } else {
+                    dist::make(speed, version, &stop).map(drop)
+                }
+            }))
         }
         _ => None,
     }
