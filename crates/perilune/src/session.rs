@@ -260,10 +260,7 @@ impl Session {
         mut operation: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if self.client.only_tries() {
-            for name in names {
-                operation(name)?;
-            }
-            return self.show_tried();
+            return self.try_each(names, operation);
         }
         if let ([name], true) = (names, self.output.is_table()) {
             operation(name)?;
@@ -314,6 +311,26 @@ impl Session {
         }
         let same = succeeded.is_empty() && codes.iter().all(|other| *other == code);
         Err(Failure::Reported { code: if same { code } else { 1 } })
+    }
+
+    /// What each name would come to; with `--keep-going`, also where one would fail.
+    fn try_each(
+        &self,
+        names: &[String],
+        mut operation: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut has_failed = false;
+        for name in names {
+            match operation(name) {
+                Err(failure) if self.keep_going => {
+                    error_line(&failure.to_string());
+                    has_failed = true;
+                }
+                tried => tried?,
+            }
+        }
+        self.show_tried()?;
+        if has_failed { Err(Failure::Reported { code: 1 }) } else { Ok(()) }
     }
 
     /// Says that it is done.

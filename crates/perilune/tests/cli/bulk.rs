@@ -48,6 +48,11 @@ fn what_a_command_names_is_one_change_or_none() {
         text.contains("there is no node n21") && text.contains("nothing was changed, of 3"),
         "{text}"
     );
+    // A trial that keeps going shows what the others would come to.
+    let words = ["--keep-going", "--dry-run", "node", "change", "n[19-21]", "--vendor", "Other"];
+    let output = perilune(data, &words);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("~ node n19") && said(&output).contains("no node n21"));
     let (code, text) = refused(data, &["node", "add", "n[20-22]", "--group", "compute"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("n20 is there already"), "{text}");
