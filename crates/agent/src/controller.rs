@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use perilune_plan::inventory::Inventory;
 use perilune_plan::{Installation, LONGEST_LOG, Plan, Progress, Purpose, Ticket, Token};
 use perilune_seal::{KeyPair, Sealed};
 use rustls::CertificateError;
@@ -210,6 +211,15 @@ impl Controller {
             self.authorised(&format!("/config/node/{}", self.node), &Method::Post(&body))
         {
             console.warning(&format!("the node's record was not completed: {error}"));
+        }
+    }
+
+    /// Tells what the machine is made of. An installation goes on without.
+    pub fn send_inventory(&self, inventory: &Inventory, console: &Console) {
+        let body = json!(inventory);
+        let path = format!("/config/node/{}/inventory", self.node);
+        if let Err(error) = self.authorised(&path, &Method::Post(&body)) {
+            console.warning(&format!("the machine's inventory was not taken: {error}"));
         }
     }
 

@@ -21,7 +21,7 @@ use crate::kernel_arguments::{Boot, KernelArguments};
 use crate::network::Joined;
 use crate::trust::Trust;
 use crate::wait::Backoff;
-use crate::{clock, disk_boot, facts, hardware, mounts, network, service};
+use crate::{clock, disk_boot, facts, hardware, inventory, mounts, network, service};
 
 /// Brings the machine to the init of its image, however long that takes. Never returns: the kernel would stop.
 pub fn run() -> ! {
@@ -201,6 +201,7 @@ impl Machine {
         clock::set_as_told(plan.time, console);
         network::write_resolver(&plan.nameservers, &plan.search);
         controller.describe(&record(&plan, joined.lent), console);
+        controller.send_inventory(&inventory::of_this_machine(), console);
         let Joined { link, lent } = joined;
         let install = Install { boot, link, lent: *lent, plan: &plan, controller, console };
         let installation = install.run()?;

@@ -20,6 +20,7 @@ pub mod init;
 pub mod install;
 pub mod installation;
 pub mod interfaces;
+pub mod inventory;
 pub mod kernel_arguments;
 pub mod label;
 pub mod link;

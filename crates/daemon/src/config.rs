@@ -21,6 +21,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 use crate::connections::Limits;
+use crate::program::User;
 pub use certificate::CertificateFiles;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
@@ -121,6 +122,12 @@ pub struct Settings {
     pub image_files: PathBuf,
     /// Trees of images that do not say where theirs is.
     pub image_directory: PathBuf,
+    /// What runs Python files of the site.
+    pub python: PathBuf,
+    /// Whom hooks run as; nobody else where the daemon is not root.
+    pub(crate) plugins_user: Option<User>,
+    /// Whether archives get torrents when they are packed.
+    pub torrents: bool,
     /// Who may read archives on this machine, beside the daemon.
     pub archive_readers: Readers,
     /// The key of secrets at rest.
@@ -259,6 +266,10 @@ impl Settings {
             image_files: path("FILES", "IMAGE_FILES", "files"),
             image_directory: path("FILES", "IMAGE_DIRECTORY", "images"),
             archive_readers: keys::readers(ini)?,
+            python: given("PLUGINS", "PYTHON")
+                .map_or_else(|| PathBuf::from("/usr/bin/python3"), PathBuf::from),
+            plugins_user: keys::plugins_user(ini)?,
+            torrents: keys::boolean(ini, "TORRENT", "ENABLED")?.unwrap_or(false),
             key_file: path("FILES", "KEYFILE", "luna.key"),
             // Every boot script looks whether its template has changed: not for a directory that is not there.
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))

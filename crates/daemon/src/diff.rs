@@ -9,8 +9,17 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// Fields whose values only few may see, wherever they stand.
-const SECRET: [&str; 8] =
-    ["password", "password_hash", "content", "read", "rw", "machine_id", "tpm_sha256", "hash"];
+const SECRET: [&str; 9] = [
+    "ztpconfig",
+    "password",
+    "password_hash",
+    "content",
+    "read",
+    "rw",
+    "machine_id",
+    "tpm_sha256",
+    "hash",
+];
 
 /// What becomes of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

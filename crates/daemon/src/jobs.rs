@@ -5,6 +5,7 @@
 
 mod agent;
 mod ask;
+mod certificates;
 mod clean;
 mod clone;
 mod error;
@@ -60,6 +61,8 @@ pub struct Places {
     pub trees: Trees,
     /// Who may read archives.
     pub readers: Readers,
+    /// How the controller is reached, where archives get torrents.
+    pub torrents: Option<perilune_boot::Settings>,
 }
 
 /// All jobs and what they told; clones share them.

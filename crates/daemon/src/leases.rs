@@ -73,6 +73,11 @@ impl Leases {
         self.board.get(&address).is_some_and(|lease| lease.mac == mac.port())
     }
 
+    /// The machine that an address is lent to.
+    pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<MacAddress> {
+        self.board.get(&address).map(|lease| lease.mac)
+    }
+
     /// The address that is lent or offered to this machine.
     pub fn of(&self, mac: MacAddress) -> Option<Ipv4Addr> {
         self.lock().of(mac.port())

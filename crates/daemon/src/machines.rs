@@ -87,6 +87,7 @@ fn serve_dhcp(
         let policy = Policy {
             server: address,
             url: boot_url(&environment, address, &state.listen),
+            api_url: environment.api_url(),
             lease_seconds: LEASE_SECONDS,
             strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
         };

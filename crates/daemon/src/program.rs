@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -18,6 +18,16 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
     /// Bytes of its answer, and of its complaints.
     pub(crate) output: u64,
+}
+
+/// Memory that each of its processes may fill: bytes. What is only reserved does not count.
+const MEMORY: u64 = 2 << 30;
+
+/// Whom a program runs as, where the daemon is root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
 }
 
 /// A program that has ended.
@@ -33,7 +43,24 @@ pub(crate) struct Ended {
 
 /// What a program answers, or why it does not.
 pub(crate) async fn ask(path: &Path, question: &str, limits: Limits) -> Result<Vec<u8>, String> {
-    let Ended { status, answer, complaint } = run(path, &[], question, limits).await?;
+    ask_as(&[path], question, limits, None).await
+}
+
+/// The same of a program with arguments, as somebody else.
+pub(crate) async fn ask_as(
+    words: &[&Path],
+    question: &str,
+    limits: Limits,
+    user: Option<User>,
+) -> Result<Vec<u8>, String> {
+    let [path, arguments @ ..] = words else { return Err("it has no name".to_owned()) };
+    let mut command = Command::new(path);
+    command.args(arguments);
+    if let Some(User { user, group }) = user {
+        // Other groups of the daemon's are left, too.
+        command.uid(user).gid(group);
+    }
+    let Ended { status, answer, complaint } = within(command, question, limits).await?;
     if status.success() {
         return Ok(answer);
     }
@@ -49,22 +76,26 @@ pub(crate) async fn run(
     question: &str,
     limits: Limits,
 ) -> Result<Ended, String> {
-    let ended = timeout(limits.time, run_on(path, arguments, question, limits.output)).await;
+    let mut command = Command::new(path);
+    command.args(arguments);
+    within(command, question, limits).await
+}
+
+async fn within(command: Command, question: &str, limits: Limits) -> Result<Ended, String> {
+    let ended = timeout(limits.time, run_on(command, question, limits.output)).await;
     ended.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
 }
 
-async fn run_on(
-    path: &Path,
-    arguments: &[OsString],
-    question: &str,
-    output: u64,
-) -> Result<Ended, String> {
-    let mut command = Command::new(path);
-    command.args(arguments);
+async fn run_on(mut command: Command, question: &str, output: u64) -> Result<Ended, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
     let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
     let mut group = Group::of(child);
+    if let Some(id) = group.id {
+        let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+        // One that has ended already needs none.
+        prlimit(Some(id), Resource::Data, limit).ok();
+    }
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {

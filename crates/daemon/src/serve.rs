@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use perilune_boards::Writer;
+use perilune_boards::{Unreadable, Writer};
 use perilune_boot::{Directories, Environment, Protocol, Templates};
 use perilune_dhcp::{Lease, Observer};
 use perilune_model::{Cluster, Name};
@@ -27,8 +27,10 @@ use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
+use crate::hooks::{Hooks, Runner};
 use crate::install_logs::{InstallLog, InstallLogs};
 use crate::installations::{Installations, Installed};
+use crate::inventories::{self, Inventories};
 use crate::jobs::trees::Performer;
 use crate::jobs::{self, Jobs, Places, Trees};
 use crate::leases::Leases;
@@ -38,6 +40,7 @@ use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
+use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::{TokenUses, Use};
 use crate::vault::Vault;
@@ -160,36 +163,15 @@ pub async fn serve(
     let (state, workers) =
         assemble(settings, &options, (spoken, certificate, evidence), lines, store, service)
             .await?;
-    let Workers {
-        control,
-        pins,
-        discovery,
-        states,
-        logs,
-        boots,
-        leases,
-        jobs,
-        installations,
-        audit,
-        token_uses,
-    } = workers;
-    tasks.spawn(states.run());
-    tasks.spawn(logs.run());
-    tasks.spawn(boots.run());
-    tasks.spawn(leases.run());
-    tasks.spawn(pins.run());
-    tasks.spawn(jobs.run());
-    tasks.spawn(installations.run());
+    workers.start(&mut tasks, &stop);
+    let (hooks, status) = (state.hooks.clone(), state.status.clone());
+    tasks.spawn(hooks.run(state.cluster.subscribe(), status, stop.clone()));
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
-    tasks.spawn(audit.run());
-    tasks.spawn(token_uses.run());
     let followed = (state.cluster.made(), state.cluster.subscribe());
     let (kept, history) = (state.audit.clone(), state.history.clone());
     tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
     tasks.spawn(state.metrics.clone().follow(state.status.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
-    tasks.spawn(control.run(stop.clone()));
-    tasks.spawn(discovery.run(stop.clone()));
     serve_machines(&options, observer, &state, &mut tasks, &stop).await?;
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(options.connections, ranks);
@@ -333,8 +315,49 @@ struct Workers {
     leases: Writer<Ipv4Addr, Lease>,
     jobs: jobs::Records,
     installations: Writer<Name, Installed>,
+    inventories: Writer<Name, inventories::Kept>,
     audit: audit::Writers,
     token_uses: Writer<Name, Use>,
+}
+
+impl Workers {
+    fn start(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+        tasks.spawn(self.states.run());
+        tasks.spawn(self.logs.run());
+        tasks.spawn(self.boots.run());
+        tasks.spawn(self.leases.run());
+        tasks.spawn(self.pins.run());
+        tasks.spawn(self.jobs.run());
+        tasks.spawn(self.installations.run());
+        tasks.spawn(self.inventories.run());
+        tasks.spawn(self.audit.run());
+        tasks.spawn(self.token_uses.run());
+        tasks.spawn(self.control.run(stop.clone()));
+        tasks.spawn(self.discovery.run(stop.clone()));
+    }
+}
+
+/// What nodes told of themselves when they were installed, and what stores it.
+struct Told {
+    logs: (InstallLogs, Writer<Name, InstallLog>),
+    installations: (Installations, Writer<Name, Installed>),
+    inventories: (Inventories, Writer<Name, inventories::Kept>),
+}
+
+impl Told {
+    async fn open(store: &Store) -> Result<(Self, Vec<Unreadable>), Error> {
+        let (logs, logs_writer, mut unreadable) = InstallLogs::open(store).await?;
+        let (installations, installed, others) = Installations::open(store).await?;
+        unreadable.extend(others);
+        let (inventories, kept, others) = Inventories::open(store).await?;
+        unreadable.extend(others);
+        let told = Self {
+            logs: (logs, logs_writer),
+            installations: (installations, installed),
+            inventories: (inventories, kept),
+        };
+        Ok((told, unreadable))
+    }
 }
 
 /// What is spoken where.
@@ -348,23 +371,19 @@ async fn assemble(
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
-    let places = places(&settings, options);
+    let places = places(&settings, options, &listen);
     make_directory(&places.files)?;
     crate::archives::hide(&places, cluster.published());
     let (jobs, job_records, mut unreadable) =
         Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
-    let templates = templates(&settings);
-    let keys = Keys::new(&settings.secret_key, settings.expiry);
     let vault = Vault::new(store.keys());
     let (status, states, others) = Status::open(&store).await?;
     unreadable.extend(others);
-    let (install_logs, logs, others) = InstallLogs::open(&store).await?;
+    let (Told { logs, installations, inventories }, others) = Told::open(&store).await?;
     unreadable.extend(others);
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
     unreadable.extend(others);
     let (leases, leases_writer, others) = Leases::open(&store).await?;
-    unreadable.extend(others);
-    let (installations, installed, others) = Installations::open(&store).await?;
     unreadable.extend(others);
     let (audit, audit_writers, others) = Audit::open(&store, lines).await?;
     unreadable.extend(others);
@@ -380,7 +399,10 @@ async fn assemble(
     let names = names::prepare(&settings, options);
     let state = State::new(Parts {
         boots,
-        installations,
+        installations: installations.0,
+        inventories: inventories.0,
+        swarm: Swarm::default(),
+        hooks: Hooks::new(hook_runner(&settings)),
         certificate,
         claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
@@ -388,7 +410,7 @@ async fn assemble(
         cluster,
         history: store,
         status,
-        install_logs,
+        install_logs: logs.0,
         jobs,
         directory: settings.directory.open(),
         followers,
@@ -403,9 +425,9 @@ async fn assemble(
         servers: servers::prepare(&settings, options),
         leases,
         unreadable,
-        templates,
+        templates: templates(&settings),
         vault,
-        keys,
+        keys: Keys::new(&settings.secret_key, settings.expiry),
         attempts: Attempts::default(),
         audit,
         token_uses,
@@ -417,18 +439,19 @@ async fn assemble(
         pins,
         discovery: switches,
         states,
-        logs,
+        logs: logs.1,
         boots: boots_writers,
         leases: leases_writer,
         jobs: job_records,
-        installations: installed,
+        installations: installations.1,
+        inventories: inventories.1,
         audit: audit_writers,
         token_uses: token_writer,
     };
     Ok((state, workers))
 }
 
-fn places(settings: &Settings, options: &Options) -> Places {
+fn places(settings: &Settings, options: &Options, listen: &Spoken) -> Places {
     Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
@@ -441,7 +464,13 @@ fn places(settings: &Settings, options: &Options) -> Places {
             }),
         },
         readers: settings.archive_readers,
+        torrents: settings.torrents.then(|| settings.of_boot(listen)),
     }
+}
+
+/// What runs the site's hooks.
+fn hook_runner(settings: &Settings) -> Runner {
+    Runner::new(settings.plugins.clone(), settings.python.clone(), settings.plugins_user)
 }
 
 /// The templates, the site's own among them.

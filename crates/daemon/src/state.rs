@@ -31,8 +31,10 @@ use crate::config::Settings;
 use crate::control::Control;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
+use crate::hooks::Hooks;
 use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
+use crate::inventories::Inventories;
 use crate::jobs::Jobs;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
@@ -42,6 +44,7 @@ use crate::proxied::HiddenBoots;
 use crate::servers::Servers;
 use crate::sightings::Sightings;
 use crate::status::Status;
+use crate::swarm::Swarm;
 use crate::tls::ShownCertificate;
 use crate::token_uses::TokenUses;
 use crate::vault::Vault;
@@ -102,6 +105,12 @@ pub struct Parts {
     pub boots: Boots,
     /// Which nodes are installed on their disks.
     pub installations: Installations,
+    /// What machines are made of.
+    pub inventories: Inventories,
+    /// Programs of the site that are told what changes.
+    pub(crate) hooks: Hooks,
+    /// Who fetches images by torrents.
+    pub(crate) swarm: Swarm,
     /// What unknown machines say that they are.
     pub claims: Claims,
     /// The certificate that https is spoken with here.

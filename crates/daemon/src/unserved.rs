@@ -12,13 +12,14 @@ use perilune_model::provisioning::Provisioning;
 use perilune_model::{Cluster, Family, Holder, Kind, Name, Patch, Violation};
 
 use crate::control::is_executable;
+use crate::hooks::Hook;
 
 /// As long as a name server may take to answer; those that are asked are on this network, or on this host.
 const LONGEST: Duration = Duration::from_millis(500);
 const NAME_SERVER_PORT: u16 = 53;
 
 /// Kinds of plugins, by their directories, that are read or run as they are. Programs must be executable.
-const RUN: [(&str, Run); 8] = [
+const RUN: [(&str, Run); 11] = [
     ("boot/network", Run::Read),
     ("boot/bmc", Run::Read),
     ("boot/scripts", Run::Read),
@@ -27,19 +28,13 @@ const RUN: [(&str, Run); 8] = [
     ("boot/detection", Run::Executed),
     ("control", Run::Executed),
     ("hooks/control", Run::Executed),
+    ("hooks/config", Run::Called),
+    ("hooks/luna", Run::Called),
+    ("hooks/monitor", Run::Called),
 ];
 /// Kinds that are not run, whatever they are.
-const NOT_RUN: [&str; 9] = [
-    "hooks/config",
-    "hooks/luna",
-    "hooks/monitor",
-    "osimage/operations",
-    "osimage/filesystem",
-    "osimage/other",
-    "osuser",
-    "export",
-    "import",
-];
+const NOT_RUN: [&str; 6] =
+    ["osimage/operations", "osimage/filesystem", "osimage/other", "osuser", "export", "import"];
 /// Files that come with every existing site and do nothing that is not done here.
 const DELIVERED: [&str; 22] = [
     "boot/detection/switchport.py",
@@ -72,6 +67,8 @@ enum Run {
     Read,
     /// It is executed when its mode says so.
     Executed,
+    /// It is a hook by its name: a program, or a Python file.
+    Called,
 }
 
 /// A plugin that something names and that is not installed.
@@ -129,7 +126,16 @@ pub(crate) fn not_run(plugins: &Path) -> BTreeMap<String, Vec<String>> {
         let mut files = Vec::new();
         collect(plugins, kind, 0, &mut files);
         files.retain(|file| {
-            let runs = run == Some(Run::Executed) && is_executable(&plugins.join(file));
+            let is_program = || is_executable(&plugins.join(file));
+            let runs = match run {
+                Some(Run::Read) => true,
+                Some(Run::Executed) => is_program(),
+                Some(Run::Called) => match file.strip_suffix(".py") {
+                    Some(hook) => Hook::from_path(hook).is_some(),
+                    None => Hook::from_path(file).is_some() && is_program(),
+                },
+                None => false,
+            };
             !runs && !DELIVERED.contains(&file.as_str())
         });
         if !files.is_empty() {
@@ -169,7 +175,7 @@ pub(crate) fn not_run_told(kind: &str, files: &[String]) -> String {
             "{files} will not run: what stands in {kind} must be an executable program; docs/control.md and docs/discovery.md tell how it is called"
         ),
         kind if kind.starts_with("hooks/") => format!(
-            "{files} will not run: Perilune calls no hooks of {kind}; what they did must be done by somebody else, such as a program that reads perilune history -o json"
+            "{files} will not run: hooks are hooks/config/node, hooks/config/group, hooks/config/dns, hooks/monitor/node and hooks/luna/default, executable programs or Python files (docs/plugins.md)"
         ),
         kind => format!("{files} will not run: Perilune takes no plugins of {kind}"),
     }
@@ -381,6 +387,8 @@ mod tests {
             ("hooks/control/node001", 0o755),
             ("hooks/control/node002", 0o644),
             ("hooks/monitor/node.py", 0o644),
+            ("hooks/monitor/rack.py", 0o644),
+            ("hooks/config/dns", 0o644),
             ("control/apc.py", 0o644),
             ("osimage/operations/image/suse.py", 0o644),
             ("export/nagios.py", 0o755),
@@ -395,8 +403,9 @@ mod tests {
         let expected = [
             ("control", "control/apc.py"),
             ("export", "export/nagios.py"),
-            ("hooks/config", "hooks/config/group.py"),
+            ("hooks/config", "hooks/config/dns"),
             ("hooks/control", "hooks/control/node002"),
+            ("hooks/monitor", "hooks/monitor/rack.py"),
             ("osimage/operations", "osimage/operations/image/suse.py"),
         ];
         assert_eq!(found, expected.map(|(kind, file)| (kind.to_owned(), vec![file.to_owned()])));

@@ -45,10 +45,11 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(clock::milliseconds());
+    let hooks = state.hooks.warnings();
     let names = state.names.warnings();
     let servers = state.servers.warnings();
     let time = time_servers::silent(&cluster, &time_servers::tells);
-    let of_site = idle.chain(hidden).chain(names).chain(servers).chain(time);
+    let of_site = idle.chain(hidden).chain(hooks).chain(names).chain(servers).chain(time);
     let of_site = of_site.chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));

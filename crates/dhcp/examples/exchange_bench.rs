@@ -27,6 +27,7 @@ fn main() {
     let policy = Policy {
         server: SERVER,
         url: "http://10.141.255.254:7050".to_owned(),
+        api_url: "https://10.0.0.1:7050".to_owned(),
         lease_seconds: 28_800,
         strangers_lease_seconds: 900,
     };

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
+use perilune_model::device::Switch;
+use perilune_model::device::ztp::System;
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Cluster, Family};
+use perilune_model::{Cluster, Family, Name};
 
 use crate::boot_program::{self, BootProgram};
 use crate::domain_search;
@@ -26,6 +28,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) network: &'a Network,
     pub(crate) node: Option<(&'a Node, &'a Interface)>,
+    /// The switch that it is.
+    pub(crate) switch: Option<&'a Switch>,
+    /// The name of the switch or other device that it is.
+    pub(crate) device: Option<&'a Name>,
     pub(crate) policy: &'a Policy,
 }
 
@@ -115,8 +121,8 @@ fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Mess
     }
     let name_servers = subject.cluster.name_servers(Some(network), &[Family::V4]);
     put(code::NAME_SERVER, &of_ipv4(&name_servers));
-    if let Some((node, _)) = subject.node {
-        put(code::HOST_NAME, node.name.as_str().as_bytes());
+    if let Some(name) = subject.node.map(|(node, _)| &node.name).or(subject.device) {
+        put(code::HOST_NAME, name.as_str().as_bytes());
     }
     put(code::DOMAIN_NAME, network.name.as_str().as_bytes());
     let own = network.ntp_server.as_deref().map(addresses).filter(|own| !own.is_empty());
@@ -156,6 +162,29 @@ fn of_ipv4(all: &[IpAddr]) -> Vec<u8> {
     ipv4.flatten().collect()
 }
 
+/// Says what a switch sets itself up with. It is told whether it asks for these options or not: few list what they understand.
+fn describe_switch(switch: &Switch, policy: &Policy, message: &mut Message<'_>) {
+    let ztp = &switch.ztp;
+    if !ztp.is_told() {
+        return;
+    }
+    let url = |path: &str| ztp.url(path, &policy.url, &policy.api_url);
+    let recipe = format!("boot/switch/{}", switch.name);
+    let file = url(ztp.bootfile.as_deref().unwrap_or(&recipe));
+    if let Some(image) = &ztp.default_url {
+        message.put(code::DEFAULT_URL, url(image).as_bytes());
+    }
+    message.put(code::BOOT_FILE, file.as_bytes());
+    message.file = file;
+    message.next_server = policy.server;
+    if ztp.has_tftp() {
+        message.put(code::TFTP_SERVER, policy.server.to_string().as_bytes());
+    }
+    if ztp.ostype == Some(System::Cumulus) {
+        message.put(code::CUMULUS_URL, url(&recipe).as_bytes());
+    }
+}
+
 /// Says what the machine boots; answers what its firmware is called when there is no program for it.
 fn describe_boot(
     subject: &Subject<'_>,
@@ -163,6 +192,10 @@ fn describe_boot(
     message: &mut Message<'_>,
 ) -> Option<String> {
     let policy = subject.policy;
+    if let Some(switch) = subject.switch {
+        describe_switch(switch, policy, message);
+        return None;
+    }
     let kernel =
         subject.node.map(|(node, _)| Effective::of_node(subject.cluster, node).ipxe_kernel().value);
     let program = boot_program::of(request, kernel.unwrap_or(IpxeKernel::Default))?;

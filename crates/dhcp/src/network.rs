@@ -5,8 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use perilune_model::network::Network;
-use perilune_model::node::Node;
-use perilune_model::{Cluster, Family};
+use perilune_model::{Addresses, Cluster, Family, Kind, MacAddress, Name};
 
 use crate::leases::{Leases, Source};
 use crate::reply::Policy;
@@ -24,9 +23,10 @@ pub(crate) fn of<'a>(
     behind.or_else(|| cluster.network_of(IpAddr::V4(place())))
 }
 
-/// A machine that is a node's, and the address that is reserved for it in this network or one on the same wire.
+/// A machine that is described, and the address that is reserved for it in this network or one on the same wire.
 pub(crate) struct Reservation<'a> {
-    pub(crate) node: &'a Arc<Node>,
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a Name,
     pub(crate) network: &'a Arc<Network>,
     pub(crate) address: Ipv4Addr,
 }
@@ -37,10 +37,32 @@ pub(crate) fn reservation<'a>(
     network: &'a Arc<Network>,
     request: &Request,
 ) -> Option<Reservation<'a>> {
-    let (node, interface) = cluster.node_by_mac(request.mac)?;
+    let Some((node, interface)) = cluster.node_by_mac(request.mac) else {
+        return of_device(cluster, network, request);
+    };
     let own = cluster.networks().get(interface.network.as_ref()?).filter(|own| own.dhcp)?;
     let address = interface.addresses.ipv4.filter(|_| same_wire(network, own))?;
-    Some(Reservation { node, network: own, address })
+    Some(Reservation { kind: Kind::Node, name: &node.name, network: own, address })
+}
+
+/// The same for a switch or another device.
+fn of_device<'a>(
+    cluster: &'a Cluster,
+    network: &'a Arc<Network>,
+    request: &Request,
+) -> Option<Reservation<'a>> {
+    let (kind, name) = cluster.device_by_mac(request.mac)?;
+    let is_its = |text: &str| text.parse().is_ok_and(|mac: MacAddress| mac.port() == request.mac);
+    let reserve = |own: Option<&Name>, addresses: Addresses| {
+        let own = cluster.networks().get(own?).filter(|own| own.dhcp && same_wire(network, own))?;
+        Some(Reservation { kind, name, network: own, address: addresses.ipv4? })
+    };
+    if let Some(switch) = cluster.switches().get(name).filter(|_| kind == Kind::Switch) {
+        let mut own = switch.hardware().filter(|(mac, ..)| is_its(mac));
+        return own.find_map(|(_, network, addresses)| reserve(network, addresses));
+    }
+    let device = cluster.other_devices().get(name)?;
+    reserve(device.network.as_ref(), device.addresses)
 }
 
 fn same_wire(a: &Network, b: &Network) -> bool {

@@ -47,12 +47,16 @@ pub(crate) mod code {
     pub(crate) const CLIENT_NAME: u8 = 81;
     pub(crate) const RELAY: u8 = 82;
     pub(crate) const ARCHITECTURE: u8 = 93;
+    /// RFC 3679 and later use: where the image of a switch is.
+    pub(crate) const DEFAULT_URL: u8 = 114;
     pub(crate) const SUBNET_SELECTION: u8 = 118;
     pub(crate) const DOMAIN_SEARCH: u8 = 119;
     /// The site's own, by which existing tools tell our answers.
     pub(crate) const LUNA: u8 = 129;
     /// iPXE's encapsulated options.
     pub(crate) const IPXE: u8 = 175;
+    /// Where Cumulus Linux finds what it sets itself up with.
+    pub(crate) const CUMULUS_URL: u8 = 239;
     pub(crate) const END: u8 = 255;
 }
 

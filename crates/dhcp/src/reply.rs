@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use perilune_model::network::Network;
-use perilune_model::{Cluster, Family, MacAddress};
+use perilune_model::{Cluster, Family, Kind as ObjectKind, MacAddress};
 
 use crate::answer::{self, Subject};
 use crate::leases::{Lease, Leases, Source};
@@ -18,6 +18,8 @@ pub struct Policy {
     pub server: Ipv4Addr,
     /// Where boot scripts and files are fetched: `http://ADDRESS:PORT`.
     pub url: String,
+    /// Where the API is: for switches that are to fetch by https.
+    pub api_url: String,
     /// How long addresses are lent to nodes, in seconds.
     pub lease_seconds: u32,
     /// How long they are lent to strangers: so long does one who takes what he can get keep it from others.
@@ -98,7 +100,8 @@ pub fn reply(
         Kind::Decline => case.decline(leases),
         _ => Decision::Ignore("it is not for a server"),
     };
-    let sighting = (!is_node).then(|| Sighting {
+    let is_described = is_node || cluster.device_by_mac(request.mac).is_some();
+    let sighting = (!is_described).then(|| Sighting {
         mac: request.mac,
         address: leases.of(request.mac).map(IpAddr::V4),
         vendor_class: request.vendor_class(),
@@ -226,10 +229,9 @@ impl Case<'_> {
     fn decline(&self, leases: &mut Leases) -> Decision {
         let own =
             self.reservation.as_ref().filter(|own| self.request.wanted() == Some(own.address));
-        if let Some(Reservation { node, address, .. }) = own {
+        if let Some(Reservation { kind, name, address, .. }) = own {
             return Decision::Unserved(format!(
-                "node {} found its address {address} in use by another machine; find that one, or give the node another",
-                node.name
+                "{kind} {name} found its address {address} in use by another machine; find that one, or give the {kind} another"
             ));
         }
         let declined = self.request.wanted().zip(network::range(self.network));
@@ -249,10 +251,15 @@ impl Case<'_> {
             None => self.network,
         };
         let node = self.cluster.node_by_mac(self.request.mac);
+        let device = self.cluster.device_by_mac(self.request.mac).filter(|_| node.is_none());
+        let switch = device.filter(|(kind, _)| *kind == ObjectKind::Switch);
+        let switch = switch.and_then(|(_, name)| self.cluster.switches().get(name));
         let subject = Subject {
             cluster: self.cluster,
             network,
             node: node.map(|(node, interface)| (&**node, interface)),
+            switch: switch.map(|switch| &**switch),
+            device: device.map(|(_, name)| name),
             policy: self.policy,
         };
         let address = address.map(|address| (address, self.lease_seconds()));
@@ -263,7 +270,7 @@ impl Case<'_> {
     }
 
     fn lease_seconds(&self) -> u32 {
-        if self.source.is_node() {
+        if self.source.is_node() || self.reservation.is_some() {
             self.policy.lease_seconds
         } else {
             self.policy.strangers_lease_seconds

@@ -69,12 +69,15 @@ pub(crate) fn described<'a>(
         network.as_ref().map(|network| (name.as_str(), network))
     };
     let controllers = cluster.controllers().values().map(|one| (&one.name, &one.network));
-    let switches = cluster.switches().values().map(|one| (&one.name, &one.network));
+    let switches = cluster
+        .switches()
+        .values()
+        .flat_map(|one| one.named().filter_map(|(network, _)| Some((one.name.as_str(), network?))));
     let devices = cluster.other_devices().values().map(|one| (&one.name, &one.network));
     let beacon = cluster.beacon().into_iter().flat_map(|beacon| {
         cluster.networks().keys().map(move |network| (beacon.name.as_str(), network))
     });
-    let placed = controllers.chain(switches).chain(devices).filter_map(placed);
+    let placed = controllers.chain(devices).filter_map(placed).chain(switches);
     nodes.chain(placed).chain(beacon).chain(hosts.all())
 }
 

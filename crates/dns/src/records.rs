@@ -209,10 +209,8 @@ impl View {
         if let Some(controller) = beacon.or(controller) {
             add(controller.addresses);
         }
-        if let Some(switch) =
-            cluster.switches().get(host).filter(|one| one.network.as_ref() == name)
-        {
-            add(switch.addresses);
+        if let Some(switch) = cluster.switches().get(host) {
+            switch.named().filter(|(own, _)| *own == name).for_each(|(_, own)| add(own));
         }
         let device = cluster.other_devices().get(host);
         if let Some(device) = device.filter(|device| device.network.as_ref() == name) {
@@ -311,7 +309,10 @@ impl View {
             Holder::Interface { node, interface } => {
                 cluster.nodes().get(node)?.interface(interface.as_str())?.network.as_ref()
             }
-            Holder::Switch(name) => cluster.switches().get(name)?.network.as_ref(),
+            Holder::Switch(name) => {
+                let mut named = cluster.switches().get(name)?.named();
+                named.find(|(_, own)| own.iter().any(|own| own == address))?.0
+            }
             Holder::OtherDevice(name) => cluster.other_devices().get(name)?.network.as_ref(),
             Holder::Reservation(_) => None,
         }

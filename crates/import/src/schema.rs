@@ -1,5 +1,5 @@
 //! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, `routes`, those that
-//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export would lose what it came from.
+//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `interfaces` of switches, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export would lose what it came from.
 
 /// A table that is read.
 pub(crate) struct Known {
@@ -17,7 +17,7 @@ macro_rules! with_provisioning {
             $($column,)*
             "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
             "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
-            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "install_policy",
+            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "osimage_filter", "install_policy",
             "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale", "labels", "routes",
         ]
     };
@@ -65,7 +65,10 @@ known! {
         "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "driver", "port",
         "certificate", "system", "comment",
     ], &[];
-    "switch": &["name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment"], &[];
+    "switch": &[
+        "name", "macaddress", "oid", "read", "rw", "uplinkports", "vendor", "comment", "netboot", "default_url", "bootfile", "ztpconfig",
+        "ztpformat", "ostype", "url_protocol", "url_server", "tftp_enable", "interfaces",
+    ], &[];
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];
     "cloud": &["name", "type", "comment"], &[];
     "group": with_provisioning!["name", "domain", "comment", "parentid"], &[];

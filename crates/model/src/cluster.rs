@@ -64,6 +64,8 @@ pub struct Cluster {
 struct Index {
     hardware: OrdMap<MacAddress, (Name, Name)>,
     reserved: OrdMap<MacAddress, Name>,
+    /// Those of switches and other devices; nothing keeps two of them from having one.
+    devices: OrdSet<(MacAddress, Kind, Name)>,
     holders: OrdMap<IpAddr, Holder>,
     held: OrdMap<(Name, Family), Intervals>,
     members: OrdMap<Name, OrdSet<Name>>,
@@ -193,6 +195,14 @@ impl Cluster {
         let (node, interface) = self.index.hardware.get(&mac.port())?;
         let node = self.nodes.get(node)?;
         Some((node, node.interface(interface.as_str())?))
+    }
+
+    /// The switch or other device that has this hardware address; of several the first.
+    pub fn device_by_mac(&self, mac: MacAddress) -> Option<(Kind, &Name)> {
+        let mac = mac.port();
+        let from = (mac, Kind::Settings, Name::default());
+        let (found, kind, name) = self.index.devices.range(from..).next()?;
+        (*found == mac).then_some((*kind, name))
     }
 
     /// The reservation that this machine is kept by.
@@ -347,6 +357,17 @@ impl Cluster {
             self.index.holders.insert(held.address, held.holder.clone());
             if let Some(network) = &held.network {
                 self.index.edit_held(network, held.address, Intervals::insert);
+            }
+        }
+        for (object, is_there) in [(old, false), (new, true)] {
+            let Some(object) = object else { continue };
+            for mac in object.device_hardware() {
+                let entry = (mac, object.kind(), object.name().clone());
+                if is_there {
+                    self.index.devices.insert(entry);
+                } else {
+                    self.index.devices.remove(&entry);
+                }
             }
         }
         for mac in old.map(Object::reserved_hardware).unwrap_or_default() {

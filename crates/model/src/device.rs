@@ -5,10 +5,14 @@ pub mod cloud;
 pub mod other;
 mod port;
 pub mod switch;
+pub mod switch_interface;
+pub mod ztp;
 
 pub use address::PlaceRequest;
 pub use port::Port;
 use serde::{Deserialize, Serialize};
+pub use switch_interface::SwitchInterface;
+pub use ztp::Ztp;
 
 use crate::{Addresses, Name};
 
@@ -36,6 +40,12 @@ pub struct Switch {
     pub vendor: Option<String>,
     /// Free text, as clients sent it.
     pub comment: Option<String>,
+    /// What it is told when it begins to boot.
+    #[serde(skip_serializing_if = "Ztp::is_unsaid")]
+    pub ztp: Ztp,
+    /// Ports with addresses of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<SwitchInterface>,
 }
 
 impl Default for Switch {
@@ -51,6 +61,8 @@ impl Default for Switch {
             uplinkports: None,
             vendor: None,
             comment: None,
+            ztp: Ztp::default(),
+            interfaces: Vec::new(),
         }
     }
 }

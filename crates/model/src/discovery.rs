@@ -116,10 +116,7 @@ pub fn identify(
 
 /// Whether the cluster describes it already, as a switch or another device: whatever that boots, it is no node.
 fn is_devices(cluster: &Cluster, mac: MacAddress) -> bool {
-    let switches = cluster.switches().values().map(|switch| &switch.macaddress);
-    let others = cluster.other_devices().values().map(|device| &device.macaddress);
-    let known = switches.chain(others).flatten().filter_map(|text| text.parse().ok());
-    known.map(MacAddress::port).any(|known| known == mac.port())
+    cluster.device_by_mac(mac).is_some()
 }
 
 fn claimed(

@@ -246,6 +246,11 @@ impl<'a> Effective<'a> {
         self.inherited(|settings| settings.disklayout.as_deref())
     }
 
+    /// What of the image the node gets, as clients keep it.
+    pub fn osimage_filter(&self) -> Sourced<Option<&'a str>> {
+        self.inherited(|settings| settings.osimage_filter.as_deref())
+    }
+
     /// When the node is installed.
     pub fn install_policy(&self) -> Sourced<Option<InstallPolicy>> {
         let own = self.inherited(|settings| settings.install_policy);

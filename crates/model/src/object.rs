@@ -237,7 +237,12 @@ impl Object {
                 })
                 .collect(),
             Self::Switch(switch) => {
-                switch.addresses.held(switch.network.as_ref(), &Holder::Switch(switch.name.clone()))
+                let holder = Holder::Switch(switch.name.clone());
+                let own = switch.addresses.held(switch.network.as_ref(), &holder);
+                let interfaces = switch.interfaces.iter().flat_map(|interface| {
+                    interface.addresses.held(interface.network.as_ref(), &holder)
+                });
+                own.into_iter().chain(interfaces).collect()
             }
             Self::OtherDevice(device) => device
                 .addresses
@@ -281,6 +286,37 @@ impl Object {
                 interface.macaddress.map(|mac| (mac.port(), interface.name.clone()))
             })
             .collect()
+    }
+
+    /// The hardware addresses of a switch or another device.
+    pub(crate) fn device_hardware(&self) -> Vec<MacAddress> {
+        let port = |text: &str| text.parse().ok().map(MacAddress::port);
+        match self {
+            Self::Switch(switch) => switch.hardware().filter_map(|(mac, ..)| port(mac)).collect(),
+            Self::OtherDevice(device) => {
+                device.macaddress.as_deref().and_then(port).into_iter().collect()
+            }
+            Self::Settings(_)
+            | Self::Route(_)
+            | Self::Network(_)
+            | Self::Controller(_)
+            | Self::Image(_)
+            | Self::BmcSetup(_)
+            | Self::Cloud(_)
+            | Self::Group(_)
+            | Self::Node(_)
+            | Self::DnsHosts(_)
+            | Self::NodeSecrets(_)
+            | Self::NodeIdentity(_)
+            | Self::GroupSecrets(_)
+            | Self::ClusterSecrets(_)
+            | Self::Rack(_)
+            | Self::Placement(_)
+            | Self::Reservation(_)
+            | Self::ClaimRule(_)
+            | Self::User(_)
+            | Self::ApiToken(_) => Vec::new(),
+        }
     }
 
     /// The hardware addresses that a reservation keeps from becoming a node's.

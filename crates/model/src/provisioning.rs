@@ -153,6 +153,9 @@ pub struct Provisioning {
     /// A declarative disk layout, JSON; takes the place of `partscript` where the installer knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disklayout: Option<String>,
+    /// What of the image the node gets, as clients sent it (base64 by convention). Kept for them; nothing goes by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub osimage_filter: Option<String>,
     /// When the node is installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install_policy: Option<InstallPolicy>,

@@ -253,8 +253,11 @@ fn references_mut(object: &mut Object) -> Vec<(Kind, &mut Name)> {
             );
         }
         Object::Switch(switch) => {
-            references
-                .extend(Arc::make_mut(switch).network.as_mut().map(|name| (Kind::Network, name)));
+            let switch = Arc::make_mut(switch);
+            references.extend(switch.network.as_mut().map(|name| (Kind::Network, name)));
+            let interfaces = switch.interfaces.iter_mut();
+            let networks = interfaces.filter_map(|interface| interface.network.as_mut());
+            references.extend(networks.map(|name| (Kind::Network, name)));
         }
         Object::OtherDevice(device) => {
             references

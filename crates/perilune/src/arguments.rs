@@ -8,9 +8,9 @@ use perilune::client::access::Options;
 use perilune_wire::fields::nearest;
 
 use crate::commands::{
-    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, manual, network, node, nodes, os_user, osimage, rack, reservation, route, secret, setup,
-    standard, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
+    inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
+    reservation, route, secret, setup, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -234,12 +234,15 @@ pub(crate) enum Command {
     /// Temperatures, fans and voltages of machines
     #[command(after_help = control::EXAMPLES)]
     Sensors(control::Hosts),
-    /// What machines are made of, as their BMCs know it
-    #[command(after_help = control::EXAMPLES)]
-    Inventory(control::Hosts),
+    /// What machines are made of
+    #[command(after_help = inventory::EXAMPLES)]
+    Inventory(inventory::Inventory),
     /// What is remembered of BMCs
     #[command(subcommand)]
     Bmc(control::Bmc),
+    /// Programs of the site that the daemon calls
+    #[command(subcommand, after_help = plugin::EXAMPLES)]
+    Plugin(plugin::Command),
     /// Take a backup of the whole daemon, or check one
     #[command(after_help = backup::EXAMPLES)]
     Backup(backup::Backup),

@@ -22,9 +22,9 @@ mod worker;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import, key,
-    login, manual, network, node, nodes, os_user, osimage, rack, reservation, route, secret, setup,
-    standard, status, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
+    inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
+    reservation, route, secret, setup, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -85,6 +85,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Bmcsetup(command) => standard::run(&session(output)?, command),
         Command::Switch(command) => switch::run(&session(output)?, command),
         Command::Otherdev(command) => standard::run(&session(output)?, command),
+        Command::Plugin(command) => plugin::run(&session(output)?, &command),
         Command::Route(command) => route::run(&session(output)?, command),
         Command::Cloud(command) => standard::run(&session(output)?, command),
         Command::Dns(command) => dns::run(&session(output)?, command),
@@ -97,9 +98,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Identify(command) => control::identify(&session(output)?, &command),
         Command::Sel(command) => control::sel(&session(output)?, &command),
         Command::Sensors(hosts) => control::many(&session(output)?, ("sensors", "list"), &hosts),
-        Command::Inventory(hosts) => {
-            control::many(&session(output)?, ("inventory", "list"), &hosts)
-        }
+        Command::Inventory(arguments) => inventory::run(&session(output)?, &arguments),
         Command::Bmc(command) => control::bmc(&session(output)?, &command),
         Command::Backup(arguments) if arguments.verify => backup::verify(&arguments.file),
         Command::Backup(arguments) => backup::run(&session(output)?, &arguments),

@@ -4,6 +4,7 @@ mod boot_order;
 mod disk;
 mod identity;
 mod installation;
+pub mod inventory;
 mod progress;
 mod setting;
 mod text;

@@ -30,6 +30,8 @@ pub enum Table {
     InstallLogs,
     /// Where nodes start from by themselves, by node.
     Installations,
+    /// What machines are made of, by node.
+    Inventories,
     /// What people and programs did, by number.
     Audit,
     /// What nodes and machines did, by number.
@@ -52,6 +54,7 @@ impl Table {
             Self::Boots => "boot",
             Self::InstallLogs => "install_log",
             Self::Installations => "installation",
+            Self::Inventories => "inventory",
             Self::Audit => "audit",
             Self::AuditNodes => "audit_node",
             Self::AuditRefusals => "audit_refusal",

@@ -1,4 +1,4 @@
-//! Passwords of BMCs, contents of secrets and private keys of nodes are sealed where they are stored, in the history too, and nowhere else: the
+//! Passwords of BMCs, configurations of switches, contents of secrets and private keys of nodes are sealed where they are stored, in the history too, and nowhere else: the
 //! cluster in memory has them as they are used. A sealed text is an object with the one field `sealed`, so that no text that
 //! somebody gives is ever taken for one.
 
@@ -16,8 +16,9 @@ const SEALED: &str = "sealed";
 const KEY: &str = "key";
 /// There is still what was stored before, in pages that are free.
 const UNCLEAN: &str = "unclean";
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind::BmcSetup,
+    Kind::Switch,
     Kind::NodeSecrets,
     Kind::NodeIdentity,
     Kind::GroupSecrets,
@@ -32,6 +33,7 @@ fn each(
 ) -> Result<(), Error> {
     match kind {
         Kind::BmcSetup => body.get_mut("password").map_or(Ok(()), work),
+        Kind::Switch => body.pointer_mut("/ztp/ztpconfig").map_or(Ok(()), work),
         Kind::NodeSecrets | Kind::GroupSecrets | Kind::ClusterSecrets => {
             let secrets = body.get_mut("secrets").and_then(Value::as_array_mut);
             let contents = secrets.into_iter().flatten().filter_map(|one| one.get_mut("content"));

@@ -27,7 +27,7 @@ const FIELDS: &[(&str, Says)] = fields![
     "provision_interface": provision_interface, "provision_method": provision_method,
     "provision_fallback": provision_fallback, "kerneloptions": kerneloptions, "ipxe_kernel": ipxe_kernel,
     "unmanaged_bmc_users": unmanaged_bmc_users, "prescript": prescript, "partscript": partscript,
-    "postscript": postscript, "disklayout": disklayout, "install_policy": install_policy,
+    "postscript": postscript, "disklayout": disklayout, "osimage_filter": osimage_filter, "install_policy": install_policy,
     "install_mode": install_policy, "wipe": wipe, "boot_order": boot_order, "memory_limit": memory_limit,
     "script_timeout": script_timeout, "hosts": hosts, "timezone": timezone, "locale": locale,
 ];

@@ -31,6 +31,7 @@ pub struct GroupEntry<'a> {
     partscript: Option<&'a str>,
     postscript: Option<&'a str>,
     disklayout: Option<&'a str>,
+    osimage_filter: Option<&'a str>,
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
@@ -81,6 +82,7 @@ impl<'a> GroupEntry<'a> {
             partscript: effective.said(|own| own.partscript.as_deref()),
             postscript: effective.said(|own| own.postscript.as_deref()),
             disklayout: effective.said(|own| own.disklayout.as_deref()),
+            osimage_filter: effective.said(|own| own.osimage_filter.as_deref()),
             install_policy: effective.said(|own| own.install_policy).map(InstallPolicy::word),
             install_mode: effective.said(|own| own.install_policy).map(InstallPolicy::mode),
             wipe: effective.said(|own| own.wipe).map(Wipe::word),
@@ -125,6 +127,7 @@ pub struct GroupDetail<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    osimage_filter: Option<&'a str>,
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
@@ -193,6 +196,8 @@ struct Sources {
     postscript: &'static str,
     #[serde(rename = "_disklayout_source")]
     disklayout: &'static str,
+    #[serde(rename = "_osimage_filter_source")]
+    osimage_filter: &'static str,
     #[serde(rename = "_install_policy_source")]
     install_policy: &'static str,
     #[serde(rename = "_install_mode_source")]
@@ -235,6 +240,7 @@ impl Sources {
             partscript: effective.partscript().source.word(),
             postscript: effective.postscript().source.word(),
             disklayout: effective.disklayout().source.word(),
+            osimage_filter: effective.osimage_filter().source.word(),
             install_policy: effective.install_policy().source.word(),
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
@@ -268,6 +274,7 @@ impl<'a> GroupDetail<'a> {
             partscript: effective.partscript().value.unwrap_or_default(),
             postscript: effective.postscript().value.unwrap_or_default(),
             disklayout: effective.disklayout().value,
+            osimage_filter: effective.osimage_filter().value,
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
@@ -305,6 +312,7 @@ fn domain<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<&'a str> {
     cluster.lineage(group).find_map(|group| group.domain.as_deref())
 }
 
+/// Whether it says anything that existing clients count as its own: in lists and alone the same.
 fn overrides(group: &Group) -> bool {
     let own = &group.provisioning;
     let texts = [
@@ -313,7 +321,15 @@ fn overrides(group: &Group) -> bool {
         &own.provision_fallback,
         &own.kerneloptions,
     ];
-    texts.into_iter().any(Option::is_some) || own.ipxe_kernel.is_some() || !own.routes.is_empty()
+    let others = [
+        own.ipxe_kernel.is_some(),
+        own.osimagetag.is_some(),
+        own.install_policy.is_some(),
+        own.bootmenu.is_some(),
+        own.unmanaged_bmc_users.is_some(),
+        !own.routes.is_empty(),
+    ];
+    texts.into_iter().any(Option::is_some) || others.contains(&true)
 }
 
 fn interfaces<'a>(cluster: &Cluster, group: &'a Group) -> Vec<GroupInterfaceKeys<'a>> {

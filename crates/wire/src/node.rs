@@ -55,6 +55,7 @@ pub struct NodeEntry<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    osimage_filter: Option<&'a str>,
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
@@ -116,6 +117,7 @@ impl<'a> NodeEntry<'a> {
             partscript: effective.partscript().value.unwrap_or(EMPTY),
             postscript: effective.postscript().value.unwrap_or(EMPTY),
             disklayout: effective.disklayout().value,
+            osimage_filter: effective.osimage_filter().value,
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),
@@ -181,6 +183,7 @@ pub struct NodeDetail<'a> {
     partscript: &'a str,
     postscript: &'a str,
     disklayout: Option<&'a str>,
+    osimage_filter: Option<&'a str>,
     install_policy: Option<&'static str>,
     install_mode: Option<&'static str>,
     wipe: Option<&'static str>,
@@ -259,6 +262,8 @@ struct Sources {
     postscript: &'static str,
     #[serde(rename = "_disklayout_source")]
     disklayout: &'static str,
+    #[serde(rename = "_osimage_filter_source")]
+    osimage_filter: &'static str,
     #[serde(rename = "_install_policy_source")]
     install_policy: &'static str,
     #[serde(rename = "_install_mode_source")]
@@ -301,6 +306,7 @@ impl Sources {
             partscript: effective.partscript().source.word(),
             postscript: effective.postscript().source.word(),
             disklayout: effective.disklayout().source.word(),
+            osimage_filter: effective.osimage_filter().source.word(),
             install_policy: effective.install_policy().source.word(),
             install_mode: effective.install_policy().source.word(),
             wipe: effective.wipe().source.word(),
@@ -339,6 +345,7 @@ impl<'a> NodeDetail<'a> {
             partscript: effective.partscript().value.unwrap_or_default(),
             postscript: effective.postscript().value.unwrap_or_default(),
             disklayout: effective.disklayout().value,
+            osimage_filter: effective.osimage_filter().value,
             install_policy: effective.install_policy().value.map(InstallPolicy::word),
             install_mode: effective.install_policy().value.map(InstallPolicy::mode),
             wipe: Some(effective.wipe().value.word()),

@@ -99,6 +99,7 @@ pub(crate) fn provisioning(
             }
             DiskLayout::read(text).map(drop)
         }),
+        osimage_filter: fields.text("osimage_filter"),
         install_policy: install_policy(fields),
         wipe: one_of(fields, "wipe", Wipe::ALL.map(|wipe| (wipe.word(), wipe))),
         boot_order: one_of(fields, "boot_order", BootOrder::ALL.map(|order| (order.word(), order))),

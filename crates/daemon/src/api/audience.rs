@@ -67,7 +67,8 @@ fn is_of_firmware(method: &Method, path: &str) -> bool {
     match (parts.next(), parts.next(), parts.next()) {
         (Some("boot"), None | Some("short" | "disk"), None)
         | (Some("boot"), Some("search"), Some("mac"))
-        | (Some("boot"), Some("manual"), Some("group" | "hostname")) => true,
+        | (Some("boot"), Some("manual"), Some("group" | "hostname"))
+        | (Some("boot"), Some("switch"), Some(_)) => true,
         (Some("files"), Some(name), None) => !name.is_empty() && !files::is_protected(name),
         _ => false,
     }
@@ -87,6 +88,8 @@ mod tests {
             "/boot/search/mac/52:54:00:00:00:01",
             "/boot/manual/group/compute/52:54:00:00:00:01",
             "/boot/manual/hostname/node001/52:54:00:00:00:01",
+            "/boot/switch/sw01",
+            "/boot/switch/sw01/commands",
             "/files/ipxe.efi",
             "/files//debian-1-vmlinuz-6.1",
         ] {
@@ -105,6 +108,7 @@ mod tests {
             "/boot/roles/x",
             "/boot/scripts/x",
             "/boot/search",
+            "/boot/switch",
             "/bootx",
             "/kickstart/install/node001",
             "/files",

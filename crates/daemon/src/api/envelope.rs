@@ -15,7 +15,7 @@ const LIST: &str = "[]";
 const OWNERS: &str = "owners";
 
 /// Paths whose answers do not stand below `config`, the resource and a name.
-const ANSWERS: [(&str, &str); 39] = [
+const ANSWERS: [(&str, &str); 44] = [
     ("/config/cluster", "config cluster"),
     ("/config/cluster/export", ""),
     ("/config/dns/{network}", "config dns * []"),
@@ -26,8 +26,10 @@ const ANSWERS: [(&str, &str); 39] = [
     ("/config/key", "config key"),
     ("/config/node/{name}/interfaces", "config node * interfaces []"),
     ("/config/node/{name}/interfaces/{interface}", "config node * interfaces []"),
+    ("/config/node/{name}/inventory", "config node * inventory []"),
     ("/config/osimage/{name}/_pack", ""),
     ("/config/osimage/{name}/_cancel", ""),
+    ("/config/osimage/{name}/_updatecerts", ""),
     ("/config/rack/inventory", "config rack inventory []"),
     ("/config/rack/inventory/{subset}", "config rack inventory []"),
     ("/config/secrets", "config secrets owners"),
@@ -41,12 +43,15 @@ const ANSWERS: [(&str, &str); 39] = [
     ("/config/secrets/node/{name}/{secret}", "config secrets * * []"),
     ("/config/secrets/node/{name}/{secret}/{new_name}", "config secrets * * []"),
     ("/config/status/{request_id}", ""),
+    ("/config/switch/{name}/interfaces", "config switch * interfaces []"),
+    ("/config/switch/{name}/interfaces/{interface}", "config switch * interfaces []"),
     ("/control/request", "control request []"),
     ("/control/request/{request_id}", "control request"),
     ("/history", "history []"),
     ("/history/{from}/{to}", "history changes []"),
     ("/history/{revision}", "history changes []"),
     ("/monitor/log/{node}", "monitor log *"),
+    ("/monitor/plugin", "monitor plugin *"),
     ("/monitor/progress", "monitor progress *"),
     ("/monitor/queue", "monitor queue []"),
     ("/monitor/service/{name}", "monitor Service *"),

@@ -27,6 +27,7 @@ mod identity;
 mod import;
 mod install_log;
 mod interface;
+mod inventory;
 mod job;
 mod key;
 mod metrics;
@@ -40,6 +41,7 @@ mod osimage_work;
 mod other_device;
 mod permissions;
 mod pieces;
+mod plugin;
 pub mod problem;
 mod query;
 mod rack;
@@ -56,10 +58,13 @@ mod session;
 mod settings;
 pub(crate) mod source;
 mod switch;
+mod switch_boot;
+mod switch_interface;
 mod switchport;
 mod tables;
 mod ticket;
 mod tpm;
+mod tracker;
 mod unproven;
 mod user;
 mod warnings;
@@ -107,6 +112,11 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(bulk::routes())
         .merge(cloud::routes())
         .merge(route::routes())
+        .merge(plugin::routes())
+        .merge(tracker::routes())
+        .merge(inventory::routes())
+        .merge(switch_interface::routes())
+        .merge(switch_boot::routes())
         .merge(reservation::routes())
         .merge(dns::routes())
         .merge(secret::routes())

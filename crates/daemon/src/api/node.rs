@@ -127,9 +127,11 @@ fn follow(state: &Parts, saved: Saved, name: &Name, new_name: Option<&Name>) {
         state.boots.rename(name.as_str(), new_name);
         state.install_logs.rename(name.as_str(), new_name);
         state.installations.rename(name.as_str(), new_name);
+        state.inventories.rename(name.as_str(), new_name);
     }
     if saved == Saved::Created {
         state.installations.forget(name);
+        state.inventories.remove(name.as_str());
     }
 }
 
@@ -179,8 +181,11 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     let gone = name.clone();
     state.cluster.commit(caller.meta(), move |draft| draft.remove(Kind::Node, &name)).await?;
-    let logs = state.install_logs.clone();
-    state.cluster.after_commit(move || logs.remove(&gone));
+    let (logs, inventories) = (state.install_logs.clone(), state.inventories.clone());
+    state.cluster.after_commit(move || {
+        logs.remove(&gone);
+        inventories.remove(&gone);
+    });
     Ok(answer::done())
 }
 

@@ -25,6 +25,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(operators().acts(), routes!(pack))
         .add(operators().acts(), routes!(cancel))
+        .add(operators().acts(), routes!(refresh_certificates))
         .add(operators(), routes!(check))
         .add(operators().acts(), routes!(change_kernel))
         .add(operators().acts(), routes!(clone))
@@ -102,6 +103,21 @@ async fn check(
     let findings = found.unwrap_or_else(|error| vec![fault(error)]);
     let list = json!({ "config": { "osimage": { name: { "findings": findings } } } });
     Ok(Json(list).into_response())
+}
+
+/// Gives the tree of an OS image the authorities of the controller's subscription (`/etc/rhsm/ca`). Nodes have them once it is packed.
+#[utoipa::path(get, path = "/config/osimage/{name}/_updatecerts", tag = "osimage", responses(
+    (status = 200, description = "It begins, or has begun before", body = Begun),
+    (status = 404, description = "There is no such OS image", body = Problem),
+))]
+async fn refresh_certificates(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let image = state.cluster.published().image(&name)?.name.clone();
+    let what = format!("refreshing certificates of osimage {image}");
+    begin(&state, &caller, Work::RefreshCertificates { image }, &what).await
 }
 
 /// Stops whatever makes files or a tree for an OS image.

@@ -13,6 +13,7 @@ use super::reference::LUNA_INI;
 use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
+use crate::program::User;
 use crate::prometheus;
 
 /// What is built in for Prometheus.
@@ -49,6 +50,24 @@ pub(super) fn unknown(ini: &Ini) -> Vec<String> {
 /// The known word that is most like this one, if any is.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     perilune_wire::fields::nearest(word, known.iter().copied())
+}
+
+/// Whom hooks run as. A daemon that is root runs them as `nobody`, unless the configuration names somebody; another runs them as itself.
+pub(super) fn plugins_user(ini: &Ini) -> Result<Option<User>, String> {
+    let named = ini.get("PLUGINS", "RUN_AS").filter(|name| !name.is_empty());
+    if !nix::unistd::Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let name = named.unwrap_or("nobody");
+    let known = nix::unistd::User::from_name(name).ok().flatten();
+    match known {
+        Some(user) if user.uid.is_root() => Ok(None),
+        Some(user) => Ok(Some(User { user: user.uid.as_raw(), group: user.gid.as_raw() })),
+        None if named.is_none() => Ok(None),
+        None => {
+            Err(format!("[PLUGINS] RUN_AS is '{name}'; write the name of a user of this machine"))
+        }
+    }
 }
 
 /// Words with commas or blanks between them.

@@ -134,6 +134,15 @@ pub const LUNA_INI: &[Section] = &[
         ],
     },
     Section {
+        name: "TORRENT",
+        about: "Images by BitTorrent (docs/torrents.md).",
+        keys: &[key(
+            "ENABLED",
+            "no",
+            "whether packing makes a `.torrent` file for each archive, for nodes with `provision_method: torrent`",
+        )],
+    },
+    Section {
         name: "DHCP",
         about: "The daemon's own DHCP server.",
         keys: &[
@@ -303,6 +312,16 @@ pub const LUNA_INI: &[Section] = &[
         about: "Programs and scripts that the site writes itself.",
         keys: &[
             key("PLUGINS_DIRECTORY", "plugins", "their directory"),
+            key(
+                "PYTHON",
+                "/usr/bin/python3",
+                "what runs hooks of existing sites that are Python files (docs/plugins.md)",
+            ),
+            key(
+                "RUN_AS",
+                "nobody",
+                "the user that hooks run as, where the daemon is root; `root` where they need that. A daemon that is not root runs them as itself",
+            ),
             ignored("IMAGE_FILESYSTEM"),
             key(
                 "ALLOWED_EXPORTERS",

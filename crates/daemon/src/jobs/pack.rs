@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use perilune_boot::Environment;
 use perilune_image::{ArchiveFormat, Packed, Progress, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::{Cluster, Name};
@@ -11,10 +12,10 @@ use perilune_model::{Cluster, Name};
 use super::clean;
 use super::error::{Error, Failed};
 use super::progress::Step;
-use super::run::Context;
+use super::run::{Context, blocking};
 use super::trees::{Done, Pack, Task, Told};
 use super::work::{Format, Mounted};
-use crate::clock;
+use crate::{clock, torrents};
 
 /// As many notes about an image as are told one by one.
 const NOTES: usize = 20;
@@ -154,6 +155,9 @@ async fn put_into_service(
 ) -> Result<(), Failed> {
     tell_notes(context, &packed.warnings);
     context.tell(&format!("creating provisioning for osimage {name}"));
+    if let Some(archive) = packed.archive.as_ref().map(|archive| archive.image_file.clone()) {
+        make_torrent(context, name, archive).await?;
+    }
     // Asked for before the files change: should the daemon be killed in between, the files are still in use then and stay.
     let files = former.files.names().map(str::to_owned).collect();
     context.shared.remove_files(clock::milliseconds(), files).await;
@@ -166,6 +170,24 @@ async fn put_into_service(
         .await
         .map_err(|error| Error::from(error).while_doing(format!("packing osimage {name}")))?;
     context.tell(&format!("created http provisioning for osimage {name}"));
+    Ok(())
+}
+
+/// Before the archive is in service, so that no node asks for a torrent that comes in a moment.
+async fn make_torrent(context: &Context, name: &Name, archive: String) -> Result<(), Failed> {
+    let Some(settings) = &context.shared.places.torrents else { return Ok(()) };
+    let environment = Environment::of(&context.shared.cluster.published(), settings);
+    let announce = format!("{}/announce", environment.api_url());
+    let seed = format!("{}/files/{archive}", environment.web_url());
+    let (files, cancel) = (context.shared.places.files.clone(), context.cancel.clone());
+    let path = files.join(format!("{archive}{}", torrents::ENDING));
+    let urls = torrents::Addresses { announce, seed };
+    let write = move || torrents::write(&files, &archive, &urls, &|| cancel.is_cancelled());
+    let written = blocking(write).await;
+    let doing = || format!("creating torrent provisioning for osimage {name}");
+    let written = written.map_err(|error| error.while_doing(doing()))?;
+    written.map_err(|error| Error::files("write", &path, error).while_doing(doing()))?;
+    context.tell(&format!("created torrent provisioning for osimage {name}"));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::message::{OK, Progress, Time};
 use super::queue::{Number, Running};
 use super::trees::{Report, Told};
 use super::work::{Job, Work};
-use super::{Jobs, Shared, clean, clone, pack, sync};
+use super::{Jobs, Shared, certificates, clean, clone, pack, sync};
 use crate::clock;
 
 /// How long a job that is told to stop may take when the daemon stops: a compressor ends its block, a disk may not answer.
@@ -113,6 +113,7 @@ impl Context {
                 sync::grab(&self, node, image, (*really, *pack)).await
             }
             Work::PushImage { to, image, really } => sync::push(&self, to, image, *really).await,
+            Work::RefreshCertificates { image } => certificates::run(&self, image).await,
             Work::RemoveFiles { files } => clean::remove_files(&self, files).await,
             Work::RemoveTree { tree } => clean::remove_tree(&self, tree).await,
         };

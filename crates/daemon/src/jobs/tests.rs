@@ -66,6 +66,7 @@ impl Site {
                 fence: None,
             }),
             readers: Readers::default(),
+            torrents: None,
         };
         let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
         let (jobs, records, unreadable) = opened.unwrap();

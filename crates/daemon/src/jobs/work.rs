@@ -56,6 +56,11 @@ pub enum Work {
         /// Whether anything is changed; else it is only told what would be.
         really: bool,
     },
+    /// Give the tree of an image the authorities of the controller's subscription.
+    RefreshCertificates {
+        /// The image.
+        image: Name,
+    },
     /// Remove files that nodes could boot from, unless they are used again.
     RemoveFiles {
         /// Names in the directory of files.
@@ -150,6 +155,7 @@ impl Work {
             Self::CloneImage { source, target, .. } => vec![target, source],
             Self::PackImage { image, .. }
             | Self::GrabImage { image, .. }
+            | Self::RefreshCertificates { image }
             | Self::PushImage { image, .. } => vec![image],
             Self::RemoveFiles { .. } | Self::RemoveTree { .. } => Vec::new(),
         }
@@ -160,6 +166,7 @@ impl Work {
         match self {
             Self::PackImage { image, .. }
             | Self::GrabImage { image, .. }
+            | Self::RefreshCertificates { image }
             | Self::PushImage { image, .. } => Some(image),
             Self::CloneImage { target, .. } => Some(target),
             Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
@@ -172,7 +179,10 @@ impl Work {
             Self::PackImage { image, .. } => Some(image),
             Self::CloneImage { target, pack, .. } => Some(target).filter(|_| *pack),
             Self::GrabImage { image, really, pack, .. } => Some(image).filter(|_| *really && *pack),
-            Self::PushImage { .. } | Self::RemoveFiles { .. } | Self::RemoveTree { .. } => None,
+            Self::PushImage { .. }
+            | Self::RefreshCertificates { .. }
+            | Self::RemoveFiles { .. }
+            | Self::RemoveTree { .. } => None,
         }
     }
 
@@ -191,6 +201,9 @@ impl Work {
             Self::CloneImage { source, target, .. } => format!("clone osimage {source}->{target}"),
             Self::GrabImage { image, .. } => format!("grab osimage {image}"),
             Self::PushImage { image, .. } => format!("push osimage {image}"),
+            Self::RefreshCertificates { image } => {
+                format!("refresh certificates of osimage {image}")
+            }
             Self::RemoveFiles { files } => format!("cleanup of {}", files.join(", ")),
             Self::RemoveTree { tree } => format!("removal of {}", tree.display()),
         }
@@ -216,6 +229,9 @@ impl Work {
                     Receiver::Group(_) => "push_osimage_to_group",
                 };
                 ("osimage", format!("{task} {}:{image}:{really}", to.name()))
+            }
+            Self::RefreshCertificates { image } => {
+                ("osimage", format!("update_certs_osimage {image}"))
             }
             Self::RemoveFiles { files } => {
                 ("housekeeper", format!("cleanup_old_file {}", files.join(",")))

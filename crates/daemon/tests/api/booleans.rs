@@ -110,7 +110,7 @@ const QUERIES: [(&str, &str); 8] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 19] = [
+const SHOWN_ONLY: [&str; 21] = [
     "expired",
     "in_force",
     "imported",
@@ -130,6 +130,8 @@ const SHOWN_ONLY: [&str; 19] = [
     "is_over",
     "ok",
     "tpm_present",
+    "mgmt",
+    "given_up",
 ];
 
 fn site() -> ImageSite {

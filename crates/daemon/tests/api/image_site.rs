@@ -241,6 +241,13 @@ impl ImageSite {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// The same, as it stands.
+    pub(crate) fn bytes_from(&self, path: &str, from: &str) -> (u16, Vec<u8>) {
+        let request = agent().get(format!("http://{}{path}", self.address));
+        let mut response = request.header("x-forwarded-for", from).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_vec().unwrap())
+    }
+
     /// What a route answers the administrator, as it stands.
     pub(crate) fn get_text(&self, path: &str) -> (u16, String) {
         let request = agent().get(format!("http://{}{path}", self.address));

@@ -140,7 +140,7 @@ fn what_nobody_does_here_is_told_by_the_import_and_by_the_warnings() {
     let site = ImageSite::start();
     let plugins = site.directory.path().join("data/plugins");
     fs::create_dir_all(plugins.join("hooks/config")).unwrap();
-    fs::write(plugins.join("hooks/config/group.py"), "").unwrap();
+    fs::write(plugins.join("hooks/config/cloud.py"), "").unwrap();
     let site = site.restart();
     let database = Database::site();
     database.sql(
@@ -153,7 +153,7 @@ fn what_nobody_does_here_is_told_by_the_import_and_by_the_warnings() {
     for words in [
         "there is no 'raid5'",
         "there is no 'pigeon'",
-        "hooks/config/group.py will not run",
+        "hooks/config/cloud.py will not run",
         "10.141.255.254 for names",
         "10.141.0.1 is in use by interface BOOTIF of node node001",
     ] {
@@ -163,7 +163,7 @@ fn what_nobody_does_here_is_told_by_the_import_and_by_the_warnings() {
     for words in [
         "group compute, scripts: there is no 'raid5'",
         "there is no 'pigeon'",
-        "hooks/config/group.py will not run",
+        "hooks/config/cloud.py will not run",
         "nodes of network cluster ask 10.141.255.254 for names, which answers no address",
         "the gateway of network cluster cannot be: 10.141.0.1 is in use by",
     ] {

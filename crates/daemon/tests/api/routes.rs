@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 25] = [
+const PUBLIC: [&str; 29] = [
     "POST /token",
     "POST /tpm/{nodename}",
     "GET /version",
@@ -20,6 +20,8 @@ const PUBLIC: [&str; 25] = [
     "GET /boot/manual/group/{groupname}/{macaddress}",
     "GET /boot/manual/hostname/{hostname}/{macaddress}",
     "POST /boot/ticket/{node}",
+    "GET /boot/switch/{name}",
+    "GET /boot/switch/{name}/commands",
     "GET /monitor/node",
     "GET /monitor/node/{node}",
     "GET /monitor/status/{node}",
@@ -28,6 +30,8 @@ const PUBLIC: [&str; 25] = [
     "GET /monitor/{kind}/{name}",
     // For programs of this machine, and those that the configuration names.
     "GET /export/{name}",
+    "GET /announce",
+    "GET /scrape",
     "GET /metrics",
     "GET /config/status/{request_id}",
     "GET /service/status/{request_id}",

@@ -26,6 +26,7 @@ pub(crate) fn policy() -> Policy {
     Policy {
         server: SERVER,
         url: format!("http://{SERVER}:7050"),
+        api_url: format!("https://{SERVER}:7050"),
         lease_seconds: 28_800,
         strangers_lease_seconds: 900,
     }

@@ -1,7 +1,8 @@
 //! Switches, other devices and clouds.
 
 use perilune_model::Name;
-use perilune_model::device::{Cloud, OtherDevice, Switch};
+use perilune_model::device::ztp::{Format, Protocol, System};
+use perilune_model::device::{Cloud, OtherDevice, Switch, SwitchInterface, Ztp};
 
 use super::Planner;
 use crate::reading::Reading;
@@ -23,6 +24,8 @@ impl Planner<'_> {
                 uplinkports: reading.text("uplinkports"),
                 vendor: reading.text("vendor"),
                 comment: reading.text("comment"),
+                ztp: ztp(&mut reading),
+                interfaces: interfaces(&mut reading),
                 ..Switch::default()
             };
             let place = self.place("switch", row, switch.name.as_str());
@@ -63,4 +66,42 @@ impl Planner<'_> {
             self.take("cloud", row, Cloud { name, r#type, comment });
         }
     }
+}
+
+/// What a switch is told when it begins to boot. What cannot be is left out.
+fn ztp(reading: &mut Reading<'_>) -> Ztp {
+    let mut ztp = Ztp {
+        netboot: reading.boolean("netboot"),
+        default_url: reading.text("default_url"),
+        bootfile: reading.text("bootfile"),
+        ztpconfig: reading.confidential("ztpconfig"),
+        ztpformat: reading
+            .word("ztpformat", |word| Format::ALL.iter().copied().find(|one| one.word() == word)),
+        ostype: reading
+            .word("ostype", |word| System::ALL.iter().copied().find(|one| one.word() == word)),
+        url_protocol: reading.word("url_protocol", |word| {
+            Protocol::ALL.iter().copied().find(|one| one.word() == word)
+        }),
+        url_server: reading.text("url_server"),
+        tftp_enable: reading.text("tftp_enable").map(|word| word.to_ascii_lowercase()),
+    };
+    for violation in ztp.violations() {
+        reading.odd(&violation.field, format!("{}; read as unset", violation.reason));
+        match violation.field.as_str() {
+            "default_url" => ztp.default_url = None,
+            "bootfile" => ztp.bootfile = None,
+            "url_server" => ztp.url_server = None,
+            _ => ztp.tftp_enable = None,
+        }
+    }
+    ztp
+}
+
+/// Ours alone: a text of JSON.
+fn interfaces(reading: &mut Reading<'_>) -> Vec<SwitchInterface> {
+    let Some(text) = reading.text("interfaces") else { return Vec::new() };
+    serde_json::from_str(&text).unwrap_or_else(|_error| {
+        reading.odd("interfaces", "it is no list of interfaces; read as unset");
+        Vec::new()
+    })
 }

@@ -162,6 +162,7 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         partscript: reading.script("partscript"),
         postscript: reading.script("postscript"),
         disklayout: disk_layout(reading),
+        osimage_filter: reading.text("osimage_filter"),
         install_policy: install_policy(reading),
         wipe: reading.word("wipe", |word| Wipe::ALL.into_iter().find(|wipe| wipe.word() == word)),
         boot_order: reading.word("boot_order", |word| {

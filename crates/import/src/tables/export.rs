@@ -68,12 +68,13 @@ const NUMBERS: [&str; 36] = [
     "syncimages",
 ];
 /// Columns of long texts.
-const LONG: [&str; 9] = [
+const LONG: [&str; 10] = [
     "comment",
     "content",
     "disklayout",
     "kerneloptions",
     "options",
+    "osimage_filter",
     "partscript",
     "postscript",
     "prescript",

@@ -198,6 +198,7 @@ impl Writer {
             ("partscript", Cell::some(own.partscript.as_ref())),
             ("postscript", Cell::some(own.postscript.as_ref())),
             ("disklayout", Cell::some(own.disklayout.as_ref())),
+            ("osimage_filter", Cell::some(own.osimage_filter.as_ref())),
             ("install_policy", Cell::some(own.install_policy.map(InstallPolicy::word))),
             ("wipe", Cell::some(own.wipe.map(Wipe::word))),
             ("boot_order", Cell::some(own.boot_order.map(BootOrder::word))),

@@ -1,6 +1,8 @@
 //! Tables of what the cluster stands in: settings, networks, controllers, devices, racks, and names.
 
 use perilune_model::controller::Controller;
+use perilune_model::device::SwitchInterface;
+use perilune_model::device::ztp::{Format, Protocol, System};
 use perilune_model::network::{Network, Zone};
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::rack::Placement;
@@ -60,6 +62,16 @@ impl Writer {
                 ("uplinkports", Cell::some(switch.uplinkports.as_ref())),
                 ("vendor", Cell::some(switch.vendor.as_ref())),
                 ("comment", Cell::some(switch.comment.as_ref())),
+                ("netboot", Cell::boolean(switch.ztp.netboot)),
+                ("default_url", Cell::some(switch.ztp.default_url.as_ref())),
+                ("bootfile", Cell::some(switch.ztp.bootfile.as_ref())),
+                ("ztpconfig", Cell::some(switch.ztp.ztpconfig.as_ref())),
+                ("ztpformat", Cell::some(switch.ztp.ztpformat.map(Format::word))),
+                ("ostype", Cell::some(switch.ztp.ostype.map(System::word))),
+                ("url_protocol", Cell::some(switch.ztp.url_protocol.map(Protocol::word))),
+                ("url_server", Cell::some(switch.ztp.url_server.as_ref())),
+                ("tftp_enable", Cell::some(switch.ztp.tftp_enable.as_ref())),
+                ("interfaces", Cell::some(interfaces(&switch.interfaces))),
             ];
             (key(&switch.name), row)
         });
@@ -134,6 +146,11 @@ impl Writer {
             ("orientation", Cell::some(Some(&placement.orientation))),
         ]
     }
+}
+
+/// As a text, since the old tables have no place for them.
+fn interfaces(all: &[SwitchInterface]) -> Option<String> {
+    (!all.is_empty()).then(|| serde_json::to_string(all).ok()).flatten()
 }
 
 fn key(name: &Name) -> String {

@@ -153,6 +153,7 @@ fn without_holdings(object: &Object) -> Option<Object> {
         Object::Switch(switch) => {
             let mut switch = crate::device::Switch::clone(switch);
             switch.addresses = Addresses::default();
+            switch.interfaces.clear();
             Some(switch.into())
         }
         Object::Reservation(reservation) => {

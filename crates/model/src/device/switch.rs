@@ -1,7 +1,7 @@
 //! Creating, changing and cloning switches.
 
-use crate::device::Switch;
 use crate::device::address::PlaceRequest;
+use crate::device::{Switch, ztp};
 use crate::{Draft, Error, Kind, Name, Patch, Saved};
 
 /// What a client asks of a switch.
@@ -25,6 +25,8 @@ pub struct Request {
     pub vendor: Patch<String>,
     /// Free text.
     pub comment: Patch<String>,
+    /// What it is told when it begins to boot.
+    pub ztp: ztp::Request,
 }
 
 /// Changes a switch; makes it where there is none of this name.
@@ -34,7 +36,7 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
         Error::invalid("newswitchname", format!("there is no {} '{name}' to rename", Kind::Switch))
     })?;
     let mut switch = known.unwrap_or_default();
-    request.apply(&mut switch);
+    request.apply(&mut switch)?;
     request.place.apply(draft, &mut switch.network, &mut switch.addresses)?;
     switch.name = request.new_name.as_ref().unwrap_or(name).clone();
     draft.rename(switch, name.as_str())?;
@@ -52,14 +54,16 @@ pub fn clone(
     if draft.switches().contains_key(new_name) {
         return Err(Error::AlreadyExists { kind: Kind::Switch, name: new_name.to_string() });
     }
-    request.apply(&mut switch);
+    request.apply(&mut switch)?;
+    // Its interfaces are its own: each of them would have the addresses and hardware addresses of another switch.
+    switch.interfaces.clear();
     request.place.apply_to_copy(draft, &mut switch.network, &mut switch.addresses)?;
     switch.name = new_name.clone();
     draft.put(switch)
 }
 
 impl Request {
-    fn apply(&self, switch: &mut Switch) {
+    fn apply(&self, switch: &mut Switch) -> Result<(), Error> {
         self.macaddress.apply(&mut switch.macaddress);
         self.oid.apply(&mut switch.oid);
         self.read.apply(&mut switch.read);
@@ -67,5 +71,8 @@ impl Request {
         self.uplinkports.apply(&mut switch.uplinkports);
         self.vendor.apply(&mut switch.vendor);
         self.comment.apply(&mut switch.comment);
+        self.ztp.apply(&mut switch.ztp);
+        let violations = switch.ztp.violations();
+        if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
     }
 }

@@ -8,7 +8,7 @@ use crate::device::{OtherDevice, Switch};
 use crate::interface::Interface;
 use crate::network::Network;
 use crate::node::Node;
-use crate::{Draft, Error, Family};
+use crate::{Draft, Error, Family, Name};
 
 /// Gives every device of the network an address that fits: what fits stays. Controllers are not renumbered behind their operator's
 /// back: one that does not fit refuses the change.
@@ -33,10 +33,7 @@ pub(crate) fn renumber(draft: &mut Draft, network: &Network) -> Result<(), Error
         }
     }
     for switch in draft.switches().values().map(Arc::clone).collect::<Vec<_>>() {
-        if switch.network.as_ref() == Some(&network.name) && !all_fit(network, &switch.addresses) {
-            let addresses = renumbered(draft, &switch.addresses, network)?;
-            draft.put(Switch { addresses, ..Switch::clone(&switch) })?;
-        }
+        renumber_switch(draft, Switch::clone(&switch), network)?;
     }
     for device in draft.other_devices().values().map(Arc::clone).collect::<Vec<_>>() {
         if device.network.as_ref() == Some(&network.name) && !all_fit(network, &device.addresses) {
@@ -66,6 +63,37 @@ fn renumber_node(draft: &mut Draft, mut node: Node, network: &Network) -> Result
             interface.addresses = new;
         }
         draft.put(node.clone())?;
+    }
+    Ok(())
+}
+
+/// As with nodes, all wrong addresses go first.
+fn renumber_switch(draft: &mut Draft, mut switch: Switch, network: &Network) -> Result<(), Error> {
+    let is_there = |own: &Option<Name>| own.as_ref() == Some(&network.name);
+    let is_wrong =
+        |own: &Option<Name>, addresses: &Addresses| is_there(own) && !all_fit(network, addresses);
+    let own =
+        is_wrong(&switch.network, &switch.addresses).then(|| std::mem::take(&mut switch.addresses));
+    let mut moved = Vec::new();
+    for (place, interface) in switch.interfaces.iter_mut().enumerate() {
+        if is_wrong(&interface.network, &interface.addresses) {
+            moved.push((place, std::mem::take(&mut interface.addresses)));
+        }
+    }
+    if own.is_none() && moved.is_empty() {
+        return Ok(());
+    }
+    draft.put(switch.clone())?;
+    if let Some(old) = own {
+        switch.addresses = renumbered(draft, &old, network)?;
+        draft.put(switch.clone())?;
+    }
+    for (place, old) in moved {
+        let new = renumbered(draft, &old, network)?;
+        if let Some(interface) = switch.interfaces.get_mut(place) {
+            interface.addresses = new;
+        }
+        draft.put(switch.clone())?;
     }
     Ok(())
 }

@@ -44,6 +44,8 @@ pub struct Request {
     pub postscript: Patch<String>,
     /// Declarative disk layout.
     pub disklayout: Patch<String>,
+    /// What of the image the node gets.
+    pub osimage_filter: Patch<String>,
     /// When the node is installed.
     pub install_policy: Patch<InstallPolicy>,
     /// What may be wiped of disks that nobody named.
@@ -127,6 +129,7 @@ impl Request {
         self.partscript.apply(&mut provisioning.partscript);
         self.postscript.apply(&mut provisioning.postscript);
         self.disklayout.apply(&mut provisioning.disklayout);
+        self.osimage_filter.apply(&mut provisioning.osimage_filter);
         self.install_policy.apply(&mut provisioning.install_policy);
         self.wipe.apply(&mut provisioning.wipe);
         self.boot_order.apply(&mut provisioning.boot_order);

@@ -37,7 +37,6 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("history show", "Example:\n  perilune history show 42 --fold"),
     ("identify off", "Example:\n  perilune identify off 'rack:r1'"),
     ("identify on", "Example:\n  perilune identify on 'rack:r1'"),
-    ("inventory", "Example:\n  perilune inventory 'node[001-004]'"),
     ("key rotate", "Example:\n  perilune key rotate"),
     ("key show", "Example:\n  perilune key show"),
     ("logout", "Example:\n  perilune logout"),

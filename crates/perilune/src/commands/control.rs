@@ -218,6 +218,12 @@ pub(crate) fn bmc(session: &Session, command: &Bmc) -> Result<(), Failure> {
 }
 
 impl Hosts {
+    /// These nodes, within the usual limits.
+    pub(crate) fn of(nodes: Vec<String>, exclude: Exclude) -> Self {
+        let (concurrent, ramp, deadline) = (None, None, None);
+        Self { nodes, exclude, concurrent, ramp, deadline, insist: false }
+    }
+
     fn request(&self, nodes: &[String]) -> Map<String, Value> {
         let mut request = Map::new();
         request.insert("hostlist".to_owned(), hostlist::fold(nodes).into());

@@ -44,6 +44,10 @@ impl Fields for GroupFields {
             "disklayout",
             "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
         ),
+        Field::encoded(
+            "osimage_filter",
+            "Kept for newer clients: what of the image a node gets; nothing goes by it here",
+        ),
         Field::text(
             "install_policy",
             "When it is installed: always, once, never, memory (docs/node.md)",

@@ -106,6 +106,14 @@ Example:
         /// The image
         source: String,
     },
+    /// Give an image the authorities of the controller's subscription (/etc/rhsm/ca)
+    #[command(after_help = "\
+Example:
+  perilune osimage update-certificates rocky9 && perilune osimage pack rocky9")]
+    UpdateCertificates {
+        /// The image
+        source: String,
+    },
     /// Choose the kernel and pack
     #[command(
         after_help = "Example:\n  perilune osimage kernel debian12 --kernelversion 6.1.0-28-amd64"
@@ -303,6 +311,11 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Cancel { source } => {
             known(session, &source)?;
             session.say(&session.client.get(&path(["config", "osimage", &source, "_cancel"]))?)
+        }
+        Command::UpdateCertificates { source } => {
+            known(session, &source)?;
+            let path = path(["config", "osimage", &source, "_updatecerts"]);
+            job::finish(session, &session.client.get(&path)?, false)
         }
         Command::Grab(Grab { node, osimage, commit, bare, detach }) => {
             let fields = json!({ "osimage": osimage, "nodry": commit, "bare": bare });

@@ -153,6 +153,18 @@ impl Fields for Switch {
         Field::text("read", "SNMP community for reading (public)"),
         Field::text("rw", "SNMP community for writing (trusted)"),
         Field::text("uplinkports", "Ports that lead to other switches, separated by commas"),
+        Field::flag("netboot", "Tell it by DHCP what it sets itself up with (docs/switches.md)"),
+        Field::text(
+            "default_url",
+            "The image of its system: a path at the controller, such as files/nvos.bin",
+        ),
+        Field::text("bootfile", "The file that it begins with, instead of its recipe"),
+        Field::encoded("ztpconfig", "Its configuration; given to the switch's own address alone"),
+        Field::text("ztpformat", "What that is: commands or yaml"),
+        Field::text("ostype", "What runs on it: nvos, cumulus, generic"),
+        Field::text("url_protocol", "It fetches by: secure (https), plain (http)"),
+        Field::text("url_server", "It fetches from this host instead of the controller"),
+        Field::text("tftp_enable", "Name it a TFTP server: yes or no"),
         Field::text("vendor", "Who made it"),
         Field::encoded("comment", "A note"),
     ];
@@ -174,7 +186,9 @@ impl Standard for Switch {
     const ADD: &'static str = "Examples:
   perilune switch add sw01 --network cluster --ipaddress 10.141.200.1
   perilune switch add sw[02-16] --network cluster      (each gets a free address)";
-    const CHANGE: &'static str = "Example:\n  perilune switch change sw01 --uplinkports 49,50";
+    const CHANGE: &'static str = "Examples:
+  perilune switch change sw01 --uplinkports 49,50
+  perilune switch change sw01 --netboot yes --default-url files/nvos.bin --ztpconfig @sw01.nv";
 }
 
 pub(crate) struct OtherDevice;

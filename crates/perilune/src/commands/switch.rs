@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::standard::{self, Switch};
+use super::switch_interface;
 use crate::failure::{Failure, error_line};
 use crate::output;
 use crate::output::table::{Cell, Table, Tone};
@@ -21,6 +22,9 @@ NODE has the MAC address; EXPECTED is described to be at the port:
 pub(crate) enum Command {
     #[command(flatten)]
     Standard(standard::Command<Switch>),
+    /// Ports with addresses of their own
+    #[command(subcommand)]
+    Interface(switch_interface::Command),
     /// Show who is connected to which port, as switches tell by SNMP
     #[command(after_help = EXAMPLES)]
     Ports(Ports),
@@ -35,6 +39,7 @@ pub(crate) struct Ports {
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Standard(command) => standard::run(session, command),
+        Command::Interface(command) => switch_interface::run(session, command),
         Command::Ports(arguments) => ports(session, &arguments),
     }
 }

@@ -9,6 +9,8 @@ mod relay;
 mod router;
 mod servers;
 mod site;
+mod switch_boot;
 mod switches;
 mod tftp;
 mod tools;
+mod torrents;

@@ -64,6 +64,8 @@ pub(crate) const PROMETHEUS: Tool =
     Tool { paths: &["/usr/bin/prometheus"], debian: "prometheus", enterprise: None };
 pub(crate) const PROMTOOL: Tool =
     Tool { paths: &["/usr/bin/promtool"], debian: "prometheus", enterprise: None };
+pub(crate) const ARIA2: Tool =
+    Tool { paths: &["/usr/bin/aria2c"], debian: "aria2", enterprise: None };
 pub(crate) const SETPRIV: Tool =
     Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
 

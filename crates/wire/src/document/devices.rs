@@ -4,12 +4,17 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use perilune_model::controller::{Controller, DEFAULT_PORT};
-use perilune_model::device::{Cloud, OtherDevice, Switch};
+use perilune_model::device::ztp::{Format, Protocol, System};
+use perilune_model::device::{Cloud, OtherDevice, Switch, SwitchInterface, Ztp, switch_interface};
 use perilune_model::rack::{DeviceType, Placement, Rack};
 use perilune_model::reservation::Reservation;
 use perilune_model::{Addresses, MacAddress, Name, Object, Patch};
 
+use serde_json::Value;
+
+use super::site::unique;
 use super::{Said, text};
+use crate::device::ztp_request;
 use crate::fields::Fields;
 use crate::label;
 
@@ -72,9 +77,36 @@ pub(super) fn show_controller(controller: &Controller) -> Said {
         .put("vendor", controller.vendor.clone())
 }
 
-pub(super) fn switch(fields: &mut Fields<'_>, name: Name) -> Object {
+/// A configuration that is not given stays as it is.
+pub(super) fn switch(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
     let usual = Switch::default();
+    let mut ztp = Ztp::default();
+    if let Some(Object::Switch(own)) = own {
+        ztp.ztpconfig.clone_from(&own.ztp.ztpconfig);
+    }
+    ztp_request(fields).apply(&mut ztp);
+    for violation in ztp.violations() {
+        fields.refuse(&violation.field, violation.reason);
+    }
+    let interfaces = fields.objects("interfaces", |fields| SwitchInterface {
+        name: fields.new_name("interface", Name::interface).unwrap_or_default(),
+        network: network(fields),
+        addresses: addresses(fields),
+        macaddress: mac(fields),
+        mgmt: fields.flag("mgmt"),
+    });
+    let interfaces = interfaces.unwrap_or_default();
+    unique(fields, interfaces.iter().map(|interface| &interface.name));
+    if interfaces.len() > switch_interface::MOST {
+        let reason = format!("a switch has at most {} interfaces", switch_interface::MOST);
+        fields.refuse("interfaces", reason);
+    }
+    if interfaces.iter().filter(|interface| interface.mgmt).count() > 1 {
+        fields.refuse("interfaces", "a switch is managed by one of its interfaces; keep one mgmt");
+    }
     Switch {
+        ztp,
+        interfaces,
         name,
         macaddress: mac(fields),
         network: network(fields),
@@ -89,7 +121,16 @@ pub(super) fn switch(fields: &mut Fields<'_>, name: Name) -> Object {
     .into()
 }
 
-pub(super) fn show_switch(switch: &Switch) -> Said {
+pub(super) fn show_switch(switch: &Switch, with_secrets: bool) -> Said {
+    let interface = |own: &SwitchInterface| {
+        let said = Said::default()
+            .text("interface", Some(&own.name))
+            .text("network", own.network.as_ref())
+            .put("macaddress", own.macaddress.clone());
+        Value::Object(show_addresses(said, &own.addresses).flag("mgmt", own.mgmt, false).0)
+    };
+    let interfaces: Vec<Value> = switch.interfaces.iter().map(interface).collect();
+    let ztp = &switch.ztp;
     let usual = Switch::default();
     let unlike = |own: &Option<String>, usual: &Option<String>| {
         (own != usual).then(|| own.clone().unwrap_or_default())
@@ -104,6 +145,16 @@ pub(super) fn show_switch(switch: &Switch) -> Said {
         .put("uplinkports", switch.uplinkports.clone())
         .put("vendor", switch.vendor.clone())
         .put("comment", switch.comment.clone())
+        .put("netboot", ztp.netboot)
+        .put("default_url", ztp.default_url.clone())
+        .put("bootfile", ztp.bootfile.clone())
+        .put("ztpconfig", ztp.ztpconfig.clone().filter(|_| with_secrets))
+        .put("ztpformat", ztp.ztpformat.map(Format::word))
+        .put("ostype", ztp.ostype.map(System::word))
+        .put("url_protocol", ztp.url_protocol.map(Protocol::word))
+        .put("url_server", ztp.url_server.clone())
+        .put("tftp_enable", ztp.tftp_enable.clone())
+        .put("interfaces", (!interfaces.is_empty()).then_some(interfaces))
 }
 
 pub(super) fn other(fields: &mut Fields<'_>, name: Name) -> Object {

@@ -265,6 +265,7 @@ fn show_provisioning(said: Said, own: &Provisioning) -> Said {
         .script("partscript", own.partscript.as_deref())
         .script("postscript", own.postscript.as_deref())
         .put("disklayout", own.disklayout.clone())
+        .put("osimage_filter", own.osimage_filter.clone())
         .put("install_policy", own.install_policy.map(InstallPolicy::word))
         .put("wipe", own.wipe.map(Wipe::word))
         .put("boot_order", own.boot_order.map(BootOrder::word))

@@ -103,6 +103,7 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
             fence: None,
         }),
         readers: Readers::default(),
+        torrents: None,
     };
     let opened = Jobs::open(&site.store, site.cluster.clone(), places, now()).await;
     let (jobs, records, unreadable) = opened.unwrap();

@@ -32,6 +32,7 @@ impl Fence {
         match task {
             Task::Pack(Pack { tree, .. })
             | Task::Check { tree, .. }
+            | Task::Certificates { tree }
             | Task::Leave { tree }
             | Task::Grab(Grab { tree, .. })
             | Task::Push(Push { tree, .. }) => self.check(tree),

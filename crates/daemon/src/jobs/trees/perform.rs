@@ -12,7 +12,7 @@ use super::task::{Done, Finding, Pack, Task, Told};
 use super::{Report, rsync};
 use crate::jobs::error::Error;
 use crate::jobs::run::blocking;
-use crate::jobs::{agent, clone, tree};
+use crate::jobs::{agent, certificates, clone, tree};
 
 /// Where things are for whoever works on trees.
 #[derive(Debug, Clone)]
@@ -66,6 +66,9 @@ impl Performer {
             Task::Move { from, to } => {
                 tree::rename(&from, &to)?;
                 Done::Nothing
+            }
+            Task::Certificates { tree } => {
+                Done::Notes(certificates::update(&tree, Path::new(certificates::PLACE))?)
             }
             Task::Leave { tree } => {
                 tree::leave(&tree)?;

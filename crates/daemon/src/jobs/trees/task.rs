@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Copy { from: PathBuf, to: PathBuf, request: String, mounts: Mounted, may_replace: bool },
     /// Move a tree to where nothing is.
     Move { from: PathBuf, to: PathBuf },
+    /// Give a tree the authorities of this machine's subscription.
+    Certificates { tree: PathBuf },
     /// Write down that a tree is what a removed image has left.
     Leave { tree: PathBuf },
     /// Give the place of a tree that was left to another.
@@ -44,6 +46,7 @@ impl Task {
             Self::Check { .. } => "check",
             Self::Copy { .. } => "copy",
             Self::Move { .. } => "move",
+            Self::Certificates { .. } => "certificates",
             Self::Leave { .. } => "leave",
             Self::PutAside { .. } => "put-aside",
             Self::Remove { .. } => "remove",
@@ -58,6 +61,7 @@ impl Task {
         let tree = match self {
             Self::Pack(Pack { tree, .. })
             | Self::Check { tree, .. }
+            | Self::Certificates { tree }
             | Self::Leave { tree }
             | Self::PutAside { tree, .. }
             | Self::Remove { tree, .. }

@@ -1,0 +1,71 @@
+//! Hooks over the API: what there is, how it went, and calling one by hand.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::image_site::{ImageSite, until};
+
+const PATH: &str = "/monitor/plugin";
+
+fn write(site: &ImageSite, file: &str, text: &str) {
+    let path = site.directory.path().join("data/plugins").join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    let mode = if path.extension().is_some() { 0o644 } else { 0o755 };
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    // Whoever hooks run as reads them.
+    for parent in
+        path.ancestors().skip(1).take_while(|parent| parent.starts_with(site.directory.path()))
+    {
+        std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+fn hook(site: &ImageSite) -> Value {
+    let (status, answer) = site.get(PATH);
+    assert_eq!(status, 200, "{answer}");
+    answer["monitor"]["plugin"]["hooks/config/node"].clone()
+}
+
+#[test]
+fn hooks_are_listed_called_by_hand_and_by_what_changes_and_failures_are_warnings() {
+    let site = ImageSite::start();
+    site.describe();
+    assert_eq!(
+        hook(&site),
+        json!({ "file": null, "at": null, "failures": 0, "failure": null, "given_up": false })
+    );
+    let run = |plugin: &str| site.post(PATH, &json!({ "plugin": plugin }));
+    for plugin in ["hooks/config/node", "hooks/config/rack", "../../etc/passwd", ""] {
+        assert_eq!(run(plugin).0, 404, "{plugin}");
+    }
+    for wrong in [json!([]), json!({}), json!({ "plugin": 1 })] {
+        assert_eq!(site.post(PATH, &wrong).0, 400, "{wrong}");
+    }
+    write(&site, "hooks/config/node", "#!/bin/sh\ncat\n");
+    write(&site, "hooks/config/rack", "#!/bin/sh\n");
+    let (status, answer) = run("hooks/config/node");
+    assert_eq!(status, 200, "{answer}");
+    let told: Value = serde_json::from_str(answer["output"].as_str().unwrap()).unwrap();
+    assert_eq!(told["nodes"][1], json!({ "name": "node002", "group": "compute" }));
+    assert!(hook(&site)["at"].is_string() && hook(&site)["failure"].is_null());
+    assert_eq!(
+        site.get(PATH).1["monitor"]["not_run"]["hooks/config"],
+        json!(["hooks/config/rack"])
+    );
+    write(&site, "hooks/config/node", "#!/bin/sh\necho broken >&2; exit 3\n");
+    let (status, answer) = run("hooks/config/node");
+    assert_eq!(status, 409);
+    assert!(answer["message"].as_str().unwrap().ends_with("broken"), "{answer}");
+    assert!(site.get("/monitor/warnings").1.to_string().contains("hooks/config/node failed"));
+    // What changes is told, and then all is well again.
+    write(&site, "hooks/config/node", "#!/bin/sh\ngrep -q node003\n");
+    let node = json!({ "config": { "node": { "node003": { "group": "compute" } } } });
+    assert_eq!(site.post("/config/node/node003", &node).0, 201);
+    until(|| hook(&site)["failures"] == 0);
+    // Nobody but an administrator calls programs.
+    assert_eq!(site.post_as(PATH, &json!({ "plugin": "hooks/config/node" }), "").0, 401);
+    let own = site.node_token("node001");
+    assert_eq!(site.post_as(PATH, &json!({ "plugin": "hooks/config/node" }), &own).0, 403);
+}

@@ -1,0 +1,158 @@
+//! The interfaces of a switch that have addresses of their own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::Switch;
+use crate::device::address::PlaceRequest;
+use crate::{Addresses, Draft, Error, Kind, Name, Patch};
+
+/// The most interfaces of one switch.
+pub const MOST: usize = 256;
+
+/// A port of a switch with addresses of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwitchInterface {
+    /// Its name, such as `swp1` or `eth0`.
+    pub name: Name,
+    /// Its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Name>,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Hardware address as it was sent, colons between the pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macaddress: Option<String>,
+    /// The switch is managed by it: it has the switch's own name in the domain of its network.
+    pub mgmt: bool,
+}
+
+/// What a client asks of an interface of a switch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The interface.
+    pub interface: Name,
+    /// Its new name.
+    pub new_name: Option<Name>,
+    /// Its network.
+    pub network: Option<Name>,
+    /// Its address.
+    pub ipaddress: Option<IpAddr>,
+    /// Its hardware address.
+    pub macaddress: Patch<String>,
+    /// Whether the switch is managed by it.
+    pub mgmt: Patch<bool>,
+}
+
+impl Switch {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&SwitchInterface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// The interface that it is managed by.
+    pub fn management(&self) -> Option<&SwitchInterface> {
+        self.interfaces.iter().find(|interface| interface.mgmt)
+    }
+
+    /// Where the switch has its own name: each network with the addresses in it.
+    pub fn named(&self) -> impl Iterator<Item = (Option<&Name>, Addresses)> {
+        let managed = self.management().map(|own| (own.network.as_ref(), own.addresses));
+        std::iter::once((self.network.as_ref(), self.addresses)).chain(managed)
+    }
+
+    /// All of its hardware addresses, as they were sent, each with the network and the addresses that belong to it.
+    pub fn hardware(&self) -> impl Iterator<Item = (&str, Option<&Name>, Addresses)> {
+        let own =
+            self.macaddress.as_deref().map(|mac| (mac, self.network.as_ref(), self.addresses));
+        let interfaces = self.interfaces.iter().filter_map(|own| {
+            Some((own.macaddress.as_deref()?, own.network.as_ref(), own.addresses))
+        });
+        own.into_iter().chain(interfaces)
+    }
+
+    /// Whether the switch has this address.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        let interfaces = self.interfaces.iter().map(|interface| interface.addresses);
+        std::iter::once(self.addresses)
+            .chain(interfaces)
+            .any(|own| own.iter().any(|own| own == address))
+    }
+}
+
+/// Changes interfaces of a switch, and adds those that it does not have. An interface that comes into a network without an address gets the first
+/// free one.
+pub fn save(draft: &mut Draft, switch: &str, requests: &[Request]) -> Result<(), Error> {
+    let mut switch = Switch::clone(Arc::as_ref(draft.switch(switch)?));
+    for request in requests {
+        save_one(draft, &mut switch, request)?;
+        // The next sees which addresses are taken.
+        draft.put(switch.clone())?;
+    }
+    Ok(())
+}
+
+fn save_one(draft: &Draft, switch: &mut Switch, request: &Request) -> Result<(), Error> {
+    let place = switch.interfaces.iter().position(|own| own.name == request.interface);
+    let mut own = place.and_then(|place| switch.interfaces.get(place)).cloned().unwrap_or_default();
+    if place.is_none() {
+        if request.new_name.is_some() {
+            return Err(missing(&switch.name, request.interface.as_str()));
+        }
+        if switch.interfaces.len() >= MOST {
+            let reason = format!("a switch has at most {MOST} interfaces");
+            return Err(Error::invalid("interface", reason));
+        }
+        own.name = request.interface.clone();
+    }
+    if let Some(new_name) = request.new_name.as_ref().filter(|new| **new != own.name) {
+        if switch.interface(new_name.as_str()).is_some() {
+            let reason =
+                format!("the switch has an interface '{new_name}' already; choose another name");
+            return Err(Error::invalid("newinterfacename", reason));
+        }
+        own.name = new_name.clone();
+    }
+    request.macaddress.apply(&mut own.macaddress);
+    request.mgmt.apply_or(&mut own.mgmt, false);
+    let place_request = PlaceRequest {
+        ipaddress: request.ipaddress,
+        network: request.network.clone(),
+        nonetwork: false,
+    };
+    place_request.apply(draft, &mut own.network, &mut own.addresses)?;
+    if own.mgmt {
+        // A switch has one interface that it is managed by: the last that was said.
+        for other in &mut switch.interfaces {
+            other.mgmt = false;
+        }
+    }
+    match place.and_then(|place| switch.interfaces.get_mut(place)) {
+        Some(known) => *known = own,
+        None => switch.interfaces.push(own),
+    }
+    Ok(())
+}
+
+/// Removes an interface of a switch.
+pub fn remove(draft: &mut Draft, switch: &str, interface: &str) -> Result<(), Error> {
+    let mut switch = Switch::clone(Arc::as_ref(draft.switch(switch)?));
+    let before = switch.interfaces.len();
+    switch.interfaces.retain(|own| own.name != *interface);
+    if switch.interfaces.len() == before {
+        return Err(missing(&switch.name, interface));
+    }
+    draft.put(switch)
+}
+
+fn missing(switch: &Name, interface: &str) -> Error {
+    Error::NoPart {
+        kind: Kind::Switch,
+        name: switch.to_string(),
+        part: "interface",
+        wanted: interface.to_owned(),
+    }
+}

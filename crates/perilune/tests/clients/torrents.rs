@@ -1,0 +1,145 @@
+//! Torrents by unmodified aria2c: the tracker, the torrent that packing makes, the controller's file as a seed, and peers.
+
+use std::fs;
+
+use crate::site::{CONTROLLER, Machine, NODE_MAC, Site};
+use crate::tools::{ARIA2, CURL, UDHCPC};
+
+const OTHER_MAC: &str = "52:54:00:00:00:02";
+const VERSION: &str = "6.1.0-9-test";
+
+/// A site whose image `small` is packed with a torrent; node001 and node002 are of it, and what the torrent is called.
+fn site() -> (Site, String) {
+    let mut site = Site::start("10.141.200.1", "10.141.200.100");
+    let tree = site.data().join("images/small");
+    let modules = tree.join("lib/modules").join(VERSION);
+    for directory in [&modules.join("kernel"), &tree.join("boot"), &tree.join("etc")] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    fs::write(tree.join("boot").join(format!("vmlinuz-{VERSION}")), "kernel").unwrap();
+    for list in
+        ["modules.dep", "modules.alias", "modules.softdep", "modules.order", "modules.builtin"]
+    {
+        fs::write(modules.join(list), "").unwrap();
+    }
+    // What cannot be compressed, so that there are many pieces.
+    let mut noise: u64 = 88_172_645_463_325_252;
+    let bytes = std::iter::repeat_with(|| {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_le_bytes()
+    });
+    fs::write(tree.join("etc/noise"), bytes.take(1 << 20).flatten().collect::<Vec<u8>>()).unwrap();
+    site.write("agent", "");
+    fs::write(site.data().join("agent"), smallest_program()).unwrap();
+    site.configure("[TORRENT]\nENABLED = yes\n");
+    let agent = format!("PERILUNE_AGENT={}", site.data().join("agent").display());
+    site.restart_by(&["/usr/bin/env", &agent]);
+    site.cli(&["osimage", "add", "small", "--path", &tree.display().to_string()]);
+    site.cli(&["group", "change", "compute", "--osimage", "small"]);
+    site.cli(&["node", "add", "node002", "--group", "compute", "--mac", OTHER_MAC]);
+    let said = site.cli(&["osimage", "pack", "small"]);
+    let files = fs::read_dir(site.data().join("files")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let torrent = names.into_iter().find(|name| name.ends_with(".torrent")).expect(&said);
+    (site, torrent)
+}
+
+fn smallest_program() -> Vec<u8> {
+    let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    header.extend([0; 28]);
+    header.extend([64, 56, 0, 64, 0, 0].map(u16::to_le_bytes).concat());
+    header
+}
+
+/// The administrator's token.
+fn token(site: &Site, curl: &str) -> String {
+    let ini = fs::read_to_string(site.data().join("luna.ini")).unwrap();
+    let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
+    let login = format!(r#"{{"username":"admin","password":"{password}"}}"#);
+    let url = "http://127.0.0.1:7050/token";
+    let mut command = site.network.command(curl);
+    command.args(["-sS", "-H", "Content-Type: application/json", "--data", &login, url]);
+    let answer = perilune_testkit::process::run(&mut command, &crate::site::limit()).unwrap();
+    answer.split('"').find(|word| word.starts_with("ey")).unwrap().to_owned()
+}
+
+/// What aria2c says that fetches the torrent of this path.
+fn fetch(machine: &Machine, torrent: &str, more: &[&str]) -> String {
+    let directory = machine.file("got").display().to_string();
+    let usual =
+        ["--seed-time=0", "--enable-dht=false", "--bt-stop-timeout=20", "--dir", &directory];
+    machine.run_both(
+        "/usr/bin/timeout",
+        &[&["50", "/usr/bin/aria2c"], &usual[..], more, &[torrent]].concat(),
+    )
+}
+
+#[test]
+fn nodes_fetch_their_image_from_the_controller_and_from_each_other_and_strangers_do_not() {
+    let (Some(_), Some(udhcpc), Some(curl)) = (ARIA2.find(), UDHCPC.find(), CURL.find()) else {
+        return;
+    };
+    let (site, torrent) = site();
+    let archive = torrent.strip_suffix(".torrent").unwrap();
+    let original = fs::read(site.data().join("files").join(archive)).unwrap();
+    let path = site.data().join("files").join(&torrent).display().to_string();
+    let machines = [NODE_MAC, OTHER_MAC, "52:54:00:00:00:77"].map(|mac| site.machine(mac));
+    let [first, second, stranger] = &machines;
+    for machine in &machines {
+        machine.udhcpc(&udhcpc, &[]).unwrap();
+        fs::create_dir(machine.file("got")).unwrap();
+    }
+    // Nobody without a token is a peer's friend: the seed refuses it, and the tracker tells it of nobody.
+    let refused = fetch(stranger, &path, &[]);
+    assert!(
+        !stranger.file("got").join(archive).exists()
+            || fs::read(stranger.file("got").join(archive)).unwrap() != original,
+        "{refused}"
+    );
+    let hash: String = {
+        let shown = stranger.run("/usr/bin/aria2c", &["-S", &path]).unwrap();
+        let line =
+            shown.lines().find_map(|line| line.strip_prefix("Info Hash: ")).unwrap().to_owned();
+        let pairs = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.fold(String::new(), |all, pair| format!("{all}%{pair}"))
+    };
+    let announce = format!(
+        "http://{CONTROLLER}:7050/announce?info_hash={hash}&peer_id=aaaaaaaaaaaaaaaaaaaa&port=6881&compact=1&left=1"
+    );
+    let told = stranger.run(&curl, &["-sS", "--output", "-", &announce]).unwrap();
+    assert!(told.contains("14:failure reason"), "{told}");
+    // With a token, the controller's file is a seed.
+    let token = token(&site, &curl);
+    let header = format!("--header=x-access-tokens: {token}");
+    let said = fetch(first, &path, &[&header]);
+    assert_eq!(fs::read(first.file("got").join(archive)).unwrap(), original, "{said}");
+    // It goes on giving it to others, who know no token: the tracker tells them of it.
+    let directory = first.file("got").display().to_string();
+    let mut seeder = first.lab.command("/usr/bin/aria2c");
+    seeder.args([
+        "--seed-ratio=0",
+        "--enable-dht=false",
+        "--check-integrity=true",
+        "--quiet",
+        "--dir",
+        &directory,
+        &path,
+    ]);
+    let mut seeder = seeder.spawn().unwrap();
+    let is_there = || {
+        first
+            .run(&curl, &["-sS", "--output", "-", &announce])
+            .ok()
+            .filter(|told| told.contains("8:completei1e"))
+    };
+    let found = perilune_testkit::process::wait_for(&crate::site::limit(), is_there).unwrap();
+    assert!(found.is_some(), "the seeder announces itself");
+    let said = fetch(second, &path, &[]);
+    perilune_testkit::process::end(&mut seeder);
+    assert_eq!(fs::read(second.file("got").join(archive)).unwrap(), original, "{said}");
+    // What is gone is forgotten.
+    let over = announce.replace("left=1", "left=0&event=stopped");
+    assert!(first.run(&curl, &["-sS", "--output", "-", &over]).unwrap().contains("5:peers0:"));
+}
