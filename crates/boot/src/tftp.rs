@@ -3,6 +3,7 @@
 //! Each transfer has a socket of its own; a file is held in memory while machines fetch it, so that a thousand
 //! machines that boot at once read it from the disk once.
 
+mod counters;
 mod files;
 pub mod packet;
 mod socket;
@@ -21,6 +22,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub use counters::Counters;
+use counters::Fate;
 pub use files::{Fallback, distribution_loaders};
 use files::{Files, Refusal};
 use packet::{ErrorCode, Malformed, Mode, Read, Request, parse_request};
@@ -73,6 +76,8 @@ pub struct Settings {
     pub fallbacks: Vec<Fallback>,
     /// How many transfers may run at once on each listener. Clients beyond that ask again after a while.
     pub transfers: usize,
+    /// What counts how transfers end.
+    pub counters: Arc<Counters>,
 }
 
 /// The server, which has its ports already.
@@ -81,6 +86,7 @@ pub struct Server {
     sockets: Vec<(UdpSocket, Option<String>)>,
     files: Arc<Files>,
     transfers: usize,
+    counters: Arc<Counters>,
 }
 
 impl Server {
@@ -95,8 +101,9 @@ impl Server {
                 Ok((socket, interface.clone()))
             })
             .collect::<Result<_, Error>>()?;
-        let files = Arc::new(Files::new(settings.root, settings.fallbacks));
-        Ok(Self { sockets, files, transfers: settings.transfers })
+        let files = Arc::new(Files::new(settings.root.clone(), settings.fallbacks.clone()));
+        let Settings { transfers, counters, .. } = settings;
+        Ok(Self { sockets, files, transfers, counters })
     }
 
     /// Where it listens, with the ports that were chosen where zero was asked.
@@ -115,6 +122,7 @@ impl Server {
                 active: Arc::default(),
                 warned: None,
                 cut: BTreeSet::new(),
+                counters: Arc::clone(&self.counters),
             };
             tasks.spawn(service.run(socket));
         }
@@ -153,6 +161,7 @@ struct Service {
     warned: Option<Instant>,
     /// Whose names were cut, and that was said.
     cut: BTreeSet<(IpAddr, String)>,
+    counters: Arc<Counters>,
 }
 
 impl Service {
@@ -188,6 +197,7 @@ impl Service {
             self.tell_of_cut(arrival.client, read);
         }
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            self.counters.count(Fate::Shed);
             self.warn_of_crowd(arrival.client);
             return;
         };
@@ -202,12 +212,15 @@ impl Service {
             former.stop.cancel();
         }
         let (files, interface) = (Arc::clone(&self.files), self.interface.clone());
-        let active = Arc::clone(&self.active);
+        let (active, counters) = (Arc::clone(&self.active), Arc::clone(&self.counters));
         transfers.spawn(async move {
             let serve = serve(&files, &arrival, interface.as_deref(), request, &heard);
             tokio::select! {
-                () = serve => forget(&active, arrival.client, &heard),
-                () = stop.cancelled() => {}
+                fate = serve => {
+                    counters.count(fate);
+                    forget(&active, arrival.client, &heard);
+                }
+                () = stop.cancelled() => counters.count(Fate::Stopped),
             }
             drop(permit);
         });
@@ -260,19 +273,20 @@ async fn serve(
     interface: Option<&str>,
     request: Result<Request, Malformed>,
     heard: &AtomicBool,
-) {
+) -> Fate {
     let client = arrival.client;
     let socket = match socket::connect(arrival, interface) {
         Ok(socket) => socket,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             warn!(%client, error, "no socket for a TFTP transfer");
-            return;
+            return Fate::Refused;
         }
     };
     let refuse = async |code, message: &str| {
         // A lost error costs the client a timeout, after which it asks again.
         socket.send(&packet::error(code, message)).await.ok();
+        Fate::Refused
     };
     let read = match request {
         Ok(Request::Read(read)) => read,
@@ -303,7 +317,7 @@ async fn serve(
                     ErrorCode::AccessViolation
                 }
             };
-            refuse(code, &refusal.to_string()).await;
+            refuse(code, &refusal.to_string()).await
         }
     }
 }
@@ -314,7 +328,7 @@ async fn send_file(
     read: &Read,
     bytes: Arc<[u8]>,
     heard: &AtomicBool,
-) {
+) -> Fate {
     let bytes = match read.mode {
         Mode::Octet => bytes,
         Mode::Netascii => netascii(&bytes),
@@ -327,11 +341,18 @@ async fn send_file(
     let end = transfer::run(socket, window, greeting, read.timeout, mark).await;
     let (file, milliseconds) = (&read.name, started.elapsed().as_millis());
     match end {
-        End::Complete => info!(%client, file, length, milliseconds, "TFTP file sent"),
+        End::Complete => {
+            info!(%client, file, length, milliseconds, "TFTP file sent");
+            Fate::Sent
+        }
         End::Aborted { code, message } => {
             debug!(%client, file, code, message, "TFTP client stopped");
+            Fate::Stopped
         }
-        End::Vanished => info!(%client, file, milliseconds, "TFTP client vanished"),
+        End::Vanished => {
+            info!(%client, file, milliseconds, "TFTP client vanished");
+            Fate::Vanished
+        }
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn start(
         source,
     })?;
     let fallbacks = tftp::distribution_loaders();
-    let settings = tftp::Settings { root, fallbacks, transfers: TRANSFERS };
+    let settings =
+        tftp::Settings { root, fallbacks, transfers: TRANSFERS, counters: state.metrics.tftp() };
     let server = tftp::Server::bind(&listeners, settings)?;
     tasks.spawn(server.run(stop.clone()));
     Ok(())

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use perilune_boards::News;
+use perilune_boot::tftp;
 use perilune_model::{Family as AddressFamily, Name};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -20,9 +21,9 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::state::State;
 use crate::status::{ERROR, NodeState, SUCCESS, Status, usual};
+use crate::{clock, names};
 
 /// What requests take, in seconds: from a look into memory to a bulk of thousands.
 const REQUESTS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -41,6 +42,8 @@ struct Inner {
     phases: Family<Phase, Histogram, fn() -> Histogram>,
     installations: Family<Ended, Counter>,
     dhcp: Arc<perilune_dhcp::Counters>,
+    tftp: Arc<tftp::Counters>,
+    dns: Arc<names::Counters>,
     started: u64,
     /// Who may have all of it written down: that looks at every node, and any user of the controller may ask.
     turns: Semaphore,
@@ -53,6 +56,8 @@ impl Default for Inner {
             phases: Family::new_with_constructor(|| Histogram::new(PHASES)),
             installations: Family::default(),
             dhcp: Arc::default(),
+            tftp: Arc::default(),
+            dns: Arc::default(),
             started: clock::seconds(),
             turns: Semaphore::new(1),
         }
@@ -100,6 +105,16 @@ struct Message {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Came {
+    fate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Server {
+    server: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Network {
     network: String,
 }
@@ -119,6 +134,16 @@ impl Metrics {
     /// What counts messages of DHCP.
     pub(crate) fn dhcp(&self) -> Arc<perilune_dhcp::Counters> {
         Arc::clone(&self.0.dhcp)
+    }
+
+    /// What counts transfers of TFTP.
+    pub(crate) fn tftp(&self) -> Arc<tftp::Counters> {
+        Arc::clone(&self.0.tftp)
+    }
+
+    /// What counts questions of DNS.
+    pub(crate) fn dns(&self) -> Arc<names::Counters> {
+        Arc::clone(&self.0.dns)
     }
 
     /// Times the phases of installations, until `stop`. A node that is away for longer than its changes are kept begins anew.
@@ -196,7 +221,24 @@ pub(crate) fn render(state: &State) -> Result<String, std::fmt::Error> {
 
 /// What is counted where it happens.
 fn counted(registry: &mut Registry, state: &State) {
-    let Inner { requests, phases, installations, dhcp, .. } = &*state.metrics.0;
+    let Inner { requests, phases, installations, dhcp, tftp, dns, .. } = &*state.metrics.0;
+    let by_fate = |all: &mut dyn Iterator<Item = (&'static str, u64)>| {
+        let family = Family::<Came, Counter>::default();
+        for (fate, count) in all {
+            family.get_or_create(&Came { fate }).inc_by(count);
+        }
+        family
+    };
+    registry.register(
+        "tftp_transfers",
+        "Transfers of TFTP by how they ended",
+        by_fate(&mut tftp.read()),
+    );
+    registry.register(
+        "dns_questions",
+        "Questions of DNS by what became of them",
+        by_fate(&mut dns.read()),
+    );
     let messages = Family::<Message, Counter>::default();
     for (fate, kind, count) in dhcp.read() {
         messages.get_or_create(&Message { kind, fate }).inc_by(count);
@@ -293,6 +335,15 @@ fn happening(registry: &mut Registry, state: &State) {
         jobs.get_or_create(&Job { kind: kind.to_owned(), state }).inc();
     }
     registry.register("jobs", "Jobs that are not done", jobs);
+    let behind = Family::<Server, Gauge>::default();
+    for (server, is_behind) in state.servers.behind() {
+        behind.get_or_create(&Server { server }).set(i64::from(is_behind));
+    }
+    registry.register(
+        "server_behind",
+        "Servers of the site whose files are written, 1 where one does not know the cluster as it is",
+        behind,
+    );
     if let Some(expiry) = state.certificate.expiry() {
         let gauge = Gauge::<i64>::default();
         gauge.set(expiry);

@@ -4,6 +4,7 @@
 //! sockets (`listen.rs`, `udp.rs`, `tcp.rs`), who may ask (`desk.rs`), what goes to other servers (`forward.rs`), and secondary servers that
 //! are told of changes (`notify.rs`). That a port is taken stops nothing else.
 
+mod counters;
 mod desk;
 mod forward;
 mod listen;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Options, Serve, Settings};
 use crate::state::State;
+pub(crate) use counters::Counters;
 use desk::Desk;
 use forward::Forwarder;
 use listen::Listener;
@@ -60,7 +62,7 @@ pub(crate) async fn start(
     let (forwarder, forwarding) = Forwarder::new();
     tasks.spawn(forwarding.run(stop.clone()));
     let keys: Keys = settings.keys.iter().cloned().collect();
-    let (desk, given) = Desk::new(settings, keys, views, forwarder);
+    let (desk, given) = Desk::new(settings, keys, views, (forwarder, state.metrics.dns()));
     let desk = Arc::new(desk);
     tasks.spawn(notify::run(Arc::clone(&desk), state.names.clone(), given, stop.clone()));
     let mut listener = Listener::new(options, state, desk, stop.clone());

@@ -10,7 +10,7 @@ use perilune_wire::fields::nearest;
 use crate::commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
     inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
-    reservation, route, secret, setup, standard, switch, user,
+    reservation, route, secret, service, setup, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -204,6 +204,9 @@ pub(crate) enum Command {
     /// Clouds that nodes live in
     #[command(subcommand)]
     Cloud(standard::Command<standard::Cloud>),
+    /// Whether DHCP and DNS run, and servers of the site that are to act
+    #[command(subcommand, after_help = service::EXAMPLES)]
+    Service(service::Command),
     /// DNS hosts that are not devices of the cluster
     #[command(subcommand, after_help = dns::EXAMPLES)]
     Dns(dns::Command),

@@ -174,6 +174,18 @@ impl Client {
         &self.url
     }
 
+    /// Whether a service runs, in the daemon's words. It needs no token.
+    pub fn service(&self, name: &str) -> Result<(bool, String), Error> {
+        let path = path(["monitor", "service", name]);
+        let answer = self.exchange(&path, None, None)?;
+        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let words = value.pointer("/monitor/Service").and_then(|said| said.get(name)?.as_str());
+        match words {
+            Some(words) => Ok((answer.status == 200, words.to_owned())),
+            None => Err(self.malformed(&path, "nothing about the service in it")),
+        }
+    }
+
     /// Asks a route that needs a token. The result is the body; null when there is none.
     pub fn get(&self, path: &str) -> Result<Value, Error> {
         self.judge(path, &self.with_token(path, None)?)
@@ -462,7 +474,8 @@ impl Client {
 fn acts_by_get(route: &str) -> bool {
     const LOOK: [&str; 5] = ["_member", "_nextfreeip", "_check", "_status", "_list"];
     let last = route.rsplit('/').next().unwrap_or_default();
-    last.starts_with('_') && !LOOK.contains(&last)
+    let is_look = route.starts_with("/service/status/") || last == "status";
+    last.starts_with('_') && !LOOK.contains(&last) || route.starts_with("/service/") && !is_look
 }
 
 /// Says who became the user of this program, for the history.

@@ -33,6 +33,7 @@ pub(crate) mod reinstall;
 pub(crate) mod reservation;
 pub(crate) mod route;
 pub(crate) mod secret;
+pub(crate) mod service;
 pub(crate) mod setup;
 pub(crate) mod standard;
 pub(crate) mod status;

@@ -24,7 +24,7 @@ use arguments::{Arguments, Command};
 use commands::{
     apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
     inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
-    reservation, route, secret, setup, standard, status, switch, user,
+    reservation, route, secret, service, setup, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -86,6 +86,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Switch(command) => switch::run(&session(output)?, command),
         Command::Otherdev(command) => standard::run(&session(output)?, command),
         Command::Plugin(command) => plugin::run(&session(output)?, &command),
+        Command::Service(command) => service::run(&session(output)?, command),
         Command::Route(command) => route::run(&session(output)?, command),
         Command::Cloud(command) => standard::run(&session(output)?, command),
         Command::Dns(command) => dns::run(&session(output)?, command),

@@ -19,7 +19,7 @@ const DOCUMENTS: &str = "usr/share/doc/perilune";
 pub(super) const CONFIGURATION: [&str; 3] =
     ["etc/perilune/perilune.env", "etc/logrotate.d/perilune", "etc/perilune/worker.env"];
 /// Where each file of `xtask/dist` goes.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("perilune.service", "usr/lib/systemd/system/perilune.service"),
     ("perilune-worker.socket", "usr/lib/systemd/system/perilune-worker.socket"),
     ("perilune-worker.service", "usr/lib/systemd/system/perilune-worker.service"),
@@ -29,6 +29,7 @@ const PLACES: [(&str, &str); 9] = [
     ("sysusers.conf", "usr/lib/sysusers.d/perilune.conf"),
     ("tmpfiles.conf", "usr/lib/tmpfiles.d/perilune.conf"),
     ("firewalld.xml", "usr/lib/firewalld/services/perilune.xml"),
+    ("prometheus.rules", "usr/share/perilune/prometheus.rules"),
 ];
 /// Where each shell looks for completions.
 const COMPLETIONS: [(&str, &str); 3] = [

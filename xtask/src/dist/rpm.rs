@@ -74,7 +74,7 @@ fn specification(contents: &Contents, release: &Release) -> Result<String> {
         writeln!(text, "%{name}\n{}", script.replace('%', "%%"))?;
     }
     text.push_str(
-        "%files\n%defattr(-,root,root)\n%dir /usr/libexec/perilune\n%dir /etc/perilune\n",
+        "%files\n%defattr(-,root,root)\n%dir /usr/libexec/perilune\n%dir /usr/share/perilune\n%dir /etc/perilune\n",
     );
     for file in &contents.files {
         let path = file.display().to_string();

@@ -8,6 +8,7 @@ use perilune_dns::{
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::counters::{Counters, Fate};
 use super::forward::Forwarder;
 use crate::config::NameSettings;
 
@@ -27,6 +28,7 @@ pub(super) struct Desk {
     pub(super) keys: Keys,
     pub(super) views: watch::Receiver<Arc<View>>,
     pub(super) forwarder: Forwarder,
+    counters: Arc<Counters>,
     /// Who may gather and give a whole zone; others wait.
     pub(super) transfers: Semaphore,
     /// Tells of zones that were given; nobody listens where there is nobody to be told of changes.
@@ -59,12 +61,15 @@ impl Desk {
         settings: NameSettings,
         keys: Keys,
         views: watch::Receiver<Arc<View>>,
-        forwarder: Forwarder,
+        (forwarder, counters): (Forwarder, Arc<Counters>),
     ) -> (Self, mpsc::Receiver<Given>) {
         let (given, followed) = mpsc::channel(FOLLOWED);
         let (read, told) = (Window::default(), Window::default());
         let transfers = Semaphore::new(TRANSFERS);
-        (Self { settings, keys, views, forwarder, transfers, given, read, told }, followed)
+        (
+            Self { settings, keys, views, forwarder, counters, transfers, given, read, told },
+            followed,
+        )
     }
 
     /// Notes that a zone was given as it is in a view. It takes as long as gathering it.
@@ -108,19 +113,26 @@ impl Desk {
         let client = self.client(view, address);
         let is_stranger = !client.is_served && !client.is_secondary;
         if is_stranger && !self.read.take(READ, now) {
+            self.counters.count(Fate::Ignored);
             return Outcome::Nothing;
         }
-        match answer(view, &self.keys, (client, transport), bytes, now) {
-            Decision::Answer(told) => Outcome::Say(told),
+        let (fate, outcome) = match answer(view, &self.keys, (client, transport), bytes, now) {
+            Decision::Answer(told) => (Fate::Answered, Outcome::Say(told)),
             Decision::Refuse(told) => {
                 let is_small = !is_stranger || told.len() <= bytes.len();
                 let may = is_small && (!is_stranger || self.told.take(TOLD, now));
-                if may { Outcome::Say(told) } else { Outcome::Nothing }
+                if may {
+                    (Fate::Refused, Outcome::Say(told))
+                } else {
+                    (Fate::Ignored, Outcome::Nothing)
+                }
             }
-            Decision::Forward(servers) => forward(bytes, servers, address),
-            Decision::Transfer(transfer) => Outcome::Transfer(transfer),
-            Decision::Ignore => Outcome::Nothing,
-        }
+            Decision::Forward(servers) => (Fate::Forwarded, forward(bytes, servers, address)),
+            Decision::Transfer(transfer) => (Fate::Transferred, Outcome::Transfer(transfer)),
+            Decision::Ignore => (Fate::Ignored, Outcome::Nothing),
+        };
+        self.counters.count(fate);
+        outcome
     }
 }
 

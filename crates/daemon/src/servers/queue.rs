@@ -190,6 +190,16 @@ impl Servers {
         is_new
     }
 
+    /// The servers of the site, and whether each does not know the cluster as it is.
+    pub(crate) fn behind(&self) -> Vec<(String, bool)> {
+        let state = self.lock();
+        let units = Kind::ALL.into_iter().filter_map(|kind| {
+            let unit = self.0.settings.unit(kind)?;
+            Some((unit.to_owned(), state.failures.contains_key(&kind)))
+        });
+        units.collect()
+    }
+
     /// What somebody should look at.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.lock().failures.values().cloned().collect()

@@ -1,6 +1,7 @@
 //! A real Prometheus: it finds nodes by the daemon's list, reads the daemon's metrics, and takes rules that come through the daemon.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use perilune_testkit::Error;
@@ -71,6 +72,24 @@ fn rules(expr: &str) -> Value {
         "labels": { "severity": "critical", "nhc": true, "category": "service" } }] }] })
 }
 
+/// The alerts of the package, which are about what is told.
+fn take_alerts(site: &Site, promtool: &str, directory: &Path) {
+    let alerts = include_str!("../../../../xtask/dist/prometheus.rules");
+    fs::write(directory.join("perilune.rules"), alerts).unwrap();
+    let file = directory.join("perilune.rules");
+    run(site.network.command(promtool).args(["check", "rules"]).arg(&file), &limit()).unwrap();
+    let documented = include_str!("../../../../docs/metrics.md");
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let names = alerts.split(|letter| !is_part(letter));
+    let names: Vec<&str> = names.filter(|word| word.starts_with("perilune_")).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        let name =
+            ["_count", "_bucket"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(documented.contains(&format!("`{name}`")), "docs/metrics.md lacks {name}");
+    }
+}
+
 #[test]
 fn a_real_prometheus_finds_nodes_and_takes_rules_through_the_daemon() {
     let (Some(program), Some(promtool), Some(_)) =
@@ -108,6 +127,8 @@ fn a_real_prometheus_finds_nodes_and_takes_rules_through_the_daemon() {
         |said| count(said) == 1,
     );
 
+    take_alerts(&site, &promtool, &directory);
+
     // Rules.
     let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
     let login = json!({ "username": "admin", "password": password }).to_string();
@@ -117,7 +138,9 @@ fn a_real_prometheus_finds_nodes_and_takes_rules_through_the_daemon() {
     assert_eq!(taken, json!("Prometheus rules updated successfully"));
     let file = directory.join("trix.service.rules");
     run(site.network.command(&promtool).args(["check", "rules"]).arg(&file), &limit()).unwrap();
-    until(&site, "/api/v1/rules", |said| said.to_string().contains("NodeDown"));
+    until(&site, "/api/v1/rules", |said| {
+        ["NodeDown", "PeriluneDown"].iter().all(|name| said.to_string().contains(name))
+    });
     let before = fs::read_to_string(&file).unwrap();
     let refused = import(&site, &token, "prometheus_rules", &rules("up =="));
     assert!(

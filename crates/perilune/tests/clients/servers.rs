@@ -153,6 +153,23 @@ fn dig(beside: &Beside, words: &[&str]) -> String {
     run(&mut command, &limit()).unwrap_or_default()
 }
 
+/// Starts the BIND that does not run, and asks for what is not there.
+fn by_the_command_line(beside: &Beside) {
+    let site = &beside.site;
+    let (code, said) = site.refused(&["service", "status", "dns", "luna2"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("dns does not run") && said.contains("luna2"), "{said}");
+    assert!(
+        site.cli(&["--dry-run", "service", "start", "dns"]).contains("would be asked to start")
+    );
+    assert!(!dig(beside, &["node001.cluster"]).contains("10.141.0.1"), "a trial started it");
+    assert!(site.cli(&["service", "start", "dns"]).contains("finished start service dns"));
+    beside.until("named is not started", || dig(beside, &["node001.cluster"]) == "10.141.0.1\n");
+    assert!(site.cli(&["service", "status"]).contains("OK, running"));
+    let (code, said) = site.refused(&["service", "restart", "cups"]);
+    assert!(code == Some(1) && said.contains("Service Name cups Is Not Recognized"), "{said}");
+}
+
 #[test]
 fn a_bind_of_the_site_answers_from_files_that_follow_the_cluster() {
     let (Some(_), Some(_), Some(_)) = (NAMED.find(), DIG.find(), CURL.find()) else { return };
@@ -227,7 +244,8 @@ fn a_bind_of_the_site_answers_from_files_that_follow_the_cluster() {
     assert!(beside.act("dns/reload").contains("finished reload service dns"));
     beside.until("it does not recover", || dig(&beside, &["node041.cluster"]) == "10.141.0.41\n");
     assert!(beside.act("dns/stop").contains("finished stop"));
-    assert!(!dig(&beside, &["node001.cluster"]).contains("10.141.0.1\n"));
+    assert!(!dig(&beside, &["node001.cluster"]).contains("10.141.0.1"));
+    by_the_command_line(&beside);
     // What nobody knows is said in the stream, as before.
     assert!(beside.act("dns/dance").contains("Service Action dance Is Not Recognized"));
     assert!(beside.act("cups/start").contains("Service Name cups Is Not Recognized."));
