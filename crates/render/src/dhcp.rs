@@ -9,7 +9,7 @@ use perilune_model::effective::Effective;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Addresses, Cluster, Family, Name};
+use perilune_model::{Addresses, Cluster, Family, MacAddress, Name};
 use serde::Serialize;
 
 /// Keys of `[DHCP]` that templates have names for.
@@ -151,7 +151,7 @@ struct Host {
     nextserver: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nextport: Option<u16>,
-    /// The name when the network is not to have two hosts of one: a node's second interface there.
+    /// A name that no other host has: a node can have several interfaces in a network.
     unique_name: String,
 }
 
@@ -194,7 +194,7 @@ impl Dhcp {
             interfaces: interfaces(&served, family, place),
             time_server_addresses: Vec::new(),
             name_server_addresses: Vec::new(),
-            search_domains: cluster.settings().domain_search.clone(),
+            search_domains: domains(&cluster.settings().domain_search),
             kea_socket: place.kea_socket.clone(),
         };
         for (carrier, members) in &carriers {
@@ -320,9 +320,9 @@ fn subnet(cluster: &Cluster, network: &Network, family: Family, place: &Place) -
         range_begin: lent.map(|(first, _)| first),
         range_end: lent.map(|(_, last)| last),
         domain: network.name.to_string(),
-        nameserver_ip: network.nameserver_ip.clone(),
-        nameserver_ip_ipv6: network.nameserver_ip_ipv6.clone(),
-        ntp_server: network.ntp_server.clone(),
+        nameserver_ip: addresses(network.nameserver_ip.as_deref()),
+        nameserver_ip_ipv6: addresses(network.nameserver_ip_ipv6.as_deref()),
+        ntp_server: network.ntp_server.clone().filter(|server| is_host(server)),
         gateway,
         nextserver,
         nextport: nextserver.map(|_| place.boot_port),
@@ -331,6 +331,30 @@ fn subnet(cluster: &Cluster, network: &Network, family: Family, place: &Place) -
         time_server_addresses: time.collect(),
         nodes_only: network.dhcp_nodes_only,
     }
+}
+
+/// Words of a list that are domains. Whoever may describe the cluster may not write what else a file of another program can have, such as
+/// programs that dhcpd executes.
+fn domains(all: &[String]) -> Vec<String> {
+    all.iter().filter(|domain| Name::domain(domain).is_ok()).cloned().collect()
+}
+
+/// The addresses of a list, as a list.
+fn addresses(text: Option<&str>) -> Option<String> {
+    let words = text?.split([',', ' ']);
+    let all: Vec<String> =
+        words.filter_map(|word| Some(word.parse::<IpAddr>().ok()?.to_string())).collect();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+/// Whether a text is an address or the name of a host.
+fn is_host(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok() || Name::domain(&text.to_ascii_lowercase()).is_ok()
+}
+
+/// A name that no other host has, of letters that every file may have: names of interfaces may have others.
+fn unique(name: &Name, network: &Name, mac: MacAddress) -> String {
+    format!("{name}.{network}-{}", mac.to_string().replace(':', ""))
 }
 
 /// A number of a range of addresses, from 1 to 4,294,967,294, by FNV-1a.
@@ -426,7 +450,7 @@ fn reservations(
                 ipxe_bootfile_arm64: Some(kernel.arm64),
                 nextserver: next,
                 nextport: next.map(|_| place.boot_port),
-                unique_name: format!("{}.{}.{own}", node.name, interface.name),
+                unique_name: unique(&node.name, own, mac),
             });
         }
     }
@@ -442,7 +466,7 @@ fn reservations(
         let Some((network, mac)) = network.zip(mac.and_then(|mac| mac.parse().ok())) else {
             continue;
         };
-        let mac: perilune_model::MacAddress = mac;
+        let mac: MacAddress = mac;
         let Some(address) = addresses.get(family).filter(|_| served.contains_key(network)) else {
             continue;
         };
@@ -456,7 +480,7 @@ fn reservations(
             ipxe_bootfile_arm64: None,
             nextserver: None,
             nextport: None,
-            unique_name: format!("{name}.{network}"),
+            unique_name: unique(name, network, mac),
         });
     }
     all
@@ -481,5 +505,112 @@ fn kernel_of(cluster: &Cluster, node: &Node) -> Kernel {
             x86: "luna_snponly.efi",
             arm64: "luna_snponly_arm64.efi",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perilune_boot::Directories;
+    use perilune_model::Draft;
+    use perilune_model::controller::Controller;
+    use perilune_model::group::Group;
+    use perilune_model::interface::Interface;
+    use perilune_model::settings::Settings;
+
+    use super::*;
+    use crate::{DHCPD, DHCPD6, KEA4, KEA6, templates};
+
+    /// What an operator might write to have more than a host described.
+    const HOSTILE: &str = "a\"; execute(\"/bin/sh\"); }";
+
+    fn site() -> Cluster {
+        let mut draft = Draft::new(&Cluster::default());
+        let settings = Settings {
+            domain_search: vec![HOSTILE.to_owned(), "cluster".to_owned()],
+            ..Settings::default()
+        };
+        draft.put(settings).unwrap();
+        let network = |name: &str, ipv4: &str, ipv6: &str| Network {
+            name: Name::trusted(name),
+            ipv4: ipv4.parse().ok(),
+            ipv6: ipv6.parse().ok(),
+            dhcp: true,
+            dhcp_nodes_only: true,
+            nameserver_ip: Some(format!("10.9.0.254,{HOSTILE}")),
+            ntp_server: Some(HOSTILE.to_owned()),
+            ..Network::default()
+        };
+        draft.put(network("cluster", "10.9.0.0/24", "fd00:9::/64")).unwrap();
+        let ipmi = Network {
+            shared: Some(Name::trusted("cluster")),
+            ..network("ipmi", "10.8.0.0/24", "")
+        };
+        draft.put(ipmi).unwrap();
+        draft
+            .put(Controller {
+                name: Name::trusted("controller"),
+                beacon: true,
+                network: Some(Name::trusted("cluster")),
+                addresses: Addresses {
+                    ipv4: Some([10, 9, 0, 254].into()),
+                    ipv6: "fd00:9::fe".parse().ok(),
+                },
+                ..Controller::default()
+            })
+            .unwrap();
+        draft.put(Group { name: Name::trusted("compute"), ..Group::default() }).unwrap();
+        let interface = Interface {
+            name: Name::interface("eth0;}").unwrap(),
+            macaddress: "52:54:00:00:00:01".parse().ok(),
+            network: Some(Name::trusted("cluster")),
+            addresses: Addresses {
+                ipv4: Some([10, 9, 0, 1].into()),
+                ipv6: "fd00:9::1".parse().ok(),
+            },
+            ..Interface::default()
+        };
+        let node = Node {
+            name: Name::trusted("node001"),
+            group: Name::trusted("compute"),
+            interfaces: vec![interface],
+            ..Node::default()
+        };
+        draft.put(node).unwrap();
+        draft.finish().0
+    }
+
+    #[test]
+    fn what_is_described_becomes_no_other_part_of_a_file() {
+        let cluster = site();
+        let own = templates(Directories::default());
+        let place = Place { boot_port: 7050, ..Place::default() };
+        for (template, family) in
+            [(DHCPD, Family::V4), (DHCPD6, Family::V6), (KEA4, Family::V4), (KEA6, Family::V6)]
+        {
+            let variables = Dhcp::new(&cluster, family, &DhcpKeys::default(), &place).unwrap();
+            let text = variables.render(&own, template).unwrap();
+            assert!(!text.contains("execute") && !text.contains("eth0"), "{template}: {text}");
+            assert!(text.contains("52:54:00:00:00:01"), "{template}: {text}");
+            // Sites' own templates are told the same.
+            let told = serde_json::to_string(&variables).unwrap();
+            assert!(!told.contains("execute"), "{told}");
+        }
+    }
+
+    #[test]
+    fn networks_of_one_wire_are_told_together() {
+        let cluster = site();
+        let place = Place { boot_port: 7050, ..Place::default() };
+        let variables = Dhcp::new(&cluster, Family::V4, &DhcpKeys::default(), &place).unwrap();
+        let told = serde_json::to_value(&variables).unwrap();
+        assert_eq!(told["SUBNETS"], serde_json::json!({}));
+        let share = &told["SHARED"]["cluster-ipmi"];
+        assert_eq!(share["cluster"]["netmask"], "255.255.255.0");
+        assert_eq!(share["ipmi"]["network"], "10.8.0.0");
+        assert_eq!(told["POOLS"]["cluster-ipmi"]["policy"], "deny");
+        assert_eq!(told["POOLS"]["ipmi"]["members"], serde_json::json!(["ipmi"]));
+        assert_eq!(told["CLASSES"]["ipmi"]["match"], "udhcp");
+        assert_eq!(told["RESERVATIONS"]["cluster"][0]["ipaddress"], "10.9.0.1");
+        assert_eq!(told["NAMESERVERS"], "10.9.0.254");
     }
 }

@@ -117,7 +117,7 @@ pub fn request(fields: &mut Fields<'_>, keys: &[String], installed: &Installed) 
 pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -> Request {
     let request = Request {
         user: fields.text("user"),
-        domain_search: fields.list("domain_search"),
+        domain_search: domains(fields),
         nameserver_ip: addresses(fields, "nameserver_ip"),
         forwardserver_ip: addresses(fields, "forwardserver_ip"),
         ntp_server: addresses(fields, "ntp_server"),
@@ -141,6 +141,18 @@ pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -
         fields.refuse(&missing.field, missing.reason);
     }
     request
+}
+
+/// Search domains reach files of many programs, in each of which other letters mean something else.
+fn domains(fields: &mut Fields<'_>) -> Patch<Vec<String>> {
+    const FIELD: &str = "domain_search";
+    let list = fields.list(FIELD);
+    let words = if let Patch::Set(words) = &list { words.as_slice() } else { &[] };
+    let is_domain = |word: &&String| Name::domain(&word.to_ascii_lowercase()).is_ok();
+    if let Some(word) = words.iter().find(|word| !is_domain(word)) {
+        fields.refuse(FIELD, format!("'{word}' is no domain, such as cluster.example.org"));
+    }
+    list
 }
 
 fn addresses(fields: &mut Fields<'_>, field: &str) -> Patch<Vec<IpAddr>> {

@@ -253,3 +253,19 @@ fn racks_hold_devices_and_the_inventory_knows_all_of_them() {
     assert_eq!(site.get("/config/rack/rack2/_delete").0, 204);
     assert_eq!(site.get("/config/rack/rack2/_delete").0, 404);
 }
+
+#[test]
+fn search_domains_are_domains() {
+    let site = ImageSite::start();
+    let save = |text: &str| {
+        let body = json!({ "config": { "cluster": { "domain_search": text } } });
+        site.post("/config/cluster", &body)
+    };
+    for wrong in ["a\"; execute(\"/bin/sh\"); }", "a.org,-b.org", "{{ x }}"] {
+        let (status, answer) = save(wrong);
+        assert_eq!(status, 400, "{wrong}");
+        assert!(answer.to_string().contains("is no domain"), "{answer}");
+    }
+    assert_eq!(save("a.org B.org,c").0, 204);
+    assert_eq!(save("").0, 204);
+}
