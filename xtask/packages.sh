@@ -60,6 +60,7 @@ TEST_NEEDS=(
     "/usr/bin/dnsperf|dnsperf|-|a DNS load generator"
     "/usr/sbin/perfdhcp|kea-admin|-|a DHCP load generator"
     "/usr/bin/prometheus|prometheus|-|reads metrics, and checks rules of alerts"
+    "/usr/bin/aria2c|aria2|-|fetches images by torrent, as existing installers do"
     "/usr/bin/setfacl|acl|acl|access control lists in images"
     "/usr/bin/setfattr|attr|attr|extended attributes in images"
     "/usr/sbin/setcap /sbin/setcap|libcap2-bin|libcap|file capabilities in images"
