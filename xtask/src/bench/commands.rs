@@ -20,6 +20,8 @@ const RUNS: usize = 5;
 const ASKED: usize = 20;
 /// Milliseconds that a selector may take.
 const SELECTOR: f64 = 50.0;
+/// Nodes in a table: one change has 50,000 requests at most, and a node in a rack is two.
+const IN_TABLE: usize = 25_000;
 /// Nodes in a rack, of ten racks in a row of machines.
 const IN_RACK: usize = 100;
 
@@ -92,12 +94,16 @@ impl Site {
         self.once(&["group", "add", "compute"])?;
         let size = IN_RACK.to_string();
         self.once(&["rack", "add", &format!("r[1-{racks}]"), "--size", &size])?;
-        let table = self.directory.path().join("nodes.csv");
-        fs::write(&table, self.table())?;
-        let table = table.display().to_string();
-        let (value, daemon) = self.once(&["node", "import", &table, "--yes"])?;
-        let what = format!("perilune node import (a table of {} nodes)", self.nodes);
-        let mut figures = vec![Figure { what, value, daemon, goal: None }];
+        let mut figures = Vec::new();
+        for first in (1..=self.nodes).step_by(IN_TABLE) {
+            let last = self.nodes.min(first + IN_TABLE - 1);
+            let table = self.directory.path().join("nodes.csv");
+            fs::write(&table, table_of(first, last))?;
+            let table = table.display().to_string();
+            let (value, daemon) = self.once(&["node", "import", &table, "--yes"])?;
+            let what = format!("perilune node import (a table of nodes {first} to {last})");
+            figures.push(Figure { what, value, daemon, goal: None });
+        }
         let tenth = format!("node[00001-{:05}]", self.nodes.min(10_000));
         for (words, goal) in [
             (&["node", "list"][..], Some(500.0)),
@@ -144,22 +150,23 @@ impl Site {
         load::get(PORT, "/ping", "")?;
         Ok(figures)
     }
+}
 
-    fn table(&self) -> String {
-        let mut text = "name,group,mac,rack,position,label.row\n".to_owned();
-        for number in 1..=self.nodes {
-            let (rack, place) = ((number - 1) / IN_RACK + 1, (number - 1) % IN_RACK + 1);
-            let [_, high, middle, low] = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
-            // Writing to a text cannot fail.
-            writeln!(
-                text,
-                "node{number:05},compute,02:00:00:{high:02x}:{middle:02x}:{low:02x},r{rack},{place},row{}",
-                rack % 2
-            )
-            .ok();
-        }
-        text
+/// A table of nodes, a hundred in each rack.
+fn table_of(first: usize, last: usize) -> String {
+    let mut text = "name,group,mac,rack,position,label.row\n".to_owned();
+    for number in first..=last {
+        let (rack, place) = ((number - 1) / IN_RACK + 1, (number - 1) % IN_RACK + 1);
+        let [_, high, middle, low] = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+        // Writing to a text cannot fail.
+        writeln!(
+            text,
+            "node{number:05},compute,02:00:00:{high:02x}:{middle:02x}:{low:02x},r{rack},{place},row{}",
+            rack % 2
+        )
+        .ok();
     }
+    text
 }
 
 fn milliseconds(time: Duration) -> f64 {
