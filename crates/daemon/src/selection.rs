@@ -123,9 +123,18 @@ impl Facts for Nodes<'_> {
         keys.into_iter().map(str::to_owned).collect()
     }
 
-    /// Labels that only few nodes have, and no group. Where many have one, asking each node is as fast as finding them by their names.
+    /// Racks, which know what stands in them, and labels that only few nodes have, and no group. Where many have one, asking each node is as
+    /// fast as finding them by their names.
     fn indexed(&self, key: &Key, is_wanted: &dyn Fn(&str) -> bool) -> Option<Vec<usize>> {
         const FEW: usize = 16;
+        let position =
+            |name: &Name| self.by_position.binary_search_by(|node| node.name.cmp(name)).ok();
+        if *key == Key::Rack {
+            let racks = self.cluster.racks().keys().filter(|rack| is_wanted(rack.as_str()));
+            let standing = racks.flat_map(|rack| self.cluster.standing_in(rack.as_str()));
+            let nodes = standing.filter(|own| own.device_type == DeviceType::Node);
+            return Some(nodes.filter_map(|own| position(&own.device)).collect());
+        }
         let Key::Label(label) = key else { return None };
         if self.cluster.groups().values().any(|group| group.labels.get(label).is_some()) {
             return None;
@@ -134,8 +143,6 @@ impl Facts for Nodes<'_> {
         let nodes: Vec<_> =
             values.filter(|(value, _)| is_wanted(value)).map(|(_, nodes)| nodes).collect();
         let count: usize = nodes.iter().map(|nodes| nodes.len()).sum();
-        let position =
-            |name: &Name| self.by_position.binary_search_by(|node| node.name.cmp(name)).ok();
         (count <= self.count() / FEW)
             .then(|| nodes.into_iter().flatten().filter_map(position).collect())
     }

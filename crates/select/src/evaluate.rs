@@ -69,12 +69,13 @@ impl<F: Facts> Search<'_, F> {
         if union.wanted.is_empty() {
             set = Set::all(self.facts.count());
         }
+        let all = Set::all(self.facts.count());
         for part in &union.wanted {
             // Most are plain names, and a set for each would cost more than all the rest.
             if let [Factor { is_negated: false, term: Term::Names(pattern) }] =
                 part.factors.as_slice()
             {
-                self.names(pattern, &mut set)?;
+                self.names(pattern, &mut set, &all)?;
                 continue;
             }
             let found = self.part(part)?;
@@ -92,21 +93,23 @@ impl<F: Facts> Search<'_, F> {
     fn part(&self, part: &Part) -> Result<Set, Error> {
         let mut set = Set::all(self.facts.count());
         for Factor { is_negated, term } in &part.factors {
-            let found = self.term(term)?;
+            // Only those that are left can still come or go.
+            let found = self.term(term, &set)?;
             if *is_negated { set.take(&found) } else { set.keep(&found) }
         }
         Ok(set)
     }
 
-    fn term(&self, term: &Term) -> Result<Set, Error> {
+    /// The nodes that a term means, of these at least.
+    fn term(&self, term: &Term, among: &Set) -> Result<Set, Error> {
         match term {
             Term::Group(union) => self.union(union),
             Term::Names(pattern) => {
                 let mut set = Set::none(self.facts.count());
-                self.names(pattern, &mut set)?;
+                self.names(pattern, &mut set, among)?;
                 Ok(set)
             }
-            Term::Having(key, pattern) => self.having(key, pattern),
+            Term::Having(key, pattern) => self.having(key, pattern, among),
             Term::Source(source) => {
                 let reason = format!("{source} cannot be read here; the command line reads files");
                 Err(Error::Refused(reason))
@@ -114,15 +117,16 @@ impl<F: Facts> Search<'_, F> {
         }
     }
 
-    fn names(&self, pattern: &Pattern, set: &mut Set) -> Result<(), Error> {
+    fn names(&self, pattern: &Pattern, set: &mut Set, among: &Set) -> Result<(), Error> {
         if pattern.has_wildcards() {
+            let is_meant = |position: &usize| pattern.matches(self.facts.name(*position));
             let mut is_any = false;
-            for position in 0..self.facts.count() {
-                if pattern.matches(self.facts.name(position)) {
-                    set.insert(position);
-                    is_any = true;
-                }
+            for position in among.positions().filter(is_meant) {
+                set.insert(position);
+                is_any = true;
             }
+            // None of these, and others all the same: it is no slip.
+            let is_any = is_any || (0..self.facts.count()).any(|position| is_meant(&position));
             let name = pattern.to_string();
             return if is_any { Ok(()) } else { Err(self.unknown_node(name)) };
         }
@@ -154,7 +158,7 @@ impl<F: Facts> Search<'_, F> {
         None
     }
 
-    fn having(&self, key: &Key, pattern: &Pattern) -> Result<Set, Error> {
+    fn having(&self, key: &Key, pattern: &Pattern, among: &Set) -> Result<Set, Error> {
         if let Key::Label(label) = key {
             self.check_label(label)?;
         }
@@ -163,12 +167,12 @@ impl<F: Facts> Search<'_, F> {
             for position in positions {
                 set.insert(position);
             }
-            return Ok(set);
-        }
-        for position in 0..self.facts.count() {
-            let value = self.facts.value(position, key);
-            if value.is_some_and(|value| pattern.matches(&value)) {
-                set.insert(position);
+        } else {
+            for position in among.positions() {
+                let value = self.facts.value(position, key);
+                if value.is_some_and(|value| pattern.matches(&value)) {
+                    set.insert(position);
+                }
             }
         }
         if set.is_empty()
