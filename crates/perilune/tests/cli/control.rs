@@ -139,7 +139,7 @@ fn lights_logs_sensors_and_inventories_are_shown() {
         let (code, text, told) = row.run(line);
         assert_eq!((code, text.as_str()), (Some(0), expected), "{line}: {told}");
     }
-    let (code, text, _) = row.run("inventory node001");
+    let (code, text, _) = row.run("inventory --bmc node001");
     assert_eq!(code, Some(0));
     assert!(text.contains("product | serial number | S/N 42\n"), "{text}");
     let (code, text, _) = row.run("sensors node001,bare001 -o json");
