@@ -31,10 +31,7 @@ pub(super) struct Replaced {
 /// Writes a text beside its place.
 pub(super) fn stage(place: &Path, text: String, has_keys: bool) -> Result<Staged, String> {
     let failed = |file: &Path, error: &io::Error| {
-        format!(
-            "{} cannot be written: {error}; let the daemon's user write there, or name another place in luna.ini (docs/servers.md)",
-            file.display()
-        )
+        format!("{} cannot be written: {error}; {}", file.display(), advice(error))
     };
     let file = with_ending(place, STAGED);
     let write = || -> io::Result<()> {
@@ -56,6 +53,21 @@ pub(super) fn stage(place: &Path, text: String, has_keys: bool) -> Result<Staged
             // The disk may be full: half a file helps nobody.
             fs::remove_file(&file).ok();
             Err(failed(&file, &error))
+        }
+    }
+}
+
+/// What somebody must do about it.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room on that disk, or name a place on another in luna.ini (docs/servers.md)"
+        }
+        io::ErrorKind::NotFound => {
+            "make that directory, or name another place in luna.ini (docs/servers.md)"
+        }
+        _ => {
+            "let the daemon's user write there, or name another place in luna.ini (docs/servers.md)"
         }
     }
 }
@@ -175,6 +187,10 @@ mod tests {
         replaced.put_back().unwrap();
         assert!(!place.exists());
         let nowhere = stage(&directory.path().join("no/such"), String::new(), false).unwrap_err();
-        assert!(nowhere.contains("cannot be written"), "{nowhere}");
+        assert!(nowhere.contains("cannot be written") && nowhere.contains("make that directory"));
+        let full = io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+        assert!(advice(&full).starts_with("make room"));
+        let denied = io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error());
+        assert!(advice(&denied).starts_with("let the daemon's user"));
     }
 }
