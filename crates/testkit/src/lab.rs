@@ -2,6 +2,7 @@
 //! addresses, and a port for each machine. Needs root.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::AsFd;
 use std::process::Command;
 
@@ -28,7 +29,11 @@ impl Lab {
         ip(&["netns", "add", name])?;
         let lab = Self { name: name.to_owned(), keep: false };
         lab.ip(&["link", "set", "lo", "up"])?;
-        lab.ip(&["link", "add", BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+        // A bridge without an address of its own takes the lowest of its ports': with a new machine it may change, and machines that knew the
+        // former one would reach nobody for half a minute.
+        let address = bridge_address(name);
+        let bridge = ["link", "add", BRIDGE, "address", &address, "type", "bridge"];
+        lab.ip(&[&bridge[..], &["forward_delay", "0"]].concat())?;
         for address in addresses {
             lab.ip(&["address", "add", address, "dev", BRIDGE])?;
         }
@@ -98,6 +103,14 @@ impl Lab {
         words.extend(arguments);
         ip(&words)
     }
+}
+
+/// A hardware address that the bridges of other labs do not have.
+fn bridge_address(name: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let [a, b, c, d, e, ..] = hasher.finish().to_be_bytes();
+    format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
 }
 
 impl Drop for Lab {
