@@ -109,8 +109,8 @@ impl Lab {
 fn bridge_address(name: &str) -> String {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    let [a, b, c, d, e, ..] = hasher.finish().to_be_bytes();
-    format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
+    let [first, second, third, fourth, fifth, ..] = hasher.finish().to_be_bytes();
+    format!("02:{first:02x}:{second:02x}:{third:02x}:{fourth:02x}:{fifth:02x}")
 }
 
 impl Drop for Lab {
