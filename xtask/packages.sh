@@ -68,6 +68,8 @@ TEST_NEEDS=(
     "/usr/bin/busybox /bin/busybox|busybox|-|small roots for tests"
     "/usr/bin/ipmitool|ipmitool|ipmitool|another client of the same BMCs"
     "/usr/sbin/slapd|slapd|-|an LDAP server to keep users in"
+    "/usr/lib/postgresql/*/bin/initdb /usr/bin/initdb|postgresql-15|postgresql-server|a database for several controllers"
+    "/usr/lib/postgresql/*/bin/psql /usr/bin/psql|postgresql-client-15|postgresql|asks it"
     "/usr/sbin/snmpd|snmpd|net-snmp|a switch to ask who is connected to it"
     "/usr/bin/nmcli|network-manager|NetworkManager|reads network profiles of nodes"
     "/usr/libexec/netplan/generate /usr/lib/netplan/generate|netplan.io|-|reads network profiles of nodes"
@@ -127,6 +129,13 @@ install_packages() {
 keep_network_manager_asleep() {
     [ -e /usr/sbin/NetworkManager ] || [ ! -d /etc/systemd/system ] ||
         as_root ln -sf /dev/null /etc/systemd/system/NetworkManager.service
+}
+
+# PostgreSQL is wanted for its programs only: tests start their own servers.
+keep_postgresql_asleep() {
+    [ "$DISTRIBUTION" = debian ] && [ ! -e /etc/postgresql-common ] || return 0
+    as_root mkdir -p /etc/postgresql-common/createcluster.d &&
+        as_root sh -c "echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/perilune-tests.conf"
 }
 
 # Rust: whatever cargo is at hand, if it is new enough.

@@ -1,6 +1,7 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
 //! ([`machine`]), simulated BMCs ([`bmc`]) that may have a machine of their own ([`chassis`]), databases of old sites ([`luna`]),
-//! an LDAP server ([`slapd`]), switches ([`snmpd`]), and commands that cannot hang ([`process`]).
+//! an LDAP server ([`slapd`]), a PostgreSQL ([`postgres`]) and what loses its connections ([`proxy`]), switches ([`snmpd`]), and commands that
+//! cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
@@ -9,14 +10,18 @@ pub mod chassis;
 pub mod lab;
 pub mod luna;
 pub mod machine;
+pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod slapd;
 pub mod snmpd;
 
 pub use bmc::Bmc;
 pub use lab::Lab;
 pub use machine::Machine;
+pub use postgres::Postgres;
 pub use process::{Limit, Stop};
+pub use proxy::{Cut, Proxy};
 pub use snmpd::Snmpd;
 
 /// What can go wrong around machines and the commands that make them.

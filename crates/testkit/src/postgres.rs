@@ -1,0 +1,204 @@
+//! A PostgreSQL of the distribution, on loopback, with a directory of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test that cannot make its server has failed, and it waits for it"
+)]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Who the tests are in the database.
+pub const USER: &str = "perilune";
+
+/// A server that runs until this is dropped.
+pub struct Postgres {
+    programs: PathBuf,
+    directory: tempfile::TempDir,
+    account: Option<(u32, u32)>,
+    port: u16,
+    process: Option<Child>,
+    databases: u32,
+}
+
+impl Postgres {
+    /// Starts a server. `None`, said aloud, where the distribution has none installed.
+    pub fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "PostgreSQL is not there; install postgresql-15"
+            );
+            eprintln!(
+                "SKIPPED: PostgreSQL is not there; install the package postgresql-15 (postgresql-server on EL) to test several controllers"
+            );
+            return None;
+        };
+        let account = rustix::process::geteuid().is_root().then(|| account("postgres"));
+        let directory = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = account {
+            std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
+        }
+        let mut server =
+            Self { programs, directory, account, port: free_port(), process: None, databases: 0 };
+        // What it holds does not outlive the test; a crash of the server alone loses nothing without it.
+        let made = server
+            .program("initdb")
+            .args([
+                "--no-sync",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--username",
+                USER,
+            ])
+            .arg(server.data())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.run(&[]);
+        Some(server)
+    }
+
+    /// Starts the server again, with these settings beside its own, such as `max_connections=20`.
+    pub fn run(&mut self, settings: &[&str]) {
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
+        command.arg("-p").arg(self.port.to_string());
+        let own = [
+            "listen_addresses=127.0.0.1",
+            "fsync=off",
+            "full_page_writes=off",
+            "shared_buffers=16MB",
+        ];
+        for setting in own.iter().chain(settings) {
+            command.arg("-c").arg(setting);
+        }
+        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut process = command.spawn().unwrap();
+        let started = Instant::now();
+        while !self.answers() {
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("postgres ended: {status}\n{}", self.log());
+            }
+            assert!(started.elapsed() < DEADLINE, "postgres does not answer\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.process = Some(process);
+    }
+
+    fn answers(&self) -> bool {
+        let asked = self
+            .program("psql")
+            .args(["-h", "127.0.0.1", "-U", USER, "-p"])
+            .arg(self.port.to_string())
+            .args(["-Atc", "SELECT 1", "postgres"])
+            .output();
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+            && asked.is_ok_and(|asked| asked.status.success())
+    }
+
+    /// The port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes a new database; answers its name.
+    pub fn fresh(&mut self) -> String {
+        self.databases += 1;
+        let name = format!("test{}", self.databases);
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// How a daemon finds a database, at a port that may be that of a proxy.
+    pub fn url(database: &str, port: u16) -> String {
+        format!("postgresql://{USER}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Runs statements in a database; answers what they say, a line for each row.
+    pub fn sql(&self, database: &str, text: &str) -> String {
+        let ran = self
+            .program("psql")
+            .args(["-h", "127.0.0.1", "-U", USER, "-v", "ON_ERROR_STOP=1", "-p"])
+            .arg(self.port.to_string())
+            .args(["-Atqc", text, database])
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{text}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
+    }
+
+    /// Ends the server as a crash would, with all that belongs to it.
+    pub fn crash(&mut self) {
+        self.end(Signal::QUIT);
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let Some(mut process) = self.process.take() else { return };
+        if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, signal).ok();
+        }
+        process.wait().ok();
+    }
+
+    /// What the server logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.current_dir(self.directory.path()).process_group(0);
+        if let Some((user, group)) = self.account {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.end(Signal::QUIT);
+    }
+}
+
+/// The newest of those that are installed.
+fn programs() -> Option<PathBuf> {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = debian.map(|version| version.path().join("bin")).collect();
+    found.sort();
+    found.insert(0, PathBuf::from("/usr/bin"));
+    found.into_iter().rev().find(|directory| directory.join("initdb").exists())
+}
+
+/// The numbers of an account: a server refuses to run as root.
+fn account(name: &str) -> (u32, u32) {
+    let text = fs::read_to_string("/etc/passwd").unwrap();
+    let line = text.lines().find(|line| line.starts_with(&format!("{name}:")));
+    let mut fields = line.expect("the server's package makes the account").split(':').skip(2);
+    let mut number = || fields.next().and_then(|field| field.parse().ok()).unwrap();
+    (number(), number())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
