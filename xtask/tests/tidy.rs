@@ -74,7 +74,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Who alone may use a crate from outside, so that there is one place for what it does.
 const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["perilune-store", "perilune-import", "perilune-testkit"]),
-    ("tokio-postgres", &["perilune-store", "perilune-testkit"]),
+    ("deadpool-postgres", &["perilune-store"]),
+    ("tokio-postgres", &["perilune-store"]),
     ("axum", &["perilune-daemon", "perilune-testkit"]),
     ("anyhow", &["perilune", "perilune-agent", "xtask"]),
 ];

@@ -139,6 +139,61 @@ pub enum Error {
     /// There is no randomness.
     #[error("the system's source of randomness cannot be read: {0}")]
     Random(String),
+    /// The database server cannot be reached, or has ended the connection. Nothing was stored.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] Arc<tokio_postgres::Error>),
+    /// No connection to the database server was made in time. Nothing was stored.
+    #[error("the database does not answer")]
+    NoAnswer,
+    /// The connection was lost while commits were stored, and the database has not told since what became of them.
+    #[error(
+        "the database was lost while this was stored, and does not tell whether it is; look at the history before you do it again"
+    )]
+    InDoubt,
+    /// The database server refused for another reason.
+    #[error("the database refused the work")]
+    Postgres(#[source] Arc<tokio_postgres::Error>),
+    /// What was read from the database is not what it must be.
+    #[error(
+        "the database {database} is not whole: {wrong}. Nothing is served from it, since what is missing would be given to others. Restore it from a backup"
+    )]
+    Incomplete {
+        /// The database.
+        database: String,
+        /// What is wrong with it.
+        wrong: String,
+    },
+    /// The tables of the store are not in the database.
+    #[error(
+        "the database {database} has no tables of perilune: make them with `perilune database init`"
+    )]
+    Unprepared {
+        /// The database.
+        database: String,
+    },
+    /// The tables of the store are of an older program.
+    #[error(
+        "the database {database} has layout {found}, this program needs {needed}: stop all controllers, and run `perilune database migrate`"
+    )]
+    Older {
+        /// The database.
+        database: String,
+        /// The layout that was found.
+        found: u32,
+        /// The layout that this program works with.
+        needed: u32,
+    },
+    /// The address of the database means nothing.
+    #[error("the address of the database cannot be used: {0}")]
+    Address(String),
+    /// Only the embedded database can do it.
+    #[error(
+        "{what} is only possible with the embedded database; on PostgreSQL, docs/controllers.md says what to do instead"
+    )]
+    OnlyEmbedded {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -153,7 +208,45 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+/// Of a connection that there was.
+impl From<tokio_postgres::Error> for Error {
+    fn from(source: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        let is_lost = source.is_closed()
+            || std::error::Error::source(&source)
+                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        match source.code() {
+            Some(code) if *code == SqlState::DISK_FULL => Self::Full,
+            // The server is being stopped, was just started, or takes no changes since another is the primary now.
+            Some(code)
+                if code.code().starts_with("57P")
+                    || code.code().starts_with("08")
+                    || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                    || *code == SqlState::TOO_MANY_CONNECTIONS
+                    || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT =>
+            {
+                Self::Unreachable(Arc::new(source))
+            }
+            None if is_lost => Self::Unreachable(Arc::new(source)),
+            _ => Self::Postgres(Arc::new(source)),
+        }
+    }
+}
+
 impl Error {
+    /// Whether the database is away: what was asked for may work later, and is not at fault.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::NoAnswer | Self::InDoubt)
+    }
+
+    /// What a failure means while a connection is made.
+    pub(crate) fn connecting(source: tokio_postgres::Error) -> Self {
+        match Self::from(source) {
+            Self::Postgres(source) => Self::Unreachable(source),
+            other => other,
+        }
+    }
+
     /// What it means when the file is opened.
     pub(crate) fn at_opening(self, path: &Path) -> Self {
         let Self::Database(source) = &self else { return self };

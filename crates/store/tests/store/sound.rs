@@ -1,5 +1,4 @@
 //! Databases that lost a part of what was in them.
-#![cfg(test)]
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};

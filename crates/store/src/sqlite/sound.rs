@@ -9,7 +9,8 @@ use std::path::Path;
 use perilune_model::Kind;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use crate::{Error, cluster, fingerprint};
+use super::{cluster, fingerprint};
+use crate::Error;
 
 /// What the lock file says as soon as a database was made beside it: one that is empty then has lost everything.
 const MADE: &[u8] = b"a database was made in this directory\n";

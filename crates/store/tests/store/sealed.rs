@@ -1,5 +1,4 @@
 //! Passwords of BMCs and secrets are nowhere readable on the disk, whichever key, program or accident was there before.
-#![cfg(test)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,33 +1,14 @@
 //! The cluster's objects, one row each, and the revision that they are of.
 
-use perilune_model::{Change, Cluster, Edit, Kind, Object};
+use perilune_model::{Cluster, Edit, Kind, Object};
 use rusqlite::{Connection, params};
 
-use crate::history::{self, Meta, StoredEdit};
+use super::{fingerprint, history};
+use crate::commit::CATCH_UP;
+use crate::history::StoredEdit;
 use crate::key::Keys;
-use crate::record::corrupt;
-use crate::{Error, fingerprint, record, sealed};
-
-/// A change and who made it.
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// What is done.
-    pub change: Change,
-    /// Who, when, from where, and why.
-    pub meta: Meta,
-}
-
-/// What was committed after a revision, by whomever.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Later {
-    /// The revision that is stored.
-    pub revision: u64,
-    /// What leads to it, in order.
-    pub edits: Vec<Edit>,
-}
-
-/// Who is further behind than this many commits loads the whole cluster.
-const CATCH_UP: u64 = 1000;
+use crate::record::{corrupt, signed};
+use crate::{Commit, Error, Later, sealed};
 
 /// Reads the whole cluster.
 pub(crate) fn load(connection: &Connection, keys: &Keys) -> Result<Cluster, Error> {
@@ -67,14 +48,14 @@ pub(crate) fn apply(
         let inverse = StoredEdit::all(keys, &commit.change.inverse)?;
         for edit in &edits {
             if store(connection, edit)? {
-                fingerprint ^= fingerprint::of(edit.kind, &edit.name);
+                fingerprint ^= crate::fingerprint::of(edit.kind, &edit.name);
             }
         }
         history::append(connection, revision, &commit.meta, &edits, &inverse)?;
     }
     let mut update =
         connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;
-    update.execute([record::signed(revision)])?;
+    update.execute([signed(revision)])?;
     fingerprint::change(connection, fingerprint)?;
     Ok(revision)
 }

@@ -82,7 +82,7 @@ pub(crate) fn begin_life(connection: &Connection) -> Result<u64, Error> {
 /// Writes a copy of the database to a new file; answers its revision.
 pub(crate) fn backup(connection: &Connection, file: &Path) -> Result<u64, Error> {
     connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
-    crate::cluster::revision(&Connection::open(file)?)
+    super::cluster::revision(&Connection::open(file)?)
 }
 
 /// Keeps the database beside itself as it is before its layout changes: a former program reads no newer layout.

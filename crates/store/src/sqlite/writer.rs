@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::space::Space;
 use crate::Error;
-use crate::space::Space;
 
 /// As much work as goes into one transaction.
 const BATCH: usize = 4096;

@@ -1,0 +1,159 @@
+//! The engine for several controllers: a PostgreSQL database (13 or newer) that all of them use.
+//!
+//! A commit is one statement, so that the row of the revision is locked for one round trip only; it tells other controllers by one
+//! NOTIFY. Nothing else does: a transaction with a NOTIFY waits for all others of the server. What a lost connection leaves in doubt
+//! is found out (`doubt.rs`) before anybody is answered.
+
+mod address;
+mod cluster;
+mod doubt;
+mod follow;
+mod link;
+mod record;
+mod schema;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+pub use address::{Address, Encryption, Host};
+use doubt::Doubt;
+pub use follow::Follower;
+use link::Link;
+use perilune_model::Cluster;
+pub(crate) use schema::prepare;
+
+use crate::{Aside, Commit, Entry, Error, Keys, Later, Record, Since, Table, Write, Written};
+
+/// A handle on the database; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Postgres {
+    link: Link,
+    doubt: Arc<Doubt>,
+    /// How many commits of any controller were refused because another was first, as of the last commit here.
+    refused: Arc<AtomicU64>,
+}
+
+/// What was found when the database was opened.
+pub(crate) struct Opened {
+    pub(crate) engine: Postgres,
+    pub(crate) life: u64,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) cluster: Cluster,
+}
+
+impl Postgres {
+    pub(crate) async fn open(address: &Address, key_file: &Path) -> Result<Opened, Error> {
+        let engine =
+            Self { link: Link::new(address)?, doubt: Arc::default(), refused: Arc::default() };
+        let client = engine.link.any().await?;
+        let needed = schema::check(&client, address).await?;
+        let keys = Arc::new(Keys::load(key_file, Some(needed), false)?);
+        // What is read from here on is on the standby as well.
+        engine.barrier().await?;
+        let life = schema::begin_life(&client).await?;
+        let wrong = |wrong| Error::Incomplete { database: address.to_string(), wrong };
+        if let Some(found) = schema::look_for_gaps(&client).await? {
+            return Err(wrong(found));
+        }
+        let cluster = cluster::load(&client, &keys).await.map_err(|error| match error {
+            Error::Corrupt { table, key, source } => {
+                wrong(format!("the {table} '{key}' cannot be read ({source})"))
+            }
+            other => other,
+        })?;
+        Ok(Opened { engine, life, keys, cluster })
+    }
+
+    pub(crate) fn refused(&self) -> &Arc<AtomicU64> {
+        &self.refused
+    }
+
+    pub(crate) async fn apply(
+        &self,
+        keys: &Keys,
+        base: u64,
+        commits: &[Commit],
+    ) -> Result<u64, Error> {
+        self.noting(self.commit(keys, base, commits)).await
+    }
+
+    pub(crate) async fn history(
+        &self,
+        keys: &Keys,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let read = async { cluster::history(&*self.link.any().await?, keys, before, limit).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn history_between(
+        &self,
+        keys: &Keys,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<Entry>, Error> {
+        let read = async { cluster::between(&*self.link.any().await?, keys, first, last).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn later(&self, keys: &Keys, known: u64) -> Result<Option<Later>, Error> {
+        let read = async { cluster::later(&*self.link.any().await?, keys, known).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn load(&self, keys: &Keys) -> Result<Cluster, Error> {
+        let read = async { cluster::load(&*self.link.any().await?, keys).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn put_if(
+        &self,
+        table: Table,
+        writes: &[Write],
+    ) -> Result<Vec<Written>, Error> {
+        self.write_records(table, writes).await
+    }
+
+    pub(crate) async fn since(&self, table: Table, sequence: u64) -> Result<Since, Error> {
+        let read = async { record::since(&*self.link.any().await?, table, sequence).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn records(&self, table: Table) -> Result<Vec<Record>, Error> {
+        let read = async { record::all(&*self.link.any().await?, table).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn set_aside(&self, table: Table, records: &[Aside]) -> Result<(), Error> {
+        let write = async { record::set_aside(&*self.link.any().await?, records).await };
+        self.noting(write).await?;
+        let gone: Vec<Write> =
+            records.iter().map(|record| Write::remove(record.key.clone())).collect();
+        self.write_records(table, &gone).await.map(drop)
+    }
+
+    pub(crate) async fn aside(&self) -> Result<Vec<Aside>, Error> {
+        let read = async { record::aside(&*self.link.any().await?).await };
+        self.noting(read).await
+    }
+
+    pub(crate) fn follow(&self) -> Follower {
+        Follower::new(self.clone())
+    }
+
+    /// Forgets connections that a failure shows to be of no use.
+    async fn noting<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let result = work.await;
+        if let Err(error) = &result {
+            self.link.note(error);
+        }
+        result
+    }
+}
+
+/// PostgreSQL's texts have no zero bytes, and whoever sends one must not make the commits of others fail.
+fn text(given: &str) -> String {
+    given.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,58 @@
+//! What tells that other controllers have committed something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Postgres;
+use super::link::Listening;
+use crate::Error;
+
+/// How often it is looked whether there is something new, whoever told or did not.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the database may take to say which revision it has.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Tells which revision is stored: when a controller commits, and each second. A lost notification costs a second and nothing else.
+#[derive(Debug)]
+pub struct Follower {
+    engine: Postgres,
+    listening: Option<Listening>,
+}
+
+impl Follower {
+    pub(super) fn new(engine: Postgres) -> Self {
+        Self { engine, listening: None }
+    }
+
+    /// The revision that is stored, when there may be a new one. An error tells that the database is away; whoever asks again waits for
+    /// a moment first.
+    pub async fn next(&mut self) -> Result<u64, Error> {
+        match &self.listening {
+            Some(listening) => {
+                let told = Arc::clone(&listening.told);
+                // Nobody told anything: it is looked at all the same.
+                timeout(LOOK, told.notified()).await.ok();
+            }
+            None => {
+                // What was told before this is gone: whoever is connected anew begins with a look.
+                self.listening = Some(self.engine.noting(self.engine.link.listen()).await?);
+                // What is seen from now on is on the standby as well.
+                self.engine.noting(self.engine.barrier()).await?;
+            }
+        }
+        let looked = self.look().await;
+        if looked.is_err() {
+            self.listening = None;
+        }
+        looked
+    }
+
+    async fn look(&self) -> Result<u64, Error> {
+        let Some(Listening { client, .. }) = &self.listening else { return Err(Error::NoAnswer) };
+        let looked = timeout(ANSWER, super::cluster::head(client)).await;
+        let looked = looked.map_err(|_elapsed| Error::NoAnswer).flatten();
+        self.engine.noting(async { looked }).await.map(|(revision, _)| revision)
+    }
+}

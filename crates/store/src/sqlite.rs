@@ -1,0 +1,198 @@
+//! The embedded engine: one SQLite file in the data directory, for one controller.
+//!
+//! One thread writes. It stores all work that is waiting in one transaction (group commit) and answers when that is durable, so that
+//! a thousand writers cost a few synchronous writes of the disk.
+
+mod cluster;
+mod fingerprint;
+mod history;
+mod record;
+mod schema;
+mod sealed;
+mod sound;
+mod space;
+mod writer;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use perilune_model::Cluster;
+use space::{Shortage, Space};
+use writer::Writer;
+
+use crate::{
+    Aside, Commit, Entry, Error, KeyId, Keys, Later, Record, Since, Table, Write, Written,
+};
+
+const DATABASE: &str = "perilune.db";
+/// A store that was closed a moment ago holds its lock until its last write is done.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// A handle on the database file; clones share it. Work ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Sqlite {
+    writer: Writer,
+    shortage: Shortage,
+}
+
+/// What was found when the file was opened.
+pub(crate) struct Opened {
+    pub(crate) engine: Sqlite,
+    pub(crate) life: u64,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) cluster: Cluster,
+}
+
+impl Sqlite {
+    pub(crate) fn open(directory: &Path, key_file: &Path) -> Result<Opened, Error> {
+        let lock = lock(directory)?;
+        let file = directory.join(DATABASE);
+        let damaged = |error: Error| error.at_opening(&file);
+        let unusable =
+            |source| Error::Directory { path: directory.to_owned(), source: Arc::new(source) };
+        sound::check_not_empty(&file, sound::was_made(&lock).map_err(unusable)?)?;
+        let connection = schema::open(&file).map_err(damaged)?;
+        sound::check(&connection, &file).map_err(damaged)?;
+        let needed = sealed::needed(&connection).map_err(damaged)?;
+        let may_make = needed.is_none() && !sealed::has_tokens(&connection).map_err(damaged)?;
+        let (keys, is_new) = match Keys::load(key_file, needed, may_make) {
+            // Another key may take the place of one that has sealed nothing: that of a site which is taken over.
+            Err(Error::WrongKey { .. }) if !sealed::is_in_use(&connection).map_err(damaged)? => {
+                (Keys::load(key_file, None, true)?, true)
+            }
+            loaded => (loaded?, needed.is_none()),
+        };
+        let keys = Arc::new(keys);
+        if is_new {
+            sealed::reseal(&connection, &keys, &keys, true).map_err(damaged)?;
+        }
+        sealed::clean(&connection).map_err(damaged)?;
+        let cluster = cluster::load(&connection, &keys)
+            .map_err(|error| sound::unreadable(damaged(error), &file))?;
+        let life = schema::begin_life(&connection).map_err(damaged)?;
+        sound::note_made(&lock).map_err(unusable)?;
+        let shortage = Shortage::default();
+        let writer = Writer::start(connection, lock, Space::new(directory, shortage.clone()))?;
+        Ok(Opened { engine: Self { writer, shortage }, life, keys, cluster })
+    }
+
+    pub(crate) async fn apply(
+        &self,
+        keys: &Arc<Keys>,
+        base: u64,
+        commits: Arc<[Commit]>,
+    ) -> Result<u64, Error> {
+        let (keys, shortage) = (Arc::clone(keys), self.shortage.clone());
+        let apply = move |connection: &_| {
+            shortage.check()?;
+            cluster::apply(connection, &keys, base, &commits)
+        };
+        self.writer.run(apply).await
+    }
+
+    pub(crate) async fn history(
+        &self,
+        keys: &Arc<Keys>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let keys = Arc::clone(keys);
+        self.writer.run(move |connection| history::list(connection, &keys, before, limit)).await
+    }
+
+    pub(crate) async fn history_between(
+        &self,
+        keys: &Arc<Keys>,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<Entry>, Error> {
+        let keys = Arc::clone(keys);
+        self.writer.run(move |connection| history::between(connection, &keys, first, last)).await
+    }
+
+    pub(crate) async fn put_if(
+        &self,
+        table: Table,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Written>, Error> {
+        self.writer.run(move |connection| record::put_if(connection, table, &writes)).await
+    }
+
+    pub(crate) async fn since(&self, table: Table, sequence: u64) -> Result<Since, Error> {
+        self.writer.run(move |connection| record::since(connection, table, sequence)).await
+    }
+
+    pub(crate) async fn records(&self, table: Table) -> Result<Vec<Record>, Error> {
+        self.writer.run(move |connection| record::all(connection, table)).await
+    }
+
+    pub(crate) async fn set_aside(&self, table: Table, records: Vec<Aside>) -> Result<(), Error> {
+        self.writer.run(move |connection| record::set_aside(connection, table, &records)).await
+    }
+
+    pub(crate) async fn aside(&self) -> Result<Vec<Aside>, Error> {
+        self.writer.run(record::aside).await
+    }
+
+    pub(crate) async fn later(&self, keys: &Arc<Keys>, known: u64) -> Result<Option<Later>, Error> {
+        let keys = Arc::clone(keys);
+        self.writer.run(move |connection| cluster::later(connection, &keys, known)).await
+    }
+
+    pub(crate) async fn load(&self, keys: &Arc<Keys>) -> Result<Cluster, Error> {
+        let keys = Arc::clone(keys);
+        self.writer.run(move |connection| cluster::load(connection, &keys)).await
+    }
+
+    pub(crate) fn is_short_of_room(&self) -> bool {
+        self.shortage.is_there()
+    }
+
+    pub(crate) async fn rotate_key(&self, keys: &Arc<Keys>) -> Result<KeyId, Error> {
+        let keys = Arc::clone(keys);
+        let rotate = move |connection: &_| {
+            let new = keys.prepare()?;
+            sealed::reseal(connection, &keys, &new, false)?;
+            keys.promote(&new)?;
+            sealed::clean(connection)?;
+            Ok(keys.id())
+        };
+        self.writer.outside_transaction(rotate).await
+    }
+
+    pub(crate) async fn backup(&self, file: PathBuf) -> Result<u64, Error> {
+        self.writer.outside_transaction(move |connection| schema::backup(connection, &file)).await
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lock tells nobody when it is free; the tries are bounded"
+)]
+fn lock(directory: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Directory { path: directory.to_owned(), source: Arc::new(source) };
+    let private = |name: &str| {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(directory.join(name))
+            .map_err(failed)
+    };
+    let lock = private("perilune.lock")?;
+    // The database holds passwords; the files that SQLite puts beside it get the mode that it has.
+    drop(private(DATABASE)?);
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+    Err(Error::Locked { path: directory.to_owned() })
+}

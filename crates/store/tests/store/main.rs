@@ -1,0 +1,9 @@
+//! What a store promises.
+#![cfg(test)]
+
+mod contract;
+mod postgres;
+mod sealed;
+mod site;
+mod sound;
+mod sqlite;
