@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -17,6 +18,8 @@ const LONGEST_OUTPUT: u64 = 4 << 20;
 const LONGEST_COMPLAINT: u64 = 4 << 10;
 /// Shorter passwords are parts of usual words, and hiding those would make a text unreadable.
 const SHORTEST_HIDDEN: usize = 4;
+/// Memory that each of its processes may fill: bytes.
+const MEMORY: u64 = 2 << 30;
 const TIME: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -80,8 +83,13 @@ impl Plugin {
         let mut command = Command::new(&self.path);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.process_group(0).kill_on_drop(true).spawn();
-        let mut group = Group(child.map_err(|error| format!("it cannot be started: {error}"))?);
-        let child = &mut group.0;
+        let mut group = Group::of(child.map_err(|error| format!("it cannot be started: {error}"))?);
+        if let Some(id) = group.id {
+            let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+            // One that has ended already needs none.
+            prlimit(Some(id), Resource::Data, limit).ok();
+        }
+        let child = &mut group.child;
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
@@ -102,14 +110,26 @@ impl Plugin {
     }
 }
 
-/// A plugin and what it has started: all end when nobody waits for them any more.
-struct Group(Child);
+/// A plugin and what it has started: all end when nobody waits for them any more, also what the plugin left behind when it ended.
+struct Group {
+    child: Child,
+    /// Of the plugin, and of the group. As long as anybody is in the group, the system gives the number to nobody else.
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn of(child: Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { child, id }
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(error) = id.and_then(|id| kill_process_group(id, Signal::KILL).err()) {
-            tracing::debug!(%error, "a control plugin could not be ended");
+        match self.id.map(|id| kill_process_group(id, Signal::KILL)) {
+            // There is nobody left.
+            None | Some(Ok(()) | Err(Errno::SRCH)) => {}
+            Some(Err(error)) => tracing::debug!(%error, "a control plugin could not be ended"),
         }
     }
 }

@@ -126,6 +126,12 @@ pub struct Settings {
     pub python: PathBuf,
     /// Whom hooks run as; nobody else where the daemon is not root.
     pub(crate) plugins_user: Option<User>,
+    /// Plugins that run as the daemon itself, by the beginnings of their paths.
+    pub(crate) privileged_plugins: Vec<String>,
+    /// Kinds whose Python files work in place of the daemon, likewise.
+    pub(crate) working_classes: Vec<String>,
+    /// Which program copies trees of images.
+    pub(crate) image_file_system: Option<String>,
     /// Whether archives get torrents when they are packed.
     pub torrents: bool,
     /// Who may read archives on this machine, beside the daemon.
@@ -269,6 +275,9 @@ impl Settings {
             python: given("PLUGINS", "PYTHON")
                 .map_or_else(|| PathBuf::from("/usr/bin/python3"), PathBuf::from),
             plugins_user: keys::plugins_user(ini)?,
+            privileged_plugins: keys::words(ini, "PLUGINS", "PRIVILEGED"),
+            working_classes: keys::words(ini, "PLUGINS", "PYTHON_WORK"),
+            image_file_system: given("PLUGINS", "IMAGE_FILESYSTEM"),
             torrents: keys::boolean(ini, "TORRENT", "ENABLED")?.unwrap_or(false),
             key_file: path("FILES", "KEYFILE", "luna.key"),
             // Every boot script looks whether its template has changed: not for a directory that is not there.

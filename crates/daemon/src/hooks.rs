@@ -1,7 +1,6 @@
 //! Hooks: programs of the site that are told what changes. They follow the published cluster and the states of nodes, never a request: a hook that
 //! hangs, floods, forks or lies delays nobody, and is told of in `status`.
 
-mod program;
 mod told;
 
 use std::collections::BTreeMap;
@@ -18,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::plugins::Runner;
 use crate::status::{NodeState, Status};
-pub(crate) use program::Runner;
 
 /// Changes that come so close together are told at once.
 const QUIET: Duration = Duration::from_millis(500);
@@ -30,6 +29,10 @@ const PAUSES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_mins(1)];
 /// As many states of nodes are told at once; of more, the latest of each node are.
 const MOST_STATES: usize = 100_000;
+/// A call that is not over after so many milliseconds is told of.
+const SLOW: u64 = 60_000;
+/// Minutes after which it is ended.
+const LONGEST_RUN: u64 = 5;
 /// How long hooks may take when the daemon ends.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -86,11 +89,13 @@ pub(crate) struct Outcome {
 pub(crate) struct Hooks {
     runner: Runner,
     outcomes: Arc<Mutex<BTreeMap<Hook, Outcome>>>,
+    /// Calls that are not over, by numbers, with when they began.
+    calls: Arc<Mutex<BTreeMap<u64, (Hook, u64)>>>,
 }
 
 impl Hooks {
     pub(crate) fn new(runner: Runner) -> Self {
-        Self { runner, outcomes: Arc::default() }
+        Self { runner, ..Self::default() }
     }
 
     /// What there is of a hook: its file, if it has any that runs.
@@ -103,8 +108,31 @@ impl Hooks {
         self.lock().get(&hook).cloned()
     }
 
-    /// Hooks that fail, for who looks at warnings.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// Hooks that fail, or take long, for who looks at warnings.
+    pub(crate) fn warnings(&self, now: u64) -> Vec<String> {
+        let mut all = self.slow(now);
+        all.extend(self.failing());
+        all
+    }
+
+    /// Those that wait for a turn are among them.
+    fn slow(&self, now: u64) -> Vec<String> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let slow = calls.values().filter(|(_, begun)| now.saturating_sub(*begun) >= SLOW);
+        slow.map(|(hook, begun)| {
+            let (path, minutes) = (hook.path(), now.saturating_sub(*begun) / 60_000);
+            format!("the hook {path} was called {minutes} minutes ago and has not ended; it is ended after {LONGEST_RUN} minutes")
+        })
+        .collect()
+    }
+
+    /// Calls it; `None` where there is none.
+    async fn call(&self, hook: Hook, question: &Value) -> Option<Result<Vec<u8>, String>> {
+        let _noted = Call::note(&self.calls, hook);
+        self.runner.call(hook.path(), question).await
+    }
+
+    fn failing(&self) -> Vec<String> {
         let outcomes = self.lock();
         let failed = outcomes.iter().filter_map(|(hook, outcome)| {
             let failure = outcome.failure.as_ref()?;
@@ -124,7 +152,7 @@ impl Hooks {
     /// Calls a hook once, as of now.
     pub(crate) async fn run_once(&self, hook: Hook, cluster: &Cluster) -> Result<Vec<u8>, String> {
         let question = told::whole(hook, cluster);
-        let result = self.runner.call(hook.path(), &question).await;
+        let result = self.call(hook, &question).await;
         let result = result.unwrap_or_else(|| Err("there is no program of this hook".to_owned()));
         self.note(hook, result.as_ref().err().cloned(), result.is_err());
         result
@@ -161,7 +189,7 @@ impl Hooks {
     async fn tell_of_daemon(&self, event: &str, cluster: &Cluster) {
         let question =
             json!({ "hook": Hook::Luna.path(), "event": event, "nodes": told::nodes(cluster) });
-        if let Some(result) = self.runner.call(Hook::Luna.path(), &question).await {
+        if let Some(result) = self.call(Hook::Luna, &question).await {
             self.note(Hook::Luna, result.err(), true);
         }
     }
@@ -193,7 +221,7 @@ impl Hooks {
                 .collect();
             let question = json!({ "hook": Hook::MonitorNode.path(), "states": states });
             // What is told late is not true any more: it is told once.
-            if let Some(result) = self.runner.call(Hook::MonitorNode.path(), &question).await {
+            if let Some(result) = self.call(Hook::MonitorNode, &question).await {
                 self.note(Hook::MonitorNode, result.err(), true);
             }
         }
@@ -222,6 +250,28 @@ fn gather(waiting: &mut BTreeMap<Name, String>, news: News<Name, NodeState>) {
         if waiting.len() < MOST_STATES || waiting.contains_key(&change.key) {
             waiting.insert(change.key, state.state.clone());
         }
+    }
+}
+
+/// A call that is not over.
+struct Call {
+    calls: Arc<Mutex<BTreeMap<u64, (Hook, u64)>>>,
+    number: u64,
+}
+
+impl Call {
+    fn note(calls: &Arc<Mutex<BTreeMap<u64, (Hook, u64)>>>, hook: Hook) -> Self {
+        let mut noted = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = noted.last_key_value().map_or(0, |(number, _)| number + 1);
+        noted.insert(number, (hook, clock::milliseconds()));
+        drop(noted);
+        Self { calls: Arc::clone(calls), number }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
     }
 }
 
@@ -254,7 +304,7 @@ impl Follower {
                 self.told = now;
                 return;
             };
-            let Some(result) = self.hooks.runner.call(self.hook.path(), &question).await else {
+            let Some(result) = self.hooks.call(self.hook, &question).await else {
                 self.told = now;
                 return;
             };

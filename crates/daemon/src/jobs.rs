@@ -15,6 +15,7 @@ mod progress;
 mod queue;
 mod request_id;
 mod run;
+pub(crate) mod site;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -63,6 +64,8 @@ pub struct Places {
     pub readers: Readers,
     /// How the controller is reached, where archives get torrents.
     pub torrents: Option<perilune_boot::Settings>,
+    /// What the site does itself.
+    pub(crate) site: site::Site,
 }
 
 /// All jobs and what they told; clones share them.

@@ -18,10 +18,20 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
     /// Bytes of its answer, and of its complaints.
     pub(crate) output: u64,
+    /// Bytes that each of its processes may fill. What is only reserved does not count.
+    pub(crate) memory: u64,
 }
 
-/// Memory that each of its processes may fill: bytes. What is only reserved does not count.
+impl Limits {
+    /// With as much memory as is enough for what sites do.
+    pub(crate) const fn of(time: Duration, output: u64) -> Self {
+        Self { time, output, memory: MEMORY }
+    }
+}
+
 const MEMORY: u64 = 2 << 30;
+/// Processes that its user may have in all, where that is not root: one that forks without end comes to its own.
+const PROCESSES: u64 = 1024;
 
 /// Whom a program runs as, where the daemon is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +70,8 @@ pub(crate) async fn ask_as(
         // Other groups of the daemon's are left, too.
         command.uid(user).gid(group);
     }
-    let Ended { status, answer, complaint } = within(command, question, limits).await?;
+    let Ended { status, answer, complaint } =
+        within(command, question, limits, user.is_some()).await?;
     if status.success() {
         return Ok(answer);
     }
@@ -78,23 +89,38 @@ pub(crate) async fn run(
 ) -> Result<Ended, String> {
     let mut command = Command::new(path);
     command.args(arguments);
-    within(command, question, limits).await
+    within(command, question, limits, false).await
 }
 
-async fn within(command: Command, question: &str, limits: Limits) -> Result<Ended, String> {
-    let ended = timeout(limits.time, run_on(command, question, limits.output)).await;
+async fn within(
+    command: Command,
+    question: &str,
+    limits: Limits,
+    bounds_processes: bool,
+) -> Result<Ended, String> {
+    let run = run_on(command, question, limits, bounds_processes);
+    let ended = timeout(limits.time, run).await;
     ended.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
 }
 
-async fn run_on(mut command: Command, question: &str, output: u64) -> Result<Ended, String> {
+async fn run_on(
+    mut command: Command,
+    question: &str,
+    limits: Limits,
+    bounds_processes: bool,
+) -> Result<Ended, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
     let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
     let mut group = Group::of(child);
     if let Some(id) = group.id {
-        let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+        let limit = Rlimit { current: Some(limits.memory), maximum: Some(limits.memory) };
         // One that has ended already needs none.
         prlimit(Some(id), Resource::Data, limit).ok();
+        if bounds_processes {
+            let limit = Rlimit { current: Some(PROCESSES), maximum: Some(PROCESSES) };
+            prlimit(Some(id), Resource::Nproc, limit).ok();
+        }
     }
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -104,7 +130,8 @@ async fn run_on(mut command: Command, question: &str, output: u64) -> Result<End
             stdin.write_all(question.as_bytes()).await.ok();
         }
     };
-    let ((), answer, complaint) = tokio::join!(write, read(stdout, output), read(stderr, output));
+    let ((), answer, complaint) =
+        tokio::join!(write, read(stdout, limits.output), read(stderr, limits.output));
     let status = child.wait().await.map_err(|error| error.to_string())?;
     Ok(Ended { status, answer, complaint })
 }
@@ -151,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { time: Duration::from_secs(30), output: 1024 };
+    const LIMITS: Limits = Limits::of(Duration::from_secs(30), 1024);
 
     fn program(directory: &Path, text: &str) -> std::path::PathBuf {
         let path = directory.join("program");

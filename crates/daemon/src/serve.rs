@@ -27,14 +27,17 @@ use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
-use crate::hooks::{Hooks, Runner};
+use crate::hooks::Hooks;
 use crate::install_logs::{InstallLog, InstallLogs};
 use crate::installations::{Installations, Installed};
 use crate::inventories::{self, Inventories};
+use crate::jobs::site::Site;
 use crate::jobs::trees::Performer;
 use crate::jobs::{self, Jobs, Places, Trees};
 use crate::leases::Leases;
 use crate::metrics::Metrics;
+use crate::os_users::OsUsers;
+use crate::plugins::Runner;
 use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::sightings::Sightings;
@@ -371,7 +374,8 @@ async fn assemble(
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
-    let places = places(&settings, options, &listen);
+    let runner = plugin_runner(&settings);
+    let places = places(&settings, options, &listen, runner.clone());
     make_directory(&places.files)?;
     crate::archives::hide(&places, cluster.published());
     let (jobs, job_records, mut unreadable) =
@@ -402,7 +406,7 @@ async fn assemble(
         installations: installations.0,
         inventories: inventories.0,
         swarm: Swarm::default(),
-        hooks: Hooks::new(hook_runner(&settings)),
+        hooks: Hooks::new(runner.clone()),
         certificate,
         claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
@@ -412,7 +416,7 @@ async fn assemble(
         status,
         install_logs: logs.0,
         jobs,
-        directory: settings.directory.open(),
+        directory: OsUsers::open(&settings.directory, &runner),
         followers,
         control,
         sightings,
@@ -451,7 +455,7 @@ async fn assemble(
     Ok((state, workers))
 }
 
-fn places(settings: &Settings, options: &Options, listen: &Spoken) -> Places {
+fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runner) -> Places {
     Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
@@ -465,12 +469,14 @@ fn places(settings: &Settings, options: &Options, listen: &Spoken) -> Places {
         },
         readers: settings.archive_readers,
         torrents: settings.torrents.then(|| settings.of_boot(listen)),
+        site: Site { runner, file_system: settings.image_file_system.clone() },
     }
 }
 
-/// What runs the site's hooks.
-fn hook_runner(settings: &Settings) -> Runner {
+/// What runs the site's programs.
+fn plugin_runner(settings: &Settings) -> Runner {
     Runner::new(settings.plugins.clone(), settings.python.clone(), settings.plugins_user)
+        .with(settings.privileged_plugins.clone(), settings.working_classes.clone())
 }
 
 /// The templates, the site's own among them.

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
-use perilune_directory::Directory;
 use perilune_model::plugins::Installed;
 use perilune_model::user::{ApiToken, Role};
 use perilune_model::{Cluster, Name};
@@ -39,6 +38,7 @@ use crate::jobs::Jobs;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::names::Names;
+use crate::os_users::OsUsers;
 use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::servers::Servers;
@@ -72,7 +72,7 @@ pub struct Parts {
     /// Long operations.
     pub jobs: Jobs,
     /// Users and groups of the operating systems.
-    pub directory: Directory,
+    pub(crate) directory: OsUsers,
     /// How far clients have read what they follow.
     pub followers: Followers,
     /// Control of machines by their BMCs.

@@ -11,15 +11,17 @@ use perilune_model::plugins::Installed;
 use perilune_model::provisioning::Provisioning;
 use perilune_model::{Cluster, Family, Holder, Kind, Name, Patch, Violation};
 
+use crate::config::Settings;
 use crate::control::is_executable;
 use crate::hooks::Hook;
+use crate::plugins::is_below;
 
 /// As long as a name server may take to answer; those that are asked are on this network, or on this host.
 const LONGEST: Duration = Duration::from_millis(500);
 const NAME_SERVER_PORT: u16 = 53;
 
 /// Kinds of plugins, by their directories, that are read or run as they are. Programs must be executable.
-const RUN: [(&str, Run); 11] = [
+const RUN: [(&str, Run); 17] = [
     ("boot/network", Run::Read),
     ("boot/bmc", Run::Read),
     ("boot/scripts", Run::Read),
@@ -31,10 +33,13 @@ const RUN: [(&str, Run); 11] = [
     ("hooks/config", Run::Called),
     ("hooks/luna", Run::Called),
     ("hooks/monitor", Run::Called),
+    ("osimage/operations", Run::Working),
+    ("osimage/filesystem", Run::Working),
+    ("osimage/other", Run::Working),
+    ("osuser", Run::Named),
+    ("export", Run::Named),
+    ("import", Run::Named),
 ];
-/// Kinds that are not run, whatever they are.
-const NOT_RUN: [&str; 6] =
-    ["osimage/operations", "osimage/filesystem", "osimage/other", "osuser", "export", "import"];
 /// Files that come with every existing site and do nothing that is not done here.
 const DELIVERED: [&str; 22] = [
     "boot/detection/switchport.py",
@@ -69,6 +74,10 @@ enum Run {
     Executed,
     /// It is a hook by its name: a program, or a Python file.
     Called,
+    /// It is executed when its mode says so, and its name has no ending.
+    Named,
+    /// The same, or a Python file of a kind that the configuration names.
+    Working,
 }
 
 /// A plugin that something names and that is not installed.
@@ -115,26 +124,37 @@ pub(crate) fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> 
         .collect()
 }
 
-/// Files of the plugins' directory that will not run, by their directories.
-pub(crate) fn not_run(plugins: &Path) -> BTreeMap<String, Vec<String>> {
+/// The files that will not run of a daemon with these settings.
+pub(crate) fn of_settings(settings: &Settings) -> BTreeMap<String, Vec<String>> {
+    let plugins = settings.plugins.as_deref();
+    plugins.map(|plugins| not_run(plugins, &settings.working_classes)).unwrap_or_default()
+}
+
+/// Files of the plugins' directory that will not run, by their directories. `classes`: kinds whose Python files work, by the beginnings of
+/// their paths.
+fn not_run(plugins: &Path, classes: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
-    let kinds = RUN.iter().map(|(kind, run)| (*kind, Some(*run)));
-    for (kind, run) in kinds.chain(NOT_RUN.iter().map(|kind| (*kind, None))) {
-        if run == Some(Run::Read) {
+    for (kind, run) in RUN {
+        if run == Run::Read {
             continue;
         }
         let mut files = Vec::new();
         collect(plugins, kind, 0, &mut files);
         files.retain(|file| {
             let is_program = || is_executable(&plugins.join(file));
+            let class = file.strip_suffix(".py");
             let runs = match run {
-                Some(Run::Read) => true,
-                Some(Run::Executed) => is_program(),
-                Some(Run::Called) => match file.strip_suffix(".py") {
+                Run::Read => true,
+                Run::Executed => is_program(),
+                Run::Called => match class {
                     Some(hook) => Hook::from_path(hook).is_some(),
                     None => Hook::from_path(file).is_some() && is_program(),
                 },
-                None => false,
+                Run::Named => class.is_none() && is_program(),
+                Run::Working => match class {
+                    Some(class) => is_below(classes, class),
+                    None => is_program(),
+                },
             };
             !runs && !DELIVERED.contains(&file.as_str())
         });
@@ -177,7 +197,13 @@ pub(crate) fn not_run_told(kind: &str, files: &[String]) -> String {
         kind if kind.starts_with("hooks/") => format!(
             "{files} will not run: hooks are hooks/config/node, hooks/config/group, hooks/config/dns, hooks/monitor/node and hooks/luna/default, executable programs or Python files (docs/plugins.md)"
         ),
-        kind => format!("{files} will not run: Perilune takes no plugins of {kind}"),
+        kind if kind.starts_with("osimage/") => format!(
+            "{files} will not run: images are worked on by executable programs without an ending, or by Python files of kinds that [PLUGINS] \
+             PYTHON_WORK names (docs/plugins.md)"
+        ),
+        kind => format!(
+            "{files} will not run: write an executable program without an ending into {kind} (docs/plugins.md)"
+        ),
     }
 }
 
@@ -391,7 +417,11 @@ mod tests {
             ("hooks/config/dns", 0o644),
             ("control/apc.py", 0o644),
             ("osimage/operations/image/suse.py", 0o644),
+            ("osimage/operations/osgrab/compute.py", 0o644),
+            ("osimage/other/cleanup", 0o755),
+            ("osuser/default", 0o755),
             ("export/nagios.py", 0o755),
+            ("export/zabbix", 0o755),
             ("boot/scripts/raid9.py", 0o644),
         ] {
             let path = plugins.path().join(file);
@@ -399,7 +429,10 @@ mod tests {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let found: Vec<(String, Vec<String>)> = not_run(plugins.path()).into_iter().collect();
+        let found: Vec<(String, Vec<String>)> = {
+            let classes = ["osimage/operations/osgrab".to_owned()];
+            not_run(plugins.path(), &classes).into_iter().collect()
+        };
         let expected = [
             ("control", "control/apc.py"),
             ("export", "export/nagios.py"),
@@ -409,7 +442,7 @@ mod tests {
             ("osimage/operations", "osimage/operations/image/suse.py"),
         ];
         assert_eq!(found, expected.map(|(kind, file)| (kind.to_owned(), vec![file.to_owned()])));
-        assert_eq!(not_run(Path::new("/no/such/directory")), BTreeMap::new());
+        assert_eq!(not_run(Path::new("/no/such/directory"), &[]), BTreeMap::new());
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
     let hidden = state.hidden_boots.warning(clock::milliseconds());
-    let hooks = state.hooks.warnings();
+    let hooks = state.hooks.warnings(clock::milliseconds());
     let names = state.names.warnings();
     let servers = state.servers.warnings();
     let time = time_servers::silent(&cluster, &time_servers::tells);
@@ -182,8 +182,7 @@ fn unserved(state: &State, cluster: &Cluster) -> Vec<String> {
         let Violation { field, reason } = missing.violation;
         format!("{}{name}, {field}: {reason}", missing.kind)
     });
-    let plugins = state.settings.plugins.as_deref();
-    let not_run = plugins.map(unserved::not_run).unwrap_or_default();
+    let not_run = unserved::of_settings(&state.settings);
     let not_run = not_run.into_iter().map(|(kind, files)| unserved::not_run_told(&kind, &files));
     // What is served here is as the cluster has it.
     let ask = |server, name: &str| unserved::ask(server, name);

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perilune_archive::Options;
+use perilune_archive::{HashingWriter, Options};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -53,7 +53,8 @@ impl Request {
 }
 
 /// Which files are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Parts {
     #[default]
     All,
@@ -241,4 +242,14 @@ fn copy(source: &Path, output: &mut File, place: &Path) -> Result<(), Error> {
 fn synchronise(directory: &Path) -> Result<(), Error> {
     let synchronised = File::open(directory).and_then(|directory| directory.sync_all());
     synchronised.map_err(|error| Error::write(directory, error))
+}
+
+/// The checksum and the bytes of an archive that somebody else has made, which these may read from now on.
+pub fn archive_sum(path: &Path, readers: Readers) -> Result<(String, u64), Error> {
+    let file = File::open(path).map_err(|error| Error::read(path, error))?;
+    readers.admit(&file).map_err(|error| Error::write(path, error))?;
+    let mut writer = HashingWriter::new(io::sink());
+    io::copy(&mut &file, &mut writer).map_err(|error| Error::read(path, error))?;
+    let (_, checksum, size) = writer.finish();
+    Ok((checksum, size))
 }

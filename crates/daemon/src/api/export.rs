@@ -25,7 +25,7 @@ use crate::prometheus::{self, Prometheus, targets};
 use crate::state::State;
 
 /// What a site's own program may take.
-const LIMITS: Limits = Limits { time: Duration::from_secs(30), output: 64 << 20 };
+const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 20);
 /// The hardware rules of a node, which the node may have made itself.
 const HARDWARE: &str = "prometheus_hw_rules";
 

@@ -223,8 +223,7 @@ fn of_site(state: &State, cluster: &Cluster) -> Vec<FindingKeys> {
             let name = missing.name.map(|name| name.to_string());
             finding(Verdict::Odd, missing.kind.word(), name, Some(missing.violation.field), message)
         });
-    let plugins = state.settings.plugins.as_deref();
-    let not_run = plugins.map(unserved::not_run).unwrap_or_default();
+    let not_run = unserved::of_settings(&state.settings);
     let not_run = not_run.into_iter().map(|(kind, files)| {
         let message = unserved::not_run_told(&kind, &files);
         finding(Verdict::Left, "plugins", Some(kind), None, message)

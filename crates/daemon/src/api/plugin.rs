@@ -52,7 +52,7 @@ async fn list(state: axum::extract::State<State>) -> Response {
         (hook.path(), Plugin { file, at, failures, failure, given_up })
     };
     let hooks: BTreeMap<&str, Plugin> = Hook::ALL.into_iter().map(shown).collect();
-    let not_run = state.settings.plugins.as_deref().map(unserved::not_run).unwrap_or_default();
+    let not_run = unserved::of_settings(&state.settings);
     Json(json!({ "monitor": { "plugin": hooks, "not_run": not_run } })).into_response()
 }
 

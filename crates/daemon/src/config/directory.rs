@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use perilune_directory::{Directory, Ldap, Obol, Place, Security};
+use perilune_directory::{Place, Security};
 
 use super::{Ini, keys};
 
@@ -17,17 +17,11 @@ pub enum DirectoryChoice {
     Obol(PathBuf),
     /// In this LDAP server.
     Ldap(Place),
+    /// Through the site's own program among the plugins.
+    Plugin,
 }
 
 impl DirectoryChoice {
-    /// What speaks to it.
-    pub fn open(&self) -> Directory {
-        match self {
-            Self::Obol(program) => Directory::Obol(Obol::new(program.clone())),
-            Self::Ldap(place) => Directory::Ldap(Box::new(Ldap::new(place.clone()))),
-        }
-    }
-
     /// What is odd about it and does no harm by itself.
     pub(super) fn odd(&self) -> Option<String> {
         let Self::Ldap(place) = self else { return None };
@@ -47,7 +41,8 @@ pub(super) fn read(ini: &Ini) -> Result<DirectoryChoice, String> {
             Ok(DirectoryChoice::Obol(PathBuf::from(ini.get(SECTION, "OBOL").unwrap_or("obol"))))
         }
         "ldap" => place(ini).map(DirectoryChoice::Ldap),
-        other => Err(format!("[{SECTION}] DRIVER is '{other}'; write obol or ldap")),
+        "plugin" => Ok(DirectoryChoice::Plugin),
+        other => Err(format!("[{SECTION}] DRIVER is '{other}'; write obol, ldap or plugin")),
     }
 }
 
@@ -109,7 +104,7 @@ mod tests {
             ("DRIVER = ldap\nLDAP_URI = http://x\n", "begin it with ldap://"),
             ("DRIVER = ldap\nLDAP_URI = ldaps://x\n", "LDAP_BASE is missing"),
             ("DRIVER = ldap\nLDAP_URI = ldaps://x\nLDAP_STARTTLS = yes\n", "for ldap:// alone"),
-            ("DRIVER = files\n", "write obol or ldap"),
+            ("DRIVER = files\n", "write obol, ldap or plugin"),
         ] {
             let error = choice(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

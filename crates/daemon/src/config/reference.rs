@@ -252,7 +252,11 @@ pub const LUNA_INI: &[Section] = &[
         name: "OSUSER",
         about: "Where users and groups of the nodes' operating systems are kept.",
         keys: &[
-            key("DRIVER", "obol", "`obol`, the program of existing sites, or `ldap`"),
+            key(
+                "DRIVER",
+                "obol",
+                "`obol`, the program of existing sites; `ldap`; or `plugin`, the site's own program `osuser/default` (docs/plugins.md)",
+            ),
             key("OBOL", "obol", "the program, found by `PATH` unless this is a path"),
             key("LDAP_URI", "", "`ldap://`, `ldaps://` or `ldapi://`; `DRIVER = ldap` needs it"),
             key("LDAP_BASE", "", "such as `dc=cluster`; `DRIVER = ldap` needs it"),
@@ -322,7 +326,21 @@ pub const LUNA_INI: &[Section] = &[
                 "nobody",
                 "the user that hooks run as, where the daemon is root; `root` where they need that. A daemon that is not root runs them as itself",
             ),
-            ignored("IMAGE_FILESYSTEM"),
+            key(
+                "PRIVILEGED",
+                "",
+                "plugins that run as root where the daemon is root, whatever RUN_AS says: beginnings of paths with commas, such as `osimage`; others than root must not be able to write them",
+            ),
+            key(
+                "PYTHON_WORK",
+                "",
+                "kinds whose Python files work in place of the daemon, with commas, such as `osimage/operations/osgrab`; others must be executables (docs/plugins.md)",
+            ),
+            key(
+                "IMAGE_FILESYSTEM",
+                "default",
+                "the program in `osimage/filesystem` that copies trees of images, where it is there",
+            ),
             key(
                 "ALLOWED_EXPORTERS",
                 "prometheus, prometheus_rules, prometheus_rules_settings, prometheus_hw_rules",

@@ -1,7 +1,7 @@
 //! A site's own program that is told of every outcome, such as one that silences an alarm for a machine that was switched off.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use perilune_bmc::Action;
@@ -9,9 +9,10 @@ use perilune_model::Cluster;
 use tokio::sync::Semaphore;
 
 use super::targets::is_executable;
+use crate::program::{self, Ended, Limits};
 
-/// How long a hook may take.
-const LONGEST: Duration = Duration::from_secs(30);
+/// What a hook may take.
+const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 10);
 
 /// The hook for a node: named after the node, its group, or `default`, in the plugins' directory `hooks/control`.
 pub(super) fn find(plugins: &Path, cluster: &Cluster, node: &str) -> Option<(PathBuf, String)> {
@@ -26,23 +27,17 @@ pub(super) fn find(plugins: &Path, cluster: &Cluster, node: &str) -> Option<(Pat
 pub(super) async fn call(turns: &Semaphore, hook: &Path, action: Action, node: &str, group: &str) {
     // Nobody ever closes it.
     let Ok(_turn) = turns.acquire().await else { return };
-    let command = tokio::process::Command::new(hook)
-        .args([method(action), node, group])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .output();
+    let arguments = [method(action), node, group].map(OsString::from);
+    let ended = program::run(hook, &arguments, "", LIMITS).await;
     let hook = hook.display();
-    match tokio::time::timeout(LONGEST, command).await {
-        Ok(Ok(output)) if output.status.success() => {}
-        Ok(Ok(output)) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let (status, said) = (output.status, said.trim());
+    match ended {
+        Ok(ended) if ended.status.success() => {}
+        Ok(Ended { status, complaint, .. }) => {
+            let said = String::from_utf8_lossy(&complaint);
+            let said = said.trim();
             tracing::warn!(%hook, node, %status, said, "a hook of the site failed");
         }
-        Ok(Err(error)) => tracing::warn!(%hook, node, %error, "a hook of the site did not start"),
-        Err(_) => tracing::warn!(%hook, node, "a hook of the site took too long and was ended"),
+        Err(error) => tracing::warn!(%hook, node, error, "a hook of the site did not end well"),
     }
 }
 

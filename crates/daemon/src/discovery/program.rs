@@ -20,7 +20,7 @@ use crate::program::{self, Limits};
 const LONGEST: Duration = Duration::from_secs(3);
 /// As many programs as run at one moment.
 const AT_ONCE: usize = 16;
-const LIMITS: Limits = Limits { time: LONGEST, output: 64 << 10 };
+const LIMITS: Limits = Limits::of(LONGEST, 64 << 10);
 
 /// Too many machines want to be known at once; this one asks again.
 pub(super) struct Busy;

@@ -8,6 +8,8 @@ use perilune_model::node::Node;
 
 use super::*;
 
+mod chaos;
+
 fn hooks(plugins: &Path) -> Hooks {
     let python = PathBuf::from("/usr/bin/python3");
     Hooks::new(Runner::new(Some(plugins.to_owned()), python, None))
@@ -97,13 +99,13 @@ async fn a_thousand_changes_are_one_call_and_failures_are_tried_again() {
         publisher.send_replace(cluster(&nodes));
     }
     until(|| !calls(&log).is_empty()).await;
-    until(|| hooks.warnings().len() == 1).await;
+    until(|| hooks.warnings(clock::milliseconds()).len() == 1).await;
     assert!(
-        hooks.warnings()[0].contains("hooks/config/node failed 1 times"),
+        hooks.warnings(clock::milliseconds())[0].contains("hooks/config/node failed 1 times"),
         "{:?}",
-        hooks.warnings()
+        hooks.warnings(clock::milliseconds())
     );
-    until(|| calls(&log).len() == 2 && hooks.warnings().is_empty()).await;
+    until(|| calls(&log).len() == 2 && hooks.warnings(clock::milliseconds()).is_empty()).await;
     for call in calls(&log) {
         assert_eq!(call["changes"].as_array().unwrap().len(), 1000);
     }
@@ -140,12 +142,12 @@ async fn python_files_of_existing_sites_are_called_as_they_expect() {
     write(&plugins, "hooks/config/node.py", "import nothing_of_this_name\n");
     let failure = hooks.run_once(Hook::ConfigNode, &now).await.unwrap_err();
     assert!(failure.contains("nothing_of_this_name"), "{failure}");
-    assert!(hooks.warnings()[0].contains("nothing_of_this_name"));
+    assert!(hooks.warnings(clock::milliseconds())[0].contains("nothing_of_this_name"));
     assert_eq!(hooks.outcome(Hook::ConfigNode).map(|outcome| outcome.given_up), Some(true));
     // An executable comes before a class.
     write(&plugins, "hooks/config/node", "#!/bin/sh\necho mine\n");
     assert_eq!(hooks.run_once(Hook::ConfigNode, &now).await.unwrap(), b"mine\n");
-    assert!(hooks.warnings().is_empty());
+    assert!(hooks.warnings(clock::milliseconds()).is_empty());
 }
 
 #[tokio::test]

@@ -8,12 +8,18 @@ use perilune_model::{Cluster, image};
 
 use super::error::{Error, Failed};
 use super::run::{Context, blocking};
-use super::tree;
 use super::trees::Task;
+use super::{site, tree};
 
 pub(super) async fn remove_files(context: &Context, files: &[String]) -> Result<(), Failed> {
     let (directory, files) = (context.shared.places.files.clone(), files.to_owned());
     let cluster = context.shared.cluster.published();
+    for file in &files {
+        // What it leaves is gone all the same, its torrent among it.
+        site::clean(context, &directory, file, &cluster)
+            .await
+            .map_err(|error| error.while_doing("cleaning up files"))?;
+    }
     let removed =
         blocking(move || files.iter().try_for_each(|file| remove_file(&directory, file, &cluster)));
     removed
@@ -22,10 +28,15 @@ pub(super) async fn remove_files(context: &Context, files: &[String]) -> Result<
         .map_err(|error| error.while_doing("cleaning up files"))
 }
 
+/// Whether it is a file of this directory that no image and no tag has.
+pub(super) fn may_be_removed(name: &str, cluster: &Cluster) -> bool {
+    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    is_plain && !image::uses_file(cluster, name)
+}
+
 /// Removes a file unless an image or a tag has it. Names come from clients: nothing but a file of this directory is touched.
 pub(super) fn remove_file(directory: &Path, name: &str, cluster: &Cluster) -> Result<(), Error> {
-    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    if !is_plain || image::uses_file(cluster, name) {
+    if !may_be_removed(name, cluster) {
         return Ok(());
     }
     for file in [name.to_owned(), format!("{name}.torrent")] {

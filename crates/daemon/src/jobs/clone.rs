@@ -12,9 +12,10 @@ use super::error::{Error, Failed, chain};
 use super::pack;
 use super::progress::Step;
 use super::run::{Context, blocking};
-use super::tree;
-use super::trees::{Task, Told};
-use super::work::Mounted;
+use super::trees::{Done, Task, Told};
+use super::work::{Mounted, Work};
+use super::{site, tree};
+use crate::clock;
 
 /// Copies the tree under a hidden name, gives it its own, and packs it where that was asked for.
 pub(super) async fn run(
@@ -63,11 +64,57 @@ async fn copy(
     let (owner, place) = (target.clone(), to.clone());
     let is_free =
         move || tree::obstacle(&cluster, &places, (Some(owner.as_str()), &place)).is_none();
-    let task = Task::Copy { from, to, request, mounts, may_replace: blocking(is_free).await? };
+    let may_replace = blocking(is_free).await?;
+    if is_copied_by_site(context, (&from, &to), may_replace).await? {
+        return Ok(());
+    }
+    let task = Task::Copy { from, to, request, mounts, may_replace };
     let trees = &context.shared.places.trees;
     let notes = trees.perform(task, Arc::new(report), &context.cancel).await?.notes()?;
     pack::tell_notes(context, &notes);
     Ok(())
+}
+
+/// The site's program, where there is one, makes the tree under a hidden name: it gets its own when it is whole.
+async fn is_copied_by_site(
+    context: &Context,
+    (from, to): (&Path, &Path),
+    may_replace: bool,
+) -> Result<bool, Error> {
+    let (request, trees) = (&context.job.request, &context.shared.places.trees);
+    let aside = to.with_file_name(format!(".perilune-copy-{request}"));
+    let remove = || Task::Remove { tree: aside.clone(), request: request.clone() };
+    let is_left = may_replace && tree::is_left(to);
+    if to.symlink_metadata().is_ok() && !is_left {
+        // Ours says so.
+        return Ok(false);
+    }
+    if aside.symlink_metadata().is_ok() {
+        trees.at_once(remove()).await?;
+    }
+    match site::copy(context, from, &aside).await {
+        Ok(false) => Ok(false),
+        Ok(true) => {
+            if is_left {
+                let put = Task::PutAside { tree: to.to_owned(), request: request.clone() };
+                let Done::Aside(left) = trees.at_once(put).await? else {
+                    return Err(Error::Defect);
+                };
+                let now = clock::milliseconds();
+                context.shared.clean(now, now, Work::RemoveTree { tree: left }).await;
+            }
+            trees.rename(&aside, to).await?;
+            Ok(true)
+        }
+        Err(error) => {
+            if aside.symlink_metadata().is_ok()
+                && let Err(error) = trees.at_once(remove()).await
+            {
+                context.tell(&format!("note: {} stays: {}", aside.display(), chain(&error)));
+            }
+            Err(error)
+        }
+    }
 }
 
 fn place(context: &Context, name: &Name) -> Result<PathBuf, Error> {

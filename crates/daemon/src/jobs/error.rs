@@ -87,6 +87,14 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A program of the site did not do it.
+    #[error("{plugin}: {reason}")]
+    Plugin {
+        /// Which.
+        plugin: String,
+        /// Why not.
+        reason: String,
+    },
     /// The program has a defect.
     #[error("the job ended unexpectedly; the log has more")]
     Defect,

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_boot::Environment;
-use perilune_image::{ArchiveFormat, Packed, Progress, Stage};
+use perilune_image::{ArchiveFormat, Packed, Parts, Progress, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::{Cluster, Name};
 
-use super::clean;
 use super::error::{Error, Failed};
 use super::progress::Step;
 use super::run::{Context, blocking};
 use super::trees::{Done, Pack, Task, Told};
 use super::work::{Format, Mounted};
+use super::{clean, site};
 use crate::{clock, torrents};
 
 /// As many notes about an image as are told one by one.
@@ -37,18 +37,52 @@ pub(super) async fn run(
     let files = context.shared.places.files.clone();
     let stem = format!("{}-{}", request.name, request.epoch);
     remove_leftovers(&files, &stem, &context.shared.cluster.published());
-    let packed = pack(context, name, request).await;
-    let result = match packed {
-        Ok(packed) => {
-            context.tell(&format!("finished building osimage {name}"));
-            put_into_service(context, name, &image, packed).await
-        }
-        Err(failed) => Err(failed),
-    };
+    let result = make(context, name, &image, request).await;
     if result.is_err() {
         remove_leftovers(&files, &stem, &context.shared.cluster.published());
     }
     result
+}
+
+/// What the site makes itself, and the rest of it, goes into service at once.
+async fn make(
+    context: &Context,
+    name: &Name,
+    image: &Image,
+    mut request: Pack,
+) -> Result<(), Failed> {
+    let doing = || format!("assembling osimage {name}");
+    let own =
+        site::pack(context, image, &request).await.map_err(|error| error.while_doing(doing()))?;
+    let left = match (&own.kernelfile, &own.imagefile) {
+        (None, None) => Some(Parts::All),
+        (None, Some(_)) => Some(Parts::Boot),
+        (Some(_), None) => Some(Parts::Archive),
+        (Some(_), Some(_)) => None,
+    };
+    let packed = match left {
+        Some(parts) => {
+            request.parts = parts;
+            pack(context, name, request).await
+        }
+        None => Ok(Packed::default()),
+    };
+    let made = match packed {
+        Ok(packed) => {
+            context.tell(&format!("finished building osimage {name}"));
+            put_into_service(context, name, image, (own.clone(), packed)).await
+        }
+        Err(failed) => Err(failed),
+    };
+    if made.is_err() {
+        let (directory, cluster) =
+            (&context.shared.places.files, context.shared.cluster.published());
+        // The beginning of their names says nothing of whose they are.
+        for file in own.names() {
+            clean::remove_file(directory, file, &cluster).ok();
+        }
+    }
+    made
 }
 
 fn request(context: &Context, image: &Image, (format, mounts): (Format, Mounted)) -> Pack {
@@ -63,6 +97,7 @@ fn request(context: &Context, image: &Image, (format, mounts): (Format, Mounted)
         format,
         mounts,
         readers: places.readers,
+        parts: Parts::All,
     }
 }
 
@@ -151,17 +186,18 @@ async fn put_into_service(
     context: &Context,
     name: &Name,
     former: &Image,
-    packed: Packed,
+    (own, packed): (ImageFiles, Packed),
 ) -> Result<(), Failed> {
     tell_notes(context, &packed.warnings);
     context.tell(&format!("creating provisioning for osimage {name}"));
-    if let Some(archive) = packed.archive.as_ref().map(|archive| archive.image_file.clone()) {
+    let made = files_of(own, packed);
+    if let Some(archive) = made.imagefile.clone() {
         make_torrent(context, name, archive).await?;
     }
     // Asked for before the files change: should the daemon be killed in between, the files are still in use then and stay.
     let files = former.files.names().map(str::to_owned).collect();
     context.shared.remove_files(clock::milliseconds(), files).await;
-    let (made, image) = (files_of(packed), name.clone());
+    let image = name.clone();
     let commit = context
         .shared
         .cluster
@@ -191,8 +227,7 @@ async fn make_torrent(context: &Context, name: &Name, archive: String) -> Result
     Ok(())
 }
 
-fn files_of(packed: Packed) -> ImageFiles {
-    let mut files = ImageFiles::default();
+fn files_of(mut files: ImageFiles, packed: Packed) -> ImageFiles {
     if let Some(boot) = packed.boot {
         files.kernelversion = Some(boot.kernel_version);
         files.kernelfile = Some(boot.kernel_file);

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use perilune_model::image::{self, Image};
+use perilune_model::node::Node;
 use perilune_model::{Cluster, Name, Patch};
 use tokio::task::JoinSet;
 
 use super::error::{Error, Failed, chain};
 use super::pack;
 use super::run::Context;
-use super::tree;
 use super::trees::{Count, Done, Grab, Host, HostName, Push, Task};
+use super::{site, tree};
 
 /// As many nodes are pushed to at once.
 const AT_ONCE: usize = 9;
@@ -53,26 +54,39 @@ pub(super) async fn grab(
     let failed = |error: Error| error.while_doing(&doing);
     let cluster = context.shared.cluster.published();
     let found = image_of(&cluster, image).map_err(failed)?;
-    let host = host_of(&cluster, node).map_err(failed)?;
+    let described = site::node(&cluster, node).map_err(failed)?;
     let tree = tree_of(context, &found).map_err(failed)?;
     let places = places(&found).map_err(failed)?;
+    let exclude = words(found.grab_exclude.as_deref());
+    let asked = site::grab(context, &found, &described, (&tree, &places, &exclude), really).await;
+    if let Some(kernel) = asked.map_err(failed)? {
+        if really {
+            keep_kernel_version(context, &found, &tree, kernel).await.map_err(failed)?;
+        }
+        context.tell(&format!("finished {doing}: Success."));
+        return pack_grabbed(context, image, really && and_pack).await;
+    }
+    let host = host_of(&described).map_err(failed)?;
     let trees = &context.shared.places.trees;
     let asked = trees.at_once(Task::Mounts { host: host.clone() }).await;
     let Done::Mounts(mounts) = asked.map_err(failed)? else {
         return Err(failed(Error::Defect));
     };
     tell_of_mounts(context, node, &places, mounts.as_deref());
-    let exclude = words(found.grab_exclude.as_deref());
     let task = Grab { host, tree: tree.clone(), places, mounts, exclude, really };
     let report = context.counting(&doing);
     let grabbed = trees.perform(Task::Grab(task), report, &context.cancel).await;
     let count = grabbed.and_then(Done::count).map_err(failed)?;
     tell_changes(context, &count, really);
     if really {
-        keep_kernel_version(context, &found, &tree).await.map_err(failed)?;
+        keep_kernel_version(context, &found, &tree, None).await.map_err(failed)?;
     }
     context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
-    if !really || !and_pack {
+    pack_grabbed(context, image, really && and_pack).await
+}
+
+async fn pack_grabbed(context: &Context, image: &Name, is_wanted: bool) -> Result<(), Failed> {
+    if !is_wanted {
         return Ok(());
     }
     if let Err(error) = context.only_packs(image).await {
@@ -138,11 +152,14 @@ pub(super) async fn push(
     }
     match to {
         Receiver::Node(node) => {
-            let host = host_of(&cluster, node).map_err(failed)?;
-            let count = push_to(context, &found, (&tree, &places), host, really);
-            let count = count.await.map_err(failed)?;
-            tell_changes(context, &count, really);
-            context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
+            let node = site::node(&cluster, node).map_err(failed)?;
+            let count = push_to(context, &found, &node, (&tree, &places), really);
+            if let Some(count) = count.await.map_err(failed)? {
+                tell_changes(context, &count, really);
+                context.tell(&format!("finished {doing}: Success. {} files differ", count.files));
+            } else {
+                context.tell(&format!("finished {doing}: Success."));
+            }
             Ok(())
         }
         Receiver::Group(group) => {
@@ -171,10 +188,10 @@ async fn push_to_all(
         {
             let (context, image, tree, places) =
                 (context.clone(), Arc::clone(image), tree.clone(), places.clone());
-            let host = host_of(&cluster, &node);
+            let found = site::node(&cluster, &node);
             running.spawn(async move {
-                let result = match host {
-                    Ok(host) => push_to(&context, &image, (&tree, &places), host, really).await,
+                let result = match found {
+                    Ok(found) => push_to(&context, &image, &found, (&tree, &places), really).await,
                     Err(error) => Err(error),
                 };
                 (node, result)
@@ -195,18 +212,23 @@ async fn push_to_all(
     }
 }
 
+/// What differed; `None` where the site's program has done it.
 async fn push_to(
     context: &Context,
     image: &Image,
+    node: &Node,
     (tree, places): (&Path, &[String]),
-    host: Host,
     really: bool,
-) -> Result<Count, Error> {
+) -> Result<Option<Count>, Error> {
     let exclude = words(image.grab_exclude.as_deref());
+    if site::push(context, image, node, (tree, places, &exclude), really).await? {
+        return Ok(None);
+    }
+    let host = host_of(node)?;
     let task = Push { host, tree: tree.to_owned(), places: places.to_vec(), exclude, really };
     let report = context.counting(&format!("pushing osimage {}", image.name));
     let trees = &context.shared.places.trees;
-    trees.perform(Task::Push(task), report, &context.cancel).await?.count()
+    trees.perform(Task::Push(task), report, &context.cancel).await?.count().map(Some)
 }
 
 /// A trial tells what would change.
@@ -229,11 +251,16 @@ fn is_of_running(mount: &Path) -> bool {
 }
 
 /// The kernel of the image from now on is the newest usual one that the node has.
-async fn keep_kernel_version(context: &Context, image: &Image, tree: &Path) -> Result<(), Error> {
+async fn keep_kernel_version(
+    context: &Context,
+    image: &Image,
+    tree: &Path,
+    named: Option<String>,
+) -> Result<(), Error> {
     let tree = tree.to_owned();
     // A tree without a kernel is told when it is packed.
-    let newest =
-        super::run::blocking(move || perilune_image::newest_kernel_version(&tree).ok()).await?;
+    let look = move || named.or_else(|| perilune_image::newest_kernel_version(&tree).ok());
+    let newest = super::run::blocking(look).await?;
     let Some(newest) = newest.filter(|newest| image.kernelversion.as_ref() != Some(newest)) else {
         return Ok(());
     };
@@ -255,14 +282,13 @@ fn tree_of(context: &Context, image: &Image) -> Result<PathBuf, Error> {
 }
 
 /// Where the node is reached: the address that it boots from, for its name may not be known here.
-fn host_of(cluster: &Cluster, name: &Name) -> Result<Host, Error> {
-    let node = cluster.nodes().get(name).ok_or_else(|| Error::NoNode(name.to_string()))?;
+fn host_of(node: &Node) -> Result<Host, Error> {
     let addresses = node.boot_interface().map(|interface| interface.addresses).unwrap_or_default();
     let ipv4 = addresses.ipv4.map(IpAddr::V4);
     let address = ipv4.or(addresses.ipv6.map(IpAddr::V6));
     match address {
         Some(address) => Ok(Host::Address(address)),
-        None => HostName::try_from(name.to_string()).map(Host::Name).map_err(Error::NoNode),
+        None => HostName::try_from(node.name.to_string()).map(Host::Name).map_err(Error::NoNode),
     }
 }
 

@@ -15,6 +15,7 @@ use super::*;
 use crate::clock::milliseconds as now;
 
 mod kept;
+mod plugins;
 
 const VERSION: &str = "6.1.0-9-test";
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -25,6 +26,7 @@ struct Site {
     store: Store,
     cluster: ClusterService,
     tasks: JoinSet<()>,
+    plugins: site::Site,
 }
 
 impl Site {
@@ -41,7 +43,7 @@ impl Site {
         let (cluster, task) = ClusterService::new(store.clone(), cluster);
         let mut tasks = JoinSet::new();
         tasks.spawn(task);
-        let site = Self { directory, store, cluster, tasks };
+        let site = Self { directory, store, cluster, tasks, plugins: site::Site::default() };
         site.add_image("compute").await;
         site
     }
@@ -67,6 +69,7 @@ impl Site {
             }),
             readers: Readers::default(),
             torrents: None,
+            site: self.plugins.clone(),
         };
         let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
         let (jobs, records, unreadable) = opened.unwrap();

@@ -9,9 +9,9 @@ use crate::config::ServerSettings;
 use crate::program::{self, Ended, Limits};
 
 /// A service that takes longer to start is looked at by somebody.
-const ACTING: Limits = Limits { time: Duration::from_mins(1), output: 64 << 10 };
+const ACTING: Limits = Limits::of(Duration::from_mins(1), 64 << 10);
 /// Checking the zones or hosts of a large site takes seconds.
-const CHECKING: Limits = Limits { time: Duration::from_mins(1), output: 64 << 10 };
+const CHECKING: Limits = Limits::of(Duration::from_mins(1), 64 << 10);
 /// Lines of a program's words that are told: the first say what is wrong, and the last may be a banner.
 const LINES: usize = 6;
 const LONGEST_LINE: usize = 300;

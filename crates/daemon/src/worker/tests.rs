@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use perilune_image::Readers;
+use perilune_image::{Parts, Readers};
 use rustix::thread::{set_thread_gid, set_thread_uid};
 
 use super::*;
@@ -65,6 +65,7 @@ impl Site {
             format: Format::Zstd,
             mounts: Mounted::Refuse,
             readers: Readers::Everybody,
+            parts: Parts::All,
         })
     }
 

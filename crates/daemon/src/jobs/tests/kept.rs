@@ -5,7 +5,7 @@ use super::*;
 impl Site {
     /// The daemon after a restart: the database is opened anew.
     async fn restart(self) -> Self {
-        let Self { directory, store, cluster, mut tasks } = self;
+        let Self { directory, store, cluster, mut tasks, plugins } = self;
         tasks.shutdown().await;
         drop((store, cluster));
         let (data, key) = (directory.path().join("data"), directory.path().join("luna.key"));
@@ -21,7 +21,7 @@ impl Site {
         let (cluster, task) = ClusterService::new(store.clone(), cluster);
         let mut tasks = JoinSet::new();
         tasks.spawn(task);
-        Self { directory, store, cluster, tasks }
+        Self { directory, store, cluster, tasks, plugins }
     }
 }
 
@@ -104,6 +104,7 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
         }),
         readers: Readers::default(),
         torrents: None,
+        site: site::Site::default(),
     };
     let opened = Jobs::open(&site.store, site.cluster.clone(), places, now()).await;
     let (jobs, records, unreadable) = opened.unwrap();

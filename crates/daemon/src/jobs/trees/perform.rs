@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use perilune_image::{CancelFlag, CheckRequest, Packed, Parts, Request};
+use perilune_image::{CancelFlag, CheckRequest, Packed, Request};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::fence::Fence;
@@ -85,8 +85,17 @@ impl Performer {
     }
 
     fn pack(&self, pack: Pack, report: &Report, cancel: &CancelFlag) -> Result<Packed, Error> {
-        let Pack { name, tree, kernel_version, kernel_modules, epoch, format, mounts, readers } =
-            pack;
+        let Pack {
+            name,
+            tree,
+            kernel_version,
+            kernel_modules,
+            epoch,
+            format,
+            mounts,
+            readers,
+            parts,
+        } = pack;
         let mut request = Request {
             name,
             tree,
@@ -96,7 +105,7 @@ impl Performer {
             files_dir: self.files.clone(),
             epoch,
             archive_format: format.into(),
-            parts: Parts::All,
+            parts,
             mounts: mounts.into(),
             archive_readers: readers,
             owner: None,

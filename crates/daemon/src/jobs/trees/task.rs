@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use perilune_image::{Packed, Readers};
+use perilune_image::{Packed, Parts, Readers};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::{Format, Mounted};
@@ -86,6 +86,8 @@ pub(crate) struct Pack {
     pub(crate) format: Format,
     pub(crate) mounts: Mounted,
     pub(crate) readers: Readers,
+    /// What the site does not make itself.
+    pub(crate) parts: Parts,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,6 +6,10 @@ import sys
 
 path = sys.argv[1]
 told = json.load(sys.stdin)
+# What a class prints is no part of the answer.
+answers = os.fdopen(os.dup(1), "w")
+if "operation" in told:
+    os.dup2(2, 1)
 top = path
 while os.path.basename(top) != "plugins" and os.path.dirname(top) != top:
     top = os.path.dirname(top)
@@ -25,6 +29,45 @@ def call(name, *arguments):
         sys.exit(f"{name} answered {answer!r}")
 
 
+def work(name, *arguments):
+    """Calls what works in place of the daemon: it answers (True or False, what it says, results...)."""
+    answer = getattr(plugin, name)(*arguments)
+    answer = answer if isinstance(answer, tuple) else (answer,)
+    if not answer or answer[0] is not True:
+        sys.exit(f"{name} answered {answer!r}")
+    message = answer[1] if len(answer) > 1 and isinstance(answer[1], str) else None
+    return message, [None if one is None else str(one) for one in answer[2:]]
+
+
+def answer_of(told):
+    operation, of = told["operation"], told.get
+    lists = (of("grab_filesystems"), of("grab_exclude"))
+    if operation == "pack" and hasattr(plugin, "pack"):
+        message, made = work("pack", of("osimage"), of("image_path"), of("files_path"), of("kernel_version"), of("kernel_modules"))
+        names = dict(zip(("kernelfile", "initrdfile"), made))
+    elif operation == "build" and hasattr(plugin, "build"):
+        message, made = work("build", of("osimage"), of("image_path"), of("files_path"), "/tmp")
+        names = dict(zip(("imagefile",), made))
+    elif operation == "grab":
+        message, made = work("grab", of("osimage"), of("image_path"), of("node"), *lists, of("nodry"))
+        names = dict(zip(("kernelversion",), made))
+    elif operation == "push":
+        message, names = work("push", of("osimage"), of("image_path"), of("node"), *lists, of("nodry"))[0], {}
+    elif operation == "clone":
+        message, names = work("clone", of("source"), of("destination"))[0], {}
+    elif operation == "cleanup":
+        message, names = work("cleanup", of("files_path"), of("file_to_remove"))[0], {}
+    elif operation in ("pack", "build"):
+        return {}
+    else:
+        sys.exit(f"{told['plugin']} of Python files is not called; write an executable program")
+    return {"message": message, **names}
+
+
+if "operation" in told:
+    json.dump(answer_of(told), answers)
+    answers.close()
+    sys.exit()
 hook = told["hook"]
 if hook == "hooks/config/node":
     if hasattr(plugin, "bulk"):

@@ -1,0 +1,46 @@
+//! Where a plugin is looked for, and whether one may run as root.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Names that may stand for each other, the nearest first, then `default`.
+pub(crate) fn each<'a>(keys: impl IntoIterator<Item = Option<&'a str>>) -> Vec<String> {
+    let keys = keys.into_iter().flatten().filter(|key| is_plain(key));
+    keys.chain(["default"]).map(str::to_owned).collect()
+}
+
+/// Names of a distribution and its release: `redhat9`, `redhat/9`, `redhat/default`, `redhat`, `default`.
+pub(crate) fn of_release(distribution: Option<&str>, release: Option<&str>) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Some(one) = distribution.filter(|one| is_plain(one)) {
+        if let Some(two) = release.filter(|two| is_plain(two)) {
+            names.extend([format!("{one}{two}"), format!("{one}/{two}")]);
+        }
+        names.extend([format!("{one}/default"), one.to_owned()]);
+    }
+    names.push("default".to_owned());
+    names
+}
+
+/// Texts of the cluster become names of files: none leads elsewhere.
+fn is_plain(key: &str) -> bool {
+    !key.is_empty() && !key.starts_with('.') && !key.contains(['/', '\0'])
+}
+
+/// Nobody but root, or whom the daemon runs as, can write what runs as root: the file, and the directories up to that of the plugins.
+pub(super) fn check_owners(file: &Path, top: &Path) -> Result<(), String> {
+    let own = rustix::process::geteuid().as_raw();
+    for path in file.ancestors().take_while(|path| path.starts_with(top)) {
+        // A link is judged by what it leads to.
+        let metadata =
+            std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let is_safe = [0, own].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0;
+        if !is_safe {
+            return Err(format!(
+                "it would run as root, and others than root can write {}; chown it to root, and chmod go-w",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use super::*;
+
+fn write(plugins: &Path, file: &str, text: &str, mode: u32) {
+    let path = plugins.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn runner(plugins: &Path) -> Runner {
+    Runner::new(Some(plugins.to_owned()), "/usr/bin/python3".into(), None)
+}
+
+#[test]
+fn names_go_from_the_nearest_to_the_default_and_lead_nowhere_else() {
+    assert_eq!(
+        names::of_release(Some("redhat"), Some("9")),
+        ["redhat9", "redhat/9", "redhat/default", "redhat", "default"]
+    );
+    assert_eq!(names::of_release(Some("suse"), None), ["suse/default", "suse", "default"]);
+    assert_eq!(names::of_release(None, Some("9")), ["default"]);
+    assert_eq!(
+        names::of_release(Some("redhat"), Some("../9")),
+        ["redhat/default", "redhat", "default"]
+    );
+    assert_eq!(
+        names::each([Some("node001"), None, Some("../x"), Some(".h"), Some("")]),
+        ["node001", "default"]
+    );
+}
+
+#[test]
+fn the_nearest_is_found_and_classes_only_where_they_are_called() {
+    let plugins = tempfile::tempdir().unwrap();
+    let kind = "osimage/operations/osgrab";
+    write(plugins.path(), &format!("{kind}/default"), "", 0o755);
+    write(plugins.path(), &format!("{kind}/compute"), "", 0o644);
+    write(plugins.path(), &format!("{kind}/node001.py"), "", 0o644);
+    let names = names::each([Some("node001"), Some("compute")]);
+    let found = |runner: &Runner| runner.find_working(kind, &names).unwrap().plugin;
+    let own = runner(plugins.path());
+    assert_eq!(found(&own), format!("{kind}/default"), "the others are no programs");
+    let own = own.with(Vec::new(), vec!["osimage/operations/osgrab".to_owned()]);
+    assert_eq!(found(&own), format!("{kind}/node001"));
+    let other = runner(plugins.path()).with(Vec::new(), vec!["osimage/operations/os".to_owned()]);
+    assert_eq!(found(&other), format!("{kind}/default"), "whole words of a path count");
+    assert_eq!(own.find_working("osuser", &names), None);
+}
+
+#[tokio::test]
+async fn an_answer_is_json_or_nothing() {
+    let plugins = tempfile::tempdir().unwrap();
+    write(plugins.path(), "osuser/nothing", "#!/bin/sh\n", 0o755);
+    write(plugins.path(), "osuser/echo", "#!/bin/sh\ncat\n", 0o755);
+    write(plugins.path(), "osuser/half", "#!/bin/sh\nprintf '{\"a\": '\n", 0o755);
+    let own = runner(plugins.path());
+    let ask = async |name: &str| {
+        let found = own.find_working("osuser", &[name.to_owned()]).unwrap();
+        own.work(&found, &json!({ "a": 1 }), LIMITS).await
+    };
+    assert_eq!(ask("nothing").await, Ok(Value::Null));
+    assert_eq!(ask("echo").await, Ok(json!({ "a": 1 })));
+    assert!(ask("half").await.unwrap_err().starts_with("its answer is no JSON"));
+}
+
+#[test]
+fn what_runs_as_root_can_be_written_by_nobody_else() {
+    let top = tempfile::tempdir().unwrap();
+    let plugins = top.path().join("plugins");
+    write(&plugins, "osimage/other/cleanup", "", 0o755);
+    let file = plugins.join("osimage/other/cleanup");
+    assert_eq!(names::check_owners(&file, &plugins), Ok(()));
+    for place in ["osimage/other/cleanup", "osimage"] {
+        let place = plugins.join(place);
+        let mode = |mode| fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let refused = names::check_owners(&file, &plugins).unwrap_err();
+        assert!(refused.contains(place.to_str().unwrap()), "{refused}");
+        mode(0o755);
+    }
+}
