@@ -400,7 +400,6 @@ async fn assemble(
     let sightings = Sightings::new(store.life());
     let (discovery, switches) =
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
-    let names = names::prepare(&settings, options);
     let state = State::new(Parts {
         boots,
         installations: installations.0,
@@ -425,7 +424,7 @@ async fn assemble(
         listen,
         metrics: Metrics::default(),
         hidden_boots: HiddenBoots::default(),
-        names,
+        names: names::prepare(&settings, options),
         servers: servers::prepare(&settings, options),
         leases,
         unreadable,

@@ -63,7 +63,7 @@ impl Answer {
     }
 
     /// A file of the directory that nodes boot from, which it has made.
-    async fn file(&self, context: &Context, key: &str) -> Result<Option<String>, Error> {
+    fn file(&self, context: &Context, key: &str) -> Result<Option<String>, Error> {
         let Some(name) = self.text(key)? else { return Ok(None) };
         let refused = |reason: &str| {
             self.error(format!("{key} of its answer is '{}': {reason}", name.escape_debug()))
@@ -156,8 +156,8 @@ pub(super) async fn pack(
     });
     let limits = (WORK, &context.cancel);
     if let Some(answer) = ask(&places.site, program, "pack", common.clone(), limits).await? {
-        made.kernelfile = answer.file(context, "kernelfile").await?;
-        made.initrdfile = answer.file(context, "initrdfile").await?;
+        made.kernelfile = answer.file(context, "kernelfile")?;
+        made.initrdfile = answer.file(context, "initrdfile")?;
         made.kernelversion = answer.text("kernelversion")?.or_else(|| pack.kernel_version.clone());
         if made.kernelfile.is_some() != made.initrdfile.is_some() {
             let reason = "its answer names one of kernelfile and initrdfile; name both or none";
@@ -168,7 +168,7 @@ pub(super) async fn pack(
         }
     }
     if let Some(answer) = ask(&places.site, program, "build", common, limits).await? {
-        made.imagefile = answer.file(context, "imagefile").await?;
+        made.imagefile = answer.file(context, "imagefile")?;
         if let Some(archive) = made.imagefile.clone() {
             let (path, readers) = (places.files.join(archive), places.readers);
             let looked = blocking(move || perilune_image::archive_sum(&path, readers)).await?;

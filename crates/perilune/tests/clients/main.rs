@@ -3,6 +3,7 @@
 
 mod dhcp;
 mod dns;
+mod plugins;
 mod prometheus;
 mod proxy;
 mod relay;

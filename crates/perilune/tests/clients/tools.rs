@@ -69,6 +69,14 @@ pub(crate) const ARIA2: Tool =
 pub(crate) const SETPRIV: Tool =
     Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
 
+pub(crate) const JQ: Tool = Tool { paths: &["/usr/bin/jq"], debian: "jq", enterprise: Some("jq") };
+pub(crate) const SLURMCTLD: Tool =
+    Tool { paths: &["/usr/sbin/slurmctld"], debian: "slurmctld", enterprise: None };
+pub(crate) const SCONTROL: Tool =
+    Tool { paths: &["/usr/bin/scontrol"], debian: "slurm-client", enterprise: None };
+pub(crate) const NODEATTR: Tool =
+    Tool { paths: &["/usr/bin/nodeattr"], debian: "genders", enterprise: None };
+
 impl Tool {
     /// Where it is. Only a distribution that has none lets a test go without.
     fn path(&self) -> Option<PathBuf> {

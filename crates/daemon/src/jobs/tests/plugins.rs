@@ -17,7 +17,7 @@ async fn site(files: &[(&str, &str)]) -> Site {
         let path = plugins.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
-        let mode = if name.ends_with(".py") { 0o644 } else { 0o755 };
+        let mode = if path.extension().is_some() { 0o644 } else { 0o755 };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let runner = Runner::new(Some(plugins), "/usr/bin/python3".into(), None)
