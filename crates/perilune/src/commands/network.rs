@@ -33,7 +33,10 @@ impl Fields for NetworkFields {
         Field::text("dhcp_range_end", "Last address lent to unknown machines"),
         Field::flag("dhcp_nodes_in_pool", "Nodes take addresses of the range, too"),
         Field::flag("dhcp_nodes_only", "Answer nodes of the cluster only; no range"),
-        Field::flag("non_authoritative", "Stay silent about machines that are not ours"),
+        Field::flag(
+            "non_authoritative",
+            "Names of this network are served by its nameserver-ip, not here",
+        ),
         Field::text("shared", "Another network on the same wire"),
         Field::text(
             "dhcp_relay",
