@@ -230,9 +230,8 @@ fn of_site(state: &State, cluster: &Cluster) -> Vec<FindingKeys> {
     });
     let names = unserved::own_names(cluster).into_iter().map(|own| {
         let message = format!(
-            "its nodes ask {} for names, which the old daemon wrote there; Perilune writes no zones. It serves the names itself where \
-             [SERVICES] DNS of luna.ini names no other server, or [DNS] SERVE = yes: stop the old one then. Else keep that one and fill it from \
-             perilune export, or name another",
+            "its nodes ask {} for names. If [SERVICES] DNS of luna.ini names a server, Perilune writes its files (docs/servers.md). Otherwise, \
+             or with [DNS] SERVE = yes, Perilune serves names itself: stop the old server then",
             own.server
         );
         let name = Some(own.network.to_string());
