@@ -25,6 +25,8 @@ Examples:
   perilune node list node[001-016] -o json
   perilune node list --group compute --fold      (prints node[001-128])";
 
+/// The exit code for what is not there, whoever says so.
+const NOT_FOUND: u8 = 4;
 /// What a list says without being asked.
 const USUAL: [NodeColumn; 7] = [
     NodeColumn::Name,
@@ -87,8 +89,10 @@ pub(crate) fn run(session: &Session, arguments: &ListNodes) -> Result<(), Failur
         .chain(sort.map(|order| order.column))
         .chain([NodeColumn::Name])
         .collect();
+    let is_everything = list.names.is_empty() && group.is_none();
     let mut rows = match session.node_rows(&named, &list.exclude, &asked) {
-        Err(Failure::NotFound { .. }) if list.names.is_empty() && group.is_none() => Vec::new(),
+        // A cluster without nodes, of which the daemon says that nothing matches.
+        Err(failure) if is_everything && failure.code() == NOT_FOUND => Vec::new(),
         rows => rows?,
     };
     if let Some(order) = sort {

@@ -155,6 +155,17 @@ fn what_matches_nothing_ends_with_4_and_changes_nothing() {
 }
 
 #[test]
+fn a_list_of_no_nodes_says_how_to_add_one() {
+    let data = tempfile::tempdir().unwrap();
+    let _daemon = Daemon::start(data.path());
+    let listed = done(data.path(), &["node", "list"]);
+    assert!(listed.starts_with("none; ") && listed.contains("perilune node add"), "{listed}");
+    assert_eq!(done(data.path(), &["node", "list", "-o", "json", "--columns", "name"]), "{}\n");
+    let output = perilune(data.path(), &["node", "list", "n1"]);
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+}
+
+#[test]
 fn names_come_from_files_and_from_standard_input() {
     let data = tempfile::tempdir().unwrap();
     let _daemon = site(data.path());
