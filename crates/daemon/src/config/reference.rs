@@ -63,7 +63,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "SECRET_KEY",
                 "required",
-                "what log-ins are signed with; whoever has it makes log-ins",
+                "the key that signs tokens of log-ins; whoever has it can make such tokens",
             ),
             key(
                 "EXPIRY",
@@ -74,7 +74,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "PROTOCOL",
                 "http",
-                "`http` or `https`: what is spoken where `--listen` does not say",
+                "`http` or `https`, for addresses of `--listen` that do not name one",
             ),
             key(
                 "FIRMWARE_PORT",
@@ -91,13 +91,13 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "PROXIES",
                 "none",
-                "addresses and networks, with commas, that are believed about whom they speak for (`X-Forwarded-For`)",
+                "proxies whose `X-Forwarded-For` counts: addresses and networks, separated by commas",
             ),
         ],
     },
     Section {
         name: "BOOT",
-        about: "When a machine may have the secrets of the node that it says it is.",
+        about: "When a machine gets the secrets of the node that it says it is (docs/trust.md).",
         keys: &[key(
             "EVIDENCE",
             "dhcp, power, arm",
@@ -106,7 +106,7 @@ pub const LUNA_INI: &[Section] = &[
     },
     Section {
         name: "AUDIT",
-        about: "Who was refused what, was given which secret, and changed or did what. It is stored in any case.",
+        about: "A log of who was refused what, was given which secret, and changed or did what. The daemon stores it in any case.",
         keys: &[key(
             "LOG",
             "",
@@ -159,7 +159,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "ROUTER_ADVERTISEMENTS",
                 "unless this machine may be a router",
-                "whether machines that look for an IPv6 router are told that there is none, so that they do not wait",
+                "whether the daemon tells machines that look for an IPv6 router that there is none, so that they do not wait",
             ),
             key(
                 "OMAPIKEY",
@@ -246,7 +246,11 @@ pub const LUNA_INI: &[Section] = &[
     Section {
         name: "SECRETS",
         about: "Secrets and passwords of BMCs are always stored encrypted.",
-        keys: &[key("ENCRYPT_SECRETS", "yes", "`no` has no effect, and is told at the start")],
+        keys: &[key(
+            "ENCRYPT_SECRETS",
+            "yes",
+            "`no` has no effect; the daemon warns of it at its start",
+        )],
     },
     Section {
         name: "OSUSER",
@@ -262,7 +266,7 @@ pub const LUNA_INI: &[Section] = &[
             key("LDAP_BASE", "", "such as `dc=cluster`; `DRIVER = ldap` needs it"),
             key("LDAP_USERS", "ou=People,BASE", "where users are"),
             key("LDAP_GROUPS", "ou=Group,BASE", "where groups are"),
-            key("LDAP_BIND_DN", "anonymous", "who changes them"),
+            key("LDAP_BIND_DN", "anonymous", "the DN that the daemon binds as"),
             key("LDAP_PASSWORD_FILE", "", "the file with the password of `LDAP_BIND_DN`"),
             key("LDAP_STARTTLS", "no", "TLS for `ldap://`"),
             key(
@@ -283,16 +287,20 @@ pub const LUNA_INI: &[Section] = &[
     },
     Section {
         name: "BMCCONTROL",
-        about: "What the site allows when many BMCs are spoken to.",
+        about: "Limits for actions on many BMCs.",
         keys: &[
             key("BMC_BATCH_SIZE", "no batches", "BMCs in one batch"),
             key("BMC_BATCH_DELAY", "0s", "the pause between batches, in seconds"),
-            key("BMC_CONCURRENT", "256", "BMCs that are spoken to at one moment"),
-            key("BMC_RAMP", "no limit", "BMCs that are begun with in a second"),
+            key("BMC_CONCURRENT", "256", "BMCs that are contacted at the same time"),
+            key(
+                "BMC_RAMP",
+                "no limit",
+                "BMCs that are contacted for the first time in each second",
+            ),
             key(
                 "BMC_RACK_INRUSH",
                 "no limit",
-                "machines of one rack that are switched on, and within which time: `5/2s`",
+                "how many machines of one rack are switched on within which time: `5/2s`",
             ),
             key("BMC_DEADLINE", "120s", "how long one request may take, in seconds"),
             key(
@@ -496,9 +504,9 @@ pub const BOOTSTRAP_INI: &[Section] = &[
 
 const HEAD: &str = "# Every key of the configuration
 
-This page is made from the program's own table. Names of keys may be written in any case; a remark is a whole line that begins with `;` or `#`;
-a value ends with its line, and a line that begins with a blank goes on with the value before. A key that is not known is told at the start of
-the daemon, with the nearest known one.
+This page is made from the program's own table. Names of keys may be written in any case; a comment is a whole line that begins with `;` or `#`;
+a value ends with its line, and a line that begins with a blank goes on with the value before. At its start the daemon warns of
+a key that it does not know, with the nearest known one.
 
 ## `luna.ini`
 
