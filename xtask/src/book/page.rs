@@ -14,6 +14,8 @@ pub(super) struct Page {
     pub(super) links: Vec<String>,
     /// Names of headings.
     pub(super) headings: BTreeSet<String>,
+    /// What is read now stays as it is: it is code, or a link already.
+    is_verbatim: bool,
 }
 
 const STYLE: &str = "
@@ -40,7 +42,12 @@ h2 { margin-top: 2em; border-bottom: 1px solid var(--line); }
 
 impl Page {
     pub(super) fn read(markdown: &str) -> Self {
-        let mut page = Self { html: String::new(), links: Vec::new(), headings: BTreeSet::new() };
+        let mut page = Self {
+            html: String::new(),
+            links: Vec::new(),
+            headings: BTreeSet::new(),
+            is_verbatim: false,
+        };
         let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
         let mut events: Vec<Event<'_>> = Vec::new();
         // Where the heading that is being read begins, and its text.
@@ -70,25 +77,42 @@ impl Page {
     }
 
     fn add<'a>(&mut self, event: Event<'a>, events: &mut Vec<Event<'a>>) {
+        match &event {
+            Event::Start(Tag::Link { .. } | Tag::CodeBlock(_)) => self.is_verbatim = true,
+            Event::End(TagEnd::Link | TagEnd::CodeBlock) => self.is_verbatim = false,
+            _ => {}
+        }
         match event {
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
                 let dest_url = self.link(&dest_url).into();
                 events.push(Event::Start(Tag::Link { link_type, dest_url, title, id }));
             }
             // Pages name each other so, for those who read them as files.
-            Event::Code(code) if is_page(&code) => {
-                let target = code.trim_start_matches("docs/").to_owned();
-                let link = Tag::Link {
-                    link_type: LinkType::Inline,
-                    dest_url: self.link(&target).into(),
-                    title: CowStr::Borrowed(""),
-                    id: CowStr::Borrowed(""),
-                };
-                events.push(Event::Start(link));
-                events.push(Event::Code(code));
-                events.push(Event::End(TagEnd::Link));
+            Event::Code(code) if is_page(&code) && !self.is_verbatim => {
+                let link = self.link_to_page(&code);
+                events.extend([Event::Start(link), Event::Code(code), Event::End(TagEnd::Link)]);
+            }
+            Event::Text(text) if !self.is_verbatim => {
+                let mut rest: &str = &text;
+                while let Some((before, page, after)) = page_in(rest) {
+                    events.push(Event::Text(before.to_owned().into()));
+                    events.push(Event::Start(self.link_to_page(page)));
+                    events.push(Event::Text(page.to_owned().into()));
+                    events.push(Event::End(TagEnd::Link));
+                    rest = after;
+                }
+                events.push(Event::Text(rest.to_owned().into()));
             }
             other => events.push(other),
+        }
+    }
+
+    fn link_to_page<'a>(&mut self, page: &str) -> Tag<'a> {
+        Tag::Link {
+            link_type: LinkType::Inline,
+            dest_url: self.link(page.trim_start_matches("docs/")).into(),
+            title: CowStr::Borrowed(""),
+            id: CowStr::Borrowed(""),
         }
     }
 
@@ -112,6 +136,22 @@ impl Page {
         }
         self.headings.insert(id.clone());
         id
+    }
+}
+
+/// The first page that a text names, with what stands before and behind it.
+fn page_in(text: &str) -> Option<(&str, &str, &str)> {
+    const DIRECTORY: &str = "docs/";
+    const ENDING: &str = ".md";
+    let mut from = 0;
+    loop {
+        let start = from + text.get(from..)?.find(DIRECTORY)?;
+        let rest = text.get(start..)?;
+        let page = rest.get(..rest.find(ENDING)? + ENDING.len())?;
+        if is_page(page) {
+            return Some((text.get(..start)?, page, rest.get(page.len()..)?));
+        }
+        from = start + DIRECTORY.len();
     }
 }
 
@@ -194,6 +234,16 @@ mod tests {
         let page = Page::read("# `a.ini`: All & more\n\n## Twice\n\n## Twice\n");
         let names: Vec<&str> = page.headings.iter().map(String::as_str).collect();
         assert_eq!(names, ["a-ini-all-more", "twice", "twice-1"]);
+    }
+
+    #[test]
+    fn pages_that_a_text_names_are_links_and_those_in_code_are_not() {
+        let page = Page::read(
+            "See docs/a.md (docs/b-c.md), docs/ and x.md.\n\n```sh\ncat docs/d.md\n```\n",
+        );
+        assert_eq!(page.links, ["a.md", "b-c.md"]);
+        let shown = "<p>See <a href=\"a.html\">docs/a.md</a> (<a href=\"b-c.html\">docs/b-c.md</a>), docs/ and x.md.</p>";
+        assert!(page.html.contains(shown), "{}", page.html);
     }
 
     #[test]
