@@ -17,6 +17,8 @@ use crate::load::read;
 
 /// How long a change may be in memory alone when nobody waits for it.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked for what other controllers have changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -29,7 +31,20 @@ pub struct Writer<K, V> {
     key: fn(&str) -> Option<K>,
     /// The last change of the table, by whomever, that the board shows.
     known: u64,
+    /// What was sent to the store and may be stored or not, by key.
+    doubtful: BTreeMap<K, Vec<Option<String>>>,
     all_gone: mpsc::Receiver<Infallible>,
+}
+
+/// What a writer is woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// Something is to be stored.
+    Write,
+    /// Other controllers may have changed something.
+    Look,
+    /// The board is gone.
+    Last,
 }
 
 impl<K, V> Writer<K, V>
@@ -45,16 +60,22 @@ where
         known: u64,
         all_gone: mpsc::Receiver<Infallible>,
     ) -> Self {
-        Self { shared: Arc::clone(shared), store, table, key, known, all_gone }
+        let doubtful = BTreeMap::new();
+        Self { shared: Arc::clone(shared), store, table, key, known, doubtful, all_gone }
     }
 
-    /// Stores what changes until the last handle of the board is gone, and once more then.
+    /// Stores what changes until the last handle of the board is gone, and once more then. Takes what other controllers change.
     pub async fn run(mut self) {
         let mut is_failing = false;
         let mut is_last = false;
         while !is_last {
-            is_last = self.wait(is_failing).await;
-            match self.write().await {
+            let wake = self.wait(is_failing).await;
+            is_last = wake == Wake::Last;
+            let done = match wake {
+                Wake::Look if !is_failing => self.catch_up(&BTreeMap::new()).await,
+                Wake::Look | Wake::Write | Wake::Last => self.write().await,
+            };
+            match done {
                 Ok(()) => is_failing = false,
                 Err(error) => {
                     if !is_failing {
@@ -67,25 +88,27 @@ where
         }
     }
 
-    /// Waits until something is to be stored; answers whether it is the last time.
-    async fn wait(&mut self, is_failing: bool) -> bool {
+    /// Waits until there is something to do.
+    async fn wait(&mut self, is_failing: bool) -> Wake {
         if is_failing {
             return tokio::select! {
-                _ = self.all_gone.recv() => true,
-                () = tokio::time::sleep(TRY_AGAIN) => false,
+                _ = self.all_gone.recv() => Wake::Last,
+                () = tokio::time::sleep(TRY_AGAIN) => Wake::Write,
             };
         }
+        let is_shared = self.store.is_shared() && !self.table.is_private();
         tokio::select! {
             biased;
-            () = self.shared.urgent.notified() => return false,
+            () = self.shared.urgent.notified() => return Wake::Write,
             () = self.shared.unwritten.notified() => {}
-            _ = self.all_gone.recv() => return true,
+            _ = self.all_gone.recv() => return Wake::Last,
+            () = tokio::time::sleep(LOOK_EVERY), if is_shared => return Wake::Look,
         }
         tokio::select! {
             biased;
-            () = self.shared.urgent.notified() => false,
-            _ = self.all_gone.recv() => true,
-            () = tokio::time::sleep_until(Instant::now() + WRITE_EVERY) => false,
+            () = self.shared.urgent.notified() => Wake::Write,
+            _ = self.all_gone.recv() => Wake::Last,
+            () = tokio::time::sleep_until(Instant::now() + WRITE_EVERY) => Wake::Write,
         }
     }
 
@@ -100,12 +123,21 @@ where
             taken.insert(key, sequence);
             writes.push(write);
         }
+        // One controller alone is never in doubt: its store fails as a whole.
+        let sent = if self.store.is_shared() { writes.clone() } else { Vec::new() };
         match self.store.put_if(self.table, writes).await {
             Ok(written) => {
                 let lost = self.note(&taken, &written);
-                if lost { self.catch_up(&taken).await } else { Ok(()) }
+                let caught_up = if lost { self.catch_up(&taken).await } else { Ok(()) };
+                self.doubtful.retain(|key, _| !taken.contains_key(key));
+                caught_up
             }
             Err(error) => {
+                if matches!(error, Error::InDoubt) {
+                    for (key, write) in taken.keys().zip(sent) {
+                        self.doubtful.entry(key.clone()).or_default().push(write.body);
+                    }
+                }
                 self.answer(&taken, &Err(Stored::Refused(error.clone())));
                 Err(error)
             }
@@ -184,6 +216,9 @@ where
     /// Takes what other controllers did; their changes of a key take the place of ours, and who waits for ours decides again.
     async fn catch_up(&mut self, taken: &BTreeMap<K, u64>) -> Result<(), Error> {
         let since = self.store.since(self.table, self.known).await?;
+        if since.records.is_empty() && !since.is_whole {
+            return Ok(());
+        }
         let mut lost = BTreeMap::new();
         {
             let mut inner = self.shared.lock();
@@ -197,6 +232,14 @@ where
             for record in since.records {
                 self.known = self.known.max(record.sequence);
                 let Some(key) = (self.key)(&record.key) else { continue };
+                // What was in doubt was stored: it is ours, and what came since is still to be.
+                if self.doubtful.get(&key).is_some_and(|sent| sent.contains(&record.body)) {
+                    match record.body {
+                        Some(_) => inner.stored.insert(key, record.sequence),
+                        None => inner.stored.remove(&key),
+                    };
+                    continue;
+                }
                 if record.body.is_none() {
                     gone.extend(inner.stored.contains_key(&key).then_some(key));
                     continue;

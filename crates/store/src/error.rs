@@ -183,6 +183,28 @@ pub enum Error {
         /// The layout that this program works with.
         needed: u32,
     },
+    /// A controller of this name runs.
+    #[error(
+        "a controller named '{name}' runs already on the database {database}: stop that one, or give this one another name ([DATABASE] CONTROLLER)"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The database.
+        database: String,
+    },
+    /// Nothing is put beside what is there.
+    #[error("{place} has a cluster already; choose an empty place")]
+    NotEmpty {
+        /// The directory or database.
+        place: String,
+    },
+    /// A controller uses the database.
+    #[error("the database {database} is used by a controller; stop all controllers first")]
+    InUse {
+        /// The database.
+        database: String,
+    },
     /// The address of the database means nothing.
     #[error("the address of the database cannot be used: {0}")]
     Address(String),

@@ -8,6 +8,7 @@ mod error;
 mod fingerprint;
 mod history;
 mod key;
+mod moving;
 mod postgres;
 mod record;
 mod sealed;
@@ -21,9 +22,10 @@ pub use commit::{Commit, Later};
 pub use error::Error;
 pub use history::{Entry, Meta};
 pub use key::{KeyId, Keys, looks_sealed};
+pub use moving::Moved;
 use perilune_model::Cluster;
 use postgres::Postgres;
-pub use postgres::{Address, Encryption, Follower, Host};
+pub use postgres::{Address, Checked, Encryption, Follower, Host};
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
 use sqlite::Sqlite;
 
@@ -57,10 +59,17 @@ impl Store {
 
     /// Opens the store in a PostgreSQL database that [`Store::prepare`] has prepared, and loads the cluster.
     ///
-    /// [`Error::Unprepared`] when it was not, [`Error::WrongKey`] when other controllers use another key.
-    pub async fn connect(address: &Address, key_file: &Path) -> Result<(Self, Cluster), Error> {
+    /// `controller` is the name of this controller, which no other may have: what it alone does is stored under it.
+    ///
+    /// [`Error::Unprepared`] when it was not, [`Error::WrongKey`] when other controllers use another key, [`Error::NameTaken`] when a
+    /// controller of this name runs.
+    pub async fn connect(
+        address: &Address,
+        controller: &str,
+        key_file: &Path,
+    ) -> Result<(Self, Cluster), Error> {
         let postgres::Opened { engine, life, keys, cluster } =
-            Postgres::open(address, key_file).await?;
+            Postgres::open(address, controller, key_file).await?;
         let stale = Arc::clone(engine.refused());
         let engine = Engine::Postgres(engine);
         Ok((Self { engine, life, keys, stale }, cluster))
@@ -70,6 +79,11 @@ impl Store {
     /// one that what is secret is sealed with. Answers what was there before: `None` when nothing was.
     pub async fn prepare(address: &Address, key_file: &Path) -> Result<Option<u32>, Error> {
         postgres::prepare(address, key_file).await
+    }
+
+    /// Whether all is there in a PostgreSQL database and this key opens it. Nothing is changed.
+    pub async fn check(address: &Address, key_file: &Path) -> Result<Checked, Error> {
+        postgres::check(address, key_file).await
     }
 
     /// Stores commits that were decided one after the other on the cluster of revision `base`; all of them or none. Durable when
@@ -178,6 +192,11 @@ impl Store {
             Engine::Sqlite(_) => None,
             Engine::Postgres(engine) => Some(engine.follow()),
         }
+    }
+
+    /// Whether other controllers may change what is stored.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
     }
 
     /// Whether changes are refused because the disk is nearly full.

@@ -6,6 +6,7 @@
 
 mod address;
 mod cluster;
+mod contents;
 mod doubt;
 mod follow;
 mod link;
@@ -13,25 +14,75 @@ mod record;
 mod schema;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use address::{Address, Encryption, Host};
+pub(crate) use contents::{contents, fill};
 use doubt::Doubt;
 pub use follow::Follower;
-use link::Link;
+use link::{Link, Listening};
 use perilune_model::Cluster;
 pub(crate) use schema::prepare;
 
 use crate::{Aside, Commit, Entry, Error, Keys, Later, Record, Since, Table, Write, Written};
 
+/// How often it is tried to take the name of this controller.
+const NAME_TRIES: u32 = 25;
+const NAME_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// A handle on the database; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     link: Link,
+    /// The name of this controller.
+    controller: Arc<str>,
+    /// The connection that holds the name, until somebody follows on it.
+    first: Arc<Mutex<Option<Listening>>>,
     doubt: Arc<Doubt>,
     /// How many commits of any controller were refused because another was first, as of the last commit here.
     refused: Arc<AtomicU64>,
+}
+
+/// What a database that was checked is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The version of the server.
+    pub server: String,
+    /// The layout of the tables.
+    pub layout: u32,
+    /// The revision of the cluster.
+    pub revision: u64,
+}
+
+/// Whether all is there and the key opens it.
+pub(crate) async fn check(address: &Address, key_file: &Path) -> Result<Checked, Error> {
+    let link = Link::new(address)?;
+    let client = link.any().await?;
+    let needed = schema::check(&client, address).await?;
+    let keys = Keys::load(key_file, Some(needed), false)?;
+    let cluster = whole(&client, &keys, address).await?;
+    let server = client.query_one("SELECT current_setting('server_version')", &[]).await?;
+    let (server, revision) = (server.try_get(0)?, cluster.revision());
+    Ok(Checked { server, layout: schema::newest(), revision })
+}
+
+/// The cluster, if nothing of it is missing.
+async fn whole(
+    client: &tokio_postgres::Client,
+    keys: &Keys,
+    address: &Address,
+) -> Result<Cluster, Error> {
+    let wrong = |wrong| Error::Incomplete { database: address.to_string(), wrong };
+    if let Some(found) = schema::look_for_gaps(client).await? {
+        return Err(wrong(found));
+    }
+    cluster::load(client, keys).await.map_err(|error| match error {
+        Error::Corrupt { table, key, source } => {
+            wrong(format!("the {table} '{key}' cannot be read ({source})"))
+        }
+        other => other,
+    })
 }
 
 /// What was found when the database was opened.
@@ -43,26 +94,48 @@ pub(crate) struct Opened {
 }
 
 impl Postgres {
-    pub(crate) async fn open(address: &Address, key_file: &Path) -> Result<Opened, Error> {
-        let engine =
-            Self { link: Link::new(address)?, doubt: Arc::default(), refused: Arc::default() };
+    pub(crate) async fn open(
+        address: &Address,
+        controller: &str,
+        key_file: &Path,
+    ) -> Result<Opened, Error> {
+        let engine = Self {
+            link: Link::new(address)?,
+            controller: controller.into(),
+            first: Arc::default(),
+            doubt: Arc::default(),
+            refused: Arc::default(),
+        };
         let client = engine.link.any().await?;
         let needed = schema::check(&client, address).await?;
         let keys = Arc::new(Keys::load(key_file, Some(needed), false)?);
+        let listening = engine.listen_as(&address.to_string()).await?;
+        *engine.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
         // What is read from here on is on the standby as well.
-        engine.barrier().await?;
-        let life = schema::begin_life(&client).await?;
-        let wrong = |wrong| Error::Incomplete { database: address.to_string(), wrong };
-        if let Some(found) = schema::look_for_gaps(&client).await? {
-            return Err(wrong(found));
-        }
-        let cluster = cluster::load(&client, &keys).await.map_err(|error| match error {
-            Error::Corrupt { table, key, source } => {
-                wrong(format!("the {table} '{key}' cannot be read ({source})"))
-            }
-            other => other,
-        })?;
+        engine.barrier_in_time().await?;
+        let boards = Table::ALL.map(|table| engine.board(table));
+        let life = schema::begin_life(&client, &boards).await?;
+        let cluster = whole(&client, &keys, address).await?;
         Ok(Opened { engine, life, keys, cluster })
+    }
+
+    /// A connection that is told of commits, and that holds the name of this controller. A controller that was killed has let go of it
+    /// when the server has noticed.
+    async fn listen_as(&self, database: &str) -> Result<Listening, Error> {
+        for _ in 0..NAME_TRIES {
+            let listening = self.link.listen(&self.controller).await?;
+            if listening.holds_name {
+                return Ok(listening);
+            }
+            tokio::time::sleep(NAME_PAUSE).await;
+        }
+        let (name, database) = (self.controller.to_string(), database.to_owned());
+        Err(Error::NameTaken { name, database })
+    }
+
+    /// What a table is called in the database.
+    fn board(&self, table: Table) -> String {
+        board_of(table, &self.controller)
     }
 
     pub(crate) fn refused(&self) -> &Arc<AtomicU64> {
@@ -117,12 +190,13 @@ impl Postgres {
     }
 
     pub(crate) async fn since(&self, table: Table, sequence: u64) -> Result<Since, Error> {
-        let read = async { record::since(&*self.link.any().await?, table, sequence).await };
+        let read =
+            async { record::since(&*self.link.any().await?, &self.board(table), sequence).await };
         self.noting(read).await
     }
 
     pub(crate) async fn records(&self, table: Table) -> Result<Vec<Record>, Error> {
-        let read = async { record::all(&*self.link.any().await?, table).await };
+        let read = async { record::all(&*self.link.any().await?, &self.board(table)).await };
         self.noting(read).await
     }
 
@@ -140,7 +214,10 @@ impl Postgres {
     }
 
     pub(crate) fn follow(&self) -> Follower {
-        Follower::new(self.clone())
+        Follower::new(
+            self.clone(),
+            self.first.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        )
     }
 
     /// Forgets connections that a failure shows to be of no use.
@@ -150,6 +227,15 @@ impl Postgres {
             self.link.note(error);
         }
         result
+    }
+}
+
+/// What a table of a controller is called in the database.
+fn board_of(table: Table, controller: &str) -> String {
+    if table.is_private() {
+        format!("{}@{controller}", table.word())
+    } else {
+        table.word().to_owned()
     }
 }
 

@@ -77,6 +77,11 @@ impl Table {
         }
     }
 
+    /// Whether each controller has its own: what it is doing itself, and what it alone has seen.
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::Jobs | Self::Audit | Self::AuditNodes | Self::AuditRefusals)
+    }
+
     /// Where the last change is noted whose removal is forgotten.
     pub(crate) fn horizon(self) -> String {
         format!("horizon.{}", self.word())

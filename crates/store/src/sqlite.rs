@@ -4,6 +4,7 @@
 //! a thousand writers cost a few synchronous writes of the disk.
 
 mod cluster;
+mod contents;
 mod fingerprint;
 mod history;
 mod record;
@@ -22,6 +23,7 @@ use perilune_model::Cluster;
 use space::{Shortage, Space};
 use writer::Writer;
 
+use crate::moving::Contents;
 use crate::{
     Aside, Commit, Entry, Error, KeyId, Keys, Later, Record, Since, Table, Write, Written,
 };
@@ -145,6 +147,24 @@ impl Sqlite {
     pub(crate) async fn load(&self, keys: &Arc<Keys>) -> Result<Cluster, Error> {
         let keys = Arc::clone(keys);
         self.writer.run(move |connection| cluster::load(connection, &keys)).await
+    }
+
+    /// All that is stored.
+    pub(crate) async fn contents(&self) -> Result<Contents, Error> {
+        self.writer.run(contents::read).await
+    }
+
+    /// Takes all that another store has, into a database in which nothing is yet.
+    pub(crate) async fn fill(&self, all: Contents, directory: &Path) -> Result<(), Error> {
+        let place = directory.display().to_string();
+        let fill = move |connection: &_| {
+            let there = contents::read(connection)?;
+            if there.revision > 0 || there.boards.iter().any(|board| !board.records.is_empty()) {
+                return Err(Error::NotEmpty { place });
+            }
+            contents::write(connection, &all)
+        };
+        self.writer.run(fill).await
     }
 
     pub(crate) fn is_short_of_room(&self) -> bool {

@@ -196,7 +196,8 @@ impl Postgres {
         written.unwrap_or(Err(Error::Closed))
     }
 
-    async fn barrier_in_time(&self) -> Result<(), Error> {
+    /// The same, but not longer than anybody waits.
+    pub(super) async fn barrier_in_time(&self) -> Result<(), Error> {
         match timeout(LONGEST_DOUBT, self.barrier()).await {
             Ok(written) => written,
             Err(_elapsed) => Err(Error::NoAnswer),

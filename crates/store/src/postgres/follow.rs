@@ -22,8 +22,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(engine: Postgres) -> Self {
-        Self { engine, listening: None }
+    pub(super) fn new(engine: Postgres, listening: Option<Listening>) -> Self {
+        Self { engine, listening }
     }
 
     /// The revision that is stored, when there may be a new one. An error tells that the database is away; whoever asks again waits for
@@ -37,9 +37,10 @@ impl Follower {
             }
             None => {
                 // What was told before this is gone: whoever is connected anew begins with a look.
-                self.listening = Some(self.engine.noting(self.engine.link.listen()).await?);
+                let listening = self.connect().await?;
                 // What is seen from now on is on the standby as well.
-                self.engine.noting(self.engine.barrier()).await?;
+                self.engine.noting(self.engine.barrier_in_time()).await?;
+                self.listening = Some(listening);
             }
         }
         let looked = self.look().await;
@@ -47,6 +48,16 @@ impl Follower {
             self.listening = None;
         }
         looked
+    }
+
+    async fn connect(&self) -> Result<Listening, Error> {
+        let engine = &self.engine;
+        let listening = engine.noting(engine.link.listen(&engine.controller)).await?;
+        if !listening.holds_name {
+            // Most likely its own former connection, which the server still believes in.
+            tracing::warn!(controller = %engine.controller, "another connection to the database holds the name of this controller");
+        }
+        Ok(listening)
     }
 
     async fn look(&self) -> Result<u64, Error> {

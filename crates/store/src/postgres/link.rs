@@ -38,6 +38,8 @@ const SESSION: &str =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=10000";
 /// Commits that are not on the disk are not stored.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+/// Tells the locks of names from others.
+const NAMES: i32 = 0x7065_7269;
 pub(super) const CHANNEL: &str = "perilune";
 
 /// The ways to the database; clones share them.
@@ -108,15 +110,18 @@ impl Link {
         }
     }
 
-    /// A connection of its own that is told of commits.
-    pub(super) async fn listen(&self) -> Result<Listening, Error> {
+    /// A connection of its own that is told of commits. It holds the name of this controller, unless another connection does.
+    pub(super) async fn listen(&self, controller: &str) -> Result<Listening, Error> {
         let told = Arc::new(Notify::new());
         let maker = Maker { told: Some(Arc::clone(&told)), ..Maker::clone(&self.maker) };
         let connected = tokio::time::timeout(CREATE, maker.connect(&maker.config)).await;
         let (client, task) =
             connected.map_err(|_elapsed| Error::NoAnswer)?.map_err(Error::connecting)?;
-        let listening = Listening { client, told, task };
+        let mut listening = Listening { client, told, holds_name: false, task };
         listening.client.batch_execute("LISTEN perilune").await?;
+        let sql = "SELECT pg_try_advisory_lock($1, hashtext($2))";
+        let taken = listening.client.query_one(sql, &[&NAMES, &controller]).await?;
+        listening.holds_name = taken.try_get(0)?;
         Ok(listening)
     }
 }
@@ -126,6 +131,7 @@ impl Link {
 pub(super) struct Listening {
     pub(super) client: Client,
     pub(super) told: Arc<Notify>,
+    pub(super) holds_name: bool,
     task: JoinHandle<()>,
 }
 

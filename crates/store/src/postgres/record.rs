@@ -104,7 +104,7 @@ impl Postgres {
         }
         let client = self.link.any().await?;
         let (lock, put) = join!(client.prepare_cached(LOCK), client.prepare_cached(PUT));
-        let (lock, put, word) = (lock?, put?, table.word());
+        let (lock, put, word) = (lock?, put?, self.board(table));
         let keys: Vec<String> = writes.iter().map(|write| text(&write.key)).collect();
         let bodies: Vec<Option<String>> =
             writes.iter().map(|write| write.body.as_deref().map(text)).collect();
@@ -140,7 +140,7 @@ impl Postgres {
         // Not for each removal: it is looked through all of them.
         let is_due = last.unsigned_abs() % 1024 < u64::try_from(writes.len()).unwrap_or(u64::MAX);
         if is_due && writes.iter().any(|write| write.body.is_none()) {
-            forget_removals(&client, table).await?;
+            forget_removals(&client, &word).await?;
         }
         Ok(Outcome::Stored(written))
     }
@@ -157,7 +157,7 @@ impl Postgres {
         let client = self.link.any().await?;
         let keys: Vec<String> = writes.iter().map(|write| text(&write.key)).collect();
         let sql = "SELECT key, body, sequence FROM record WHERE board = $1 AND key = ANY($2)";
-        let rows = client.query(sql, &[&table.word(), &keys]).await?;
+        let rows = client.query(sql, &[&self.board(table), &keys]).await?;
         let there = rows.iter().map(|row| Ok((row.try_get::<_, String>(0)?, read(row)?)));
         let there: BTreeMap<String, Record> = there.collect::<Result<_, Error>>()?;
         let is_stored = |write: &&&Write| {
@@ -220,43 +220,43 @@ fn wanted(expected: Expected) -> Option<i64> {
 }
 
 /// Who was away for longer reads the whole table.
-async fn forget_removals(client: &Client, table: Table) -> Result<(), Error> {
+async fn forget_removals(client: &Client, board: &str) -> Result<(), Error> {
     let sql = "
         WITH moved AS (
             UPDATE board SET horizon = last - $2::bigint WHERE board = $1 AND last >= horizon + 2 * $2::bigint RETURNING horizon
         )
         DELETE FROM record USING moved WHERE board = $1 AND sequence <= moved.horizon AND body IS NULL";
-    client.execute(sql, &[&table.word(), &number(REMEMBERED)]).await?;
+    client.execute(sql, &[&board, &number(REMEMBERED)]).await?;
     Ok(())
 }
 
-async fn ends(client: &Client, table: Table) -> Result<(i64, i64), Error> {
+async fn ends(client: &Client, board: &str) -> Result<(i64, i64), Error> {
     let sql = "SELECT last, horizon FROM board WHERE board = $1";
-    let row = client.query_one(sql, &[&table.word()]).await?;
+    let row = client.query_one(sql, &[&board]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-pub(super) async fn since(client: &Client, table: Table, after: u64) -> Result<Since, Error> {
+pub(super) async fn since(client: &Client, board: &str, after: u64) -> Result<Since, Error> {
     let after = number(after);
-    let (last, _) = ends(client, table).await?;
+    let (last, _) = ends(client, board).await?;
     if last == after {
         return Ok(Since { records: Vec::new(), is_whole: false });
     }
     let sql = "SELECT key, body, sequence FROM record WHERE board = $1 AND sequence > $2 ORDER BY sequence";
-    let rows = client.query(sql, &[&table.word(), &after]).await?;
+    let rows = client.query(sql, &[&board, &after]).await?;
     // Looked at afterwards: removals may have been forgotten meanwhile. A number that was not given yet is of another database.
-    let (_, horizon) = ends(client, table).await?;
+    let (_, horizon) = ends(client, board).await?;
     if after < horizon || after > last {
-        return Ok(Since { records: all(client, table).await?, is_whole: true });
+        return Ok(Since { records: all(client, board).await?, is_whole: true });
     }
     let records = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(Since { records, is_whole: false })
 }
 
-pub(super) async fn all(client: &Client, table: Table) -> Result<Vec<Record>, Error> {
+pub(super) async fn all(client: &Client, board: &str) -> Result<Vec<Record>, Error> {
     let sql =
         "SELECT key, body, sequence FROM record WHERE board = $1 AND body IS NOT NULL ORDER BY key";
-    let rows = client.query(sql, &[&table.word()]).await?;
+    let rows = client.query(sql, &[&board]).await?;
     rows.iter().map(read).collect()
 }
 

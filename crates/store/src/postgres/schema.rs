@@ -8,7 +8,7 @@ use super::Address;
 use super::link::Link;
 use crate::key::KeyId;
 use crate::record::signed;
-use crate::{Error, Keys, Table, fingerprint};
+use crate::{Error, Keys, fingerprint};
 
 /// Each step takes the layout from its position to the next. Steps are never changed once they were released. Texts are compared by
 /// their bytes: the order must be the same on every controller, and outlive the libraries of the database's system.
@@ -124,8 +124,7 @@ async fn needed_key(client: &Client) -> Result<Option<KeyId>, Error> {
 }
 
 /// Counts that a controller opened the store, and answers how often one did.
-pub(super) async fn begin_life(client: &Client) -> Result<u64, Error> {
-    let boards: Vec<&str> = Table::ALL.iter().map(|table| table.word()).collect();
+pub(super) async fn begin_life(client: &Client, boards: &[String]) -> Result<u64, Error> {
     let sql = "INSERT INTO board (board) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
     client.execute(sql, &[&boards]).await?;
     let sql = "UPDATE meta SET value = value + 1 WHERE key = 'life' RETURNING value";

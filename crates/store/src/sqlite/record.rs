@@ -46,7 +46,7 @@ fn is_as_expected(connection: &Connection, table: Table, write: &Write) -> Resul
 }
 
 /// The number of the last change of a table.
-fn last(connection: &Connection, table: Table) -> Result<u64, Error> {
+pub(super) fn last(connection: &Connection, table: Table) -> Result<u64, Error> {
     let sql = "SELECT max(sequence) FROM record WHERE board = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let last: Option<i64> = statement.query_row([table.word()], |row| row.get(0))?;
@@ -66,7 +66,7 @@ fn forget_removals(connection: &Connection, table: Table, last: u64) -> Result<(
     Ok(())
 }
 
-fn horizon(connection: &Connection, table: Table) -> Result<u64, Error> {
+pub(super) fn horizon(connection: &Connection, table: Table) -> Result<u64, Error> {
     let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
     let horizon = statement.query_row([table.horizon()], |row| row.get::<_, i64>(0)).optional()?;
     Ok(horizon.unwrap_or_default().unsigned_abs())

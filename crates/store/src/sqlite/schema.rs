@@ -79,6 +79,13 @@ pub(crate) fn begin_life(connection: &Connection) -> Result<u64, Error> {
     Ok(life.unsigned_abs())
 }
 
+/// How often the store was opened.
+pub(super) fn life(connection: &Connection) -> Result<u64, Error> {
+    let sql = "SELECT value FROM meta WHERE key = 'life'";
+    let life: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(life.unsigned_abs())
+}
+
 /// Writes a copy of the database to a new file; answers its revision.
 pub(crate) fn backup(connection: &Connection, file: &Path) -> Result<u64, Error> {
     connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;

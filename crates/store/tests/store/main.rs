@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod contract;
+mod moving;
 mod postgres;
 mod sealed;
 mod site;

@@ -4,20 +4,20 @@ use perilune_store::{Commit, Error, Expected, Follower, Meta, Store, Table, Writ
 use perilune_testkit::{Cut, Proxy};
 
 use crate::contract::{commit, group, network};
-use crate::site::Site;
+use crate::site::{OTHER, Site};
 
 #[tokio::test]
 async fn a_database_that_is_not_prepared_is_refused_with_what_to_do() {
     let Some(site) = Site::postgres() else { return };
-    let error = Store::connect(&site.address(), &site.key()).await.unwrap_err();
+    let error = Store::connect(&site.address(), OTHER, &site.key()).await.unwrap_err();
     assert!(matches!(error, Error::Unprepared { .. }), "{error:?}");
     assert!(error.to_string().contains("perilune database init"), "{error}");
     assert!(!site.key().exists(), "nothing is made");
     assert_eq!(Store::prepare(&site.address(), &site.key()).await.unwrap(), None);
     assert_eq!(Store::prepare(&site.address(), &site.key()).await.unwrap(), Some(1), "again");
-    Store::connect(&site.address(), &site.key()).await.unwrap();
+    Store::connect(&site.address(), OTHER, &site.key()).await.unwrap();
     site.server().sql(site.database(), "UPDATE meta SET value = 99 WHERE key = 'layout'");
-    let error = Store::connect(&site.address(), &site.key()).await.unwrap_err();
+    let error = Store::connect(&site.address(), OTHER, &site.key()).await.unwrap_err();
     assert!(matches!(error, Error::Newer { found: 99, .. }), "{error:?}");
 }
 
@@ -26,14 +26,15 @@ async fn a_controller_with_another_key_is_refused_also_where_nothing_is_sealed_y
     let Some(site) = Site::postgres() else { return };
     let (store, _) = site.open().await;
     let other = tempfile::tempdir().unwrap();
-    let error = Store::connect(&site.address(), &other.path().join("luna.key")).await.unwrap_err();
+    let error =
+        Store::connect(&site.address(), OTHER, &other.path().join("luna.key")).await.unwrap_err();
     assert!(matches!(error, Error::WrongKey { found: None, .. }), "{error:?}");
     let (another, _) = Store::open(other.path(), &other.path().join("luna.key")).unwrap();
     assert_ne!(another.keys().id(), store.keys().id());
     for work in ["connect", "prepare"] {
         let (address, key) = (site.address(), other.path().join("luna.key"));
         let error = match work {
-            "connect" => Store::connect(&address, &key).await.unwrap_err(),
+            "connect" => Store::connect(&address, OTHER, &key).await.unwrap_err(),
             _ => Store::prepare(&address, &key).await.unwrap_err(),
         };
         assert!(matches!(error, Error::WrongKey { found: Some(_), .. }), "{error:?}");
@@ -70,10 +71,11 @@ async fn what_is_missing_of_cluster_or_history_is_told_and_nothing_is_served() {
         ),
     ] {
         site.server().sql(site.database(), damage);
-        let error = Store::connect(&site.address(), &site.key()).await.unwrap_err().to_string();
+        let error =
+            Store::connect(&site.address(), OTHER, &site.key()).await.unwrap_err().to_string();
         assert!(error.contains(told) && error.contains("backup"), "{damage}: {error}");
         site.server().sql(site.database(), repair);
-        Store::connect(&site.address(), &site.key()).await.unwrap();
+        Store::connect(&site.address(), OTHER, &site.key()).await.unwrap();
     }
 }
 
@@ -101,7 +103,7 @@ async fn what_became_of_a_commit_whose_connection_was_lost_is_answered_truly() {
     drop(site.open().await);
     let proxy = Proxy::start(site.server().port());
     let (store, mut cluster) =
-        Store::connect(&site.address_at(proxy.port()), &site.key()).await.unwrap();
+        Store::connect(&site.address_at(proxy.port()), OTHER, &site.key()).await.unwrap();
     for number in 0..cuts() {
         let cut = [Cut::Before, Cut::After, Cut::Answered][number as usize % 3];
         let (next, one) = commit(&cluster, |draft| draft.put(group(&format!("group{number}"))));
@@ -126,7 +128,8 @@ async fn who_was_not_first_and_lost_the_connection_is_told_that() {
     let Some(site) = Site::postgres() else { return };
     let (rival, empty) = site.open().await;
     let proxy = Proxy::start(site.server().port());
-    let (store, _) = Store::connect(&site.address_at(proxy.port()), &site.key()).await.unwrap();
+    let (store, _) =
+        Store::connect(&site.address_at(proxy.port()), OTHER, &site.key()).await.unwrap();
     let (_, first) = commit(&empty, |draft| draft.put(group("first")));
     rival.apply(0, vec![first]).await.unwrap();
     let (_, late) = commit(&empty, |draft| draft.put(group("late")));
@@ -142,7 +145,8 @@ async fn what_became_of_records_whose_connection_was_lost_is_answered_truly() {
     let Some(site) = Site::postgres() else { return };
     let (rival, _) = site.open().await;
     let proxy = Proxy::start(site.server().port());
-    let (store, _) = Store::connect(&site.address_at(proxy.port()), &site.key()).await.unwrap();
+    let (store, _) =
+        Store::connect(&site.address_at(proxy.port()), OTHER, &site.key()).await.unwrap();
     let mut expected = Expected::Nothing;
     for number in 0..cuts() {
         let cut = [Cut::Before, Cut::After, Cut::Answered][number as usize % 3];
@@ -202,7 +206,8 @@ async fn commits_of_other_controllers_are_told_also_after_the_connection_was_los
     let Some(site) = Site::postgres() else { return };
     let (rival, empty) = site.open().await;
     let proxy = Proxy::start(site.server().port());
-    let (store, _) = Store::connect(&site.address_at(proxy.port()), &site.key()).await.unwrap();
+    let (store, _) =
+        Store::connect(&site.address_at(proxy.port()), OTHER, &site.key()).await.unwrap();
     let mut follower = store.follow().unwrap();
     told(&mut follower, 0).await;
     let (first, one) = commit(&empty, |draft| draft.put(group("one")));
@@ -288,4 +293,22 @@ async fn a_commit_that_stays_in_doubt_is_told_as_that_and_holds_few_connections(
     site.server().sql(site.database(), "SELECT pg_reload_conf()");
     let known = store.apply(0, vec![one]).await.unwrap_err();
     assert!(matches!(known, Error::Stale { stored: 1, .. }), "it was stored: {known:?}");
+}
+
+#[tokio::test]
+async fn no_two_controllers_have_one_name_and_each_has_its_own_jobs() {
+    let Some(site) = Site::postgres() else { return };
+    let (store, _) = site.open().await;
+    let taken = Store::connect(&site.address(), "one", &site.key()).await.unwrap_err();
+    assert!(matches!(taken, Error::NameTaken { .. }), "{taken:?}");
+    let (other, _) = Store::connect(&site.address(), OTHER, &site.key()).await.unwrap();
+    for table in [Table::Jobs, Table::Leases] {
+        store.put_if(table, vec![Write::put("1".into(), "1".into())]).await.unwrap();
+    }
+    assert_eq!(other.records(Table::Leases).await.unwrap().len(), 1);
+    assert_eq!(other.records(Table::Jobs).await.unwrap(), []);
+    // What a controller did is its own when it comes back.
+    drop(store);
+    let (store, _) = site.open().await;
+    assert_eq!(store.records(Table::Jobs).await.unwrap().len(), 1);
 }

@@ -8,6 +8,9 @@ use perilune_model::Cluster;
 use perilune_store::{Address, Error, Store};
 use perilune_testkit::Postgres;
 
+/// The controller of a store beside that of [`Site::open`].
+pub(crate) const OTHER: &str = "two";
+
 /// A place for a store, empty at first.
 pub(crate) struct Site {
     directory: tempfile::TempDir,
@@ -56,7 +59,7 @@ impl Site {
         if self.server.is_some() {
             let address = self.address();
             Store::prepare(&address, &self.key()).await.unwrap();
-            return Store::connect(&address, &self.key()).await.unwrap();
+            return Store::connect(&address, "one", &self.key()).await.unwrap();
         }
         for _ in 0..500 {
             match Store::open(self.directory.path(), &self.key()) {
