@@ -3,6 +3,7 @@
 //! A decision can be called again. Another controller may have committed meanwhile; then the store refuses, the service takes what that
 //! one did, publishes it, and decides again. A decision is therefore a function of the draft alone: it does nothing but change it.
 
+mod follow;
 mod gather;
 mod promises;
 #[cfg(test)]
@@ -13,6 +14,8 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use follow::Reach;
+pub(crate) use follow::follow;
 use gather::Gathered;
 use imbl::OrdSet;
 use perilune_model::{Change, Cluster, Draft};
@@ -77,7 +80,12 @@ type Search = Box<dyn Fn(&Draft) -> Result<Option<IpAddr>, perilune_model::Error
 
 enum Request {
     Change(ChangeRequest),
-    Promise { find: Search, answer: oneshot::Sender<Result<Option<IpAddr>, Error>> },
+    Promise {
+        find: Search,
+        answer: oneshot::Sender<Result<Option<IpAddr>, Error>>,
+    },
+    /// Others may have committed this revision.
+    Look(u64),
     Own(Vec<(IpAddr, String)>),
     Answering(Option<OrdSet<IpAddr>>),
 }
@@ -107,6 +115,8 @@ pub struct ClusterService {
     published: watch::Receiver<Arc<Cluster>>,
     made: broadcast::Sender<Made>,
     durations: Histogram,
+    /// Whether the database answers.
+    reach: Reach,
     /// Where changes are gathered instead of being made.
     gathered: Option<Gathered>,
 }
@@ -120,13 +130,19 @@ impl ClusterService {
         let (made, _) = broadcast::channel(FOLLOWED);
         let promises = Promises::new(store.life());
         let durations = Histogram::new(DURATIONS);
+        let reach = Reach::default();
         let writer = Writer::new(store, publisher, made.clone(), promises, durations.clone());
-        (Self { requests, published, made, durations, gathered: None }, writer.run(waiting))
+        (Self { requests, published, made, durations, reach, gathered: None }, writer.run(waiting))
     }
 
     /// How long changes took to be decided and stored, in seconds.
     pub(crate) fn durations(&self) -> Histogram {
         self.durations.clone()
+    }
+
+    /// Since when the database does not answer, in milliseconds since 1970; `None` while it does.
+    pub(crate) fn away_since(&self) -> Option<u64> {
+        self.reach.away_since()
     }
 
     /// The cluster as of now. It does not change under the reader's hands.

@@ -1,6 +1,7 @@
 //! What the daemon is configured with: `luna.ini` as sites have it, and its own data directory.
 
 mod certificate;
+mod database;
 mod directory;
 mod first_start;
 mod ini;
@@ -32,6 +33,7 @@ pub use listen::Listen;
 pub use names::{NameSettings, Secondaries, Serve};
 use perilune_boot::Protocol;
 use perilune_image::Readers;
+pub use perilune_store::Address;
 pub(crate) use servers::{DhcpServer, NameServer, ServerSettings};
 
 /// What the command line says.
@@ -53,6 +55,8 @@ pub struct Options {
     pub agent: Option<PathBuf>,
     /// Where the privileged worker listens that works on trees; without it, this process does.
     pub worker: Option<PathBuf>,
+    /// The PostgreSQL database that several controllers share; without it, as the configuration says.
+    pub database: Option<Address>,
     /// What clients of the API may take.
     pub connections: Limits,
     /// Proxies that are believed about whom they speak for, beside those that the configuration names.
@@ -138,6 +142,10 @@ pub struct Settings {
     pub archive_readers: Readers,
     /// The key of secrets at rest.
     pub key_file: PathBuf,
+    /// The database that several controllers share.
+    pub database: Option<Address>,
+    /// The name of this controller.
+    pub controller: String,
     /// The site's own templates.
     pub template_files: Option<PathBuf>,
     /// The site's own plugins.
@@ -280,6 +288,8 @@ impl Settings {
             image_file_system: given("PLUGINS", "IMAGE_FILESYSTEM"),
             torrents: keys::boolean(ini, "TORRENT", "ENABLED")?.unwrap_or(false),
             key_file: path("FILES", "KEYFILE", "luna.key"),
+            database: database::read(ini, data_dir)?,
+            controller: database::controller(ini)?,
             // Every boot script looks whether its template has changed: not for a directory that is not there.
             template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))
                 .filter(|directory| directory.exists()),
@@ -303,6 +313,11 @@ impl Settings {
             evidence: keys::evidence(ini)?,
             audit: keys::audit(ini)?,
         })
+    }
+
+    /// The database that several controllers share, where there is one.
+    pub fn shared_database(&self, options: &Options) -> Option<Address> {
+        options.database.as_ref().or(self.database.as_ref()).cloned()
     }
 
     /// The command line, with what the configuration says where it says nothing.

@@ -32,7 +32,10 @@ pub(crate) async fn make_if_empty(
     }
     let Some(file) = crate::bootstrap::find(options.bootstrap.as_deref(), &settings.file) else {
         let address = options.address.or_else(|| found(&options.dhcp_interfaces));
-        let decide = move |draft: &mut Draft| small(draft, address, port);
+        let decide = move |draft: &mut Draft| {
+            // Another controller may have been first.
+            if draft.revision() > 0 { Ok(()) } else { small(draft, address, port) }
+        };
         return cluster.commit(own_meta("first start"), decide).await.map_err(Error::FirstCluster);
     };
     let request = crate::bootstrap::read(&file, &settings.image_directory)?;

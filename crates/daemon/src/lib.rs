@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod config;
 pub mod connections;
 pub mod control;
+pub mod database;
 mod diff;
 pub mod discovery;
 mod first_cluster;

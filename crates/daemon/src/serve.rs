@@ -21,7 +21,7 @@ use crate::audit::{self, Audit, Lines};
 use crate::auth::Keys;
 use crate::boots::{self, Boots, Evidence};
 use crate::claims::Claims;
-use crate::cluster::ClusterService;
+use crate::cluster::{self, ClusterService};
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
@@ -58,6 +58,20 @@ pub enum Error {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] perilune_store::Error),
+    /// Nobody says where the database is that controllers share.
+    #[error("no PostgreSQL database is named: say --database URL, or write [DATABASE] ENGINE = postgresql and HOSTS in {}", file.display())]
+    NoDatabase {
+        /// The configuration.
+        file: std::path::PathBuf,
+    },
+    /// The shared database is empty, and there is a cluster here.
+    #[error("the database {database} is empty, and {} has a cluster: bring it along with `perilune database move --from sqlite --to postgres`, or put that file away to begin anew", file.display())]
+    NotMoved {
+        /// The shared database.
+        database: String,
+        /// The database that the daemon had for itself.
+        file: std::path::PathBuf,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on {address}{}", hint(.source))]
     Listen {
@@ -82,7 +96,7 @@ pub enum Error {
     Task(#[from] tokio::task::JoinError),
     /// The cluster of the first start is refused.
     #[error("the first cluster cannot be made")]
-    FirstCluster(#[source] crate::cluster::Error),
+    FirstCluster(#[source] cluster::Error),
     /// Machines cannot be controlled.
     #[error(transparent)]
     Control(#[from] control::Error),
@@ -97,6 +111,13 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// Whether the tables of the shared database are those of an older program.
+    pub fn is_older_layout(&self) -> bool {
+        matches!(self, Self::Store(perilune_store::Error::Older { .. }))
+    }
 }
 
 fn hint(error: &std::io::Error) -> &'static str {
@@ -137,10 +158,13 @@ pub async fn serve(
     let settings = configure(&options, &listen)?;
     let options = settings.completing(options);
     let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
-    let (store, cluster) = Store::open(&settings.data_dir, &settings.key_file)?;
+    let (store, cluster) = open_store(&options, &settings).await?;
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store.clone(), cluster);
     tasks.spawn(commits);
+    if let Some(follower) = store.follow() {
+        tasks.spawn(cluster::follow(service.clone(), follower, stop.clone()));
+    }
     own_addresses::tell(&service).await;
     tasks.spawn(own_addresses::follow(service.clone(), stop.clone()));
     let port = addresses.first().map_or(settings.port, SocketAddr::port);
@@ -207,6 +231,24 @@ async fn serve_machines(
     crate::machines::start(options, observer, state, tasks, stop)?;
     servers::start(state, tasks, stop);
     Ok(())
+}
+
+/// The daemon's own database, or the one that it shares with other controllers.
+pub(crate) async fn open_store(
+    options: &Options,
+    settings: &Settings,
+) -> Result<(Store, Cluster), Error> {
+    let Some(address) = settings.shared_database(options) else {
+        return Ok(Store::open(&settings.data_dir, &settings.key_file)?);
+    };
+    let (name, key) = (&settings.controller, &settings.key_file);
+    let opened = Store::connect(&address, name, key).await?;
+    let own = settings.data_dir.join(perilune_store::DATABASE);
+    if opened.1.revision() == 0 && own.exists() {
+        return Err(Error::NotMoved { database: address.to_string(), file: own });
+    }
+    tracing::info!(database = %address, controller = name, "the database is shared with other controllers");
+    Ok(opened)
 }
 
 pub(crate) fn configure(options: &Options, listen: &[Listen]) -> Result<Settings, Error> {

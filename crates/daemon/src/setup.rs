@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use perilune_model::network::{self, RangeRequest};
 use perilune_model::{Draft, Error as Refusal, Name, Patch, settings};
-use perilune_store::Store;
 use tokio::task::JoinSet;
 
 use crate::cluster::ClusterService;
 use crate::config::{self, Options};
 use crate::first_cluster::{self, NETWORK};
 use crate::own_addresses;
-use crate::serve::{Error, configure, own_meta};
+use crate::serve::{Error, configure, open_store, own_meta};
 
 /// What a first cluster is to have, beside the address that the options say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub enum Served {
 
 /// Whether a data directory has a cluster already.
 pub fn has_cluster(data_dir: &Path) -> bool {
-    data_dir.join("perilune.db").exists()
+    data_dir.join(perilune_store::DATABASE).exists()
 }
 
 /// Makes the configuration and the first cluster in the data directory of the options; answers which file has the log-in.
@@ -44,7 +43,7 @@ pub async fn prepare(options: &Options, first: First) -> Result<PathBuf, Error> 
     let settings = configure(options, &options.listen)?;
     let file = options.configuration();
     keep_interfaces(&file, &options.dhcp_interfaces)?;
-    let (store, cluster) = Store::open(&settings.data_dir, &settings.key_file)?;
+    let (store, cluster) = open_store(options, &settings).await?;
     let mut tasks = JoinSet::new();
     let (service, commits) = ClusterService::new(store, cluster);
     tasks.spawn(commits);

@@ -64,8 +64,19 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let (files, images) = (&state.settings.image_files, &state.settings.image_directory);
     let of_site = of_site.chain(starters::missing(&cluster, files, images));
     let of_site = of_site.chain(state.jobs.trees().warning());
+    let of_site = of_site.chain(lost_database(state));
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
+}
+
+/// The database that controllers share does not answer.
+fn lost_database(state: &State) -> Option<String> {
+    let since = state.cluster.away_since()?;
+    Some(format!(
+        "the database does not answer since {}: changes are refused (503) until it does; reads, boots and DHCP for nodes go on from memory. Look at \
+         the log of this controller and of PostgreSQL",
+        clock::rfc3339(since)
+    ))
 }
 
 /// Boots that are believed too easily.

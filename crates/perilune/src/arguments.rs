@@ -8,8 +8,8 @@ use perilune::client::access::Options;
 use perilune_wire::fields::nearest;
 
 use crate::commands::{
-    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
-    inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
+    apply, audit, backup, claim, cluster, completion, control, database, dns, group, history,
+    import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
     reservation, route, secret, service, setup, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
@@ -252,6 +252,9 @@ pub(crate) enum Command {
     /// Make a data directory of a backup
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::Restore),
+    /// The PostgreSQL database that several controllers share
+    #[command(subcommand, after_help = database::EXAMPLES)]
+    Database(database::Command),
     /// Write the configuration as one document
     #[command(after_help = apply::EXPORT_EXAMPLES)]
     Export(apply::Export),

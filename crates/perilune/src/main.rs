@@ -22,8 +22,8 @@ mod worker;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, audit, backup, claim, cluster, completion, control, dns, group, history, import,
-    inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
+    apply, audit, backup, claim, cluster, completion, control, database, dns, group, history,
+    import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
     reservation, route, secret, service, setup, standard, status, switch, user,
 };
 use failure::Failure;
@@ -46,6 +46,7 @@ fn refuse_trial(arguments: &Arguments) -> Result<(), Failure> {
         Command::Serve(_) => "serve",
         Command::Backup(backup) if !backup.verify => "backup",
         Command::Restore(_) => "restore",
+        Command::Database(_) => "database",
         Command::Login(_) => "login",
         Command::Logout => "logout",
         Command::Manual(_) => "manual",
@@ -104,6 +105,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Backup(arguments) if arguments.verify => backup::verify(&arguments.file),
         Command::Backup(arguments) => backup::run(&session(output)?, &arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Database(command) => database::run(options.config, &command),
         Command::Export(arguments) => apply::export(&session(output)?, &arguments),
         Command::Apply(arguments) => apply::run(&session(output)?, &arguments),
         Command::History(arguments) => history::run(&session(output)?, arguments),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
-use perilune_daemon::config::{Listen, Options};
+use perilune_daemon::config::{Address, Listen, Options};
 use perilune_daemon::connections::Limits;
 use perilune_daemon::{owner, standing};
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +50,14 @@ pub(crate) struct ServeArgs {
     /// For a first start: this controller's address, with the prefix of its network; without it, that of --dhcp-interface or of the default route
     #[arg(long, value_name = "ADDRESS/PREFIX", value_parser = address, conflicts_with = "bootstrap")]
     pub(crate) address: Option<Ipv4Net>,
+    #[arg(
+        help = "The PostgreSQL database that several controllers share, such as postgresql://perilune@db1,db2/perilune?password_file=FILE ([DATABASE])",
+        long,
+        env = "PERILUNE_DATABASE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) database: Option<String>,
     /// A proxy, or a network of them, that is believed about whom it speaks for; may be repeated ([API] PROXIES)
     #[arg(long, value_name = "ADDRESS", value_parser = network)]
     pub(crate) proxy: Vec<IpNet>,
@@ -94,6 +102,11 @@ pub(crate) fn address(text: &str) -> Result<Ipv4Net, String> {
     }
 }
 
+/// The database that controllers share, as `--database` says.
+pub(crate) fn database(text: &str) -> anyhow::Result<Address> {
+    text.parse().context("--database")
+}
+
 /// What log lines look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -133,6 +146,7 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
         bootstrap: arguments.bootstrap.clone(),
         agent: arguments.agent.clone(),
         worker: arguments.worker.clone(),
+        database: arguments.database.as_deref().map(database).transpose()?,
         connections: Limits::default(),
         proxies: arguments.proxy.clone(),
     })

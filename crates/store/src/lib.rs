@@ -27,6 +27,7 @@ use perilune_model::Cluster;
 use postgres::Postgres;
 pub use postgres::{Address, Checked, Encryption, Follower, Host};
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
+pub use sqlite::DATABASE;
 use sqlite::Sqlite;
 
 /// A handle on the store; clones share it. Work ends when the last clone is dropped.

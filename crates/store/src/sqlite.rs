@@ -28,7 +28,8 @@ use crate::{
     Aside, Commit, Entry, Error, KeyId, Keys, Later, Record, Since, Table, Write, Written,
 };
 
-const DATABASE: &str = "perilune.db";
+/// The file of the embedded database, in the data directory.
+pub const DATABASE: &str = "perilune.db";
 /// A store that was closed a moment ago holds its lock until its last write is done.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

@@ -174,6 +174,9 @@ pub struct FieldProblem {
     pub reason: String,
 }
 
+/// As long is a database away that has a standby, at least.
+const AWAY_SECONDS: u64 = 5;
+
 impl ApiError {
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
@@ -201,6 +204,12 @@ impl ApiError {
             },
             Self::Store(perilune_store::Error::Full) | Self::Full(_) => {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
+            }
+            Self::Store(error) if error.is_away() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "database_away")
+            }
+            Self::Store(perilune_store::Error::OnlyEmbedded { .. }) => {
+                (StatusCode::NOT_IMPLEMENTED, "not_implemented")
             }
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -253,6 +262,9 @@ impl IntoResponse for ApiError {
         }
         let message = match &self {
             // A full disk is the administrator's to know; other causes are in the log.
+            Self::Store(error @ perilune_store::Error::OnlyEmbedded { .. }) => error.to_string(),
+            // Where the database is, and why it is away, is in the log and the status.
+            Self::Store(error) if error.is_away() => format!("{error}; try again in a moment"),
             Self::Store(error) => format!("the change could not be stored: {}", chain(error)),
             Self::Defect(_) => {
                 "the request failed through a defect of the program; its log says more".to_owned()
@@ -271,6 +283,7 @@ impl IntoResponse for ApiError {
         let seconds = match self {
             Self::TooManyAttempts(seconds) | Self::Busy { seconds, .. } => Some(seconds),
             Self::TooOften(_) => Some(1),
+            Self::Store(error) if error.is_away() => Some(AWAY_SECONDS),
             _ => None,
         };
         if let Some(seconds) = seconds {

@@ -81,6 +81,7 @@ impl Writer {
     async fn settle(&mut self, batch: Vec<Request>) -> Vec<Request> {
         let begun = Instant::now();
         let batch = self.take_host(batch);
+        let batch = self.look(batch).await;
         let base = self.published();
         let (mut working, decided) = self.decide(&base, batch);
         let commits: Arc<[Commit]> = decided.iter().filter_map(Decided::commit).collect();
@@ -131,6 +132,22 @@ impl Writer {
         others
     }
 
+    /// Publishes what others have committed, where somebody said that they may have.
+    async fn look(&self, batch: Vec<Request>) -> Vec<Request> {
+        let (looks, others) =
+            batch.into_iter().partition::<Vec<_>, _>(|request| matches!(request, Request::Look(_)));
+        let base = self.published();
+        let is_new = |request: &Request| matches!(request, Request::Look(revision) if *revision != base.revision());
+        if looks.iter().any(is_new)
+            && let Err(error) = self.catch_up(&base).await
+        {
+            // Whoever looks does so again in a second.
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "what other controllers changed was not read");
+        }
+        others
+    }
+
     /// Decides requests one after the other; answers the cluster as it is after all of them.
     fn decide(&self, base: &Cluster, batch: Vec<Request>) -> (Cluster, Vec<Decided>) {
         let mut promised = self.promises.current(Instant::now());
@@ -151,7 +168,7 @@ impl Writer {
                     decided.push(Decided::Promise { find, answer, result });
                 }
                 // These were taken out before.
-                Request::Own(_) | Request::Answering(_) => {}
+                Request::Look(_) | Request::Own(_) | Request::Answering(_) => {}
             }
         }
         (working, decided)
@@ -171,6 +188,8 @@ impl Writer {
     /// Publishes what other controllers have committed.
     async fn catch_up(&self, base: &Cluster) -> Result<(), perilune_store::Error> {
         let cluster = match self.store.later(base.revision()).await? {
+            // What is published is what is stored: nobody who follows it need wake.
+            Some(Later { revision, .. }) if revision == base.revision() => return Ok(()),
             Some(Later { revision, edits }) => {
                 let mut cluster = base.clone();
                 for edit in &edits {

@@ -1,7 +1,11 @@
 //! Every key of `luna.ini` and `bootstrap.ini`: what it means, and its default. Unknown keys are told by this table, and
 //! `docs/configuration.md` is made from it.
 
+mod bootstrap;
+
 use std::fmt::Write as _;
+
+pub use bootstrap::BOOTSTRAP_INI;
 
 /// A section of a file.
 #[derive(Debug, Clone, Copy)]
@@ -385,8 +389,32 @@ pub const LUNA_INI: &[Section] = &[
     },
     Section {
         name: "DATABASE",
-        about: "The daemon has a database of its own, in the data directory; that of an existing site is taken over by `perilune import`.",
+        about: "The daemon has a database of its own, in the data directory; that of an existing site is taken over by `perilune import`. Several controllers share a PostgreSQL database: `docs/controllers.md`.",
         keys: &[
+            key(
+                "ENGINE",
+                "embedded",
+                "`embedded`, or `postgresql` for several controllers; `perilune serve --database` comes first",
+            ),
+            key(
+                "HOSTS",
+                "",
+                "where PostgreSQL is, with commas: names, addresses or directories of sockets, each with `:PORT` where that is not 5432. The one that takes changes is used",
+            ),
+            key("NAME", "perilune", "the name of the database"),
+            key("USER", "perilune", "who the daemon is there"),
+            key("PASSWORD_FILE", "", "a file with the password, and nothing else in it"),
+            key(
+                "TLS",
+                "yes, but for this machine alone",
+                "whether connections are encrypted, and the server's certificate is verified",
+            ),
+            key(
+                "CA_FILE",
+                "the system's",
+                "certificates of those who sign the server's certificate",
+            ),
+            key("CONTROLLER", "the host's name", "the name of this controller, which no other has"),
             ignored("DRIVER"),
             ignored("DATABASE"),
             ignored("DBUSER"),
@@ -423,82 +451,6 @@ pub const LUNA_INI: &[Section] = &[
             ignored("CONTROL"),
             ignored("COOLDOWN"),
         ],
-    },
-];
-
-/// `bootstrap.ini`, the first cluster of a site.
-pub const BOOTSTRAP_INI: &[Section] = &[
-    Section {
-        name: "CLUSTER",
-        about: "The cluster as a whole.",
-        keys: &[
-            key(
-                "DOMAIN_SEARCH",
-                "the networks",
-                "domains that nodes look names up in, with commas",
-            ),
-            key("FORWARDSERVER_IP", "", "name servers that are asked for other names, with commas"),
-            key("BIND_LEGACY", "no", "kept for existing tools"),
-        ],
-    },
-    Section {
-        name: "HOSTS",
-        about: "Controllers and nodes.",
-        keys: &[
-            key("CONTROLLER", "required", "`NAME:ADDRESS[:NETWORK]`"),
-            key(
-                "CONTROLLER1",
-                "",
-                "a further controller, `NAME:ADDRESS[:NETWORK[:SHADOW]]`: described, nothing runs there; so are `CONTROLLER2` to `CONTROLLER9`",
-            ),
-            key("CONTROLLER2", "", "likewise"),
-            key("CONTROLLER3", "", "likewise"),
-            key("CONTROLLER4", "", "likewise"),
-            key("CONTROLLER5", "", "likewise"),
-            key("CONTROLLER6", "", "likewise"),
-            key("CONTROLLER7", "", "likewise"),
-            key("CONTROLLER8", "", "likewise"),
-            key("CONTROLLER9", "", "likewise"),
-            key("SERVERPORT", "7050", "the port of the controllers' API"),
-            key(
-                "NODELIST",
-                "",
-                "the first nodes, such as `node[001-004]`; they need `[GROUPS] NAME`",
-            ),
-        ],
-    },
-    Section {
-        name: "NETWORKS",
-        about: "Each key is a network's name, with `FUNCTION:TYPE:SUBNET[:DHCP:BEGIN-END[:SHARED]]`. The function is `default` (nodes boot there), `bmc`, or any \
-                other word; the type is `ethernet` or `infiniband`.",
-        keys: &[],
-    },
-    Section { name: "GROUPS", about: "The first group.", keys: &[key("NAME", "", "its name")] },
-    Section {
-        name: "OSIMAGE",
-        about: "The first image.",
-        keys: &[
-            key("NAME", "", "its name"),
-            key("PATH", "its name in `IMAGE_DIRECTORY`", "its tree"),
-        ],
-    },
-    Section {
-        name: "BMCSETUP",
-        about: "The first BMC setup.",
-        keys: &[
-            key("NAME", "compute", "its name"),
-            key("USERNAME", "", "a user of the BMCs"),
-            key("PASSWORD", "", "the user's password"),
-        ],
-    },
-    Section {
-        name: "HA",
-        about: "More than one controller. This version has no high availability.",
-        keys: &[key(
-            "NO_SHAREDIP",
-            "no",
-            "leaves out further controllers that have the address of an earlier one",
-        )],
     },
 ];
 

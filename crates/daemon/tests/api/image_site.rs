@@ -72,6 +72,7 @@ impl ImageSite {
             address: Some("10.141.255.254/16".parse().unwrap()),
             bootstrap: None,
             worker: None,
+            database: None,
             agent: Some(agent),
             connections,
             // Tests speak for machines elsewhere.

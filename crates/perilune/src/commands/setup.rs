@@ -203,6 +203,7 @@ impl Answers {
             bootstrap: None,
             agent: None,
             worker: None,
+            database: None,
             connections: Limits::default(),
             proxies: Vec::new(),
         };

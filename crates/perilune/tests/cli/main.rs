@@ -5,6 +5,7 @@ mod apply;
 mod bulk;
 mod completion;
 mod control;
+mod controllers;
 mod dry_run;
 mod images;
 mod import;

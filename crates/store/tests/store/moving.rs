@@ -45,7 +45,7 @@ async fn open(directory: &std::path::Path) -> (Store, perilune_model::Cluster) {
     for _ in 0..500 {
         match Store::open(directory, &directory.join("luna.key")) {
             Err(Error::Locked { .. }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
             opened => return opened.unwrap(),
         }

@@ -1,0 +1,71 @@
+//! Takes what other controllers commit, and knows whether the database answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use perilune_store::Follower;
+use tokio_util::sync::CancellationToken;
+
+use super::{ClusterService, Request};
+use crate::clock;
+
+/// How long after a failure the database is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether the database answers; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// Milliseconds since 1970; zero while it answers.
+    away_since: Arc<AtomicU64>,
+}
+
+impl Reach {
+    pub(super) fn away_since(&self) -> Option<u64> {
+        Some(self.away_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    /// Answers whether this is new.
+    fn is_away(&self, now: u64) -> bool {
+        let first =
+            self.away_since.compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        first.is_ok()
+    }
+
+    /// Answers whether this is new.
+    fn is_back(&self) -> bool {
+        self.away_since.swap(0, Ordering::Relaxed) > 0
+    }
+}
+
+/// Has everything published that other controllers commit, until `stop` is cancelled.
+pub(crate) async fn follow(service: ClusterService, follower: Follower, stop: CancellationToken) {
+    stop.run_until_cancelled(run(service, follower)).await;
+}
+
+async fn run(service: ClusterService, mut follower: Follower) {
+    loop {
+        match follower.next().await {
+            Ok(revision) => {
+                if service.reach.is_back() {
+                    tracing::info!("the database answers again");
+                }
+                // A revision that is older than what is published is that of a database which was put back.
+                let is_new = service.published().revision() != revision;
+                if is_new && service.requests.send(Request::Look(revision)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                if service.reach.is_away(clock::milliseconds()) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        error,
+                        "the database does not answer: changes are refused until it does, everything else goes on from memory"
+                    );
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
