@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -43,13 +44,7 @@ impl Postgres {
             );
             return None;
         };
-        let account = rustix::process::geteuid().is_root().then(|| account("postgres"));
-        let directory = tempfile::tempdir().unwrap();
-        if let Some((user, group)) = account {
-            std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
-        }
-        let mut server =
-            Self { programs, directory, account, port: free_port(), process: None, databases: 0 };
+        let mut server = Self::empty(programs);
         // What it holds does not outlive the test; a crash of the server alone loses nothing without it.
         let made = server
             .program("initdb")
@@ -67,6 +62,16 @@ impl Postgres {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         server.run(&[]);
         Some(server)
+    }
+
+    /// A server that does not run and has nothing yet.
+    fn empty(programs: PathBuf) -> Self {
+        let account = rustix::process::geteuid().is_root().then(|| account("postgres"));
+        let directory = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = account {
+            std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
+        }
+        Self { programs, directory, account, port: free_port(), process: None, databases: 0 }
     }
 
     /// Starts the server again, with these settings beside its own, such as `max_connections=20`.
@@ -98,14 +103,17 @@ impl Postgres {
     }
 
     fn answers(&self) -> bool {
-        let asked = self
-            .program("psql")
-            .args(["-h", "127.0.0.1", "-U", USER, "-p"])
-            .arg(self.port.to_string())
-            .args(["-Atc", "SELECT 1", "postgres"])
-            .output();
-        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-            && asked.is_ok_and(|asked| asked.status.success())
+        let asked = self.psql().args(["-Atc", "SELECT 1", "postgres"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
+            && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// The server's own client, by its socket: whoever is on this machine is let in there.
+    fn psql(&self) -> Command {
+        let mut command = self.program("psql");
+        command.arg("-h").arg(self.directory.path()).arg("-p").arg(self.port.to_string());
+        command.args(["-U", USER, "-v", "ON_ERROR_STOP=1"]);
+        command
     }
 
     /// The port on loopback.
@@ -128,15 +136,46 @@ impl Postgres {
 
     /// Runs statements in a database; answers what they say, a line for each row.
     pub fn sql(&self, database: &str, text: &str) -> String {
-        let ran = self
-            .program("psql")
-            .args(["-h", "127.0.0.1", "-U", USER, "-v", "ON_ERROR_STOP=1", "-p"])
-            .arg(self.port.to_string())
-            .args(["-Atqc", text, database])
-            .output()
-            .unwrap();
+        let ran = self.psql().args(["-Atqc", text, database]).output().unwrap();
         assert!(ran.status.success(), "{text}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
+    }
+
+    /// Writes a file that the server reads, below its directory; `data` has its settings.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = self.account {
+            std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+        }
+        path
+    }
+
+    /// Starts a standby of this server, without which no commit is acknowledged from now on.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let mut standby = Self::empty(self.programs.clone());
+        let copied = standby
+            .program("pg_basebackup")
+            .args(["--no-sync", "--write-recovery-conf", "--checkpoint=fast", "-U", USER, "-h"])
+            .arg(self.directory.path())
+            .arg("-p")
+            .arg(self.port.to_string())
+            .arg("-D")
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        standby.run(&[]);
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Makes a standby the server that takes changes.
+    pub fn promote(&self) {
+        self.sql("postgres", "SELECT pg_promote()");
     }
 
     /// Ends the server as a crash would, with all that belongs to it.

@@ -19,7 +19,7 @@ use super::schema::number;
 use crate::{Commit, Error, Keys};
 
 /// How long a commit may take. It is not cancelled then, only not waited for: it may be stored.
-const LONGEST_COMMIT: Duration = Duration::from_secs(20);
+pub(super) const LONGEST_COMMIT: Duration = Duration::from_secs(20);
 /// How long it is tried to find out what became of a commit.
 const LONGEST_DOUBT: Duration = Duration::from_secs(10);
 /// How long after a failure it is tried again.
@@ -39,6 +39,12 @@ pub(super) struct Doubt {
     barrier: Arc<Mutex<()>>,
 }
 
+impl Doubt {
+    pub(super) fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+}
+
 /// What became of a commit that was sent.
 enum Sent {
     Stored { revision: u64, refused: u64 },
@@ -55,9 +61,7 @@ impl Postgres {
         commits: &[Commit],
     ) -> Result<u64, Error> {
         let batch = Batch::new(keys, commits)?;
-        if self.doubt.is_open.load(Ordering::Acquire) {
-            self.barrier_in_time().await?;
-        }
+        self.close_doubt().await?;
         for _ in 0..FENCES {
             let warnings = self.link.warnings();
             match self.send(base, &batch).await? {
@@ -135,7 +139,7 @@ impl Postgres {
     /// Whether commits of which nothing is known are stored, and as which revision. [`Error::InDoubt`] when the database does not tell in
     /// time.
     async fn find_out(&self, batch: &Batch) -> Result<Option<u64>, Error> {
-        self.doubt.is_open.store(true, Ordering::Release);
+        self.doubt.open();
         // All are stored or none, so that one tells of all.
         let Some(token) = batch.tokens.last() else { return Ok(None) };
         let end = Instant::now() + LONGEST_DOUBT;
@@ -196,7 +200,15 @@ impl Postgres {
         written.unwrap_or(Err(Error::Closed))
     }
 
-    /// The same, but not longer than anybody waits.
+    /// Waits until nothing is in doubt any more; nothing is sent before.
+    pub(super) async fn close_doubt(&self) -> Result<(), Error> {
+        if self.doubt.is_open.load(Ordering::Acquire) {
+            self.barrier_in_time().await?;
+        }
+        Ok(())
+    }
+
+    /// A barrier that is not waited for longer than anybody waits.
     pub(super) async fn barrier_in_time(&self) -> Result<(), Error> {
         match timeout(LONGEST_DOUBT, self.barrier()).await {
             Ok(written) => written,

@@ -48,7 +48,7 @@ pub(super) struct Link {
     commits: Pool,
     others: Pool,
     maker: Arc<Maker>,
-    /// Warnings of the server on the connection of commits.
+    /// Warnings of the server.
     warnings: Arc<AtomicU64>,
 }
 
@@ -75,7 +75,7 @@ impl Link {
                 .build();
             built.map_err(|error| Error::Address(error.to_string()))
         };
-        let (commits, others) = (pool(1, &warnings)?, pool(CONNECTIONS, &Arc::default())?);
+        let (commits, others) = (pool(1, &warnings)?, pool(CONNECTIONS, &warnings)?);
         Ok(Self { commits, others, maker, warnings })
     }
 
@@ -97,7 +97,7 @@ impl Link {
         })
     }
 
-    /// How many warnings there were on the connection of commits.
+    /// How many warnings there were. Whoever sees more than before cannot be sure of what was just stored.
     pub(super) fn warnings(&self) -> u64 {
         self.warnings.load(Ordering::Acquire)
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::join;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
+use super::doubt::LONGEST_COMMIT;
 use super::schema::number;
 use super::{Postgres, text};
 use crate::record::{KEPT_ASIDE, REMEMBERED};
@@ -46,6 +47,7 @@ impl Postgres {
         table: Table,
         writes: &[Write],
     ) -> Result<Vec<Written>, Error> {
+        self.close_doubt().await?;
         let mut written = vec![Written::Stale; writes.len()];
         let mut left: Vec<usize> = (0..writes.len()).collect();
         while !left.is_empty() {
@@ -110,15 +112,24 @@ impl Postgres {
             writes.iter().map(|write| write.body.as_deref().map(text)).collect();
         let expected: Vec<Option<i64>> =
             writes.iter().map(|write| wanted(write.expected)).collect();
+        let warnings = self.link.warnings();
         // Each is sent when it is first looked at, in this order.
         let lock_parameters: [&(dyn ToSql + Sync); 1] = [&word];
         let put_parameters: [&(dyn ToSql + Sync); 4] = [&word, &keys, &bodies, &expected];
-        let (begun, locked, rows, committed) = join!(
-            client.batch_execute("BEGIN"),
-            client.query(&lock, &lock_parameters),
-            client.query(&put, &put_parameters),
-            client.batch_execute("COMMIT"),
-        );
+        let sent = async {
+            join!(
+                client.batch_execute("BEGIN"),
+                client.query(&lock, &lock_parameters),
+                client.query(&put, &put_parameters),
+                client.batch_execute("COMMIT"),
+            )
+        };
+        let Ok((begun, locked, rows, committed)) = timeout(LONGEST_COMMIT, sent).await else {
+            // The next statement on this connection would wait as well, and so would the next writer of the table.
+            drop(deadpool_postgres::Object::take(client));
+            self.doubt.open();
+            return Ok(Outcome::Unknown(Error::NoAnswer));
+        };
         // What was answered by an error was not stored, unless the connection was lost: then it may be.
         let rows = match begun.and(locked).and(rows).and_then(|rows| committed.map(|()| rows)) {
             Ok(rows) => rows,
@@ -127,6 +138,10 @@ impl Postgres {
                 return if error.is_away() { Ok(Outcome::Unknown(error)) } else { Err(error) };
             }
         };
+        if self.link.warnings() != warnings {
+            // It may be stored on this server alone.
+            return Ok(Outcome::Unknown(Error::NoAnswer));
+        }
         let mut written = vec![Written::Stale; writes.len()];
         let mut last = 0;
         for row in rows {
@@ -153,7 +168,7 @@ impl Postgres {
     ) -> Result<BTreeMap<String, u64>, Error> {
         // What is read is safe, and what was sent before is either stored or still held by the server: a condition keeps that from
         // being stored after this.
-        self.barrier().await?;
+        self.barrier_in_time().await?;
         let client = self.link.any().await?;
         let keys: Vec<String> = writes.iter().map(|write| text(&write.key)).collect();
         let sql = "SELECT key, body, sequence FROM record WHERE board = $1 AND key = ANY($2)";

@@ -5,6 +5,7 @@ mod contract;
 mod moving;
 mod postgres;
 mod sealed;
+mod servers;
 mod site;
 mod sound;
 mod sqlite;

@@ -312,3 +312,26 @@ async fn no_two_controllers_have_one_name_and_each_has_its_own_jobs() {
     let (store, _) = site.open().await;
     assert_eq!(store.records(Table::Jobs).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_record_that_the_standby_may_not_have_is_not_acknowledged() {
+    let Some(site) = Site::postgres() else { return };
+    let (store, _) = site.open().await;
+    lose_standby(&site);
+    let write = Write::put("10.141.0.1".into(), "1".into());
+    let mut writing = Box::pin(store.put_if(Table::Leases, vec![write]));
+    tokio::select! {
+        _ = &mut writing => panic!("acknowledged without the standby"),
+        () = until_waiting(&site, "COMMIT", "1") => {}
+    }
+    let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    site.server().sql(site.database(), cancel);
+    tokio::select! {
+        written = &mut writing => panic!("acknowledged without the standby: {written:?}"),
+        () = until_waiting(&site, "UPDATE head SET fence", "1") => {}
+    }
+    let sql = "ALTER SYSTEM SET synchronous_standby_names = ''";
+    site.server().sql(site.database(), sql);
+    site.server().sql(site.database(), "SELECT pg_reload_conf()");
+    assert_eq!(writing.await.unwrap(), [Written::At(1)]);
+}
