@@ -8,9 +8,9 @@ mod firmware;
 mod floods;
 mod ground;
 mod honest;
-mod machine;
+pub(crate) mod machine;
 mod matrix;
-mod request;
+pub(crate) mod request;
 
 use anyhow::{Result, bail};
 use perilune_testkit::Stop;

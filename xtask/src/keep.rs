@@ -1,6 +1,8 @@
 //! A site that is kept: set up, described, backed up; then the machine is lost, and another one with another address takes its place, with the
 //! same nodes, secrets and identities.
 
+mod boot;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -40,14 +42,24 @@ struct Kept {
     backup: PathBuf,
 }
 
+/// What boots as the node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Whoever does in a network namespace what the agent does, as a test of each change.
+    Short,
+    /// A virtual machine.
+    Whole,
+}
+
 struct Run<'a> {
     site: &'a Site,
     output: &'a Output,
     stop: &'a Stop,
     member: Member,
+    extent: Extent,
 }
 
-pub(crate) fn run(stop: &Stop) -> Result<()> {
+pub(crate) fn run(extent: Extent, stop: &Stop) -> Result<()> {
     let output = Output::new();
     let built = programs()?;
     output.step("An operating system image from the distribution's packages");
@@ -55,7 +67,7 @@ pub(crate) fn run(stop: &Stop) -> Result<()> {
     let site = Site::create()?;
     daemon::install_programs(&site, &built)?;
     let member = scenario::in_memory(1);
-    let run = Run { site: &site, output: &output, stop, member };
+    let run = Run { site: &site, output: &output, stop, member, extent };
     let kept = run.first(&image)?;
     run.second(&kept)?;
     output.step("Done: the site is as it was, at another address");
@@ -115,7 +127,7 @@ impl Run<'_> {
             let key = lifecycle::describe(perilune, image, &[])?;
             self.describe_more(perilune)?;
             perilune.add(&self.member)?;
-            let (boot, on_node) = self.boots(perilune, &key, None)?;
+            let (boot, on_node) = self.boots(perilune, &key, (CONTROLLER, None))?;
             let backup = self.site.path("backup.tar.zst");
             let file = backup.display().to_string();
             perilune.perilune(&["backup", &file, "--with-images"])?;
@@ -174,20 +186,27 @@ impl Run<'_> {
             ensure!(document == expected, "not as it was:\n{document}\nexpected:\n{expected}");
             let users = perilune.perilune(&["user", "list"])?;
             ensure!(users.contains("ann"), "a user is lost: {users}");
-            let (_, on_node) = self.boots(perilune, &kept.key, Some(&kept.boot))?;
+            let before = (SUCCESSOR, Some(kept.boot.as_str()));
+            let (_, on_node) = self.boots(perilune, &kept.key, before)?;
             let was = &kept.on_node;
             ensure!(on_node == *was, "the node is another:\n{on_node}\nit was:\n{was}");
             Ok(())
         })
     }
 
-    /// Switches the node on, in another boot than `before`, and off again; answers the boot and what must stay.
+    /// Switches the node on, with this controller and in another boot than `before`, and off again; answers the boot and what must stay.
     fn boots(
         &self,
         perilune: &CommandLine<'_>,
         key: &str,
-        before: Option<&str>,
+        (controller, before): (&str, Option<&str>),
     ) -> Result<(String, String)> {
+        if self.extent == Extent::Short {
+            let kept = boot::through(self.site, &self.member, controller)?;
+            ensure!(kept.contains(SECRET_FILE), "the plan lacks the secret: {kept}");
+            self.output.line("the node has its identity and its secret");
+            return Ok((String::new(), kept));
+        }
         let api = Api::login(&perilune.daemon.configuration())?;
         let accelerator = machine::accelerator();
         let follower = Follower { perilune, api: &api, accelerator, key };

@@ -58,7 +58,7 @@ enum Task {
     /// The day of an administrator with 1,000 nodes, typed at the command line with the slips that people make
     Day(Day),
     /// A site is set up, backed up and lost, and comes back on another machine with another address; its nodes boot there
-    Keep(Vmtest),
+    Keep(Keep),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -134,6 +134,16 @@ struct Vmtest {
 }
 
 #[derive(Args)]
+struct Keep {
+    /// Without virtual machines, as a test of each change
+    #[arg(long)]
+    short: bool,
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+#[derive(Args)]
 struct Day {
     /// This program, and not one that is built for it
     #[arg(long, value_name = "FILE")]
@@ -198,9 +208,8 @@ fn perform(arguments: &Arguments) -> Result<()> {
     }
     let built = match &arguments.task {
         Task::Demo(demo) => demo.built || demo.down,
-        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) | Task::Keep(test) => {
-            test.built
-        }
+        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) => test.built,
+        Task::Keep(keep) => keep.built,
         Task::Firmwaretest(test) => test.built,
         Task::Attack(attack) => attack.built,
         Task::Nodetest(test) => test.built,
@@ -244,7 +253,10 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
         Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
         Task::Bmctest(_) => bmctest::run(&stop),
-        Task::Keep(_) => keep::run(&stop),
+        Task::Keep(keep) => {
+            let extent = if keep.short { keep::Extent::Short } else { keep::Extent::Whole };
+            keep::run(extent, &stop)
+        }
         Task::Firmwaretest(test) => firmwaretest::run(test.arm64_ipxe.as_deref(), &stop),
         Task::Attack(attack) => {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
@@ -308,7 +320,7 @@ fn become_root(task: &Task) -> Result<()> {
             .args(demo.keep.then_some("--keep")),
         Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
         Task::Bmctest(_) => sudo.args(["bmctest", "--built"]),
-        Task::Keep(_) => sudo.args(["keep", "--built"]),
+        Task::Keep(keep) => sudo.args(["keep", "--built"]).args(keep.short.then_some("--short")),
         Task::Firmwaretest(test) => sudo.args(["firmwaretest", "--built"]).args(
             test.arm64_ipxe.iter().flat_map(|file| [OsStr::new("--arm64-ipxe"), file.as_os_str()]),
         ),

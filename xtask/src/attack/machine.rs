@@ -21,14 +21,14 @@ const BROADCAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::BROADCAST, 67);
 
 /// Whose process does something on a machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum User {
+pub(crate) enum User {
     Root,
     /// Somebody without rights.
     Nobody,
 }
 
 /// A namespace with a card; removed when dropped.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     inside: Lab,
     pub(super) mac: String,
     /// Where its programs leave their files.
@@ -37,7 +37,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Makes the namespace `name`, plugged into the bridge of `network`.
-    pub(super) fn plug(network: &Lab, name: &str, mac: &str, directory: PathBuf) -> Result<Self> {
+    pub(crate) fn plug(network: &Lab, name: &str, mac: &str, directory: PathBuf) -> Result<Self> {
         ip(&["netns", "add", name])?;
         // Removes the namespace also when a later step fails.
         let machine = Self { inside: Lab::existing(name), mac: mac.to_owned(), directory };
@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// Takes an address, reserved for it or not.
-    pub(super) fn take(&self, address: Ipv4Addr) -> Result<()> {
+    pub(crate) fn take(&self, address: Ipv4Addr) -> Result<()> {
         self.ip(&["address", "replace", &format!("{address}/16"), "dev", CARD])
     }
 
@@ -71,7 +71,7 @@ impl Machine {
     }
 
     /// Sends what somebody asks over HTTP. The sender's port is one of root's where `privileged` is wanted, which the kernel refuses nobody.
-    pub(super) fn ask(&self, user: User, request: &Request) -> Result<Answer> {
+    pub(crate) fn ask(&self, user: User, request: &Request) -> Result<Answer> {
         let mut curl = match user {
             User::Root => self.inside.command("curl"),
             User::Nobody => {
@@ -85,7 +85,7 @@ impl Machine {
     }
 
     /// Does what firmware does at the start of a boot: a real client asks for an address, with firmware's class.
-    pub(super) fn start_firmware(&self) -> Result<()> {
+    pub(crate) fn start_firmware(&self) -> Result<()> {
         let file = |name: &str| self.directory.join(name);
         let class = "send vendor-class-identifier \"PXEClient:Arch:00007:UNDI:003016\";\n";
         std::fs::write(file("dhclient.conf"), class)?;

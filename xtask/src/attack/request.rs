@@ -17,7 +17,7 @@ const STATUS_OF_NOTHING: u16 = 0;
 
 /// One request.
 #[derive(Clone, Default)]
-pub(super) struct Request {
+pub(crate) struct Request {
     method: &'static str,
     url: String,
     token: Option<String>,
@@ -27,14 +27,14 @@ pub(super) struct Request {
 }
 
 /// What came back; status 0 when nothing did.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Request {
     /// What a URL has.
-    pub(super) fn at(url: &str) -> Self {
+    pub(crate) fn at(url: &str) -> Self {
         Self { method: "GET", url: url.to_owned(), ..Self::default() }
     }
 
@@ -43,19 +43,29 @@ impl Request {
     }
 
     pub(super) fn head(scheme: Scheme, path: &str) -> Self {
-        Self { method: "HEAD", ..Self::get(scheme, path) }
+        Self::get(scheme, path).only_head()
     }
 
     pub(super) fn post(scheme: Scheme, path: &str, body: Value) -> Self {
-        Self { method: "POST", body: Some(body), ..Self::get(scheme, path) }
+        Self::get(scheme, path).with(body)
     }
 
-    pub(super) fn token(self, token: &str) -> Self {
+    /// A POST with this body.
+    pub(crate) fn with(self, body: Value) -> Self {
+        Self { method: "POST", body: Some(body), ..self }
+    }
+
+    /// Only what stands before the body of the answer.
+    pub(crate) fn only_head(self) -> Self {
+        Self { method: "HEAD", ..self }
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
     }
 
     /// From a port that only root may use.
-    pub(super) fn privileged(self) -> Self {
+    pub(crate) fn privileged(self) -> Self {
         Self { privileged: true, ..self }
     }
 
@@ -119,7 +129,7 @@ impl Answer {
     }
 
     /// The ticket in a boot script.
-    pub(super) fn ticket(&self) -> Option<String> {
+    pub(crate) fn ticket(&self) -> Option<String> {
         let (_, rest) = self.text.split_once("perilune.ticket=")?;
         Some(rest.split_whitespace().next()?.to_owned())
     }
