@@ -1,10 +1,13 @@
-//! What this machine is made of, from what the kernel shows of it. No program is run for it, and what is missing is left out.
+//! What this machine is made of, from what the kernel shows of it. What is missing is left out. One program is run, where the image has it:
+//! the kernel tells of the firmware of Ethernet cards by a system call alone, which `ethtool` does.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use perilune_plan::inventory::{Disk, Gpu, Inventory, Nic, PciDevice};
+
+use crate::tool;
 
 /// Makers of graphics whose processors only show a console: those of BMCs and of virtual machines.
 const CONSOLES: [&str; 7] = ["0x1a03", "0x102b", "0x1234", "0x1b36", "0x1af4", "0x15ad", "0x1013"];
@@ -17,12 +20,18 @@ const LONGEST_FILE: usize = 4 << 20;
 
 /// The inventory of this machine.
 pub fn of_this_machine() -> Inventory {
-    Machine { root: PathBuf::from("/") }.inventory().within_bounds()
+    let machine = Machine {
+        root: PathBuf::from("/"),
+        driver: |card| tool::run("ethtool", ["-i", card]).unwrap_or_default(),
+    };
+    machine.inventory().within_bounds()
 }
 
 /// The machine whose kernel shows itself below this directory.
 struct Machine {
     root: PathBuf,
+    /// What `ethtool -i` says of a card.
+    driver: fn(&str) -> String,
 }
 
 impl Machine {
@@ -165,7 +174,7 @@ impl Machine {
                 mac: self.line(&at("address")),
                 speed_mbps: self.number(&at("speed")),
                 capabilities: format!("{kind}{rdma}{sriov}"),
-                firmware: firmware.unwrap_or_default(),
+                firmware: firmware.unwrap_or_else(|| firmware_in(&(self.driver)(&name))),
                 driver: self.target(&at("device/driver")),
                 busid: self.target(&at("device")),
                 name,
@@ -225,6 +234,13 @@ impl Machine {
             busid,
         }
     }
+}
+
+/// The firmware that `ethtool -i` tells of. Cards of virtual machines have none.
+fn firmware_in(said: &str) -> String {
+    let mut lines = said.lines().filter_map(|line| line.strip_prefix("firmware-version:"));
+    let version = lines.next().map(str::trim).filter(|version| *version != "N/A");
+    version.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -303,8 +319,31 @@ mod tests {
             write(&format!("sys/class/net/ens1/{file}"), text);
         }
         write("sys/class/net/lo/address", "00:00:00:00:00:00\n");
-        let inventory = Machine { root: root.to_owned() }.inventory().within_bounds();
+        link("sys/class/net/eno1/device", "../../../bus/pci/devices/0000:05:00.0");
+        write("sys/class/net/eno1/type", "1\n");
+        let machine = Machine { root: root.to_owned(), driver: |card| said_of(card) };
+        let inventory = machine.inventory().within_bounds();
         (directory, inventory)
+    }
+
+    /// As ethtool 6.1 says it of cards of servers and of virtual machines.
+    fn said_of(card: &str) -> String {
+        let version = match card {
+            "eno1" => "0x800009fa, 1.2.3",
+            "virtual" => "",
+            _ => "N/A",
+        };
+        format!(
+            "driver: igb\nversion: 6.1.0\nfirmware-version: {version}\nexpansion-rom-version: \nbus-info: 0000:05:00.0\n"
+        )
+    }
+
+    #[test]
+    fn firmware_is_what_ethtool_says_where_it_says_any() {
+        for (card, firmware) in [("eno1", "0x800009fa, 1.2.3"), ("virtual", ""), ("dummy", "")] {
+            assert_eq!(firmware_in(&said_of(card)), firmware, "{card}");
+        }
+        assert_eq!(firmware_in(""), "", "without ethtool");
     }
 
     #[test]
@@ -324,7 +363,7 @@ mod tests {
             })
             .collect();
         assert_eq!(disks, [("nvme0n1", 1000, "nvme", "Snvme0n1"), ("sda", 4000, "hdd", "Ssda")]);
-        let [nic] = &inventory.nics[..] else { panic!("{:?}", inventory.nics) };
+        let [other, nic] = &inventory.nics[..] else { panic!("{:?}", inventory.nics) };
         let expected = Nic {
             name: "ens1".into(),
             mac: "52:54:00:00:00:01".into(),
@@ -335,6 +374,7 @@ mod tests {
             busid: "0000:01:00.0".into(),
         };
         assert_eq!(*nic, expected);
+        assert_eq!((other.name.as_str(), other.firmware.as_str()), ("eno1", "0x800009fa, 1.2.3"));
         let gpus: Vec<_> = inventory
             .gpus
             .iter()
@@ -348,7 +388,8 @@ mod tests {
     #[test]
     fn a_machine_that_shows_nothing_has_an_empty_inventory_and_this_one_has_processors() {
         let directory = tempfile::tempdir().unwrap();
-        let nothing = Machine { root: directory.path().to_owned() }.inventory();
+        let machine = Machine { root: directory.path().to_owned(), driver: |_| String::new() };
+        let nothing = machine.inventory();
         assert_eq!(nothing, Inventory::default());
         let own = of_this_machine();
         assert!(own.cpu_count > 0 && own.memory_mb > 0, "{own:?}");
