@@ -20,6 +20,7 @@ pub(super) fn routes() -> Routes {
         .add(viewers(), routes!(list))
         .add(viewers(), routes!(show))
         .add(operators().changes().in_bulk(), routes!(save))
+        .add(operators().changes().in_bulk(), routes!(clone))
         .add(operators().changes().in_bulk(), routes!(remove))
 }
 
@@ -72,6 +73,33 @@ async fn save(
         .commit(caller.meta(), move |draft| cloud::save(draft, &key, &request))
         .await?;
     Ok(answer::saved(saved, "Cloud", &name))
+}
+
+/// Makes another cloud like this one.
+#[utoipa::path(post, path = "/config/cloud/{name}/_clone", tag = "cloud", request_body = serde_json::Value, responses(
+    (status = 201, description = "It is made", body = Message),
+    (status = 400, description = "The request is refused", body = Problem),
+    (status = 404, description = "There is no such cloud", body = Problem),
+))]
+async fn clone(
+    state: axum::extract::State<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request = body.read(&["config", "cloud", &name], |fields| {
+        if !fields.has("newcloudname") {
+            fields.refuse("newcloudname", "say what the new cloud is called");
+        }
+        cloud_request(fields)
+    })?;
+    let new_name = request.new_name.clone().unwrap_or_default();
+    let message = format!("Cloud {name} cloned to {new_name} successfully");
+    state
+        .cluster
+        .commit(caller.meta(), move |draft| cloud::clone(draft, &name, &new_name, &request))
+        .await?;
+    Ok(answer::created(message))
 }
 
 /// Removes a cloud that no node is in.

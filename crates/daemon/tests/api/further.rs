@@ -81,6 +81,7 @@ fn of_clouds_and_racks() -> Vec<Row> {
     let device = json!({ "name": "node001", "type": "node", "height": 2 });
     let inventory = json!({ "config": { "rack": { "inventory": [device] } } });
     let cloud = config("cloud", "two", &json!({ "type": "azure" }));
+    let cloned = config("cloud", "two", &json!({ "newcloudname": "three", "comment": "x" }));
     let rack = config("rack", "r1", &json!({ "size": 42 }));
     let take_out = "/config/rack/inventory/node001/type/node/_delete";
     let no_device = Some("/config/rack/inventory/nothing/type/node/_delete");
@@ -88,6 +89,13 @@ fn of_clouds_and_racks() -> Vec<Row> {
         ("POST", "/config/cloud/two", Some(cloud), 201, None),
         ("GET", "/config/cloud", None, 200, None),
         ("GET", "/config/cloud/two", None, 200, Some("/config/cloud/nothing")),
+        (
+            "POST",
+            "/config/cloud/two/_clone",
+            Some(cloned),
+            201,
+            Some("/config/cloud/nothing/_clone"),
+        ),
         ("GET", "/config/cloud/two/_delete", None, 204, Some("/config/cloud/two/_delete")),
         (
             "POST",

@@ -3,6 +3,7 @@
 
 mod apply;
 mod bulk;
+mod clones;
 mod completion;
 mod control;
 mod controllers;
