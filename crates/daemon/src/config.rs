@@ -138,6 +138,10 @@ pub struct Settings {
     pub(crate) image_file_system: Option<String>,
     /// Whether archives get torrents when they are packed.
     pub torrents: bool,
+    /// Where archives are seeded, where they are.
+    pub seed_port: Option<u16>,
+    /// Bytes that the seeder sends in a second at most; without a limit otherwise.
+    pub upload_limit: Option<u64>,
     /// Who may read archives on this machine, beside the daemon.
     pub archive_readers: Readers,
     /// The key of secrets at rest.
@@ -287,6 +291,10 @@ impl Settings {
             working_classes: keys::words(ini, "PLUGINS", "PYTHON_WORK"),
             image_file_system: given("PLUGINS", "IMAGE_FILESYSTEM"),
             torrents: keys::boolean(ini, "TORRENT", "ENABLED")?.unwrap_or(false),
+            seed_port: keys::seed_port(ini)?,
+            upload_limit: keys::number(ini, "TORRENT", "UPLOAD_LIMIT")?
+                .map(|mebibytes: u32| u64::from(mebibytes) << 20)
+                .filter(|limit| *limit > 0),
             key_file: path("FILES", "KEYFILE", "luna.key"),
             database: database::read(ini, data_dir)?,
             controller: database::controller(ini)?,

@@ -62,10 +62,19 @@ pub struct Places {
     pub trees: Trees,
     /// Who may read archives.
     pub readers: Readers,
-    /// How the controller is reached, where archives get torrents.
-    pub torrents: Option<perilune_boot::Settings>,
+    /// What torrents say, where archives get them.
+    pub torrents: Option<Torrents>,
     /// What the site does itself.
     pub(crate) site: site::Site,
+}
+
+/// What torrents say.
+#[derive(Debug, Clone)]
+pub struct Torrents {
+    /// How the controller is reached.
+    pub boot: perilune_boot::Settings,
+    /// Whether they name the controller's web server, since nobody seeds.
+    pub names_web_server: bool,
 }
 
 /// All jobs and what they told; clones share them.

@@ -45,6 +45,7 @@ mod prometheus;
 mod proxied;
 mod rate;
 mod request_id;
+mod seeder;
 mod selection;
 pub mod serve;
 mod servers;

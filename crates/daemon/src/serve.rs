@@ -33,13 +33,14 @@ use crate::installations::{Installations, Installed};
 use crate::inventories::{self, Inventories};
 use crate::jobs::site::Site;
 use crate::jobs::trees::Performer;
-use crate::jobs::{self, Jobs, Places, Trees};
+use crate::jobs::{self, Jobs, Places, Torrents, Trees};
 use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::os_users::OsUsers;
 use crate::plugins::Runner;
 use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
+use crate::seeder::Seeder;
 use crate::sightings::Sightings;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
@@ -194,6 +195,7 @@ pub async fn serve(
     let (hooks, status) = (state.hooks.clone(), state.status.clone());
     tasks.spawn(hooks.run(state.cluster.subscribe(), status, stop.clone()));
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
+    seed(&state, &mut tasks, &stop).await;
     let followed = (state.cluster.made(), state.cluster.subscribe());
     let (kept, history) = (state.audit.clone(), state.history.clone());
     tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
@@ -297,6 +299,23 @@ async fn listen_on(wanted: &[Listen]) -> Result<(Vec<TcpListener>, Vec<Listen>),
         sockets.push(socket);
     }
     Ok((sockets, listen))
+}
+
+/// Seeds archives. A port that somebody else has keeps nobody from booting: nodes fetch by http then.
+async fn seed(state: &State, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+    let settings = &state.settings;
+    let Some(port) = settings.seed_port else { return };
+    let seeder =
+        Seeder::new(state.swarm.clone(), settings.image_files.clone(), settings.upload_limit);
+    match seeder.listen(port).await {
+        Ok(listener) => {
+            tracing::info!(port, "seeding images");
+            tasks.spawn(seeder.run(listener, stop.clone()));
+        }
+        Err(error) => {
+            tracing::warn!(port, %error, "images are not seeded; name another port with [TORRENT] SEED_PORT, or end what has this one");
+        }
+    }
 }
 
 /// The signal that asks daemons to read their files anew; without this it would end the process.
@@ -509,7 +528,10 @@ fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runne
             }),
         },
         readers: settings.archive_readers,
-        torrents: settings.torrents.then(|| settings.of_boot(listen)),
+        torrents: settings.torrents.then(|| Torrents {
+            boot: settings.of_boot(listen),
+            names_web_server: settings.seed_port.is_none(),
+        }),
         site: Site { runner, file_system: settings.image_file_system.clone() },
     }
 }

@@ -30,6 +30,13 @@ pub(crate) struct Peer {
     heard: u64,
 }
 
+impl Peer {
+    /// One that is always there.
+    pub(crate) fn constant(address: SocketAddr, id: [u8; 20]) -> Self {
+        Self { address, id, is_complete: true, heard: 0 }
+    }
+}
+
 /// What a peer says of itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Announcement {
@@ -59,6 +66,8 @@ struct Inner {
     peers: BTreeMap<InfoHash, BTreeMap<SocketAddr, Peer>>,
     /// Counts answers, so that each is told of others first.
     turn: usize,
+    /// The daemon's own seeder: its port, and what it calls itself.
+    seeder: Option<(u16, [u8; 20])>,
 }
 
 impl Swarm {
@@ -123,6 +132,24 @@ impl Swarm {
             inner.peers.remove(&said.hash);
         }
         (told, counts)
+    }
+
+    /// Whether somebody at this address has announced this torrent and is not silent.
+    pub(crate) fn has_announced(&self, hash: &InfoHash, address: IpAddr, now: u64) -> bool {
+        let inner = self.lock();
+        let Some(peers) = inner.peers.get(hash) else { return false };
+        let own = SocketAddr::new(address, 0)..=SocketAddr::new(address, u16::MAX);
+        peers.range(own).any(|(_, peer)| now.saturating_sub(peer.heard) <= SILENCE)
+    }
+
+    /// The daemon seeds at this port from now on.
+    pub(crate) fn seeded_at(&self, port: u16, id: [u8; 20]) {
+        self.lock().seeder = Some((port, id));
+    }
+
+    /// The port of the daemon's own seeder, and what it calls itself.
+    pub(crate) fn seeder(&self) -> Option<(u16, [u8; 20])> {
+        self.lock().seeder
     }
 
     /// How many peers there are of a torrent.
@@ -192,6 +219,12 @@ mod tests {
         assert_eq!(swarm.announce(&first, 50, 2_000).0.len(), 1);
         assert_eq!(swarm.announce(&first, 0, 2_000).0.len(), 0, "it wants none");
         assert_eq!(swarm.counts(&HASH, SILENCE + 1_500), Counts { complete: 1, incomplete: 0 });
+        let (own, other) = (first.address.ip(), IpAddr::from([10, 0, 0, 3]));
+        assert!(
+            swarm.has_announced(&HASH, own, 2_000) && !swarm.has_announced(&HASH, other, 2_000)
+        );
+        assert!(!swarm.has_announced(&HASH, own, SILENCE + 2_001), "it is silent");
+        assert!(!swarm.has_announced(&[8; 20], own, 2_000));
         let over = Announcement { is_over: true, ..first };
         assert_eq!(swarm.announce(&over, 50, SILENCE).0, []);
         assert_eq!(swarm.counts(&HASH, SILENCE + 1_500), Counts::default());

@@ -29,8 +29,9 @@ const DEEPEST: usize = 16;
 pub(crate) struct Addresses {
     /// The tracker.
     pub(crate) announce: String,
-    /// The archive on a web server: whoever has a token needs no other peer (BEP 19).
-    pub(crate) seed: String,
+    /// The archive on a web server: whoever has a token needs no other peer (BEP 19). Every node would fetch all of it there, so that it is
+    /// named only where nobody seeds.
+    pub(crate) seed: Option<String>,
 }
 
 /// Writes the `.torrent` file of an archive beside it, whole or not at all.
@@ -58,8 +59,10 @@ pub(crate) fn write(
     bytes(&mut text, addresses.announce.as_bytes());
     text.extend(b"4:info");
     text.extend(info(archive, length, piece, &hashes));
-    text.extend(b"8:url-list");
-    bytes(&mut text, addresses.seed.as_bytes());
+    if let Some(seed) = &addresses.seed {
+        text.extend(b"8:url-list");
+        bytes(&mut text, seed.as_bytes());
+    }
     text.push(b'e');
     let hidden = directory.join(format!(".{archive}{ENDING}"));
     let written = File::create(&hidden).and_then(|mut file| {
@@ -133,13 +136,40 @@ fn hash_of(path: &PathBuf) -> Option<InfoHash> {
 
 /// The hash of a torrent: that of the dictionary `info`, as it is written.
 pub(crate) fn info_hash(torrent: &[u8]) -> Option<InfoHash> {
-    let mut rest = torrent.strip_prefix(b"d")?;
+    find(torrent, b"info").map(|info| Sha1::digest(info).into())
+}
+
+/// How an archive is cut into pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Bytes of the archive, and of each piece but the last.
+    pub(crate) length: u64,
+    pub(crate) piece: u64,
+    pub(crate) pieces: u32,
+}
+
+/// The layout that a torrent tells; `None` where it is none of a single file, or one that cannot be.
+pub(crate) fn layout(torrent: &[u8]) -> Option<Layout> {
+    let info = find(torrent, b"info")?;
+    let number = |key| {
+        let digits = find(info, key)?.strip_prefix(b"i")?.strip_suffix(b"e")?;
+        std::str::from_utf8(digits).ok()?.parse().ok().filter(|number: &u64| *number > 0)
+    };
+    let (length, piece) = (number(b"length")?, number(b"piece length")?);
+    let (hashes, _) = text(find(info, b"pieces")?)?;
+    let pieces = u32::try_from(length.div_ceil(piece)).ok()?;
+    let is_whole = u64::from(pieces).checked_mul(20)? == u64::try_from(hashes.len()).ok()?;
+    is_whole.then_some(Layout { length, piece, pieces })
+}
+
+/// The value of a key in a dictionary, as it is written.
+fn find<'a>(dictionary: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = dictionary.strip_prefix(b"d")?;
     loop {
         let (key, value) = text(rest)?;
         let after = skip(value, DEEPEST)?;
-        if key == b"info" {
-            let length = value.len().checked_sub(after.len())?;
-            return Some(Sha1::digest(value.get(..length)?).into());
+        if key == wanted {
+            return value.get(..value.len().checked_sub(after.len())?);
         }
         rest = after;
     }
@@ -183,7 +213,8 @@ mod tests {
         let data: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
         fs::write(directory.path().join("a-1.tar.zst"), &data).unwrap();
         let announce = "http://10.141.255.254:7050/announce";
-        let addresses = Addresses { announce: announce.to_owned(), seed: "http://c/a".to_owned() };
+        let addresses =
+            Addresses { announce: announce.to_owned(), seed: Some("http://c/a".to_owned()) };
         write(directory.path(), "a-1.tar.zst", &addresses, &|| false).unwrap();
         let torrent = fs::read(directory.path().join("a-1.tar.zst.torrent")).unwrap();
         let begin = format!(
@@ -197,6 +228,8 @@ mod tests {
         let last = Sha1::digest(&data[9 * 262_144..]);
         assert_eq!(torrent[begin.len() + 180..begin.len() + 200], last[..]);
         assert!(torrent.ends_with(b"7:privatei1ee8:url-list10:http://c/ae"));
+        let length = u64::try_from(data.len()).unwrap();
+        assert_eq!(layout(&torrent), Some(Layout { length, piece: 262_144, pieces: 10 }));
         let hash = info_hash(&torrent).unwrap();
         fs::write(directory.path().join("b.torrent"), "no torrent").unwrap();
         fs::write(directory.path().join(".hidden.torrent"), &torrent).unwrap();
@@ -224,6 +257,15 @@ mod tests {
             "d1:ai1e4:infold1:be",
         ] {
             assert_eq!(info_hash(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(layout(wrong.as_bytes()), None, "{wrong}");
+        }
+        for wrong in [
+            "d4:infod6:lengthi0e12:piece lengthi1e6:pieces0:ee",
+            "d4:infod6:lengthi9e12:piece lengthi0e6:pieces0:ee",
+            "d4:infod6:lengthi40e12:piece lengthi20e6:pieces20:aaaaaaaaaaaaaaaaaaaaee",
+            "d4:infod6:lengthi-4e12:piece lengthi20e6:pieces20:aaaaaaaaaaaaaaaaaaaaee",
+        ] {
+            assert_eq!(layout(wrong.as_bytes()), None, "{wrong}");
         }
         let deep = format!("d4:info{}", "l".repeat(100_000));
         assert_eq!(info_hash(deep.as_bytes()), None);

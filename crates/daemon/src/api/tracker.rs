@@ -181,8 +181,27 @@ async fn answer(state: &State, source: Source, asked: &Asked) -> Vec<u8> {
         is_complete: asked.is_complete,
         is_over: asked.is_over,
     };
-    let (peers, counts) = state.swarm.announce(&said, asked.wanted, clock::steady_milliseconds());
+    let (mut peers, mut counts) =
+        state.swarm.announce(&said, asked.wanted, clock::steady_milliseconds());
+    if let Some(own) = own_seeder(state, &cluster, source.address) {
+        counts.complete += 1;
+        if !asked.is_complete && !asked.is_over && asked.wanted > 0 {
+            peers.truncate(MOST_TOLD - 1);
+            peers.insert(0, own);
+        }
+    }
     told(asked, &peers, counts)
+}
+
+/// The daemon's own seeder, at the address of the controller that torrents name, of the same kind as the peer's.
+fn own_seeder(state: &State, cluster: &Cluster, peer: IpAddr) -> Option<Peer> {
+    let (port, id) = state.swarm.seeder()?;
+    let addresses = cluster.beacon()?.addresses;
+    let own = match peer {
+        IpAddr::V4(_) => addresses.ipv4.map(IpAddr::V4),
+        IpAddr::V6(_) => addresses.ipv6.map(IpAddr::V6),
+    };
+    own.map(|own| Peer::constant(SocketAddr::new(own, port), id))
 }
 
 /// The archive of a torrent. Files are looked at where that may take its time.

@@ -52,6 +52,9 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     perilune_wire::fields::nearest(word, known.iter().copied())
 }
 
+/// The first port that clients of torrents are used to.
+const SEED_PORT: u16 = 6881;
+
 /// Whom hooks run as. A daemon that is root runs them as `nobody`, unless the configuration names somebody; another runs them as itself.
 pub(super) fn plugins_user(ini: &Ini) -> Result<Option<User>, String> {
     let named = ini.get("PLUGINS", "RUN_AS").filter(|name| !name.is_empty());
@@ -68,6 +71,13 @@ pub(super) fn plugins_user(ini: &Ini) -> Result<Option<User>, String> {
             Err(format!("[PLUGINS] RUN_AS is '{name}'; write the name of a user of this machine"))
         }
     }
+}
+
+/// Where archives are seeded: where they have torrents, unless the port is 0.
+pub(super) fn seed_port(ini: &Ini) -> Result<Option<u16>, String> {
+    let has_torrents = boolean(ini, "TORRENT", "ENABLED")?.unwrap_or(false);
+    let port = number(ini, "TORRENT", "SEED_PORT")?.unwrap_or(SEED_PORT);
+    Ok(Some(port).filter(|port| has_torrents && *port != 0))
 }
 
 /// Words with commas or blanks between them.

@@ -211,10 +211,10 @@ async fn put_into_service(
 
 /// Before the archive is in service, so that no node asks for a torrent that comes in a moment.
 async fn make_torrent(context: &Context, name: &Name, archive: String) -> Result<(), Failed> {
-    let Some(settings) = &context.shared.places.torrents else { return Ok(()) };
-    let environment = Environment::of(&context.shared.cluster.published(), settings);
+    let Some(told) = &context.shared.places.torrents else { return Ok(()) };
+    let environment = Environment::of(&context.shared.cluster.published(), &told.boot);
     let announce = format!("{}/announce", environment.api_url());
-    let seed = format!("{}/files/{archive}", environment.web_url());
+    let seed = told.names_web_server.then(|| format!("{}/files/{archive}", environment.web_url()));
     let (files, cancel) = (context.shared.places.files.clone(), context.cancel.clone());
     let path = files.join(format!("{archive}{}", torrents::ENDING));
     let urls = torrents::Addresses { announce, seed };

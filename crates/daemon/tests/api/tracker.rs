@@ -7,7 +7,7 @@ const OTHER: &str = "10.141.0.2";
 
 /// A site whose image `small` is packed with a torrent, for node001 and node002; and the hash of the torrent as queries have it.
 fn site() -> (ImageSite, String) {
-    let site = ImageSite::start().configure("[TORRENT]\nENABLED = yes\n");
+    let site = ImageSite::start().configure("[TORRENT]\nENABLED = yes\nSEED_PORT = 0\n");
     site.describe();
     site.add_image("small");
     let group = serde_json::json!({ "config": { "group": { "compute": { "osimage": "small" } } } });

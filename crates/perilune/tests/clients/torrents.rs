@@ -8,8 +8,8 @@ use crate::tools::{ARIA2, CURL, UDHCPC};
 const OTHER_MAC: &str = "52:54:00:00:00:02";
 const VERSION: &str = "6.1.0-9-test";
 
-/// A site whose image `small` is packed with a torrent; node001 and node002 are of it, and what the torrent is called.
-fn site() -> (Site, String) {
+/// A site whose image `small` is packed with a torrent, so configured; node001 and node002 are of it, and what the torrent is called.
+fn site(torrent: &str) -> (Site, String) {
     let mut site = Site::start("10.141.200.1", "10.141.200.100");
     let tree = site.data().join("images/small");
     let modules = tree.join("lib/modules").join(VERSION);
@@ -33,7 +33,7 @@ fn site() -> (Site, String) {
     fs::write(tree.join("etc/noise"), bytes.take(1 << 20).flatten().collect::<Vec<u8>>()).unwrap();
     site.write("agent", "");
     fs::write(site.data().join("agent"), smallest_program()).unwrap();
-    site.configure("[TORRENT]\nENABLED = yes\n");
+    site.configure(&format!("[TORRENT]\nENABLED = yes\n{torrent}"));
     let agent = format!("PERILUNE_AGENT={}", site.data().join("agent").display());
     site.restart_by(&["/usr/bin/env", &agent]);
     site.cli(&["osimage", "add", "small", "--path", &tree.display().to_string()]);
@@ -81,7 +81,8 @@ fn nodes_fetch_their_image_from_the_controller_and_from_each_other_and_strangers
     let (Some(_), Some(udhcpc), Some(curl)) = (ARIA2.find(), UDHCPC.find(), CURL.find()) else {
         return;
     };
-    let (site, torrent) = site();
+    // As before there was a seeder in the daemon.
+    let (site, torrent) = site("SEED_PORT = 0\n");
     let archive = torrent.strip_suffix(".torrent").unwrap();
     let original = fs::read(site.data().join("files").join(archive)).unwrap();
     let path = site.data().join("files").join(&torrent).display().to_string();
@@ -142,4 +143,68 @@ fn nodes_fetch_their_image_from_the_controller_and_from_each_other_and_strangers
     // What is gone is forgotten.
     let over = announce.replace("left=1", "left=0&event=stopped");
     assert!(first.run(&curl, &["-sS", "--output", "-", &over]).unwrap().contains("5:peers0:"));
+}
+
+#[test]
+fn the_daemon_seeds_to_nodes_of_the_image_by_their_unmodified_aria2c_and_to_nobody_else() {
+    let (Some(_), Some(udhcpc), Some(curl)) = (ARIA2.find(), UDHCPC.find(), CURL.find()) else {
+        return;
+    };
+    let (site, torrent) = site("UPLOAD_LIMIT = 100\n");
+    let archive = torrent.strip_suffix(".torrent").unwrap();
+    let original = fs::read(site.data().join("files").join(archive)).unwrap();
+    let path = site.data().join("files").join(&torrent);
+    let told = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+    assert!(!told.contains("8:url-list"), "nodes that share fetch nothing whole from a web server");
+    let path = path.display().to_string();
+    let machines = [NODE_MAC, OTHER_MAC, "52:54:00:00:00:77"].map(|mac| site.machine(mac));
+    let [first, second, stranger] = &machines;
+    for machine in &machines {
+        machine.udhcpc(&udhcpc, &[]).unwrap();
+        fs::create_dir(machine.file("got")).unwrap();
+    }
+    // Without a token: whose image it is, is known by the address.
+    std::thread::scope(|scope| {
+        for machine in [first, second] {
+            let (path, original) = (&path, &original);
+            scope.spawn(move || {
+                let said = fetch(machine, path, &[]);
+                assert!(
+                    fs::read(machine.file("got").join(archive)).unwrap() == *original,
+                    "{said}"
+                );
+            });
+        }
+    });
+    // A stranger is told of nobody, and is not answered where it knows the way.
+    let said = fetch(stranger, &path, &["--bt-stop-timeout=5"]);
+    assert!(
+        fs::read(stranger.file("got").join(archive)).ok().as_ref() != Some(&original),
+        "{said}"
+    );
+    let shown = stranger.run("/usr/bin/aria2c", &["-S", &path]).unwrap();
+    let hash = shown.lines().find_map(|line| line.strip_prefix("Info Hash: ")).unwrap();
+    let written = |before: &str| {
+        let pairs = hash.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.fold(String::new(), |all, pair| format!("{all}{before}{pair}"))
+    };
+    // Both say that they are there; the stranger is not heard.
+    let announce = format!(
+        "http://{CONTROLLER}:7050/announce?info_hash={}&peer_id=aaaaaaaaaaaaaaaaaaaa&port=6881&compact=1&left=1",
+        written("%")
+    );
+    for machine in [first, stranger] {
+        machine.run(&curl, &["-sS", "--output", "/dev/null", &announce]).unwrap();
+    }
+    let ask = |hash: &str| {
+        let script = format!(
+            "exec 3<>/dev/tcp/{CONTROLLER}/6881; printf '\\x13BitTorrent protocol\\0\\0\\0\\0\\0\\0\\0\\0{hash}aaaaaaaaaaaaaaaaaaaa' >&3; timeout 5 head -c 20 <&3"
+        );
+        machines.each_ref().map(|machine| machine.run_both("/bin/bash", &["-c", &script]))
+    };
+    let [node, _, stranger] = ask(&written("\\x"));
+    assert!(node.contains("BitTorrent protocol"), "{node:?}");
+    assert_eq!(stranger, "");
+    let unknown = "\\x09".repeat(20);
+    assert_eq!(ask(&unknown), ["", "", ""].map(str::to_owned));
 }
