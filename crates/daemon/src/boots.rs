@@ -70,7 +70,7 @@ pub struct Window {
     /// The last evidence that counted.
     pub evidence: Evidence,
     /// The address that firmware chose, when it was seen to.
-    pub chosen: Option<Ipv4Addr>,
+    pub chosen: Option<IpAddr>,
 }
 
 /// The use of a ticket: who was given a node's token.
@@ -196,7 +196,7 @@ impl Boots {
     }
 
     /// Notes evidence that a node boots; answers whether it counts.
-    pub fn expect(&self, node: &Name, evidence: Evidence, chosen: Option<Ipv4Addr>) -> bool {
+    pub fn expect(&self, node: &Name, evidence: Evidence, chosen: Option<IpAddr>) -> bool {
         self.expect_for(node, evidence, chosen, WINDOW)
     }
 
@@ -205,7 +205,7 @@ impl Boots {
         &self,
         node: &Name,
         evidence: Evidence,
-        chosen: Option<Ipv4Addr>,
+        chosen: Option<IpAddr>,
         length: Duration,
     ) -> bool {
         if !self.accepts(evidence) {
@@ -422,7 +422,7 @@ mod tests {
     async fn a_weaker_request_does_not_make_a_window_weaker_and_a_chosen_address_stays() {
         let directory = tempfile::tempdir().unwrap();
         let (boots, _tasks) = boots(directory.path(), &Evidence::ALL).await;
-        let chosen = Some(Ipv4Addr::new(10, 141, 200, 7));
+        let chosen = Some(IpAddr::from([10, 141, 200, 7]));
         boots.expect(&node(), Evidence::Dhcp, None);
         boots.expect(&node(), Evidence::Dhcp, chosen);
         boots.expect_for(&node(), Evidence::Search, None, WINDOW * 2);

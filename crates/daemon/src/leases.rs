@@ -4,7 +4,7 @@
 //! On the board, a lease ends at a time of day, so that the next start knows when. In the table it ends on a clock that never jumps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use perilune_boards::{
     Board, Durability, Rules, Snapshot, Subscription, Unreadable, Update, Writer,
 };
 use perilune_dhcp::{Edit, Lease, Leases as LeaseTable, StoreLeases, Stored, Storing};
-use perilune_model::MacAddress;
+use perilune_model::{Family, MacAddress};
 use perilune_store::{Store, Table};
 
 use crate::api::problem::chain;
@@ -28,7 +28,7 @@ const RULES: Rules = Rules { keys: 1 << 19, changes: 4096 };
 /// Addresses that are lent; clones share them.
 #[derive(Debug, Clone)]
 pub struct Leases {
-    board: Board<Ipv4Addr, Lease>,
+    board: Board<IpAddr, Lease>,
     table: Arc<Mutex<LeaseTable>>,
 }
 
@@ -36,14 +36,14 @@ impl Leases {
     /// Those of before, what stores new ones, and what could not be read.
     pub async fn open(
         store: &Store,
-    ) -> Result<(Self, Writer<Ipv4Addr, Lease>, Vec<Unreadable>), perilune_store::Error> {
+    ) -> Result<(Self, Writer<IpAddr, Lease>, Vec<Unreadable>), perilune_store::Error> {
         let key = |text: &str| text.parse().ok();
         let (board, writer, unreadable) =
             Board::open(store, Table::Leases, key, Durability::BeforeAnswer, RULES).await?;
         let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
         let stored = board.snapshot();
         // The key is what makes a lease the only one of its address.
-        let of_key = |(address, lease): (&Ipv4Addr, &Arc<Lease>)| {
+        let of_key = |(address, lease): (&IpAddr, &Arc<Lease>)| {
             restored(Lease { address: *address, ..Lease::clone(lease) }, now, steady)
         };
         let mut table = LeaseTable::restore(stored.iter().map(of_key));
@@ -53,7 +53,7 @@ impl Leases {
     }
 
     /// All leases, and every change from now on.
-    pub(crate) fn subscribe(&self) -> (Snapshot<Ipv4Addr, Lease>, Subscription<Ipv4Addr, Lease>) {
+    pub(crate) fn subscribe(&self) -> (Snapshot<IpAddr, Lease>, Subscription<IpAddr, Lease>) {
         self.board.subscribe()
     }
 
@@ -69,22 +69,23 @@ impl Leases {
     }
 
     /// Whether this address is lent to this machine. One that has ended is kept for it until somebody else needs it.
-    pub fn has(&self, mac: MacAddress, address: Ipv4Addr) -> bool {
+    pub fn has(&self, mac: MacAddress, address: IpAddr) -> bool {
         self.board.get(&address).is_some_and(|lease| lease.mac == mac.port())
     }
 
     /// The machine that an address is lent to.
-    pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<MacAddress> {
+    pub(crate) fn holder(&self, address: IpAddr) -> Option<MacAddress> {
         self.board.get(&address).map(|lease| lease.mac)
     }
 
-    /// The address that is lent or offered to this machine.
-    pub fn of(&self, mac: MacAddress) -> Option<Ipv4Addr> {
-        self.lock().of(mac.port())
+    /// The addresses that are lent or offered to this machine, IPv4 first.
+    pub fn of(&self, mac: MacAddress) -> impl Iterator<Item = IpAddr> + use<> {
+        let table = self.lock();
+        Family::BOTH.map(|family| table.of(mac.port(), family)).into_iter().flatten()
     }
 
     /// How many addresses of a range are lent at this time, in milliseconds since 1970.
-    pub(crate) fn lent_within(&self, range: RangeInclusive<Ipv4Addr>, now: u64) -> u64 {
+    pub(crate) fn lent_within(&self, range: RangeInclusive<IpAddr>, now: u64) -> u64 {
         let leases = self.board.snapshot();
         let lent = leases.range(range).filter(|(_, lease)| lease.until > now).count();
         lent.try_into().unwrap_or(u64::MAX)
@@ -98,12 +99,12 @@ impl Leases {
             .into_iter()
             .map(|(address, lease)| (address, lease.map(|lease| to_be_stored(lease, now, steady))));
         // The last word on an address counts: it may be over and lent again among these.
-        let edits: BTreeMap<Ipv4Addr, Option<Lease>> = edits.collect();
-        let addresses: Vec<Ipv4Addr> = edits.keys().copied().collect();
+        let edits: BTreeMap<IpAddr, Option<Lease>> = edits.collect();
+        let addresses: Vec<IpAddr> = edits.keys().copied().collect();
         let others = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::clone(&others);
         let mut decided = BTreeSet::new();
-        let decide = move |address: &Ipv4Addr, known: Option<&Arc<Lease>>| {
+        let decide = move |address: &IpAddr, known: Option<&Arc<Lease>>| {
             // The table has decided. What is there at a second look is another controller's.
             let is_first = decided.insert(*address);
             let wanted = edits.get(address).and_then(Option::as_ref);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perilune_boards::News;
 use perilune_boot::tftp;
+use perilune_dhcp::Count;
 use perilune_model::{Family as AddressFamily, Name};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -100,6 +101,7 @@ struct Job {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Message {
+    protocol: &'static str,
     kind: &'static str,
     fate: &'static str,
 }
@@ -240,12 +242,12 @@ fn counted(registry: &mut Registry, state: &State) {
         by_fate(&mut dns.read()),
     );
     let messages = Family::<Message, Counter>::default();
-    for (fate, kind, count) in dhcp.read() {
-        messages.get_or_create(&Message { kind, fate }).inc_by(count);
+    for Count { protocol, fate, kind, count } in dhcp.read() {
+        messages.get_or_create(&Message { protocol, kind, fate }).inc_by(count);
     }
     registry.register(
         "dhcp_messages",
-        "Messages of DHCP by kind, and whether they were heard, sent, or shed",
+        "Messages of DHCP and DHCPv6 by kind, and whether they were heard, sent, or shed",
         messages,
     );
     registry.register_with_unit(
@@ -302,7 +304,7 @@ fn described(registry: &mut Registry, state: &State) {
         let labels = Network { network: network.name.to_string() };
         let all = i64::from(u32::from(last).saturating_sub(u32::from(first))) + 1;
         size.get_or_create(&labels).set(all);
-        let within = state.leases.lent_within(first..=last, now);
+        let within = state.leases.lent_within(IpAddr::V4(first)..=IpAddr::V4(last), now);
         lent.get_or_create(&labels).set(i64::try_from(within).unwrap_or(i64::MAX));
     }
     registry.register("dhcp_pool_addresses", "Addresses for unknown machines", size);

@@ -376,7 +376,7 @@ struct Workers {
     states: Writer<Name, NodeState>,
     logs: Writer<Name, InstallLog>,
     boots: boots::Writers,
-    leases: Writer<Ipv4Addr, Lease>,
+    leases: Writer<IpAddr, Lease>,
     jobs: jobs::Records,
     installations: Writer<Name, Installed>,
     inventories: Writer<Name, inventories::Kept>,

@@ -151,24 +151,35 @@ fn unreadable(state: &State) -> Vec<String> {
 }
 
 /// Dynamic ranges with hardly an address left: unknown machines will get none.
-fn ranges(cluster: &Cluster, lent_within: impl Fn(RangeInclusive<Ipv4Addr>) -> u64) -> Vec<String> {
-    let lending =
-        cluster.networks().values().filter_map(|network| match network.lent_range(Family::V4)? {
-            (IpAddr::V4(first), IpAddr::V4(last)) => Some((network, first, last)),
-            _ => None,
-        });
-    let full = lending.filter_map(|(network, first, last)| {
-        let size = u64::from(u32::from(last).saturating_sub(u32::from(first))) + 1;
+fn ranges(cluster: &Cluster, lent_within: impl Fn(RangeInclusive<IpAddr>) -> u64) -> Vec<String> {
+    let ranges = |network: &Arc<Network>| {
+        let lent = Family::BOTH.map(|family| network.lent_range(family));
+        let name = network.name.clone();
+        lent.into_iter().flatten().map(move |(first, last)| (name.clone(), first, last))
+    };
+    let lending = cluster.networks().values().flat_map(ranges);
+    let full = lending.filter_map(|(name, first, last)| {
+        let size = number_between(first, last);
         let lent = lent_within(first..=last);
-        (lent * 100 >= size * NEARLY_FULL).then(|| {
-            let name = &network.name;
+        let is_full = u128::from(lent) * 100 >= size.saturating_mul(u128::from(NEARLY_FULL));
+        let option = if first.is_ipv4() { "--dhcp-range-end" } else { "--dhcp-range-end-ipv6" };
+        is_full.then(|| {
             format!(
                 "{lent} of the {size} addresses {first} to {last} of network {name} are lent; unknown machines will get none: \
-                 make the range larger with perilune network change {name} --dhcp-range-end ADDRESS"
+                 make the range larger with perilune network change {name} {option} ADDRESS"
             )
         })
     });
     full.collect()
+}
+
+/// How many addresses there are from one to another, both included.
+fn number_between(first: IpAddr, last: IpAddr) -> u128 {
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    };
+    number(last).saturating_sub(number(first)).saturating_add(1)
 }
 
 /// Machines about which nobody has decided: they do not boot.

@@ -6,7 +6,7 @@
     reason = "a benchmark talks to the person who started it"
 )]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use dhcproto::v4::{DhcpOption, Message, MessageType};
@@ -43,7 +43,8 @@ fn main() {
                 else {
                     return;
                 };
-                bytes = packet(number, MessageType::Request, Some(answer.address));
+                let IpAddr::V4(address) = answer.address else { continue };
+                bytes = packet(number, MessageType::Request, Some(address));
             }
             exchanges += 1;
         }

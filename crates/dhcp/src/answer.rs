@@ -40,10 +40,10 @@ pub(crate) fn give(
     subject: &Subject<'_>,
     request: &Request,
     kind: Kind,
-    address: Option<(Ipv4Addr, u32)>,
+    address: Option<(IpAddr, u32)>,
 ) -> Answer {
     let mut message = begin(request, kind, subject.policy);
-    if let Some((address, seconds)) = address {
+    if let Some((IpAddr::V4(address), seconds)) = address {
         message.given = address;
         message.put(code::LEASE_TIME, &seconds.to_be_bytes());
         message.put(code::RENEWAL, &(seconds / 2).to_be_bytes());
@@ -73,7 +73,7 @@ fn finish(
     Answer {
         packet: message.bytes(),
         kind,
-        address: message.given,
+        address: message.given.into(),
         to: destination(request, kind),
         lease: None,
         missing_program,
@@ -134,16 +134,22 @@ fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Mess
         message.put(code::INTERFACE_MTU, &mtu.to_be_bytes());
     }
     if request.asks_for(code::DOMAIN_SEARCH) {
-        message.put(code::DOMAIN_SEARCH, &domain_search::encode(&search_domains(subject)));
+        let node = subject.node.map(|(node, _)| node);
+        let domains = search_domains(subject.cluster, subject.network, node);
+        message.put(code::DOMAIN_SEARCH, &domain_search::encode(&domains));
     }
 }
 
 /// The domains that a node looks in, whoever tells it; those of a stranger.
-fn search_domains(subject: &Subject<'_>) -> Vec<String> {
-    let settings = subject.cluster.settings();
-    match subject.node {
-        Some((node, _)) => node.domain_search(subject.cluster),
-        None if settings.domain_search.is_empty() => vec![subject.network.name.to_string()],
+pub(crate) fn search_domains(
+    cluster: &Cluster,
+    network: &Network,
+    node: Option<&Node>,
+) -> Vec<String> {
+    let settings = cluster.settings();
+    match node {
+        Some(node) => node.domain_search(cluster),
+        None if settings.domain_search.is_empty() => vec![network.name.to_string()],
         None => settings.domain_search.clone(),
     }
 }
@@ -198,7 +204,7 @@ fn describe_boot(
     }
     let kernel =
         subject.node.map(|(node, _)| Effective::of_node(subject.cluster, node).ipxe_kernel().value);
-    let program = boot_program::of(request, kernel.unwrap_or(IpxeKernel::Default))?;
+    let program = boot_program::of(&request.firmware(), kernel.unwrap_or(IpxeKernel::Default))?;
     let file = match program {
         BootProgram::Tftp(file) => file.to_owned(),
         BootProgram::Http(file) => format!("{}/files/{file}", policy.url),

@@ -2,7 +2,18 @@
 
 use perilune_model::provisioning::IpxeKernel;
 
-use crate::request::Request;
+/// What firmware says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Firmware {
+    /// It is iPXE.
+    pub(crate) is_ipxe: bool,
+    /// It boots as PXE has it, and fetches by TFTP.
+    pub(crate) by_pxe: bool,
+    /// It boots by HTTP.
+    pub(crate) by_http: bool,
+    /// The kinds that it can be, the one that runs now first.
+    pub(crate) types: Vec<u16>,
+}
 
 /// The program for a kind of firmware, and how it is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,18 +93,18 @@ const TYPES: [(u16, &str, Way, Option<Program>); 42] = [
 ];
 
 /// The program for whoever asks; `None` for those who do not boot from the network.
-pub(crate) fn of(request: &Request, kernel: IpxeKernel) -> Option<BootProgram> {
-    if request.is_ipxe() {
+pub(crate) fn of(firmware: &Firmware, kernel: IpxeKernel) -> Option<BootProgram> {
+    if firmware.is_ipxe {
         return Some(BootProgram::Script);
     }
-    let (pxe, http) = (request.is_class("PXEClient"), request.is_class("HTTPClient"));
+    let (pxe, http) = (firmware.by_pxe, firmware.by_http);
     // RFC 4578, section 2.1: a machine may be of several types, and takes a program of any of them.
-    let known = |number: u16| TYPES.iter().find(|(known, ..)| *known == number);
-    let mut served = request.architectures().filter_map(known);
+    let known = |number: &u16| TYPES.iter().find(|(known, ..)| known == number);
+    let mut served = firmware.types.iter().filter_map(known);
     let served = served.find_map(|(_, _, way, program)| program.map(|program| (*way, program)));
-    let (way, program) = match (served, request.architectures().next()) {
+    let (way, program) = match (served, firmware.types.first()) {
         (Some(served), _) => served,
-        (None, Some(_)) => return Some(BootProgram::Missing(names(request))),
+        (None, Some(_)) => return Some(BootProgram::Missing(names(firmware))),
         // The first firmware said nothing, and was of the first type.
         (None, None) if pxe => (Way::Tftp, Program::Bios),
         (None, None) if http => {
@@ -114,12 +125,12 @@ pub(crate) fn of(request: &Request, kernel: IpxeKernel) -> Option<BootProgram> {
 }
 
 /// The types that a machine names, for those who read logs: the first few.
-fn names(request: &Request) -> String {
-    let name = |number: u16| match TYPES.iter().find(|(known, ..)| *known == number) {
+fn names(firmware: &Firmware) -> String {
+    let name = |number: &u16| match TYPES.iter().find(|(known, ..)| known == number) {
         Some((_, name, ..)) => format!("{name} (type {number})"),
         None => format!("unknown type {number}"),
     };
-    request.architectures().take(4).map(name).collect::<Vec<_>>().join(", ")
+    firmware.types.iter().take(4).map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

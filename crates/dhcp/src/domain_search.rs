@@ -1,4 +1,4 @@
-//! Option 119: the domains in which a machine looks for names (RFC 3397).
+//! The domains in which a machine looks for names: option 119 of DHCP (RFC 3397), option 24 of DHCPv6 (RFC 3646).
 
 use std::collections::BTreeMap;
 
@@ -39,6 +39,19 @@ pub(crate) fn encode(domains: &[String]) -> Vec<u8> {
     bytes
 }
 
+/// The same names one after the other, each whole (RFC 8415, section 10: DHCPv6 has no pointers).
+pub(crate) fn encode_whole<'a>(domains: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for labels in domains.into_iter().filter_map(labels) {
+        for label in labels {
+            bytes.push(u8::try_from(label.len()).unwrap_or_default());
+            bytes.extend(label);
+        }
+        bytes.push(0);
+    }
+    bytes
+}
+
 fn labels(domain: &str) -> Option<Vec<&[u8]>> {
     let name = domain.strip_suffix('.').unwrap_or(domain);
     let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
@@ -69,5 +82,7 @@ mod tests {
         let long = "a".repeat(64);
         let domains = ["", ".", "a..b", &long, "good"].map(str::to_owned);
         assert_eq!(encode(&domains), b"\x04good\0");
+        let whole = ["ib.cluster", "..", "cluster"];
+        assert_eq!(encode_whole(whole), b"\x02ib\x07cluster\0\x07cluster\0");
     }
 }

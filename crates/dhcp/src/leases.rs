@@ -3,13 +3,14 @@
 mod pool;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use perilune_model::{Cluster, MacAddress, Name};
+use perilune_model::{Cluster, Family, MacAddress, Name};
 use serde::{Deserialize, Serialize};
 
 pub use pool::Source;
+pub(crate) use pool::numbered;
 use pool::{Count, Pool};
 
 /// How long an offer is kept for the node that it was made to.
@@ -26,7 +27,7 @@ pub(crate) const REMEMBERED: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The machine. Firmware, boot loader and system give different client identifiers; the hardware address stays.
     pub mac: MacAddress,
     /// When the lease ends, in milliseconds; as it is stored, since 1970.
@@ -64,23 +65,23 @@ impl Entry {
 /// All addresses that are lent, offered or put aside.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
-    entries: BTreeMap<Ipv4Addr, Entry>,
-    machines: BTreeMap<MacAddress, Ipv4Addr>,
+    entries: BTreeMap<IpAddr, Entry>,
+    machines: BTreeMap<(MacAddress, Family), IpAddr>,
     /// What runs, by its end.
-    running: BTreeSet<(u64, Ipv4Addr)>,
+    running: BTreeSet<(u64, IpAddr)>,
     /// What has ended and is kept for its machine until somebody else needs it, by its end.
-    ended: BTreeSet<(u64, Ipv4Addr)>,
-    pools: BTreeMap<(Ipv4Addr, Ipv4Addr), Pool>,
+    ended: BTreeSet<(u64, IpAddr)>,
+    pools: BTreeMap<(IpAddr, IpAddr), Pool>,
     needs: Option<Needs>,
     /// Leases that are over, for whoever stores leases.
-    over: Vec<Ipv4Addr>,
+    over: Vec<IpAddr>,
 }
 
 /// How many interfaces of nodes need an address of each network's dynamic range, counted for this cluster.
 #[derive(Debug, Clone)]
 struct Needs {
     cluster: Cluster,
-    count: BTreeMap<Name, u64>,
+    count: BTreeMap<(Name, Family), u64>,
 }
 
 impl Leases {
@@ -97,50 +98,50 @@ impl Leases {
 
     /// Addresses whose leases are over before their time, or forgotten, since this was last asked. Those that were lent anew are among
     /// them.
-    pub fn take_over(&mut self) -> Vec<Ipv4Addr> {
+    pub fn take_over(&mut self) -> Vec<IpAddr> {
         std::mem::take(&mut self.over)
     }
 
-    /// The address that a machine has, or was offered. An old one is kept for it until somebody else needs it.
-    pub fn of(&self, mac: MacAddress) -> Option<Ipv4Addr> {
-        self.machines.get(&mac).copied()
+    /// The address of a family that a machine has, or was offered. An old one is kept for it until somebody else needs it.
+    pub fn of(&self, mac: MacAddress, family: Family) -> Option<IpAddr> {
+        self.machines.get(&(mac, family)).copied()
     }
 
     /// Whether the address is lent to this machine, and the lease has not ended.
-    pub fn is_lent(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
+    pub fn is_lent(&self, address: IpAddr, mac: MacAddress, now: u64) -> bool {
         let entry = self.entries.get(&address).filter(|entry| entry.lease.until > now);
         entry.is_some_and(|entry| entry.state == State::Lent && entry.lease.mac == mac)
     }
 
     /// Whether the address is lent or offered to this machine at this time.
-    pub(crate) fn is_held_by(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
+    pub(crate) fn is_held_by(&self, address: IpAddr, mac: MacAddress, now: u64) -> bool {
         let entry = self.entries.get(&address).filter(|entry| entry.lease.until > now);
         entry.is_some_and(|entry| entry.mac() == Some(mac))
     }
 
     /// Whether a machine may have the address: it is its own, or nobody's.
-    pub fn is_free(&self, address: Ipv4Addr, mac: MacAddress, now: u64) -> bool {
+    pub fn is_free(&self, address: IpAddr, mac: MacAddress, now: u64) -> bool {
         self.entries
             .get(&address)
             .is_none_or(|entry| entry.mac() == Some(mac) || entry.lease.until <= now)
     }
 
     /// Whether nobody ever had the address, as far as is known.
-    pub(crate) fn is_unknown(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_unknown(&self, address: IpAddr) -> bool {
         !self.entries.contains_key(&address)
     }
 
     /// Of the addresses of a range whose leases have ended, the one that ended first comes first.
     pub(crate) fn ended_within(
         &self,
-        range: RangeInclusive<Ipv4Addr>,
-    ) -> impl Iterator<Item = Ipv4Addr> {
+        range: RangeInclusive<IpAddr>,
+    ) -> impl Iterator<Item = IpAddr> {
         let addresses = self.ended.iter().map(|(_, address)| *address);
         addresses.filter(move |address| range.contains(address))
     }
 
     /// Keeps an address for a machine that it is offered to. A lease that runs is not made shorter by it.
-    pub fn offer(&mut self, address: Ipv4Addr, mac: MacAddress, source: Source, now: u64) {
+    pub fn offer(&mut self, address: IpAddr, mac: MacAddress, source: Source, now: u64) {
         if self.is_lent(address, mac, now) {
             return;
         }
@@ -154,7 +155,7 @@ impl Leases {
     }
 
     /// Takes an address back; answers whether it was lent to this machine.
-    pub fn release(&mut self, address: Ipv4Addr, mac: MacAddress) -> bool {
+    pub fn release(&mut self, address: IpAddr, mac: MacAddress) -> bool {
         let is_own = self.entries.get(&address).is_some_and(|entry| entry.mac() == Some(mac));
         if is_own {
             self.remove(address);
@@ -164,7 +165,7 @@ impl Leases {
 
     /// Puts an address of a range aside that its machine found in use by another. It still counts as that machine's share. Of many in a
     /// range, those that rest longest are free again: a machine that declines whatever it is given cannot use the range up.
-    pub fn decline(&mut self, address: Ipv4Addr, range: &RangeInclusive<Ipv4Addr>, now: u64) {
+    pub fn decline(&mut self, address: IpAddr, range: &RangeInclusive<IpAddr>, now: u64) {
         let Some(former) = self.entries.get(&address).map(|entry| entry.lease.clone()) else {
             return;
         };
@@ -189,16 +190,16 @@ impl Leases {
         &mut self,
         cluster: &Cluster,
         network: &Name,
-        range: &RangeInclusive<Ipv4Addr>,
+        range: &RangeInclusive<IpAddr>,
         source: &Source,
     ) -> bool {
         let is_full = self.entries.len() >= REMEMBERED && self.ended.is_empty();
-        let needed = self.needed_by_nodes(cluster, network);
+        let needed = self.needed_by_nodes(cluster, network, Family::of(*range.start()));
         !is_full && self.pool(range).has_room(source, needed)
     }
 
     /// How many addresses of a range were never given out.
-    pub(crate) fn unknown_within(&mut self, range: &RangeInclusive<Ipv4Addr>) -> u64 {
+    pub(crate) fn unknown_within(&mut self, range: &RangeInclusive<IpAddr>) -> u64 {
         let pool = self.pool(range);
         pool.size.saturating_sub(pool.known)
     }
@@ -225,33 +226,33 @@ impl Leases {
     }
 
     /// How many addresses of a range are lent, offered or put aside at this time.
-    pub fn lent_within(&self, range: RangeInclusive<Ipv4Addr>, now: u64) -> u64 {
+    pub fn lent_within(&self, range: RangeInclusive<IpAddr>, now: u64) -> u64 {
         let held = self.entries.range(range).filter(|(_, entry)| entry.lease.until > now);
         held.count().try_into().unwrap_or(u64::MAX)
     }
 
-    fn needed_by_nodes(&mut self, cluster: &Cluster, network: &Name) -> u64 {
+    fn needed_by_nodes(&mut self, cluster: &Cluster, network: &Name, family: Family) -> u64 {
+        let key = (network.clone(), family);
         let is_same = |needs: &&Needs| needs.cluster.nodes().ptr_eq(cluster.nodes());
         if let Some(needs) = self.needs.as_ref().filter(is_same) {
-            return needs.count.get(network).copied().unwrap_or_default();
+            return needs.count.get(&key).copied().unwrap_or_default();
         }
-        let mut count: BTreeMap<Name, u64> = BTreeMap::new();
+        let mut count: BTreeMap<(Name, Family), u64> = BTreeMap::new();
         for interface in cluster.nodes().values().flat_map(|node| &node.interfaces) {
-            let lends = interface.dhcp && interface.addresses.ipv4.is_none();
-            if let Some(network) = interface.network.as_ref()
-                && lends
-                && interface.macaddress.is_some()
-            {
-                *count.entry(network.clone()).or_default() += 1;
+            let Some(network) = interface.network.as_ref() else { continue };
+            let asks = interface.dhcp && interface.macaddress.is_some();
+            let lacks = |family: &Family| interface.addresses.get(*family).is_none();
+            for family in Family::BOTH.into_iter().filter(|family| asks && lacks(family)) {
+                *count.entry((network.clone(), family)).or_default() += 1;
             }
         }
-        let needed = count.get(network).copied().unwrap_or_default();
+        let needed = count.get(&key).copied().unwrap_or_default();
         self.needs = Some(Needs { cluster: cluster.clone(), count });
         needed
     }
 
     /// What is held of a range: counted once when it is first asked for, and kept up from then on.
-    fn pool(&mut self, range: &RangeInclusive<Ipv4Addr>) -> &Pool {
+    fn pool(&mut self, range: &RangeInclusive<IpAddr>) -> &Pool {
         /// Ranges that were changed stay behind; sites have fewer than this.
         const POOLS: usize = 256;
         let key = (*range.start(), *range.end());
@@ -272,14 +273,14 @@ impl Leases {
     }
 
     fn insert(&mut self, state: State, lease: Lease) {
-        // A machine has one address of ours; its former one is free again.
-        let (address, mac) = (lease.address, lease.mac);
-        let former = self.machines.get(&mac).copied().filter(|former| *former != address);
+        // A machine has one address of ours of each family; its former one is free again.
+        let (address, machine) = (lease.address, (lease.mac, Family::of(lease.address)));
+        let former = self.machines.get(&machine).copied().filter(|former| *former != address);
         if let Some(former) = former {
             self.remove(former);
         }
         self.put(Entry { state, lease, runs: true });
-        self.machines.insert(mac, address);
+        self.machines.insert(machine, address);
     }
 
     fn put(&mut self, entry: Entry) {
@@ -302,13 +303,13 @@ impl Leases {
         }
     }
 
-    fn remove(&mut self, address: Ipv4Addr) {
+    fn remove(&mut self, address: IpAddr) {
         if self.take(address).is_some_and(|former| former.state == State::Lent) {
             self.over.push(address);
         }
     }
 
-    fn take(&mut self, address: Ipv4Addr) -> Option<Entry> {
+    fn take(&mut self, address: IpAddr) -> Option<Entry> {
         let entry = self.entries.remove(&address)?;
         let place = (entry.lease.until, address);
         if entry.runs {
@@ -318,16 +319,17 @@ impl Leases {
             self.ended.remove(&place);
         }
         known(&mut self.pools, address, Count::Less);
-        if let Some(mac) = entry.mac().filter(|mac| self.machines.get(mac) == Some(&address)) {
-            self.machines.remove(&mac);
+        let machine = entry.mac().map(|mac| (mac, Family::of(address)));
+        if let Some(machine) = machine.filter(|own| self.machines.get(own) == Some(&address)) {
+            self.machines.remove(&machine);
         }
         Some(entry)
     }
 }
 
-type Pools = BTreeMap<(Ipv4Addr, Ipv4Addr), Pool>;
+type Pools = BTreeMap<(IpAddr, IpAddr), Pool>;
 
-fn around(pools: &mut Pools, address: Ipv4Addr) -> impl Iterator<Item = &mut Pool> {
+fn around(pools: &mut Pools, address: IpAddr) -> impl Iterator<Item = &mut Pool> {
     pools
         .iter_mut()
         .filter(move |((first, last), _)| (*first..=*last).contains(&address))
@@ -341,7 +343,7 @@ fn count(pools: &mut Pools, entry: &Entry, change: Count) {
     }
 }
 
-fn known(pools: &mut Pools, address: Ipv4Addr, change: Count) {
+fn known(pools: &mut Pools, address: IpAddr, change: Count) {
     for pool in around(pools, address) {
         change.apply(&mut pool.known);
     }

@@ -1,4 +1,5 @@
-//! The DHCP server for IPv4 (RFC 2131, 2132, 3046, 3397, 4390, 4578): reservations straight from the cluster, a dynamic range for the rest.
+//! The DHCP servers: for IPv4 (RFC 2131, 2132, 3046, 3397, 4390, 4578), and in [`v6`] for IPv6. Reservations come straight from the cluster, and
+//! dynamic ranges are for the rest.
 //!
 //! [`reply`] is pure: the cluster, the leases, the packet and the time decide. The loop around it stores leases and moves bytes.
 
@@ -17,8 +18,9 @@ mod request;
 mod server;
 mod tap;
 mod told;
+pub mod v6;
 
-pub use counters::Counters;
+pub use counters::{Count, Counters};
 pub use leases::{Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};

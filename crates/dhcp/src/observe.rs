@@ -5,14 +5,14 @@
 //! port 67. InfiniBand (RFC 4391, section 6) carries no sender: there a broadcast from port 68, which takes root, is all that can be asked for. Requests that another server answers count as well, so this looks at frames and not at the server's own socket.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{LinkAddr, recvfrom};
 use perilune_model::network::Network;
-use perilune_model::{Cluster, MacAddress};
+use perilune_model::{Cluster, Family, MacAddress};
 use socket2::{Domain, SockFilter, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hardware::is_infiniband;
 use crate::request::{Kind, Request};
+use crate::v6;
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
@@ -34,7 +35,7 @@ pub struct Beginning {
     /// The machine.
     pub mac: MacAddress,
     /// The address that it has chosen from an offer, whichever server made it; none while it looks for servers.
-    pub chosen: Option<Ipv4Addr>,
+    pub chosen: Option<IpAddr>,
 }
 
 /// A socket that sees what machines on some interfaces send to DHCP servers.
@@ -43,6 +44,7 @@ pub struct Observer {
     /// The runtime has no packet sockets of its own. What it is asked about this one is when something can be read.
     socket: UdpSocket,
     interfaces: Vec<u32>,
+    family: Family,
 }
 
 /// Who sent a frame, as its wire tells.
@@ -65,17 +67,21 @@ struct Frame<'a> {
 }
 
 impl Observer {
-    /// Needs the right to raw sockets (`CAP_NET_RAW`), and a runtime.
-    pub fn open(interfaces: &[String]) -> io::Result<Self> {
+    /// Of requests by one family. Needs the right to raw sockets (`CAP_NET_RAW`), and a runtime.
+    pub fn open(interfaces: &[String], family: Family) -> io::Result<Self> {
         let indexes = interfaces.iter().map(|name| if_nametoindex(name.as_str()));
         let interfaces = indexes.collect::<Result<_, _>>()?;
         // packet(7): the protocol stands in the order of the network. One socket sees every interface; binding it to one needs an
         // address that only unsafe code can make, so frames of other interfaces are left out below.
-        let protocol = u16::try_from(libc::ETH_P_IP).unwrap_or_default().to_be();
+        let (protocol, filter) = match family {
+            Family::V4 => (libc::ETH_P_IP, only_requests()),
+            Family::V6 => (libc::ETH_P_IPV6, v6::only_requests()),
+        };
+        let protocol = u16::try_from(protocol).unwrap_or_default().to_be();
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(i32::from(protocol).into()))?;
-        socket.attach_filter(&only_requests())?;
+        socket.attach_filter(&filter)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces })
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces, family })
     }
 
     /// Tells of boots that begin until `stop`, or until nobody listens.
@@ -91,27 +97,33 @@ impl Observer {
                 () = stop.cancelled() => return,
                 received = self.receive(&mut buffer) => received,
             };
-            let frame = match &received {
-                Ok((length, link)) => buffer
-                    .get(..*length)
-                    .filter(|_| {
-                        self.interfaces
-                            .iter()
-                            .any(|index| usize::try_from(*index) == Ok(link.ifindex()))
-                    })
-                    .and_then(|packet| Frame::read(packet, link)),
+            let published = std::sync::Arc::clone(&cluster.borrow());
+            let beginning = match &received {
+                Ok((length, link)) if self.is_watched(link) => {
+                    let packet = buffer.get(..*length).unwrap_or_default();
+                    match self.family {
+                        Family::V4 => {
+                            Frame::read(packet, link).and_then(|frame| frame.beginning(&published))
+                        }
+                        Family::V6 => v6::beginning(packet, link, &published),
+                    }
+                }
+                Ok(_) => None,
                 Err(error) => {
                     tracing::warn!(%error, "DHCP requests cannot be observed");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     None
                 }
             };
-            let published = std::sync::Arc::clone(&cluster.borrow());
-            if let Some(beginning) = frame.and_then(|frame| frame.beginning(&published)) {
+            if let Some(beginning) = beginning {
                 // A flood must not make the memory grow; firmware asks again.
                 told.try_send(beginning).ok();
             }
         }
+    }
+
+    fn is_watched(&self, link: &LinkAddr) -> bool {
+        self.interfaces.iter().any(|index| usize::try_from(*index) == Ok(link.ifindex()))
     }
 
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, LinkAddr)> {
@@ -179,13 +191,13 @@ impl<'a> Frame<'a> {
             }
         };
         let chosen = request.wanted().filter(|_| request.kind == Kind::Request);
-        let beginning = Beginning { mac: request.mac, chosen };
+        let beginning = Beginning { mac: request.mac, chosen: chosen.map(IpAddr::V4) };
         (asks && request.is_firmware() && is_believed).then_some(beginning)
     }
 }
 
 /// Classic BPF over the IPv4 header: UDP, no later fragment, destination port 67.
-fn only_requests() -> [SockFilter; 9] {
+fn only_requests() -> Vec<SockFilter> {
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_HALF_AFTER_HEADER: u16 = 0x48;
@@ -193,7 +205,7 @@ fn only_requests() -> [SockFilter; 9] {
     const JUMP_IF_EQUAL: u16 = 0x15;
     const JUMP_IF_SET: u16 = 0x45;
     const RETURN: u16 = 0x06;
-    [
+    vec![
         SockFilter::new(LOAD_BYTE, 0, 0, 9),
         SockFilter::new(JUMP_IF_EQUAL, 0, 6, u32::from(UDP)),
         SockFilter::new(LOAD_HALF, 0, 0, 6),
@@ -208,6 +220,8 @@ fn only_requests() -> [SockFilter; 9] {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use dhcproto::v4::{DhcpOption, HType, Message, MessageType, OptionCode, UnknownOption};
     use dhcproto::{Encodable as _, Encoder};
     use perilune_model::network::Network;
@@ -266,7 +280,7 @@ mod tests {
             message.opts_mut().insert(DhcpOption::MessageType(MessageType::Request));
             message.opts_mut().insert(DhcpOption::RequestedIpAddress(address));
         });
-        assert_eq!(begins(&chosen, |_| ()).unwrap().chosen, Some(address));
+        assert_eq!(begins(&chosen, |_| ()).unwrap().chosen, Some(address.into()));
     }
 
     #[test]

@@ -5,10 +5,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use perilune_model::{Cluster, MacAddress};
+use perilune_model::MacAddress;
 
-use crate::leases::Leases;
-use crate::request::{Kind, Request};
+/// What waits: a machine's request.
+pub(crate) trait Waits {
+    /// The machine, as it calls itself.
+    fn machine(&self) -> MacAddress;
+    /// Which kind of request it is.
+    fn number(&self) -> u8;
+}
 
 /// As many requests of known machines wait as a room full of them sends at once.
 const MANY: usize = 4096;
@@ -32,30 +37,40 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    pub(crate) fn of(request: &Request, cluster: &Cluster, leases: &Leases) -> Self {
-        let is_node = cluster.node_by_mac(request.mac).is_some();
-        match (is_node, request.kind) {
-            (true, Kind::Discover) => Self::NodeBegins,
-            (true, _) => Self::NodeGoesOn,
-            (false, Kind::Discover) => Self::StrangerBegins,
-            (false, _) if leases.of(request.mac).is_some() => Self::StrangerGoesOn,
+    /// That of a node or a stranger who looks for a server, or goes on; of strangers only those go on who have an address from us.
+    pub(crate) fn of(is_node: bool, begins: bool, has_address: bool) -> Self {
+        match (is_node, begins) {
+            (true, true) => Self::NodeBegins,
+            (true, false) => Self::NodeGoesOn,
+            (false, false) if has_address => Self::StrangerGoesOn,
             (false, _) => Self::StrangerBegins,
         }
     }
 }
 
 /// Requests that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    nodes_go_on: Waiting,
-    strangers_go_on: Waiting,
-    nodes_begin: Waiting,
-    strangers_begin: Waiting,
+#[derive(Debug)]
+pub(crate) struct Queue<R> {
+    nodes_go_on: Waiting<R>,
+    strangers_go_on: Waiting<R>,
+    nodes_begin: Waiting<R>,
+    strangers_begin: Waiting<R>,
 }
 
-impl Queue {
+impl<R> Default for Queue<R> {
+    fn default() -> Self {
+        Self {
+            nodes_go_on: Waiting::default(),
+            strangers_go_on: Waiting::default(),
+            nodes_begin: Waiting::default(),
+            strangers_begin: Waiting::default(),
+        }
+    }
+}
+
+impl<R: Waits> Queue<R> {
     /// Takes a request in at this time, in milliseconds; answers whether there was room.
-    pub(crate) fn push(&mut self, line: Line, request: Request, now: u64) -> bool {
+    pub(crate) fn push(&mut self, line: Line, request: R, now: u64) -> bool {
         match line {
             Line::NodeGoesOn => self.nodes_go_on.push(request, now, MANY),
             Line::StrangerGoesOn => self.strangers_go_on.push(request, now, MANY),
@@ -65,7 +80,7 @@ impl Queue {
     }
 
     /// The next to be answered. Strangers wait while their leases cannot be stored.
-    pub(crate) fn pop(&mut self, strangers: bool, now: u64) -> Option<Request> {
+    pub(crate) fn pop(&mut self, strangers: bool, now: u64) -> Option<R> {
         if let Some(request) = self.nodes_go_on.pop() {
             return Some(request);
         }
@@ -89,19 +104,25 @@ impl Queue {
 }
 
 /// One line. A machine stands in it once for each kind of request: what it says last counts.
-#[derive(Debug, Default)]
-struct Waiting {
+#[derive(Debug)]
+struct Waiting<R> {
     order: VecDeque<(MacAddress, u8)>,
-    requests: BTreeMap<(MacAddress, u8), (u64, Request)>,
+    requests: BTreeMap<(MacAddress, u8), (u64, R)>,
 }
 
-impl Waiting {
+impl<R> Default for Waiting<R> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), requests: BTreeMap::new() }
+    }
+}
+
+impl<R: Waits> Waiting<R> {
     fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
-    fn push(&mut self, request: Request, now: u64, limit: usize) -> bool {
-        let key = (request.mac, request.kind.number());
+    fn push(&mut self, request: R, now: u64, limit: usize) -> bool {
+        let key = (request.machine(), request.number());
         if let Some(former) = self.requests.get_mut(&key) {
             // Its place stays; what it waits for is new.
             *former = (now, request);
@@ -115,7 +136,7 @@ impl Waiting {
         true
     }
 
-    fn pop(&mut self) -> Option<Request> {
+    fn pop(&mut self) -> Option<R> {
         self.requests.remove(&self.order.pop_front()?).map(|(_, request)| request)
     }
 
@@ -131,9 +152,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use perilune_model::Cluster;
-
     use super::*;
+    use crate::request::{Kind, Request};
 
     fn request(last: u8, kind: u8) -> Request {
         let mut packet = vec![0; 240];
@@ -144,7 +164,7 @@ mod tests {
         Request::read(&packet).unwrap()
     }
 
-    fn order(queue: &mut Queue, strangers: bool) -> Vec<u8> {
+    fn order(queue: &mut Queue<Request>, strangers: bool) -> Vec<u8> {
         let macs = std::iter::from_fn(|| queue.pop(strangers, 0)).map(|request| request.mac);
         macs.map(|mac| mac.as_bytes()[5]).collect()
     }
@@ -198,11 +218,9 @@ mod tests {
 
     #[test]
     fn a_stranger_goes_on_only_with_what_it_was_offered() {
-        let (cluster, mut leases) = (Cluster::default(), Leases::default());
-        let ask = request(1, 3);
-        assert_eq!(Line::of(&ask, &cluster, &leases), Line::StrangerBegins);
-        leases.offer([10, 0, 0, 1].into(), ask.mac, crate::Source::Machine, 0);
-        assert_eq!(Line::of(&ask, &cluster, &leases), Line::StrangerGoesOn);
-        assert_eq!(Line::of(&request(1, 1), &cluster, &leases), Line::StrangerBegins);
+        assert_eq!(Line::of(false, false, false), Line::StrangerBegins);
+        assert_eq!(Line::of(false, false, true), Line::StrangerGoesOn);
+        assert_eq!(Line::of(false, true, true), Line::StrangerBegins);
+        assert_eq!(Line::of(true, false, false), Line::NodeGoesOn);
     }
 }

@@ -8,7 +8,7 @@ use perilune_model::{Cluster, Family, Kind as ObjectKind, MacAddress};
 
 use crate::answer::{self, Subject};
 use crate::leases::{Lease, Leases, Source};
-use crate::network::{self, Reservation};
+use crate::network::{self, Asker, Reservation};
 use crate::request::{Kind, Request};
 
 /// How the server answers on one interface.
@@ -47,7 +47,7 @@ pub struct Answer {
     /// What it is.
     pub kind: Kind,
     /// The address that it gives; none is `0.0.0.0`.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Where it goes.
     pub to: SocketAddrV4,
     /// The lease that it gives.
@@ -66,7 +66,7 @@ pub enum Decision {
     /// An answer.
     Answer(Box<Answer>),
     /// The lease of this address is over.
-    Forget(Ipv4Addr),
+    Forget(IpAddr),
 }
 
 /// Decides about a request. `now` is in milliseconds, on a clock that never jumps.
@@ -89,7 +89,8 @@ pub fn reply(
         policy,
         request,
         now,
-        reservation: network::reservation(cluster, network, request),
+        reservation: network::reservation(cluster, network, request.mac, Family::V4),
+        asker: Asker::new(policy, request),
     };
     let decision = match request.kind {
         _ if !network.dhcp => Decision::Ignore("DHCP is off for its network"),
@@ -103,7 +104,7 @@ pub fn reply(
     let is_described = is_node || cluster.device_by_mac(request.mac).is_some();
     let sighting = (!is_described).then(|| Sighting {
         mac: request.mac,
-        address: leases.of(request.mac).map(IpAddr::V4),
+        address: leases.of(request.mac, Family::V4),
         vendor_class: request.vendor_class(),
         is_confirmed: request.card == Some(request.mac),
     });
@@ -118,6 +119,7 @@ struct Case<'a> {
     now: u64,
     reservation: Option<Reservation<'a>>,
     source: Source,
+    asker: Asker,
 }
 
 impl Case<'_> {
@@ -125,38 +127,22 @@ impl Case<'_> {
         if let Some(reservation) = &self.reservation {
             return self.answer(Kind::Offer, Some(reservation.address), None);
         }
-        let (request, source) = (self.request, &self.source);
-        let place = (&**self.network, self.policy);
-        match network::choose(self.cluster, leases, place, request, source, self.now) {
+        let (asker, source) = (&self.asker, &self.source);
+        match network::choose(self.cluster, leases, self.network, asker, source, self.now) {
             Some(address) => {
-                leases.offer(address, request.mac, self.source.clone(), self.now);
+                leases.offer(address, asker.mac, self.source.clone(), self.now);
                 self.answer(Kind::Offer, Some(address), None)
             }
             None => self.without_address(),
         }
     }
 
-    /// Where nothing is lent, strangers are somebody else's business; a machine of ours that gets no address never is.
     fn without_address(&self) -> Decision {
-        let network = &self.network.name;
-        match (self.cluster.node_by_mac(self.request.mac), self.network.lent_range(Family::V4)) {
-            (None, None) => Decision::Ignore("it is not ours, and nothing is lent here"),
-            (node, Some((first, last))) => {
-                let whom = node.map_or_else(
-                    || "this unknown machine".to_owned(),
-                    |(node, _)| format!("node {}", node.name),
-                );
-                Decision::Unserved(format!(
-                    "no address of {first} to {last} in network {network} is free for {whom}{}; make the range larger",
-                    self.source.of_share()
-                ))
-            }
-            (Some((node, interface)), None) => Decision::Unserved(format!(
-                "node {} asks by its interface {} in network {network}, where it has no address and nothing is lent; \
-                 give the interface an address there",
-                node.name, interface.name
-            )),
-        }
+        let source = (self.request.mac, &self.source);
+        network::unserved(self.cluster, self.network, source, Family::V4).map_or(
+            Decision::Ignore("it is not ours, and nothing is lent here"),
+            Decision::Unserved,
+        )
     }
 
     /// RFC 2131, section 4.3.2.
@@ -164,19 +150,22 @@ impl Case<'_> {
         let chosen = self.request.server();
         if chosen.is_some_and(|server| server != self.policy.server) {
             if let Some(offered) = leases
-                .of(self.request.mac)
+                .of(self.request.mac, Family::V4)
                 .filter(|offered| !leases.is_lent(*offered, self.request.mac, self.now))
             {
                 leases.release(offered, self.request.mac);
             }
             return Decision::Ignore("it has chosen another server");
         }
-        let Some(wanted) = self.request.wanted().or_else(|| self.request.current()) else {
+        let wanted = self.request.wanted().or_else(|| self.request.current());
+        let Some(wanted) = wanted.map(IpAddr::V4) else {
             return Decision::Ignore("it does not say which address it wants");
         };
         if let Some(reservation) = &self.reservation {
             return if wanted == reservation.address {
-                leases.of(self.request.mac).map(|former| leases.release(former, self.request.mac));
+                if let Some(former) = leases.of(self.request.mac, Family::V4) {
+                    leases.release(former, self.request.mac);
+                }
                 self.answer(Kind::Ack, Some(wanted), None)
             } else {
                 self.refuse("another address is reserved for this machine")
@@ -185,14 +174,14 @@ impl Case<'_> {
         self.request_dynamic(leases, wanted, chosen.is_some())
     }
 
-    fn request_dynamic(&self, leases: &mut Leases, wanted: Ipv4Addr, chosen: bool) -> Decision {
+    fn request_dynamic(&self, leases: &mut Leases, wanted: IpAddr, chosen: bool) -> Decision {
         let mac = self.request.mac;
-        let inside = self.network.contains(IpAddr::V4(wanted));
+        let inside = self.network.contains(wanted);
         let dynamic = network::is_dynamic(self.network, wanted);
         let free = leases.is_free(wanted, mac, self.now)
-            && network::may_be_lent(self.cluster, self.network, self.policy, self.request, wanted);
-        let known = leases.of(mac) == Some(wanted);
-        if let Some(range) = network::range(self.network).filter(|_| dynamic && free)
+            && network::may_be_lent(self.cluster, self.network, &self.asker, wanted);
+        let known = leases.of(mac, Family::V4) == Some(wanted);
+        if let Some(range) = network::range(self.network, Family::V4).filter(|_| dynamic && free)
             && !leases.is_held_by(wanted, mac, self.now)
             && !leases.has_room(self.cluster, &self.network.name, &range, &self.source)
         {
@@ -220,23 +209,26 @@ impl Case<'_> {
     }
 
     fn release(&self, leases: &mut Leases) -> Decision {
-        match self.request.current().filter(|address| leases.release(*address, self.request.mac)) {
+        let current = self.request.current().map(IpAddr::V4);
+        match current.filter(|address| leases.release(*address, self.request.mac)) {
             Some(address) => Decision::Forget(address),
             None => Decision::Ignore("it releases what it does not have"),
         }
     }
 
     fn decline(&self, leases: &mut Leases) -> Decision {
-        let own =
-            self.reservation.as_ref().filter(|own| self.request.wanted() == Some(own.address));
+        let wanted = self.asker.wanted;
+        let own = self.reservation.as_ref().filter(|own| wanted == Some(own.address));
         if let Some(Reservation { kind, name, address, .. }) = own {
             return Decision::Unserved(format!(
                 "{kind} {name} found its address {address} in use by another machine; find that one, or give the {kind} another"
             ));
         }
-        let declined = self.request.wanted().zip(network::range(self.network));
+        let declined = wanted.zip(network::range(self.network, Family::V4));
         let declined = declined.filter(|(address, range)| range.contains(address));
-        match declined.filter(|(address, _)| leases.of(self.request.mac) == Some(*address)) {
+        match declined
+            .filter(|(address, _)| leases.of(self.request.mac, Family::V4) == Some(*address))
+        {
             Some((address, range)) => {
                 leases.decline(address, &range, self.now);
                 Decision::Forget(address)
@@ -245,7 +237,7 @@ impl Case<'_> {
         }
     }
 
-    fn answer(&self, kind: Kind, address: Option<Ipv4Addr>, lease: Option<Lease>) -> Decision {
+    fn answer(&self, kind: Kind, address: Option<IpAddr>, lease: Option<Lease>) -> Decision {
         let network = match &self.reservation {
             Some(reservation) => reservation.network,
             None => self.network,

@@ -5,9 +5,11 @@ use std::net::Ipv4Addr;
 
 use perilune_model::MacAddress;
 
+use crate::boot_program::Firmware;
 use crate::hardware;
 use crate::leases::Source;
 use crate::packet::{Packet, code};
+use crate::queue::Waits;
 
 /// The longest name (RFC 1035, section 2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -191,7 +193,7 @@ impl Request {
                 let relay = relay.map_or_else(|| "a switch".to_owned(), |relay| relay.to_string());
                 Source::Port(format!("{} {} of {relay}", name(REMOTE), name(CIRCUIT)))
             }
-            Some(relay) => Source::Relay(relay),
+            Some(relay) => Source::Relay(relay.into()),
             None => Source::Machine,
         }
     }
@@ -246,6 +248,16 @@ impl Request {
             || self.packet.option(code::IPXE).is_some()
     }
 
+    /// What its firmware says of itself.
+    pub(crate) fn firmware(&self) -> Firmware {
+        Firmware {
+            is_ipxe: self.is_ipxe(),
+            by_pxe: self.is_class("PXEClient"),
+            by_http: self.is_class("HTTPClient"),
+            types: self.architectures().collect(),
+        }
+    }
+
     /// Whether it wants an option. One that does not say gets what everybody needs.
     pub(crate) fn wants(&self, code: u8) -> bool {
         self.packet.option(code::PARAMETER_LIST).is_none_or(|list| list.contains(&code))
@@ -257,8 +269,18 @@ impl Request {
     }
 }
 
+impl Waits for Request {
+    fn machine(&self) -> MacAddress {
+        self.mac
+    }
+
+    fn number(&self) -> u8 {
+        self.kind.number()
+    }
+}
+
 /// Bytes as digits; of many, the first ones, since everybody could make them up.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     const MANY: usize = 32;
     bytes.iter().take(MANY).fold(String::new(), |mut text, byte| {
         // Writing to a text does not fail.

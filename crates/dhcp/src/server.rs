@@ -3,24 +3,24 @@
 use std::fmt;
 use std::future::ready;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use perilune_model::Cluster;
+use perilune_model::{Cluster, Family};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
-use crate::counters::{Counters, Fate};
+use crate::counters::{Counted, Counters, Fate};
 use crate::leases::{Lease, Leases};
 use crate::queue::{Line, Queue};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
-use crate::request::Request;
+use crate::request::{Kind, Request};
 use crate::tap::Tap;
 use crate::told::Told;
 
@@ -30,23 +30,23 @@ const LARGEST_PACKET: usize = 4096;
 /// What the system keeps for us while we answer others: a second of a flood. What it throws away is not looked at, so nobody knows whose it was.
 const KEPT_BYTES: usize = 8 << 20;
 /// Packets that are read before some are answered: all that came meanwhile.
-const READ_AT_ONCE: usize = 256;
+pub(crate) const READ_AT_ONCE: usize = 256;
 /// Requests that are answered before packets are read again.
-const ANSWERED_AT_ONCE: usize = 32;
+pub(crate) const ANSWERED_AT_ONCE: usize = 32;
 /// Groups of leases that may wait for the store. When it is slow, groups are larger; when it stands still, strangers wait.
-const GROUPS: usize = 64;
+pub(crate) const GROUPS: usize = 64;
 /// A warning about the same thing is repeated after so many milliseconds.
-const MINUTE: u64 = 60_000;
-const DAY: u64 = 24 * 60 * MINUTE;
+pub(crate) const MINUTE: u64 = 60_000;
+pub(crate) const DAY: u64 = 24 * 60 * MINUTE;
 
 /// An address with its lease; without one when it is over.
-pub type Edit = (Ipv4Addr, Option<Lease>);
+pub type Edit = (IpAddr, Option<Lease>);
 
 /// What becomes of leases that are to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     /// They are durable, but for these addresses: another controller has lent them meanwhile.
-    Durable(Vec<Ipv4Addr>),
+    Durable(Vec<IpAddr>),
     /// They are not, and machines must not hear of them.
     Failed,
 }
@@ -65,7 +65,7 @@ impl StoreLeases {
         Self(Arc::new(store))
     }
 
-    fn store(&self, edits: Vec<Edit>) -> Storing {
+    pub(crate) fn store(&self, edits: Vec<Edit>) -> Storing {
         (self.0)(edits)
     }
 }
@@ -161,7 +161,7 @@ pub(crate) fn keep_much(socket: &Socket) -> io::Result<()> {
 struct Desk {
     server: Server,
     site: Site,
-    queue: Queue,
+    queue: Queue<Request>,
     pending: JoinSet<()>,
     told: Told,
     buffer: Vec<u8>,
@@ -195,11 +195,13 @@ impl Desk {
                 request.card = frame.and_then(|frame| frame.card);
                 request.is_missed = frame.is_none();
             }
-            let line = Line::of(&request, &published, &leases);
             let (mac, kind) = (request.mac, request.kind);
-            self.site.counters.count(Fate::Heard, kind);
+            let is_node = published.node_by_mac(mac).is_some();
+            let has_address = leases.of(mac, Family::V4).is_some();
+            let line = Line::of(is_node, kind == Kind::Discover, has_address);
+            self.site.counters.count(Fate::Heard, Counted::V4(kind));
             if !self.queue.push(line, request, now) {
-                self.site.counters.count(Fate::Shed, kind);
+                self.site.counters.count(Fate::Shed, Counted::V4(kind));
                 tracing::debug!(%mac, ?line, "DHCP is busy; this machine must ask again");
             }
         }
@@ -261,7 +263,7 @@ impl Desk {
             Decision::Answer(answer) => {
                 let Answer { packet, kind: given, address, to, lease, missing_program } = *answer;
                 tracing::info!(%mac, kind, interface, %address, answer = given.word(), "DHCP");
-                self.site.counters.count(Fate::Sent, given);
+                self.site.counters.count(Fate::Sent, Counted::V4(given));
                 if let Some(firmware) = missing_program
                     && self.told.is_new(format!("{mac} {firmware}"), now, DAY)
                 {
@@ -273,9 +275,9 @@ impl Desk {
                 match lease {
                     Some(lease) => {
                         group.edits.push((address, Some(lease)));
-                        group.packets.push((address, packet, to));
+                        group.packets.push((address, packet, to.into()));
                     }
-                    None => send(&self.server.socket, &packet, to),
+                    None => send(&self.server.socket, &packet, to.into()),
                 }
             }
         }
@@ -284,23 +286,23 @@ impl Desk {
 
 /// Leases that are stored together, and what is said once they are, each with the address that it gives.
 #[derive(Default)]
-struct Group {
-    edits: Vec<Edit>,
-    packets: Vec<(Ipv4Addr, Vec<u8>, SocketAddrV4)>,
+pub(crate) struct Group {
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) packets: Vec<(IpAddr, Vec<u8>, SocketAddr)>,
 }
 
 /// The system takes what is sent, or its queue is full of what we sent before: the machine asks again.
-fn send(socket: &UdpSocket, packet: &[u8], to: SocketAddrV4) {
-    if let Err(error) = socket.try_send_to(packet, to.into()) {
+pub(crate) fn send(socket: &UdpSocket, packet: &[u8], to: SocketAddr) {
+    if let Err(error) = socket.try_send_to(packet, to) {
         tracing::warn!(%to, %error, "a DHCP answer cannot be sent");
     }
 }
 
 /// Waits until leases are stored, and only then lets their machines know.
-async fn finish(
+pub(crate) async fn finish(
     storing: Storing,
     socket: Arc<UdpSocket>,
-    packets: Vec<(Ipv4Addr, Vec<u8>, SocketAddrV4)>,
+    packets: Vec<(IpAddr, Vec<u8>, SocketAddr)>,
 ) {
     let Stored::Durable(lost) = storing.await else {
         let leases = packets.len();

@@ -1,9 +1,9 @@
 //! Names of machines that hold an address for a time: nodes without an address of their own, and strangers that say what they are called.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use imbl::OrdMap;
-use perilune_model::MacAddress;
+use perilune_model::{Family, MacAddress};
 
 /// Names that strangers must not have in any network: programs look for services there (RFC 6761, section 6.3; RFC 5214; automatic
 /// configuration of proxies).
@@ -25,15 +25,15 @@ pub struct Lent {
 /// All that is lent. Cloning costs a few pointers.
 #[derive(Debug, Clone, Default)]
 pub struct LentNames {
-    leases: OrdMap<Ipv4Addr, Lent>,
-    machines: OrdMap<MacAddress, Ipv4Addr>,
+    leases: OrdMap<IpAddr, Lent>,
+    machines: OrdMap<(MacAddress, Family), IpAddr>,
     /// In the order in which the name was taken: whoever comes later does not take it away.
-    names: OrdMap<String, Vec<Ipv4Addr>>,
+    names: OrdMap<String, Vec<IpAddr>>,
 }
 
 impl LentNames {
     /// Notes what an address is lent to.
-    pub fn put(&mut self, address: Ipv4Addr, lent: Lent) {
+    pub fn put(&mut self, address: IpAddr, lent: Lent) {
         let known = self.leases.get(&address);
         let is_same = known.is_some_and(|old| old.name == lent.name && old.mac == lent.mac);
         if !is_same {
@@ -41,16 +41,17 @@ impl LentNames {
             if let Some(name) = &lent.name {
                 self.names.entry(name.clone()).or_default().push(address);
             }
-            self.machines.insert(lent.mac.port(), address);
+            self.machines.insert((lent.mac.port(), Family::of(address)), address);
         }
         self.leases.insert(address, lent);
     }
 
     /// Notes that an address is lent to nobody.
-    pub fn remove(&mut self, address: Ipv4Addr) {
+    pub fn remove(&mut self, address: IpAddr) {
         let Some(lent) = self.leases.remove(&address) else { return };
-        if self.machines.get(&lent.mac.port()) == Some(&address) {
-            self.machines.remove(&lent.mac.port());
+        let machine = (lent.mac.port(), Family::of(address));
+        if self.machines.get(&machine) == Some(&address) {
+            self.machines.remove(&machine);
         }
         let Some(name) = lent.name else { return };
         let mut others = self.names.remove(&name).unwrap_or_default();
@@ -61,18 +62,18 @@ impl LentNames {
     }
 
     /// What holds an address at this time.
-    pub(crate) fn at(&self, address: Ipv4Addr, now: u64) -> Option<&Lent> {
+    pub(crate) fn at(&self, address: IpAddr, now: u64) -> Option<&Lent> {
         self.leases.get(&address).filter(|lent| lent.until > now)
     }
 
-    /// The address that a machine holds at this time.
-    pub(crate) fn of(&self, mac: MacAddress, now: u64) -> Option<Ipv4Addr> {
-        let address = *self.machines.get(&mac.port())?;
+    /// The address of a family that a machine holds at this time.
+    pub(crate) fn of(&self, mac: MacAddress, family: Family, now: u64) -> Option<IpAddr> {
+        let address = *self.machines.get(&(mac.port(), family))?;
         self.at(address, now).map(|_| address)
     }
 
     /// The addresses whose machines call themselves so at this time, who was first comes first.
-    pub(crate) fn called(&self, name: &str, now: u64) -> impl Iterator<Item = (Ipv4Addr, &Lent)> {
+    pub(crate) fn called(&self, name: &str, now: u64) -> impl Iterator<Item = (IpAddr, &Lent)> {
         let addresses = self.names.get(name).into_iter().flatten();
         addresses.filter_map(move |address| Some((*address, self.at(*address, now)?)))
     }
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn who_takes_a_name_first_keeps_it_while_it_holds_its_address() {
-        let (first, second) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
+        let (first, second) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([10, 0, 0, 1]));
         let mut names = LentNames::default();
         names.put(first, lent(1, 100, "laptop"));
         names.put(second, lent(2, 200, "laptop"));
@@ -137,12 +138,16 @@ mod tests {
 
     #[test]
     fn a_machine_that_moves_is_at_its_new_address() {
-        let (old, new) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
+        let (old, new) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([10, 0, 0, 1]));
         let mut names = LentNames::default();
         let machine = lent(1, 100, "laptop");
         names.put(old, machine.clone());
         names.put(new, machine.clone());
         names.remove(old);
-        assert_eq!(names.of(machine.mac, 0), Some(new));
+        assert_eq!(names.of(machine.mac, Family::V4, 0), Some(new));
+        let other = "fd00::9".parse().unwrap();
+        names.put(other, machine.clone());
+        assert_eq!(names.of(machine.mac, Family::V4, 0), Some(new), "it has one of each family");
+        assert_eq!(names.of(machine.mac, Family::V6, 0), Some(other));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use perilune_model::network::Network;
-use perilune_model::{Holder, Name};
+use perilune_model::{Family, Holder, Name};
 
 use crate::hosts;
 use crate::keys::splits;
@@ -150,8 +150,8 @@ impl View {
             return true;
         }
         let lent = self.lent_host(key, now);
-        records.extend(lent.map(|at| of_host(key, LENT, at.into())));
-        lent.is_some()
+        records.extend(lent.iter().map(|at| of_host(key, LENT, *at)));
+        !lent.is_empty()
     }
 
     /// The addresses that are described of a name, in every way to read it as a host and a domain; `None` for one that is not described.
@@ -168,8 +168,12 @@ impl View {
         exists.then_some(addresses)
     }
 
-    /// The address of the stranger that has a name. It never has one that is described, in whatever network, nor one that a domain has.
-    fn lent_host(&self, key: &str, now: u64) -> Option<Ipv4Addr> {
+    /// The addresses of the stranger that has a name. It never has one that is described, in whatever network, nor one that a domain has.
+    fn lent_host(&self, key: &str, now: u64) -> Vec<IpAddr> {
+        self.stranger_called(key, now).unwrap_or_default()
+    }
+
+    fn stranger_called(&self, key: &str, now: u64) -> Option<Vec<IpAddr>> {
         let cluster = self.cluster();
         let (host, domain) = key.split_once('.')?;
         let network = cluster.networks().get(domain).filter(|own| !own.non_authoritative)?;
@@ -180,11 +184,14 @@ impl View {
             || cluster.networks().contains_key(key)
             || self.described_host(key, now).is_some();
         let mut called = self.leases().called(host, now).filter(|(address, lent)| {
-            let own = cluster.network_of(IpAddr::V4(*address));
+            let own = cluster.network_of(*address);
             let is_stranger = cluster.node_by_mac(lent.mac).is_none();
             is_stranger && own.is_some_and(|own| own.name == network.name)
         });
-        called.next().filter(|_| !is_described).map(|(address, _)| address)
+        let (first, machine) = called.next().filter(|_| !is_described)?;
+        // Of both families, where it has both.
+        let others = called.filter(|(_, lent)| lent.mac == machine.mac);
+        Some(std::iter::once(first).chain(others.map(|(address, _)| address)).collect())
     }
 
     /// What is described of a host of a network, with what is lent to it where it has no address of its own.
@@ -195,8 +202,10 @@ impl View {
             for interface in node.interfaces.iter().filter(|own| own.network.as_ref() == name) {
                 found.is_described = true;
                 found.addresses.extend(interface.addresses.iter());
-                let lent = interface.macaddress.filter(|_| interface.addresses.ipv4.is_none());
-                let lent = lent.and_then(|mac| self.leases().of(mac, now)).map(IpAddr::V4);
+                let lacks = |family: &Family| interface.addresses.get(*family).is_none();
+                let families = Family::BOTH.into_iter().filter(lacks);
+                let lent =
+                    families.filter_map(|own| self.leases().of(interface.macaddress?, own, now));
                 found.addresses.extend(lent.filter(|address| network.contains(*address)));
             }
         }
@@ -281,8 +290,7 @@ impl View {
         if let Some((host, network)) = described {
             return at_home(host, network).map(|name| (name, DESCRIBED));
         }
-        let IpAddr::V4(lent) = address else { return None };
-        let machine = self.leases().at(lent, now)?;
+        let machine = self.leases().at(address, now)?;
         let network = cluster.network_of(address)?;
         let host = match cluster.node_by_mac(machine.mac) {
             Some((node, interface)) if interface.network.as_ref() == Some(&network.name) => {
@@ -291,8 +299,7 @@ impl View {
             _ => {
                 let name = machine.name.as_deref()?;
                 let key = format!("{name}.{}", network.name);
-                self.lent_host(&key, now).filter(|first| *first == lent)?;
-                name
+                self.lent_host(&key, now).contains(&address).then_some(name)?
             }
         };
         at_home(host, &network.name).map(|name| (name, LENT))

@@ -84,8 +84,8 @@ fn is_itself(state: &State, switch: &Switch, source: Source) -> bool {
         return false;
     }
     let macs = switch.hardware().filter_map(|(mac, ..)| mac.parse::<MacAddress>().ok());
-    let mut lent = macs.filter_map(|mac| state.leases.of(mac.port()));
-    switch.has_address(source.address) || lent.any(|own| IpAddr::V4(own) == source.address)
+    let mut lent = macs.flat_map(|mac| state.leases.of(mac.port()));
+    switch.has_address(source.address) || lent.any(|own| own == source.address)
 }
 
 /// What NVIDIA's switches call a recipe: steps in the order of their names.

@@ -121,9 +121,9 @@ fn address_of(
     window: &Window,
     source: Source,
 ) -> Option<IpAddr> {
-    let chosen = window.chosen.map(IpAddr::V4);
+    let chosen = window.chosen;
     if source.is_anybody() {
-        let lent = || state.leases.of(mac).map(IpAddr::V4);
+        let lent = || state.leases.of(mac).next();
         return chosen.or_else(lent).or_else(|| interface.addresses.iter().next());
     }
     let at = source.address;
@@ -133,7 +133,7 @@ fn address_of(
 
 /// Whether DHCP has lent this address to this machine.
 fn is_lent(state: &State, mac: MacAddress, address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if state.leases.has(mac, address))
+    state.leases.has(mac, address)
 }
 
 /// The boot of a ticket, when it is this node's, from where the ticket was given, and the machine is still the node's.
@@ -242,11 +242,10 @@ async fn new_boot(
 
 /// The addresses that a node's machine can have: reserved, lent, or chosen by its firmware.
 pub(super) fn addresses_of(state: &State, node: &Node) -> Vec<IpAddr> {
-    let chosen =
-        state.boots.window(node.name.as_str()).and_then(|window| window.chosen).map(IpAddr::V4);
+    let chosen = state.boots.window(node.name.as_str()).and_then(|window| window.chosen);
     let of_interface = |interface: &Interface| {
-        let lent = interface.macaddress.and_then(|mac| state.leases.of(mac)).map(IpAddr::V4);
-        lent.into_iter().chain(interface.addresses.iter()).collect::<Vec<_>>()
+        let lent = interface.macaddress.into_iter().flat_map(|mac| state.leases.of(mac));
+        lent.chain(interface.addresses.iter()).collect::<Vec<_>>()
     };
     chosen.into_iter().chain(node.interfaces.iter().flat_map(of_interface)).collect()
 }

@@ -223,7 +223,6 @@ fn may_fetch(state: &State, cluster: &Cluster, source: Source, archive: &str) ->
         return true;
     }
     let lent = || {
-        let IpAddr::V4(address) = address else { return None };
         let mac = state.leases.holder(address)?;
         cluster.node_by_mac(mac).map(|(node, _)| node)
     };

@@ -1,6 +1,6 @@
 //! What is answered from: a view of the published cluster and of what is lent, made anew beside the answers when either changes.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Follows the cluster and the leases.
 pub(super) struct Views {
     cluster: watch::Receiver<Arc<Cluster>>,
-    leases: Subscription<Ipv4Addr, Lease>,
+    leases: Subscription<IpAddr, Lease>,
     lent: LentNames,
     publisher: watch::Sender<Arc<View>>,
 }
@@ -77,7 +77,7 @@ impl Views {
         }
     }
 
-    fn note(&mut self, news: News<Ipv4Addr, Lease>) {
+    fn note(&mut self, news: News<IpAddr, Lease>) {
         match news {
             News::Changes(changes) => {
                 for change in changes {
@@ -97,7 +97,7 @@ impl Views {
     }
 }
 
-fn put(lent: &mut LentNames, address: Ipv4Addr, lease: &Lease) {
+fn put(lent: &mut LentNames, address: IpAddr, lease: &Lease) {
     let name = lease.name.as_deref().and_then(|name| lent_name(name.as_bytes()));
     lent.put(address, Lent { mac: lease.mac, until: lease.until, name });
 }

@@ -1,7 +1,7 @@
 //! How much of a dynamic range is held, and by whom: so that no stranger takes all of it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use perilune_model::MacAddress;
@@ -17,7 +17,7 @@ pub enum Source {
     /// A stranger, of whom nothing speaks against being one machine.
     Machine,
     /// Strangers behind a relay that does not say at which port.
-    Relay(Ipv4Addr),
+    Relay(IpAddr),
     /// Strangers at a port, as the relay or the switch calls it.
     Port(String),
     /// Strangers whose frames come from another card than they say.
@@ -60,6 +60,14 @@ impl Source {
     }
 }
 
+/// An address as the number that it is.
+pub(crate) fn numbered(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
 /// Up or down by one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Count {
@@ -91,10 +99,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn of(range: &RangeInclusive<Ipv4Addr>) -> Self {
-        let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
-        let size = last.checked_sub(first).map_or(0, |more| u64::from(more) + 1);
-        Self { size, ..Self::default() }
+    pub(super) fn of(range: &RangeInclusive<IpAddr>) -> Self {
+        let size = numbered(*range.end()).checked_sub(numbered(*range.start()));
+        let size = size.map_or(0, |more| more.saturating_add(1));
+        Self { size: size.try_into().unwrap_or(u64::MAX), ..Self::default() }
     }
 
     pub(super) fn count(&mut self, source: &Source, declined: bool, change: Count) {

@@ -3,7 +3,7 @@
 use dhcproto::v4::MessageType;
 use perilune_dhcp::{Decision, Request, reply};
 use perilune_model::node::Node;
-use perilune_model::{Edit, MacAddress};
+use perilune_model::{Edit, Family, MacAddress};
 
 use crate::machine::{Site, cluster, ip, policy};
 
@@ -45,7 +45,7 @@ fn identifier(address: &str) -> Vec<u8> {
     [&[32][..], address.parse::<MacAddress>().unwrap().as_bytes()].concat()
 }
 
-fn answer(site: &mut Site, packet: &[u8]) -> (std::net::Ipv4Addr, Vec<u8>) {
+fn answer(site: &mut Site, packet: &[u8]) -> (std::net::IpAddr, Vec<u8>) {
     let request = Request::read(packet).expect("it is a request");
     match reply(&site.cluster, &mut site.leases, &policy(), &request, site.now).0 {
         Decision::Answer(answer) => {
@@ -82,13 +82,13 @@ fn a_stranger_is_lent_one_address_from_firmware_to_system() {
     let mut site = Site::new(cluster());
     let firmware = packet(MessageType::Discover, 8, &identifier(&link("80:00:02:08")), &[]);
     let (offered, _) = answer(&mut site, &firmware);
-    let chosen = [&[50, 4][..], &offered.octets(), &[54, 4, 10, 141, 0, 254]].concat();
+    let chosen = [&[50, 4][..], &octets(offered), &[54, 4, 10, 141, 0, 254]].concat();
     let request = packet(MessageType::Request, 8, &identifier(&link("80:00:02:08")), &chosen);
     assert_eq!(answer(&mut site, &request).0, offered);
     let system = packet(MessageType::Discover, 0, &identifier(&link("80:00:0a:1b")), &[]);
     assert_eq!(answer(&mut site, &system).0, offered);
     let guid = GUID.parse().unwrap();
-    assert_eq!(site.leases.of(guid), Some(offered));
+    assert_eq!(site.leases.of(guid, Family::V4), Some(offered));
     let request = Request::read(&system).unwrap();
     let seen = reply(&site.cluster, &mut site.leases, &policy(), &request, site.now).1.unwrap();
     assert_eq!(seen.mac, guid);
@@ -106,5 +106,12 @@ fn ipxe_of_a_port_is_sent_to_its_script() {
 fn who_does_not_say_which_port_it_is_is_not_answered() {
     for says in [vec![], vec![32], b"\xff\0\0\0\x01\0\x04uuid-uuid-uuid-u".to_vec()] {
         assert!(Request::read(&packet(MessageType::Discover, 0, &says, &[])).is_none());
+    }
+}
+
+fn octets(address: std::net::IpAddr) -> Vec<u8> {
+    match address {
+        std::net::IpAddr::V4(address) => address.octets().to_vec(),
+        std::net::IpAddr::V6(address) => panic!("{address}"),
     }
 }

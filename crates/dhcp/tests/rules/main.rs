@@ -9,3 +9,4 @@ mod names;
 mod relay;
 mod requests;
 mod shares;
+mod v6;

@@ -117,7 +117,7 @@ fn a_stranger_and_a_node_that_asks_dhcp_get_addresses_of_the_range_that_are_stor
             format!("{address}:68").parse().unwrap(),
             "it is reached where it is"
         );
-        assert_eq!(renewal.lease.map(|lease| lease.address), Some(address));
+        assert_eq!(renewal.lease.map(|lease| lease.address), Some(address.into()));
     }
     let (_, sighting) = site.ask(&discover(STRANGER));
     assert_eq!(sighting.map(|sighting| sighting.mac), Some(mac(STRANGER)));
@@ -394,7 +394,7 @@ fn what_somebody_must_mend_is_told_and_other_peoples_machines_are_not() {
     assert!(reason.contains("node001 found its address 10.141.0.1 in use"), "{reason}");
     for last in 100..104 {
         site.leases.lend(Lease {
-            address: Ipv4Addr::new(10, 141, 0, last),
+            address: Ipv4Addr::new(10, 141, 0, last).into(),
             mac: mac(last),
             until: site.now + 1_000,
             source: Source::Node,

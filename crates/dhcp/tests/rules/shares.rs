@@ -51,7 +51,8 @@ fn who_invents_machines_behind_one_card_gets_the_share_of_one_source() {
             .by_card(mac(67));
         site.answer(&request);
     }
-    let lent = site.leases.lent_within(ip("10.141.0.100")..=ip("10.141.0.199"), site.now);
+    let lent =
+        site.leases.lent_within(ip("10.141.0.100").into()..=ip("10.141.0.199").into(), site.now);
     assert_eq!(lent, 12 + 2 + 12);
     assert!(site.join(mac(52)).is_some());
 }
@@ -177,7 +178,7 @@ fn who_declines_whatever_it_is_given_does_not_use_the_range_up() {
             let decline = from(Packet::new(invented(number), MessageType::Decline).wants(address));
             assert!(matches!(site.ask(&decline).0, Decision::Forget(_)));
         }
-        let range = ip("10.141.0.100")..=ip("10.141.0.199");
+        let range = ip("10.141.0.100").into()..=ip("10.141.0.199").into();
         assert!(site.leases.lent_within(range, site.now) <= 25);
         for last in 20..60 {
             assert!(site.join(mac(last)).is_some(), "{last}");
@@ -189,10 +190,10 @@ fn who_declines_whatever_it_is_given_does_not_use_the_range_up() {
 fn leases_from_before_a_start_count_as_what_they_are() {
     let mut site = site();
     let stored = (0..88).map(|number| Lease {
-        address: Ipv4Addr::new(10, 141, 0, 100 + number),
+        address: Ipv4Addr::new(10, 141, 0, 100 + number).into(),
         mac: invented(number.into()),
         until: site.now + HOUR,
-        source: Source::Relay(ip("10.141.0.200")),
+        source: Source::Relay(ip("10.141.0.200").into()),
         name: None,
     });
     site.leases = Leases::restore(stored);

@@ -1,7 +1,5 @@
 //! Names of those who hold an address for a time.
 
-use std::net::Ipv4Addr;
-
 use hickory_proto::op::ResponseCode::{NXDomain, NoError};
 use hickory_proto::rr::RecordType;
 use perilune_dns::{Lent, LentNames, View};
@@ -20,7 +18,7 @@ fn view(lent: &[(u8, Option<&str>, u64)]) -> View {
     for (last, name, until) in lent {
         let name = name.map(str::to_owned);
         let lent = Lent { mac: mac(*last), until: *until, name };
-        all.put(Ipv4Addr::new(10, 141, 50, *last), lent);
+        all.put([10, 141, 50, *last].into(), lent);
     }
     let mut draft = cluster();
     let by_dhcp = Interface { macaddress: Some(mac(7)), ..interface("BOOTIF", "cluster", &[]) };

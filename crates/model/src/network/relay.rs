@@ -1,6 +1,6 @@
 //! DHCP relays: which network those ask for whose requests come through a relay.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -41,12 +41,12 @@ pub fn check_relays(network: &Network) -> Vec<Violation> {
 impl Cluster {
     /// The network that a relay asks for, of those that name it: the one with the nearest range for the machine's link, which is the relay's own
     /// address where it names no other; else, where it does not, the first by name. None where no network names the relay, or this link.
-    pub fn network_behind(&self, relay: IpAddr, link: Option<Ipv4Addr>) -> Option<&Arc<Network>> {
+    pub fn network_behind(&self, relay: IpAddr, link: Option<IpAddr>) -> Option<&Arc<Network>> {
         let named = || {
             let all = self.networks().values();
             all.filter(|network| network.dhcp_relay.contains(&relay))
         };
-        let near = link.map_or(relay, IpAddr::V4);
+        let near = link.unwrap_or(relay);
         let nearest = named().filter_map(|network| Some((link_length(network, near)?, network)));
         let nearest = nearest.max_by_key(|(length, _)| *length).map(|(_, network)| network);
         nearest.or_else(|| named().next().filter(|_| link.is_none()))
