@@ -7,7 +7,7 @@
 //! clock that is set neither closes windows nor keeps them open. Over a restart, a window is never longer than it would be anew.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -352,7 +352,7 @@ mod tests {
 
     use super::*;
 
-    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 141, 0, 1));
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 141, 0, 1));
 
     fn node() -> Name {
         Name::trusted("node001")

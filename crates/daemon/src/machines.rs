@@ -1,13 +1,15 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use ipnet::Ipv6Net;
 use nix::ifaddrs::getifaddrs;
 use perilune_boot::{Environment, Protocol, tftp};
-use perilune_dhcp::{Beginning, Observer, Policy, Server, Sighting, Site};
-use perilune_model::Cluster;
-use perilune_ndp::{Responder, Rule};
+use perilune_dhcp::{Beginning, Observer, Policy, Server, Sighting, Site, v6};
+use perilune_model::{Cluster, Family};
+use perilune_ndp::{Prefixes, Responder, Rule};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use crate::boots::Evidence;
 use crate::clock;
 use crate::config::Options;
 use crate::leases::{LEASE_SECONDS, STRANGERS_LEASE_SECONDS};
+use crate::own_addresses;
 use crate::serve::Error;
 use crate::sightings::Sightings;
 use crate::state::State;
@@ -28,12 +31,12 @@ const TRANSFERS: usize = 512;
 /// Starts them on the interfaces that the command line names.
 pub(crate) fn start(
     options: &Options,
-    observer: Option<Observer>,
+    observers: Vec<Observer>,
     state: &State,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    observe(observer, state, tasks, stop);
+    observe(observers, state, tasks, stop);
     let mut listeners = Vec::new();
     if !options.dhcp_interfaces.is_empty() {
         serve_dhcp(options, state, &mut listeners, tasks, stop)?;
@@ -42,7 +45,7 @@ pub(crate) fn start(
     for interface in others.filter(|own| !options.dhcp_interfaces.contains(own)) {
         let failed = |source| Error::Interface { interface: interface.clone(), source };
         let address = address_of(interface, &state.cluster.published()).map_err(failed)?;
-        listeners.push(tftp_at(interface, address));
+        listeners.push(tftp_at(interface, address.into()));
         tracing::info!(interface, %address, "serving TFTP");
     }
     if listeners.is_empty() {
@@ -83,19 +86,33 @@ fn serve_dhcp(
     for interface in &options.dhcp_interfaces {
         let failed = |source| Error::Interface { interface: interface.clone(), source };
         let cluster = state.cluster.published();
-        let address = address_of(interface, &cluster).map_err(failed)?;
+        // An interface without an IPv4 address may have one of IPv6.
+        let has_ipv6 = serve_ipv6(interface, state, &site, tasks, stop)
+            .map(|()| has_ipv6_address(interface))
+            // Machines boot by IPv4 without it.
+            .inspect_err(|error| tracing::warn!(interface, %error, "DHCPv6 cannot be served here"))
+            .unwrap_or(false);
+        listeners.push(tftp_at(interface, Ipv6Addr::UNSPECIFIED.into()));
+        answer_solicitations(interface, state, tasks, stop);
+        let address = match address_of(interface, &cluster) {
+            Ok(address) => address,
+            Err(error) if has_ipv6 => {
+                tracing::info!(interface, %error, "DHCP is served there by IPv6 alone");
+                continue;
+            }
+            Err(error) => return Err(failed(error)),
+        };
         let environment = state.environment(&cluster);
         let policy = Policy {
             server: address,
-            url: boot_url(&environment, address, &state.listen),
+            url: boot_url(&environment, address.into(), &state.listen),
             api_url: environment.api_url(),
             lease_seconds: LEASE_SECONDS,
             strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
         };
         let server = Server::bind(interface, policy).map_err(failed)?;
         tasks.spawn(server.run(site.clone(), stop.clone()));
-        answer_solicitations(interface, state.settings.router_advertisements, tasks, stop);
-        listeners.push(tftp_at(interface, address));
+        listeners.push(tftp_at(interface, address.into()));
         tracing::info!(interface, %address, "serving DHCP and TFTP");
         if let Some(idle) = idle(interface, &state.cluster.published()) {
             tracing::warn!("{idle}");
@@ -104,38 +121,67 @@ fn serve_dhcp(
     Ok(())
 }
 
-fn tftp_at(interface: &str, address: Ipv4Addr) -> tftp::Listener {
-    let address = (IpAddr::V4(address), tftp::PORT).into();
+/// Serves DHCPv6 on an interface. It is silent there until we have an address of a network of the cluster.
+fn serve_ipv6(
+    interface: &str,
+    state: &State,
+    site: &Site,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let (cluster, listen) = (state.cluster.clone(), state.listen.clone());
+    let boot = state.clone();
+    let url = move |address: Ipv6Addr| {
+        let environment = boot.environment(&cluster.published());
+        boot_url(&environment, address.into(), &listen)
+    };
+    let settings = v6::Settings {
+        url: Arc::new(url),
+        lease_seconds: LEASE_SECONDS,
+        strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
+    };
+    let server = v6::Server::bind(interface, settings)?;
+    tasks.spawn(server.run(site.clone(), stop.clone()));
+    Ok(())
+}
+
+fn tftp_at(interface: &str, address: IpAddr) -> tftp::Listener {
+    let address = (address, tftp::PORT).into();
     tftp::Listener { address, interface: Some(interface.to_owned()) }
 }
 
 /// Where machines on an interface fetch their first script: at the address that answers them, unless only other addresses are listened on.
 fn boot_url(
     environment: &Environment,
-    address: Ipv4Addr,
+    address: IpAddr,
     listen: &[(Protocol, SocketAddr)],
 ) -> String {
     let at_port = || listen.iter().filter(|(_, own)| own.port() == environment.boot_port);
-    let is_here = |own: &SocketAddr| own.ip() == address || own.ip().is_unspecified();
+    let is_here = |own: &SocketAddr| {
+        let any = own.ip().is_unspecified() && (own.is_ipv6() || address.is_ipv4());
+        own.ip() == address || any
+    };
     // Where nothing of ours is at the port, another program is, and may be at any address.
     if at_port().next().is_none() || at_port().any(|(_, own)| is_here(own)) {
-        format!("{}://{address}:{}", environment.boot_protocol, environment.boot_port)
+        let place = SocketAddr::new(address, environment.boot_port);
+        format!("{}://{place}", environment.boot_protocol)
     } else {
         environment.boot_url()
     }
 }
 
-/// What sees boots begin, also where another server answers the machines; `None` where that cannot be.
-pub(crate) fn observer(options: &Options, cluster: &Cluster) -> Option<Observer> {
+/// What sees boots begin, also where another server answers the machines; none where that cannot be.
+pub(crate) fn observers(options: &Options, cluster: &Cluster) -> Vec<Observer> {
     let interfaces = if options.dhcp_interfaces.is_empty() {
         interfaces_of(cluster).unwrap_or_default()
     } else {
         options.dhcp_interfaces.clone()
     };
     if interfaces.is_empty() {
-        return None;
+        return Vec::new();
     }
-    match Observer::open(&interfaces) {
+    let opened = Family::BOTH.map(|family| Observer::open(&interfaces, family));
+    let opened = opened.into_iter().filter_map(|opened| match opened {
         Ok(observer) => Some(observer),
         Err(error) => {
             tracing::warn!(
@@ -144,19 +190,24 @@ pub(crate) fn observer(options: &Options, cluster: &Cluster) -> Option<Observer>
             );
             None
         }
-    }
+    });
+    opened.collect()
 }
 
-/// Expects the boots that it sees begin.
+/// Expects the boots that they see begin.
 fn observe(
-    observer: Option<Observer>,
+    observers: Vec<Observer>,
     state: &State,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) {
-    let Some(observer) = observer.filter(|_| state.boots.accepts(Evidence::Dhcp)) else { return };
+    if !state.boots.accepts(Evidence::Dhcp) || observers.is_empty() {
+        return;
+    }
     let (told, beginnings) = mpsc::channel(WAITING);
-    tasks.spawn(observer.run(state.cluster.subscribe(), told, stop.clone()));
+    for observer in observers {
+        tasks.spawn(observer.run(state.cluster.subscribe(), told.clone(), stop.clone()));
+    }
     tasks.spawn(expect(beginnings, state.clone()));
 }
 
@@ -182,16 +233,18 @@ async fn expect(mut beginnings: mpsc::Receiver<Beginning>, state: State) {
 /// Machines boot without this, too, but slowly: that it cannot be done stops nothing else.
 fn answer_solicitations(
     interface: &str,
-    wanted: Option<bool>,
+    state: &State,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) {
-    let rule = match wanted {
+    let rule = match state.settings.router_advertisements {
         Some(false) => return,
         Some(true) => Rule::Always,
         None => Rule::UnlessRouter,
     };
-    match Responder::open(interface, rule) {
+    let (cluster, name) = (state.cluster.clone(), interface.to_owned());
+    let prefixes: Prefixes = Arc::new(move || by_dhcp(&cluster.published(), &name));
+    match Responder::open(interface, rule, prefixes) {
         Ok(responder) => {
             tasks.spawn(responder.run(stop.clone()));
         }
@@ -204,10 +257,26 @@ fn answer_solicitations(
     }
 }
 
+/// The IPv6 networks on the wire of an interface whose addresses come by DHCP: those in which we have an address there.
+fn by_dhcp(cluster: &Cluster, interface: &str) -> Vec<Ipv6Net> {
+    let own = cluster.own_addresses().iter().filter(|(_, known)| *known == interface);
+    let networks = own.filter_map(|(address, _)| cluster.network_of(*address));
+    let served = networks.filter(|network| network.dhcp).filter_map(|network| network.ipv6);
+    let unique: BTreeSet<Ipv6Net> = served.collect();
+    unique.into_iter().collect()
+}
+
+/// Whether an interface has an address of IPv6 that others know.
+fn has_ipv6_address(interface: &str) -> bool {
+    let own = getifaddrs().into_iter().flatten().filter(|own| own.interface_name == interface);
+    own.filter_map(|own| own_addresses::address_of(&own)).any(|address| address.is_ipv6())
+}
+
 /// Why nobody who asks on this interface is served, unless through a relay; none when it is as it should be.
 pub(crate) fn idle(interface: &str, cluster: &Cluster) -> Option<String> {
     match address_of(interface, cluster) {
         Ok(address) => idle_at(interface, address, cluster),
+        Err(_) if !by_dhcp(cluster, interface).is_empty() => None,
         Err(error) => Some(format!("DHCP is to be served on {interface}: {error}")),
     }
 }
@@ -299,6 +368,12 @@ mod tests {
                 "{listen:?}"
             );
         }
+        let by_ipv6 = |listen: &str| {
+            let listen = [(Protocol::Http, listen.parse().unwrap())];
+            boot_url(&environment, "fd00:141::fe".parse().unwrap(), &listen)
+        };
+        assert_eq!(by_ipv6("[::]:7050"), "http://[fd00:141::fe]:7050");
+        assert_eq!(by_ipv6("0.0.0.0:7050"), "http://10.141.255.254:7050");
     }
 
     #[test]

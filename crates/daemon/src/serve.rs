@@ -1,7 +1,7 @@
 //! Starts everything, and stops it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -180,8 +180,8 @@ pub async fn serve(
         protocols.iter().copied().zip(addresses.iter().copied()).collect();
     warn_of_protocols(&settings, &listen, &spoken, &service.published());
 
-    let observer = crate::machines::observer(&options, &service.published());
-    let evidence = evidence(&settings, &options, observer.is_some());
+    let observers = crate::machines::observers(&options, &service.published());
+    let evidence = evidence(&settings, &options, !observers.is_empty());
     let lines = settings.audit.clone().map(|destination| {
         let (lines, writing) = Lines::start(destination);
         tasks.spawn(writing);
@@ -201,7 +201,7 @@ pub async fn serve(
     tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
     tasks.spawn(state.metrics.clone().follow(state.status.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
-    serve_machines(&options, observer, &state, &mut tasks, &stop).await?;
+    serve_machines(&options, observers, &state, &mut tasks, &stop).await?;
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(options.connections, ranks);
     let service = api::service(state);
@@ -223,14 +223,14 @@ pub async fn serve(
 /// Starts what machines find beside the API, here and by servers of the site.
 async fn serve_machines(
     options: &Options,
-    observer: Option<Observer>,
+    observers: Vec<Observer>,
     state: &State,
     tasks: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     // Before machines are told which name servers there are.
     names::start(options, state, tasks, stop).await;
-    crate::machines::start(options, observer, state, tasks, stop)?;
+    crate::machines::start(options, observers, state, tasks, stop)?;
     servers::start(state, tasks, stop);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What will not work, as far as it can be known before somebody needs it. Never a failure of anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -152,7 +152,7 @@ fn unreadable(state: &State) -> Vec<String> {
 
 /// Dynamic ranges with hardly an address left: unknown machines will get none.
 fn ranges(cluster: &Cluster, lent_within: impl Fn(RangeInclusive<IpAddr>) -> u64) -> Vec<String> {
-    let ranges = |network: &Arc<Network>| {
+    let ranges = |network: &std::sync::Arc<perilune_model::network::Network>| {
         let lent = Family::BOTH.map(|family| network.lent_range(family));
         let name = network.name.clone();
         lent.into_iter().flatten().map(move |(first, last)| (name.clone(), first, last))

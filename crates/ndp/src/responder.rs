@@ -1,12 +1,15 @@
 //! The loop around it: solicitations in, advertisements out.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::Ipv6Net;
 use tokio_util::sync::CancellationToken;
 
-use crate::advertisement::NO_ROUTER;
+use crate::advertisement::advertisement;
 use crate::schedule::{LONGEST_DELAY, Schedule};
 use crate::socket::Socket;
 use crate::solicitation;
@@ -26,21 +29,36 @@ pub enum Rule {
     Always,
 }
 
+/// Prefixes are told unasked so often: long before hosts forget them (RFC 4861, section 6.2.1).
+const EVERY: Duration = Duration::from_mins(10);
+
+/// The prefixes of this wire whose addresses come by DHCPv6, as of now.
+pub type Prefixes = Arc<dyn Fn() -> Vec<Ipv6Net> + Send + Sync>;
+
 /// What answers on one interface.
-#[derive(Debug)]
 pub struct Responder {
     socket: Socket,
     interface: String,
     rule: Rule,
+    prefixes: Prefixes,
     /// What keeps it from answering, as it was told last.
     told: Option<&'static str>,
 }
 
+impl fmt::Debug for Responder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Responder")
+            .field("interface", &self.interface)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Responder {
     /// Begins to listen. Needs the right to raw sockets (`CAP_NET_RAW`); call it within the runtime that will run it.
-    pub fn open(interface: &str, rule: Rule) -> io::Result<Self> {
+    pub fn open(interface: &str, rule: Rule, prefixes: Prefixes) -> io::Result<Self> {
         let socket = Socket::open(interface)?;
-        Ok(Self { socket, interface: interface.to_owned(), rule, told: None })
+        Ok(Self { socket, interface: interface.to_owned(), rule, prefixes, told: None })
     }
 
     /// Answers until `stop`.
@@ -48,6 +66,7 @@ impl Responder {
         let mut schedule = Schedule::default();
         let mut buffer = vec![0; LARGEST_PACKET];
         self.warn_if_it_cannot_answer();
+        let mut again = tokio::time::interval(EVERY);
         loop {
             let due = schedule.due();
             tokio::select! {
@@ -55,6 +74,11 @@ impl Responder {
                 () = wait(due) => {
                     self.advertise();
                     schedule.done(Instant::now());
+                }
+                _ = again.tick() => {
+                    if !(self.prefixes)().is_empty() {
+                        schedule.solicited(Instant::now(), delay());
+                    }
                 }
                 received = self.socket.receive(&mut buffer) => match received {
                     Ok(arrival) => {
@@ -78,7 +102,16 @@ impl Responder {
 
     fn advertise(&mut self) {
         let Some(source) = self.warn_if_it_cannot_answer() else { return };
-        match self.socket.send_to_all_nodes(&NO_ROUTER, source) {
+        let prefixes = (self.prefixes)();
+        match self.socket.send_to_all_nodes(&advertisement(&prefixes), source) {
+            Ok(()) if !prefixes.is_empty() => {
+                let prefixes: Vec<String> = prefixes.iter().map(Ipv6Net::to_string).collect();
+                tracing::info!(
+                    interface = self.interface,
+                    prefixes = prefixes.join(", "),
+                    "machines that look for an IPv6 router are sent to DHCPv6"
+                );
+            }
             Ok(()) => {
                 tracing::info!(
                     interface = self.interface,

@@ -1,8 +1,6 @@
 //! `/boot/switch/{name}`: what a switch fetches when it sets itself up. Nobody has a token there: the recipe has nothing secret in it, and the
 //! configuration, which may have passwords in it, is given to the switch's own address alone.
 
-use std::net::IpAddr;
-
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use perilune_boot::Environment;

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
-use perilune_model::{Cluster, Family, MacAddress};
+use perilune_model::{Family, MacAddress};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::task::{JoinSet, yield_now};
@@ -30,6 +30,8 @@ use crate::told::Told;
 /// All servers and relays of a link, and all servers of a site (RFC 8415, section 7.1).
 const ALL_OF_LINK: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
+/// How often it is looked which addresses we have.
+const LOOK: Duration = Duration::from_secs(5);
 /// As large as any message of ours or a machine's is.
 const LARGEST: usize = 4096;
 
@@ -95,6 +97,7 @@ impl Server {
             buffer: vec![0; LARGEST],
             policy: None,
         };
+        let mut look = tokio::time::interval(LOOK);
         loop {
             let has_work = desk.queue.has(desk.serves_strangers());
             let readable = tokio::select! {
@@ -102,6 +105,11 @@ impl Server {
                 () = stop.cancelled() => return,
                 Some(_) = desk.pending.join_next() => Ok(()),
                 () = ready(()), if has_work => Ok(()),
+                // Followers of the cluster are not told that addresses of this host come and go.
+                _ = look.tick() => {
+                    desk.find_policy();
+                    continue;
+                }
                 readable = desk.server.socket.readable() => readable,
             };
             if let Err(error) = readable.and_then(|()| desk.read()) {
@@ -200,7 +208,6 @@ impl Desk {
             let now = (self.site.clock)();
             for _ in 0..ANSWERED_AT_ONCE {
                 let Some(Asked { request, to }) = self.queue.pop(strangers, now) else { break };
-                self.find_policy(&published);
                 let Some(policy) = &self.policy else {
                     let interface = &self.server.interface;
                     tracing::debug!(
@@ -227,7 +234,8 @@ impl Desk {
     }
 
     /// By our address on the interface, of those that are in a network of the cluster that has IPv6: addresses come and go.
-    fn find_policy(&mut self, cluster: &Cluster) {
+    fn find_policy(&mut self) {
+        let cluster = Arc::clone(&self.site.cluster.borrow());
         let interface = &self.server.interface;
         let own = cluster.own_addresses().iter().filter(|(_, known)| *known == interface);
         let own = own.filter_map(|(address, _)| match address {
@@ -253,7 +261,7 @@ impl Desk {
             strangers_lease_seconds: settings.strangers_lease_seconds,
         });
         if let Some(address) = server {
-            tracing::info!(interface, %address, "serving DHCPv6");
+            tracing::info!(interface, %address, "DHCPv6 answers here");
         }
     }
 

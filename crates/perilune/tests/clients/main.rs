@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod dhcp;
+mod dhcp6;
 mod dns;
 mod plugins;
 mod prometheus;
