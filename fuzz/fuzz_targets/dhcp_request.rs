@@ -2,7 +2,7 @@
 //! for it, or one that is lent, and nothing else.
 #![no_main]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
 use dhcproto::{Decodable, Decoder};
@@ -33,13 +33,14 @@ fn answer(leases: &mut Leases, packet: &[u8]) {
     let policy = Policy {
         server: [10, 141, 0, 254].into(),
         url: "http://10.141.0.254:7050".to_owned(),
+        api_url: "https://10.141.0.254:7050".to_owned(),
         lease_seconds: 60,
         strangers_lease_seconds: 60,
     };
     let (Decision::Answer(answer), _) = reply(&CLUSTER, leases, &policy, &request, 0) else {
         return;
     };
-    let given = answer.address;
+    let IpAddr::V4(given) = answer.address else { panic!("{} is no IPv4 address", answer.address) };
     let own =
         if request.mac == NODE { given == RESERVED } else { (LENT.0..=LENT.1).contains(&given) };
     assert!(own || given.is_unspecified(), "{} was given {given}", request.mac);

@@ -87,11 +87,14 @@ fn serve_dhcp(
         let failed = |source| Error::Interface { interface: interface.clone(), source };
         let cluster = state.cluster.published();
         // An interface without an IPv4 address may have one of IPv6.
-        let has_ipv6 = serve_ipv6(interface, state, &site, tasks, stop)
-            .map(|()| has_ipv6_address(interface))
-            // Machines boot by IPv4 without it.
-            .inspect_err(|error| tracing::warn!(interface, %error, "DHCPv6 cannot be served here"))
-            .unwrap_or(false);
+        let has_ipv6 = !state.settings.servers.has_dhcp6
+            && serve_ipv6(interface, state, &site, tasks, stop)
+                .map(|()| has_ipv6_address(interface))
+                // Machines boot by IPv4 without it.
+                .inspect_err(
+                    |error| tracing::warn!(interface, %error, "DHCPv6 cannot be served here"),
+                )
+                .unwrap_or(false);
         listeners.push(tftp_at(interface, Ipv6Addr::UNSPECIFIED.into()));
         answer_solicitations(interface, state, tasks, stop);
         let address = match address_of(interface, &cluster) {
@@ -243,7 +246,10 @@ fn answer_solicitations(
         None => Rule::UnlessRouter,
     };
     let (cluster, name) = (state.cluster.clone(), interface.to_owned());
-    let prefixes: Prefixes = Arc::new(move || by_dhcp(&cluster.published(), &name));
+    // A site that has its own server for IPv6 has its own router as well.
+    let is_ours = !state.settings.servers.has_dhcp6;
+    let prefixes: Prefixes =
+        Arc::new(move || if is_ours { by_dhcp(&cluster.published(), &name) } else { Vec::new() });
     match Responder::open(interface, rule, prefixes) {
         Ok(responder) => {
             tasks.spawn(responder.run(stop.clone()));

@@ -30,6 +30,8 @@ pub(crate) struct ServerSettings {
     pub dhcp6: Option<DhcpServer>,
     /// The site's BIND.
     pub dns: Option<NameServer>,
+    /// Whether the site has a server for IPv6, whether its file is written or not.
+    pub has_dhcp6: bool,
     /// Keys that templates have names for.
     pub keys: DhcpKeys,
 }
@@ -67,7 +69,7 @@ pub(crate) struct NameServer {
 }
 
 impl ServerSettings {
-    /// Nothing where the daemon serves itself. For IPv6 it serves no addresses.
+    /// Nothing where the daemon serves itself. For IPv6 it leaves a site's own server alone.
     pub(crate) fn beside(mut self, serves_dhcp: bool, serves_names: bool) -> Self {
         if serves_dhcp {
             self.dhcp = None;
@@ -99,7 +101,8 @@ pub(super) fn read(ini: &Ini) -> Result<ServerSettings, String> {
     {
         return Err(format!("[DHCP] TSIGALGO is '{algorithm}'; write a word such as hmac-sha256"));
     }
-    let all = ServerSettings { command, dhcp, dhcp6, dns, keys };
+    let has_dhcp6 = dhcp6.is_some();
+    let all = ServerSettings { command, dhcp, dhcp6, dns, has_dhcp6, keys };
     Ok(if writes { all } else { ServerSettings { dhcp6: None, ..all.beside(true, true) } })
 }
 

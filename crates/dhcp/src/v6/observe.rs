@@ -87,3 +87,84 @@ pub(crate) fn only_requests() -> Vec<SockFilter> {
         SockFilter::new(RETURN, 0, 0, 0),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use perilune_model::{Draft, Name};
+
+    use super::super::options::{code, put};
+    use super::*;
+
+    const CARD: MacAddress = MacAddress::ethernet([0x52, 0x54, 0, 0, 0, 1]);
+    const LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe00, 1);
+
+    fn cluster() -> Cluster {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("far"),
+            ipv6: "fd00:150::/64".parse().ok(),
+            gateway_ipv6: "fd00:150::1".parse().ok(),
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        draft.finish().0
+    }
+
+    /// A request of this kind, with the class of firmware or without.
+    fn request(kind: u8, class: Option<&[u8]>) -> Vec<u8> {
+        let mut bytes = vec![kind, 0, 0, 1];
+        put(&mut bytes, code::CLIENT_ID, &[0, 3, 0, 1, 0x52, 0x54, 0, 0, 0, 1]);
+        if let Some(class) = class {
+            let length = u16::try_from(class.len()).unwrap().to_be_bytes();
+            put(&mut bytes, code::VENDOR_CLASS, &[&[0, 0, 1, 0x57][..], &length, class].concat());
+        }
+        bytes
+    }
+
+    fn begins(payload: &[u8], port: u16, card: Option<MacAddress>, multicast: bool) -> bool {
+        let datagram = Datagram { source: LOCAL, port, payload };
+        let begun = believed(datagram, card, multicast, &cluster());
+        begun.inspect(|begun| assert_eq!(begun.mac, CARD)).is_some()
+    }
+
+    #[test]
+    fn only_what_no_user_can_send_is_evidence() {
+        let firmware = request(1, Some(b"PXEClient:Arch:00007"));
+        assert!(begins(&firmware, CLIENT_PORT, Some(CARD), true));
+        assert!(begins(&request(3, Some(b"HTTPClient")), CLIENT_PORT, Some(CARD), true));
+        assert!(!begins(&firmware, 40_000, Some(CARD), true), "any user may send that");
+        assert!(!begins(&firmware, CLIENT_PORT, Some(CARD), false), "it is for one server alone");
+        assert!(!begins(&firmware, CLIENT_PORT, None, true), "the wire does not tell the card");
+        assert!(!begins(&request(1, None), CLIENT_PORT, Some(CARD), true), "a system asks");
+        for kind in [4, 5, 6, 8, 9, 11] {
+            let other = request(kind, Some(b"PXEClient"));
+            assert!(!begins(&other, CLIENT_PORT, Some(CARD), true), "{kind}");
+        }
+        // Through a relay that no network names, nothing counts.
+        let mut relayed = vec![12, 0];
+        relayed.extend([0; 16]);
+        relayed.extend(LOCAL.octets());
+        put(&mut relayed, code::RELAY_MESSAGE, &firmware);
+        let from = |source: &str, port| {
+            let source = source.parse().unwrap();
+            believed(Datagram { source, port, payload: &relayed }, Some(CARD), false, &cluster())
+        };
+        assert_eq!(from("fd00:150::1", SERVER_PORT), None, "it is no node's");
+        assert_eq!(from("fd00:150::9", SERVER_PORT), None);
+    }
+
+    #[test]
+    fn a_packet_is_read_or_not() {
+        let mut packet = vec![0; 40];
+        packet[6] = UDP;
+        packet[8..24].copy_from_slice(&LOCAL.octets());
+        packet.extend([2, 0x22, 2, 0x23, 0, 0, 0, 0, 7]);
+        let read = Datagram::read(&packet).unwrap();
+        assert_eq!((read.source, read.port, read.payload), (LOCAL, CLIENT_PORT, &[7][..]));
+        for length in 0..48 {
+            assert_eq!(Datagram::read(&packet[..length]), None);
+        }
+        packet[6] = 0;
+        assert_eq!(Datagram::read(&packet), None, "another head comes first");
+    }
+}
