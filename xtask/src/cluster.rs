@@ -76,7 +76,6 @@ impl CommandLine<'_> {
     /// Networks, image and groups: everything but the nodes.
     pub(crate) fn describe(&self, image: &Image, public_key: &str) -> Result<()> {
         let (begin, end) = RANGE;
-        let tree = image.tree.display().to_string();
         let range = ["--dhcp-range-begin", begin, "--dhcp-range-end", end];
         self.perilune(
             &[&["network", "change", "cluster", "--dhcp", "yes"], range.as_slice()].concat(),
@@ -86,6 +85,12 @@ impl CommandLine<'_> {
         self.perilune(&[&["bmcsetup", "add", "factory"], user.as_slice()].concat())?;
         let channels = ["--userid", "3", "--netchannel", "1", "--mgmtchannel", "1"];
         self.perilune(&[&["bmcsetup", "add", "own"], channels.as_slice()].concat())?;
+        self.describe_image(image, public_key)
+    }
+
+    /// Image and groups.
+    pub(crate) fn describe_image(&self, image: &Image, public_key: &str) -> Result<()> {
+        let tree = image.tree.display().to_string();
         self.perilune(&[
             "osimage",
             "add",

@@ -48,10 +48,21 @@ impl Daemon {
         output: &Output,
         stop: &Stop,
     ) -> Result<Self> {
+        Self::start_at(CONTROLLER, site, built, output, stop)
+    }
+
+    /// The same at this address of the controller, as it stands in a URL.
+    pub(crate) fn start_at(
+        controller: &str,
+        site: &Site,
+        built: &Programs,
+        output: &Output,
+        stop: &Stop,
+    ) -> Result<Self> {
         let data = site.path("data");
         install_programs(site, built)?;
         boot_programs::provide(&data.join("tftp"))?;
-        let listen = [CONTROLLER, "127.0.0.1"].into_iter().flat_map(|address| {
+        let listen = [controller, "127.0.0.1"].into_iter().flat_map(|address| {
             [format!("https://{address}:{PORT}"), format!("http://{address}:{PLAIN_PORT}")]
         });
         let mut arguments =

@@ -27,7 +27,7 @@ const REPORT_SECONDS: u64 = 5;
 /// How often the daemon and the nodes are asked.
 const LOOK: Duration = Duration::from_millis(300);
 const FACTS: &str = "hostname -s; readlink /proc/1/exe; cat /proc/sys/kernel/random/boot_id; cat /proc/cmdline; \
-                     findmnt -n -o FSTYPE /; cat /etc/greeting; systemctl is-enabled luna-greeting; ip -o -4 address show scope global";
+                     findmnt -n -o FSTYPE /; cat /etc/greeting; systemctl is-enabled luna-greeting; ip -o address show scope global";
 
 pub(crate) struct Follower<'a> {
     pub(crate) perilune: &'a CommandLine<'a>,
@@ -323,9 +323,10 @@ impl Facts {
             "process 1 is {}, not the image's systemd",
             self.init
         );
+        let length = if address.contains(':') { 64 } else { 16 };
         ensure!(
-            self.addresses.contains(&format!(" {address}/16 ")),
-            "no {address}/16 among: {}",
+            self.addresses.contains(&format!(" {address}/{length} ")),
+            "no {address}/{length} among: {}",
             self.addresses
         );
         let expected = if member.root == Root::Ram { "tmpfs" } else { "ext4" };

@@ -77,17 +77,23 @@ pub(crate) fn explain_failure(
     error.context(format!("the run failed. The end of the daemon's log:\n{log}"))
 }
 
+/// Makes a key; answers its file, and its public part.
+pub(crate) fn make_key(site: &Site) -> Result<(String, String)> {
+    let key = site.path("key").display().to_string();
+    let make_key = ["-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", &key];
+    run_command(command("ssh-keygen").args(make_key), &Limit::seconds(20))?;
+    let public_key = std::fs::read_to_string(format!("{key}.pub"))?;
+    Ok((key, public_key.trim().to_owned()))
+}
+
 /// Describes the cluster and the members that are known beforehand. Answers the key that opens the nodes.
 pub(crate) fn describe(
     perilune: &CommandLine<'_>,
     image: &image::Image,
     members: &[Member],
 ) -> Result<String> {
-    let key = perilune.site.path("key").display().to_string();
-    let make_key = ["-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", &key];
-    run_command(command("ssh-keygen").args(make_key), &Limit::seconds(20))?;
-    let public_key = std::fs::read_to_string(format!("{key}.pub"))?;
-    perilune.describe(image, public_key.trim())?;
+    let (key, public_key) = make_key(perilune.site)?;
+    perilune.describe(image, &public_key)?;
     for member in members.iter().filter(|member| member.known) {
         perilune.add(member)?;
     }

@@ -3,6 +3,7 @@
 mod boot_order;
 mod cable;
 mod disk_start;
+mod ipv6;
 mod kernels;
 mod memory;
 mod node;
@@ -14,11 +15,11 @@ use clap::ValueEnum;
 use perilune_testkit::{Stop, machine};
 
 use crate::api::Api;
-use crate::build::programs;
+use crate::build::{Programs, programs};
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
 use crate::follow::Follower;
-use crate::image::{self, Kind};
+use crate::image::{self, Image, Kind};
 use crate::lifecycle;
 use crate::output::Output;
 use crate::site::Site;
@@ -37,6 +38,8 @@ pub(crate) enum Subject {
     Cable,
     /// Machines with too little memory say so
     Memory,
+    /// A machine boots by IPv6 from a controller that has no IPv4
+    Ipv6,
     /// The package for Debian is installed, upgraded, removed and purged
     Package,
 }
@@ -51,6 +54,7 @@ impl Subject {
             Self::BootOrder => "boot-order",
             Self::Cable => "cable",
             Self::Memory => "memory",
+            Self::Ipv6 => "ipv6",
             Self::Package => "package",
         }
     }
@@ -60,9 +64,12 @@ impl Subject {
         match self {
             Self::Kernels => kernels::package(stop).map(drop),
             Self::Package => package::prepare(stop),
-            Self::DiskStart | Self::SecureBoot | Self::BootOrder | Self::Cable | Self::Memory => {
-                Ok(())
-            }
+            Self::DiskStart
+            | Self::SecureBoot
+            | Self::BootOrder
+            | Self::Cable
+            | Self::Memory
+            | Self::Ipv6 => Ok(()),
         }
     }
 
@@ -74,6 +81,8 @@ impl Subject {
             Self::BootOrder => boot_order::test(bench),
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
+            // On a site of its own.
+            Self::Ipv6 => Ok(()),
             Self::Package => package::test(bench),
         }
     }
@@ -86,12 +95,33 @@ pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
     output.step("An operating system image from the distribution's packages");
     let image = image::make(Kind::WithLoaders, stop)?;
     subjects.iter().try_for_each(|subject| subject.prepare(stop))?;
+    let shared: Vec<Subject> =
+        subjects.iter().copied().filter(|subject| *subject != Subject::Ipv6).collect();
+    if !shared.is_empty() {
+        on_one_site(&shared, &programs, &image, &output, stop)?;
+    }
+    if subjects.contains(&Subject::Ipv6) {
+        output.step(Subject::Ipv6.word());
+        ipv6::run(&programs, &image, &output, stop)?;
+    }
+    output.step("Done");
+    Ok(())
+}
+
+/// Tests what does not need a site of its own.
+fn on_one_site(
+    subjects: &[Subject],
+    programs: &Programs,
+    image: &Image,
+    output: &Output,
+    stop: &Stop,
+) -> Result<()> {
     output.step("The daemon, in a network namespace of its own");
     let site = Site::create()?;
-    let daemon = Daemon::start(&site, &programs, &output, stop)?;
-    let perilune = CommandLine { site: &site, daemon: &daemon, output: &output, stop };
+    let daemon = Daemon::start(&site, programs, output, stop)?;
+    let perilune = CommandLine { site: &site, daemon: &daemon, output, stop };
     let test = || -> Result<()> {
-        let key = lifecycle::describe(&perilune, &image, &[])?;
+        let key = lifecycle::describe(&perilune, image, &[])?;
         let api = site.lab.inside(|| Api::login(&daemon.configuration()))??;
         let accelerator = machine::accelerator();
         let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
@@ -111,9 +141,7 @@ pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
         ensure!(failed.is_empty(), "failed, as told above: {}", failed.join(", "));
         Ok(())
     };
-    test().map_err(|error| lifecycle::explain_failure(&site, &daemon, &output, error))?;
-    output.step("Done");
-    Ok(())
+    test().map_err(|error| lifecycle::explain_failure(&site, &daemon, output, error))
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ pub(crate) fn on_disk(number: u8, firmware: Firmware) -> Member {
     Member::new(number, firmware, Root::Disk, true)
 }
 
+/// A node whose root is in memory, with the firmware's own network boot.
+pub(crate) fn in_memory_by_own_firmware(number: u8) -> Member {
+    Member::new(number, Firmware::UefiWithoutRom, Root::Ram, true)
+}
+
 /// A node whose root is in memory.
 pub(crate) fn in_memory(number: u8) -> Member {
     Member::new(number, Firmware::Bios, Root::Ram, true)

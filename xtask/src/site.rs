@@ -36,12 +36,17 @@ pub(crate) struct Directory {
 
 impl Site {
     pub(crate) fn create() -> Result<Self> {
+        Self::create_at(CONTROLLER_WITH_PREFIX)
+    }
+
+    /// With a controller that has this address, and no other.
+    pub(crate) fn create_at(controller: &str) -> Result<Self> {
         let name = format!("{PREFIX}{}", std::process::id());
         let directory = Directory { path: Path::new(BASE).join(&name), keep: false };
         // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
         fs::create_dir(directory.path())
             .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab = Lab::create(&name, &[CONTROLLER_WITH_PREFIX])
+        let lab = Lab::create(&name, &[controller])
             .context("no network namespace could be made")?;
         // The simulated BMC answers here, at an address that is no interface's of the controller: that would be the controller's own.
         for route in [["local", BMC, "lo"], ["unicast", BMCS, lab::BRIDGE]] {

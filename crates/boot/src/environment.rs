@@ -132,10 +132,17 @@ impl Settings {
 impl Environment {
     /// As the cluster's controllers are: machines are sent to the beacon, to its IPv6 address where it has one.
     pub fn of(cluster: &Cluster, settings: &Settings) -> Self {
+        Self::for_machine(cluster, settings, None)
+    }
+
+    /// The same for a machine at this address. In a network without IPv6 it is sent to the IPv4 address: it would never reach the other.
+    pub fn for_machine(cluster: &Cluster, settings: &Settings, at: Option<IpAddr>) -> Self {
         let beacon = cluster.beacon();
+        let own = at.filter(IpAddr::is_ipv4).and_then(|at| cluster.network_of(at));
+        let lacks_ipv6 = own.is_some_and(|network| network.ipv6.is_none());
         let advertised = |addresses: &Addresses| {
-            let ipv4 = addresses.ipv4.map(IpAddr::V4);
-            addresses.ipv6.map(IpAddr::V6).or(ipv4)
+            let (ipv4, ipv6) = (addresses.ipv4.map(IpAddr::V4), addresses.ipv6.map(IpAddr::V6));
+            if lacks_ipv6 { ipv4.or(ipv6) } else { ipv6.or(ipv4) }
         };
         let address = beacon.and_then(|beacon| advertised(&beacon.addresses)).unwrap_or(FALLBACK);
         let stored = beacon.map_or(DEFAULT_PORT, |beacon| beacon.serverport);

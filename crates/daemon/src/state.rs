@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -259,8 +259,13 @@ impl State {
 
     /// Where machines find the controller by this cluster, as of now.
     pub fn environment(&self, cluster: &Cluster) -> Environment {
+        self.environment_at(cluster, None)
+    }
+
+    /// Where a machine at this address finds it.
+    pub(crate) fn environment_at(&self, cluster: &Cluster, at: Option<IpAddr>) -> Environment {
         let settings = self.settings.of_boot(&self.listen);
-        let environment = Environment::of(cluster, &settings);
+        let environment = Environment::for_machine(cluster, &settings, at);
         // Where the site's authorities vouch for it, they do; behind another port, another program shows its own.
         let verifies = perilune_plan::boolean(&environment.verify_certificate) != Some(false);
         let told = (Protocol::Https, environment.api_port);

@@ -35,7 +35,9 @@ impl Lab {
         let bridge = ["link", "add", BRIDGE, "address", &address, "type", "bridge"];
         lab.ip(&[&bridge[..], &["forward_delay", "0"]].concat())?;
         for address in addresses {
-            lab.ip(&["address", "add", address, "dev", BRIDGE])?;
+            // Nobody else can have an address here, and one of IPv6 would be of no use until that is looked for.
+            let words = ["address", "add", address, "dev", BRIDGE, "nodad"];
+            lab.ip(if address.contains(':') { &words } else { &words[..5] })?;
         }
         lab.ip(&["link", "set", BRIDGE, "up"])?;
         // A sender on the bridge leaves checksums to hardware that is not there; some network boot ROMs

@@ -1,7 +1,9 @@
 //! Which port machines are sent to for their scripts: one of the daemon's own, since another server in front hides who asks.
 
 use perilune_boot::{Environment, Error, Protocol, Settings, Site};
-use perilune_model::MacAddress;
+use perilune_model::controller::Controller;
+use perilune_model::network::Network;
+use perilune_model::{Addresses, Draft, MacAddress, Name};
 
 use crate::cluster::{self, MAC, name};
 
@@ -93,4 +95,36 @@ fn another_server_of_files_is_still_where_firmware_finds_them() {
     let environment = Environment::of(&cluster, &settings);
     assert!(environment.firmware_files_url().ends_with(":7051"));
     assert!(environment.web_url().ends_with(":8443"));
+}
+
+#[test]
+fn a_machine_of_a_network_without_ipv6_is_sent_to_ipv4() {
+    let cluster = cluster::everything().finish().0;
+    let mut draft = Draft::new(&cluster);
+    let own = ("10.141.255.254".parse().ok(), "fd00:141::fe".parse().ok());
+    let controller = Controller {
+        addresses: Addresses { ipv4: own.0, ipv6: own.1 },
+        ..Controller::clone(cluster.beacon().unwrap())
+    };
+    draft.put(controller).unwrap();
+    let both = Network {
+        name: Name::trusted("both"),
+        ipv4: "10.150.0.0/16".parse().ok(),
+        ipv6: "fd00:150::/64".parse().ok(),
+        ..Network::default()
+    };
+    draft.put(both).unwrap();
+    let cluster = draft.finish().0;
+    for (at, expected) in [
+        (None, "fd00:141::fe"),
+        (Some("127.0.0.1"), "fd00:141::fe"),
+        (Some("10.141.0.1"), "10.141.255.254"),
+        (Some("10.150.0.1"), "fd00:141::fe"),
+        (Some("fd00:150::1"), "fd00:141::fe"),
+        (Some("192.0.2.1"), "fd00:141::fe"),
+    ] {
+        let at = at.map(|at| at.parse().unwrap());
+        let environment = Environment::for_machine(&cluster, &Settings::default(), at);
+        assert_eq!(environment.controller.to_string(), expected, "{at:?}");
+    }
 }

@@ -270,7 +270,10 @@ async fn plan(
     let running = state.boots.running(&node).filter(|_| bearer.is_node());
     let key = running.as_ref().and_then(|running| running.key.as_ref());
     let view = match key {
-        Some(_) => View::of(&state, identity::ensure(&state, &node, bearer.meta().meta).await?),
+        Some(_) => {
+            let cluster = identity::ensure(&state, &node, bearer.meta().meta).await?;
+            view.after(&state, cluster)
+        }
         None => view,
     };
     match view.site(&state).plan(&node) {
@@ -312,7 +315,7 @@ struct Ask {
 
 /// The script of a machine about which something may have been decided since it asked.
 fn script_of_new(state: &State, ask: Ask) -> Result<Response, ApiError> {
-    let view = View::now(state);
+    let view = View::now(state, ask.source);
     script_of(state, &view, ask, view.site(state).machine(ask.mac))
 }
 

@@ -33,7 +33,8 @@ fn asked_too_often(parts: &Parts, state: &State, wait: Wait) -> Response {
     let asked = parts.uri.path_and_query().map_or("/boot", |asked| asked.as_str());
     // A few seconds more than it takes: others have asked as well.
     let seconds = wait.seconds().saturating_add(2);
-    let mut response = super::text(View::now(state).site(state).busy_script(asked, seconds));
+    let view = View::now(state, source::of(parts));
+    let mut response = super::text(view.site(state).busy_script(asked, seconds));
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }
