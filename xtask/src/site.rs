@@ -46,8 +46,8 @@ impl Site {
         // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
         fs::create_dir(directory.path())
             .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab = Lab::create(&name, &[controller])
-            .context("no network namespace could be made")?;
+        let lab =
+            Lab::create(&name, &[controller]).context("no network namespace could be made")?;
         // The simulated BMC answers here, at an address that is no interface's of the controller: that would be the controller's own.
         for route in [["local", BMC, "lo"], ["unicast", BMCS, lab::BRIDGE]] {
             let [kind, to, device] = route;

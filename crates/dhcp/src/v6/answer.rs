@@ -67,8 +67,9 @@ pub(crate) fn make(
     given: Given,
 ) -> (Vec<u8>, Option<String>) {
     let mut options = Vec::new();
-    let client = request.message.option(code::CLIENT_ID);
-    client.into_iter().for_each(|own| put(&mut options, code::CLIENT_ID, own));
+    if let Some(client) = request.message.option(code::CLIENT_ID) {
+        put(&mut options, code::CLIENT_ID, client);
+    }
     put(&mut options, code::SERVER_ID, &subject.policy.duid);
     let mut missing = None;
     match given {

@@ -312,7 +312,7 @@ fn asked(bytes: &[u8], from: SocketAddrV6, tap: Option<&mut Tap>) -> Option<Aske
     let plain = Request::read(bytes, *from.ip(), None)?;
     let is_relayed = plain.is_relayed();
     let seen = tap.filter(|_| !is_relayed).map(|tap| tap.card_of(*from.ip(), plain.transaction()));
-    let mut request = match seen.flatten().flatten() {
+    let mut request = match seen.flatten().and_then(|seen| seen.card) {
         Some(card) => Request::read(bytes, *from.ip(), Some(card))?,
         None => plain,
     };

@@ -85,10 +85,13 @@ fn of_kind(kind: u16, address: &[u8]) -> Option<MacAddress> {
 /// The address that a link-local one is made from, where it is made so.
 pub(crate) fn by_link_local(address: Ipv6Addr) -> Option<MacAddress> {
     const UNIVERSAL: u8 = 2;
-    let [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a, b, c, 0xff, 0xfe, d, e, f] = address.octets() else {
+    let octets = address.octets();
+    let [first, second, third, 0xff, 0xfe, rest @ ..] = octets.last_chunk::<8>()? else {
         return None;
     };
-    Some(MacAddress::ethernet([a ^ UNIVERSAL, b, c, d, e, f]))
+    let [fourth, fifth, sixth] = *rest;
+    let bytes = [first ^ UNIVERSAL, *second, *third, fourth, fifth, sixth];
+    octets.starts_with(&[0xfe, 0x80, 0, 0, 0, 0, 0, 0]).then(|| MacAddress::ethernet(bytes))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::options::{self, code};
 
-/// A message may pass so many relays (RFC 8415, section 7.6: HOP_COUNT_LIMIT).
+/// A message may pass so many relays (RFC 8415, section 7.6: `HOP_COUNT_LIMIT`).
 const MOST_RELAYS: usize = 8;
 
 /// What a message is for (RFC 8415, section 7.3).

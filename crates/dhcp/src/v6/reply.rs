@@ -154,13 +154,12 @@ impl Case<'_> {
             }
             Kind::Solicit => self.solicit(leases),
             Kind::Confirm => self.confirm(),
-            Kind::Rebind => self.extend(leases),
             Kind::Request | Kind::Renew | Kind::Release | Kind::Decline if !is_ours => {
                 self.leave(leases);
                 Decision::Ignore("it has chosen another server")
             }
             Kind::Request => self.request(leases),
-            Kind::Renew => self.extend(leases),
+            Kind::Rebind | Kind::Renew => self.extend(leases),
             Kind::Release => self.release(leases),
             Kind::Decline => self.decline(leases),
             Kind::Advertise | Kind::Reply | Kind::InformationRequest => {

@@ -80,7 +80,7 @@ impl Request {
 
     /// The first address that it names.
     pub(crate) fn wanted(&self) -> Option<Ipv6Addr> {
-        self.associations.iter().flat_map(|own| own.addresses.first()).next().copied()
+        self.associations.iter().find_map(|own| own.addresses.first()).copied()
     }
 
     /// From where a stranger asks, which calls itself by this hardware address.

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::identity::by_link_local;
 use super::observe::{Datagram, only_requests};
 use crate::server::keep_much;
+use crate::tap::Seen;
 
 /// As many frames are remembered until their messages are read.
 const REMEMBERED: usize = 16_384;
@@ -47,15 +48,11 @@ impl Tap {
         Ok(Self { socket, index, cards: BTreeMap::new(), order: VecDeque::new() })
     }
 
-    /// The card that a message came from, `Some(None)` where its wire does not tell; `None` where its frame was missed. Where several cards
+    /// What is known of the frame of a message; `None` where it was missed. Where several cards
     /// send the same, the one counts that the sender's address is made from: nobody can take that away from it.
-    pub(crate) fn card_of(
-        &mut self,
-        source: Ipv6Addr,
-        transaction: [u8; 3],
-    ) -> Option<Option<MacAddress>> {
+    pub(crate) fn card_of(&mut self, source: Ipv6Addr, transaction: [u8; 3]) -> Option<Seen> {
         self.take_frames();
-        self.cards.get(&(source, transaction)).copied()
+        self.cards.get(&(source, transaction)).map(|card| Seen { card: *card })
     }
 
     fn take_frames(&mut self) {

@@ -35,9 +35,8 @@ fn policy() -> Policy {
     }
 }
 
-/// Network `cluster`, fd00:141::/64, that lends ::100 to ::103; network `far`, fd00:150::/64, that lends nothing and is behind the relay
-/// fd00:150::1; node001 with MAC ending in 1 at fd00:141::1, node002 with MAC ending in 2 without an address, node003 with MAC ending in 3 at
-/// fd00:150::3 of `far`.
+/// Network `cluster` lends four addresses, and asks one other server for names and two for the time; network `far` lends nothing. Of `cluster`,
+/// node001 (with a MAC that ends in 1) has an address and node002 has none; node003 is in `far`.
 fn draft() -> Draft {
     let mut draft = Draft::new(&Cluster::default());
     let near = Network {

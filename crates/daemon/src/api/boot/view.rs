@@ -43,7 +43,7 @@ impl View {
 
     /// What makes scripts and plans.
     pub(super) fn site<'a>(&'a self, state: &'a State) -> Site<'a> {
-        let Seen { cluster, environment } = &*self.0;
+        let Seen { cluster, environment, .. } = &*self.0;
         Site { templates: &state.templates, environment, cluster }
     }
 }

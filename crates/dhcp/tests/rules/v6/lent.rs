@@ -48,7 +48,7 @@ fn strangers_share_the_range_and_keep_what_they_had() {
             given[0].0
         })
         .collect();
-    let mut all = lent.clone();
+    let mut all = lent;
     all.dedup();
     assert_eq!(all.len(), 3);
     let expected = ["fd00:141::100", "fd00:141::101", "fd00:141::102", "fd00:141::103"].map(ip);
