@@ -7,7 +7,7 @@ use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
-use perilune_model::{Cluster, MacAddress, Name};
+use perilune_model::{Cluster, Family, MacAddress, Name};
 use perilune_plan::{Installation, Plan};
 
 use crate::context::{ControllerContext, MenuContext, NodeContext};
@@ -259,8 +259,8 @@ impl<'a> Site<'a> {
             node_hostname: name.clone(),
             node_name: name,
             node_mac_address: boot.mac.to_string(),
-            node_ipaddress: boot.address()?,
-            network_gateway: boot.gateway(),
+            node_ipaddress: boot.address(self.environment.controller)?,
+            network_gateway: boot.gateway(self.environment.controller),
             node_service: u8::from(resolved.node.service),
             osimage_kernelfile: String::new(),
             osimage_initrdfile: String::new(),
@@ -285,34 +285,44 @@ impl Boot<'_> {
         self.resolved.uses_dhcp(self.interface)
     }
 
-    fn address(&self) -> Result<String, Error> {
+    /// The family by which the machine goes to the controller, of those in which it has an address.
+    fn family(&self, controller: IpAddr) -> Option<Family> {
+        let wanted = Family::of(controller);
+        let is_had = |family: &Family| {
+            let address = self.interface.addresses.get(*family);
+            address.is_some() && self.network.range(*family).is_some()
+        };
+        let mut families = [wanted].into_iter().chain(Family::BOTH);
+        families.find(is_had)
+    }
+
+    fn address(&self, controller: IpAddr) -> Result<String, Error> {
+        let (interface, network) = (&self.interface.name, &self.network.name);
+        let incomplete = |lack: String| Error::incomplete(self.resolved.name(), lack);
         if self.uses_dhcp() {
-            return Ok("dhcp".to_owned());
+            // The installer asks by IPv4.
+            let lack = format!(
+                "its interface '{interface}' is to get its address by DHCP in the network '{network}', which has IPv6 alone; give it an address there"
+            );
+            return self.network.ipv4.map(|_| "dhcp".to_owned()).ok_or_else(|| incomplete(lack));
         }
-        let addresses = self.interface.addresses;
-        let ipv6 = addresses.ipv6.zip(self.network.ipv6);
-        let ipv4 = addresses.ipv4.zip(self.network.ipv4);
-        if let Some((address, range)) = ipv6 {
-            return Ok(format!("{address}/{}", range.prefix_len()));
-        }
-        ipv4.map(|(address, range)| format!("{address}/{}", range.prefix_len())).ok_or_else(|| {
-            let (name, network) = (&self.interface.name, &self.network.name);
-            Error::incomplete(
-                self.resolved.name(),
-                format!(
-                    "its interface '{name}' has no address; the network '{network}' may be full"
-                ),
-            )
+        let family = self.family(controller);
+        let found = family.and_then(|family| {
+            let range = self.network.range(family)?;
+            Some((self.interface.addresses.get(family)?, range.prefix_len()))
+        });
+        found.map(|(address, length)| format!("{address}/{length}")).ok_or_else(|| {
+            incomplete(format!(
+                "its interface '{interface}' has no address; the network '{network}' may be full"
+            ))
         })
     }
 
     /// The router of the address's family, or nothing.
-    fn gateway(&self) -> String {
-        let is_ipv6 = self.interface.addresses.ipv6.is_some() && self.network.ipv6.is_some();
-        let gateway = if is_ipv6 {
-            self.network.gateway_ipv6.map(IpAddr::V6)
-        } else {
-            self.network.gateway.map(IpAddr::V4)
+    fn gateway(&self, controller: IpAddr) -> String {
+        let gateway = match self.family(controller) {
+            Some(Family::V6) => self.network.gateway_ipv6.map(IpAddr::V6),
+            _ => self.network.gateway.map(IpAddr::V4),
         };
         gateway.map(|gateway| gateway.to_string()).unwrap_or_default()
     }

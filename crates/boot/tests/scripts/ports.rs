@@ -3,6 +3,7 @@
 use perilune_boot::{Environment, Error, Protocol, Settings, Site};
 use perilune_model::controller::Controller;
 use perilune_model::network::Network;
+use perilune_model::node::Node;
 use perilune_model::{Addresses, Draft, MacAddress, Name};
 
 use crate::cluster::{self, MAC, name};
@@ -126,5 +127,35 @@ fn a_machine_of_a_network_without_ipv6_is_sent_to_ipv4() {
         let at = at.map(|at| at.parse().unwrap());
         let environment = Environment::for_machine(&cluster, &Settings::default(), at);
         assert_eq!(environment.controller.to_string(), expected, "{at:?}");
+    }
+}
+
+#[test]
+fn a_node_with_both_families_goes_to_the_controller_by_the_one_that_it_is_sent_to() {
+    let cluster = cluster::everything().finish().0;
+    let network = Network {
+        ipv6: "fd00:141::/64".parse().ok(),
+        gateway_ipv6: "fd00:141::1".parse().ok(),
+        ..Network::clone(&cluster.networks()["cluster"])
+    };
+    let mut node = Node::clone(&cluster.nodes()["node002"]);
+    let mac = "52:54:00:00:00:02".parse().unwrap();
+    for interface in &mut node.interfaces {
+        interface.addresses.ipv6 = "fd00:141::2".parse().ok();
+        interface.macaddress = Some(mac);
+    }
+    let mut draft = Draft::new(&cluster);
+    draft.put(network).unwrap();
+    draft.put(node).unwrap();
+    let cluster = draft.finish().0;
+    for (controller, address, gateway) in [
+        ("10.141.255.254", "luna.ip=10.141.0.2/16", "luna.gw=10.141.255.254"),
+        ("fd00:141::fe", "luna.ip=fd00:141::2/64", "luna.gw=fd00:141::1"),
+    ] {
+        let environment = Environment::single(controller.parse().unwrap(), 7050);
+        let templates = cluster::built_in();
+        let site = Site { templates: &templates, environment: &environment, cluster: &cluster };
+        let script = cluster::script_of(&site, mac, "").unwrap().text;
+        assert!(script.contains(address) && script.contains(gateway), "{script}");
     }
 }
