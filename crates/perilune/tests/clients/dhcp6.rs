@@ -10,7 +10,7 @@ use perilune_testkit::process::{end, run, wait_for};
 use crate::site::{Machine, NODE_MAC, Site, connect, limit};
 use crate::tools::{DHCLIENT, DHCRELAY, DIG, PERFDHCP, RDISC6};
 
-/// A site whose network has both families, where node001 is fd00:141::1 and strangers share 256 addresses.
+/// A site whose network has both families, where node001 is `fd00:141::1` and strangers share 256 addresses.
 fn site() -> Site {
     let site = Site::start("10.141.200.1", "10.141.200.100");
     site.address("fd00:141::fe/64");
@@ -119,7 +119,7 @@ fn machines_are_sent_to_dhcp_and_told_what_is_on_the_wire() {
     assert!(addresses.lines().all(|address| address.contains("inet6 fe80::")), "{addresses}");
 }
 
-/// A router between the controller's network and fd00:150::/64, which relays.
+/// A router between the controller's network and `fd00:150::/64`, which relays.
 struct Relay {
     process: Child,
     network: Lab,
