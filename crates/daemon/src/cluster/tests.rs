@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use perilune_model::group::Group;
 use perilune_model::{Error as Refusal, Kind, Name};
+use perilune_testkit::Postgres;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 
@@ -17,9 +18,10 @@ fn group(number: usize) -> Group {
     Group { name: name(number), ..Group::default() }
 }
 
-/// A database in a directory of its own, and services over it: each as a controller would be, with its own cluster.
+/// A database of its own, and services over it: each as a controller would be, with its own cluster.
 struct Site {
     _directory: tempfile::TempDir,
+    _server: Option<Postgres>,
     store: Store,
     services: Vec<ClusterService>,
     _tasks: JoinSet<()>,
@@ -37,7 +39,35 @@ impl Site {
             service
         });
         let services = services.collect();
-        Self { _directory: directory, store, services, _tasks: tasks }
+        Self { _directory: directory, _server: None, store, services, _tasks: tasks }
+    }
+
+    /// The same on PostgreSQL, where each controller has connections of its own; `None` where there is none.
+    async fn shared(controllers: usize) -> Option<Self> {
+        let mut server = Postgres::start()?;
+        let address = Postgres::url(&server.fresh(), server.port()).parse().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("luna.key");
+        Store::prepare(&address, &key).await.unwrap();
+        let (mut tasks, mut services, mut stores) = (JoinSet::new(), Vec::new(), Vec::new());
+        for number in 0..controllers {
+            let name = format!("controller{number}");
+            let (store, cluster) = Store::connect(&address, &name, &key).await.unwrap();
+            let (service, task) = ClusterService::new(store.clone(), cluster);
+            tasks.spawn(task);
+            services.push(service);
+            stores.push(store);
+        }
+        let store = stores.swap_remove(0);
+        Some(Self { _directory: directory, _server: Some(server), store, services, _tasks: tasks })
+    }
+
+    /// Of each kind of database that is here.
+    async fn each(controllers: usize) -> Vec<Self> {
+        [Some(Self::new(controllers)), Self::shared(controllers).await]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The history counts every revision once and leads to what is stored, which is what the last controller that commits publishes.
@@ -62,20 +92,21 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_many_writers_all_count_and_equal_what_is_stored() {
-    let site = Site::new(1);
-    let mut writers = JoinSet::new();
-    for number in 0..300 {
-        let service = site.services[0].clone();
-        writers.spawn(async move {
-            service.commit(Meta::default(), move |draft| draft.put(group(number))).await
-        });
+    for site in Site::each(1).await {
+        let mut writers = JoinSet::new();
+        for number in 0..300 {
+            let service = site.services[0].clone();
+            writers.spawn(async move {
+                service.commit(Meta::default(), move |draft| draft.put(group(number))).await
+            });
+        }
+        for result in writers.join_all().await {
+            result.unwrap();
+        }
+        assert_eq!(site.services[0].published().groups().len(), 300);
+        assert_eq!(site.services[0].published().revision(), 300);
+        site.check().await;
     }
-    for result in writers.join_all().await {
-        result.unwrap();
-    }
-    assert_eq!(site.services[0].published().groups().len(), 300);
-    assert_eq!(site.services[0].published().revision(), 300);
-    site.check().await;
 }
 
 #[tokio::test]
@@ -101,35 +132,37 @@ async fn a_refused_change_a_trial_and_a_defect_change_nothing() {
 
 #[tokio::test]
 async fn the_second_of_two_controllers_finds_what_the_first_did_and_decides_again() {
-    let site = Site::new(2);
-    let [one, other] = site.services.as_slice() else { panic!() };
-    one.commit(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
-    assert_eq!(other.published().revision(), 0, "it has not looked yet");
-    let calls = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&calls);
-    let decide = move |draft: &mut Draft| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        draft.put(group(2))?;
-        Ok(draft.groups().len())
-    };
-    assert_eq!(other.commit(Meta::default(), decide).await.unwrap(), 2);
-    assert_eq!(calls.load(Ordering::Relaxed), 2);
-    assert_eq!(other.published().revision(), 2);
-    site.check().await;
+    for site in Site::each(2).await {
+        let [one, other] = site.services.as_slice() else { panic!() };
+        one.commit(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
+        assert_eq!(other.published().revision(), 0, "it has not looked yet");
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let decide = move |draft: &mut Draft| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            draft.put(group(2))?;
+            Ok(draft.groups().len())
+        };
+        assert_eq!(other.commit(Meta::default(), decide).await.unwrap(), 2);
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(other.published().revision(), 2);
+        site.check().await;
+    }
 }
 
 #[tokio::test]
 async fn what_is_refused_or_tried_on_what_is_no_longer_so_is_decided_again() {
-    let site = Site::new(2);
-    let [one, other] = site.services.as_slice() else { panic!() };
-    one.commit(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
-    // Decided together with a change that finds out that another controller was first.
-    let put = other.commit(Meta::default(), |draft| draft.put(group(2)));
-    let remove = |draft: &mut Draft| draft.remove(Kind::Group, "group1");
-    let check = other.check(remove);
-    let (put, check) = tokio::join!(put, check);
-    put.unwrap();
-    check.expect("the group is there, though this controller did not know it");
+    for site in Site::each(2).await {
+        let [one, other] = site.services.as_slice() else { panic!() };
+        one.commit(Meta::default(), |draft| draft.put(group(1))).await.unwrap();
+        // Decided together with a change that finds out that another controller was first.
+        let put = other.commit(Meta::default(), |draft| draft.put(group(2)));
+        let remove = |draft: &mut Draft| draft.remove(Kind::Group, "group1");
+        let check = other.check(remove);
+        let (put, check) = tokio::join!(put, check);
+        put.unwrap();
+        check.expect("the group is there, though this controller did not know it");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -177,24 +210,25 @@ fn counted(cluster: &Cluster, number: usize) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_controller_does_not_keep_another_from_ever_being_first() {
-    let site = Site::new(2);
-    let mut busy = JoinSet::new();
-    for _ in 0..16 {
-        let service = site.services[0].clone();
-        busy.spawn(async move {
-            for _ in 0..50 {
-                let step = |draft: &mut Draft| count(draft, 1);
-                service.commit(Meta::default(), step).await.unwrap();
-            }
-        });
+    for site in Site::each(2).await {
+        let mut busy = JoinSet::new();
+        for _ in 0..16 {
+            let service = site.services[0].clone();
+            busy.spawn(async move {
+                for _ in 0..50 {
+                    let step = |draft: &mut Draft| count(draft, 1);
+                    service.commit(Meta::default(), step).await.unwrap();
+                }
+            });
+        }
+        for _ in 0..20 {
+            let step = |draft: &mut Draft| count(draft, 1);
+            site.services[1].commit(Meta::default(), step).await.expect("it has its turn");
+        }
+        busy.join_all().await;
+        assert_eq!(counted(&site.store.load().await.unwrap(), 1), 16 * 50 + 20);
+        site.check().await;
     }
-    for _ in 0..20 {
-        let step = |draft: &mut Draft| count(draft, 1);
-        site.services[1].commit(Meta::default(), step).await.expect("it has its turn");
-    }
-    busy.join_all().await;
-    assert_eq!(counted(&site.store.load().await.unwrap(), 1), 16 * 50 + 20);
-    site.check().await;
 }
 
 #[derive(Debug, Clone, Copy)]
