@@ -1,5 +1,6 @@
 //! What machines are answered by IPv6, as an independent reader of messages sees it.
 
+mod attack;
 mod boot;
 mod identity;
 mod lent;
