@@ -101,27 +101,31 @@ fn another_server_of_files_is_still_where_firmware_finds_them() {
 #[test]
 fn a_machine_of_a_network_without_ipv6_is_sent_to_ipv4() {
     let cluster = cluster::everything().finish().0;
-    let mut draft = Draft::new(&cluster);
+    let both = Network {
+        ipv6: "fd00:141::/64".parse().ok(),
+        ..Network::clone(&cluster.networks()["cluster"])
+    };
+    let old = Network {
+        name: Name::trusted("old"),
+        ipv4: "10.150.0.0/16".parse().ok(),
+        ..Network::default()
+    };
     let own = ("10.141.255.254".parse().ok(), "fd00:141::fe".parse().ok());
     let controller = Controller {
         addresses: Addresses { ipv4: own.0, ipv6: own.1 },
         ..Controller::clone(cluster.beacon().unwrap())
     };
-    draft.put(controller).unwrap();
-    let both = Network {
-        name: Name::trusted("both"),
-        ipv4: "10.150.0.0/16".parse().ok(),
-        ipv6: "fd00:150::/64".parse().ok(),
-        ..Network::default()
-    };
+    let mut draft = Draft::new(&cluster);
     draft.put(both).unwrap();
+    draft.put(old).unwrap();
+    draft.put(controller).unwrap();
     let cluster = draft.finish().0;
     for (at, expected) in [
         (None, "fd00:141::fe"),
         (Some("127.0.0.1"), "fd00:141::fe"),
-        (Some("10.141.0.1"), "10.141.255.254"),
-        (Some("10.150.0.1"), "fd00:141::fe"),
-        (Some("fd00:150::1"), "fd00:141::fe"),
+        (Some("10.141.0.1"), "fd00:141::fe"),
+        (Some("fd00:141::1"), "fd00:141::fe"),
+        (Some("10.150.0.1"), "10.141.255.254"),
         (Some("192.0.2.1"), "fd00:141::fe"),
     ] {
         let at = at.map(|at| at.parse().unwrap());
