@@ -272,6 +272,26 @@ fn by_dhcp(cluster: &Cluster, interface: &str) -> Vec<Ipv6Net> {
     unique.into_iter().collect()
 }
 
+/// Why machines of a network on this interface get an address and no further: it has IPv6 alone, and the API is not reached by that.
+pub(crate) fn unheard(
+    interface: &str,
+    cluster: &Cluster,
+    listen: &[(Protocol, SocketAddr)],
+) -> Option<String> {
+    let is_heard = |(_, own): &(Protocol, SocketAddr)| own.is_ipv6() && !own.ip().is_loopback();
+    if listen.iter().any(is_heard) {
+        return None;
+    }
+    let own = cluster.own_addresses().iter().filter(|(_, known)| *known == interface);
+    let mut networks = own.filter_map(|(address, _)| cluster.network_of(*address));
+    let network = networks.find(|network| network.dhcp && network.ipv4.is_none())?;
+    Some(format!(
+        "machines of network {} on {interface} have IPv6 alone, and the daemon listens by IPv4 alone: they get an address and no further. \
+         Start it with --listen '[::]:7050' (docs/dhcp.md)",
+        network.name
+    ))
+}
+
 /// Whether an interface has an address of IPv6 that others know.
 fn has_ipv6_address(interface: &str) -> bool {
     let own = getifaddrs().into_iter().flatten().filter(|own| own.interface_name == interface);
@@ -380,6 +400,29 @@ mod tests {
         };
         assert_eq!(by_ipv6("[::]:7050"), "http://[fd00:141::fe]:7050");
         assert_eq!(by_ipv6("0.0.0.0:7050"), "http://10.141.255.254:7050");
+    }
+
+    #[test]
+    fn a_network_with_ipv6_alone_needs_a_daemon_that_is_reached_by_it() {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("six"),
+            ipv6: "fd00:6::/64".parse().ok(),
+            dhcp: true,
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        let mut cluster = draft.finish().0;
+        let at = |cluster: &Cluster, listen: &str| {
+            unheard("eth1", cluster, &[(Protocol::Http, listen.parse().unwrap())])
+        };
+        assert_eq!(at(&cluster, "0.0.0.0:7050"), None, "we are not in it");
+        cluster.set_own_addresses([("fd00:6::fe".parse().unwrap(), "eth1".to_owned())]);
+        let told = at(&cluster, "0.0.0.0:7050").unwrap();
+        assert!(told.contains("network six on eth1") && told.contains("--listen"), "{told}");
+        assert!(at(&cluster, "[::1]:7050").is_some(), "nobody else reaches that");
+        assert_eq!(at(&cluster, "[::]:7050"), None);
+        assert_eq!(at(&cluster, "[fd00:6::fe]:7050"), None);
     }
 
     #[test]

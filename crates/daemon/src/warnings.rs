@@ -43,7 +43,10 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let now = clock::milliseconds();
     let ranges = ranges(&cluster, |range| state.leases.lent_within(range, now));
     let interfaces = state.dhcp_interfaces.iter();
-    let idle = interfaces.filter_map(|interface| crate::machines::idle(interface, &cluster));
+    let idle = interfaces.clone().filter_map(|one| crate::machines::idle(one, &cluster));
+    let unheard =
+        interfaces.filter_map(|one| crate::machines::unheard(one, &cluster, &state.listen));
+    let idle = idle.chain(unheard);
     let hidden = state.hidden_boots.warning(clock::milliseconds());
     let hooks = state.hooks.warnings(clock::milliseconds());
     let names = state.names.warnings();
