@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 use perilune_model::MacAddress;
 use serde::{Deserialize, Serialize};
 
+use super::REMEMBERED;
+
 /// From where a machine asks, as far as it cannot choose that: whoever invents machines shares what one source may have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,6 +104,8 @@ impl Pool {
     pub(super) fn of(range: &RangeInclusive<IpAddr>) -> Self {
         let size = numbered(*range.end()).checked_sub(numbered(*range.start()));
         let size = size.map_or(0, |more| more.saturating_add(1));
+        // Of a range that is larger, so much is used: one range must not take all that is remembered from the others.
+        let size = size.min(u128::try_from(REMEMBERED / 4).unwrap_or(u128::MAX));
         Self { size: size.try_into().unwrap_or(u64::MAX), ..Self::default() }
     }
 
@@ -132,5 +136,20 @@ impl Pool {
             Source::Node => all < self.size,
             _ => self.strangers < for_strangers && held < source.share(self.size),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_without_end_takes_a_part_of_what_is_remembered() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(Pool::of(&(at("10.0.0.1")..=at("10.0.0.10"))).size, 10);
+        let whole = Pool::of(&(at("fd00::")..=at("fd00::ffff:ffff:ffff:ffff")));
+        assert_eq!(usize::try_from(whole.size), Ok(REMEMBERED / 4));
+        assert!(!Pool { strangers: whole.size, ..whole }.has_room(&Source::Machine, 0));
+        assert_eq!(Pool::of(&(at("10.0.0.2")..=at("10.0.0.1"))).size, 0);
     }
 }

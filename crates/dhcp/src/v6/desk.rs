@@ -311,6 +311,10 @@ impl Desk {
 fn asked(bytes: &[u8], from: SocketAddrV6, tap: Option<&mut Tap>) -> Option<Asked> {
     let plain = Request::read(bytes, *from.ip(), None)?;
     let is_relayed = plain.is_relayed();
+    // Machines ask from their own port, and relays from ours. Any user may send from a higher one, and give back what is another's.
+    if from.port() != if is_relayed { SERVER_PORT } else { CLIENT_PORT } {
+        return None;
+    }
     let seen = tap.filter(|_| !is_relayed).map(|tap| tap.card_of(*from.ip(), plain.transaction()));
     let mut request = match seen.flatten().and_then(|seen| seen.card) {
         Some(card) => Request::read(bytes, *from.ip(), Some(card))?,
@@ -320,4 +324,30 @@ fn asked(bytes: &[u8], from: SocketAddrV6, tap: Option<&mut Tap>) -> Option<Aske
     let port = if is_relayed { SERVER_PORT } else { CLIENT_PORT };
     let to = SocketAddrV6::new(*from.ip(), port, 0, from.scope_id());
     Some(Asked { request, to: to.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ports_that_users_do_not_have_are_heard_and_answers_go_where_it_is_listened() {
+        let solicit = [1, 0, 0, 1];
+        let mut relayed = vec![12, 0];
+        relayed.extend([0; 32]);
+        relayed.extend([0, 9, 0, 4]);
+        relayed.extend(solicit);
+        let to = |bytes: &[u8], port| {
+            let from = SocketAddrV6::new("fe80::1".parse().unwrap(), port, 0, 3);
+            asked(bytes, from, None).map(|asked| asked.to.to_string())
+        };
+        assert_eq!(to(&solicit, 546).as_deref(), Some("[fe80::1%3]:546"));
+        assert_eq!(to(&relayed, 547).as_deref(), Some("[fe80::1%3]:547"));
+        for port in [547, 1024, 40_000] {
+            assert_eq!(to(&solicit, port), None, "{port}");
+        }
+        for port in [546, 1024, 40_000] {
+            assert_eq!(to(&relayed, port), None, "{port}");
+        }
+    }
 }

@@ -14,23 +14,25 @@ use crate::network::same_wire;
 const ETHERNET: u16 = 1;
 const INFINIBAND: u16 = 32;
 
-/// Hardware addresses that a message names, the most telling first: in the machine's DUID (RFC 8415, section 11), from the relay that heard
-/// it (RFC 6939), in its link-local address (RFC 4291, appendix A), and the card that its frame came from.
-///
-/// A machine has one DUID for all its interfaces, so that the first of them need not be the one that asks.
+/// The hardware addresses that a message may be of: the card that its frame came from, as we or the relay heard it (RFC 6939), and nothing
+/// else where that is known. Otherwise what the machine says: its DUID (RFC 8415, section 11), which it has for all its interfaces, and its
+/// link-local address (RFC 4291, appendix A). Anybody can say that he is another; his frame comes from his own card all the same.
 pub(crate) fn candidates(
     message: &Message,
     source: Ipv6Addr,
     card: Option<MacAddress>,
 ) -> Vec<MacAddress> {
-    let duid = message.option(code::CLIENT_ID).and_then(by_duid);
     // The last in the list is the relay next to the machine.
     let nearest = message.relays.last();
     let told = nearest.and_then(|relay| relay.option(code::LINK_LAYER_ADDRESS)).and_then(by_link);
+    let heard = card.or(told).map(MacAddress::port);
+    if let Some(heard) = heard.filter(|heard| heard.of_one_machine().is_ok()) {
+        return vec![heard];
+    }
+    let duid = message.option(code::CLIENT_ID).and_then(by_duid);
     let local = by_link_local(nearest.map_or(source, |relay| relay.peer));
-    let all = [duid, told, local, card];
     let mut found: Vec<MacAddress> = Vec::new();
-    for address in all.into_iter().flatten().map(MacAddress::port) {
+    for address in duid.into_iter().chain(local).map(MacAddress::port) {
         if address.of_one_machine().is_ok() && !found.contains(&address) {
             found.push(address);
         }
@@ -38,13 +40,11 @@ pub(crate) fn candidates(
     found
 }
 
-/// Of these addresses, that of a described machine's interface on this wire; else of one that is described at all; else of a stranger: the
-/// card, which nobody invents as easily as a DUID, where it is known.
+/// Of these addresses, that of a described machine's interface on this wire; else of one that is described at all; else the first.
 pub(crate) fn chosen(
     cluster: &Cluster,
     network: &Arc<Network>,
     candidates: &[MacAddress],
-    card: Option<MacAddress>,
 ) -> Option<MacAddress> {
     let is_here = |name: Option<&Name>| {
         let own = name.and_then(|name| cluster.networks().get(name));
@@ -57,7 +57,7 @@ pub(crate) fn chosen(
         cluster.device_by_mac(**mac).is_some() || cluster.node_by_mac(**mac).is_some()
     };
     let known = candidates.iter().find(of_node).or_else(|| candidates.iter().find(is_described));
-    known.copied().or(card).or_else(|| candidates.first().copied())
+    known.or_else(|| candidates.first()).copied()
 }
 
 fn by_duid(duid: &[u8]) -> Option<MacAddress> {
@@ -117,7 +117,8 @@ mod tests {
         let llt = [0, 1, 0, 1, 9, 9, 9, 9, 0x52, 0x54, 0, 0, 0, 2];
         let uuid = [0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
         assert_eq!(candidates(&message(&ll), elsewhere, None), [mac(1)]);
-        assert_eq!(candidates(&message(&llt), local, Some(mac(4))), [mac(2), mac(3), mac(4)]);
+        assert_eq!(candidates(&message(&llt), local, None), [mac(2), mac(3)]);
+        assert_eq!(candidates(&message(&llt), local, Some(mac(4))), [mac(4)], "it was heard");
         assert_eq!(candidates(&message(&uuid), local, Some(mac(3))), [mac(3)]);
         assert_eq!(candidates(&message(&uuid), elsewhere, None), []);
         // What is no address of one machine is none.

@@ -73,7 +73,7 @@ pub fn reply(
         return (Decision::Ignore("DHCP is off for its network"), None);
     }
     leases.settle(now);
-    let mac = identity::chosen(cluster, network, &request.candidates, request.card);
+    let mac = identity::chosen(cluster, network, &request.candidates);
     let Some(mac) = mac else {
         return (nameless(request), None);
     };
@@ -85,7 +85,7 @@ pub fn reply(
         relay: request.is_relayed().then_some(IpAddr::V6(request.source)),
         server: policy.server.into(),
     };
-    let source = if is_node { Source::Node } else { request.source_of(mac) };
+    let source = if is_node { Source::Node } else { request.source_of() };
     let case = Case { cluster, network, policy, request, now, reservation, source, asker };
     let decision = case.decide(leases);
     let is_described = is_node || cluster.device_by_mac(mac).is_some();

@@ -83,11 +83,8 @@ impl Request {
         self.associations.iter().find_map(|own| own.addresses.first()).copied()
     }
 
-    /// From where a stranger asks, which calls itself by this hardware address.
-    pub(crate) fn source_of(&self, mac: MacAddress) -> Source {
-        if let Some(card) = self.card.filter(|card| *card != mac) {
-            return Source::Ethernet(card);
-        }
+    /// From where a stranger asks. One whose card is known is one machine, whatever it says.
+    pub(crate) fn source_of(&self) -> Source {
         if self.is_missed {
             return Source::Missed;
         }

@@ -38,6 +38,11 @@ fn firmware_and_system_with_other_names_have_the_same_address() {
     let other = DhcpOption::ClientId([&[0, 3, 0, 1][..], mac(3).as_bytes()].concat());
     let two_cards = Asker::new(1, MessageType::Solicit).without(OptionCode::ClientId).with(other);
     assert_eq!(site.outcome(&two_cards).unwrap().1[0].0, expected);
+    // Who says that he is a node is the machine whose card he has.
+    let own = DhcpOption::ClientId([&[0, 3, 0, 1][..], mac(1).as_bytes()].concat());
+    let liar = Asker::new(9, MessageType::Solicit).without(OptionCode::ClientId).with(own);
+    let liar = Asker { source: ip("fe80::5054:ff:fe00:1"), ..liar };
+    assert_ne!(site.outcome(&liar).unwrap().1[0].0, expected);
     // Strangers, too, have one address whatever they call themselves.
     let rapid = |last, name| {
         Asker::new(last, MessageType::Solicit)
