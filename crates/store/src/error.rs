@@ -216,6 +216,28 @@ pub enum Error {
         /// What was asked for.
         what: &'static str,
     },
+    /// Only a database that controllers share can do it.
+    #[error(
+        "{what} is only possible where several controllers share a PostgreSQL database (docs/controllers.md); here is one controller with a database of its own"
+    )]
+    OnlyShared {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// There is no controller of this name.
+    #[error(
+        "no controller '{name}' has ever run on this database; `perilune controller list` names those that have"
+    )]
+    NoController {
+        /// The name.
+        name: String,
+    },
+    /// A controller that runs cannot be forgotten.
+    #[error("the controller '{name}' runs; stop its daemon first")]
+    ControllerRuns {
+        /// The name.
+        name: String,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

@@ -4,6 +4,7 @@
 //! same, and `tests/contract` holds both to it.
 
 mod commit;
+mod controllers;
 mod error;
 mod fingerprint;
 mod history;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use commit::{Commit, Later};
+pub use controllers::{Beat, Controller, Heard, MASTER_SECONDS, Master};
 pub use error::Error;
 pub use history::{Entry, Meta};
 pub use key::{KeyId, Keys, looks_sealed};

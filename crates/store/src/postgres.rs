@@ -7,6 +7,7 @@
 mod address;
 mod cluster;
 mod contents;
+mod controllers;
 mod doubt;
 mod follow;
 mod link;

@@ -12,7 +12,8 @@ use crate::{Error, Keys, fingerprint};
 
 /// Each step takes the layout from its position to the next. Steps are never changed once they were released. Texts are compared by
 /// their bytes: the order must be the same on every controller, and outlive the libraries of the database's system.
-const STEPS: &[&str] = &[r#"
+const STEPS: &[&str] = &[
+    r#"
     CREATE TABLE meta (key text COLLATE "C" PRIMARY KEY, value bigint NOT NULL);
     INSERT INTO meta VALUES ('life', 0), ('refused', 0);
     CREATE TABLE head (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), revision bigint NOT NULL, fence bigint NOT NULL);
@@ -32,7 +33,20 @@ const STEPS: &[&str] = &[r#"
     CREATE TABLE aside (
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, board text NOT NULL, key text NOT NULL, body text NOT NULL, reason text NOT NULL
     );
-"#];
+"#,
+    r#"
+    CREATE TABLE controller (
+        name text COLLATE "C" PRIMARY KEY, url text NOT NULL, version text NOT NULL, revision bigint NOT NULL,
+        in_sync boolean NOT NULL, began timestamptz NOT NULL, beat timestamptz NOT NULL, drained boolean NOT NULL DEFAULT false
+    );
+    CREATE TABLE master (
+        only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), holder text COLLATE "C", preferred text COLLATE "C",
+        epoch bigint NOT NULL DEFAULT 0, since timestamptz, until timestamptz
+    );
+    INSERT INTO master DEFAULT VALUES;
+    INSERT INTO meta VALUES ('overrule', 0);
+"#,
+];
 
 /// The oldest server whose SQL is enough.
 const OLDEST_SERVER: i32 = 130_000;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod contract;
+mod controllers;
 mod moving;
 mod postgres;
 mod sealed;

@@ -1,0 +1,160 @@
+//! Which controllers run, and which is the master.
+
+use perilune_store::{Beat, Error, Heard, Store, Table, Write};
+
+use crate::site::{OTHER, Site};
+
+fn beat(name: &str, revision: u64) -> Beat {
+    Beat {
+        name: name.to_owned(),
+        url: format!("https://{name}:7050"),
+        version: "1.0".to_owned(),
+        revision,
+        in_sync: true,
+        is_first: true,
+    }
+}
+
+fn names(heard: &Heard) -> Vec<&str> {
+    heard.controllers.iter().map(|controller| controller.name.as_str()).collect()
+}
+
+/// As if nobody had said so for longer than it counts.
+fn lapse(site: &Site) {
+    site.server().sql(
+        site.database(),
+        "UPDATE master SET until = clock_timestamp() - interval '1 s' WHERE until IS NOT NULL",
+    );
+}
+
+fn silence(site: &Site, name: &str) {
+    let sql = format!(
+        "UPDATE controller SET beat = clock_timestamp() - interval '1 min' WHERE name = '{name}'"
+    );
+    site.server().sql(site.database(), &sql);
+}
+
+#[tokio::test]
+async fn one_controller_alone_is_heard_and_is_the_master() {
+    for site in Site::each() {
+        let (store, _) = site.open().await;
+        let epoch = store.claim_master(0, false).await.unwrap().unwrap();
+        let heard = store.beat(&beat("one", 0)).await.unwrap();
+        assert_eq!(names(&heard), ["one"]);
+        assert_eq!(heard.controllers[0].url, "https://one:7050");
+        assert_eq!(
+            (heard.master.holder.as_deref(), heard.master.epoch, heard.revision, heard.overrule),
+            (Some("one"), epoch, 0, false)
+        );
+        assert_eq!(store.claim_master(epoch, false).await.unwrap(), Some(epoch), "it stays it");
+        assert!(store.is_master(epoch).await.unwrap());
+        assert!(!store.is_master(epoch + 1).await.unwrap());
+        store.overrule(true).await.unwrap();
+        store.resign_master(epoch).await.unwrap();
+    }
+}
+
+async fn two(site: &Site) -> (Store, Store) {
+    let (one, _) = site.open().await;
+    let (other, _) = Store::connect(&site.address(), OTHER, &site.key()).await.unwrap();
+    one.beat(&beat("one", 3)).await.unwrap();
+    other.beat(&beat(OTHER, 4)).await.unwrap();
+    (one, other)
+}
+
+#[tokio::test]
+async fn the_master_is_one_and_who_comes_back_late_is_it_no_longer() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    assert_eq!(one.claim_master(0, false).await.unwrap(), Some(1));
+    assert_eq!(other.claim_master(0, false).await.unwrap(), None);
+    let heard = other.beat(&beat(OTHER, 4)).await.unwrap();
+    assert_eq!(names(&heard), ["one", OTHER]);
+    assert_eq!(heard.controllers[0].revision, 3);
+    assert!(heard.controllers.iter().all(|controller| controller.silent < 15_000));
+    let since = heard.master.since.unwrap();
+    lapse(&site);
+    assert!(!one.is_master(1).await.unwrap());
+    assert_eq!(one.beat(&beat("one", 3)).await.unwrap().master.holder, None);
+    assert_eq!(other.claim_master(0, false).await.unwrap(), Some(2));
+    assert_eq!(one.claim_master(1, false).await.unwrap(), None);
+    assert!(!one.is_master(1).await.unwrap());
+    // Who was away and was not followed by anybody begins a new epoch all the same.
+    lapse(&site);
+    assert_eq!(other.claim_master(2, false).await.unwrap(), Some(3));
+    let heard = other.beat(&beat(OTHER, 4)).await.unwrap();
+    assert!(heard.master.since.unwrap() >= since);
+    // As a controller that was started anew and knows of no epoch.
+    assert_eq!(other.claim_master(0, false).await.unwrap(), Some(4));
+    assert_eq!(other.claim_master(4, false).await.unwrap(), Some(4));
+    other.resign_master(3).await.unwrap();
+    assert!(other.is_master(4).await.unwrap(), "of an older epoch");
+    other.resign_master(4).await.unwrap();
+    assert_eq!(one.claim_master(1, false).await.unwrap(), Some(5), "at once");
+}
+
+#[tokio::test]
+async fn of_many_who_want_to_be_the_master_one_is() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    for _ in 0..20 {
+        lapse(&site);
+        let claims = (0..8).map(|number| {
+            let store = if number % 2 == 0 { one.clone() } else { other.clone() };
+            async move { (number % 2, store.claim_master(0, false).await.unwrap()) }
+        });
+        let mut tasks = tokio::task::JoinSet::new();
+        for claim in claims {
+            tasks.spawn(claim);
+        }
+        let holders: std::collections::BTreeSet<_> = tasks
+            .join_all()
+            .await
+            .into_iter()
+            .filter_map(|(who, epoch)| epoch.map(|_| who))
+            .collect();
+        assert_eq!(holders.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_is_preferred_goes_first_and_who_is_drained_is_never_it() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    assert_eq!(one.claim_master(0, false).await.unwrap(), Some(1));
+    assert_eq!(other.claim_master(0, true).await.unwrap(), Some(2), "by force");
+    assert!(!one.is_master(1).await.unwrap());
+    lapse(&site);
+    assert_eq!(one.claim_master(1, false).await.unwrap(), None, "the other is preferred");
+    silence(&site, OTHER);
+    assert_eq!(one.claim_master(1, false).await.unwrap(), Some(3), "it does not run");
+    one.drain("one", true).await.unwrap();
+    assert_eq!(one.claim_master(3, false).await.unwrap(), None);
+    other.beat(&beat(OTHER, 4)).await.unwrap();
+    assert!(other.beat(&beat(OTHER, 4)).await.unwrap().controllers[0].is_drained);
+    lapse(&site);
+    assert_eq!(other.claim_master(2, false).await.unwrap(), Some(4));
+    one.drain("one", false).await.unwrap();
+    let unknown = one.drain("nobody", true).await;
+    assert!(matches!(unknown, Err(Error::NoController { .. })), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_controller_that_runs_no_more_is_forgotten_with_what_was_its_own() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    let job = || vec![Write::put("1".to_owned(), "{}".to_owned())];
+    one.put_if(Table::Jobs, job()).await.unwrap();
+    other.put_if(Table::Jobs, job()).await.unwrap();
+    let runs = one.forget_controller(OTHER).await;
+    assert!(matches!(runs, Err(Error::ControllerRuns { .. })), "{runs:?}");
+    silence(&site, OTHER);
+    one.forget_controller(OTHER).await.unwrap();
+    let again = one.forget_controller(OTHER).await;
+    assert!(matches!(again, Err(Error::NoController { .. })), "{again:?}");
+    assert_eq!(names(&one.beat(&beat("one", 3)).await.unwrap()), ["one"]);
+    assert_eq!(one.records(Table::Jobs).await.unwrap().len(), 1, "its own are there");
+    assert_eq!(other.records(Table::Jobs).await.unwrap().len(), 0);
+    one.overrule(true).await.unwrap();
+    assert!(other.beat(&beat("one", 3)).await.unwrap().overrule);
+}
