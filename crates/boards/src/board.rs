@@ -2,10 +2,13 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use imbl::OrdMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Error;
 use crate::follow::{Change, News, Subscription};
@@ -15,6 +18,10 @@ use crate::snapshot::{Entry, Snapshot};
 const LIFE: u64 = 1 << 40;
 /// As often is a change decided again when another controller was first.
 const TRIES: u32 = 8;
+/// How long somebody waits for a look at what others have stored.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// Looks that somebody asks for are this far apart at least: strangers can make somebody ask.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// When a change of a board is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +57,7 @@ pub enum Update<V> {
 pub struct Board<K, V> {
     shared: Arc<Shared<K, V>>,
     /// What stores changes ends when the last of these is gone.
-    alive: Option<mpsc::Sender<std::convert::Infallible>>,
+    alive: Option<mpsc::Sender<Infallible>>,
 }
 
 impl<K, V> Clone for Board<K, V> {
@@ -68,6 +75,8 @@ pub(crate) struct Shared<K, V> {
     pub(crate) unwritten: Notify,
     /// Somebody waits for it.
     pub(crate) urgent: Notify,
+    /// Somebody waits for what others have stored.
+    pub(crate) look: Notify,
     durability: Option<Durability>,
 }
 
@@ -103,6 +112,12 @@ pub(crate) struct Inner<K, V> {
     pub(crate) stored: BTreeMap<K, u64>,
     /// What stores changes has ended.
     pub(crate) is_closed: bool,
+    /// Whether others store changes as well.
+    pub(crate) is_followed: bool,
+    /// Those who wait for a look. Dropping them tells that there was one.
+    pub(crate) lookers: Vec<oneshot::Sender<Infallible>>,
+    /// When there was the last one that somebody waited for.
+    pub(crate) looked: Option<Instant>,
 }
 
 impl<K: Ord + Clone, V> Board<K, V> {
@@ -111,10 +126,7 @@ impl<K: Ord + Clone, V> Board<K, V> {
         Self { shared: Shared::new(life, rules, None), alive: None }
     }
 
-    pub(crate) fn stored(
-        shared: Arc<Shared<K, V>>,
-        alive: mpsc::Sender<std::convert::Infallible>,
-    ) -> Self {
+    pub(crate) fn stored(shared: Arc<Shared<K, V>>, alive: mpsc::Sender<Infallible>) -> Self {
         Self { shared, alive: Some(alive) }
     }
 
@@ -218,6 +230,26 @@ impl<K: Ord + Clone, V> Board<K, V> {
         if settled(waits).await?.is_empty() { Ok(()) } else { Err(Error::Contended) }
     }
 
+    /// Returns when the board shows what other controllers have stored before this was called, or when the store does not answer: for somebody who
+    /// misses what another may have noted a moment ago. At once where there are no others.
+    pub async fn look(&self) {
+        let last = {
+            let inner = self.shared.lock();
+            if !inner.is_followed || inner.is_closed {
+                return;
+            }
+            inner.looked
+        };
+        if let Some(last) = last {
+            sleep_until(last + LOOK_PAUSE).await;
+        }
+        let (looker, looked) = oneshot::channel();
+        self.shared.lock().lookers.push(looker);
+        self.shared.look.notify_one();
+        // It ends with an error, since nothing is ever sent.
+        timeout(LONGEST_LOOK, looked).await.ok();
+    }
+
     /// What is new for somebody who knew the board as of this number.
     pub fn since(&self, known: u64) -> News<K, V> {
         self.shared.lock().since(known)
@@ -302,6 +334,7 @@ impl<K, V> Shared<K, V> {
         let mut inner = self.lock();
         inner.is_closed = true;
         inner.waiting.clear();
+        inner.lookers.clear();
     }
 }
 
@@ -319,9 +352,13 @@ impl<K: Ord + Clone, V> Shared<K, V> {
             waiting: Vec::new(),
             stored: BTreeMap::new(),
             is_closed: false,
+            is_followed: false,
+            lookers: Vec::new(),
+            looked: None,
         };
-        let (unwritten, urgent) = (Notify::new(), Notify::new());
-        Arc::new(Self { inner: Mutex::new(inner), published, unwritten, urgent, durability })
+        let (unwritten, urgent, look) = (Notify::new(), Notify::new(), Notify::new());
+        let inner = Mutex::new(inner);
+        Arc::new(Self { inner, published, unwritten, urgent, look, durability })
     }
 
     pub(crate) fn publish(&self, inner: &Inner<K, V>) {

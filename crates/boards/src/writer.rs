@@ -61,6 +61,7 @@ where
         all_gone: mpsc::Receiver<Infallible>,
     ) -> Self {
         let doubtful = BTreeMap::new();
+        shared.lock().is_followed = store.is_shared() && !table.is_private();
         Self { shared: Arc::clone(shared), store, table, key, known, doubtful, all_gone }
     }
 
@@ -68,13 +69,29 @@ where
     pub async fn run(mut self) {
         let mut is_failing = false;
         let mut is_last = false;
+        let is_shared = self.is_shared();
         while !is_last {
             let wake = self.wait(is_failing).await;
             is_last = wake == Wake::Last;
+            // Those who come later want a later look.
+            let lookers = std::mem::take(&mut self.shared.lock().lookers);
             let done = match wake {
                 Wake::Look if !is_failing => self.catch_up(&BTreeMap::new()).await,
-                Wake::Look | Wake::Write | Wake::Last => self.write().await,
+                Wake::Look | Wake::Write | Wake::Last => {
+                    let written = self.write().await;
+                    // With nothing to write, a store that failed was not asked at all.
+                    let looks = is_shared && (is_failing || !lookers.is_empty());
+                    if written.is_ok() && looks {
+                        self.catch_up(&BTreeMap::new()).await
+                    } else {
+                        written
+                    }
+                }
             };
+            if !lookers.is_empty() {
+                self.shared.lock().looked = Some(Instant::now());
+                drop(lookers);
+            }
             match done {
                 Ok(()) => is_failing = false,
                 Err(error) => {
@@ -88,6 +105,11 @@ where
         }
     }
 
+    /// Whether others store changes as well.
+    fn is_shared(&self) -> bool {
+        self.store.is_shared() && !self.table.is_private()
+    }
+
     /// Waits until there is something to do.
     async fn wait(&mut self, is_failing: bool) -> Wake {
         if is_failing {
@@ -96,17 +118,20 @@ where
                 () = tokio::time::sleep(TRY_AGAIN) => Wake::Write,
             };
         }
-        let is_shared = self.store.is_shared() && !self.table.is_private();
+        let is_shared = self.is_shared();
         tokio::select! {
             biased;
             () = self.shared.urgent.notified() => return Wake::Write,
             () = self.shared.unwritten.notified() => {}
             _ = self.all_gone.recv() => return Wake::Last,
+            () = self.shared.look.notified() => return Wake::Look,
             () = tokio::time::sleep(LOOK_EVERY), if is_shared => return Wake::Look,
         }
         tokio::select! {
             biased;
             () = self.shared.urgent.notified() => Wake::Write,
+            // What is here is stored first, and then looked for.
+            () = self.shared.look.notified() => Wake::Write,
             _ = self.all_gone.recv() => Wake::Last,
             () = tokio::time::sleep_until(Instant::now() + WRITE_EVERY) => Wake::Write,
         }

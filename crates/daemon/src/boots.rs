@@ -155,8 +155,10 @@ impl Boots {
         accepted: BTreeSet<Evidence>,
     ) -> Result<(Self, Writers, Vec<Unreadable>), perilune_store::Error> {
         let key = |text: &str| Some(Name::trusted(text));
+        // Another controller may be asked for the script a moment after this one saw the firmware.
+        let at_once = if store.is_shared() { Durability::BeforeAnswer } else { Durability::Behind };
         let (windows, windows_writer, mut unreadable) =
-            Board::open(store, Table::BootWindows, key, Durability::Behind, RULES).await?;
+            Board::open(store, Table::BootWindows, key, at_once, RULES).await?;
         let (exchanges, exchanges_writer, others) =
             Board::open(store, Table::Boots, key, Durability::BeforeAnswer, RULES).await?;
         unreadable.extend(others);
@@ -164,7 +166,9 @@ impl Boots {
         let end = |exchange: &Exchange| exchange.begun.max(exchange.succeeded.unwrap_or(0));
         let last = exchanges.snapshot().iter().map(|(_, exchange)| end(exchange)).max();
         let last = last.map_or(0, |last| last.saturating_add(1));
-        let clock = SteadyClock::start(clock::milliseconds().max(last));
+        // Controllers must agree about what is earlier.
+        let now = store.now().await?.unwrap_or_else(clock::milliseconds);
+        let clock = SteadyClock::start(now.max(last));
         let boots = Self { windows, exchanges, accepted: Arc::new(accepted), clock };
         boots.shorten();
         let writers = Writers { windows: windows_writer, exchanges: exchanges_writer };
@@ -233,6 +237,20 @@ impl Boots {
     pub fn window(&self, node: &str) -> Option<Arc<Window>> {
         let now = self.clock.now();
         self.windows.get(node).filter(|window| window.until > now)
+    }
+
+    /// The same, and where there is none, what other controllers have seen by now.
+    pub async fn window_anywhere(&self, node: &str) -> Option<Arc<Window>> {
+        if let Some(window) = self.window(node) {
+            return Some(window);
+        }
+        self.windows.look().await;
+        self.window(node)
+    }
+
+    /// Returns when what other controllers have noted of boots before this was called is known here.
+    pub async fn look(&self) {
+        tokio::join!(self.windows.look(), self.exchanges.look());
     }
 
     /// Every window that is open, with what is left of each.

@@ -73,6 +73,11 @@ impl Leases {
         self.board.get(&address).is_some_and(|lease| lease.mac == mac.port())
     }
 
+    /// Returns when what other controllers have lent before this was called is known here.
+    pub(crate) async fn look(&self) {
+        self.board.look().await;
+    }
+
     /// The machine that an address is lent to.
     pub(crate) fn holder(&self, address: IpAddr) -> Option<MacAddress> {
         self.board.get(&address).map(|lease| lease.mac)

@@ -104,7 +104,7 @@ async fn search(
 ) -> Result<Response, ApiError> {
     let mac = mac_address(&mac)?;
     if let Ok(machine) = view.site(&state).machine(mac) {
-        return script_of(&state, &view, Ask { source, mac, again }, Ok(machine));
+        return script_of(&state, &view, Ask { source, mac, again }, Ok(machine)).await;
     }
     let asker = source.address;
     let admit = || state.claims.admit(asker, clock::steady_milliseconds());
@@ -116,7 +116,7 @@ async fn search(
         }
         Identified::Unknown => {}
     }
-    script_of_new(&state, Ask { source, mac, again })
+    script_of_new(&state, Ask { source, mac, again }).await
 }
 
 /// How often the machine has asked for an address again, so that the controller sees it.
@@ -141,7 +141,7 @@ async fn manual_group(
     let mac = mac_address(&mac)?;
     let machine = view.site(&state).machine(mac);
     if !matches!(machine, Err(Failure::UnknownMachine { .. })) {
-        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine);
+        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine).await;
     }
     let group = match view.cluster.group(&group) {
         Ok(group) => group.name.clone(),
@@ -169,7 +169,7 @@ async fn manual_host(
         Err(failure) => !matches!(failure, Failure::UnknownMachine { .. }),
     };
     if is_decided {
-        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine);
+        return script_of(&state, &view, Ask { source, mac, again: 0 }, machine).await;
     }
     match view.cluster.node(host.as_str()) {
         Ok(node) => {
@@ -314,13 +314,13 @@ struct Ask {
 }
 
 /// The script of a machine about which something may have been decided since it asked.
-fn script_of_new(state: &State, ask: Ask) -> Result<Response, ApiError> {
+async fn script_of_new(state: &State, ask: Ask) -> Result<Response, ApiError> {
     let view = View::now(state, ask.source);
-    script_of(state, &view, ask, view.site(state).machine(ask.mac))
+    script_of(state, &view, ask, view.site(state).machine(ask.mac)).await
 }
 
 /// The script of a machine, known or not; what is wrong is said on its console.
-fn script_of(
+async fn script_of(
     state: &State,
     view: &View,
     ask: Ask,
@@ -328,7 +328,10 @@ fn script_of(
 ) -> Result<Response, ApiError> {
     let Ask { source, mac, .. } = ask;
     let script = match machine {
-        Ok(machine) => script_of_node(state, view, ask, &machine)?,
+        Ok(machine) => {
+            ticket::look_elsewhere(state, machine.node, machine.interface, source).await;
+            script_of_node(state, view, ask, &machine)?
+        }
         Err(failure) => Err(failure),
     };
     match script {

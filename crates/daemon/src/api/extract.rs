@@ -367,6 +367,26 @@ fn known(state: &State, token: &str) -> Option<Identity> {
     state.keys.identify(token, clock::seconds(), clock::steady_milliseconds() / 1000)
 }
 
+/// Who the request's token is for. Another controller may have given a node's token a moment ago.
+pub(super) async fn identify_anywhere(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
+    let identity = identify(parts, state);
+    if identity.is_ok() || !is_of_unknown_boot(parts, state) {
+        return identity;
+    }
+    state.boots.look().await;
+    identify(parts, state)
+}
+
+/// Whether the token is one that a controller has signed for a boot of which nothing is known here.
+fn is_of_unknown_boot(parts: &Parts, state: &State) -> bool {
+    let token = parts.headers.get(TOKEN_HEADER).and_then(|value| value.to_str().ok());
+    let Some(Identity::Node { name, boot, .. }) = token.and_then(|token| known(state, token))
+    else {
+        return false;
+    };
+    state.boots.exchange_of(&name, &boot).is_none()
+}
+
 /// Who the request's token is for.
 pub(super) fn identify(parts: &Parts, state: &State) -> Result<Identity, ApiError> {
     let identity = identity(parts, state)?;

@@ -153,7 +153,7 @@ impl Access {
 
     /// Who asks, if they may.
     pub(super) async fn admit(self, parts: &mut Parts, state: &State) -> Result<Bearer, ApiError> {
-        let bearer = match extract::identify(parts, state)? {
+        let bearer = match extract::identify_anywhere(parts, state).await? {
             Identity::User { name, .. } => self.admit_user(parts, state, name).map(Bearer::User)?,
             Identity::ApiToken(name) => {
                 let token = state.api_token(&name)?;

@@ -87,6 +87,22 @@ pub(super) fn sealed(
     Ok((status, Json(sealed)).into_response())
 }
 
+/// Where no ticket would be given, takes what other controllers have noted by now: firmware may have been answered there, a moment ago.
+pub(super) async fn look_elsewhere(
+    state: &State,
+    node: &Node,
+    interface: &Interface,
+    source: Source,
+) {
+    let window = state.boots.window(node.name.as_str());
+    let is_known = interface.macaddress.is_none_or(|mac| {
+        window.is_some_and(|window| address_of(state, interface, mac, &window, source).is_some())
+    });
+    if !is_known {
+        tokio::join!(state.boots.look(), state.leases.look());
+    }
+}
+
 /// A ticket for the machine that asks, when a boot of this node is expected and the machine is where the node is.
 pub(super) fn of_machine(
     state: &State,
@@ -190,7 +206,7 @@ pub(super) async fn without_ticket(
     node: &str,
     address: IpAddr,
 ) -> Result<Option<String>, ApiError> {
-    let Some(window) = state.boots.window(node) else { return Ok(None) };
+    let Some(window) = state.boots.window_anywhere(node).await else { return Ok(None) };
     let running = running_in(state, node, &window);
     if let Some(running) =
         running.filter(|running| running.key.is_none() && running.address == address)
@@ -214,7 +230,7 @@ pub(super) async fn for_administrator(
     node: &str,
     address: IpAddr,
 ) -> Result<Option<String>, ApiError> {
-    let Some(window) = state.boots.window(node) else { return Ok(None) };
+    let Some(window) = state.boots.window_anywhere(node).await else { return Ok(None) };
     match running_in(state, node, &window) {
         Some(running) if running.key.is_some() => Ok(None),
         Some(running) => token_of(state, node, &running).map(Some),
@@ -302,7 +318,7 @@ pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<Bear
         ));
     }
     // It has no key and no port of root: what binds the ticket is the address, and the window.
-    if state.boots.window(&node).is_none() {
+    if state.boots.window_anywhere(&node).await.is_none() {
         return Err(refusal("no boot of this node is expected any longer; boot the machine again"));
     }
     let exchange = bind(state, &view.cluster, boot, None).await?;

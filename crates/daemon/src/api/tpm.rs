@@ -64,6 +64,7 @@ async fn log_in(
         is_installer = state.role_of(&user) == Some(Role::Installer);
         shown_by = format!("the password of {user}");
         if is_installer {
+            drop(state.boots.window_anywhere(&name).await);
             admit_installer(&state, source, &user, &name)?;
             check_of_served(&state, &state.cluster.published(), origin.address, &name, measured)
                 .await?;

@@ -37,7 +37,7 @@ pub(super) async fn claimed(
             let rule = rule.map(|rule| rule.to_string());
             tracing::info!(%node, %mac, rule, "a machine was made a node at its console");
             become_node(state, mac, &node);
-            script_of_new(state, Ask { source, mac, again: 0 })
+            script_of_new(state, Ask { source, mac, again: 0 }).await
         }
         Ok(Decision::NoneLeft) => {
             Ok((StatusCode::NOT_FOUND, "No Node is available for this group").into_response())
