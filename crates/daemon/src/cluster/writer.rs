@@ -20,6 +20,8 @@ const BATCH: usize = 1024;
 /// After another controller was first, one in so many requests is decided at once: what takes long to decide then keeps few others from
 /// being first.
 const SHRINK: usize = 8;
+/// As long as is looked whether somebody was refused on what is no longer so, at most.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// As long as others are let go first, at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -82,8 +84,16 @@ impl Writer {
         let begun = Instant::now();
         let batch = self.take_host(batch);
         let batch = self.look(batch).await;
-        let base = self.published();
-        let (mut working, decided) = self.decide(&base, batch);
+        let mut base = self.published();
+        let (mut working, mut decided) = self.decide(&base, batch);
+        // With a commit among them it shows whether another controller was first.
+        let refused_alone =
+            decided.iter().any(Decided::is_refused) && !decided.iter().any(Decided::needs_storing);
+        if refused_alone && self.finds_newer(&base).await {
+            base = self.published();
+            let batch = decided.into_iter().map(Decided::into_request).collect();
+            (working, decided) = self.decide(&base, batch);
+        }
         let commits: Arc<[Commit]> = decided.iter().filter_map(Decided::commit).collect();
         if commits.is_empty() {
             self.answer(decided);
@@ -107,6 +117,16 @@ impl Writer {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether another controller has committed something that was not published here yet. Whoever is refused may have made what is missing
+    /// there, a moment ago.
+    async fn finds_newer(&self, base: &Cluster) -> bool {
+        if !self.store.is_shared() {
+            return false;
+        }
+        let found = tokio::time::timeout(LONGEST_LOOK, self.catch_up(base)).await;
+        matches!(found, Ok(Ok(()))) && self.published().revision() != base.revision()
     }
 
     fn published(&self) -> Arc<Cluster> {
@@ -280,6 +300,10 @@ impl Decided {
             }
             Self::Change { .. } | Self::Promise { .. } => false,
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Change { result: Err(Error::Refused(_)), .. })
     }
 
     fn commit(&self) -> Option<Commit> {
