@@ -117,6 +117,8 @@ pub struct ClusterService {
     durations: Histogram,
     /// Whether the database answers.
     reach: Reach,
+    /// Whether other controllers may change what is stored.
+    is_shared: bool,
     /// Where changes are gathered instead of being made.
     gathered: Option<Gathered>,
 }
@@ -129,10 +131,13 @@ impl ClusterService {
         let (publisher, published) = watch::channel(Arc::new(cluster));
         let (made, _) = broadcast::channel(FOLLOWED);
         let promises = Promises::new(store.life());
+        let is_shared = store.is_shared();
         let durations = Histogram::new(DURATIONS);
         let reach = Reach::default();
         let writer = Writer::new(store, publisher, made.clone(), promises, durations.clone());
-        (Self { requests, published, made, durations, reach, gathered: None }, writer.run(waiting))
+        let service =
+            Self { requests, published, made, durations, reach, is_shared, gathered: None };
+        (service, writer.run(waiting))
     }
 
     /// How long changes took to be decided and stored, in seconds.
@@ -143,6 +148,11 @@ impl ClusterService {
     /// Since when the database does not answer, in milliseconds since 1970; `None` while it does.
     pub(crate) fn away_since(&self) -> Option<u64> {
         self.reach.away_since()
+    }
+
+    /// Whether what is published is what is stored, as far as can be known. Where no other can change what is stored, it is.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        !self.is_shared || self.reach.is_in_sync()
     }
 
     /// The cluster as of now. It does not change under the reader's hands.

@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod config;
 pub mod connections;
 pub mod control;
+mod controllers;
 pub mod database;
 mod diff;
 pub mod discovery;

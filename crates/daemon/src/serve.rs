@@ -25,6 +25,7 @@ use crate::cluster::{self, ClusterService};
 use crate::config::{self, Listen, Options, Settings};
 use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
+use crate::controllers::Controllers;
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
 use crate::hooks::Hooks;
@@ -192,6 +193,7 @@ pub async fn serve(
         assemble(settings, &options, (spoken, certificate, evidence), lines, store, service)
             .await?;
     workers.start(&mut tasks, &stop);
+    tasks.spawn(state.controllers.clone().run(stop.clone()));
     let (hooks, status) = (state.hooks.clone(), state.status.clone());
     tasks.spawn(hooks.run(state.cluster.subscribe(), status, stop.clone()));
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
@@ -437,11 +439,9 @@ async fn assemble(
 ) -> Result<(State, Workers), Error> {
     let runner = plugin_runner(&settings);
     let places = places(&settings, options, &listen, runner.clone());
-    make_directory(&places.files)?;
-    crate::archives::hide(&places, cluster.published());
+    make_places(&places, &cluster)?;
     let (jobs, job_records, mut unreadable) =
         Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
-    let vault = Vault::new(store.keys());
     let (status, states, others) = Status::open(&store).await?;
     unreadable.extend(others);
     let (Told { logs, installations, inventories }, others) = Told::open(&store).await?;
@@ -455,6 +455,7 @@ async fn assemble(
     let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
     let followers = Followers::new(store.life());
+    let controllers = Controllers::open(&store, &cluster, &settings, &listen).await?;
     let control::Opened { control, worker, pins, unreadable: others } =
         Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
     unreadable.extend(others);
@@ -471,7 +472,9 @@ async fn assemble(
         claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
         prometheus: Prometheus::new(settings.prometheus.clone()),
+        vault: Vault::new(store.keys()),
         cluster,
+        controllers,
         history: store,
         status,
         install_logs: logs.0,
@@ -490,7 +493,6 @@ async fn assemble(
         leases,
         unreadable,
         templates: templates(&settings),
-        vault,
         keys: Keys::new(&settings.secret_key, settings.expiry),
         attempts: Attempts::default(),
         audit,
@@ -513,6 +515,13 @@ async fn assemble(
         token_uses: token_writer,
     };
     Ok((state, workers))
+}
+
+/// What is served lies there; nobody but who may has archives from it.
+fn make_places(places: &Places, cluster: &ClusterService) -> Result<(), Error> {
+    make_directory(&places.files)?;
+    crate::archives::hide(places, cluster.published());
+    Ok(())
 }
 
 fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runner) -> Places {

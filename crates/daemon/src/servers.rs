@@ -9,6 +9,7 @@ mod bind;
 mod command;
 mod dhcp;
 mod dynamic;
+mod fence;
 mod files;
 mod kea;
 mod queue;

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
 use crate::control::Control;
+use crate::controllers::Controllers;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
 use crate::hooks::Hooks;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The cluster, and the way to change it.
     pub cluster: ClusterService,
+    /// The controllers that share the database.
+    pub(crate) controllers: Controllers,
     /// What was changed in the past.
     pub history: Store,
     /// What nodes report.

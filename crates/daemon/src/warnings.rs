@@ -67,7 +67,7 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let (files, images) = (&state.settings.image_files, &state.settings.image_directory);
     let of_site = of_site.chain(starters::missing(&cluster, files, images));
     let of_site = of_site.chain(state.jobs.trees().warning());
-    let of_site = of_site.chain(lost_database(state));
+    let of_site = of_site.chain(lost_database(state)).chain(state.controllers.warnings());
     let of_site = of_site.map(|text| Warning { nodes: Vec::new(), text });
     of_site.chain(nodes(state, &cluster)).collect()
 }

@@ -8,9 +8,9 @@ use perilune::client::access::Options;
 use perilune_wire::fields::nearest;
 
 use crate::commands::{
-    apply, audit, backup, claim, cluster, completion, control, database, dns, group, history,
-    import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
-    reservation, route, secret, service, setup, standard, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, controller, database, dns, group,
+    history, import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin,
+    rack, reservation, route, secret, service, setup, standard, switch, user,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -252,6 +252,9 @@ pub(crate) enum Command {
     /// Make a data directory of a backup
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::Restore),
+    /// The controllers that share a database
+    #[command(subcommand, after_help = controller::EXAMPLES)]
+    Controller(controller::Command),
     /// The PostgreSQL database that several controllers share
     #[command(subcommand, after_help = database::EXAMPLES)]
     Database(database::Command),

@@ -9,6 +9,7 @@ pub(crate) mod claim;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod control;
+pub(crate) mod controller;
 pub(crate) mod database;
 pub(crate) mod dns;
 pub(crate) mod group;

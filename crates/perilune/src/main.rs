@@ -22,9 +22,9 @@ mod worker;
 
 use arguments::{Arguments, Command};
 use commands::{
-    apply, audit, backup, claim, cluster, completion, control, database, dns, group, history,
-    import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin, rack,
-    reservation, route, secret, service, setup, standard, status, switch, user,
+    apply, audit, backup, claim, cluster, completion, control, controller, database, dns, group,
+    history, import, inventory, key, login, manual, network, node, nodes, os_user, osimage, plugin,
+    rack, reservation, route, secret, service, setup, standard, status, switch, user,
 };
 use failure::Failure;
 use output::Output;
@@ -105,6 +105,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Backup(arguments) if arguments.verify => backup::verify(&arguments.file),
         Command::Backup(arguments) => backup::run(&session(output)?, &arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Controller(command) => controller::run(&session(output)?, command),
         Command::Database(command) => database::run(options.config, &command),
         Command::Export(arguments) => apply::export(&session(output)?, &arguments),
         Command::Apply(arguments) => apply::run(&session(output)?, &arguments),

@@ -13,9 +13,7 @@ use crate::api::problem::ApiError;
 use crate::state::State;
 
 /// Asked for by GET, with a token.
-const ASKED: [&str; 12] = [
-    "/ha/master/_set",
-    "/ha/overrule/_set",
+const ASKED: [&str; 10] = [
     "/journal/{controller}",
     "/journal/{controller}/_delete",
     "/table/hashes",

@@ -12,6 +12,7 @@ use crate::api::extract::Path;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
+use crate::controllers::{Health, Known};
 use crate::json::Json;
 use crate::state::State;
 use crate::warnings;
@@ -79,8 +80,9 @@ async fn rows(state: &State, kind: &str) -> Result<BTreeMap<String, Row>, ApiErr
             rows.map_err(|error| ApiError::Defect(error.to_string()))
         }
         "mother" => Ok(tasks(state)),
-        // One controller has nobody to be in step with.
-        "sync" | "ha" => Ok(BTreeMap::new()),
+        "ha" => Ok(controllers(state)),
+        // Images are not copied between controllers by a task.
+        "sync" => Ok(BTreeMap::new()),
         other => Err(ApiError::NotFound(format!("nothing is known of '{}'", shown(other)))),
     }
 }
@@ -111,6 +113,31 @@ fn images(state: &State) -> BTreeMap<String, Row> {
         rows.insert(image.name.to_string(), row);
     }
     rows
+}
+
+/// Whether this controller is in step, and hears the others. One controller has nobody to be in step with.
+fn controllers(state: &State) -> BTreeMap<String, Row> {
+    if !state.controllers.is_shared() {
+        return BTreeMap::new();
+    }
+    let known = state.controllers.known();
+    let insync = if state.cluster.is_in_sync() {
+        Row::good("in sync")
+    } else {
+        Row { state: "out of sync".to_owned(), status: WRONG }
+    };
+    let all = &known.heard.controllers;
+    let silent: Vec<&str> = all
+        .iter()
+        .filter(|one| Known::health(one) == Health::Silent)
+        .map(|one| one.name.as_str())
+        .collect();
+    let ping = if silent.is_empty() {
+        Row::good("pings ok")
+    } else {
+        Row { state: format!("not heard: {}", silent.join(", ")), status: WRONG }
+    };
+    [("insync".to_owned(), insync), ("ping".to_owned(), ping)].into()
 }
 
 /// The daemon's own tasks. One that fails stops the daemon, so those that are told of here run. Strangers may ask: nothing is looked for.

@@ -14,6 +14,7 @@ mod claim;
 mod cloud;
 mod common;
 mod control;
+mod controller;
 mod dns;
 mod envelope;
 mod export;
@@ -130,6 +131,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(audit::routes())
         .merge(history::routes())
         .merge(control::routes())
+        .merge(controller::routes())
         .merge(service::routes())
         .merge(job::routes())
         .merge(monitor::routes())

@@ -211,6 +211,15 @@ impl ApiError {
             Self::Store(perilune_store::Error::OnlyEmbedded { .. }) => {
                 (StatusCode::NOT_IMPLEMENTED, "not_implemented")
             }
+            Self::Store(perilune_store::Error::OnlyShared { .. }) => {
+                (StatusCode::NOT_IMPLEMENTED, "one_controller")
+            }
+            Self::Store(perilune_store::Error::NoController { .. }) => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
+            Self::Store(perilune_store::Error::ControllerRuns { .. }) => {
+                (StatusCode::CONFLICT, "conflict")
+            }
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::Trial(..) => (StatusCode::OK, "trial"),
@@ -262,7 +271,12 @@ impl IntoResponse for ApiError {
         }
         let message = match &self {
             // A full disk is the administrator's to know; other causes are in the log.
-            Self::Store(error @ perilune_store::Error::OnlyEmbedded { .. }) => error.to_string(),
+            Self::Store(
+                error @ (perilune_store::Error::OnlyEmbedded { .. }
+                | perilune_store::Error::OnlyShared { .. }
+                | perilune_store::Error::NoController { .. }
+                | perilune_store::Error::ControllerRuns { .. }),
+            ) => error.to_string(),
             // Where the database is, and why it is away, is in the log and the status.
             Self::Store(error) if error.is_away() => format!("{error}; try again in a moment"),
             Self::Store(error) => format!("the change could not be stored: {}", chain(error)),

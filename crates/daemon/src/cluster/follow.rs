@@ -1,8 +1,8 @@
 //! Takes what other controllers commit, and knows whether the database answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use perilune_store::Follower;
 use tokio_util::sync::CancellationToken;
@@ -13,16 +13,44 @@ use crate::clock;
 /// How long after a failure the database is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What was not confirmed for so long may be another by now.
+const CONFIRMED: Duration = Duration::from_secs(5);
+/// What others commit is published within moments; who is behind for so long is behind.
+const BEHIND: Duration = Duration::from_secs(1);
+
 /// Whether the database answers; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reach {
     /// Milliseconds since 1970; zero while it answers.
     away_since: Arc<AtomicU64>,
+    looked: Arc<Mutex<Looked>>,
+}
+
+/// What was found when the database was last asked which revision it has.
+#[derive(Debug, Default)]
+struct Looked {
+    at: Option<Instant>,
+    /// Since when another revision is stored than is published.
+    behind: Option<Instant>,
 }
 
 impl Reach {
     pub(super) fn away_since(&self) -> Option<u64> {
         Some(self.away_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    /// Whether what is published is what is stored, as far as can be known.
+    pub(super) fn is_in_sync(&self) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_confirmed = looked.at.is_some_and(|at| at.elapsed() < CONFIRMED);
+        is_confirmed && looked.behind.is_none_or(|since| since.elapsed() < BEHIND)
+    }
+
+    fn note(&self, is_behind: bool) {
+        let now = Instant::now();
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = looked.behind.unwrap_or(now);
+        *looked = Looked { at: Some(now), behind: is_behind.then_some(behind) };
     }
 
     /// Answers whether this is new.
@@ -52,6 +80,7 @@ async fn run(service: ClusterService, mut follower: Follower) {
                 }
                 // A revision that is older than what is published is that of a database which was put back.
                 let is_new = service.published().revision() != revision;
+                service.reach.note(is_new);
                 if is_new && service.requests.send(Request::Look(revision)).await.is_err() {
                     return;
                 }

@@ -456,6 +456,11 @@ pub const LUNA_INI: &[Section] = &[
                 "yes",
                 "`no` leaves their files alone, as for a trial beside a running Luna 2",
             ),
+            key(
+                "CONTROLLERS",
+                "master",
+                "where several controllers share a database: `master`, and the master alone writes the files and has the servers act, or `all`, where each has servers of its own",
+            ),
             ignored("CONTROL"),
             ignored("COOLDOWN"),
         ],

@@ -34,6 +34,8 @@ pub(crate) struct ServerSettings {
     pub has_dhcp6: bool,
     /// Keys that templates have names for.
     pub keys: DhcpKeys,
+    /// Whether every controller writes them; else the master alone does.
+    pub at_each: bool,
 }
 
 /// A DHCP server.
@@ -102,7 +104,14 @@ pub(super) fn read(ini: &Ini) -> Result<ServerSettings, String> {
         return Err(format!("[DHCP] TSIGALGO is '{algorithm}'; write a word such as hmac-sha256"));
     }
     let has_dhcp6 = dhcp6.is_some();
-    let all = ServerSettings { command, dhcp, dhcp6, dns, has_dhcp6, keys };
+    let at_each = match ini.get("SERVICES", "CONTROLLERS").unwrap_or("master") {
+        "master" => false,
+        "all" => true,
+        other => {
+            return Err(format!("[SERVICES] CONTROLLERS is '{other}'; write master or all"));
+        }
+    };
+    let all = ServerSettings { command, dhcp, dhcp6, dns, has_dhcp6, keys, at_each };
     Ok(if writes { all } else { ServerSettings { dhcp6: None, ..all.beside(true, true) } })
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
+use super::fence::Fence;
 use super::files::{self, Replaced};
 use super::{command, dynamic};
 use crate::api::problem::chain;
@@ -46,8 +47,8 @@ struct Rendered {
 pub(super) async fn write(
     state: &State,
     server: &NameServer,
-    keys: &DhcpKeys,
-    templates: &Arc<Templates>,
+    (keys, templates): (&DhcpKeys, &Arc<Templates>),
+    fence: &Fence,
 ) -> Result<bool, String> {
     let rendered = render(state, server, keys, templates).await?;
     let file = state.settings.data_dir.join(KNOWN);
@@ -65,6 +66,7 @@ pub(super) async fn write(
         }
         let told = if zone.is_dynamic { zone.updates() } else { dynamic::Records::new() };
         if let Some(before) = before.filter(|before| zone.is_dynamic && !before.told.is_empty()) {
+            fence.check()?;
             // The file is BIND's own now: it has what the DHCP server told it.
             dynamic::tell(&zone.zone, &before.told, &told, keys).await.map_err(&refused)?;
             let zone_now = Zone { digest: digest.clone(), serial: before.serial, told };
@@ -97,7 +99,7 @@ pub(super) async fn write(
     let mut replaced: Vec<Replaced> = Vec::new();
     let mut outcome = Ok(());
     for new in staged {
-        outcome = new.replace().map(|former| replaced.push(former));
+        outcome = fence.check().and_then(|()| new.replace()).map(|former| replaced.push(former));
         if outcome.is_err() {
             break;
         }
@@ -105,8 +107,11 @@ pub(super) async fn write(
     if outcome.is_ok() {
         outcome = command::check(&server.test, &[], main.file()).await.map_err(&refused);
     }
+    let outcome = outcome.and_then(|()| fence.check());
     let outcome = outcome.and_then(|()| if has_main { Ok(()) } else { main.replace().map(drop) });
     if let Err(reason) = outcome {
+        // Who may not write any more does not put back either: another writes all of it.
+        let replaced = if fence.is_open() { replaced } else { Vec::new() };
         let failed: Vec<String> =
             replaced.into_iter().filter_map(|former| former.put_back().err()).collect();
         return Err([vec![reason], failed].concat().join("; "));

@@ -8,6 +8,7 @@ use perilune_model::Cluster;
 use perilune_render::{Dhcp, DhcpKeys, Place};
 use tokio::task::spawn_blocking;
 
+use super::fence::Fence;
 use super::kea::{self, Taken};
 use super::{command, files};
 use crate::api::problem::chain;
@@ -29,8 +30,8 @@ pub(super) enum Written {
 pub(super) async fn write(
     state: &State,
     server: &DhcpServer,
-    keys: &DhcpKeys,
-    templates: &Arc<Templates>,
+    (keys, templates): (&DhcpKeys, &Arc<Templates>),
+    fence: &Fence,
 ) -> Result<Written, String> {
     let cluster = state.cluster.published();
     let place = place(state, &cluster, server);
@@ -53,10 +54,12 @@ pub(super) async fn write(
     let staged = files::stage(&server.file, text, has_keys)?;
     let refused = |words: &str| format!("{} config file has errors: {words}", server.unit);
     command::check(&server.test, &[], staged.file()).await.map_err(|words| refused(&words))?;
+    fence.check()?;
     let taken = kea::set(staged.text()).await;
     if let Taken::Refused(words) = taken {
         return Err(refused(&words));
     }
+    fence.check()?;
     staged.replace()?;
     Ok(if taken == Taken::Yes { Written::Taken } else { Written::File })
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::dhcp::{self, Written};
+use super::fence::Fence;
 use super::queue::Asked;
 use super::{Action, Kind, Servers, bind, command};
 use crate::clock;
@@ -23,6 +24,8 @@ const QUIET: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(5);
 /// The addresses of this host, which are in files as well, are looked at so often: followers of the cluster are not told of them.
 const LOOK: Duration = Duration::from_secs(5);
+/// The database, which did not say whether this controller may write, is asked again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// What failed is tried again after so long: a disk has room again, a server is back.
 const AGAIN: Duration = Duration::from_mins(1);
 
@@ -32,6 +35,11 @@ pub(super) struct Worker {
     servers: Servers,
     settings: Arc<ServerSettings>,
     templates: Arc<Templates>,
+    fence: Fence,
+    /// Tells of another master, where the master alone writes.
+    master: Option<watch::Receiver<Option<u64>>>,
+    /// The last epoch of the master in which this controller was it.
+    epoch: Option<u64>,
     cluster: watch::Receiver<Arc<Cluster>>,
     /// When to write, and when at the latest.
     due: Option<(Instant, Instant)>,
@@ -51,8 +59,23 @@ impl Worker {
         let servers = state.servers.clone();
         let now = Instant::now();
         let due = Some((now, now));
-        let own = Vec::new();
-        Self { state, servers, settings, templates, cluster, due, own, unread: Vec::new() }
+        let fence = Fence::new(&state.controllers, &settings);
+        let master = fence.follow();
+        let epoch = master.as_ref().and_then(|master| *master.borrow());
+        let (own, unread) = (Vec::new(), Vec::new());
+        Self {
+            state,
+            servers,
+            settings,
+            templates,
+            fence,
+            master,
+            epoch,
+            cluster,
+            due,
+            own,
+            unread,
+        }
     }
 
     /// Runs until `stop`.
@@ -65,8 +88,17 @@ impl Worker {
                     None => std::future::pending().await,
                 }
             };
+            let other_master = async {
+                match &mut self.master {
+                    Some(master) => {
+                        master.changed().await.ok();
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = other_master => self.note_master(),
                 changed = self.cluster.changed() => match changed {
                     Ok(()) => self.note_change(),
                     Err(_) => return,
@@ -82,6 +114,20 @@ impl Worker {
                 self.perform(asked).await;
             }
         }
+    }
+
+    /// Where this controller has become the master, its servers may have read older files than are there now: those may be shared. When nobody
+    /// else was in between, nobody wrote.
+    fn note_master(&mut self) {
+        let now = self.master.as_ref().and_then(|master| *master.borrow());
+        let Some(epoch) = now else { return };
+        let was_it = self.epoch.is_some_and(|last| epoch <= last.saturating_add(1));
+        self.epoch = Some(epoch);
+        if !was_it {
+            let configured = Kind::ALL.into_iter();
+            self.unread = configured.filter(|kind| self.settings.unit(*kind).is_some()).collect();
+        }
+        self.note_change();
     }
 
     fn look(&mut self) {
@@ -105,11 +151,19 @@ impl Worker {
     async fn write_all(&mut self, stop: &CancellationToken) {
         self.due = None;
         self.own = self.own_addresses();
+        if self.fence.confirm().await.is_err() {
+            self.leave_to_master();
+            return;
+        }
         for kind in Kind::ALL {
             if self.settings.unit(kind).is_none() || stop.is_cancelled() {
                 continue;
             }
             let outcome = self.follow(kind).await;
+            if outcome.is_err() && !self.fence.is_open() {
+                self.leave_to_master();
+                return;
+            }
             let is_failed = outcome.is_err();
             let failure = outcome.err().map(|reason| self.told(kind, &reason));
             if self.servers.note(kind, failure.clone())
@@ -121,6 +175,19 @@ impl Worker {
                 let again = Instant::now() + AGAIN;
                 self.due = self.due.or(Some((again, again)));
             }
+        }
+    }
+
+    /// Another controller writes, or will: whatever is wrong is its to tell. What the servers of this one have read it does not know.
+    fn leave_to_master(&mut self) {
+        for kind in Kind::ALL {
+            self.servers.note(kind, None);
+        }
+        self.unread.clear();
+        if self.fence.is_open() {
+            // The database has not answered. Whoever is the master anew is told so.
+            let again = Instant::now() + ASK_AGAIN;
+            self.due = self.due.or(Some((again, again)));
         }
     }
 
@@ -146,6 +213,7 @@ impl Worker {
         }
         // BIND reads its files anew; dhcpd cannot.
         let action = if kind == Kind::Dns { Action::Reload } else { Action::Restart };
+        self.fence.confirm().await?;
         self.command(kind, action).await?;
         self.unread.retain(|unread| *unread != kind);
         tracing::info!(
@@ -162,7 +230,8 @@ impl Worker {
     }
 
     async fn write(&self, kind: Kind) -> Result<Written, String> {
-        let (state, keys, templates) = (&self.state, &self.settings.keys, &self.templates);
+        let (keys, templates, fence) = (&self.settings.keys, &self.templates, &self.fence);
+        let state = &self.state;
         match kind {
             Kind::Dhcp | Kind::Dhcp6 => {
                 let server = match kind {
@@ -170,11 +239,11 @@ impl Worker {
                     _ => &self.settings.dhcp6,
                 };
                 let Some(server) = server else { return Ok(Written::Nothing) };
-                dhcp::write(state, server, keys, templates).await
+                dhcp::write(state, server, (keys, templates), fence).await
             }
             Kind::Dns => {
                 let Some(server) = &self.settings.dns else { return Ok(Written::Nothing) };
-                let is_new = bind::write(state, server, keys, templates).await?;
+                let is_new = bind::write(state, server, (keys, templates), fence).await?;
                 Ok(if is_new { Written::File } else { Written::Nothing })
             }
         }
@@ -195,7 +264,12 @@ impl Worker {
     }
 
     async fn act(&mut self, kind: Kind, action: Action) -> Result<(), String> {
-        if action != Action::OnlyStart {
+        // Whoever has a server stop need not write for it.
+        let may_write = self.fence.confirm().await.is_ok();
+        if !may_write && !matches!(action, Action::OnlyStart | Action::Stop) {
+            return Err(self.fence.refusal());
+        }
+        if action != Action::OnlyStart && may_write {
             let family = [Kind::Dhcp, Kind::Dhcp6];
             let written: &[Kind] = if kind == Kind::Dns { &[Kind::Dns] } else { &family };
             for own in written {

@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
-const NOT_YET: [(&str, bool); 17] = [
-    ("GET /ha/master/_set", true),
-    ("GET /ha/overrule/_set", true),
+const NOT_YET: [(&str, bool); 15] = [
     ("GET /journal", true),
     ("POST /journal", true),
     ("GET /journal/controller", true),
@@ -78,11 +76,29 @@ fn a_single_controller_tells_its_role() {
         assert_eq!(site.get("/ha/master"), (404, json!({ "message": false })));
         let own = json!({ "ha": role, "config": { "shadow": false } });
         assert_eq!(site.get("/ha/controllers"), (200, json!({ "message": { "controller": own } })));
-        assert_eq!(site.get("/ha/master/_set").0, 501);
+        let (status, answer) = site.get("/ha/master/_set");
+        assert_eq!(status, 503);
+        assert!(
+            answer["message"].as_str().unwrap().contains("there is one controller"),
+            "{answer}"
+        );
+        assert_eq!(site.get("/ha/overrule/_set").0, 204);
+        assert_eq!(site.get_as("/ha/ready", "").0, 200);
+        let (_, all) = site.get("/controller");
+        assert_eq!(all["controllers"].as_array().unwrap().len(), 1, "{all}");
+        assert_eq!((&all["shared"], &all["controllers"][0]["here"]), (&json!(false), &json!(true)));
+        let name = all["controllers"][0]["name"].as_str().unwrap();
+        for action in ["_drain", "_remove"] {
+            let (status, answer) = site.post(&format!("/controller/{name}/{action}"), &json!({}));
+            assert_eq!((status, &answer["code"]), (501, &json!("one_controller")), "{answer}");
+            assert_eq!(site.post(&format!("/controller/x/{action}"), &json!({})).0, 404);
+        }
     }
     let (status, answer) = site.get("/ha/syncimage/compute");
     assert_eq!((status, &answer["message"]), (404, &json!("sync not available for images")));
-    for path in ["/ha/state", "/ha/master", "/ha/controllers", "/ha/syncimage/x"] {
+    let set = ["/ha/master/_set", "/ha/overrule/_set"];
+    let told = ["/ha/state", "/ha/master", "/ha/controllers", "/ha/syncimage/x", "/controller"];
+    for path in told.into_iter().chain(set) {
         assert_eq!(site.get_as(path, "").0, 401, "{path}");
         assert_eq!(site.get_as(path, &site.node_token("node001")).0, 403, "{path}");
     }

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 29] = [
+const PUBLIC: [&str; 30] = [
     "POST /token",
     "POST /tpm/{nodename}",
     "GET /version",
     "GET /ping",
+    "GET /ha/ready",
     "GET /files",
     "GET /files/{filename}",
     "GET /filesauth",

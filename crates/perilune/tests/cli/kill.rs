@@ -18,6 +18,7 @@ pub(crate) struct Daemon {
     process: Child,
     pub(crate) url: String,
     pub(crate) token: String,
+    pub(crate) password: String,
     agent: ureq::Agent,
 }
 
@@ -43,7 +44,8 @@ impl Daemon {
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder().http_status_as_error(false).build(),
         );
-        let mut daemon = Self { process, url, token: String::new(), agent };
+        let mut daemon =
+            Self { process, url, token: String::new(), password: String::new(), agent };
         let started = Instant::now();
         while daemon.get("/ping").is_none() {
             assert!(started.elapsed() < DEADLINE, "the daemon does not answer");
@@ -55,6 +57,7 @@ impl Daemon {
         let (code, answer) = daemon.post("/token", &login).unwrap();
         assert_eq!(code, 201);
         answer["token"].as_str().unwrap().clone_into(&mut daemon.token);
+        password.clone_into(&mut daemon.password);
         daemon
     }
 
@@ -72,9 +75,36 @@ impl Daemon {
         read(request.header("x-access-tokens", &self.token).send_json(body))
     }
 
+    /// What a machine at this address is given, where the daemon believes this one about that.
+    pub(crate) fn text_from(&self, path: &str, from: &str) -> String {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let mut answer = request.header("x-forwarded-for", from).call().unwrap();
+        answer.body_mut().read_to_string().unwrap()
+    }
+
+    /// The same with a token.
+    pub(crate) fn get_from(&self, path: &str, token: &str, from: &str) -> (u16, Value) {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = request.header("x-forwarded-for", from);
+        read(request.header("x-access-tokens", token).call()).unwrap()
+    }
+
+    /// What a machine at this address is answered.
+    pub(crate) fn post_from(&self, path: &str, body: &Value, from: &str) -> (u16, Value) {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        read(request.header("x-forwarded-for", from).send_json(body)).unwrap()
+    }
+
     pub(crate) fn config(&self, resource: &str, name: &str, fields: &Value) -> Option<u16> {
         let body = json!({ "config": { resource: { name: fields } } });
         self.post(&format!("/config/{resource}/{name}"), &body).map(|(code, _)| code)
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    #[expect(clippy::disallowed_methods, reason = "a test may block")]
+    pub(crate) fn signal(&self, name: &str) {
+        let (signal, process) = (format!("-{name}"), self.process.id().to_string());
+        assert!(Command::new("kill").args([signal, process]).status().unwrap().success());
     }
 
     /// SIGKILL, at whatever instruction it is.

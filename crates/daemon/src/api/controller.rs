@@ -1,0 +1,138 @@
+//! `/controller`: the controllers that share the database, for the administrators of a site.
+
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::api::extract::{Body, Path};
+use crate::api::node::shown;
+use crate::api::permissions::{Routes, admins, operators, viewers};
+use crate::api::problem::{ApiError, Problem};
+use crate::clock::rfc3339;
+use crate::controllers::Known;
+use crate::json::Json;
+use crate::state::State;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(viewers(), routes!(list))
+        .add(operators().acts(), routes!(drain))
+        .add(admins().acts(), routes!(remove))
+}
+
+/// The controllers of a site.
+#[derive(Debug, Serialize, ToSchema)]
+struct Answer {
+    /// By name.
+    controllers: Vec<Shown>,
+    /// The revision that is stored.
+    revision: u64,
+    /// How many seconds ago the database was last asked.
+    seconds_ago: u64,
+    /// Whether controllers share a database.
+    shared: bool,
+}
+
+/// A controller.
+#[derive(Debug, Serialize, ToSchema)]
+struct Shown {
+    name: String,
+    /// Where its API is.
+    url: String,
+    version: String,
+    /// The revision that it served when it was last heard.
+    revision: u64,
+    /// `in sync`, `behind`, or `silent` when it was not heard for 15 seconds.
+    state: &'static str,
+    /// Whether it does what one alone may do.
+    master: bool,
+    /// Whether somebody is about to stop it.
+    drained: bool,
+    /// When it started.
+    since: Option<String>,
+    /// When it was last heard.
+    heard: Option<String>,
+    /// Whether it is the one that answers.
+    here: bool,
+}
+
+/// The controllers that share the database, how they are, and which is the master.
+#[utoipa::path(get, path = "/controller", tag = "controller", responses(
+    (status = 200, description = "The controllers by name", body = Answer),
+))]
+async fn list(state: axum::extract::State<State>) -> Response {
+    Json(answer(&state)).into_response()
+}
+
+fn answer(state: &State) -> Answer {
+    let known = state.controllers.known();
+    let time = |at: u64| (at > 0).then(|| rfc3339(at));
+    let controllers = known.heard.controllers.iter().map(|one| {
+        let here = one.name == state.controllers.name();
+        Shown {
+            name: one.name.clone(),
+            url: one.url.clone(),
+            version: one.version.clone(),
+            revision: one.revision,
+            state: Known::health(one).word(),
+            master: known.heard.master.holder.as_deref() == Some(one.name.as_str()),
+            drained: one.is_drained,
+            since: time(one.began),
+            heard: time(one.heard),
+            here,
+        }
+    });
+    Answer {
+        controllers: controllers.collect(),
+        revision: known.heard.revision.max(state.cluster.published().revision()),
+        seconds_ago: state.controllers.age().as_secs(),
+        shared: state.controllers.is_shared(),
+    }
+}
+
+/// Says that a controller is about to be stopped, or, with `drained` false, that it is not: it is the master no longer, and `/ha/ready` of it
+/// tells others to go elsewhere. Whatever it is asked it still answers.
+#[utoipa::path(post, path = "/controller/{name}/_drain", tag = "controller", request_body = serde_json::Value, responses(
+    (status = 200, description = "The controllers by name", body = Answer),
+    (status = 400, description = "The request cannot be read", body = Problem),
+    (status = 404, description = "There is no such controller", body = Problem),
+    (status = 501, description = "The controller is alone", body = Problem),
+    (status = 503, description = "The database does not answer", body = Problem),
+))]
+async fn drain(
+    state: axum::extract::State<State>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let wanted =
+        body.read(&[], |fields| fields.boolean("drained").value().copied().unwrap_or(true))?;
+    check_known(&state, &name)?;
+    state.controllers.drain(&name, wanted).await?;
+    Ok(Json(answer(&state)).into_response())
+}
+
+/// Only a name that is known goes to the database.
+fn check_known(state: &State, name: &str) -> Result<(), ApiError> {
+    let known = state.controllers.known();
+    let is_known = known.heard.controllers.iter().any(|one| one.name == name);
+    let unknown = || ApiError::NotFound(format!("there is no controller {}", shown(name)));
+    if is_known { Ok(()) } else { Err(unknown()) }
+}
+
+/// Forgets a controller that runs no more, with its jobs and its audit.
+#[utoipa::path(post, path = "/controller/{name}/_remove", tag = "controller", responses(
+    (status = 200, description = "The controllers by name", body = Answer),
+    (status = 404, description = "There is no such controller", body = Problem),
+    (status = 409, description = "It runs", body = Problem),
+    (status = 501, description = "The controller is alone", body = Problem),
+    (status = 503, description = "The database does not answer", body = Problem),
+))]
+async fn remove(
+    state: axum::extract::State<State>,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    check_known(&state, &name)?;
+    state.controllers.forget(&name).await?;
+    Ok(Json(answer(&state)).into_response())
+}
