@@ -301,6 +301,11 @@ impl Boots {
         Ok(self.exchange_of(node.as_str(), &wanted.boot).ok_or(Refusal::Superseded))
     }
 
+    /// Returns when the exchange that is shown of a node is stored.
+    pub(crate) async fn stored_now(&self, node: &Name) -> Result<(), perilune_boards::Error> {
+        self.exchanges.stored_now(node).await
+    }
+
     /// The exchange of this very boot, while its token is good.
     pub fn exchange_of(&self, node: &str, boot: &str) -> Option<Arc<Exchange>> {
         let exchange = self.exchanges.get(node).filter(|exchange| exchange.boot == boot)?;

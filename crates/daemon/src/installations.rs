@@ -54,6 +54,11 @@ impl Installations {
         self.board.update_stored(node, decide).await.map(drop)
     }
 
+    /// Returns when what is shown of a node is stored.
+    pub(crate) async fn stored_now(&self, node: &Name) -> Result<(), perilune_boards::Error> {
+        self.board.stored_now(node).await
+    }
+
     /// Somebody wants a node to be installed anew, or does not any longer. Stored when it returns. Nodes that are on no disk are
     /// installed anyway.
     pub async fn reinstall(&self, node: &Name, wanted: bool) -> Result<(), perilune_boards::Error> {

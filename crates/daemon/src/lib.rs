@@ -52,6 +52,7 @@ pub mod serve;
 mod servers;
 pub mod setup;
 pub mod sightings;
+mod spool;
 pub mod standing;
 mod starters;
 pub mod state;

@@ -1,12 +1,14 @@
 //! Starts everything, and stops it.
 
+mod warn;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use perilune_boards::{Unreadable, Writer};
-use perilune_boot::{Directories, Environment, Protocol, Templates};
+use perilune_boot::{Directories, Protocol, Templates};
 use perilune_dhcp::{Lease, Observer};
 use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
@@ -43,6 +45,7 @@ use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::seeder::Seeder;
 use crate::sightings::Sightings;
+use crate::spool::Spool;
 use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::swarm::Swarm;
@@ -179,7 +182,7 @@ pub async fn serve(
     tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
     let spoken: Vec<(Protocol, SocketAddr)> =
         protocols.iter().copied().zip(addresses.iter().copied()).collect();
-    warn_of_protocols(&settings, &listen, &spoken, &service.published());
+    warn::of_protocols(&settings, &listen, &spoken, &service.published());
 
     let observers = crate::machines::observers(&options, &service.published());
     let evidence = evidence(&settings, &options, !observers.is_empty());
@@ -194,6 +197,9 @@ pub async fn serve(
             .await?;
     workers.start(&mut tasks, &stop);
     tasks.spawn(state.controllers.clone().run(stop.clone()));
+    if state.controllers.is_shared() {
+        tasks.spawn(state.spool.clone().run(state.clone(), stop.clone()));
+    }
     let (hooks, status) = (state.hooks.clone(), state.status.clone());
     tasks.spawn(hooks.run(state.cluster.subscribe(), status, stop.clone()));
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
@@ -267,7 +273,7 @@ pub(crate) fn configure(options: &Options, listen: &[Listen]) -> Result<Settings
         tracing::warn!(file = %file.display(), "{odd}");
     }
     if options.config.is_none() {
-        warn_of_endpoint(&settings, listen);
+        warn::of_endpoint(&settings, listen);
     }
     Ok(settings)
 }
@@ -323,51 +329,6 @@ async fn seed(state: &State, tasks: &mut JoinSet<()>, stop: &CancellationToken) 
 /// The signal that asks daemons to read their files anew; without this it would end the process.
 fn hangups() -> Result<Signal, Error> {
     signal(SignalKind::hangup()).map_err(Error::Signal)
-}
-
-/// The command line on this machine goes where the made configuration says; another daemon may be there.
-fn warn_of_endpoint(settings: &Settings, listen: &[Listen]) {
-    let host: Option<IpAddr> = settings.host.as_deref().and_then(|host| host.parse().ok());
-    let leads_here = |listen: &Listen| {
-        let told = host.unwrap_or_else(|| listen.address.ip());
-        listen.covers(SocketAddr::new(told, settings.port))
-    };
-    if listen.iter().any(leads_here) {
-        return;
-    }
-    let addresses: Vec<String> = listen.iter().map(|listen| listen.address.to_string()).collect();
-    let told = format!("{}:{}", settings.host.as_deref().unwrap_or("localhost"), settings.port);
-    let Some(right) = listen.first().map(Listen::endpoint) else { return };
-    tracing::warn!(
-        file = %settings.file.display(),
-        "the configuration says [API] ENDPOINT = {told}, and the daemon listens on {}: the command line on this machine does not find it, \
-         or finds another; write ENDPOINT = {right} there, or start with --listen {told}",
-        addresses.join(", ")
-    );
-}
-
-/// What clients and machines are told, and will not find or not like.
-fn warn_of_protocols(
-    settings: &Settings,
-    listen: &[Listen],
-    spoken: &[(Protocol, SocketAddr)],
-    cluster: &Cluster,
-) {
-    let told = [(settings.protocol, settings.port)].into_iter().chain(settings.web_server);
-    for (protocol, port) in told {
-        let there = listen.iter().find(|listen| listen.address.port() == port);
-        let spoken = there.map(|listen| listen.protocol(settings));
-        if let Some(spoken) = spoken.filter(|spoken| *spoken != protocol) {
-            tracing::warn!(port, %spoken, told = %protocol, "--listen and the configuration do not agree on what is spoken at this port; clients and machines go by PROTOCOL");
-        }
-    }
-    let told = Environment::of(cluster, &settings.of_boot(spoken));
-    // Firmware and iPXE know no certificate that a site has made for itself.
-    if [told.boot_protocol, told.firmware_files.0].contains(&Protocol::Https) {
-        tracing::warn!(
-            "machines are sent to https for their boot files, and most firmware trusts no certificate of a site; serve those by http: [API] FIRMWARE_PORT = 7051"
-        );
-    }
 }
 
 /// What must run for the state to do its work.
@@ -454,7 +415,6 @@ async fn assemble(
     unreadable.extend(others);
     let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
-    let followers = Followers::new(store.life());
     let controllers = Controllers::open(&store, &cluster, &settings, &listen).await?;
     let control::Opened { control, worker, pins, unreadable: others } =
         Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
@@ -464,6 +424,7 @@ async fn assemble(
         Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
     let state = State::new(Parts {
         boots,
+        spool: Spool::new(&settings.data_dir),
         installations: installations.0,
         inventories: inventories.0,
         swarm: Swarm::default(),
@@ -473,6 +434,7 @@ async fn assemble(
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
         prometheus: Prometheus::new(settings.prometheus.clone()),
         vault: Vault::new(store.keys()),
+        followers: Followers::new(store.life()),
         cluster,
         controllers,
         history: store,
@@ -480,7 +442,6 @@ async fn assemble(
         install_logs: logs.0,
         jobs,
         directory: OsUsers::open(&settings.directory, &runner),
-        followers,
         control,
         sightings,
         discovery,

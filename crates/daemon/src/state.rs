@@ -44,6 +44,7 @@ use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::servers::Servers;
 use crate::sightings::Sightings;
+use crate::spool::Spool;
 use crate::status::Status;
 use crate::swarm::Swarm;
 use crate::tls::ShownCertificate;
@@ -106,6 +107,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Which boots are expected, and whom secrets were given to.
     pub boots: Boots,
+    /// What is kept here while the database is away.
+    pub(crate) spool: Spool,
     /// Which nodes are installed on their disks.
     pub installations: Installations,
     /// What machines are made of.

@@ -155,7 +155,7 @@ const RULES: Rules = Rules { keys: 200_000, changes: 4096 };
 const SAID_AGAIN: u64 = 1000;
 
 /// Whether a node does not say again that it came to this state, and others act on it.
-fn is_milestone(state: &str) -> bool {
+pub(crate) fn is_milestone(state: &str) -> bool {
     matches!(state, SUCCESS | ERROR)
 }
 
@@ -191,6 +191,11 @@ impl Status {
             Update::Put(NodeState::after(known, state, status.clone(), now))
         };
         self.board.update_stored(node, decide).await.map(drop)
+    }
+
+    /// Returns when what is shown of a node is stored.
+    pub(crate) async fn stored_now(&self, node: &Name) -> Result<(), perilune_boards::Error> {
+        self.board.stored_now(node).await
     }
 
     /// A node is in a state. Whoever says the same again at once has said it.

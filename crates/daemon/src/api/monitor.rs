@@ -23,8 +23,9 @@ use crate::clock::{self, rfc3339};
 use crate::json::Json;
 use crate::selection;
 use crate::sightings::Sighting;
+use crate::spool::{Entry, Milestone};
 use crate::state::State;
-use crate::status::{ERROR, SUCCESS};
+use crate::status::{ERROR, SUCCESS, is_milestone};
 
 /// As long as a state and what is said beside it may be.
 const LONGEST_STATE: usize = 64;
@@ -125,23 +126,45 @@ async fn report(
             tracing::warn!(%node, reason, "a node is not installed");
         }
     }
-    if reported == SUCCESS {
-        note_installation(&state, &node, report.get("installation")).await?;
+    let at = clock::milliseconds();
+    if !is_milestone(&reported) {
+        state.status.report(&node, &reported, status, at);
+        return Ok(answer::done());
     }
-    state.status.report_stored(&node, &reported, status, clock::milliseconds()).await?;
-    if reported == SUCCESS {
-        state.boots.succeeded(&node).await?;
-    }
+    let installation = if reported == SUCCESS {
+        installation(&state, &node, report.get("installation"))?
+    } else {
+        None
+    };
+    let milestone = Milestone { node, state: reported, status, installation, at };
+    note_milestone(&state, milestone).await?;
     Ok(answer::done())
 }
 
 /// Notes where an installed node starts from, before it is answered. Our own installer always says it: nothing for a root in memory. Of
 /// others it is known whether their node has a disk.
-async fn note_installation(
+/// Stores that a node is installed, or is not. Where the database of several controllers is away, it is kept here until it is back.
+async fn note_milestone(state: &State, milestone: Milestone) -> Result<(), ApiError> {
+    let Err(error) = state.stored_or_away(state.store_milestone(&milestone)).await else {
+        return Ok(());
+    };
+    if !matches!(&error, perilune_boards::Error::Store(error) if error.is_away()) {
+        return Err(error.into());
+    }
+    let node = milestone.node.clone();
+    state.spool.keep(Entry::Milestone(milestone)).await.map_err(|failed| {
+        tracing::error!(%node, error = %failed, "what a node told is not kept either");
+        error
+    })?;
+    Ok(())
+}
+
+/// What a node starts from by itself, as it told or as it is described.
+fn installation(
     state: &State,
     node: &Name,
     told: Option<&Value>,
-) -> Result<(), ApiError> {
+) -> Result<Option<Installation>, ApiError> {
     let start: Option<Installation> = match told {
         Some(told) => serde_json::from_value(told.clone()).map_err(|error| {
             ApiError::Malformed(format!(
@@ -150,10 +173,7 @@ async fn note_installation(
         })?,
         None => installs_on_disk(state, node).then(Installation::default),
     };
-    if let Some(start) = start {
-        state.installations.installed(node, &start.within_bounds(), clock::milliseconds()).await?;
-    }
-    Ok(())
+    Ok(start.map(Installation::within_bounds))
 }
 
 /// Whether the root of a node as it is described is on a disk.

@@ -2,17 +2,21 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::node::Node;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::{Purpose, Ticket, Token};
 use perilune_seal::PublicKey;
+use sha2::{Digest as _, Sha256};
 use utoipa_axum::routes;
 
 use crate::api::boot::View;
@@ -25,13 +29,18 @@ use crate::api::source::Source;
 use crate::api::tpm;
 use crate::api::unproven::Unproven;
 use crate::auth::Boot;
-use crate::boots::{Evidence, Exchange, WINDOW, Window};
+use crate::boots::{Evidence, Exchange, Refusal, WINDOW, Window};
 use crate::clock;
 use crate::json::Json;
+use crate::spool::Entry;
 use crate::state::State;
 
 /// Random bytes in the name of a boot.
 const NAME_LENGTH: usize = 12;
+/// How long another controller takes to store what it has seen, under load.
+const STORING: Duration = Duration::from_millis(400);
+/// Characters that tell which controller began to serve a boot.
+const MARK_LENGTH: usize = 6;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(everybody().acts(), routes!(exchange))
@@ -94,11 +103,20 @@ pub(super) async fn look_elsewhere(
     interface: &Interface,
     source: Source,
 ) {
-    let window = state.boots.window(node.name.as_str());
-    let is_known = interface.macaddress.is_none_or(|mac| {
-        window.is_some_and(|window| address_of(state, interface, mac, &window, source).is_some())
-    });
-    if !is_known {
+    let is_known = || {
+        let window = state.boots.window(node.name.as_str());
+        interface.macaddress.is_none_or(|mac| {
+            window
+                .is_some_and(|window| address_of(state, interface, mac, &window, source).is_some())
+        })
+    };
+    if !state.controllers.is_shared() || is_known() {
+        return;
+    }
+    tokio::join!(state.boots.look(), state.leases.look());
+    if !is_known() {
+        // The other may be about to store it. Who is refused comes again after seconds only.
+        tokio::time::sleep(STORING).await;
         tokio::join!(state.boots.look(), state.leases.look());
     }
 }
@@ -121,7 +139,7 @@ pub(super) fn of_machine(
         node: node.name.to_string(),
         mac,
         address,
-        boot: new_name()?,
+        boot: new_name(state)?,
         begun: state.boots.now(),
     };
     let ticket = state.keys.ticket(&boot, WINDOW);
@@ -189,13 +207,42 @@ async fn bind(
     use_of(state, &node, Exchange { boot, begun, key, address, archive, at, succeeded: None }).await
 }
 
+/// A ticket of this controller is used while the database is away, too, and its use kept here. One of another controller waits, since that one
+/// may have taken it.
 async fn use_of(state: &State, node: &str, wanted: Exchange) -> Result<Arc<Exchange>, ApiError> {
-    let address = wanted.address;
-    let exchanged = state.boots.exchange(&Name::trusted(node), wanted).await?;
+    let (address, name) = (wanted.address, Name::trusted(node));
+    let exchanged = state.boots.exchange(&name, wanted.clone());
+    let exchanged = match state.stored_or_away(exchanged).await {
+        Err(perilune_boards::Error::Store(error))
+            if error.is_away() && is_of_here(state, &wanted.boot) =>
+        {
+            keep_use(state, name, wanted, error).await?
+        }
+        exchanged => exchanged?,
+    };
     exchanged.map_err(|refused| {
         tracing::warn!(node, %address, reason = %refused, "a ticket was refused");
         refusal(&refused.to_string())
     })
+}
+
+/// Keeps the use of a ticket that the board shows, and that is not stored.
+async fn keep_use(
+    state: &State,
+    node: Name,
+    wanted: Exchange,
+    error: perilune_store::Error,
+) -> Result<Result<Arc<Exchange>, Refusal>, ApiError> {
+    // What was refused is not shown.
+    let shown = state.boots.exchange_of(node.as_str(), &wanted.boot);
+    let shown = shown.filter(|shown| shown.key == wanted.key && shown.address == wanted.address);
+    let Some(exchange) = shown else { return Ok(Err(Refusal::Used)) };
+    let entry = Entry::Exchange { node: node.clone(), exchange: Exchange::clone(&exchange) };
+    state.spool.keep(entry).await.map_err(|failed| {
+        tracing::error!(%node, error = %failed, "the use of a ticket is not kept either");
+        error
+    })?;
+    Ok(Ok(exchange))
 }
 
 /// The token of an installer that has no ticket, while a boot of its node is expected; `None` when none is. One that asks again in the
@@ -249,7 +296,8 @@ async fn new_boot(
     node: &str,
     address: IpAddr,
 ) -> Result<String, ApiError> {
-    let (boot, begun, at) = (new_name()?, state.boots.now(), clock::steady_milliseconds() / 1000);
+    let (boot, begun, at) =
+        (new_name(state)?, state.boots.now(), clock::steady_milliseconds() / 1000);
     let archive = archive_of(cluster, node);
     let wanted = Exchange { boot, begun, key: None, address, archive, at, succeeded: None };
     let exchange = use_of(state, node, wanted).await?;
@@ -288,11 +336,22 @@ pub(super) fn archive_of(cluster: &Cluster, node: &str) -> Option<String> {
     Effective::of_node(cluster, node).files()?.imagefile.clone()
 }
 
-fn new_name() -> Result<String, ApiError> {
-    use base64::Engine as _;
+fn new_name(state: &State) -> Result<String, ApiError> {
     let mut bytes = [0; NAME_LENGTH];
     getrandom::fill(&mut bytes).map_err(|error| ApiError::Defect(error.to_string()))?;
-    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+    Ok(format!("{}{}", mark_of(state), URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// How the names of boots begin that this controller has begun to serve. It is signed with the rest of the ticket.
+fn mark_of(state: &State) -> String {
+    let digest = Sha256::digest(state.controllers.name());
+    let mut mark = URL_SAFE_NO_PAD.encode(digest);
+    mark.truncate(MARK_LENGTH);
+    mark
+}
+
+fn is_of_here(state: &State, boot: &str) -> bool {
+    boot.starts_with(&mark_of(state))
 }
 
 fn refusal(text: &str) -> ApiError {

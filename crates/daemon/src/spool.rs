@@ -1,0 +1,302 @@
+//! What machines are told while the database that controllers share is away: kept on this controller's own disk, synced before the answer, and
+//! stored when the database is back. The boards show it at once; this is for a controller that is stopped in between.
+//!
+//! One file for each node and kind, so that what is kept is bounded by the nodes that there are.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use perilune_model::Name;
+use perilune_plan::Installation;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::boots::Exchange;
+use crate::state::State;
+
+/// The directory, in that of the daemon.
+const DIRECTORY: &str = "spool";
+const MODE: u32 = 0o600;
+/// How often it is tried to store what is kept.
+const EVERY: Duration = Duration::from_secs(3);
+/// A database that is away is waited for no longer, when somebody is told something that is kept here.
+const AWAY: Duration = Duration::from_millis(500);
+/// What nobody can read is put out of the way under this ending.
+const ODD: &str = "unreadable";
+
+/// What a node told, or was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    /// It is installed, or its installation failed.
+    Milestone(Milestone),
+    /// It was given its token for a ticket of this controller.
+    Exchange {
+        /// The node.
+        node: Name,
+        /// The use of the ticket.
+        exchange: Exchange,
+    },
+}
+
+/// A state that a node does not tell again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Milestone {
+    pub(crate) node: Name,
+    pub(crate) state: String,
+    pub(crate) status: Option<String>,
+    /// What it starts from by itself, where it does.
+    pub(crate) installation: Option<Installation>,
+    /// When it told so: milliseconds since 1970.
+    pub(crate) at: u64,
+}
+
+impl Entry {
+    fn node(&self) -> &Name {
+        match self {
+            Self::Milestone(Milestone { node, .. }) | Self::Exchange { node, .. } => node,
+        }
+    }
+
+    /// The name of its file. Names of nodes are no names of files.
+    fn file(&self) -> String {
+        let kind = match self {
+            Self::Milestone(_) => "state",
+            Self::Exchange { .. } => "boot",
+        };
+        format!("{kind}-{:x}.json", Sha256::digest(self.node().as_str()))
+    }
+}
+
+/// The directory of what is kept; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Spool {
+    directory: Arc<PathBuf>,
+    is_used: Arc<AtomicBool>,
+}
+
+impl Spool {
+    /// Nothing is made on the disk before there is something to keep.
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        let directory = data_dir.join(DIRECTORY);
+        let is_used = Arc::new(AtomicBool::new(directory.exists()));
+        Self { directory: Arc::new(directory), is_used }
+    }
+
+    /// Keeps something in place of what was kept of the node and kind. On the disk when it returns.
+    pub(crate) async fn keep(&self, entry: Entry) -> io::Result<()> {
+        let spool = self.clone();
+        let kept = spawn_blocking(move || spool.write(&entry)).await;
+        kept.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    fn write(&self, entry: &Entry) -> io::Result<()> {
+        fs::create_dir_all(&*self.directory)?;
+        self.is_used.store(true, Ordering::Release);
+        let text = serde_json::to_vec(entry)?;
+        let place = self.directory.join(entry.file());
+        // Two of one node at the same time each have a file of their own until it is whole.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let new = place.with_extension(format!("{:016x}.new", u64::from_be_bytes(random)));
+        let write = || {
+            let mut file = File::options().write(true).create_new(true).mode(MODE).open(&new)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&new, &place)?;
+            File::open(&*self.directory)?.sync_all()
+        };
+        let written = write();
+        if written.is_err() {
+            // The disk may be full: half a file helps nobody.
+            fs::remove_file(&new).ok();
+        }
+        written
+    }
+
+    /// What is kept, each with its file.
+    fn read(&self) -> io::Result<Vec<(PathBuf, Entry)>> {
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&*self.directory)? {
+            let path = file?.path();
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue;
+            }
+            match serde_json::from_slice(&fs::read(&path)?) {
+                Ok(entry) => entries.push((path, entry)),
+                Err(error) => {
+                    tracing::error!(file = %path.display(), %error, "what was kept for the database cannot be read; it is put aside");
+                    fs::rename(&path, path.with_extension(ODD))?;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Stores what is kept when the database answers, until `stop`.
+    pub(crate) async fn run(self, state: State, stop: CancellationToken) {
+        let store = async {
+            loop {
+                if self.is_used.load(Ordering::Acquire) && state.cluster.away_since().is_none() {
+                    self.store(&state).await;
+                }
+                sleep(EVERY).await;
+            }
+        };
+        stop.run_until_cancelled(store).await;
+    }
+
+    async fn store(&self, state: &State) {
+        let spool = self.clone();
+        // Whatever comes from here on is looked at the next time.
+        self.is_used.store(false, Ordering::Release);
+        let found = spawn_blocking(move || spool.read()).await;
+        let entries = match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::error!(%error, "what was kept for the database is not read; trying again");
+                self.is_used.store(true, Ordering::Release);
+                return;
+            }
+        };
+        for (file, entry) in entries {
+            if let Err(error) = state.store_kept(&entry).await {
+                tracing::debug!(%error, node = %entry.node(), "what was kept is not stored yet");
+                self.is_used.store(true, Ordering::Release);
+                return;
+            }
+            // A newer one may have come in its place meanwhile.
+            let spool = self.clone();
+            let is_removed = spawn_blocking(move || spool.remove(&file, &entry)).await;
+            if !matches!(is_removed, Ok(Ok(()))) {
+                self.is_used.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    fn remove(&self, file: &Path, entry: &Entry) -> io::Result<()> {
+        let now = fs::read(file).and_then(|bytes| Ok(serde_json::from_slice::<Entry>(&bytes)?))?;
+        if now != *entry {
+            self.is_used.store(true, Ordering::Release);
+            return Ok(());
+        }
+        fs::remove_file(file)
+    }
+}
+
+impl State {
+    /// Stores what was kept, unless something newer is known.
+    async fn store_kept(&self, entry: &Entry) -> Result<(), perilune_boards::Error> {
+        match entry {
+            Entry::Milestone(milestone) => {
+                let known = self.status.get(milestone.node.as_str());
+                match known {
+                    // As it was shown at once, or by another controller since.
+                    Some(known) if known.updated >= milestone.at => {
+                        self.status.stored_now(&milestone.node).await?;
+                        self.installations.stored_now(&milestone.node).await?;
+                        self.boots.stored_now(&milestone.node).await
+                    }
+                    _ => self.store_milestone(milestone).await,
+                }
+            }
+            Entry::Exchange { node, exchange } => {
+                let stored = self.boots.exchange(node, exchange.clone()).await?;
+                if let Err(reason) = stored {
+                    tracing::warn!(%node, %reason, "a ticket that was used here while the database was away was used elsewhere, or is over");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What is stored, or fails because the database is away: soon where that is known, and else as soon as the store knows.
+    pub(crate) async fn stored_or_away<T>(
+        &self,
+        work: impl Future<Output = Result<T, perilune_boards::Error>>,
+    ) -> Result<T, perilune_boards::Error> {
+        if self.cluster.away_since().is_none() {
+            return work.await;
+        }
+        // The boards show it when it is first looked at.
+        let stored = tokio::time::timeout(AWAY, work).await;
+        stored.unwrap_or(Err(perilune_boards::Error::Store(perilune_store::Error::NoAnswer)))
+    }
+
+    /// Notes a milestone of a node. All of it is shown at once, and stored when this returns.
+    pub(crate) async fn store_milestone(
+        &self,
+        milestone: &Milestone,
+    ) -> Result<(), perilune_boards::Error> {
+        let Milestone { node, state, status, installation, at } = milestone;
+        let installed = async {
+            match installation {
+                Some(start) => self.installations.installed(node, start, *at).await,
+                None => Ok(()),
+            }
+        };
+        let reported = self.status.report_stored(node, state, status.clone(), *at);
+        let succeeded = async {
+            if state == crate::status::SUCCESS { self.boots.succeeded(node).await } else { Ok(()) }
+        };
+        let (installed, reported, succeeded) = tokio::join!(installed, reported, succeeded);
+        installed.and(reported).and(succeeded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn milestone(node: &str, at: u64) -> Entry {
+        Entry::Milestone(Milestone {
+            node: Name::trusted(node),
+            state: "install.success".to_owned(),
+            status: None,
+            installation: Some(Installation::default()),
+            at,
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_after_a_restart_and_the_last_of_a_node_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path());
+        assert!(!directory.path().join(DIRECTORY).exists());
+        for entry in [milestone("a", 1), milestone("a", 2), milestone("../b", 3)] {
+            spool.keep(entry).await.unwrap();
+        }
+        let again = Spool::new(directory.path());
+        assert!(again.is_used.load(Ordering::Acquire));
+        let mut kept = again.read().unwrap();
+        kept.sort_by(|one, other| one.1.node().cmp(other.1.node()));
+        let entries: Vec<&Entry> = kept.iter().map(|(_, entry)| entry).collect();
+        assert_eq!(entries, [&milestone("../b", 3), &milestone("a", 2)]);
+        // One that was replaced since it was read stays.
+        let (file, entry) = kept.remove(1);
+        again.keep(milestone("a", 9)).await.unwrap();
+        again.remove(&file, &entry).unwrap();
+        again.remove(&file, &milestone("a", 9)).unwrap();
+        assert_eq!(again.read().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_put_aside_and_what_cannot_be_kept_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path());
+        spool.keep(milestone("a", 1)).await.unwrap();
+        fs::write(directory.path().join(DIRECTORY).join("state-0.json"), "{").unwrap();
+        assert_eq!(spool.read().unwrap().len(), 1);
+        assert!(directory.path().join(DIRECTORY).join("state-0.unreadable").exists());
+        let nowhere = Spool::new(Path::new("/proc/no/such"));
+        nowhere.keep(milestone("a", 1)).await.unwrap_err();
+    }
+}
