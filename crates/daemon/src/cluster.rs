@@ -5,6 +5,7 @@
 
 mod follow;
 mod gather;
+mod key;
 mod promises;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use follow::Reach;
 pub(crate) use follow::follow;
 use gather::Gathered;
 use imbl::OrdSet;
+pub use key::RequestKey;
 use perilune_model::{Change, Cluster, Draft};
 use perilune_store::{Commit, Meta, Store};
 use prometheus_client::metrics::histogram::Histogram;
@@ -57,6 +59,9 @@ pub enum Error {
     /// Only a trial was asked for: this would change, with these remarks on it.
     #[error("only a trial was asked for")]
     Trial(Change, Vec<String>),
+    /// The same request was made before, and led to this revision.
+    #[error("this was done already, as revision {0}")]
+    Repeated(u64),
 }
 
 /// Who asks for a change.
@@ -66,11 +71,13 @@ pub struct Author {
     pub meta: Meta,
     /// Whether it is only tried: it is decided, and answered with [`Error::Trial`].
     pub dry_run: bool,
+    /// Names the request, where its client may send it again.
+    pub key: Option<RequestKey>,
 }
 
 impl From<Meta> for Author {
     fn from(meta: Meta) -> Self {
-        Self { meta, dry_run: false }
+        Self { meta, dry_run: false, key: None }
     }
 }
 
@@ -94,6 +101,8 @@ struct ChangeRequest {
     meta: Meta,
     /// Only show what would change.
     dry_run: bool,
+    /// Names it, where it may be made again.
+    key: Option<String>,
     decide: Decision,
     /// How often it was decided for nothing.
     lost: u32,
@@ -228,13 +237,15 @@ impl ClusterService {
         T: Send + 'static,
         F: Fn(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
-        let Author { meta, dry_run } = author.into();
+        let Author { meta, dry_run, key } = author.into();
         if dry_run {
             let tried = move |draft: &mut Draft| decide(draft).map(|_answer| draft.remarks());
-            let (remarks, change) = self.request(meta, true, tried).await?;
+            let (remarks, change) = self.request(meta, true, None, tried).await?;
             return Err(Error::Trial(change, remarks));
         }
-        self.request(meta, false, decide).await.map(|(answer, _)| answer)
+        // What is only gathered is stored later, by whoever commits it.
+        let key = key.filter(|_| self.gathered.is_none()).and_then(|key| key.take());
+        self.request(meta, false, key, decide).await.map(|(answer, _)| answer)
     }
 
     /// Whether a change would be accepted now; nothing is stored. For what has to be known before files are touched.
@@ -243,7 +254,7 @@ impl ClusterService {
         T: Send + 'static,
         F: Fn(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
     {
-        self.request(Meta::default(), true, decide).await.map(|(answer, _)| answer)
+        self.request(Meta::default(), true, None, decide).await.map(|(answer, _)| answer)
     }
 
     /// Finds an address and promises it: for ten minutes nobody is given it unasked.
@@ -274,6 +285,7 @@ impl ClusterService {
         &self,
         meta: Meta,
         dry_run: bool,
+        key: Option<String>,
         decide: F,
     ) -> Result<(T, Change), Error>
     where
@@ -285,7 +297,7 @@ impl ClusterService {
         let (answer, change) = match &self.gathered {
             Some(gathered) if dry_run => gathered.try_out(&decide)?,
             Some(gathered) => gathered.decide(decide)?,
-            None => self.send(meta, dry_run, decide).await?,
+            None => self.send(meta, dry_run, key, decide).await?,
         };
         let answer =
             answer.downcast::<T>().expect("the decision that was sent answers with its own type");
@@ -296,10 +308,11 @@ impl ClusterService {
         &self,
         meta: Meta,
         dry_run: bool,
+        key: Option<String>,
         decide: Decision,
     ) -> Result<(Answer, Change), Error> {
         let (sender, answer) = oneshot::channel();
-        let request = ChangeRequest { meta, dry_run, decide, lost: 0, answer: sender };
+        let request = ChangeRequest { meta, dry_run, key, decide, lost: 0, answer: sender };
         if self.requests.send(Request::Change(request)).await.is_err() {
             return Err(Error::Stopping);
         }

@@ -11,7 +11,12 @@ pub struct Commit {
     pub change: Change,
     /// Who, when, from where, and why.
     pub meta: Meta,
+    /// Names the request, where it may be sent again: [`Store::committed`](crate::Store::committed) tells whether it was stored.
+    pub key: Option<String>,
 }
+
+/// The table of records that has the keys of commits.
+pub(crate) const KEYS: &str = "commit_key";
 
 /// What was committed after a revision, by whomever.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,7 @@ mod record;
 mod sealed;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,6 +105,14 @@ impl Store {
             }
             // Refusals are counted in the database, for all controllers.
             Engine::Postgres(engine) => engine.apply(&self.keys, base, &commits).await,
+        }
+    }
+
+    /// Which of these keys name commits that are stored, and the revision of each.
+    pub async fn committed(&self, keys: Vec<String>) -> Result<BTreeMap<String, u64>, Error> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.committed(keys).await,
+            Engine::Postgres(engine) => engine.committed(&keys).await,
         }
     }
 

@@ -14,6 +14,7 @@ mod link;
 mod record;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,6 +170,11 @@ impl Postgres {
         last: u64,
     ) -> Result<Vec<Entry>, Error> {
         let read = async { cluster::between(&*self.link.any().await?, keys, first, last).await };
+        self.noting(read).await
+    }
+
+    pub(crate) async fn committed(&self, keys: &[String]) -> Result<BTreeMap<String, u64>, Error> {
+        let read = async { cluster::committed(&*self.link.any().await?, keys).await };
         self.noting(read).await
     }
 

@@ -14,6 +14,7 @@ mod sound;
 mod space;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,13 @@ impl Sqlite {
     ) -> Result<Vec<Entry>, Error> {
         let keys = Arc::clone(keys);
         self.writer.run(move |connection| history::between(connection, &keys, first, last)).await
+    }
+
+    pub(crate) async fn committed(
+        &self,
+        keys: Vec<String>,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        self.writer.run(move |connection| cluster::committed(connection, &keys)).await
     }
 
     pub(crate) async fn put_if(

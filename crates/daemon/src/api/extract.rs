@@ -16,6 +16,7 @@ use perilune_wire::fields::Fields;
 use perilune_wire::hidden::View;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::api::node::shown;
 use crate::api::permissions::scope;
@@ -25,7 +26,7 @@ use crate::api::receive;
 use crate::api::source;
 use crate::auth::Identity;
 use crate::clock;
-use crate::cluster::Author;
+use crate::cluster::{Author, RequestKey};
 use crate::connections::Standing;
 use crate::state::{State, check_token};
 use crate::token_uses::Use;
@@ -121,7 +122,12 @@ struct Asked {
     sudo_user: Option<String>,
     action: String,
     is_trial: bool,
+    key: Option<RequestKey>,
 }
+
+/// The header of a request that its client may send again.
+const KEY_HEADER: &str = "idempotency-key";
+const LONGEST_KEY: usize = 200;
 
 impl Asked {
     fn new(parts: &Parts) -> Result<Self, ApiError> {
@@ -130,6 +136,7 @@ impl Asked {
         Ok(Self {
             origin,
             sudo_user: sudo_user(parts),
+            key: key_of(parts, &action)?,
             action,
             is_trial: query::wants_trial(&parts.uri)?,
         })
@@ -146,8 +153,21 @@ impl Asked {
     fn by(&self, author: String) -> Author {
         let (at, origin) = (clock::milliseconds(), self.origin.to_string());
         let meta = Meta { at, author, origin, action: self.action.clone() };
-        Author { meta, dry_run: self.is_trial }
+        Author { meta, dry_run: self.is_trial, key: self.key.clone() }
     }
+}
+
+/// What the store knows a request by that may be sent again: the client's own word for it, for this operation on this object alone.
+fn key_of(parts: &Parts, action: &str) -> Result<Option<RequestKey>, ApiError> {
+    let Some(given) = parts.headers.get(KEY_HEADER) else { return Ok(None) };
+    let is_plain = (1..=LONGEST_KEY).contains(&given.len());
+    let given = given.to_str().ok().filter(|_| is_plain).ok_or_else(|| {
+        ApiError::Malformed(format!(
+            "the header Idempotency-Key must be a text of 1 to {LONGEST_KEY} letters, such as a UUID"
+        ))
+    })?;
+    let digest = Sha256::digest(format!("{action}\n{given}"));
+    Ok(Some(RequestKey::new(format!("{digest:x}"))))
 }
 
 impl Caller {
@@ -291,6 +311,14 @@ impl Bearer {
         match self {
             Self::User(caller) => caller.asked.who(&caller.user),
             Self::Node(node) => format!("node {}", node.name),
+        }
+    }
+
+    /// What names the request, where its client may send it again.
+    pub(super) fn key(&self) -> Option<&RequestKey> {
+        match self {
+            Self::User(caller) => caller.asked.key.as_ref(),
+            Self::Node(node) => node.asked.key.as_ref(),
         }
     }
 

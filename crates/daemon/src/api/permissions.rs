@@ -6,7 +6,7 @@ pub(super) mod scope;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{RawPathParams, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -28,6 +28,9 @@ use crate::auth::Identity;
 use crate::bodies::Sender;
 use crate::json::Json;
 use crate::state::State;
+
+/// As much of a body is read that nobody needs.
+const MOST_DROPPED: usize = 1 << 20;
 
 /// Who may call a route, and what a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,6 +346,11 @@ impl Guard {
             Ok(bearer) => bearer,
             Err(error) => return error.into_response(),
         };
+        if let Some(repeated) = self.done_before(&bearer).await {
+            // Its client goes on with the connection, and what stands there unread would be taken for the next request.
+            to_bytes(body, MOST_DROPPED).await.ok();
+            return repeated.into_response();
+        }
         let noted = self.what_to_note(&bearer, &parts);
         let (who, from) = (bearer.who(), bearer.origin());
         // From here on a body is read, as far as this sender may send one.
@@ -355,6 +363,15 @@ impl Guard {
             None => {}
         }
         response
+    }
+
+    /// The answer to a request that was made before, which looks at what it did then as if somebody else had: what it makes is there.
+    async fn done_before(&self, bearer: &Bearer) -> Option<ApiError> {
+        let key = bearer.key().filter(|_| self.access.does_something() && !bearer.is_trial())?;
+        match self.state.history.committed(vec![key.text().to_owned()]).await {
+            Ok(known) => known.values().next().map(|revision| ApiError::Repeated(*revision)),
+            Err(error) => Some(error.into()),
+        }
     }
 
     /// What the audit is told when the call succeeds: who is given secrets, and what is done that the history does not have.

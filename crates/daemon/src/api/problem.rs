@@ -72,6 +72,9 @@ pub enum ApiError {
     /// Only a trial was asked for; this is no failure, and the answer says what would change, and what in it may be a slip.
     #[error("only a trial was asked for")]
     Trial(Change, Vec<String>),
+    /// The same request was made before; this is no failure.
+    #[error("this was done already, as revision {0}")]
+    Repeated(u64),
     /// A defect.
     #[error("{0}")]
     Defect(String),
@@ -92,6 +95,17 @@ pub struct Trial {
     pub remarks: Vec<String>,
 }
 
+/// What is said of a request that was made before.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Repeated {
+    /// For a person.
+    pub message: String,
+    /// Always true.
+    pub repeated: bool,
+    /// The revision that it led to then.
+    pub revision: u64,
+}
+
 impl Trial {
     pub(super) fn new(change: &Change, notes: Vec<String>, remarks: Vec<String>) -> Self {
         let mut net = Net::default();
@@ -109,6 +123,7 @@ impl From<cluster::Error> for ApiError {
             cluster::Error::Defect(text) => Self::Defect(text),
             cluster::Error::Stopping => Self::Stopping,
             cluster::Error::Trial(change, remarks) => Self::Trial(change, remarks),
+            cluster::Error::Repeated(revision) => Self::Repeated(revision),
         }
     }
 }
@@ -223,6 +238,7 @@ impl ApiError {
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::Trial(..) => (StatusCode::OK, "trial"),
+            Self::Repeated(_) => (StatusCode::OK, "repeated"),
             Self::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "defect"),
         }
     }
@@ -246,6 +262,7 @@ impl ApiError {
             | Self::Store(_)
             | Self::Stopping
             | Self::Trial(..)
+            | Self::Repeated(_)
             | Self::Defect(_) => &[],
         }
     }
@@ -255,6 +272,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Self::Trial(change, remarks) = &self {
             return Json(Trial::new(change, Vec::new(), remarks.clone())).into_response();
+        }
+        if let Self::Repeated(revision) = self {
+            let answer = Repeated { message: self.to_string(), repeated: true, revision };
+            return Json(answer).into_response();
         }
         let (status, code) = self.status();
         let is_ours = status == StatusCode::INTERNAL_SERVER_ERROR;

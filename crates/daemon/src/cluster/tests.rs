@@ -120,7 +120,7 @@ async fn a_refused_change_a_trial_and_a_defect_change_nothing() {
         })
         .await;
     assert!(matches!(refused, Err(Error::Refused(_))));
-    let trial = Author { meta: Meta::default(), dry_run: true };
+    let trial = Author { meta: Meta::default(), dry_run: true, key: None };
     let tried = service.commit(trial, |draft| draft.put(group(1))).await;
     assert!(matches!(tried, Err(Error::Trial(change, _)) if change.edits.len() == 1));
     let defect =
@@ -277,7 +277,7 @@ async fn race(site: &Site, steps: [Vec<Step>; 2]) -> i64 {
                 let mut sum = 0;
                 for step in part {
                     let dry_run = matches!(step, Step::Try(_));
-                    let author = Author { meta: Meta::default(), dry_run };
+                    let author = Author { meta: Meta::default(), dry_run, key: None };
                     match service.commit(author, move |draft| step.decide(draft)).await {
                         Ok(added) => sum += added,
                         Err(Error::Refused(_) | Error::Contended | Error::Trial(..)) => {}

@@ -85,6 +85,8 @@ impl Writer {
         let batch = self.take_host(batch);
         let batch = self.look(batch).await;
         let mut base = self.published();
+        // After the base is known: whoever commits one of these from now on has this one decided again.
+        let (batch, mut later) = self.answer_repeated(batch).await;
         let (mut working, mut decided) = self.decide(&base, batch);
         // With a commit among them it shows whether another controller was first.
         let refused_alone =
@@ -92,12 +94,14 @@ impl Writer {
         if refused_alone && self.finds_newer(&base).await {
             base = self.published();
             let batch = decided.into_iter().map(Decided::into_request).collect();
+            let (batch, more) = self.answer_repeated(batch).await;
+            later.extend(more);
             (working, decided) = self.decide(&base, batch);
         }
         let commits: Arc<[Commit]> = decided.iter().filter_map(Decided::commit).collect();
         if commits.is_empty() {
             self.answer(decided);
-            return Vec::new();
+            return later;
         }
         match self.store.apply(base.revision(), Arc::clone(&commits)).await {
             Ok(revision) => {
@@ -109,14 +113,47 @@ impl Writer {
                 self.answer(decided);
                 self.size = self.size.saturating_mul(2).min(BATCH);
                 self.let_others_go_first(begun.elapsed()).await;
-                Vec::new()
+                later
             }
-            Err(perilune_store::Error::Stale { .. }) => self.lost(&base, decided).await,
+            Err(perilune_store::Error::Stale { .. }) => {
+                let mut again = self.lost(&base, decided).await;
+                again.append(&mut later);
+                again
+            }
             Err(error) => {
                 self.fail(&base, decided, &error);
-                Vec::new()
+                later
             }
         }
+    }
+
+    /// Answers requests that were made before, by the names that they have. Gives back the others, and those that wait for one of the same name
+    /// among them.
+    async fn answer_repeated(&self, batch: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
+        let keys: Vec<String> = batch.iter().filter_map(key_of).cloned().collect();
+        if keys.is_empty() {
+            return (batch, Vec::new());
+        }
+        let known = self.store.committed(keys).await;
+        let (mut new, mut later, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for request in batch {
+            let Some(key) = key_of(&request).cloned() else {
+                new.push(request);
+                continue;
+            };
+            let found = known.as_ref().map(|known| known.get(&key).copied());
+            match (found, request) {
+                (Ok(Some(revision)), Request::Change(request)) => {
+                    drop(request.answer.send(Err(Error::Repeated(revision))));
+                }
+                (Err(error), Request::Change(request)) => {
+                    drop(request.answer.send(Err(Error::Store(error.clone()))));
+                }
+                (_, request) if seen.insert(key) => new.push(request),
+                (_, request) => later.push(request),
+            }
+        }
+        (new, later)
     }
 
     /// Whether another controller has committed something that was not published here yet. Whoever is refused may have made what is missing
@@ -279,6 +316,16 @@ impl Writer {
     }
 }
 
+/// The name of a request, where it has one.
+fn key_of(request: &Request) -> Option<&String> {
+    match request {
+        Request::Change(request) => request.key.as_ref(),
+        Request::Promise { .. } | Request::Look(_) | Request::Own(_) | Request::Answering(_) => {
+            None
+        }
+    }
+}
+
 /// A request with what was decided. It is answered when that is durable, and so is everything that was decided before it.
 enum Decided {
     Change {
@@ -308,7 +355,11 @@ impl Decided {
 
     fn commit(&self) -> Option<Commit> {
         let Self::Change { request, result: Ok((_, change)) } = self else { return None };
-        let commit = || Commit { change: change.clone(), meta: request.meta.clone() };
+        let commit = || Commit {
+            change: change.clone(),
+            meta: request.meta.clone(),
+            key: request.key.clone(),
+        };
         self.needs_storing().then(commit)
     }
 

@@ -125,7 +125,7 @@ impl ImageSite {
             let mut draft = Draft::new(&cluster);
             let name = Name::trusted(name);
             draft.put(Network { name, ipv4: range.parse().ok(), ..Network::default() }).unwrap();
-            let commit = Commit { change: draft.finish().1, meta: Meta::default() };
+            let commit = Commit { change: draft.finish().1, meta: Meta::default(), key: None };
             store.apply(cluster.revision(), vec![commit]).await.unwrap();
         });
         drop(runtime);

@@ -175,7 +175,7 @@ async fn run(operations: &[Operation]) {
     let mut rest = operations.iter();
     loop {
         if let Some((after, change)) = next.take() {
-            let commit = Commit { change: change.clone(), meta: Meta::default() };
+            let commit = Commit { change: change.clone(), meta: Meta::default(), key: None };
             let revision = store.apply(past.len() as u64, vec![commit]).await.unwrap();
             past.push((change, after.clone()));
             assert_eq!(revision, past.len() as u64);

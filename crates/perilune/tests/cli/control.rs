@@ -44,7 +44,7 @@ fn add_network(data: &Path, name: &str, range: &str) {
         let mut draft = Draft::new(&cluster);
         let name = Name::trusted(name);
         draft.put(Network { name, ipv4: range.parse().ok(), ..Network::default() }).unwrap();
-        let commit = Commit { change: draft.finish().1, meta: Meta::default() };
+        let commit = Commit { change: draft.finish().1, meta: Meta::default(), key: None };
         store.apply(cluster.revision(), vec![commit]).await.unwrap();
     });
 }

@@ -15,16 +15,20 @@ const WRITERS: usize = 4;
 const EACH: usize = 10;
 
 /// A database, and a data directory for each controller.
-struct Site {
-    server: Postgres,
+pub(crate) struct Site {
+    pub(crate) server: Postgres,
+    database: String,
     url: String,
+    /// How each controller finds the database, where that is not the usual way.
+    pub(crate) ways: Vec<String>,
     data: Vec<tempfile::TempDir>,
 }
 
 impl Site {
-    fn new(controllers: usize) -> Option<Self> {
+    pub(crate) fn new(controllers: usize) -> Option<Self> {
         let mut server = Postgres::start()?;
-        let url = Postgres::url(&server.fresh(), server.port());
+        let database = server.fresh();
+        let url = Postgres::url(&database, server.port());
         let data: Vec<_> = (0..controllers).map(|_| tempfile::tempdir().unwrap()).collect();
         for (number, directory) in data.iter().enumerate() {
             // As an administrator copies it.
@@ -32,7 +36,7 @@ impl Site {
                 std::fs::copy(data[0].path().join("luna.key"), directory.path().join("luna.key"))
                     .unwrap();
             }
-            let prepared = database(directory.path(), &url, &["init"]);
+            let prepared = self::database(directory.path(), &url, &["init"]);
             assert!(prepared.contains("is prepared"), "{prepared}");
             let ini = directory.path().join("luna.ini");
             let text = std::fs::read_to_string(&ini).unwrap();
@@ -46,7 +50,7 @@ impl Site {
             std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
                 .unwrap();
         }
-        Some(Self { server, url, data })
+        Some(Self { server, database, url, ways: Vec::new(), data })
     }
 
     /// Adds a key to a section of every controller's configuration.
@@ -65,8 +69,13 @@ impl Site {
         }
     }
 
-    fn start(&self, number: usize) -> Daemon {
-        let database = [("PERILUNE_DATABASE", Path::new(&self.url))];
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn start(&self, number: usize) -> Daemon {
+        let url = self.ways.get(number).unwrap_or(&self.url);
+        let database = [("PERILUNE_DATABASE", Path::new(url))];
         Daemon::start_with(self.data[number].path(), &database)
     }
 }
@@ -80,7 +89,7 @@ fn database(data: &Path, url: &str, arguments: &[&str]) -> String {
     said(&output)
 }
 
-fn groups(daemon: &Daemon) -> BTreeSet<String> {
+pub(crate) fn groups(daemon: &Daemon) -> BTreeSet<String> {
     let (code, answer) = daemon.get("/config/group").unwrap();
     // Where there is none yet, there is no list either.
     if code == 404 {
@@ -91,7 +100,7 @@ fn groups(daemon: &Daemon) -> BTreeSet<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "it waits for a condition with a deadline")]
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < DEADLINE, "{what}");
@@ -100,7 +109,7 @@ fn wait(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing is to happen meanwhile")]
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
@@ -191,11 +200,7 @@ fn a_boot_that_one_controller_saw_begin_goes_on_at_another_a_moment_later() {
     site.configure("API", "PROXIES = 127.0.0.1");
     site.configure("BOOT", "EVIDENCE = arm");
     let daemons = [site.start(0), site.start(1)];
-    let files = json!({ "kernelfile": "k", "initrdfile": "i", "imagefile": "a.tar.zst" });
-    assert_eq!(daemons[0].config("osimage", "compute", &files), Some(201));
-    let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster" }]);
-    let group = json!({ "osimage": "compute", "interfaces": interfaces });
-    assert_eq!(daemons[0].config("group", "compute", &group), Some(201));
+    describe_image(&daemons[0]);
     for number in 1..=10 {
         let (name, mac) = (format!("node{number}"), format!("52:54:00:00:00:{number:02}"));
         make_node(&daemons[0], &name, &mac);
@@ -206,9 +211,7 @@ fn a_boot_that_one_controller_saw_begin_goes_on_at_another_a_moment_later() {
     for number in 1..=10 {
         let (name, mac) = (format!("node{number}"), format!("52:54:00:00:00:{number:02}"));
         let (one, other) = (&daemons[number % 2], &daemons[(number + 1) % 2]);
-        let shown = one.get(&format!("/config/node/{name}")).unwrap().1;
-        let address = &shown["config"]["node"][&name]["interfaces"][0]["ipaddress"];
-        let address = address.as_str().unwrap().to_owned();
+        let address = address_of(one, &name);
         // Nothing is expected yet, and nothing is given.
         let search = format!("/boot/search/mac/{mac}?again=9");
         assert!(!other.text_from(&search, &address).contains("perilune.ticket="));
@@ -216,11 +219,8 @@ fn a_boot_that_one_controller_saw_begin_goes_on_at_another_a_moment_later() {
         let script = other.text_from(&search, &address);
         assert!(script.contains("perilune.ticket="), "{script}");
         // An exchange there is known here at once, too.
-        let login = json!({ "username": "admin", "password": other.password });
-        let (code, answer) = other.post_from(&format!("/tpm/{name}"), &login, &address);
-        assert_eq!(code, 200, "{answer}");
-        let token = answer["token"].as_str().unwrap();
-        let (code, plan) = one.get_from(&format!("/boot/plan/{name}"), token, &address);
+        let token = token_of(other, &name, &address);
+        let (code, plan) = one.get_from(&format!("/boot/plan/{name}"), &token, &address);
         assert_eq!(code, 200, "{plan}");
         let forged = format!("{token}x");
         assert_eq!(one.get_from(&format!("/boot/plan/{name}"), &forged, &address).0, 401);
@@ -283,6 +283,29 @@ fn make_node(daemon: &Daemon, name: &str, mac: &str) {
     let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster", "macaddress": mac }]);
     let fields = json!({ "group": "compute", "interfaces": interfaces });
     assert_eq!(daemon.config("node", name, &fields), Some(201), "{name}");
+}
+
+/// An image, and a group of nodes with it.
+fn describe_image(daemon: &Daemon) {
+    let files = json!({ "kernelfile": "k", "initrdfile": "i", "imagefile": "a.tar.zst" });
+    assert_eq!(daemon.config("osimage", "compute", &files), Some(201));
+    let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster" }]);
+    let group = json!({ "osimage": "compute", "interfaces": interfaces });
+    assert_eq!(daemon.config("group", "compute", &group), Some(201));
+}
+
+fn address_of(daemon: &Daemon, node: &str) -> String {
+    let shown = daemon.get(&format!("/config/node/{node}")).unwrap().1;
+    let address = &shown["config"]["node"][node]["interfaces"][0]["ipaddress"];
+    address.as_str().unwrap().to_owned()
+}
+
+/// The token of a boot that is expected, for the machine at this address.
+fn token_of(daemon: &Daemon, node: &str, address: &str) -> String {
+    let login = json!({ "username": "admin", "password": daemon.password });
+    let (code, answer) = daemon.post_from(&format!("/tpm/{node}"), &login, address);
+    assert_eq!(code, 200, "{answer}");
+    answer["token"].as_str().unwrap().to_owned()
 }
 
 fn is_master(daemon: &Daemon) -> bool {
@@ -357,6 +380,102 @@ fn a_master_that_was_stopped_and_goes_on_writes_nothing_and_knows_that_it_is_it_
     let listed = first.get("/controller").unwrap().1;
     assert_eq!(listed["controllers"][1]["url"], second.url(), "{listed}");
     assert_eq!(listed["controllers"][1]["drained"], true, "{listed}");
+}
+
+#[test]
+fn a_boot_that_begins_and_ends_while_the_database_is_away_is_stored_when_it_is_back() {
+    let Some(mut site) = Site::new(2) else { return };
+    site.configure("API", "PROXIES = 127.0.0.1");
+    site.configure("BOOT", "EVIDENCE = arm");
+    let [first, second] = [site.start(0), site.start(1)];
+    describe_image(&first);
+    make_node(&first, "node1", "52:54:00:00:00:01");
+    let address = address_of(&first, "node1");
+    wait("the node is not known", || second.get("/config/node/node1").unwrap().0 == 200);
+    site.server.crash();
+    wait("nobody sees that it is away", || first.get("/ha/ready").unwrap().0 == 503);
+    assert_eq!(first.post("/boot/window", &json!({ "nodes": "node1" })).unwrap().0, 200);
+    let token = token_of(&first, "node1", &address);
+    let (code, plan) = first.get_from("/boot/plan/node1", &token, &address);
+    assert_eq!(code, 200, "{plan}");
+    let said = |state: &str| json!({ "monitor": { "status": { "node1": { "state": state, "status": "x" } } } });
+    for state in ["install.unpack", "install.error", "install.success"] {
+        let (code, answer) = first.post("/monitor/node/node1", &said(state)).unwrap();
+        assert_eq!(code, 204, "{state}: {answer}");
+    }
+    let spool = site.data[0].path().join("spool");
+    assert_eq!(
+        std::fs::read_dir(&spool).unwrap().count(),
+        2,
+        "the use of the ticket and the last state"
+    );
+    // It is lost with all that it has in memory.
+    drop(first);
+    site.server.run(&[]);
+    let first = site.start(0);
+    let state_at = |daemon: &Daemon| {
+        let (_, answer) = daemon.get("/monitor/node/node1").unwrap();
+        answer["monitor"]["status"]["node1"]["state"].as_str().unwrap_or_default().to_owned()
+    };
+    wait("it is not stored", || state_at(&first) == "install.success");
+    wait("the other is not told", || state_at(&second) == "install.success");
+    wait("it is kept for ever", || std::fs::read_dir(&spool).unwrap().count() == 0);
+}
+
+/// A request that is sent again with its name is done once, whoever of these is asked.
+fn repeats(one: &Daemon, other: &Daemon) {
+    let revision = |daemon: &Daemon| {
+        let (_, answer) = daemon.get("/history?limit=1").unwrap();
+        answer["history"][0]["revision"].as_u64().unwrap()
+    };
+    let group = |name: &str| json!({ "config": { "group": { name: {} } } });
+    let (code, answer) = one.post_as("a", "/config/group/named", &group("named"));
+    assert_eq!(code, 201, "{answer}");
+    let made = revision(one);
+    for daemon in [one, other] {
+        let (code, answer) = daemon.post_as("a", "/config/group/named", &group("named"));
+        assert_eq!((code, answer["revision"].as_u64()), (200, Some(made)), "{answer}");
+        assert_eq!(answer["repeated"], true);
+    }
+    // The name is one of a request to this place.
+    assert_eq!(one.post_as("a", "/config/group/other", &group("other")).0, 201);
+    // What was refused was not done.
+    let refused = json!({ "config": { "group": { "bad": { "osimage": "none" } } } });
+    assert!(one.post_as("b", "/config/group/bad", &refused).0 >= 400);
+    assert_eq!(one.post_as("b", "/config/group/bad", &group("bad")).0, 201);
+    // Several in one, which would be refused by themselves since what they make is there.
+    let bulk = json!({ "edits": [
+        { "path": "/config/group/first", "body": group("first"), "expect": "new" },
+        { "path": "/config/group/second", "body": group("second"), "expect": "new" },
+    ] });
+    assert_eq!(one.post_as("c", "/bulk", &bulk).0, 201);
+    let before = revision(one);
+    assert_eq!(other.post_as("c", "/bulk", &bulk).0, 200);
+    assert_eq!(other.post_as("d", "/bulk", &bulk).0, 409);
+    // Many at once, at both.
+    let codes: Vec<u16> = std::thread::scope(|scope| {
+        let ask = |number: usize| {
+            let daemon = if number.is_multiple_of(2) { one } else { other };
+            let body = group("once");
+            scope.spawn(move || daemon.post_as("e", "/config/group/once", &body).0)
+        };
+        let asked: Vec<_> = (0..8).map(ask).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(codes.iter().filter(|code| **code == 201).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 7, "{codes:?}");
+    wait("the change is not seen", || revision(other) == before + 1 && revision(one) == before + 1);
+    let long = "x".repeat(201);
+    assert_eq!(one.post_as(&long, "/config/group/long", &group("long")).0, 400);
+}
+
+#[test]
+fn a_request_that_is_sent_again_with_its_name_is_done_once_by_one_controller_or_several() {
+    let directory = tempfile::tempdir().unwrap();
+    let alone = Daemon::start(directory.path());
+    repeats(&alone, &alone);
+    let Some(site) = Site::new(2) else { return };
+    repeats(&site.start(0), &site.start(1));
 }
 
 #[test]

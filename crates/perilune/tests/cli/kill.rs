@@ -75,6 +75,13 @@ impl Daemon {
         read(request.header("x-access-tokens", &self.token).send_json(body))
     }
 
+    /// A request that may be sent again under this name.
+    pub(crate) fn post_as(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = request.header("idempotency-key", key);
+        read(request.header("x-access-tokens", &self.token).send_json(body)).unwrap()
+    }
+
     /// What a machine at this address is given, where the daemon believes this one about that.
     pub(crate) fn text_from(&self, path: &str, from: &str) -> String {
         let request = self.agent.get(format!("{}{path}", self.url));

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Row};
 
 use super::schema::number;
 use super::text;
-use crate::commit::CATCH_UP;
+use crate::commit::{CATCH_UP, KEYS};
 use crate::history::{StoredEdit, decode, encode};
 use crate::key::Keys;
 use crate::record::corrupt;
@@ -23,6 +23,9 @@ pub(super) const COMMIT: &str = "
         SELECT $1 + e.place, e.at, e.author, e.origin, e.action, e.edits, e.inverse, e.token::uuid
         FROM moved, unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
             WITH ORDINALITY AS e (at, author, origin, action, edits, inverse, token, place)
+    ), named AS (
+        INSERT INTO record (board, key, sequence, body)
+        SELECT $16, k.key, $1 + k.place, '' FROM moved, unnest($15::text[]) WITH ORDINALITY AS k (key, place) WHERE k.key IS NOT NULL
     ), change AS (
         SELECT c.kind, c.name, c.body, c.mark
         FROM moved, unnest($11::text[], $12::text[], $13::text[], $14::bigint[]) AS c (kind, name, body, mark)
@@ -53,6 +56,8 @@ pub(super) struct Batch {
     pub(super) inverses: Vec<String>,
     /// Tells whether a commit is stored when its connection was lost.
     pub(super) tokens: Vec<String>,
+    /// What names the requests, where they may be sent again.
+    pub(super) keys: Vec<Option<String>>,
     pub(super) kinds: Vec<&'static str>,
     pub(super) names: Vec<String>,
     pub(super) bodies: Vec<Option<String>>,
@@ -64,7 +69,7 @@ impl Batch {
         let mut batch = Self::default();
         // An object is written once, as it is in the end.
         let mut last = BTreeMap::new();
-        for Commit { change, meta: Meta { at, author, origin, action } } in commits {
+        for Commit { change, meta: Meta { at, author, origin, action }, key } in commits {
             let edits = StoredEdit::all(keys, &change.edits)?;
             let inverse = StoredEdit::all(keys, &change.inverse)?;
             batch.at.push(number(*at));
@@ -74,6 +79,7 @@ impl Batch {
             batch.edits.push(encode(&edits)?);
             batch.inverses.push(encode(&inverse)?);
             batch.tokens.push(token()?);
+            batch.keys.push(key.as_deref().map(text));
             last.extend(edits.into_iter().map(|edit| ((edit.kind, edit.name), edit.body)));
         }
         for ((kind, name), body) in last {
@@ -132,6 +138,18 @@ pub(super) async fn load(client: &Client, keys: &Keys) -> Result<Cluster, Error>
 pub(super) async fn head(client: &Client) -> Result<(u64, i64), Error> {
     let row = client.query_one("SELECT revision, fence FROM head", &[]).await?;
     Ok((row.try_get::<_, i64>(0)?.unsigned_abs(), row.try_get(1)?))
+}
+
+/// Which of these keys name commits that are stored.
+pub(super) async fn committed(
+    client: &Client,
+    keys: &[String],
+) -> Result<BTreeMap<String, u64>, Error> {
+    let keys: Vec<String> = keys.iter().map(|key| text(key)).collect();
+    let sql = "SELECT key, sequence FROM record WHERE board = $1 AND key = ANY($2)";
+    let rows = client.query(sql, &[&KEYS, &keys]).await?;
+    let read = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()));
+    rows.iter().map(read).collect()
 }
 
 pub(super) async fn later(

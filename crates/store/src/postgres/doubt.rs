@@ -16,6 +16,7 @@ use tokio_postgres::types::ToSql;
 use super::Postgres;
 use super::cluster::{self, Batch, COMMIT};
 use super::schema::number;
+use crate::commit::KEYS;
 use crate::{Commit, Error, Keys};
 
 /// How long a commit may take. It is not cancelled then, only not waited for: it may be stored.
@@ -89,8 +90,8 @@ impl Postgres {
         let count = i64::try_from(batch.tokens.len()).unwrap_or(i64::MAX);
         let base_number = number(base);
         let Batch { at, authors, origins, actions, edits, inverses, tokens, .. } = batch;
-        let Batch { kinds, names, bodies, marks, .. } = batch;
-        let parameters: [&(dyn ToSql + Sync); 14] = [
+        let Batch { kinds, names, bodies, marks, keys, .. } = batch;
+        let parameters: [&(dyn ToSql + Sync); 16] = [
             &base_number,
             &fence,
             &count,
@@ -105,6 +106,8 @@ impl Postgres {
             names,
             bodies,
             marks,
+            keys,
+            &KEYS,
         ];
         let sent = client.query_opt(&statement, &parameters);
         let Ok(answer) = timeout(LONGEST_COMMIT, sent).await else {

@@ -1,10 +1,12 @@
 //! The cluster's objects, one row each, and the revision that they are of.
 
+use std::collections::BTreeMap;
+
 use perilune_model::{Cluster, Edit, Kind, Object};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{fingerprint, history};
-use crate::commit::CATCH_UP;
+use crate::commit::{CATCH_UP, KEYS};
 use crate::history::StoredEdit;
 use crate::key::Keys;
 use crate::record::{corrupt, signed};
@@ -30,6 +32,23 @@ pub(crate) fn load(connection: &Connection, keys: &Keys) -> Result<Cluster, Erro
     Ok(cluster)
 }
 
+/// Which of these keys name commits that are stored.
+pub(crate) fn committed(
+    connection: &Connection,
+    keys: &[String],
+) -> Result<BTreeMap<String, u64>, Error> {
+    let sql = "SELECT sequence FROM record WHERE board = ?1 AND key = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = BTreeMap::new();
+    for key in keys {
+        let revision = statement.query_row(params![KEYS, key], |row| row.get::<_, i64>(0));
+        if let Some(revision) = revision.optional()? {
+            found.insert(key.clone(), revision.unsigned_abs());
+        }
+    }
+    Ok(found)
+}
+
 /// Stores commits after the revision that they were decided on; answers the new revision.
 pub(crate) fn apply(
     connection: &Connection,
@@ -52,6 +71,10 @@ pub(crate) fn apply(
             }
         }
         history::append(connection, revision, &commit.meta, &edits, &inverse)?;
+        if let Some(key) = &commit.key {
+            let sql = "INSERT INTO record VALUES (?1, ?2, ?3, '')";
+            connection.prepare_cached(sql)?.execute(params![KEYS, key, signed(revision)])?;
+        }
     }
     let mut update =
         connection.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'revision'")?;

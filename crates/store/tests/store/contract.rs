@@ -20,7 +20,7 @@ pub(crate) fn commit(
         origin: "10.0.0.1".into(),
         action: "test".into(),
     };
-    (cluster, Commit { change, meta })
+    (cluster, Commit { change, meta, key: None })
 }
 
 pub(crate) fn group(name: &str) -> Group {
@@ -81,10 +81,36 @@ async fn who_was_not_first_is_told_what_was_committed_since_and_ends_where_the_f
         assert_eq!((later.revision, &followed), (3, &third));
         assert_eq!(store.later(3).await.unwrap().unwrap().edits, []);
         assert_eq!(store.later(4).await.unwrap(), None, "the stored cluster is an older one");
-        let many = (0..1001).map(|_| Commit { change: Change::default(), meta: Meta::default() });
+        let many = (0..1001).map(|_| Commit {
+            change: Change::default(),
+            meta: Meta::default(),
+            key: None,
+        });
         store.apply(3, many.collect::<Vec<_>>()).await.unwrap();
         assert_eq!(store.later(3).await.unwrap(), None, "too much to follow step by step");
         assert!(store.later(4).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_was_named_is_found_by_its_name_also_after_a_restart() {
+    for site in Site::each() {
+        let (store, empty) = site.open().await;
+        let names = || ["one", "two", "never"].map(str::to_owned).to_vec();
+        assert!(store.committed(names()).await.unwrap().is_empty());
+        let (first, one) = commit(&empty, |draft| draft.put(group("compute")));
+        let (second, between) = commit(&first, |draft| draft.put(group("between")));
+        let (_, two) = commit(&second, |draft| draft.put(network("cluster")));
+        let named = |commit: Commit, key: &str| Commit { key: Some(key.to_owned()), ..commit };
+        let (_, stale) = commit(&empty, |draft| draft.put(group("late")));
+        store.apply(0, vec![named(one, "one"), between, named(two, "two")]).await.unwrap();
+        store.apply(0, vec![named(stale, "never")]).await.unwrap_err();
+        drop(store);
+        let (store, _) = site.open().await;
+        let found = store.committed(names()).await.unwrap();
+        let found: Vec<(&str, u64)> =
+            found.iter().map(|(key, revision)| (key.as_str(), *revision)).collect();
+        assert_eq!(found, [("one", 1), ("two", 3)]);
     }
 }
 

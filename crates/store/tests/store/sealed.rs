@@ -58,7 +58,7 @@ async fn written(directory: &Path) -> Cluster {
         let mut draft = Draft::new(&cluster);
         put(&mut draft, password, content);
         let (next, change) = draft.finish();
-        let commit = Commit { change, meta: Meta::default() };
+        let commit = Commit { change, meta: Meta::default(), key: None };
         store.apply(cluster.revision(), vec![commit]).await.unwrap();
         cluster = next;
         cluster.set_revision(store.load().await.unwrap().revision());
@@ -219,7 +219,7 @@ async fn a_key_that_has_sealed_nothing_gives_way_to_another() {
     let (store, cluster) = open(directory.path()).await.unwrap();
     let mut draft = Draft::new(&cluster);
     draft.put(Group { name: Name::trusted("compute"), ..Group::default() }).unwrap();
-    let commit = Commit { change: draft.finish().1, meta: Meta::default() };
+    let commit = Commit { change: draft.finish().1, meta: Meta::default(), key: None };
     store.apply(0, vec![commit]).await.unwrap();
     let former = store.keys().id();
     drop(store);

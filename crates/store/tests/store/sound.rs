@@ -40,7 +40,7 @@ async fn store() -> (tempfile::TempDir, PathBuf) {
         let mut draft = Draft::new(&cluster);
         decide(&mut draft);
         let (next, change) = draft.finish();
-        store.apply(base, vec![Commit { change, meta: Meta::default() }]).await.unwrap();
+        store.apply(base, vec![Commit { change, meta: Meta::default(), key: None }]).await.unwrap();
         cluster = next;
     }
     drop(store);
@@ -122,7 +122,7 @@ async fn a_store_that_was_used_is_whole_after_every_kind_of_commit() {
         decide(&mut draft);
         let (_, change) = draft.finish();
         if !change.is_empty() {
-            let commit = Commit { change, meta: Meta::default() };
+            let commit = Commit { change, meta: Meta::default(), key: None };
             store.apply(cluster.revision(), vec![commit]).await.unwrap();
         }
     }
