@@ -7,6 +7,7 @@ mod bmctest;
 mod book;
 mod boot_programs;
 mod build;
+mod chaos;
 mod cluster;
 mod daemon;
 mod day;
@@ -59,6 +60,8 @@ enum Task {
     Day(Day),
     /// A site is set up, backed up and lost, and comes back on another machine with another address; its nodes boot there
     Keep(Keep),
+    /// Three controllers on a database with a standby: cut off, stopped, killed and failed over while changes are made; nothing may be lost
+    Chaos(Chaos),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -82,6 +85,13 @@ struct Demo {
     /// The programs are built already
     #[arg(long, hide = true)]
     built: bool,
+}
+
+#[derive(Args)]
+struct Chaos {
+    /// How many faults
+    #[arg(long, default_value_t = 40)]
+    faults: u32,
 }
 
 #[derive(Args)]
@@ -215,6 +225,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         Task::Nodetest(test) => test.built,
         Task::Image
         | Task::Bench(_)
+        | Task::Chaos(_)
         | Task::Day(_)
         | Task::Dependencies
         | Task::Docs
@@ -262,7 +273,12 @@ fn perform(arguments: &Arguments) -> Result<()> {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
             attack::run(extent, &stop)
         }
-        Task::Bench(_) | Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => Ok(()),
+        Task::Bench(_)
+        | Task::Chaos(_)
+        | Task::Day(_)
+        | Task::Dependencies
+        | Task::Docs
+        | Task::Dist(_) => Ok(()),
         Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
         Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
         Task::Packagetest(_) => nodetest::run(&[nodetest::Subject::Package], &stop),
@@ -274,6 +290,7 @@ fn without_root(task: &Task) -> Option<Result<()>> {
     match task {
         Task::Dependencies => Some(dependencies::run()),
         Task::Docs => Some(book::run()),
+        Task::Chaos(chaos) => Some(chaos::run(chaos.faults)),
         Task::Day(day) => Some(walk(day)),
         Task::Dist(dist) => {
             let speed = if dist.built { dist::Speed::Built } else { dist::Speed::Release };
@@ -334,7 +351,9 @@ fn become_root(task: &Task) -> Result<()> {
         Task::Bench(_) => sudo.arg("bench"),
         Task::Image => sudo.arg("image"),
         // These need no root.
-        Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => return Ok(()),
+        Task::Chaos(_) | Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => {
+            return Ok(());
+        }
     };
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
     anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");

@@ -3,6 +3,7 @@
 
 mod apply;
 mod bulk;
+mod chaos;
 mod clones;
 mod completion;
 mod control;

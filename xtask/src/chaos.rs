@@ -1,0 +1,34 @@
+//! `cargo xtask chaos`: several controllers on one database while everything fails that can, for longer than the tests do it. What is done, and
+//! what must hold, is in `crates/perilune/tests/cli/chaos.rs`.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::build::root;
+
+/// How the test is told how many faults there are to be.
+const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test takes as long as it takes, in the terminal's foreground"
+)]
+pub(crate) fn run(faults: u32) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "test",
+        "--locked",
+        "--package",
+        "perilune",
+        "--test",
+        "cli",
+        "--",
+        "chaos::",
+        "--nocapture",
+    ]);
+    cargo.current_dir(root()).env(VARIABLE, faults.to_string());
+    let status = cargo.status().context("cargo does not start")?;
+    ensure!(status.success(), "a promise was not kept");
+    Ok(())
+}
