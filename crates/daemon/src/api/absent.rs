@@ -13,11 +13,7 @@ use crate::api::problem::ApiError;
 use crate::state::State;
 
 /// Asked for by GET, with a token.
-const ASKED: [&str; 10] = [
-    "/journal/{controller}",
-    "/journal/{controller}/_delete",
-    "/table/hashes",
-    "/table/data/{table}",
+const ASKED: [&str; 6] = [
     "/config/profiles",
     "/config/profiles/status",
     "/config/profiles/status/{node}",
@@ -26,7 +22,7 @@ const ASKED: [&str; 10] = [
     "/config/profiles/{name}/{file}/_delete",
 ];
 /// Asked for by GET and POST, with a token.
-const ASKED_AND_POSTED: [&str; 2] = ["/journal", "/config/profiles/{name}"];
+const ASKED_AND_POSTED: [&str; 1] = ["/config/profiles/{name}"];
 /// Asked for by POST, with a token.
 const POSTED: [&str; 1] = ["/config/profiles/{name}/_clone"];
 /// Nothing is there by the API's own document; what is meant is one level below.

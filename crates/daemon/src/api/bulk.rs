@@ -48,6 +48,14 @@ impl Parts {
     pub(super) fn new(router: Router<State>) -> Self {
         Self(Arc::new(router))
     }
+
+    /// Whose changes are gathered by this state.
+    pub(super) fn router(&self, gathering: &State) -> Router {
+        Router::clone(&self.0)
+            .fallback(not_in_bulk)
+            .method_not_allowed_fallback(not_in_bulk)
+            .with_state(gathering.clone())
+    }
 }
 
 /// Requests that are made as one change.
@@ -61,7 +69,7 @@ struct Bulk {
 /// One request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Edit {
+pub(super) struct Edit {
     /// `POST`, or `GET` for what is asked for so, such as `_delete`; `POST` when it is left out.
     method: Option<String>,
     /// The path, such as `/config/node/node001`: of a node, group, interface, network, switch, other device, cloud, rack, BMC setup, DNS host or
@@ -118,11 +126,8 @@ async fn bulk(
         )));
     }
     let gathering = state.gathering();
-    let _whatever_happens = Discarded(gathering.cluster.clone());
-    let router: Router = Router::clone(&parts.0)
-        .fallback(not_in_bulk)
-        .method_not_allowed_fallback(not_in_bulk)
-        .with_state(gathering.clone());
+    let _whatever_happens = Discarded::new(gathering.cluster.clone());
+    let router = parts.router(&gathering);
     let mut created = 0;
     let mut refusals = Refusals::default();
     let mut author = caller.meta();
@@ -159,7 +164,13 @@ async fn bulk(
 }
 
 /// What was gathered goes with the request, also when its client hangs up.
-struct Discarded(ClusterService);
+pub(super) struct Discarded(ClusterService);
+
+impl Discarded {
+    pub(super) fn new(gathering: ClusterService) -> Self {
+        Self(gathering)
+    }
+}
 
 impl Drop for Discarded {
     fn drop(&mut self) {
@@ -181,8 +192,16 @@ fn action(edits: &[Edit]) -> String {
 }
 
 impl Edit {
+    pub(super) fn get(path: String) -> Self {
+        Self { method: Some("GET".to_owned()), path, body: None, expect: None }
+    }
+
+    pub(super) fn post(path: String, body: Value) -> Self {
+        Self { method: None, path, body: Some(body), expect: None }
+    }
+
     /// The request as if it were sent alone, by who sent all of them.
-    fn into_request(self, sent: &Sent) -> Result<Request, ApiError> {
+    pub(super) fn into_request(self, sent: &Sent) -> Result<Request, ApiError> {
         let method = match self.method.as_deref() {
             None | Some("POST") => Method::POST,
             Some("GET") => Method::GET,
@@ -283,6 +302,21 @@ fn decoded(segment: &str) -> String {
     text + rest
 }
 
+/// What a refusal says, and why.
+async fn refusal(answer: Response) -> (Head, Map<String, Value>, String) {
+    let (head, body) = answer.into_parts();
+    let body = to_bytes(body, LARGEST).await.unwrap_or_default();
+    let problem: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let reason = problem.get("message").and_then(Value::as_str).unwrap_or("it was refused");
+    let reason = reason.to_owned();
+    (head, problem, reason)
+}
+
+/// Why a request was refused.
+pub(super) async fn reason_of(answer: Response) -> String {
+    refusal(answer).await.2
+}
+
 /// The requests that were refused.
 #[derive(Default)]
 struct Refusals {
@@ -302,11 +336,7 @@ struct Refusal {
 
 impl Refusals {
     async fn add(&mut self, number: usize, place: &str, answer: Response) {
-        let (head, body) = answer.into_parts();
-        let body = to_bytes(body, LARGEST).await.unwrap_or_default();
-        let mut problem: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-        let reason = problem.get("message").and_then(Value::as_str).unwrap_or("it was refused");
-        let reason = reason.to_owned();
+        let (head, mut problem, reason) = refusal(answer).await;
         if self.first.is_none() {
             let message = format!("request {number} ({place}): {reason}; nothing was changed");
             problem.insert("message".to_owned(), message.into());

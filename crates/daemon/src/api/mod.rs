@@ -30,6 +30,7 @@ mod install_log;
 mod interface;
 mod inventory;
 mod job;
+mod journal;
 mod key;
 mod metrics;
 mod monitor;
@@ -134,6 +135,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(controller::routes())
         .merge(service::routes())
         .merge(job::routes())
+        .merge(journal::routes())
         .merge(monitor::routes())
         .merge(health::routes())
         .merge(switchport::routes())

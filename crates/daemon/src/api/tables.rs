@@ -45,10 +45,15 @@ struct Imported {
     (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = Value),
 ))]
 async fn export(state: axum::extract::State<State>) -> Result<Response, ApiError> {
+    Ok(Json(exported(&state)?).into_response())
+}
+
+/// Every table, as of now.
+pub(super) fn exported(state: &State) -> Result<Value, ApiError> {
     let cluster = state.cluster.published();
     let mut tables = perilune_import::export(&cluster);
     contents(&mut tables, |content| state.vault.token(content).map_err(ApiError::from))?;
-    Ok(Json(tables).into_response())
+    Ok(tables)
 }
 
 /// Replaces tables of the cluster, all in one change; tables that are not named stay, and so do users. What `export` answers can be sent back.

@@ -5,13 +5,7 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// What the reference of existing clients has and this daemon has not: the operation, and whether it needs a token.
-const NOT_YET: [(&str, bool); 15] = [
-    ("GET /journal", true),
-    ("POST /journal", true),
-    ("GET /journal/controller", true),
-    ("GET /journal/10.141.255.254/_delete", true),
-    ("GET /table/hashes", true),
-    ("GET /table/data/node", true),
+const NOT_YET: [(&str, bool); 9] = [
     ("GET /config/profiles", true),
     ("GET /config/profiles/chrony", true),
     ("POST /config/profiles/chrony", true),

@@ -30,6 +30,7 @@ mod import;
 mod installations;
 mod inventories;
 mod jobs;
+mod journal;
 mod labels;
 mod leaks;
 mod network_routes;
