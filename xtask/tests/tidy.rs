@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-select", &[]),
     ("perilune-archive", &[]),
     ("perilune-seal", &[]),
+    ("perilune-torrent", &[]),
     ("perilune-wire", &["perilune-model", "perilune-notation", "perilune-plan"]),
     ("perilune-store", &["perilune-model"]),
     ("perilune-boards", &["perilune-store"]),
@@ -33,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-import", &["perilune-model", "perilune-plan"]),
     ("perilune-bmc", &[]),
     ("perilune-switch", &["perilune-model"]),
-    ("perilune-agent", &["perilune-archive", "perilune-plan", "perilune-seal"]),
+    ("perilune-agent", &["perilune-archive", "perilune-plan", "perilune-seal", "perilune-torrent"]),
     (
         "perilune-daemon",
         &[
@@ -54,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-select",
             "perilune-store",
             "perilune-switch",
+            "perilune-torrent",
             "perilune-wire",
         ],
     ),
@@ -68,7 +70,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("perilune-testkit", &["perilune-model"]),
-    ("xtask", &["perilune-plan", "perilune-seal", "perilune-testkit"]),
+    ("xtask", &["perilune-plan", "perilune-seal", "perilune-testkit", "perilune-torrent"]),
 ];
 
 /// Who alone may use a crate from outside, so that there is one place for what it does.

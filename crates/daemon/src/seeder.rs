@@ -1,30 +1,32 @@
 //! Seeds the archives of images to peers of torrents (BEP 3), so that nobody needs another program for it on the controller.
 //!
 //! The uplink is the bound when many nodes are installed at once: what leaves it twice while some of an archive has not left it once is lost
-//! time. Each peer is therefore told of few pieces, other ones than the others, in turns (after BEP 16); what it has then it gives to the others.
+//! time. Each peer is therefore told of one piece in its turn, another one than the others (after BEP 16), and gives it to the others then.
 //! Who may fetch what is decided where peers announce themselves: nobody is answered whose address has not announced this torrent a moment ago.
 
+mod inbox;
 mod pace;
 mod share;
-mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use inbox::Inbox;
 use pace::Pace;
-use share::{Peer, Share};
+use perilune_torrent::wire::{self as wire, Block, HANDSHAKE, Message};
+use share::{Peer, Share, pieces_of};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use wire::{HANDSHAKE, Inbox, Message};
 
 use crate::clock;
 use crate::swarm::Swarm;
@@ -34,10 +36,19 @@ use crate::torrents::InfoHash;
 const ID: &[u8; 20] = b"-PE0001-perilune-own";
 /// As many peers are given something at one moment: few, so that each soon has a whole piece to give to others.
 const SLOTS: usize = 8;
-/// As much is given to a peer in its turn, or one piece where that is more: bytes.
-const TURN: u64 = 4 << 20;
-/// A peer in its turn that says nothing for so long loses it.
-const SILENCE_IN_TURN: Duration = Duration::from_secs(10);
+/// As much is given to a peer in its turn, or one piece where that is more: bytes. The less, the sooner every peer has something to give.
+const TURN: u64 = 256 << 10;
+/// A peer in its turn that asks for nothing for so long loses it, and has the next one later, the more so the more turns it lets pass. One that
+/// lets so many pass is left.
+const SILENCE_IN_TURN: Duration = Duration::from_secs(1);
+const AFTER_PASSED: Duration = Duration::from_secs(2);
+const MOST_PASSED: u32 = 12;
+/// As many blocks may a peer ask for out of its turn.
+const MOST_ASKED: usize = 512;
+/// A peer may be given everything twice, and so much more: its disk may have failed it.
+const SPARE: u64 = 4 << 20;
+/// As much waits in the system for a peer: what is given is to have left, so that few peers share the uplink.
+const AHEAD: u32 = 64 << 10;
 /// However slowly it reads, a turn is over after so long.
 const LONGEST_TURN: Duration = Duration::from_mins(1);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -119,6 +130,7 @@ impl Seeder {
 
     async fn answer(&self, stream: TcpStream, address: IpAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_notsent_lowat(AHEAD)?;
         let (mut reading, mut writing) = stream.into_split();
         let mut handshake = [0; HANDSHAKE];
         timeout(HANDSHAKE_TIME, reading.read_exact(&mut handshake)).await??;
@@ -128,7 +140,19 @@ impl Seeder {
         timeout(PATIENCE, writing.write_all(&wire::handshake(&hash, ID))).await??;
         let peer = Peer::new(share.pieces());
         let inbox = Inbox::new(reading, share.pieces());
-        Connection { seeder: self, share, peer, inbox, writing, is_choked: true }.serve().await
+        let (asked, waits) = (VecDeque::new(), Instant::now());
+        let connection = Connection {
+            seeder: self,
+            share,
+            peer,
+            inbox,
+            writing,
+            asked,
+            given: 0,
+            passed: 0,
+            waits,
+        };
+        connection.serve().await
     }
 
     /// What is given by this hash to this address.
@@ -191,26 +215,32 @@ struct Connection<'s> {
     peer: Peer,
     inbox: Inbox<OwnedReadHalf>,
     writing: OwnedWriteHalf,
-    /// It was told not to ask.
-    is_choked: bool,
+    /// Blocks of pieces that it was told of, which it asked for out of its turn.
+    asked: VecDeque<Block>,
+    /// Bytes that it was given.
+    given: u64,
+    /// So many turns in a row it has let pass.
+    passed: u32,
+    /// Until then it is not its turn again.
+    waits: Instant,
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.share.leave(&self.peer);
+    }
 }
 
 impl Connection<'_> {
-    /// Waits for the peer's turn, and gives it something, until it has everything or goes.
+    /// Waits for the peer's turn, and gives it something, until it has everything or goes. It may always ask: what it was not told of it does
+    /// not ask for, and clients leave a seed that tells them again and again whether they may.
     async fn serve(mut self) -> io::Result<()> {
-        while let Some(mut slot) = self.wait().await? {
-            loop {
-                self.turn(slot).await?;
-                // Whoever waits has taken it already.
-                let next = Arc::clone(&self.seeder.slots).try_acquire_owned();
-                match next.ok().filter(|_| self.peer.wants() && !self.peer.has_all()) {
-                    Some(next) => slot = next,
-                    None => break,
-                }
+        self.write(&wire::UNCHOKE).await?;
+        while let Some(slot) = self.wait().await? {
+            self.turn(slot).await?;
+            if self.passed >= MOST_PASSED {
+                return Err(io::ErrorKind::TimedOut.into());
             }
-            // What it asks for from now on, it asks for again in its turn.
-            self.is_choked = true;
-            self.write(&wire::CHOKE).await?;
         }
         Ok(())
     }
@@ -226,8 +256,9 @@ impl Connection<'_> {
             if self.peer.has_all() {
                 return Ok(None);
             }
-            let wants = self.peer.wants();
-            if !wants {
+            let wants = !self.asked.is_empty() || self.peer.can_be_told();
+            let is_due = self.waits <= Instant::now();
+            if !wants || !is_due {
                 // One that is given to nobody would be lost to all.
                 slot = place();
             }
@@ -235,65 +266,89 @@ impl Connection<'_> {
                 message = timeout_at(heard + SILENCE, self.inbox.next()) => {
                     let Some(message) = message?? else { return Ok(None) };
                     heard = Instant::now();
-                    note(&mut self.peer, &message);
+                    if let Some(block) = self.note(message)? {
+                        self.asked.push_back(block);
+                    }
                 }
                 _ = told.tick() => self.write(&wire::KEEP_ALIVE).await?,
-                granted = &mut slot, if wants => return Ok(granted.ok()),
+                () = sleep_until(self.waits), if wants && !is_due => {}
+                granted = &mut slot, if wants && is_due => return Ok(granted.ok()),
             }
         }
     }
 
-    /// Tells it of a few pieces, and gives it what it asks for of them.
+    /// Gives it what it has asked for, or tells it of a piece and gives it that.
     async fn turn(&mut self, _slot: OwnedSemaphorePermit) -> io::Result<()> {
-        let offer = self.share.offer(&mut self.peer, TURN);
-        let mut told = Vec::new();
-        for piece in &offer.new {
-            told.extend(wire::have(*piece));
+        let mut left = 0;
+        let mut given = 0;
+        while given < TURN {
+            let Some(block) = self.asked.pop_front() else { break };
+            given += self.give(block).await?;
         }
-        if self.is_choked {
-            told.extend(wire::UNCHOKE);
-            self.is_choked = false;
+        let mut offered = None;
+        while left < TURN && given == 0 {
+            let Some((piece, length)) = self.share.offer(&mut self.peer) else { break };
+            self.write(&wire::have(piece)).await?;
+            left += length;
+            offered = Some(piece);
         }
-        self.write(&told).await?;
-        let mut left = offer.bytes;
         let end = Instant::now() + LONGEST_TURN;
         let mut heard = Instant::now();
         while left > 0 && !self.peer.has_all() {
             let until = end.min(heard + SILENCE_IN_TURN);
             let Ok(message) = timeout_at(until, self.inbox.next()).await else { break };
             let Some(message) = message? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
-            heard = Instant::now();
-            let given = self.give(&message).await?;
-            left = left.saturating_sub(given);
-            // It got them from others meanwhile.
-            if offer.pieces.iter().all(|piece| self.peer.has(*piece)) {
-                return Ok(());
+            if let Some(block) = self.note(message)? {
+                let bytes = self.give(block).await?;
+                given += bytes;
+                left = left.saturating_sub(bytes);
+                heard = Instant::now();
+            }
+            // It got it from others meanwhile.
+            if offered.is_some_and(|piece| self.peer.has(piece)) {
+                break;
             }
         }
-        // One that wants something and asks for nothing keeps the others from their turn.
-        if self.peer.is_interested && left == offer.bytes && left > 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        // Who gets it from others says so late: it is told of more, but later, so that it does not keep others from their turn.
+        self.passed = if given > 0 { 0 } else { self.passed + 1 };
+        self.waits = Instant::now() + AFTER_PASSED * self.passed;
         Ok(())
     }
 
-    /// Answers a message in the peer's turn; the bytes that it was given.
-    async fn give(&mut self, message: &Message) -> io::Result<u64> {
-        note(&mut self.peer, message);
-        let Message::Request(block) = message else { return Ok(0) };
-        if !self.share.has(block) {
-            return Err(io::Error::other("it asks for what there is not"));
-        }
-        if !self.peer.was_offered(block.piece) {
-            return Ok(0);
+    /// Answers a request; the bytes that the peer was given.
+    async fn give(&mut self, block: Block) -> io::Result<u64> {
+        self.given += u64::from(block.length);
+        if self.given > self.share.length().saturating_mul(2).saturating_add(SPARE) {
+            return Err(io::Error::other("it asks for the same again and again"));
         }
         self.seeder.pace.take(u64::from(block.length)).await;
         let share = Arc::clone(&self.share);
-        let wanted = *block;
-        let read = tokio::task::spawn_blocking(move || share.read(&wanted)).await;
+        let read = tokio::task::spawn_blocking(move || share.read(&block)).await;
         let bytes = read.map_err(io::Error::other)??;
-        self.write(&wire::piece(block, &bytes)).await?;
+        self.write(&wire::piece(&block, &bytes)).await?;
         Ok(u64::from(block.length))
+    }
+
+    /// Takes what the peer says; the block that it asks for, where it is one that it was told of.
+    fn note(&mut self, message: Message) -> io::Result<Option<Block>> {
+        match message {
+            Message::Have(piece) => self.got(std::iter::once(index(piece))),
+            Message::Bitfield(bits) => self.got(pieces_of(&bits)),
+            Message::Request(block) => {
+                if !self.share.has(&block) || self.asked.len() >= MOST_ASKED {
+                    return Err(io::Error::other("it asks for what there is not, or for too much"));
+                }
+                return Ok(Some(block).filter(|block| self.peer.was_told(block.piece)));
+            }
+            Message::Cancel(block) => self.asked.retain(|asked| *asked != block),
+            Message::Choke(_) | Message::Interested(_) | Message::Piece { .. } | Message::Other => {
+            }
+        }
+        Ok(None)
+    }
+
+    fn got(&mut self, pieces: impl Iterator<Item = usize>) {
+        self.share.note(&mut self.peer, pieces);
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -301,13 +356,8 @@ impl Connection<'_> {
     }
 }
 
-fn note(peer: &mut Peer, message: &Message) {
-    match message {
-        Message::Interested(is_interested) => peer.is_interested = *is_interested,
-        Message::Have(piece) => peer.got(*piece),
-        Message::Bitfield(bits) => peer.got_all_of(bits),
-        Message::Request(_) | Message::Other => {}
-    }
+fn index(piece: u32) -> usize {
+    usize::try_from(piece).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Cluster, Holder};
+use perilune_torrent::bencode::bytes;
 use utoipa_axum::routes;
 
 use crate::api::permissions::{Routes, everybody};
@@ -16,7 +17,7 @@ use crate::api::unproven::Unproven;
 use crate::clock;
 use crate::state::State;
 use crate::swarm::{Announcement, Counts, INTERVAL, MOST_TOLD, Peer, SHORTEST_INTERVAL};
-use crate::torrents::{InfoHash, bytes};
+use crate::torrents::InfoHash;
 
 /// As many torrents are told of in one answer.
 const MOST_SCRAPED: usize = 64;

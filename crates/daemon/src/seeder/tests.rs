@@ -2,7 +2,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::wire::Block;
+use perilune_torrent::wire::{INTERESTED, request};
+
 use super::*;
 use crate::swarm::Announcement;
 use crate::torrents::{self, Addresses};
@@ -73,9 +74,10 @@ async fn message(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     }
 }
 
-fn request(piece: usize, begin: usize, length: usize) -> Vec<u8> {
-    let number = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
-    [&[0, 0, 0, 13, 6][..], &number(piece), &number(begin), &number(length)].concat()
+fn block(piece: usize, begin: usize, length: usize) -> Block {
+    let [piece, begin, length] =
+        [piece, begin, length].map(|number| u32::try_from(number).unwrap());
+    Block { piece, begin, length }
 }
 
 /// Fetches everything as a client that asks for what it is told of; the order of the pieces.
@@ -83,13 +85,12 @@ async fn fetch(site: &Site, mut stream: TcpStream) -> Vec<usize> {
     let mut got = vec![0; site.data.len()];
     let mut order = Vec::new();
     let (mut open, mut unchoked) = (Vec::new(), false);
-    stream.write_all(&[0, 0, 0, 1, 2]).await.unwrap();
+    stream.write_all(&INTERESTED).await.unwrap();
     while let Some((kind, body)) = message(&mut stream).await {
         let number = |at: usize| {
             usize::try_from(u32::from_be_bytes(body[at..at + 4].try_into().unwrap())).unwrap()
         };
         match kind {
-            0 => unchoked = false,
             1 => unchoked = true,
             4 => open.push(number(0)),
             7 => {
@@ -107,8 +108,8 @@ async fn fetch(site: &Site, mut stream: TcpStream) -> Vec<usize> {
             for piece in open.drain(..) {
                 let length = PIECE.min(got.len() - piece * PIECE);
                 for begin in (0..length).step_by(BLOCK) {
-                    let block = request(piece, begin, BLOCK.min(length - begin));
-                    stream.write_all(&block).await.unwrap();
+                    let block = block(piece, begin, BLOCK.min(length - begin));
+                    stream.write_all(&request(&block)).await.unwrap();
                 }
             }
         }
@@ -130,6 +131,26 @@ async fn a_peer_gets_the_archive_and_two_get_other_pieces_first() {
         begin(&first).iter().all(|piece| !begin(&second).contains(piece)),
         "{first:?} {second:?}"
     );
+}
+
+#[tokio::test]
+async fn who_asks_out_of_its_turn_is_answered_in_it_and_is_never_told_to_wait() {
+    let site = site(3, true).await;
+    let mut stream = site.friend().await;
+    let mut told = Vec::new();
+    // It asks for nothing in any turn, until it was told of everything.
+    while told.len() < 3 {
+        match message(&mut stream).await.unwrap() {
+            (1, _) => {}
+            (4, body) => told.push(body[3]),
+            other => panic!("{other:?}"),
+        }
+    }
+    told.sort_unstable();
+    assert_eq!(told, [0, 1, 2]);
+    stream.write_all(&request(&block(1, 0, BLOCK))).await.unwrap();
+    let (kind, body) = message(&mut stream).await.unwrap();
+    assert_eq!((kind, &body[8..]), (7, &site.data[PIECE..PIECE + BLOCK]));
 }
 
 #[tokio::test]
@@ -168,46 +189,67 @@ async fn who_has_not_announced_or_speaks_otherwise_is_left_without_an_answer() {
 }
 
 #[tokio::test]
+async fn who_asks_for_the_same_again_and_again_is_left() {
+    let site = site(2, true).await;
+    let stream = site.friend().await;
+    let (mut reading, mut writing) = stream.into_split();
+    let mut asking = JoinSet::new();
+    asking.spawn(async move {
+        let pieces = [block(0, 0, BLOCK), block(1, 0, BLOCK)];
+        // Few at a time: more than there may be would end it at once.
+        while writing.write_all(&pieces.map(|block| request(&block)).concat()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let given = tokio::io::copy(&mut reading, &mut tokio::io::sink()).await.unwrap_or_default();
+    assert!(given < 2 * site.data.len() as u64 + SPARE + (1 << 20), "{given}");
+}
+
+#[tokio::test]
 async fn liars_are_left_and_nobody_else_is_harmed() {
     let site = site(4, true).await;
     for wrong in [
         &[0xff, 0xff, 0xff, 0xff, 5][..],
         &[0, 0, 0, 2, 4, 0],
-        &request(99, 0, BLOCK),
-        &request(0, PIECE - 1, BLOCK),
-        &request(0, 0, 1 << 20),
-        &request(0, 0, 0),
+        &request(&block(99, 0, BLOCK)),
+        &request(&block(0, PIECE - 1, BLOCK)),
+        &request(&block(0, 0, 1 << 20)),
+        &request(&block(0, 0, 0)),
     ] {
         let mut stream = site.friend().await;
-        stream.write_all(&[0, 0, 0, 1, 2]).await.unwrap();
-        // In its turn, so that it is heard.
-        while message(&mut stream).await.is_some_and(|(kind, _)| kind != 1) {}
-        stream.write_all(wrong).await.unwrap();
+        // It takes nothing meanwhile, and what it says at last may find nobody.
+        stream.write_all(wrong).await.ok();
         while message(&mut stream).await.is_some() {}
     }
     assert_eq!(fetch(&site, site.friend().await).await.len(), 4);
 }
 
 #[test]
-fn pieces_that_nobody_was_told_of_go_first_and_what_a_peer_has_is_not_offered() {
+fn every_piece_leaves_once_before_any_leaves_twice() {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path(), 5);
     let share = Share::open(directory.path(), ARCHIVE).unwrap();
-    let [mut one, mut two] = [(); 2].map(|()| Peer::new(share.pieces()));
-    assert_eq!(share.offer(&mut one, 2 * PIECE as u64).pieces, [0, 1]);
-    two.got_all_of(&[0b0010_0111]);
-    two.got(1_000_000);
+    let [mut one, mut two, mut three] = [(); 3].map(|()| Peer::new(share.pieces()));
+    let offered = |peer: &mut Peer| share.offer(peer).map(|(piece, _)| piece);
+    assert_eq!([offered(&mut one), offered(&mut one)], [Some(0), Some(1)]);
+    share.note(&mut two, pieces_of(&[0b0010_0111]));
+    share.note(&mut two, std::iter::once(1_000_000));
     assert_eq!(
-        share.offer(&mut two, 2 * PIECE as u64).pieces,
-        [3, 4],
-        "2 it has, 0 and 1 the other was told of"
+        [offered(&mut two), offered(&mut three)],
+        [Some(3), Some(4)],
+        "2 is with the second"
     );
-    let again = share.offer(&mut one, 2 * PIECE as u64);
-    assert_eq!((again.pieces, again.new), (vec![0, 1], vec![]), "it did not get them");
-    for piece in 0..5 {
-        one.got(piece);
-    }
-    assert!(one.has_all() && share.offer(&mut one, 1).pieces.is_empty());
+    assert_eq!(offered(&mut three), Some(0), "now all have left once");
+    share.leave(&two);
+    assert_eq!(
+        [offered(&mut one), offered(&mut one)],
+        [Some(2), Some(3)],
+        "they were lost with it"
+    );
+    assert_eq!([offered(&mut one), offered(&mut one)], [Some(4), None]);
+    assert!(!one.can_be_told() && one.was_told(0) && !one.was_told(9) && !one.has(0));
+    share.note(&mut one, 0..5);
+    assert!(one.has_all());
     let block = |piece, begin, length| Block { piece, begin, length };
     assert!(share.has(&block(4, 0, 1)) && !share.has(&block(5, 0, 1)));
     assert!(!share.has(&block(0, u32::MAX, u32::MAX)) && !share.has(&block(0, 0, 0)));

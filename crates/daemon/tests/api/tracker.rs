@@ -23,10 +23,7 @@ fn site() -> (ImageSite, String) {
         .map(|entry| entry.unwrap().path())
         .find(|path| path.extension().is_some_and(|end| end == "torrent"));
     let torrent = std::fs::read(torrent.unwrap()).unwrap();
-    // The dictionary `info` is the last but the address of the seed.
-    let find = |word: &[u8]| torrent.windows(word.len()).position(|window| window == word).unwrap();
-    let (begin, end) = (find(b"4:info") + 6, find(b"8:url-list"));
-    let digest = <sha1::Sha1 as sha1::Digest>::digest(&torrent[begin..end]);
+    let digest = perilune_torrent::metainfo::info_hash(&torrent).unwrap();
     let hash = digest.iter().fold(String::new(), |all, byte| format!("{all}%{byte:02x}"));
     (site, hash)
 }
