@@ -10,7 +10,7 @@ mod uefi;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use perilune_plan::{FileSystem, Installation, Phase, Plan};
@@ -115,7 +115,8 @@ impl Loader<'_> {
             io::copy(&mut download, &mut target)?;
             target.sync_all()
         };
-        progress::follow(self.controller, self.console, Phase::Bootloader, total, &position, copy)
+        let done = || position.load(Ordering::Relaxed);
+        progress::follow(self.controller, self.console, Phase::Bootloader, total, &done, copy)
             .with_context(|| {
                 format!("cannot write {}, which needs {}", place.display(), bytes(total))
             })

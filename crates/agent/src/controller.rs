@@ -41,6 +41,8 @@ const PROGRESS_LIMIT: Duration = Duration::from_secs(3);
 /// States are reported again this often; the installation goes on without.
 const STATE_TRIES: usize = 5;
 const LARGEST_ANSWER: u64 = 64 << 20;
+/// A tracker tells of fifty peers or so.
+const LONGEST_ANNOUNCED: u64 = 64 << 10;
 
 /// Why the controller does not give what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -248,6 +250,20 @@ impl Controller {
         Self::patiently(console, || self.authorised(&path, &Method::File { from, tag }))
     }
 
+    /// A small file of the image, asked for once: what needs it can be done without.
+    pub fn small_file(&self, file: &str, longest: u64) -> Result<Vec<u8>, Error> {
+        let whole = Method::File { from: 0, tag: None };
+        let answer = self.authorised(&format!("/files/{file}"), &whole)?;
+        bytes(answer, longest)
+    }
+
+    /// Says that this node is a peer; the tracker's answer.
+    pub fn announce(&self, query: &str) -> Result<Vec<u8>, Error> {
+        let url = format!("{}/announce?{query}", self.base);
+        let request = self.agent.get(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
+        bytes(self.accepted(request.call())?, LONGEST_ANNOUNCED)
+    }
+
     /// Repeats what fails for a reason that will pass.
     fn patiently<T>(
         console: &Console,
@@ -452,11 +468,15 @@ fn refusal(status: StatusCode, answer: Response<Body>) -> Error {
     }
 }
 
-fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, Error> {
-    let text = answer.into_body().into_with_config().limit(LARGEST_ANSWER).read_to_vec();
+fn bytes(answer: Response<Body>, longest: u64) -> Result<Vec<u8>, Error> {
+    let text = answer.into_body().into_with_config().limit(longest).read_to_vec();
     // An answer that ends in the middle is asked for again.
-    let text = text.map_err(|error| {
+    text.map_err(|error| {
         Error::Unreachable(format!("the controller's answer ended early: {error}"))
-    })?;
+    })
+}
+
+fn read<T: DeserializeOwned>(answer: Response<Body>) -> Result<T, Error> {
+    let text = bytes(answer, LARGEST_ANSWER)?;
     serde_json::from_slice(&text).map_err(|error| Error::Unreadable(error.to_string()))
 }

@@ -52,6 +52,17 @@ impl<'a> Download<'a> {
         })
     }
 
+    /// A file of so many bytes from the `position` on.
+    pub fn rest(
+        controller: &'a Controller,
+        console: &'a Console,
+        file: &'a str,
+        position: &'a AtomicU64,
+        total: u64,
+    ) -> Self {
+        Self { controller, console, file, tag: None, total, position, body: None, backoff: fresh() }
+    }
+
     /// Bytes of the file.
     pub fn total(&self) -> u64 {
         self.total
@@ -63,15 +74,12 @@ impl<'a> Download<'a> {
             .controller
             .open(self.file, from, self.tag.as_deref(), self.console)
             .map_err(io::Error::other)?;
-        let is_same = match answer.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                range(&answer) == Some((from, self.total))
-                    && (self.tag.is_none() || tag(&answer) == self.tag)
-            }
-            _ => {
-                from == 0 && content_length(&answer) == Some(self.total) && tag(&answer) == self.tag
-            }
-        };
+        let is_tagged_so = self.tag.is_none() || tag(&answer) == self.tag;
+        let is_same = is_tagged_so
+            && match answer.status() {
+                StatusCode::PARTIAL_CONTENT => range(&answer) == Some((from, self.total)),
+                _ => from == 0 && content_length(&answer) == Some(self.total),
+            };
         if !is_same {
             return Err(io::Error::other(format!(
                 "{} has changed on the controller while it was fetched; start the node again",

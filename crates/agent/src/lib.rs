@@ -42,6 +42,7 @@ pub mod superblock;
 pub mod switch_root;
 pub mod system_files;
 pub mod tool;
+pub mod torrent;
 pub mod tpm;
 pub mod tree;
 pub mod trust;

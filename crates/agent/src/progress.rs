@@ -1,7 +1,6 @@
 //! How far a long step is, about once a second for the controller and every few seconds for the console.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,12 +21,11 @@ pub fn follow<T>(
     console: &Console,
     phase: Phase,
     total: u64,
-    done: &AtomicU64,
+    done: &(dyn Fn() -> u64 + Sync),
     work: impl FnOnce() -> T,
 ) -> T {
     let mut window = Window::starting(Instant::now());
-    let mut progress =
-        move || window.at(Instant::now(), phase, total, done.load(Ordering::Relaxed));
+    let mut progress = move || window.at(Instant::now(), phase, total, done());
     thread::scope(|scope| {
         let (finished, is_finished) = channel::<()>();
         scope.spawn(move || {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use perilune_archive::{Summary, decompressor, unpack, unpack_verified};
@@ -12,6 +12,7 @@ use perilune_plan::{Image, Phase};
 use crate::console::{Console, bytes};
 use crate::controller::Controller;
 use crate::download::Download;
+use crate::torrent::{self, Swarm};
 use crate::{progress, read_ahead};
 
 /// As many warnings of the archive are shown.
@@ -19,17 +20,22 @@ const SHOWN: usize = 5;
 
 /// Fetches and unpacks the image below `root`. When its checksum is not that of the plan, nothing of it may be used.
 pub fn image(image: &Image, root: &Path, controller: &Controller, console: &Console) -> Result<()> {
-    let position = AtomicU64::new(0);
-    let mut download = Download::open(controller, console, &image.file, &position)?;
-    let total = download.total();
-    console.line(&format!("{}, {}", image.file, bytes(total)));
-    controller.report("unpack", None, console);
-    let summary = progress::follow(controller, console, Phase::Unpack, total, &position, || {
-        read_ahead::while_reading(&mut download, |input| {
-            plant(input, image.checksum.as_deref(), root)
-        })
-    })
-    .with_context(|| format!("the image {} was not unpacked", image.name))?;
+    let into = Into { image, root, controller, console };
+    let swarm = Swarm::of(image, root, controller, console, torrent::PATIENCE);
+    let summary = match swarm {
+        Some(swarm) => {
+            let total = swarm.total();
+            console.line(&format!("{}, {}, from other nodes", image.file, bytes(total)));
+            swarm.while_reading(|input, done| into.plant(input, total, done))?
+        }
+        None => {
+            let position = AtomicU64::new(0);
+            let mut download = Download::open(controller, console, &image.file, &position)?;
+            let total = download.total();
+            console.line(&format!("{}, {}", image.file, bytes(total)));
+            into.plant(&mut download, total, &|| position.load(Ordering::Relaxed))
+        }
+    }?;
     for warning in summary.warnings.iter().take(SHOWN) {
         console.warning(warning);
     }
@@ -41,6 +47,31 @@ pub fn image(image: &Image, root: &Path, controller: &Controller, console: &Cons
         if image.checksum.is_some() { "checksum verified" } else { "no checksum to verify" };
     console.line(&format!("{} files, {}, {checked}", summary.members, bytes(summary.bytes)));
     Ok(())
+}
+
+/// What is unpacked where, and who hears of it.
+struct Into<'a> {
+    image: &'a Image,
+    root: &'a Path,
+    controller: &'a Controller,
+    console: &'a Console,
+}
+
+impl Into<'_> {
+    /// Unpacks the archive while it comes.
+    fn plant(
+        &self,
+        input: &mut (dyn Read + Send),
+        total: u64,
+        done: &(dyn Fn() -> u64 + Sync),
+    ) -> Result<Summary> {
+        let Self { image, root, controller, console } = *self;
+        controller.report("unpack", None, console);
+        let unpacked = progress::follow(controller, console, Phase::Unpack, total, done, || {
+            read_ahead::while_reading(input, |input| plant(input, image.checksum.as_deref(), root))
+        });
+        unpacked.with_context(|| format!("the image {} was not unpacked", image.name))
+    }
 }
 
 fn plant(

@@ -75,6 +75,9 @@ pub(crate) fn of(
     })
 }
 
+/// The `provision_method` of nodes that fetch their image from each other.
+const BY_TORRENT: &str = "torrent";
+
 fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
     let image = resolved.image()?;
     if resolved.effective.is_kickstart() {
@@ -83,9 +86,12 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
     }
     let files = resolved.effective.files();
     let distribution = image.distribution.as_deref().filter(|name| !name.is_empty());
+    let file = resolved.file(|files| &files.imagefile)?;
+    let by_torrent = resolved.effective.provision_method().value == Some(BY_TORRENT);
     Ok(Image {
         name: image.name.to_string(),
-        file: resolved.file(|files| &files.imagefile)?.to_owned(),
+        file: file.to_owned(),
+        torrent: by_torrent.then(|| format!("{file}.torrent")),
         checksum: files.and_then(|files| files.checksum.clone()),
         size: files.and_then(|files| files.size),
         unpacked_size: files.and_then(|files| files.unpacked_size),

@@ -115,6 +115,9 @@ pub struct Image {
     pub name: String,
     /// The archive of the tree.
     pub file: String,
+    /// Its torrent, where the node is to fetch it from other nodes; set only where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torrent: Option<String>,
     /// BLAKE3 of the archive, hexadecimal, when it is known.
     pub checksum: Option<String>,
     /// Bytes of the archive, when they are known.

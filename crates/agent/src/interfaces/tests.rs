@@ -15,6 +15,7 @@ pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
         image: Image {
             name: "image".to_owned(),
             file: String::new(),
+            torrent: None,
             checksum: None,
             size: None,
             unpacked_size: None,

@@ -140,6 +140,7 @@ fn image(checksum: Option<String>) -> Image {
     Image {
         name: "compute".to_owned(),
         file: "compute-1.tar.zst".to_owned(),
+        torrent: None,
         checksum,
         size: None,
         unpacked_size: None,

@@ -8,3 +8,4 @@ mod disks;
 mod download;
 mod network_profiles;
 mod protocol;
+mod torrent;

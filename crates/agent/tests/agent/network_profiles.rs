@@ -65,6 +65,7 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
         image: Image {
             name: "image".to_owned(),
             file: String::new(),
+            torrent: None,
             checksum: None,
             size: None,
             unpacked_size: None,

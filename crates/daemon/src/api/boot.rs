@@ -279,6 +279,14 @@ async fn plan(
     match view.site(&state).plan(&node) {
         Ok(mut plan) => {
             told(&state, &view, &node, &bearer);
+            // Nobody looks for what is not there.
+            let torrent = plan.image.torrent.as_ref();
+            let torrent = torrent.map(|torrent| state.settings.image_files.join(torrent));
+            if let Some(torrent) = torrent
+                && !tokio::fs::try_exists(torrent).await.unwrap_or(false)
+            {
+                plan.image.torrent = None;
+            }
             match key {
                 // It holds secrets, and the network may be read by others.
                 Some(key) => ticket::sealed(key, &plan, Purpose::Plan, &node, StatusCode::OK),

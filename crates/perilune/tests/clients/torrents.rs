@@ -1,6 +1,13 @@
 //! Torrents by unmodified aria2c: the tracker, the torrent that packing makes, the controller's file as a seed, and peers.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
+
+use perilune_torrent::client::Fetch;
+use perilune_torrent::metainfo::Torrent;
+use perilune_torrent::tracker::Announcement;
 
 use crate::site::{CONTROLLER, Machine, NODE_MAC, Site};
 use crate::tools::{ARIA2, CURL, UDHCPC};
@@ -74,6 +81,34 @@ fn fetch(machine: &Machine, torrent: &str, more: &[&str]) -> String {
         "/usr/bin/timeout",
         &[&["50", "/usr/bin/aria2c"], &usual[..], more, &[torrent]].concat(),
     )
+}
+
+/// What the agent's part that speaks with peers gets; who announces itself there by http.
+fn fetch_as_the_agent(torrent: &[u8]) -> Vec<u8> {
+    let torrent = Torrent::read(torrent).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    let fetch = Fetch { torrent: &torrent, file: &file, id: *b"-PE0001-aaaaaaaaaaaa", port: 6881 };
+    let ask = |said: &Announcement| {
+        let mut stream =
+            TcpStream::connect((CONTROLLER, 7050)).map_err(|error| error.to_string())?;
+        let query = said.query();
+        let asked =
+            format!("GET /announce?{query} HTTP/1.1\r\nhost: c\r\nconnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let head = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap();
+        Ok(answer.split_off(head + 4))
+    };
+    let fetched = fetch.while_fetching(&ask, |progress| {
+        for piece in 0..torrent.layout.pieces {
+            progress.wait(piece, std::time::Duration::from_secs(50)).unwrap();
+        }
+    });
+    fetched.unwrap();
+    let mut got = vec![0; usize::try_from(torrent.layout.length).unwrap()];
+    file.read_exact_at(&mut got, 0).unwrap();
+    got
 }
 
 #[test]
@@ -163,18 +198,17 @@ fn the_daemon_seeds_to_nodes_of_the_image_by_their_unmodified_aria2c_and_to_nobo
         machine.udhcpc(&udhcpc, &[]).unwrap();
         fs::create_dir(machine.file("got")).unwrap();
     }
-    // Without a token: whose image it is, is known by the address.
+    // Without a token: whose image it is, is known by the address. One by aria2c, the other as our agent does it.
     std::thread::scope(|scope| {
-        for machine in [first, second] {
-            let (path, original) = (&path, &original);
-            scope.spawn(move || {
-                let said = fetch(machine, path, &[]);
-                assert!(
-                    fs::read(machine.file("got").join(archive)).unwrap() == *original,
-                    "{said}"
-                );
-            });
-        }
+        scope.spawn(|| {
+            let said = fetch(first, &path, &[]);
+            assert!(fs::read(first.file("got").join(archive)).unwrap() == original, "{said}");
+        });
+        scope.spawn(|| {
+            let text = fs::read(&path).unwrap();
+            let got = second.lab.inside(|| fetch_as_the_agent(&text)).unwrap();
+            assert!(got == original);
+        });
     });
     // A stranger is told of nobody, and is not answered where it knows the way.
     let said = fetch(stranger, &path, &["--bt-stop-timeout=5"]);
