@@ -6,6 +6,7 @@ mod config;
 mod dhcp_clients;
 mod load;
 mod names;
+mod torrent;
 
 use std::fs;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 use load::{Client, Request};
 pub(crate) use names::measure as names;
+pub(crate) use torrent::{Terms as Torrents, run as run_torrents};
 
 const NODES: usize = 4000;
 const PORT: u16 = 7195;

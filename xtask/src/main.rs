@@ -25,7 +25,7 @@ mod scenario;
 mod site;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -128,6 +128,24 @@ enum Measured {
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
     },
+    /// An image by BitTorrent through a narrow uplink, by our seeder and by aria2c: needs root and the package aria2
+    Torrent {
+        /// How many machines fetch it
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=200))]
+        peers: u16,
+        /// How many megabits leave the controller in a second
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// How many mebibytes the image has
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        size: u32,
+        /// Only our seeder, and peers of our own
+        #[arg(long)]
+        own_only: bool,
+        /// This program, and not one that is built for it
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
     /// List, show, create, change, clone and delete nodes, and changes that touch every node
     Config {
         /// How many nodes the cluster has, one run for each
@@ -202,6 +220,14 @@ struct Firmwaretest {
     built: bool,
 }
 
+/// The program that is measured.
+fn measured(program: Option<&Path>) -> Result<PathBuf> {
+    match program {
+        Some(program) => Ok(std::path::absolute(program)?),
+        None => Ok(build::programs()?.perilune),
+    }
+}
+
 fn main() -> ExitCode {
     match perform(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -235,7 +261,13 @@ fn perform(arguments: &Arguments) -> Result<()> {
         build::release()?;
     }
     if let Task::Bench(bench) = &arguments.task {
-        let has_program = matches!(&bench.what, Some(Measured::Commands { program: Some(_), .. }));
+        let has_program = matches!(
+            &bench.what,
+            Some(
+                Measured::Commands { program: Some(_), .. }
+                    | Measured::Torrent { program: Some(_), .. }
+            )
+        );
         if !bench.built && !has_program {
             build::release()?;
         }
@@ -245,11 +277,14 @@ fn perform(arguments: &Arguments) -> Result<()> {
             Some(Measured::Names) => bench::names(bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
             Some(Measured::Commands { nodes, program }) => {
-                let program = match program {
-                    Some(program) => std::path::absolute(program)?,
-                    None => build::programs()?.perilune,
-                };
+                let program = measured(program.as_deref())?;
                 bench::run_commands(&program, usize::try_from(*nodes)?, bench.json)
+            }
+            Some(Measured::Torrent { peers, rate, size, own_only, program }) => {
+                let program = measured(program.as_deref())?;
+                let (peers, rate, size, own_only) = (*peers, *rate, *size, *own_only);
+                let terms = bench::Torrents { program, peers, rate, size, own_only };
+                bench::run_torrents(&terms, bench.json)
             }
             Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
         };
