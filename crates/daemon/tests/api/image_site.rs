@@ -177,6 +177,18 @@ impl ImageSite {
         (answer.status().as_u16(), length.map(|length| length.to_str().unwrap().to_owned()))
     }
 
+    /// What is answered to an administrator, word for word.
+    pub(crate) fn raw(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
+        let mut response = match method {
+            "GET" => agent().get(url).header("x-access-tokens", &self.token).call(),
+            _ => agent().post(url).header("x-access-tokens", &self.token).send(body),
+        }
+        .unwrap();
+        let text = response.body_mut().read_to_vec().unwrap();
+        (response.status().as_u16(), String::from_utf8_lossy(&text).into_owned())
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.get_as(path, &self.token)
     }

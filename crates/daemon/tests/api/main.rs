@@ -14,6 +14,7 @@ mod boots;
 mod budgets;
 mod bulk;
 mod claims;
+mod clients;
 mod connections;
 mod control;
 mod devices;
