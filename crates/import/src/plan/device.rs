@@ -1,8 +1,9 @@
 //! Switches, other devices and clouds.
 
-use perilune_model::Name;
+use perilune_model::device::switch_interface::MOST as MOST_INTERFACES;
 use perilune_model::device::ztp::{Format, Protocol, System};
 use perilune_model::device::{Cloud, OtherDevice, Switch, SwitchInterface, Ztp};
+use perilune_model::{MacAddress, Name};
 
 use super::Planner;
 use crate::reading::Reading;
@@ -100,8 +101,35 @@ fn ztp(reading: &mut Reading<'_>) -> Ztp {
 /// Ours alone: a text of JSON.
 fn interfaces(reading: &mut Reading<'_>) -> Vec<SwitchInterface> {
     let Some(text) = reading.text("interfaces") else { return Vec::new() };
-    serde_json::from_str(&text).unwrap_or_else(|_error| {
+    let told: Vec<SwitchInterface> = serde_json::from_str(&text).unwrap_or_else(|_error| {
         reading.odd("interfaces", "it is no list of interfaces; read as unset");
         Vec::new()
-    })
+    });
+    let mut taken: Vec<SwitchInterface> = Vec::new();
+    for mut interface in told {
+        let name = interface.name.to_string();
+        if let Err(error) = Name::interface(&name) {
+            let reason = format!("'{name}' is no name of an interface: {error}; left out");
+            reading.odd("interfaces", reason);
+            continue;
+        }
+        if taken.iter().any(|other| other.name == interface.name) {
+            reading.odd("interfaces", format!("'{name}' is there twice; the second is left out"));
+            continue;
+        }
+        if taken.len() >= MOST_INTERFACES {
+            let reason = format!("there are more than {MOST_INTERFACES}; the others are left out");
+            reading.odd("interfaces", reason);
+            break;
+        }
+        let mac = interface.macaddress.as_deref();
+        if mac.is_some_and(|mac| mac.parse::<MacAddress>().is_err()) {
+            reading.odd("interfaces", format!("the macaddress of '{name}' is none; read as unset"));
+            interface.macaddress = None;
+        }
+        // A switch has one interface that it is managed by.
+        interface.mgmt &= !taken.iter().any(|other| other.mgmt);
+        taken.push(interface);
+    }
+    taken
 }

@@ -136,6 +136,24 @@ fn addresses_that_cannot_be_are_left_out_of_their_interface() {
 }
 
 #[test]
+fn interfaces_of_a_switch_have_names_of_interfaces_and_each_its_own() {
+    let cluster = with(
+        r#"ALTER TABLE switch ADD COLUMN interfaces;
+           UPDATE switch SET interfaces = '[{"name": "swp1", "mgmt": true}, {"name": "swp1"}, {"name": "$(reboot)"}, {"name": ""},
+             {"name": "eth0", "mgmt": true, "macaddress": "none"}]' WHERE id = 1;"#,
+        &[
+            "odd switch 1 (switch01) interfaces: 'swp1' is there twice; the second is left out",
+            "odd switch 1 (switch01) interfaces: '$(reboot)' is no name of an interface",
+            "odd switch 1 (switch01) interfaces: '' is no name of an interface",
+            "odd switch 1 (switch01) interfaces: the macaddress of 'eth0' is none; read as unset",
+        ],
+    );
+    let switch = cluster.switch("switch01").unwrap();
+    let taken: Vec<_> = switch.interfaces.iter().map(|own| (own.name.as_str(), own.mgmt)).collect();
+    assert_eq!(taken, [("swp1", true), ("eth0", false)]);
+}
+
+#[test]
 fn one_address_or_mac_address_is_one_interfaces() {
     let cluster = with(
         "DROP TABLE ipaddress; CREATE TABLE ipaddress (id INTEGER, tableref, tablerefid, ipaddress, ipaddress_ipv6, networkid, dhcp);
