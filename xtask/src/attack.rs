@@ -17,7 +17,7 @@ use perilune_testkit::Stop;
 
 use crate::attack::ground::{Ground, Scheme};
 use crate::attack::matrix::{Cell, Machines, Opened};
-use crate::build::programs;
+use crate::build::Programs;
 use crate::lifecycle;
 use crate::output::{self, Output};
 use crate::site::Site;
@@ -31,12 +31,11 @@ pub(crate) enum Extent {
     Whole,
 }
 
-pub(crate) fn run(extent: Extent, stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, extent: Extent, stop: &Stop) -> Result<()> {
     let output = Output::new();
-    let programs = programs()?;
     output.step("The controller, its cluster, and machines of several people");
     let site = Site::create()?;
-    let mut ground = Ground::prepare(&site, &programs, &output, stop)?;
+    let mut ground = Ground::prepare(&site, programs, &output, stop)?;
     let result = attack(&mut ground, extent, &output);
     result.map_err(|error| lifecycle::explain_failure(&site, &ground.daemon, &output, error))
 }

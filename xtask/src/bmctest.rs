@@ -6,7 +6,7 @@ use perilune_testkit::process::wait_for;
 use perilune_testkit::{Bmc, Error, Limit, Stop, chassis, machine};
 
 use crate::api::Api;
-use crate::build::programs;
+use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
 use crate::follow::{Boot, Follower};
@@ -23,14 +23,13 @@ const DEAD_BMC: &str = "BMC,network=bmcs,ipaddress=10.148.0.2";
 const SHUTDOWN_SECONDS: u64 = 180;
 const BOTH: &str = "node[001-002]";
 
-pub(crate) fn run(stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, stop: &Stop) -> Result<()> {
     let output = Output::new();
-    let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(image::Kind::Usual, stop)?;
     output.step("The daemon, in a network namespace of its own");
     let site = Site::create()?;
-    let daemon = Daemon::start(&site, &programs, &output, stop)?;
+    let daemon = Daemon::start(&site, programs, &output, stop)?;
     let perilune = CommandLine { site: &site, daemon: &daemon, output: &output, stop };
     let result = control(&perilune, &image);
     result.map_err(|error| lifecycle::explain_failure(&site, &daemon, &output, error))?;

@@ -18,14 +18,24 @@ pub(crate) fn programs() -> Result<Programs> {
         perilune: target.join("release/perilune"),
         agent: target.join("agent").join(triple()).join("release/perilune-agent"),
     };
-    for program in [&programs.perilune, &programs.agent] {
-        ensure!(
-            program.exists(),
-            "{} is not built yet: run `cargo xtask demo` without --built",
-            program.display()
-        );
+    programs.there("is not built yet: run `cargo xtask demo` without --built")
+}
+
+/// Those of a directory, by the names that they are installed by.
+pub(crate) fn programs_of(directory: &Path) -> Result<Programs> {
+    let directory = std::path::absolute(directory)?;
+    let programs =
+        Programs { perilune: directory.join("perilune"), agent: directory.join("perilune-agent") };
+    programs.there("is not there")
+}
+
+impl Programs {
+    fn there(self, otherwise: &str) -> Result<Self> {
+        for program in [&self.perilune, &self.agent] {
+            ensure!(program.exists(), "{} {otherwise}", program.display());
+        }
+        Ok(self)
     }
-    Ok(programs)
 }
 
 pub(crate) fn release() -> Result<()> {

@@ -10,7 +10,7 @@ use perilune_testkit::process::wait_for;
 use perilune_testkit::{Error, Limit, Machine, Stop};
 
 use crate::api::Api;
-use crate::build::programs;
+use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::{Daemon, tail};
 use crate::lifecycle;
@@ -38,12 +38,11 @@ struct Row {
     script: Option<f64>,
 }
 
-pub(crate) fn run(arm64_ipxe: Option<&Path>, stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, arm64_ipxe: Option<&Path>, stop: &Stop) -> Result<()> {
     let output = Output::new();
-    let programs = programs()?;
     output.step("The daemon, in a network namespace of its own");
     let site = Site::create()?;
-    let daemon = Daemon::start(&site, &programs, &output, stop)?;
+    let daemon = Daemon::start(&site, programs, &output, stop)?;
     if let Some(file) = arm64_ipxe {
         let place = daemon.tftp_root().join(ARM64_PROGRAM);
         std::fs::copy(file, place).with_context(|| format!("cannot copy {}", file.display()))?;
@@ -66,7 +65,7 @@ pub(crate) fn run(arm64_ipxe: Option<&Path>, stop: &Stop) -> Result<()> {
     drop(daemon);
     let text = std::fs::read_to_string(&configuration)?;
     std::fs::write(&configuration, text + SILENT)?;
-    let daemon = Daemon::start(&site, &programs, &output, stop)?;
+    let daemon = Daemon::start(&site, programs, &output, stop)?;
     let bench = Bench { site: &site, daemon: &daemon, output: &output, accelerator, stop };
     let row = bench.boot(last, ", no router advertisement");
     rows.push(row.map_err(|error| lifecycle::explain_failure(&site, &daemon, &output, error))?);

@@ -12,7 +12,7 @@ use perilune_testkit::process::run as run_command;
 use perilune_testkit::{Limit, Stop, machine};
 
 use crate::api::Api;
-use crate::build::programs;
+use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::{self, Daemon};
 use crate::follow::Follower;
@@ -59,13 +59,12 @@ struct Run<'a> {
     extent: Extent,
 }
 
-pub(crate) fn run(extent: Extent, stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, extent: Extent, stop: &Stop) -> Result<()> {
     let output = Output::new();
-    let built = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(image::Kind::Usual, stop)?;
     let site = Site::create()?;
-    daemon::install_programs(&site, &built)?;
+    daemon::install_programs(&site, programs)?;
     let member = scenario::in_memory(1);
     let run = Run { site: &site, output: &output, stop, member, extent };
     let kept = run.first(&image)?;

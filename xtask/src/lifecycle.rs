@@ -9,7 +9,7 @@ use perilune_testkit::process::{command, run as run_command};
 use perilune_testkit::{Limit, Stop};
 
 use crate::api::Api;
-use crate::build::programs;
+use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
 use crate::follow::{Follower, Powered};
@@ -27,16 +27,15 @@ struct Arrived {
     powered: Option<Powered>,
 }
 
-pub(crate) fn run(members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, members: &[Member], keep: bool, stop: &Stop) -> Result<()> {
     let output = Output::new();
-    let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(image::Kind::Usual, stop)?;
     output.line(&format!("{} in {}", image.name, image.tree.display()));
 
     output.step("The daemon, in a network namespace of its own");
     let mut site = Site::create()?;
-    let mut daemon = Daemon::start(&site, &programs, &output, stop)?;
+    let mut daemon = Daemon::start(&site, programs, &output, stop)?;
     let result = bring_up_cluster(&site, &daemon, members, &image, &output, (keep, stop));
     let mut arrived = match result {
         Ok(arrived) => arrived,

@@ -24,13 +24,14 @@ mod report;
 mod scenario;
 mod site;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use perilune_testkit::Stop;
+
+use crate::build::Programs;
 
 /// Tasks of the Perilune repository.
 #[derive(Parser)]
@@ -74,17 +75,37 @@ enum Task {
     Image,
 }
 
+/// Which programs are tried.
+#[derive(Args)]
+struct Wanted {
+    /// The programs are built already
+    #[arg(long, hide = true)]
+    built: bool,
+    /// Try `perilune` and `perilune-agent` of this directory, and build nothing
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "built")]
+    programs: Option<PathBuf>,
+}
+
+impl Wanted {
+    fn is_built(&self) -> bool {
+        self.built || self.programs.is_some()
+    }
+
+    fn find(&self) -> Result<Programs> {
+        self.programs.as_deref().map_or_else(build::programs, build::programs_of)
+    }
+}
+
 #[derive(Args)]
 struct Demo {
     /// Leave the cluster up at the end, and say how to look at it
     #[arg(long)]
     keep: bool,
     /// End clusters that were left up, and tidy up after runs that were killed
-    #[arg(long, conflicts_with_all = ["keep", "built"])]
+    #[arg(long, conflicts_with_all = ["keep", "built", "programs"])]
     down: bool,
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 #[derive(Args)]
@@ -156,9 +177,8 @@ enum Measured {
 
 #[derive(Args)]
 struct Vmtest {
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 #[derive(Args)]
@@ -166,9 +186,8 @@ struct Keep {
     /// Without virtual machines, as a test of each change
     #[arg(long)]
     short: bool,
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 #[derive(Args)]
@@ -196,18 +215,16 @@ struct Attack {
     /// Everything once, and small floods, as a test of each change
     #[arg(long)]
     short: bool,
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 #[derive(Args)]
 struct Nodetest {
     /// Only these subjects
     subjects: Vec<nodetest::Subject>,
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 #[derive(Args)]
@@ -215,9 +232,8 @@ struct Firmwaretest {
     /// iPXE for UEFI on arm64, where the distribution does not have it installed
     #[arg(long, value_name = "FILE")]
     arm64_ipxe: Option<PathBuf>,
-    /// The programs are built already
-    #[arg(long, hide = true)]
-    built: bool,
+    #[command(flatten)]
+    programs: Wanted,
 }
 
 /// The program that is measured.
@@ -242,22 +258,8 @@ fn perform(arguments: &Arguments) -> Result<()> {
     if let Some(done) = without_root(&arguments.task) {
         return done;
     }
-    let built = match &arguments.task {
-        Task::Demo(demo) => demo.built || demo.down,
-        Task::Vmtest(test) | Task::Bmctest(test) | Task::Packagetest(test) => test.built,
-        Task::Keep(keep) => keep.built,
-        Task::Firmwaretest(test) => test.built,
-        Task::Attack(attack) => attack.built,
-        Task::Nodetest(test) => test.built,
-        Task::Image
-        | Task::Bench(_)
-        | Task::Chaos(_)
-        | Task::Day(_)
-        | Task::Dependencies
-        | Task::Docs
-        | Task::Dist(_) => true,
-    };
-    if !built {
+    let wanted = arguments.task.wanted();
+    if wanted.is_some_and(|wanted| !wanted.is_built()) {
         build::release()?;
     }
     if let Task::Bench(bench) = &arguments.task {
@@ -290,33 +292,67 @@ fn perform(arguments: &Arguments) -> Result<()> {
         };
     }
     if !rustix::process::geteuid().is_root() {
-        return become_root(&arguments.task);
+        return become_root(wanted);
     }
     let stop = Stop::default();
     stop_on_signals(&stop)?;
-    match &arguments.task {
-        Task::Demo(Demo { down: true, .. }) => site::take_down(),
-        Task::Demo(Demo { keep, .. }) => lifecycle::run(&scenario::demo(), *keep, &stop),
-        Task::Vmtest(_) => lifecycle::run(&scenario::vmtest(), false, &stop),
-        Task::Bmctest(_) => bmctest::run(&stop),
+    match (&arguments.task, wanted) {
+        (Task::Demo(Demo { down: true, .. }), _) => site::take_down(),
+        (Task::Image, _) => image::make(image::Kind::Usual, &stop).map(drop),
+        (task, Some(wanted)) => try_out(task, &wanted.find()?, &stop),
+        // Done by now.
+        (_, None) => Ok(()),
+    }
+}
+
+/// Tasks that run the programs on machines.
+fn try_out(task: &Task, programs: &Programs, stop: &Stop) -> Result<()> {
+    match task {
+        Task::Demo(demo) => lifecycle::run(programs, &scenario::demo(), demo.keep, stop),
+        Task::Vmtest(_) => lifecycle::run(programs, &scenario::vmtest(), false, stop),
+        Task::Bmctest(_) => bmctest::run(programs, stop),
         Task::Keep(keep) => {
             let extent = if keep.short { keep::Extent::Short } else { keep::Extent::Whole };
-            keep::run(extent, &stop)
+            keep::run(programs, extent, stop)
         }
-        Task::Firmwaretest(test) => firmwaretest::run(test.arm64_ipxe.as_deref(), &stop),
+        Task::Firmwaretest(test) => firmwaretest::run(programs, test.arm64_ipxe.as_deref(), stop),
         Task::Attack(attack) => {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
-            attack::run(extent, &stop)
+            attack::run(programs, extent, stop)
         }
+        Task::Nodetest(test) => nodetest::run(programs, &test.subjects, stop),
+        Task::Packagetest(_) => nodetest::run(programs, &[nodetest::Subject::Package], stop),
         Task::Bench(_)
         | Task::Chaos(_)
         | Task::Day(_)
         | Task::Dependencies
         | Task::Docs
-        | Task::Dist(_) => Ok(()),
-        Task::Image => image::make(image::Kind::Usual, &stop).map(drop),
-        Task::Nodetest(test) => nodetest::run(&test.subjects, &stop),
-        Task::Packagetest(_) => nodetest::run(&[nodetest::Subject::Package], &stop),
+        | Task::Dist(_)
+        | Task::Image => Ok(()),
+    }
+}
+
+impl Task {
+    /// Which programs it runs on machines, where it does.
+    fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Demo(Demo { down: true, .. })
+            | Self::Image
+            | Self::Bench(_)
+            | Self::Chaos(_)
+            | Self::Day(_)
+            | Self::Dependencies
+            | Self::Docs
+            | Self::Dist(_) => None,
+            Self::Demo(demo) => Some(&demo.programs),
+            Self::Vmtest(test) | Self::Bmctest(test) | Self::Packagetest(test) => {
+                Some(&test.programs)
+            }
+            Self::Keep(keep) => Some(&keep.programs),
+            Self::Firmwaretest(test) => Some(&test.programs),
+            Self::Attack(attack) => Some(&attack.programs),
+            Self::Nodetest(test) => Some(&test.programs),
+        }
     }
 }
 
@@ -363,33 +399,10 @@ fn walk(day: &Day) -> Result<()> {
     clippy::disallowed_methods,
     reason = "sudo may ask for a password: it needs the terminal, and waits for us"
 )]
-fn become_root(task: &Task) -> Result<()> {
+fn become_root(wanted: Option<&Wanted>) -> Result<()> {
     let mut sudo = std::process::Command::new("sudo");
-    sudo.arg("--").arg(std::env::current_exe()?);
-    match task {
-        Task::Demo(demo) => sudo
-            .args(["demo", if demo.down { "--down" } else { "--built" }])
-            .args(demo.keep.then_some("--keep")),
-        Task::Vmtest(_) => sudo.args(["vmtest", "--built"]),
-        Task::Bmctest(_) => sudo.args(["bmctest", "--built"]),
-        Task::Keep(keep) => sudo.args(["keep", "--built"]).args(keep.short.then_some("--short")),
-        Task::Firmwaretest(test) => sudo.args(["firmwaretest", "--built"]).args(
-            test.arm64_ipxe.iter().flat_map(|file| [OsStr::new("--arm64-ipxe"), file.as_os_str()]),
-        ),
-        Task::Attack(attack) => {
-            sudo.args(["attack", "--built"]).args(attack.short.then_some("--short"))
-        }
-        Task::Nodetest(test) => sudo
-            .args(["nodetest", "--built"])
-            .args(test.subjects.iter().map(|subject| subject.word())),
-        Task::Packagetest(_) => sudo.args(["packagetest", "--built"]),
-        Task::Bench(_) => sudo.arg("bench"),
-        Task::Image => sudo.arg("image"),
-        // These need no root.
-        Task::Chaos(_) | Task::Day(_) | Task::Dependencies | Task::Docs | Task::Dist(_) => {
-            return Ok(());
-        }
-    };
+    sudo.arg("--").arg(std::env::current_exe()?).args(std::env::args_os().skip(1));
+    sudo.args(wanted.is_some_and(|wanted| !wanted.is_built()).then_some("--built"));
     let status = sudo.status().context("this needs root, and sudo is not there: run it as root")?;
     anyhow::ensure!(status.success(), "the part that runs as root failed ({status})");
     Ok(())

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use perilune_testkit::{Stop, machine};
 
 use crate::api::Api;
-use crate::build::{Programs, programs};
+use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
 use crate::follow::Follower;
@@ -88,21 +88,20 @@ impl Subject {
     }
 }
 
-pub(crate) fn run(subjects: &[Subject], stop: &Stop) -> Result<()> {
+pub(crate) fn run(programs: &Programs, subjects: &[Subject], stop: &Stop) -> Result<()> {
     let subjects = if subjects.is_empty() { Subject::value_variants() } else { subjects };
     let output = Output::new();
-    let programs = programs()?;
     output.step("An operating system image from the distribution's packages");
     let image = image::make(Kind::WithLoaders, stop)?;
     subjects.iter().try_for_each(|subject| subject.prepare(stop))?;
     let shared: Vec<Subject> =
         subjects.iter().copied().filter(|subject| *subject != Subject::Ipv6).collect();
     if !shared.is_empty() {
-        on_one_site(&shared, &programs, &image, &output, stop)?;
+        on_one_site(&shared, programs, &image, &output, stop)?;
     }
     if subjects.contains(&Subject::Ipv6) {
         output.step(Subject::Ipv6.word());
-        ipv6::run(&programs, &image, &output, stop)?;
+        ipv6::run(programs, &image, &output, stop)?;
     }
     output.step("Done");
     Ok(())

@@ -9,10 +9,11 @@ use async_snmp::{Auth, Client, Oid, Retry, Value, WalkOptions};
 
 use crate::{Error, Target};
 
-/// How long one answer is waited for.
-const TIME: Duration = Duration::from_secs(1);
-/// How often a request is repeated that nobody answers.
-const RETRIES: u32 = 2;
+/// How long one answer is waited for. The processor of a switch is slow, and collects thirty rows of its table for one answer.
+const TIME: Duration = Duration::from_millis(1_800);
+/// How often a request is repeated that nobody answers. A machine that boots waits four seconds for what switches say: one that is dead
+/// must be known as such before.
+const RETRIES: u32 = 1;
 /// Rows in one answer: as many as fit into one packet of a network without jumbo frames.
 const ROWS: u32 = 30;
 
