@@ -265,9 +265,9 @@ impl Boots {
         .collect()
     }
 
-    /// Ends what an administrator allowed.
-    pub fn close(&self, node: &Name) {
-        self.windows.update(node, |_| Update::Remove);
+    /// Ends what an administrator allowed. Stored when it returns: a daemon that dies must not find the windows open again.
+    pub async fn close(&self, nodes: &[Name]) -> Result<(), perilune_boards::Error> {
+        self.windows.update_each_stored(nodes, |_, _| Update::Remove).await.map(drop)
     }
 
     /// Steady milliseconds.
@@ -321,7 +321,7 @@ impl Boots {
 
     /// A node is installed: its window closes, and its token is worth nothing soon. Stored when it returns.
     pub async fn succeeded(&self, node: &Name) -> Result<(), perilune_boards::Error> {
-        self.windows.update(node, |_| Update::Remove);
+        let closed = self.windows.update_stored(node, |_| Update::Remove);
         let now = self.clock.now();
         let decide = |known: Option<&Arc<Exchange>>| match known {
             Some(known) if known.succeeded.is_none() => {
@@ -329,13 +329,14 @@ impl Boots {
             }
             _ => Update::Keep,
         };
-        self.exchanges.update_stored(node, decide).await.map(drop)
+        tokio::try_join!(closed, self.exchanges.update_stored(node, decide)).map(drop)
     }
 
-    /// A node has another machine now: what was given to the former one is good for nothing.
-    pub fn forget(&self, node: &Name) {
-        self.windows.update(node, |_| Update::Remove);
-        self.exchanges.update(node, |_| Update::Remove);
+    /// A node has another machine now: what was given to the former one is good for nothing. Stored when it returns.
+    pub async fn forget(&self, node: &Name) -> Result<(), perilune_boards::Error> {
+        let closed = self.windows.update_stored(node, |_| Update::Remove);
+        let gone = self.exchanges.update_stored(node, |_| Update::Remove);
+        tokio::try_join!(closed, gone).map(drop)
     }
 
     /// A node has another name now, and boots under it.
@@ -420,10 +421,31 @@ mod tests {
         assert_eq!(boots.window("node002"), None, "nobody else's");
         assert!(boots.expect_for(&node(), Evidence::Arm, None, Duration::ZERO));
         assert_eq!(boots.window("node001").unwrap().evidence, Evidence::Dhcp, "it stays open");
-        boots.close(&node());
+        boots.close(&[node()]).await.unwrap();
         assert_eq!(boots.window("node001"), None);
         assert!(boots.expect_for(&node(), Evidence::Arm, None, Duration::ZERO));
         assert_eq!(boots.window("node001"), None, "it ended at once");
+    }
+
+    #[tokio::test]
+    async fn a_window_that_was_closed_stays_so_when_the_daemon_dies_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let (former, mut tasks) = boots(directory.path(), &Evidence::ALL).await;
+            for name in ["node001", "node002", "node003"] {
+                let node = Name::trusted(name);
+                assert!(former.expect(&node, Evidence::Arm, None));
+                former.windows.stored_now(&node).await.unwrap();
+            }
+            former.close(&[node()]).await.unwrap();
+            former.succeeded(&Name::trusted("node002")).await.unwrap();
+            former.forget(&Name::trusted("node003")).await.unwrap();
+            // Nothing is stored any more, as after a kill.
+            tasks.abort_all();
+            while tasks.join_next().await.is_some() {}
+        }
+        let (boots, _tasks) = boots(directory.path(), &Evidence::ALL).await;
+        assert!(boots.open_windows().is_empty());
     }
 
     #[tokio::test]

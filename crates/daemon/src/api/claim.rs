@@ -131,7 +131,7 @@ async fn accept(
     state.claims.forget(mac);
     if replaced.is_some() {
         // What the former machine was given is good for nothing from now on.
-        state.boots.forget(&node);
+        state.boots.forget(&node).await?;
     }
     state.boots.expect(&node, Evidence::Arm, None);
     let replaced = replaced.map(|mac| mac.to_string());

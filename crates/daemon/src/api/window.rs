@@ -86,10 +86,10 @@ async fn arm(
         let reason = "boots cannot be allowed in advance: [BOOT] EVIDENCE of the configuration does not list arm";
         return Err(ApiError::Conflict(reason.to_owned()));
     }
-    for name in &names {
-        if length.is_zero() {
-            state.boots.close(name);
-        } else {
+    if length.is_zero() {
+        state.boots.close(&names).await?;
+    } else {
+        for name in &names {
             state.boots.expect_for(name, Evidence::Arm, None, length);
         }
     }
