@@ -4,37 +4,13 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use perilune_wire::definition::{self, Field, Kind};
+use perilune_wire::requests;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output::text;
 use crate::{password, source};
-
-pub(crate) struct Field {
-    /// The API's name; the option is the same with hyphens.
-    pub(crate) wire: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) help: &'static str,
-    pub(crate) alias: Option<&'static str>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Sent as it is
-    Text,
-    /// Base64 on the wire; text, `@file` or `-` here
-    Encoded,
-    /// Text, `@file` or `-`; asked for when the option has no value
-    Password,
-    /// `yes` or `no`
-    Flag,
-    /// The name of another object
-    Name(&'static str),
-    /// An interface with its fields; may be repeated
-    Interface,
-    /// `key=value`, or `key=` to remove it; may be repeated
-    Label,
-}
 
 /// Before the identifier of a field's option: options of the connection are global and have their own, which no field may share.
 const PREFIX: &str = "field.";
@@ -46,7 +22,7 @@ pub(crate) fn of_option(id: &str) -> Option<&str> {
 
 /// The option of the connection that has the name of this field, under another name: the field's own is this.
 fn displaced(field: &Field) -> Option<Arg> {
-    (field.wire == "certificate").then(|| {
+    (field.name == "certificate").then(|| {
         Arg::new("certificate")
             .long("connection-certificate")
             .value_name("FILE")
@@ -56,80 +32,76 @@ fn displaced(field: &Field) -> Option<Arg> {
     })
 }
 
-impl Field {
-    fn id(&self) -> String {
-        format!("{PREFIX}{}", self.wire)
-    }
+fn id(field: &Field) -> String {
+    format!("{PREFIX}{}", field.name)
+}
 
-    pub(crate) const fn text(wire: &'static str, help: &'static str) -> Self {
-        Self { wire, kind: Kind::Text, help, alias: None }
-    }
-
-    pub(crate) const fn encoded(wire: &'static str, help: &'static str) -> Self {
-        Self { wire, kind: Kind::Encoded, help, alias: None }
-    }
-
-    pub(crate) const fn flag(wire: &'static str, help: &'static str) -> Self {
-        Self { wire, kind: Kind::Flag, help, alias: None }
-    }
-
-    pub(crate) const fn name(wire: &'static str, of: &'static str, help: &'static str) -> Self {
-        Self { wire, kind: Kind::Name(of), help, alias: None }
-    }
-
-    pub(crate) const fn labels() -> Self {
-        let help = "What the site says of it, for selectors; KEY= removes one, \"\" all";
-        Self { wire: "labels", kind: Kind::Label, help, alias: None }
-    }
-
-    pub(crate) const fn or(self, alias: &'static str) -> Self {
-        Self { alias: Some(alias), ..self }
-    }
-
-    fn argument(&self) -> Arg {
-        let long = match self.kind {
-            Kind::Interface => "interface".to_owned(),
-            Kind::Label => "label".to_owned(),
-            Kind::Text | Kind::Encoded | Kind::Password | Kind::Flag | Kind::Name(_) => {
-                self.wire.replace('_', "-")
-            }
-        };
-        let (value, note) = match self.kind {
-            Kind::Text => ("TEXT", ""),
-            Kind::Encoded => ("TEXT|@FILE|-", ""),
-            Kind::Password => (password::FORMS, "; asked for without a value"),
-            Kind::Flag => ("yes|no", ""),
-            Kind::Name(_) => ("NAME", ""),
-            Kind::Interface => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
-            Kind::Label => ("KEY=VALUE", " (may be repeated)"),
-        };
-        let repeated = matches!(self.kind, Kind::Interface | Kind::Label);
-        let argument = Arg::new(self.id())
-            .long(long)
-            .value_name(value)
-            .help(format!("{}{note}", self.help))
-            .help_heading("Fields")
-            .value_parser(value_parser!(String))
-            .action(if repeated { ArgAction::Append } else { ArgAction::Set });
-        let argument = match self.kind {
-            Kind::Password => argument.num_args(0..=1).default_missing_value(password::ASK),
-            Kind::Text
-            | Kind::Encoded
-            | Kind::Flag
-            | Kind::Name(_)
-            | Kind::Interface
-            | Kind::Label => argument,
-        };
-        match self.alias {
-            Some(alias) => argument.visible_alias(alias),
-            None => argument,
-        }
+fn argument(field: &Field) -> Arg {
+    let long = match field.kind {
+        Kind::Objects(_) => "interface".to_owned(),
+        Kind::Labels => "label".to_owned(),
+        _ => field.name.replace('_', "-"),
+    };
+    let (value, note) = match &field.kind {
+        _ if field.of.is_some() => ("NAME", ""),
+        Kind::Encoded => ("TEXT|@FILE|-", ""),
+        Kind::Password => (password::FORMS, "; asked for without a value"),
+        Kind::Flag => ("yes|no", ""),
+        Kind::Objects(_) => ("NAME,FIELD=VALUE,…", " (may be repeated)"),
+        Kind::Labels => ("KEY=VALUE", " (may be repeated)"),
+        Kind::Number => ("NUMBER", ""),
+        Kind::Address => ("ADDRESS", ""),
+        Kind::Text | Kind::List | Kind::Words(_) => ("TEXT", ""),
+    };
+    let repeated = matches!(field.kind, Kind::Objects(_) | Kind::Labels);
+    let help = field.help.unwrap_or_default();
+    let argument = Arg::new(id(field))
+        .long(long)
+        .value_name(value)
+        .help(format!("{help}{note}"))
+        .help_heading("Fields")
+        .value_parser(value_parser!(String))
+        .action(if repeated { ArgAction::Append } else { ArgAction::Set });
+    let argument = if field.kind == Kind::Password {
+        argument.num_args(0..=1).default_missing_value(password::ASK)
+    } else {
+        argument
+    };
+    match field.alias {
+        Some(alias) => argument.visible_alias(alias),
+        None => argument,
     }
 }
 
+/// The field by which the address of a cluster's only controller is changed.
+pub(crate) const OWN_CONTROLLER: &str = "controller";
+
 /// The fields of one resource.
 pub(crate) trait Fields {
-    const FIELDS: &'static [Field];
+    fn fields() -> &'static [Field];
+}
+
+/// The options of a request: what its reader in `perilune_wire` reads and says what it is for.
+macro_rules! options {
+    ($resource:ty, $read:expr) => {
+        impl $crate::field::Fields for $resource {
+            fn fields() -> &'static [perilune_wire::definition::Field] {
+                static FIELDS: std::sync::LazyLock<Vec<perilune_wire::definition::Field>> =
+                    std::sync::LazyLock::new(|| $crate::field::explained($read));
+                &FIELDS
+            }
+        }
+    };
+}
+pub(crate) use options;
+
+/// The fields that a reader says something of. Others are what existing clients send.
+pub(crate) fn explained<T>(
+    read: impl FnOnce(&mut perilune_wire::fields::Fields<'_>) -> T,
+) -> Vec<Field> {
+    let mut fields = definition::of(read);
+    fields.retain(|field| field.help.is_some());
+    fields
 }
 
 /// The fields that were given, as they were typed.
@@ -149,25 +121,27 @@ impl<F> FieldArguments<F> {
         let mut object = Map::new();
         for (field, values) in self.given {
             let last = values.last().map(String::as_str).unwrap_or_default();
-            let value = match field.kind {
+            let value = match &field.kind {
                 Kind::Encoded | Kind::Password if last == "-" && standard_input_is_read => {
                     return Err(Failure::usage("only one field can be read from standard input"));
                 }
                 Kind::Encoded => {
                     standard_input_is_read |= last == "-";
-                    let content = content(field.wire, last)?;
+                    let content = content(&field.name, last)?;
                     if content.is_empty() { "".into() } else { text::encode(&content).into() }
                 }
                 Kind::Password => {
                     standard_input_is_read |= last == "-";
-                    password::given(field.wire, last)?.into()
+                    password::given(&field.name, last)?.into()
                 }
-                Kind::Interface => interfaces(&values)?,
-                Kind::Label => values.join(",").into(),
-                Kind::Flag => flag(field.wire, last)?,
-                Kind::Text | Kind::Name(_) => last.into(),
+                Kind::Objects(_) => interfaces(&values)?,
+                Kind::Labels => values.join(",").into(),
+                Kind::Flag => flag(&field.name, last)?,
+                Kind::Text | Kind::Number | Kind::Address | Kind::List | Kind::Words(_) => {
+                    last.into()
+                }
             };
-            object.insert(field.wire.to_owned(), value);
+            object.insert(field.name.clone(), value);
         }
         Ok(object)
     }
@@ -175,10 +149,10 @@ impl<F> FieldArguments<F> {
 
 impl<F: Fields> clap::FromArgMatches for FieldArguments<F> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = F::FIELDS
+        let given = F::fields()
             .iter()
             .filter_map(|field| {
-                let values = matches.get_many::<String>(&field.id())?;
+                let values = matches.get_many::<String>(&id(field))?;
                 Some((field, values.cloned().collect()))
             })
             .collect();
@@ -193,8 +167,8 @@ impl<F: Fields> clap::FromArgMatches for FieldArguments<F> {
 
 impl<F: Fields> clap::Args for FieldArguments<F> {
     fn augment_args(command: Command) -> Command {
-        let displaced = F::FIELDS.iter().filter_map(displaced);
-        command.args(F::FIELDS.iter().map(Field::argument)).args(displaced)
+        let displaced = F::fields().iter().filter_map(displaced);
+        command.args(F::fields().iter().map(argument)).args(displaced)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -234,9 +208,7 @@ pub(crate) fn table_value(field: &Field, cell: &str) -> Result<Value, String> {
         Kind::Flag => perilune_wire::fields::boolean(&cell.into())
             .map(Value::from)
             .ok_or_else(|| format!("{cell}: write yes or no")),
-        Kind::Text | Kind::Password | Kind::Name(_) | Kind::Interface | Kind::Label => {
-            Ok(cell.into())
-        }
+        _ => Ok(cell.into()),
     }
 }
 
@@ -282,23 +254,21 @@ fn interface(text: &str) -> Result<Value, Failure> {
     let mut object = Map::from_iter([("interface".to_owned(), name.into())]);
     for (key, value) in pairs {
         let wire = key.replace('-', "_");
-        let known = InterfaceFields::FIELDS
+        let known = InterfaceFields::fields()
             .iter()
-            .find(|field| field.wire == wire || field.alias == Some(key));
+            .find(|field| field.name == wire || field.alias == Some(key));
         let Some(field) = known else {
-            let names = InterfaceFields::FIELDS.iter().map(|field| field.wire);
+            let names = InterfaceFields::fields().iter().map(|field| field.name.as_str());
             let hint = crate::failure::nearest(&wire, names, "perilune node interface set --help");
             return Err(Failure::usage(format!("--interface {text}: no field {key}; {hint}")));
         };
         let value = match field.kind {
             Kind::Flag => flag(key, &value)?,
             Kind::Encoded => text::encode(&content(key, &value)?).into(),
-            Kind::Text | Kind::Password | Kind::Name(_) | Kind::Interface | Kind::Label => {
-                value.into()
-            }
+            _ => value.into(),
         };
-        if object.insert(field.wire.to_owned(), value).is_some() {
-            let message = format!("--interface {text}: {} is there twice; keep one", field.wire);
+        if object.insert(field.name.clone(), value).is_some() {
+            let message = format!("--interface {text}: {} is there twice; keep one", field.name);
             return Err(Failure::usage(message));
         }
     }
@@ -308,28 +278,10 @@ fn interface(text: &str) -> Result<Value, Failure> {
 /// The fields of an interface, of a node or a group.
 pub(crate) struct InterfaceFields;
 
-impl Fields for InterfaceFields {
-    const FIELDS: &'static [Field] = &[
-        Field::name(
-            "network",
-            "network",
-            "The network it is in; an address is chosen if none is given",
-        ),
-        Field::text("ipaddress", "Its IPv4 or IPv6 address (nodes only)").or("ip"),
-        Field::text("macaddress", "Its MAC address (nodes only)").or("mac"),
-        Field::flag("dhcp", "Ask for an address instead of having a fixed one"),
-        Field::text(
-            "addressing",
-            "How nodes get their addresses: first, first+100, like BOOTIF, like BOOTIF+100 (groups only)",
-        ),
-        Field::text("mtu", "68 to 65535"),
-        Field::text("vlanid", "VLAN number"),
-        Field::text("vlan_parent", "The interface that carries the VLAN"),
-        Field::text("bond_mode", "balance-rr, active-backup, 802.3ad, …"),
-        Field::text("bond_slaves", "Interfaces of the bond, separated by commas"),
-        Field::encoded("options", "Lines for the network configuration of the image"),
-    ];
-}
+options!(InterfaceFields, |fields| {
+    requests::node_interface(fields);
+    requests::group_interface(fields);
+});
 
 #[cfg(test)]
 mod tests {

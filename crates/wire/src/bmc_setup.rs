@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::hidden::View;
-use crate::requests::unmanaged_users;
+use crate::requests::{comment, unmanaged_users};
 
 const LONGEST_SYSTEM: usize = 255;
 
@@ -62,25 +62,38 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name"]);
     Request {
         new_name: fields.new_name("newbmcname", Name::general),
-        userid: fields.number("userid"),
-        username: fields.text("username"),
-        password: fields.secret("password"),
-        netchannel: fields.number("netchannel"),
-        mgmtchannel: fields.number("mgmtchannel"),
-        unmanaged_bmc_users: unmanaged_users(fields),
-        driver: fields.converted("driver", |text| {
-            Driver::from_word(text).ok_or_else(|| "it must be ipmi, redfish or auto".to_owned())
-        }),
-        port: fields.number("port"),
-        certificate: fields.converted("certificate", |text| {
-            Certificate::from_word(text).ok_or_else(|| "it must be pin, verify or any".to_owned())
-        }),
-        system: fields.converted("system", system),
-        comment: fields.text("comment"),
+        username: fields.help("The user on the BMCs (luna)").text("username"),
+        password: fields
+            .help("The user's password; made up for a new setup without one")
+            .password()
+            .secret("password"),
+        userid: fields.help("The user's number (2)").number("userid"),
+        netchannel: fields.help("Channel of the BMC's network (2)").number("netchannel"),
+        mgmtchannel: fields.help("Channel that the user may use (2)").number("mgmtchannel"),
+        unmanaged_bmc_users: unmanaged_users(
+            fields.help("Other users: disable or delete; \"\" leaves them"),
+        ),
+        driver: fields
+            .help("What the BMCs speak: ipmi, redfish or auto (ipmi)")
+            .words(&["ipmi", "redfish", "auto"])
+            .converted("driver", |text| {
+                Driver::from_word(text).ok_or_else(|| "it must be ipmi, redfish or auto".to_owned())
+            }),
+        port: fields.help("Another port than the protocol's own").number("port"),
+        certificate: fields
+            .help("Redfish certificates: pin, verify or any (pin)")
+            .words(&["pin", "verify", "any"])
+            .converted("certificate", |text| {
+                Certificate::from_word(text)
+                    .ok_or_else(|| "it must be pin, verify or any".to_owned())
+            }),
+        system: fields
+            .help("The machine among several Redfish systems, such as System_0")
+            .converted("system", system),
+        comment: comment(fields),
     }
 }
 
-/// The name of a system is the last part of its path: `System_0`.
 fn system(text: &str) -> Result<String, String> {
     let is_odd = |character: char| character.is_control() || character.is_whitespace();
     if text.len() > LONGEST_SYSTEM || text.contains(is_odd) {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::network::controllers;
+use crate::requests::{install_policy, provision_fallback, provision_method};
 
 /// The cluster's settings and its controllers, each under its name; the one that the cluster talks to is `controller`.
 #[derive(Debug)]
@@ -105,35 +106,56 @@ fn list<T: ToString>(items: &[T]) -> Option<String> {
 
 /// The request of the cluster. `keys` are those by which clients may give controllers new addresses.
 pub fn request(fields: &mut Fields<'_>, keys: &[String], installed: &Installed) -> Request {
+    let title = fields.help("Name of the cluster").new_name("name", Name::general);
+    let settings = settings_request(fields, installed);
     Request {
-        title: fields.new_name("name", Name::general),
-        controller_network: fields.new_name("controller_network", Name::domain),
+        title,
         controllers: controllers(fields, keys),
-        ..settings_request(fields, installed)
+        controller_network: fields
+            .help("The network of that address")
+            .of("network")
+            .new_name("controller_network", Name::domain),
+        ..settings
     }
 }
 
 /// The part of it that is neither the name nor about controllers.
 pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -> Request {
     let request = Request {
-        user: fields.text("user"),
-        domain_search: domains(fields),
-        nameserver_ip: addresses(fields, "nameserver_ip"),
-        forwardserver_ip: addresses(fields, "forwardserver_ip"),
-        ntp_server: addresses(fields, "ntp_server"),
-        technical_contacts: fields.text("technical_contacts"),
-        provision_method: fields.text("provision_method"),
-        provision_fallback: fields.text("provision_fallback"),
-        install_policy: crate::requests::install_policy(fields),
-        debug: fields.boolean("debug"),
-        security: fields.boolean("security"),
-        packing_bootpause: fields.boolean("packing_bootpause"),
-        createnode_ondemand: fields.boolean("createnode_ondemand"),
-        createnode_macashost: fields.boolean("createnode_macashost"),
-        nextnode_discover: fields.boolean("nextnode_discover"),
-        bind_legacy: fields.boolean("bind_legacy"),
-        dnssec_enable: fields.boolean("dnssec_enable"),
-        dnssec_validation: fields.boolean("dnssec_validation"),
+        user: fields.help("Free text").text("user"),
+        technical_contacts: fields.help("Whom to call").text("technical_contacts"),
+        nameserver_ip: addresses(
+            fields.help("DNS servers of the nodes, separated by commas"),
+            "nameserver_ip",
+        ),
+        forwardserver_ip: addresses(
+            fields.help("DNS servers that ours asks, separated by commas"),
+            "forwardserver_ip",
+        ),
+        ntp_server: addresses(fields.help("Time servers, separated by commas"), "ntp_server"),
+        domain_search: domains(fields.help("DNS search domains, separated by commas")),
+        provision_method: provision_method(fields),
+        provision_fallback: provision_fallback(fields),
+        install_policy: install_policy(
+            fields.help("When nodes are installed: always, once, never, memory"),
+        ),
+        createnode_ondemand: fields
+            .help("Make nodes of machines that boot and are unknown")
+            .boolean("createnode_ondemand"),
+        createnode_macashost: fields
+            .help("Name them after their MAC address")
+            .boolean("createnode_macashost"),
+        nextnode_discover: fields
+            .help("Give unknown machines to the next node without a MAC address")
+            .boolean("nextnode_discover"),
+        packing_bootpause: fields
+            .help("Hold nodes back while their image is being packed")
+            .boolean("packing_bootpause"),
+        security: fields.help("Nodes must show what their TPM measured").boolean("security"),
+        debug: fields.help("More messages").boolean("debug"),
+        bind_legacy: fields.help("Settings for old versions of BIND").boolean("bind_legacy"),
+        dnssec_enable: fields.help("DNSSEC, with old versions of BIND").boolean("dnssec_enable"),
+        dnssec_validation: fields.help("Check DNSSEC signatures").boolean("dnssec_validation"),
         ..Request::default()
     };
     let provision = [&request.provision_method, &request.provision_fallback];

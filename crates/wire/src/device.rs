@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::hidden::View;
+use crate::requests::comment;
 
 /// Where a device is; absent while it has no address.
 #[derive(Debug, Serialize, ToSchema)]
@@ -182,64 +183,86 @@ pub fn switch_request(fields: &mut Fields<'_>) -> switch::Request {
     fields.ignore(&["name", "mgmt_interface", "interfaces"]);
     switch::Request {
         new_name: fields.new_name("newswitchname", Name::host),
-        macaddress: hardware_address(fields),
         place: place(fields),
-        oid: fields.text("oid"),
-        read: fields.secret("read"),
-        rw: fields.secret("rw"),
-        uplinkports: fields.text("uplinkports"),
-        vendor: fields.text("vendor"),
-        comment: fields.text("comment"),
+        macaddress: hardware_address(fields),
+        oid: fields.help("SNMP object that lists MAC addresses by port").text("oid"),
+        read: fields.help("SNMP community for reading (public)").secret("read"),
+        rw: fields.help("SNMP community for writing (trusted)").secret("rw"),
+        uplinkports: fields
+            .help("Ports that lead to other switches, separated by commas")
+            .text("uplinkports"),
         ztp: ztp_request(fields),
+        vendor: fields.help("Who made it").text("vendor"),
+        comment: comment(fields),
     }
 }
 
 /// What a request says of what a switch is told when it begins to boot.
 pub(crate) fn ztp_request(fields: &mut Fields<'_>) -> ztp::Request {
     ztp::Request {
-        netboot: fields.boolean("netboot"),
-        default_url: fields.text("default_url"),
-        bootfile: fields.text("bootfile"),
-        ztpconfig: fields.secret("ztpconfig"),
-        ztpformat: one_of(fields, "ztpformat", ztp::Format::ALL, ztp::Format::word),
-        ostype: one_of(fields, "ostype", ztp::System::ALL, ztp::System::word),
-        url_protocol: one_of(fields, "url_protocol", ztp::Protocol::ALL, ztp::Protocol::word),
-        url_server: fields.text("url_server"),
-        tftp_enable: fields.text("tftp_enable").map(|word| word.to_ascii_lowercase()),
+        netboot: fields
+            .help("Tell it by DHCP what it sets itself up with (docs/switches.md)")
+            .boolean("netboot"),
+        default_url: fields
+            .help("The image of its system: a path at the controller, such as files/nvos.bin")
+            .text("default_url"),
+        bootfile: fields
+            .help("The file that it begins with, instead of its recipe")
+            .text("bootfile"),
+        ztpconfig: fields
+            .help("Its configuration; given to the switch's own address alone")
+            .encoded()
+            .secret("ztpconfig"),
+        ztpformat: fields.help("What that is: commands or yaml").one_of(
+            "ztpformat",
+            ztp::Format::ALL,
+            ztp::Format::word,
+        ),
+        ostype: fields.help("What runs on it: nvos, cumulus, generic").one_of(
+            "ostype",
+            ztp::System::ALL,
+            ztp::System::word,
+        ),
+        url_protocol: fields.help("It fetches by: secure (https), plain (http)").one_of(
+            "url_protocol",
+            ztp::Protocol::ALL,
+            ztp::Protocol::word,
+        ),
+        url_server: fields
+            .help("It fetches from this host instead of the controller")
+            .text("url_server"),
+        tftp_enable: fields
+            .help("Name it a TFTP server: yes or no")
+            .text("tftp_enable")
+            .map(|word| word.to_ascii_lowercase()),
     }
 }
 
-/// One of some words, in any case.
-fn one_of<T: Copy>(
-    fields: &mut Fields<'_>,
-    field: &str,
-    all: &[T],
-    word: fn(T) -> &'static str,
-) -> Patch<T> {
-    fields.converted(field, |text| {
-        let found = all.iter().find(|one| word(**one).eq_ignore_ascii_case(text));
-        let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
-        found.copied().ok_or_else(|| format!("it must be one of {}, or empty", words.join(", ")))
-    })
+/// Interfaces of a switch, in a request that is about nothing else.
+pub fn switch_interfaces(fields: &mut Fields<'_>) -> Vec<switch_interface::Request> {
+    crate::requests::interfaces(fields, switch_interface_request)
 }
 
 /// The request of an interface of a switch.
 pub fn switch_interface_request(fields: &mut Fields<'_>) -> switch_interface::Request {
     fields.ignore(&["name", "ipaddress_ipv6"]);
-    if !fields.has("interface") {
-        fields.refuse("interface", "say which interface this is about, such as swp1");
-    }
-    let ipaddress = fields.address("ipaddress");
+    fields.require("interface", "say which interface this is about, such as swp1");
+    let ipaddress = fields.help("Its address").or("ip").address("ipaddress");
     if ipaddress == Patch::Clear && !fields.has("ipaddress_ipv6") {
         fields.refuse("ipaddress", "it is empty; give an address, or remove the interface");
     }
     switch_interface::Request {
         interface: fields.new_name("interface", Name::interface).unwrap_or_default(),
         new_name: fields.new_name("newinterfacename", Name::interface),
-        network: fields.name("network", Name::domain).value().cloned(),
+        network: fields
+            .help("The network it is in; an address is chosen if none is given")
+            .of("network")
+            .name("network", Name::domain)
+            .value()
+            .cloned(),
         ipaddress: ipaddress.value().copied(),
-        macaddress: hardware_address(fields),
-        mgmt: fields.boolean("mgmt"),
+        macaddress: hardware_address(fields.or("mac")),
+        mgmt: fields.help("The switch is managed by it, and has its name there").boolean("mgmt"),
     }
 }
 
@@ -248,10 +271,10 @@ pub fn other_request(fields: &mut Fields<'_>) -> other::Request {
     fields.ignore(&["name"]);
     other::Request {
         new_name: fields.new_name("newotherdevname", Name::host),
-        macaddress: hardware_address(fields),
         place: place(fields),
-        vendor: fields.text("vendor"),
-        comment: fields.text("comment"),
+        macaddress: hardware_address(fields),
+        vendor: fields.help("Who made it").text("vendor"),
+        comment: comment(fields),
     }
 }
 
@@ -260,21 +283,24 @@ pub fn cloud_request(fields: &mut Fields<'_>) -> cloud::Request {
     fields.ignore(&["name"]);
     cloud::Request {
         new_name: fields.new_name("newcloudname", Name::general),
-        r#type: fields.text("type"),
-        comment: fields.text("comment"),
+        r#type: fields.help("Whose it is: aws, azure, …").text("type"),
+        comment: comment(fields),
     }
 }
 
 /// Clients are shown the letters as they were sent, with colons between the pairs.
 fn hardware_address(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.converted("macaddress", |text| match text.parse::<MacAddress>() {
-        Ok(_) => Ok(text.replace('-', ":")),
-        Err(error) => Err(error.to_string()),
+    fields.help("Its MAC address").converted("macaddress", |text| {
+        match text.parse::<MacAddress>() {
+            Ok(_) => Ok(text.replace('-', ":")),
+            Err(error) => Err(error.to_string()),
+        }
     })
 }
 
 fn place(fields: &mut Fields<'_>) -> PlaceRequest {
-    let ipaddress = fields.address("ipaddress");
+    let network = fields.help("The network it is in").of("network").name("network", Name::domain);
+    let ipaddress = fields.help("Its address; the first free one without").address("ipaddress");
     // Whoever sends an answer back sends both; the one that is not said stays.
     let ipv6 = fields.address("ipaddress_ipv6");
     let ipaddress =
@@ -289,7 +315,7 @@ fn place(fields: &mut Fields<'_>) -> PlaceRequest {
     }
     PlaceRequest {
         ipaddress: ipaddress.value().copied(),
-        network: fields.name("network", Name::domain).value().cloned(),
-        nonetwork: fields.flag("nonetwork"),
+        network: network.value().cloned(),
+        nonetwork: fields.help("The address is outside of all networks").flag("nonetwork"),
     }
 }

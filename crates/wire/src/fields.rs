@@ -7,6 +7,7 @@ use std::str::FromStr;
 use perilune_model::{Name, NameError, Patch, Violation};
 use serde_json::{Map, Value};
 
+use crate::definition::{About, Field, Kind};
 use crate::hidden::HIDDEN;
 
 /// As long as any text may be; scripts and disk layouts of 1 MiB come base64-encoded in one.
@@ -24,12 +25,77 @@ pub struct Fields<'a> {
     place: String,
     known: Vec<String>,
     violations: Vec<Violation>,
+    /// Where the fields are only told, and there is nothing to read: those so far.
+    told: Option<Vec<Field>>,
+    /// What was said of the field that is read next.
+    about: About,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of an object.
     pub fn new(object: &'a Map<String, Value>) -> Self {
-        Self { object, place: String::new(), known: Vec::new(), violations: Vec::new() }
+        let (place, known, violations) = (String::new(), Vec::new(), Vec::new());
+        Self { object, place, known, violations, told: None, about: About::default() }
+    }
+
+    /// What a reader reads of an empty object is told, and not read.
+    pub(crate) fn telling(nothing: &'a Map<String, Value>) -> Self {
+        Self { told: Some(Vec::new()), ..Self::new(nothing) }
+    }
+
+    /// What was told. What is refused where nothing is said is needed.
+    pub(crate) fn told(self) -> Vec<Field> {
+        let mut told = self.told.unwrap_or_default();
+        for field in &mut told {
+            field.is_needed = self.violations.iter().any(|needed| needed.field == field.name);
+        }
+        told
+    }
+
+    /// What the field that is read next is for.
+    pub fn help(&mut self, help: &'static str) -> &mut Self {
+        self.about.help = Some(help);
+        self
+    }
+
+    /// The field that is read next is the name of such an object.
+    pub fn of(&mut self, kind: &'static str) -> &mut Self {
+        self.about.of = Some(kind);
+        self
+    }
+
+    /// The field that is read next has a shorter name that people type.
+    pub fn or(&mut self, alias: &'static str) -> &mut Self {
+        self.about.alias = Some(alias);
+        self
+    }
+
+    /// The field that is read next takes these words.
+    pub fn words(&mut self, words: &'static [&'static str]) -> &mut Self {
+        self.about.words = words;
+        self
+    }
+
+    /// The field that is read next is base64 by convention.
+    pub fn encoded(&mut self) -> &mut Self {
+        self.about.is_encoded = true;
+        self
+    }
+
+    /// The field that is read next is a password.
+    pub fn password(&mut self) -> &mut Self {
+        self.about.is_password = true;
+        self
+    }
+
+    /// A field is read in such a way. Of readers within readers the outermost knows best.
+    fn tell(&mut self, field: &str, kind: impl FnOnce() -> Kind) {
+        let about = std::mem::take(&mut self.about);
+        if let Some(told) = &mut self.told
+            && !told.iter().any(|known| known.name == field)
+        {
+            told.push(about.field(field, kind()));
+        }
     }
 
     /// Whether the field is there, whatever its value.
@@ -37,8 +103,21 @@ impl<'a> Fields<'a> {
         self.object.contains_key(field)
     }
 
+    /// Refuses a request that does not say this, with what to do.
+    pub fn require(&mut self, field: &str, reason: &str) {
+        if !self.has(field) {
+            self.refuse(field, reason);
+        }
+    }
+
     /// The field as it stands. It counts as read.
     pub fn raw(&mut self, field: &str) -> Option<&'a Value> {
+        self.raw_as(field, || Kind::Text)
+    }
+
+    /// The field as it stands, which should be of such a kind.
+    pub(crate) fn raw_as(&mut self, field: &str, kind: impl FnOnce() -> Kind) -> Option<&'a Value> {
+        self.tell(field, kind);
         self.known.push(field.to_owned());
         self.object.get(field)
     }
@@ -86,7 +165,7 @@ impl<'a> Fields<'a> {
 
     /// A boolean in any of its spellings; `""` and null clear.
     pub fn boolean(&mut self, field: &str) -> Patch<bool> {
-        let value = match self.raw(field) {
+        let value = match self.raw_as(field, || Kind::Flag) {
             None => return Patch::Keep,
             Some(Value::Null) => return Patch::Clear,
             Some(Value::String(text)) if text.is_empty() => return Patch::Clear,
@@ -117,6 +196,7 @@ impl<'a> Fields<'a> {
 
     /// An IP address.
     pub fn address(&mut self, field: &str) -> Patch<IpAddr> {
+        self.tell(field, || Kind::Address);
         self.converted(field, |text| {
             text.parse().map_err(|_error| format!("'{text}' is not an IP address"))
         })
@@ -124,6 +204,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number.
     pub fn number<T: FromStr>(&mut self, field: &str) -> Patch<T> {
+        self.tell(field, || Kind::Number);
         self.converted(field, |text| {
             if perilune_plan::has_leading_zero(text) {
                 return Err(format!(
@@ -159,6 +240,7 @@ impl<'a> Fields<'a> {
 
     /// A list of words separated by commas or blanks, or a JSON list of texts; `""` and null clear.
     pub fn list(&mut self, field: &str) -> Patch<Vec<String>> {
+        self.tell(field, || Kind::List);
         if let Some(Value::Array(items)) = self.object.get(field) {
             self.known.push(field.to_owned());
             let texts: Option<Vec<String>> =
@@ -197,6 +279,23 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// One of all these, by its word in any case of letters.
+    pub fn one_of<T: Copy>(
+        &mut self,
+        field: &str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Patch<T> {
+        let words = || all.iter().map(|one| word(*one)).collect::<Vec<_>>();
+        self.tell(field, || Kind::Words(words()));
+        self.converted(field, |text| {
+            let found = all.iter().find(|one| word(**one).eq_ignore_ascii_case(text));
+            found
+                .copied()
+                .ok_or_else(|| format!("it must be one of {}, or empty", words().join(", ")))
+        })
+    }
+
     /// A text that is kept as it is given, when it can be what it is for.
     pub fn checked(
         &mut self,
@@ -217,6 +316,12 @@ impl<'a> Fields<'a> {
         field: &str,
         mut read: impl FnMut(&mut Fields<'a>) -> T,
     ) -> Option<Vec<T>> {
+        if self.told.is_some() {
+            let mut fields = Fields::telling(self.object);
+            read(&mut fields);
+            self.tell(field, || Kind::Objects(fields.told()));
+            return None;
+        }
         let items = match self.raw(field)? {
             Value::Array(items) => items,
             Value::Null
@@ -237,7 +342,7 @@ impl<'a> Fields<'a> {
                     .push(Violation { field: place, reason: "it must be an object".to_owned() });
                 continue;
             };
-            let mut fields = Fields { object, place, known: Vec::new(), violations: Vec::new() };
+            let mut fields = Fields { place, ..Fields::new(object) };
             objects.push(read(&mut fields));
             self.violations.extend(fields.violations_of_all());
         }
@@ -246,6 +351,13 @@ impl<'a> Fields<'a> {
 
     /// Fields that may be there and have no effect.
     pub fn ignore(&mut self, fields: &[&str]) {
+        if let Some(told) = &mut self.told {
+            let ignored = |name: &&str| Field {
+                is_ignored: true,
+                ..About::default().field(name, Kind::Text)
+            };
+            told.extend(fields.iter().map(ignored));
+        }
         self.known.extend(fields.iter().map(|field| (*field).to_owned()));
     }
 

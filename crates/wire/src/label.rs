@@ -3,6 +3,7 @@
 use perilune_model::label::{Labels, Request};
 use serde_json::{Map, Value};
 
+use crate::definition::Kind;
 use crate::fields::Fields;
 
 /// The field of requests and answers.
@@ -17,7 +18,8 @@ pub(crate) fn shown(labels: &Labels) -> Option<String> {
 /// words is read as well, and an object of keys and values, where null removes.
 pub(crate) fn request(fields: &mut Fields<'_>) -> Request {
     let mut request = Request::default();
-    let said = match fields.raw(FIELD) {
+    let help = "What the site says of it, for selectors; KEY= removes one, \"\" all";
+    let said = match fields.help(help).raw_as(FIELD, || Kind::Labels) {
         None => Ok(()),
         Some(Value::Null) => {
             request.clear = true;

@@ -6,6 +6,8 @@ pub mod bmc_setup;
 pub mod claim;
 pub mod cluster;
 pub mod control;
+pub mod definition;
+pub mod described;
 pub mod device;
 pub mod dns;
 pub mod document;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::requests::comment;
 use crate::route;
 
 const ETHERNET: &str = "ethernet";
@@ -134,25 +135,26 @@ impl<'a> NetworkKeys<'a> {
 /// The request of a network. `controllers` are the keys by which clients may give controllers new addresses.
 pub fn request(fields: &mut Fields<'_>, controllers: &[String]) -> Request {
     fields.ignore(&["name"]);
+    let range = range(fields);
+    let gateway = fields.help("Router of the network").address("gateway");
+    let gateway_ipv6 = fields.help("Router of the network, by IPv6").address("gateway_ipv6");
+    let gateway_metric =
+        fields.help("Metric of the route through the gateway").number("gateway_metric");
     let (nameserver_ip, nameserver_ip_ipv6) = name_servers(fields);
     Request {
         new_name: fields.new_name("newnetname", Name::domain),
-        range: range(fields),
-        clear: fields
-            .converted("clear", |text| match text {
-                "ipv4" => Ok(Family::V4),
-                "ipv6" => Ok(Family::V6),
-                _ => Err("it must be 'ipv4' or 'ipv6'".to_owned()),
-            })
-            .value()
-            .copied(),
-        gateway: fields.address("gateway"),
-        gateway_ipv6: fields.address("gateway_ipv6"),
-        gateway_metric: fields.number("gateway_metric"),
+        range,
+        gateway,
+        gateway_ipv6,
+        gateway_metric,
         nameserver_ip,
         nameserver_ip_ipv6,
-        ntp_server: fields.converted("ntp_server", time_server),
+        ntp_server: fields
+            .help("Time server: an IPv4 address or a host name")
+            .converted("ntp_server", time_server),
         zone: fields
+            .help("internal or external")
+            .words(&["internal", "external"])
             .converted("zone", |text| match text {
                 "internal" => Ok(Zone::Internal),
                 "external" => Ok(Zone::External),
@@ -161,22 +163,49 @@ pub fn request(fields: &mut Fields<'_>, controllers: &[String]) -> Request {
             .value()
             .copied(),
         dhcp: dynamic_range(fields),
-        shared: fields.name("shared", Name::domain),
-        r#type: fields.text("type"),
-        non_authoritative: fields.boolean("non_authoritative"),
-        comment: fields.text("comment"),
-        routes: route::names(fields),
-        dhcp_relay: relays(fields),
-        dhcp_link_subnet: links(fields),
+        non_authoritative: fields
+            .help("Names of this network are served by its nameserver-ip, not here")
+            .boolean("non_authoritative"),
+        shared: fields
+            .help("Another network on the same wire")
+            .of("network")
+            .name("shared", Name::domain),
+        dhcp_relay: relays(
+            fields
+                .help("DHCP relays that ask for this network, separated by commas; needs --shared"),
+        ),
+        dhcp_link_subnet: links(
+            fields.help("Ranges that these relays name as a machine's link; needs --dhcp-relay"),
+        ),
+        routes: route::names(
+            fields.help("Static routes of its nodes, separated by commas; \"\" for none"),
+        ),
+        r#type: fields.help("ethernet, infiniband, …").text("type"),
+        comment: comment(fields),
+        clear: fields
+            .help("Give up one family: ipv4 or ipv6")
+            .words(&["ipv4", "ipv6"])
+            .converted("clear", |text| match text {
+                "ipv4" => Ok(Family::V4),
+                "ipv6" => Ok(Family::V6),
+                _ => Err("it must be 'ipv4' or 'ipv6'".to_owned()),
+            })
+            .value()
+            .copied(),
         controllers: self::controllers(fields, controllers),
     }
 }
 
 /// The new addresses of controllers that a request gives.
 pub fn controllers(fields: &mut Fields<'_>, keys: &[String]) -> Vec<(String, IpAddr)> {
+    let help = "New address of the controller, when the network moves";
     let mut given = Vec::new();
     for key in keys {
-        match fields.address(key) {
+        if key == "controller" {
+            // Beside an option that says by which controller a command goes.
+            fields.or("controller-address");
+        }
+        match fields.help(help).address(key) {
             Patch::Keep => {}
             Patch::Set(address) => given.push((key.clone(), address)),
             Patch::Clear => fields.refuse(key, "a controller needs an address; give one"),
@@ -186,7 +215,9 @@ pub fn controllers(fields: &mut Fields<'_>, keys: &[String]) -> Vec<(String, IpA
 }
 
 fn range(fields: &mut Fields<'_>) -> Option<IpNet> {
-    let range = fields.converted("network", parse_range);
+    let range = fields
+        .help("Address and prefix, IPv4 or IPv6, such as 10.141.0.0/16")
+        .converted("network", parse_range);
     if range == Patch::Clear {
         fields.refuse("network", "it is empty; give a range such as 10.141.0.0/16, or use clear");
     }
@@ -203,11 +234,17 @@ fn dynamic_range(fields: &mut Fields<'_>) -> RangeRequest {
         }
     };
     RangeRequest {
-        dhcp: decided(fields, "dhcp"),
-        begin: fields.address("dhcp_range_begin"),
-        end: fields.address("dhcp_range_end"),
-        nodes_in_pool: decided(fields, "dhcp_nodes_in_pool"),
-        nodes_only: decided(fields, "dhcp_nodes_only"),
+        dhcp: decided(fields.help("Answer DHCP in this network"), "dhcp"),
+        begin: fields.help("First address lent to unknown machines").address("dhcp_range_begin"),
+        end: fields.help("Last address lent to unknown machines").address("dhcp_range_end"),
+        nodes_in_pool: decided(
+            fields.help("Nodes take addresses of the range, too"),
+            "dhcp_nodes_in_pool",
+        ),
+        nodes_only: decided(
+            fields.help("Answer nodes of the cluster only; no range"),
+            "dhcp_nodes_only",
+        ),
     }
 }
 
@@ -216,7 +253,7 @@ fn name_servers(fields: &mut Fields<'_>) -> (Patch<String>, Patch<String>) {
     let parse = |word: &str| {
         word.parse::<IpAddr>().map_err(|_error| format!("'{word}' is not an IP address"))
     };
-    let both = fields.converted("nameserver_ip", |text| {
+    let both = fields.help("DNS servers, separated by commas").converted("nameserver_ip", |text| {
         let words = text.split([',', ' ']).filter(|word| !word.is_empty());
         words.map(parse).collect::<Result<Vec<_>, _>>()
     });

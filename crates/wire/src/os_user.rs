@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::definition::Kind;
 use crate::fields::Fields;
 
 /// A user, as directories usually show one. A directory may show more attributes, and lists where there are several values.
@@ -140,7 +141,7 @@ fn number<T: std::str::FromStr>(fields: &mut Fields<'_>, field: &str) -> Option<
 
 /// A list of names; an empty list is one.
 fn names(fields: &mut Fields<'_>, field: &str) -> Option<Vec<String>> {
-    let items = match fields.raw(field)? {
+    let items = match fields.raw_as(field, || Kind::List)? {
         Value::Null => return None,
         Value::Array(items) => items,
         _ => {

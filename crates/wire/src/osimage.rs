@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::label;
-use crate::requests::kernel_options;
+use crate::requests::{comment, kernel_options};
 
 /// The longest name that a request may give to an image or a tag.
 const LONGEST_NAME: usize = 127;
@@ -171,9 +171,7 @@ pub struct CloneRequest {
 
 /// The request of a copy.
 pub fn clone_request(fields: &mut Fields<'_>) -> CloneRequest {
-    if !fields.has("newosimage") {
-        fields.refuse("newosimage", "say what the new image is called");
-    }
+    fields.require("newosimage", "say what the new image is called");
     fields.ignore(&["name"]);
     CloneRequest {
         new_name: fields.new_name("newosimage", short_name).unwrap_or_default(),
@@ -197,15 +195,14 @@ pub fn kernel_request(fields: &mut Fields<'_>) -> (Request, bool) {
 /// The tag that a client asks for; empty means none.
 pub fn tag_request(fields: &mut Fields<'_>) -> Patch<Name> {
     fields.ignore(&["name"]);
-    if !fields.has("tag") {
-        fields.refuse("tag", "say which tag; an empty one means none");
-    }
+    fields.require("tag", "say which tag; an empty one means none");
     tag(fields)
 }
 
 /// `default` is what clients are shown where no tag is active.
 fn tag(fields: &mut Fields<'_>) -> Patch<Name> {
-    let tag = fields.converted("tag", |text| match text {
+    let help = "Make this tag the active one; empty: none";
+    let tag = fields.help(help).converted("tag", |text| match text {
         DEFAULT_TAG => Ok(None),
         text => short_name(text).map(Some).map_err(|error| error.to_string()),
     });
@@ -227,18 +224,25 @@ fn columns(fields: &mut Fields<'_>) -> Request {
     Request {
         new_name: None,
         tag: Patch::Keep,
-        path: tree_path(fields),
-        kernelfile: file(fields, "kernelfile"),
-        initrdfile: file(fields, "initrdfile"),
-        imagefile: file(fields, "imagefile"),
-        kernelversion: fields.text("kernelversion"),
-        kernelmodules: fields.text("kernelmodules"),
-        kerneloptions: kernel_options(fields),
-        grab_filesystems: fields.text("grab_filesystems"),
-        grab_exclude: fields.text("grab_exclude"),
-        distribution: fields.text("distribution"),
-        osrelease: fields.text("osrelease"),
-        comment: fields.text("comment"),
+        path: tree_path(fields.help("Directory with the tree of the operating system")),
+        kernelversion: fields
+            .help("The kernel to boot, as in lib/modules of the tree")
+            .text("kernelversion"),
+        kernelmodules: fields
+            .help("Modules for the installer, separated by commas; =-NAME leaves one out")
+            .text("kernelmodules"),
+        kerneloptions: kernel_options(fields.help("The kernel's command line")),
+        distribution: fields.help("redhat, debian, ubuntu, …").text("distribution"),
+        osrelease: fields.help("Release of the distribution").text("osrelease"),
+        grab_filesystems: fields
+            .help("What is taken from a node by a grab")
+            .encoded()
+            .text("grab_filesystems"),
+        grab_exclude: fields.help("What is left out by a grab").encoded().text("grab_exclude"),
+        kernelfile: file(fields.help("File of the packed kernel"), "kernelfile"),
+        initrdfile: file(fields.help("File of the packed installer"), "initrdfile"),
+        imagefile: file(fields.help("File of the packed tree"), "imagefile"),
+        comment: comment(fields),
         labels: label::request(fields),
     }
 }

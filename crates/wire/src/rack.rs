@@ -83,10 +83,10 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name"]);
     Request {
         new_name: fields.new_name("newrackname", Name::general),
-        size: fields.number("size"),
-        order: word(fields, "order", &["ascending", "descending"]),
-        room: fields.text("room"),
-        site: fields.text("site"),
+        size: fields.help("Height units (42)").number("size"),
+        order: word(fields.help("ascending or descending"), "order", &["ascending", "descending"]),
+        room: fields.help("The room").text("room"),
+        site: fields.help("The site").text("site"),
         labels: label::request(fields),
         devices: fields.objects("devices", placement).unwrap_or_default(),
     }
@@ -115,9 +115,7 @@ pub fn inventory_request(fields: &mut Fields<'_>) -> InventoryRequest {
 }
 
 fn device(fields: &mut Fields<'_>) -> Name {
-    if !fields.has("name") {
-        fields.refuse("name", "say which device this is about");
-    }
+    fields.require("name", "say which device this is about");
     fields.new_name("name", Name::host).unwrap_or_default()
 }
 
@@ -127,11 +125,15 @@ fn device_type(fields: &mut Fields<'_>) -> Option<DeviceType> {
             format!("'{text}' must be 'node', 'switch', 'otherdevices' or 'controller'")
         })
     };
-    fields.converted("type", read).value().copied()
+    fields
+        .words(&["node", "switch", "otherdevices", "controller"])
+        .converted("type", read)
+        .value()
+        .copied()
 }
 
-fn word(fields: &mut Fields<'_>, field: &str, words: &[&str]) -> Patch<String> {
-    fields.converted(field, |text| {
+fn word(fields: &mut Fields<'_>, field: &str, words: &'static [&'static str]) -> Patch<String> {
+    fields.words(words).converted(field, |text| {
         if words.contains(&text) {
             Ok(text.to_owned())
         } else {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::definition::Kind;
 use crate::fields::Fields;
+use crate::requests::comment;
 
 /// A route, with whom it is coupled to. What is unset is an empty text, as clients expect it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,26 +75,32 @@ impl Assigned {
 /// The request of a route.
 pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name", "assigned"]);
-    let destination = fields.converted("destination", |text| {
-        text.parse().map_err(|error: NotADestination| error.to_string())
-    });
+    let destination = fields
+        .help("Where it leads: a range such as 10.0.0.0/8, or one address")
+        .converted("destination", |text| {
+            text.parse().map_err(|error: NotADestination| error.to_string())
+        });
     if destination == Patch::Clear {
         fields.refuse("destination", "it is empty; give a range such as 10.0.0.0/8");
     }
     Request {
         new_name: fields.new_name("newname", Name::general),
         destination: destination.value().copied(),
-        gateway: fields.address("gateway"),
-        metric: fields.number("metric"),
-        device: fields.name("device", Name::interface),
-        comment: fields.text("comment"),
+        gateway: fields.help("The router that it leads through").address("gateway"),
+        device: fields
+            .help("The interface that it leads through; BOOTIF is the one that a node boots from")
+            .name("device", Name::interface),
+        metric: fields
+            .help("How much it is avoided: of two ways the lower counts")
+            .number("metric"),
+        comment: comment(fields),
     }
 }
 
 /// Names of routes, in a comma text; each once. `""` clears.
 pub(crate) fn names(fields: &mut Fields<'_>) -> Patch<Vec<Name>> {
     const FIELD: &str = "routes";
-    let is_list = matches!(fields.raw(FIELD), Some(Value::Array(_)));
+    let is_list = matches!(fields.raw_as(FIELD, || Kind::List), Some(Value::Array(_)));
     // Names may have blanks in them.
     let words = if is_list {
         fields.list(FIELD)

@@ -40,12 +40,10 @@ impl SecretKeys {
 
 /// A secret of a request: its content as it was sent.
 pub fn request(fields: &mut Fields<'_>) -> Request {
-    if !fields.has("name") {
-        fields.refuse("name", "say which secret this is about");
-    }
+    fields.require("name", "say which secret this is about");
     Request {
         name: fields.new_name("name", Name::general).unwrap_or_default(),
-        content: text(fields, "content"),
+        content: text(fields.help("What the file holds").encoded(), "content"),
         path: path(fields),
         owner: owner(fields),
         mode: mode(fields),
@@ -54,9 +52,7 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
 
 /// The request of a copy: the new name, and what differs from the source.
 pub fn copy_request(fields: &mut Fields<'_>) -> (Name, Request) {
-    if !fields.has("newsecretname") {
-        fields.refuse("newsecretname", "say what the new secret is called");
-    }
+    fields.require("newsecretname", "say what the new secret is called");
     let new_name = fields.new_name("newsecretname", Name::general).unwrap_or_default();
     (new_name, request(fields))
 }
@@ -64,7 +60,8 @@ pub fn copy_request(fields: &mut Fields<'_>) -> (Name, Request) {
 /// Installers take these texts out of the answer without decoding JSON, so nothing in them may need an escape.
 fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
     // What some clients send for an option that was not given.
-    if matches!(fields.raw(field), Some(Value::Bool(false) | Value::Null)) {
+    let given = fields.raw(field);
+    if matches!(given, Some(Value::Bool(false) | Value::Null)) {
         return None;
     }
     let given = fields.text(field);
@@ -86,16 +83,18 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
 
 /// Whose file it is.
 pub(crate) fn owner(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.converted("owner", |text| check_owner(text).map(|()| text.to_owned()))
+    let help = "Whose file it is: USER or USER:GROUP, names of the image or numbers (root)";
+    fields.help(help).converted("owner", |text| check_owner(text).map(|()| text.to_owned()))
 }
 
 /// Who may do what with it.
 pub(crate) fn mode(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.converted("mode", |text| check_mode(text).map(|()| text.to_owned()))
+    let help = "Its mode, in octal digits (600)";
+    fields.help(help).converted("mode", |text| check_mode(text).map(|()| text.to_owned()))
 }
 
 fn path(fields: &mut Fields<'_>) -> Option<String> {
-    let path = text(fields, "path")?;
+    let path = text(fields.help("Where the installer writes it"), "path")?;
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
         let reason = format!("'{path}' must be the whole path of a file, without '..'");
         fields.refuse("path", reason);

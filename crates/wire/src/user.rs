@@ -41,10 +41,12 @@ pub struct Request {
     pub comment: Patch<String>,
 }
 
+const ROLES: [&str; 4] = ["viewer", "operator", "admin", "installer"];
+
 /// The request of a user.
 pub fn request(fields: &mut Fields<'_>) -> Request {
     fields.ignore(&["name"]);
-    let role = fields.converted("role", |text| {
+    let role = fields.help("What the user may do").words(&ROLES).converted("role", |text| {
         Role::from_word(text)
             .ok_or_else(|| "it must be viewer, operator, admin or installer".to_owned())
     });
@@ -53,18 +55,26 @@ pub fn request(fields: &mut Fields<'_>) -> Request {
     }
     Request {
         new_name: fields.new_name("newusername", Name::general),
-        password: password(fields, "password"),
+        password: password(fields.help("The password"), "password"),
         role: role.value().copied(),
-        comment: fields.text("comment"),
+        comment: fields.help("A note").text("comment"),
     }
+}
+
+/// The request of another password: the present one, where it is given, and the new one.
+pub fn password_request(fields: &mut Fields<'_>) -> (Option<String>, String) {
+    let present = fields.help("The present password").password().text("present").value().cloned();
+    fields.require("password", "say what the new password is");
+    (present, password(fields.help("The new password"), "password").unwrap_or_default())
 }
 
 /// A password that can be one.
 pub fn password(fields: &mut Fields<'_>, field: &str) -> Option<String> {
-    if !fields.has(field) {
+    let given = fields.password().text(field);
+    if given == Patch::Keep {
         return None;
     }
-    let password = fields.text(field).value().cloned().unwrap_or_default();
+    let password = given.value().cloned().unwrap_or_default();
     let length = password.chars().count();
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
         let reason = format!("it must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters");

@@ -10,6 +10,7 @@ use perilune_model::user::{self, ApiToken, Role};
 use perilune_model::{Draft, Kind, Name};
 use perilune_select::hostlist;
 use perilune_wire::api_token::{ApiTokenKeys, LastUse, Request, request};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -81,7 +82,7 @@ fn keys<'a>(state: &'a State, token: &'a ApiToken) -> ApiTokenKeys<'a> {
 
 /// Makes an API token, for the caller or another user, and shows it this once. It may do what its `role` may, or the `routes` alone, as
 /// `GET /config/node/{name}`; with `nodes`, a host list, only what concerns these nodes. It ends with its user, and after `seconds`.
-#[utoipa::path(post, path = "/config/apitoken/{name}", tag = "user", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/apitoken/{name}", tag = "user", request_body = described::TokenRequest, responses(
     (status = 201, description = "The token", body = Made),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 403, description = "An API token asks, or the user may not do what the token is to do", body = Problem),

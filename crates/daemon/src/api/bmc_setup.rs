@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, bmc_setup};
 use perilune_wire::bmc_setup::{BmcSetupKeys, request};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
 
@@ -80,7 +81,7 @@ async fn members(
 }
 
 /// Makes or changes a BMC setup.
-#[utoipa::path(post, path = "/config/bmcsetup/{name}", tag = "bmcsetup", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/bmcsetup/{name}", tag = "bmcsetup", request_body = described::BmcSetupRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -103,7 +104,7 @@ async fn save(
 }
 
 /// Makes a BMC setup like this one, its password included.
-#[utoipa::path(post, path = "/config/bmcsetup/{name}/_clone", tag = "bmcsetup", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/bmcsetup/{name}/_clone", tag = "bmcsetup", request_body = described::BmcSetupCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such BMC setup", body = Problem),
@@ -115,9 +116,7 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.read(&["config", "bmcsetup", &name], |fields| {
-        if !fields.has("newbmcname") {
-            fields.refuse("newbmcname", "say what the new BMC setup is called");
-        }
+        fields.require("newbmcname", "say what the new BMC setup is called");
         request(fields)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

@@ -5,7 +5,9 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::discovery::{self, Wish, rule};
 use perilune_model::{Draft, Error as Refusal, Kind, MacAddress, Name, NotAMacAddress};
 use perilune_wire::claim::{ClaimRuleKeys, rule_request};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
+use perilune_wire::fields::Fields;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -81,8 +83,19 @@ async fn list(state: axum::extract::State<State>) -> Response {
     Json(Waiting { claims: waiting.collect() }).into_response()
 }
 
+fn accepted(fields: &mut Fields<'_>) -> (bool, Option<Name>) {
+    let node = fields.help("The node, where the machine claims nothing").name("node", Name::host);
+    let replace = fields.help("It takes the place of the node's present machine").flag("replace");
+    (replace, node.value().cloned())
+}
+
+perilune_wire::described! {
+    /// Which node a machine becomes.
+    Acceptance, accepted, { "node": "node001", "replace": true }
+}
+
 /// Makes an unknown machine what it claims to be, or the node that the request names, and expects its boot.
-#[utoipa::path(post, path = "/boot/claim/{macaddress}/_accept", tag = "boot", security(("token" = [])), request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/boot/claim/{macaddress}/_accept", tag = "boot", security(("token" = [])), request_body = Acceptance, responses(
     (status = 200, description = "The node that it became, and the MAC address whose place it took", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "The machine claims nothing, or what it claims is not there", body = Problem),
@@ -95,10 +108,7 @@ async fn accept(
     body: Body,
 ) -> Result<Response, ApiError> {
     // Whether the machine may take the place of the one that the node has now, and the node where it claims nothing.
-    let (replace, node) = body.read(&[], |fields| {
-        let node = fields.name("node", Name::host).value().cloned();
-        (fields.flag("replace"), node)
-    })?;
+    let (replace, node) = body.read(&[], accepted)?;
     let mac: MacAddress = mac.parse().map_err(|error: NotAMacAddress| {
         ApiError::Malformed(format!("'{}': {error}", shown(&mac)))
     })?;
@@ -169,7 +179,7 @@ async fn show_rule(
 }
 
 /// Accepts claims in advance: `count` of them, for `seconds`, of one `group` or from one `network` where these are given.
-#[utoipa::path(post, path = "/config/claimrule/{name}", tag = "boot", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/claimrule/{name}", tag = "boot", request_body = described::ClaimRuleRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),

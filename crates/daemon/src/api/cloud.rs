@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::cloud;
 use perilune_model::{Kind, Name};
+use perilune_wire::described;
 use perilune_wire::device::{CloudKeys, cloud_request};
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
@@ -55,7 +56,7 @@ async fn show(
 }
 
 /// Makes or changes a cloud.
-#[utoipa::path(post, path = "/config/cloud/{name}", tag = "cloud", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/cloud/{name}", tag = "cloud", request_body = described::CloudRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -76,7 +77,7 @@ async fn save(
 }
 
 /// Makes another cloud like this one.
-#[utoipa::path(post, path = "/config/cloud/{name}/_clone", tag = "cloud", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/cloud/{name}/_clone", tag = "cloud", request_body = described::CloudCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such cloud", body = Problem),
@@ -88,9 +89,7 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.read(&["config", "cloud", &name], |fields| {
-        if !fields.has("newcloudname") {
-            fields.refuse("newcloudname", "say what the new cloud is called");
-        }
+        fields.require("newcloudname", "say what the new cloud is called");
         cloud_request(fields)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

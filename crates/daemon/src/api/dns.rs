@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::dns;
+use perilune_wire::described;
 use perilune_wire::dns::{DnsHostKeys, host};
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
@@ -39,7 +40,7 @@ async fn show(
 }
 
 /// Gives hosts of a network their addresses; those that are not named stay.
-#[utoipa::path(post, path = "/config/dns/{network}", tag = "dns", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/dns/{network}", tag = "dns", request_body = described::HostRequest, responses(
     (status = 201, description = "They are as was asked", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such network", body = Problem),

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, group};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::group::{GroupDetail, GroupEntry};
 use perilune_wire::requests;
@@ -86,7 +87,7 @@ async fn members(
 }
 
 /// Makes or changes a group.
-#[utoipa::path(post, path = "/config/group/{name}", tag = "group", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}", tag = "group", request_body = described::GroupRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -109,7 +110,7 @@ async fn save(
 }
 
 /// Makes a group like this one.
-#[utoipa::path(post, path = "/config/group/{name}/_clone", tag = "group", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/_clone", tag = "group", request_body = described::GroupCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -123,9 +124,7 @@ async fn clone(
     let key = group_name(&name)?;
     let installed = state.installed_plugins();
     let request = body.read(&["config", "group", &name], |fields| {
-        if !fields.has("newgroupname") {
-            fields.refuse("newgroupname", "say what the new group is called");
-        }
+        fields.require("newgroupname", "say what the new group is called");
         requests::group(fields, &key, &installed)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

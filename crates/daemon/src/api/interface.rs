@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_model::interface::{of_group, of_node};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::interface::{GroupInterfaceKeys, NodeInterface};
 use perilune_wire::requests;
@@ -83,7 +84,7 @@ fn of_node_named(
 }
 
 /// Makes or changes interfaces of a node, all of them or none.
-#[utoipa::path(post, path = "/config/node/{name}/interfaces", tag = "interface", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/interfaces", tag = "interface", request_body = described::NodeInterfaces, responses(
     (status = 201, description = "They are as was asked; an address was taken from another node", body = Message),
     (status = 204, description = "They are as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -95,11 +96,7 @@ async fn save_of_node(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let read = |fields: &mut perilune_wire::fields::Fields<'_>| {
-        fields.ignore(&["name"]);
-        required(fields.objects("interfaces", requests::node_interface), fields)
-    };
-    let interfaces = body.read(&["config", "node", &name], read)?;
+    let interfaces = body.read(&["config", "node", &name], requests::node_interfaces)?;
     let forced = interfaces.iter().any(|interface| interface.force);
     let message = format!("Interfaces of node {name} set");
     state
@@ -111,16 +108,6 @@ async fn save_of_node(
     } else {
         answer::done()
     })
-}
-
-fn required<T>(
-    interfaces: Option<Vec<T>>,
-    fields: &mut perilune_wire::fields::Fields<'_>,
-) -> Vec<T> {
-    if !fields.has("interfaces") {
-        fields.refuse("interfaces", "give a list of interfaces");
-    }
-    interfaces.unwrap_or_default()
 }
 
 /// Removes an interface of a node with its addresses.
@@ -183,7 +170,7 @@ fn of_group_named(
 }
 
 /// Makes or changes interfaces of a group and of all its nodes, all of them or none.
-#[utoipa::path(post, path = "/config/group/{name}/interfaces", tag = "interface", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/interfaces", tag = "interface", request_body = described::GroupInterfaces, responses(
     (status = 204, description = "They are as was asked, on the nodes too"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -194,11 +181,7 @@ async fn save_of_group(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let read = |fields: &mut perilune_wire::fields::Fields<'_>| {
-        fields.ignore(&["name"]);
-        required(fields.objects("interfaces", requests::group_interface), fields)
-    };
-    let interfaces = body.read(&["config", "group", &name], read)?;
+    let interfaces = body.read(&["config", "group", &name], requests::group_interfaces)?;
     // Existing clients take nothing but 204 for success, whether the interface is new or not.
     state
         .cluster

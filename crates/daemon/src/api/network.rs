@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Family, Kind, Name, addresses, network};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::network::{NetworkKeys, request};
 use serde::Serialize;
@@ -64,7 +65,7 @@ async fn show(
 }
 
 /// Makes or changes a network. Devices whose addresses no longer fit get others, in the same change.
-#[utoipa::path(post, path = "/config/network/{name}", tag = "network", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/network/{name}", tag = "network", request_body = described::NetworkRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -86,7 +87,7 @@ async fn save(
 }
 
 /// Makes a network like this one, in a range of its own.
-#[utoipa::path(post, path = "/config/network/{name}/_clone", tag = "network", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/network/{name}/_clone", tag = "network", request_body = described::NetworkCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such network", body = Problem),
@@ -98,9 +99,7 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.read(&["config", "network", &name], |fields| {
-        if !fields.has("newnetname") {
-            fields.refuse("newnetname", "say what the new network is called");
-        }
+        fields.require("newnetname", "say what the new network is called");
         request(fields, &[])
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

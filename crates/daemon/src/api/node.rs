@@ -5,6 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::Role;
 use perilune_model::{Kind, Name, Saved, node};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::node::{NodeDetail, NodeEntry, Reported};
 use perilune_wire::requests;
@@ -86,7 +87,7 @@ fn reported<'a>(said: Option<&'a (String, Option<&'a str>)>) -> Reported<'a> {
 }
 
 /// Makes or changes a node. A node that installs may report about itself: its vendor, its asset tag, the address it was lent.
-#[utoipa::path(post, path = "/config/node/{name}", tag = "node", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}", tag = "node", request_body = described::NodeRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -136,7 +137,7 @@ fn follow(state: &Parts, saved: Saved, name: &Name, new_name: Option<&Name>) {
 }
 
 /// Makes a node like this one.
-#[utoipa::path(post, path = "/config/node/{name}/_clone", tag = "node", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_clone", tag = "node", request_body = described::NodeCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
 ))]
@@ -149,9 +150,7 @@ async fn clone(
     let key = node_name(&name)?;
     let installed = state.installed_plugins();
     let request = body.read(&["config", "node", &name], |fields| {
-        if !fields.has("newnodename") {
-            fields.refuse("newnodename", "say what the new node is called");
-        }
+        fields.require("newnodename", "say what the new node is called");
         requests::node(fields, &key, &installed)
     })?;
     check_proof(&state, &caller, "", &request)?;

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_directory::{Error, Kind};
 use perilune_model::{Name, Saved, Violation};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::os_user::{self, GroupKeys, UserKeys};
 use utoipa_axum::routes;
@@ -51,7 +52,7 @@ async fn show_user(
 }
 
 /// Makes or changes a user of the operating systems.
-#[utoipa::path(post, path = "/config/osuser/{username}", tag = "osuser", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/osuser/{username}", tag = "osuser", request_body = described::OsUserRequest, responses(
     (status = 201, description = "The user is new", body = Message),
     (status = 204, description = "The user is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -121,7 +122,7 @@ async fn show_group(
 }
 
 /// Makes or changes a group of the operating systems.
-#[utoipa::path(post, path = "/config/osgroup/{groupname}", tag = "osgroup", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/osgroup/{groupname}", tag = "osgroup", request_body = described::OsGroupRequest, responses(
     (status = 201, description = "The group is new", body = Message),
     (status = 204, description = "The group is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),

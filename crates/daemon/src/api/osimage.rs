@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::Role;
 use perilune_model::{Error as Refusal, Kind, Name, image};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
 use serde::Deserialize;
@@ -72,7 +73,7 @@ async fn show(
 }
 
 /// Makes or changes an OS image. A new name moves the tree along when its place follows from the name.
-#[utoipa::path(post, path = "/config/osimage/{name}", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}", tag = "osimage", request_body = described::ImageRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -251,7 +252,7 @@ async fn remove(
 }
 
 /// Makes a tag the active one, or none. A new one keeps the files of now.
-#[utoipa::path(post, path = "/config/osimage/{name}/tag", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/tag", tag = "osimage", request_body = described::ImageTag, responses(
     (status = 204, description = "The tag is active"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such OS image", body = Problem),

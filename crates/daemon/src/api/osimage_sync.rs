@@ -30,14 +30,22 @@ struct Wish {
 fn wish(fields: &mut Fields<'_>) -> Wish {
     fields.ignore(&["name"]);
     Wish {
-        image: fields.new_name("osimage", Name::general),
-        really: fields.flag("nodry"),
-        bare: fields.flag("bare"),
+        image: fields
+            .help("The image; else the one that is in effect")
+            .of("osimage")
+            .new_name("osimage", Name::general),
+        really: fields.help("Do it; else only tell what would be done").flag("nodry"),
+        bare: fields.help("Do not pack afterwards").flag("bare"),
     }
 }
 
+perilune_wire::described! {
+    /// A grab or a push.
+    SyncRequest, wish, { "osimage": "debian12", "nodry": true }
+}
+
 /// Brings the tree of an OS image to what a running node has, and packs it unless `bare` is true.
-#[utoipa::path(post, path = "/config/node/{name}/_osgrab", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_osgrab", tag = "osimage", request_body = SyncRequest, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such node or OS image, or the request is refused", body = Problem),
 ))]
@@ -56,7 +64,7 @@ async fn grab(
 }
 
 /// Brings a running node to what an OS image has; nothing of the node's own is removed.
-#[utoipa::path(post, path = "/config/node/{name}/_ospush", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/_ospush", tag = "osimage", request_body = SyncRequest, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such node or OS image, or the request is refused", body = Problem),
 ))]
@@ -75,7 +83,7 @@ async fn push_to_node(
 }
 
 /// Brings all running nodes of a group to what an OS image has; nothing of the nodes' own is removed.
-#[utoipa::path(post, path = "/config/group/{name}/_ospush", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/group/{name}/_ospush", tag = "osimage", request_body = SyncRequest, responses(
     (status = 200, description = "It begins, or has begun before", body = Begun),
     (status = 404, description = "There is no such group or OS image, or the request is refused", body = Problem),
 ))]

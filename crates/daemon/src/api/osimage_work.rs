@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Name, image};
+use perilune_wire::described;
 use perilune_wire::osimage::{self, CloneRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -138,7 +139,7 @@ async fn cancel(
 }
 
 /// Changes an OS image, its kernel above all, and packs it.
-#[utoipa::path(post, path = "/config/osimage/{name}/kernel", tag = "osimage", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/kernel", tag = "osimage", request_body = described::ImageKernel, responses(
     (status = 200, description = "It is changed, and packing begins", body = Begun),
     (status = 204, description = "It is changed; packing was not asked for"),
     (status = 404, description = "The request is refused", body = Problem),
@@ -180,7 +181,7 @@ async fn check_kernel(state: &State, name: &Name, version: &str) -> Result<(), A
 }
 
 /// Makes an OS image like this one: with a copy of the tree, packed, unless something else is asked for.
-#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", params(HowCopied), request_body = Value, responses(
+#[utoipa::path(post, path = "/config/osimage/{name}/_clone", tag = "osimage", params(HowCopied), request_body = described::ImageCopy, responses(
     (status = 200, description = "It is described, and copying begins unless nocopy was asked for", body = Begun),
     (status = 404, description = "The request is refused", body = Problem),
 ))]

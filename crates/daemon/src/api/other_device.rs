@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::other;
 use perilune_model::{Kind, Name};
+use perilune_wire::described;
 use perilune_wire::device::{OtherDeviceKeys, other_request};
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
@@ -57,7 +58,7 @@ async fn show(
 }
 
 /// Makes or changes another device.
-#[utoipa::path(post, path = "/config/otherdev/{name}", tag = "otherdev", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/otherdev/{name}", tag = "otherdev", request_body = described::OtherDeviceRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -79,7 +80,7 @@ async fn save(
 }
 
 /// Makes another device like this one, at the next address.
-#[utoipa::path(post, path = "/config/otherdev/{name}/_clone", tag = "otherdev", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/otherdev/{name}/_clone", tag = "otherdev", request_body = described::OtherDeviceCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such other device", body = Problem),
@@ -91,9 +92,7 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.read(&["config", "otherdev", &name], |fields| {
-        if !fields.has("newotherdevname") {
-            fields.refuse("newotherdevname", "say what the new other device is called");
-        }
+        fields.require("newotherdevname", "say what the new other device is called");
         other_request(fields)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

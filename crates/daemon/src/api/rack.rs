@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::rack::{self, Device, DeviceType};
 use perilune_model::{Kind, Name};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::rack::{DeviceKeys, RackKeys, inventory_request, request};
 use utoipa_axum::routes;
@@ -60,7 +61,7 @@ async fn show(
 }
 
 /// Makes or changes a rack, and puts devices into it.
-#[utoipa::path(post, path = "/config/rack/{name}", tag = "rack", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/rack/{name}", tag = "rack", request_body = described::RackRequest, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such device, or no such rack to rename", body = Problem),
@@ -127,7 +128,7 @@ fn inventory_of(state: &State, wanted: impl Fn(&Device<'_>) -> bool) -> Result<R
 }
 
 /// Says how large devices are and which way they face.
-#[utoipa::path(post, path = "/config/rack/inventory", tag = "rack", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/rack/inventory", tag = "rack", request_body = described::RackDevice, responses(
     (status = 204, description = "They are as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such device", body = Problem),

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::route::{self, Couple, Target};
 use perilune_model::{Draft, Kind, Name, Saved};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::route::{Assigned, RouteKeys};
 use utoipa_axum::routes;
@@ -54,7 +55,7 @@ async fn show(
 }
 
 /// Makes or changes a static route.
-#[utoipa::path(post, path = "/config/route/{name}", tag = "route", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/route/{name}", tag = "route", request_body = described::RouteRequest, responses(
     (status = 201, description = "It is new, or has another name", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),

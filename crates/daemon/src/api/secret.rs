@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::secret::{self, CLUSTER, Owner, Request, Secret};
 use perilune_model::{Name, Saved};
+use perilune_wire::described;
 use perilune_wire::fields::Fields;
 use perilune_wire::secret::{SecretKeys, copy_request, request};
 use serde_json::{Map, Value, json};
@@ -113,7 +114,7 @@ async fn of_group(
 }
 
 /// Writes secrets of a node; those that are not named stay.
-#[utoipa::path(post, path = "/config/secrets/node/{name}", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 201, description = "All of them are new", body = Message),
     (status = 204, description = "They are as was asked; one at least was there"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -154,7 +155,7 @@ async fn one_of_node_to_edit(
 }
 
 /// Writes one secret of a node, the one that the body names.
-#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -169,7 +170,7 @@ async fn save_one_of_node(
 }
 
 /// Copies a secret of a node; what the body does not have is that of the source.
-#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}/_clone", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/node/{name}/{secret}/_clone", tag = "secrets", request_body = described::SecretCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such node or secret", body = Problem),
@@ -197,7 +198,7 @@ async fn remove_of_node(
 }
 
 /// Writes secrets of a group; those that are not named stay.
-#[utoipa::path(post, path = "/config/secrets/group/{name}", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 201, description = "All of them are new", body = Message),
     (status = 204, description = "They are as was asked; one at least was there"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -238,7 +239,7 @@ async fn one_of_group_to_edit(
 }
 
 /// Writes one secret of a group, the one that the body names.
-#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group", body = Problem),
@@ -253,7 +254,7 @@ async fn save_one_of_group(
 }
 
 /// Copies a secret of a group; what the body does not have is that of the source.
-#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_clone", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/group/{name}/{secret}/_clone", tag = "secrets", request_body = described::SecretCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such group or secret", body = Problem),

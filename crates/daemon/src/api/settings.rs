@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::controller::BEACON_KEY;
 use perilune_model::{Saved, settings};
 use perilune_wire::cluster::{ClusterKeys, request};
+use perilune_wire::described;
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
@@ -33,7 +34,7 @@ async fn show(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 }
 
 /// Changes the cluster's settings and its controllers' addresses.
-#[utoipa::path(post, path = "/config/cluster", tag = "cluster", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/cluster", tag = "cluster", request_body = described::ClusterRequest, responses(
     (status = 201, description = "There was nothing to do", body = Message),
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::switch;
 use perilune_model::{Kind, Name};
+use perilune_wire::described;
 use perilune_wire::device::{SwitchKeys, switch_request};
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
@@ -61,7 +62,7 @@ async fn show(
 }
 
 /// Makes or changes a switch.
-#[utoipa::path(post, path = "/config/switch/{name}", tag = "switch", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/switch/{name}", tag = "switch", request_body = described::SwitchRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -83,7 +84,7 @@ async fn save(
 }
 
 /// Makes a switch like this one, at the next address.
-#[utoipa::path(post, path = "/config/switch/{name}/_clone", tag = "switch", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/switch/{name}/_clone", tag = "switch", request_body = described::SwitchCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such switch", body = Problem),
@@ -95,9 +96,7 @@ async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.read(&["config", "switch", &name], |fields| {
-        if !fields.has("newswitchname") {
-            fields.refuse("newswitchname", "say what the new switch is called");
-        }
+        fields.require("newswitchname", "say what the new switch is called");
         switch_request(fields)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();

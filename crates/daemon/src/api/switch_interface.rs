@@ -2,7 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::switch_interface;
-use perilune_wire::device::{SwitchInterfaceKeys, switch_interface_request};
+use perilune_wire::described;
+use perilune_wire::device::{SwitchInterfaceKeys, switch_interfaces};
 use perilune_wire::envelope::Config;
 use serde::Serialize;
 use utoipa_axum::routes;
@@ -61,7 +62,7 @@ async fn show(
 }
 
 /// Makes, changes or renames interfaces of a switch, all of them or none.
-#[utoipa::path(post, path = "/config/switch/{name}/interfaces", tag = "switch", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/switch/{name}/interfaces", tag = "switch", request_body = described::SwitchInterfaces, responses(
     (status = 204, description = "They are as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such switch or network", body = Problem),
@@ -72,13 +73,7 @@ async fn save(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let interfaces = body.read(&["config", "switch", &name], |fields| {
-        fields.ignore(&["name"]);
-        if !fields.has("interfaces") {
-            fields.refuse("interfaces", "give a list of interfaces");
-        }
-        fields.objects("interfaces", switch_interface_request).unwrap_or_default()
-    })?;
+    let interfaces = body.read(&["config", "switch", &name], switch_interfaces)?;
     state
         .cluster
         .commit(caller.meta(), move |draft| switch_interface::save(draft, &name, &interfaces))

@@ -7,8 +7,9 @@ use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use axum::response::{IntoResponse, Response};
 use perilune_model::user::{self, Role};
 use perilune_model::{Draft, Error as Refusal, Kind, Name};
+use perilune_wire::described;
 use perilune_wire::envelope::Config;
-use perilune_wire::user::{UserKeys, password, request};
+use perilune_wire::user::{UserKeys, password_request, request};
 use utoipa_axum::routes;
 
 use crate::api::answer::{self, Message};
@@ -60,7 +61,7 @@ async fn show(
 }
 
 /// Makes or changes a user.
-#[utoipa::path(post, path = "/config/user/{name}", tag = "user", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/user/{name}", tag = "user", request_body = described::UserRequest, responses(
     (status = 201, description = "It is new", body = Message),
     (status = 204, description = "It was there and is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -93,7 +94,7 @@ async fn save(
 }
 
 /// Changes a password. Whoever is no administrator changes the own one, and gives the present one.
-#[utoipa::path(post, path = "/config/user/{name}/_password", tag = "user", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/user/{name}/_password", tag = "user", request_body = described::PasswordRequest, responses(
     (status = 204, description = "It is changed"),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 403, description = "It is another's, or the present password is not that", body = Problem),
@@ -105,13 +106,7 @@ async fn change_password(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (present, new) = body.read(&["config", "user", &name], |fields| {
-        let present = fields.text("present").value().cloned();
-        if !fields.has("password") {
-            fields.refuse("password", "say what the new password is");
-        }
-        (present, password(fields, "password").unwrap_or_default())
-    })?;
+    let (present, new) = body.read(&["config", "user", &name], password_request)?;
     if caller.role < Role::Admin {
         let known = match present {
             Some(present) if caller.is_user(&name) => {

@@ -59,7 +59,8 @@ fn fields() -> Vec<Field> {
 }
 
 /// Flags of requests that no answer shows: the route, the object in the body, the flag.
-const FLAGS: [(&str, &str, &str); 16] = [
+const FLAGS: [(&str, &str, &str); 17] = [
+    ("/boot/claim/52:54:00:00:00:77/_accept", "", "replace"),
     ("/boot/reinstall", "", "cancel"),
     ("/config/node/node001/_osgrab", "/config/node/node001", "nodry"),
     ("/config/node/node001/_osgrab", "/config/node/node001", "bare"),
@@ -92,6 +93,7 @@ fn request(route: &str, place: &str) -> Value {
         "_clone" => json!({ "newosimage": "copy" }),
         "kernel" => json!({ "kernelversion": "6.1" }),
         "_status" => json!({ "hostlist": "node001" }),
+        "_accept" => json!({ "node": "node001" }),
         _ => json!({ "ipaddress": "10.98.0.9" }),
     };
     below(place, fields)

@@ -1,10 +1,11 @@
 //! `perilune cluster`
 
 use clap::{Args, Subcommand};
+use perilune_model::plugins::Installed;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, OWN_CONTROLLER, options};
 use crate::output;
 use crate::output::object;
 use crate::output::text::readable;
@@ -12,34 +13,9 @@ use crate::session::Session;
 
 pub(crate) struct ClusterFields;
 
-impl Fields for ClusterFields {
-    const FIELDS: &'static [Field] = &[
-        Field::text("name", "Name of the cluster"),
-        Field::text("user", "Free text"),
-        Field::text("technical_contacts", "Whom to call"),
-        Field::text("nameserver_ip", "DNS servers of the nodes, separated by commas"),
-        Field::text("forwardserver_ip", "DNS servers that ours asks, separated by commas"),
-        Field::text("ntp_server", "Time servers, separated by commas"),
-        Field::text("domain_search", "DNS search domains, separated by commas"),
-        Field::text("provision_method", "How images reach nodes: http, torrent"),
-        Field::text("provision_fallback", "What to try when that fails"),
-        Field::text("install_policy", "When nodes are installed: always, once, never, memory"),
-        Field::flag("createnode_ondemand", "Make nodes of machines that boot and are unknown"),
-        Field::flag("createnode_macashost", "Name them after their MAC address"),
-        Field::flag(
-            "nextnode_discover",
-            "Give unknown machines to the next node without a MAC address",
-        ),
-        Field::flag("packing_bootpause", "Hold nodes back while their image is being packed"),
-        Field::flag("security", "Nodes must show what their TPM measured"),
-        Field::flag("debug", "More messages"),
-        Field::flag("bind_legacy", "Settings for old versions of BIND"),
-        Field::flag("dnssec_enable", "DNSSEC, with old versions of BIND"),
-        Field::flag("dnssec_validation", "Check DNSSEC signatures"),
-        Field::text("controller", "New address of the controller").or("controller-address"),
-        Field::name("controller_network", "network", "The network of that address"),
-    ];
-}
+options!(ClusterFields, |fields| {
+    perilune_wire::cluster::request(fields, &[OWN_CONTROLLER.to_owned()], &Installed::default())
+});
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -1,11 +1,14 @@
 //! `perilune group`
 
 use clap::{Args, Subcommand};
+use perilune_model::Name;
+use perilune_model::plugins::Installed;
+use perilune_wire::requests;
 use serde_json::{Map, Value};
 
 use super::interface;
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields, Kind};
+use crate::field::{FieldArguments, options};
 use crate::output;
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
@@ -21,69 +24,7 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct GroupFields;
 
-impl Fields for GroupFields {
-    const FIELDS: &'static [Field] = &[
-        Field::name("parent", "group", "A group whose values it has where it says nothing itself"),
-        Field::name("osimage", "osimage", "The image its nodes get"),
-        Field::text("osimagetag", "A tag of the image"),
-        Field::text("bmcsetupname", "How the BMCs are set up"),
-        Field::flag("setupbmc", "Set up the BMC while installing"),
-        Field::flag("netboot", "Boot from the network"),
-        Field::flag("bootmenu", "Show a menu at boot"),
-        Field::text("ipxe_kernel", "default or alternative"),
-        Field::text("domain", "DNS domain"),
-        Field::text("roles", "Boot roles, separated by commas"),
-        Field::text("scripts", "Boot scripts, separated by commas"),
-        Field::encoded("prescript", "Shell script that runs before the disks are laid out"),
-        Field::encoded("partscript", "Shell script that makes and mounts the root"),
-        Field::encoded(
-            "postscript",
-            "Shell script that runs when the image is at /sysroot (docs/node.md)",
-        ),
-        Field::encoded(
-            "disklayout",
-            "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
-        ),
-        Field::encoded(
-            "osimage_filter",
-            "Kept for newer clients: what of the image a node gets; nothing goes by it here",
-        ),
-        Field::text(
-            "install_policy",
-            "When it is installed: always, once, never, memory (docs/node.md)",
-        ),
-        Field::text(
-            "wipe",
-            "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
-        ),
-        Field::text(
-            "boot_order",
-            "What UEFI firmware starts first after an installation to disk: network, disk; else left as it is",
-        ),
-        Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
-        Field::text("script_timeout", "How long each script may take, such as 90m (2h)"),
-        Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),
-        Field::text("timezone", "Its time zone, such as Europe/Amsterdam; else the image's"),
-        Field::text("locale", "Its locale, such as en_US.UTF-8; else the image's"),
-        Field::text(
-            "routes",
-            "Static routes, separated by commas; without any, those of its networks",
-        ),
-        Field::text("provision_method", "How the image reaches the node: http, torrent"),
-        Field::text("provision_fallback", "What to try when that fails"),
-        Field::text("provision_interface", "The interface nodes boot from (BOOTIF)"),
-        Field::encoded("kerneloptions", "Added to the kernel's command line"),
-        Field::text("unmanaged_bmc_users", "BMC users we do not know: disable or delete"),
-        Field::encoded("comment", "A note"),
-        Field::labels(),
-        Field {
-            wire: "interfaces",
-            kind: Kind::Interface,
-            help: "An interface, such as BMC,network=ipmi",
-            alias: None,
-        },
-    ];
-}
+options!(GroupFields, |fields| requests::group(fields, &Name::default(), &Installed::default()));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, OWN_CONTROLLER, options};
 use crate::output;
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
@@ -20,40 +20,10 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct NetworkFields;
 
-impl Fields for NetworkFields {
-    const FIELDS: &'static [Field] = &[
-        Field::text("network", "Address and prefix, IPv4 or IPv6, such as 10.141.0.0/16"),
-        Field::text("gateway", "Router of the network"),
-        Field::text("gateway_metric", "Metric of the route through the gateway"),
-        Field::text("nameserver_ip", "DNS servers, separated by commas"),
-        Field::text("ntp_server", "Time server: an IPv4 address or a host name"),
-        Field::text("zone", "internal or external"),
-        Field::flag("dhcp", "Answer DHCP in this network"),
-        Field::text("dhcp_range_begin", "First address lent to unknown machines"),
-        Field::text("dhcp_range_end", "Last address lent to unknown machines"),
-        Field::flag("dhcp_nodes_in_pool", "Nodes take addresses of the range, too"),
-        Field::flag("dhcp_nodes_only", "Answer nodes of the cluster only; no range"),
-        Field::flag(
-            "non_authoritative",
-            "Names of this network are served by its nameserver-ip, not here",
-        ),
-        Field::text("shared", "Another network on the same wire"),
-        Field::text(
-            "dhcp_relay",
-            "DHCP relays that ask for this network, separated by commas; needs --shared",
-        ),
-        Field::text(
-            "dhcp_link_subnet",
-            "Ranges that these relays name as a machine's link; needs --dhcp-relay",
-        ),
-        Field::text("routes", "Static routes of its nodes, separated by commas; \"\" for none"),
-        Field::text("type", "ethernet, infiniband, …"),
-        Field::encoded("comment", "A note"),
-        Field::text("clear", "Give up one family: ipv4 or ipv6"),
-        Field::text("controller", "New address of the controller, when the network moves")
-            .or("controller-address"),
-    ];
-}
+options!(NetworkFields, |fields| perilune_wire::network::request(
+    fields,
+    &[OWN_CONTROLLER.to_owned()]
+));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -1,11 +1,14 @@
 //! `perilune node`
 
 use clap::{Args, Subcommand};
+use perilune_model::Name;
+use perilune_model::plugins::Installed;
+use perilune_wire::requests;
 use serde_json::{Map, Value, json};
 
 use super::{adopt, arm, claim, identity, interface, node_import, node_list, reinstall, watch};
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields, Kind};
+use crate::field::{FieldArguments, options};
 use crate::output::table::{Cell, Table, Tone};
 use crate::resource::{self, Names, Remove, Rename, Resource};
 use crate::select::Exclude;
@@ -21,77 +24,7 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 pub(crate) struct NodeFields;
 
-impl Fields for NodeFields {
-    const FIELDS: &'static [Field] = &[
-        Field::name("group", "group", "The group it belongs to; needed for a new node"),
-        Field::name("osimage", "osimage", "The image it gets, instead of the group's"),
-        Field::text("osimagetag", "A tag of the image"),
-        Field::text("bmcsetup", "How its BMC is set up"),
-        Field::text("switch", "The switch it hangs on"),
-        Field::text("switchport", "The port of that switch"),
-        Field::text("cloud", "The cloud it runs in"),
-        Field::flag("service", "Stop in the installer with a shell"),
-        Field::flag("setupbmc", "Set up the BMC while installing"),
-        Field::flag("netboot", "Boot from the network"),
-        Field::flag("bootmenu", "Show a menu at boot"),
-        Field::text("ipxe_kernel", "default or alternative"),
-        Field::text("roles", "Boot roles, separated by commas"),
-        Field::text("scripts", "Boot scripts, separated by commas"),
-        Field::encoded("prescript", "Shell script that runs before the disks are laid out"),
-        Field::encoded("partscript", "Shell script that makes and mounts the root"),
-        Field::encoded(
-            "postscript",
-            "Shell script that runs when the image is at /sysroot (docs/node.md)",
-        ),
-        Field::encoded(
-            "disklayout",
-            "Disks, partitions and file systems, as JSON (docs/disk-layout.md); instead of partscript",
-        ),
-        Field::encoded(
-            "osimage_filter",
-            "Kept for newer clients: what of the image a node gets; nothing goes by it here",
-        ),
-        Field::text(
-            "install_policy",
-            "When it is installed: always, once, never, memory (docs/node.md)",
-        ),
-        Field::text(
-            "wipe",
-            "Disks that nobody named may be wiped: no, provisioned, all (docs/disk-layout.md)",
-        ),
-        Field::text(
-            "boot_order",
-            "What UEFI firmware starts first after an installation to disk: network, disk; else left as it is",
-        ),
-        Field::text("memory_limit", "The most that a root in memory may take, such as 8G"),
-        Field::text("script_timeout", "How long each script may take, such as 90m (2h)"),
-        Field::text("hosts", "Whom its /etc/hosts names: self, group, all (self)"),
-        Field::text("timezone", "Its time zone, such as Europe/Amsterdam; else the image's"),
-        Field::text("locale", "Its locale, such as en_US.UTF-8; else the image's"),
-        Field::text(
-            "routes",
-            "Static routes, separated by commas; without any, those of the group, else of its networks",
-        ),
-        Field::text("provision_method", "How the image reaches the node: http, torrent"),
-        Field::text("provision_fallback", "What to try when that fails"),
-        Field::text("provision_interface", "The interface it boots from (BOOTIF)"),
-        Field::encoded("kerneloptions", "Added to the kernel's command line"),
-        Field::text("unmanaged_bmc_users", "BMC users we do not know: disable or delete"),
-        Field::text("vendor", "Who made it"),
-        Field::text("assettag", "Its inventory number"),
-        Field::text("tpm_uuid", "TPM: UUID"),
-        Field::text("tpm_pubkey", "TPM: public key"),
-        Field::text("tpm_sha256", "TPM: measurement that it must show"),
-        Field::encoded("comment", "A note"),
-        Field::labels(),
-        Field {
-            wire: "interfaces",
-            kind: Kind::Interface,
-            help: "An interface, such as BMC,network=ipmi",
-            alias: None,
-        },
-    ];
-}
+options!(NodeFields, |fields| requests::node(fields, &Name::default(), &Installed::default()));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use perilune::client;
 use perilune_model::{MacAddress, label};
+use perilune_wire::definition::{Field, Kind};
 use serde_json::{Map, Value, json};
 
 use super::node::{NodeFields, boot_interface};
 use crate::failure::{Failure, nearest};
-use crate::field::{Field, Fields as _, InterfaceFields, Kind, table_value};
+use crate::field::{Fields as _, InterfaceFields, table_value};
 use crate::output::text::{printable, readable};
 use crate::output::{self, changes};
 use crate::session::{Edit, Session, insist};
@@ -223,9 +224,9 @@ fn column(title: &str) -> Result<Column, String> {
     }
     if let Some(rest) = title.strip_prefix("interface.") {
         let (name, field) = rest.rsplit_once('.').unwrap_or((rest, ""));
-        let known = InterfaceFields::FIELDS
+        let known = InterfaceFields::fields()
             .iter()
-            .find(|known| known.wire == field.replace('-', "_") || known.alias == Some(field));
+            .find(|known| known.name == field.replace('-', "_") || known.alias == Some(field));
         return match known {
             Some(known) if !name.is_empty() => Ok(Column::Interface(name.to_owned(), known)),
             _ => Err("write interface.NAME.FIELD, such as interface.BMC.ip".to_owned()),
@@ -243,11 +244,11 @@ fn column(title: &str) -> Result<Column, String> {
         _ => {}
     }
     let wire = if wire == "port" { "switchport" } else { &wire };
-    let field = NodeFields::FIELDS.iter().find(|field| {
-        field.wire == wire && field.kind != Kind::Interface && field.kind != Kind::Label
-    });
+    let field = NodeFields::fields()
+        .iter()
+        .find(|field| field.name == wire && !matches!(field.kind, Kind::Objects(_) | Kind::Labels));
     field.map(Column::Field).ok_or_else(|| {
-        let known = NodeFields::FIELDS.iter().map(|field| field.wire);
+        let known = NodeFields::fields().iter().map(|field| field.name.as_str());
         nearest(
             wire,
             known.chain(["name", "mac", "ip", "rack", "position"]),
@@ -266,7 +267,7 @@ impl Row {
             Column::Boot(key) => self.interface("", key, cell)?,
             Column::Interface(name, field) => self.interface_field(name, field, cell)?,
             Column::Field(field) => {
-                self.fields.insert(field.wire.to_owned(), table_value(field, cell)?);
+                self.fields.insert(field.name.clone(), table_value(field, cell)?);
             }
             Column::Place(key @ ("position" | "height")) => {
                 let number: u32 = cell.parse().map_err(|_error| format!("{cell} is no number"))?;
@@ -288,11 +289,11 @@ impl Row {
     }
 
     fn interface_field(&mut self, name: &str, field: &Field, cell: &str) -> Result<(), String> {
-        if matches!(field.wire, "macaddress" | "ipaddress") {
-            return self.interface(name, field.wire, cell);
+        if matches!(field.name.as_str(), "macaddress" | "ipaddress") {
+            return self.interface(name, &field.name, cell);
         }
         let value = table_value(field, cell)?;
-        self.interfaces.entry(name.to_owned()).or_default().insert(field.wire.to_owned(), value);
+        self.interfaces.entry(name.to_owned()).or_default().insert(field.name.clone(), value);
         Ok(())
     }
 

@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use perilune::client::path;
+use perilune_model::Name;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, options};
 use crate::job;
 use crate::output;
 use crate::output::table::{Cell, Table, Tone};
@@ -22,27 +23,7 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct OsimageFields;
 
-impl Fields for OsimageFields {
-    const FIELDS: &'static [Field] = &[
-        Field::text("path", "Directory with the tree of the operating system"),
-        Field::text("kernelversion", "The kernel to boot, as in lib/modules of the tree"),
-        Field::text(
-            "kernelmodules",
-            "Modules for the installer, separated by commas; =-NAME leaves one out",
-        ),
-        Field::encoded("kerneloptions", "The kernel's command line"),
-        Field::text("distribution", "redhat, debian, ubuntu, …"),
-        Field::text("osrelease", "Release of the distribution"),
-        Field::encoded("grab_filesystems", "What is taken from a node by a grab"),
-        Field::encoded("grab_exclude", "What is left out by a grab"),
-        Field::text("kernelfile", "File of the packed kernel"),
-        Field::text("initrdfile", "File of the packed installer"),
-        Field::text("imagefile", "File of the packed tree"),
-        Field::text("tag", "Make this tag the active one; empty: none"),
-        Field::encoded("comment", "A note"),
-        Field::labels(),
-    ];
-}
+options!(OsimageFields, |fields| perilune_wire::osimage::request(fields, &Name::default()));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::number;
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, options};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
@@ -30,15 +30,7 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct RackFields;
 
-impl Fields for RackFields {
-    const FIELDS: &'static [Field] = &[
-        Field::text("size", "Height units (42)"),
-        Field::text("order", "ascending or descending"),
-        Field::text("room", "The room"),
-        Field::text("site", "The site"),
-        Field::labels(),
-    ];
-}
+options!(RackFields, perilune_wire::rack::request);
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum DeviceType {

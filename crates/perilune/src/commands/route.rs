@@ -5,7 +5,7 @@ use perilune::client::path;
 
 use super::standard::columns;
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, options};
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
 use crate::select::Exclude;
 use crate::session::{Edit, Session, expand};
@@ -25,18 +25,7 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct RouteFields;
 
-impl Fields for RouteFields {
-    const FIELDS: &'static [Field] = &[
-        Field::text("destination", "Where it leads: a range such as 10.0.0.0/8, or one address"),
-        Field::text("gateway", "The router that it leads through"),
-        Field::text(
-            "device",
-            "The interface that it leads through; BOOTIF is the one that a node boots from",
-        ),
-        Field::text("metric", "How much it is avoided: of two ways the lower counts"),
-        Field::encoded("comment", "A note"),
-    ];
-}
+options!(RouteFields, perilune_wire::route::request);
 
 const ADD_EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use perilune::client;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, options};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::output::{self, text};
@@ -23,17 +23,7 @@ Examples:
 
 pub(crate) struct SecretFields;
 
-impl Fields for SecretFields {
-    const FIELDS: &'static [Field] = &[
-        Field::encoded("content", "What the file holds"),
-        Field::text("path", "Where the installer writes it"),
-        Field::text(
-            "owner",
-            "Whose file it is: USER or USER:GROUP, names of the image or numbers (root)",
-        ),
-        Field::text("mode", "Its mode, in octal digits (600)"),
-    ];
-}
+options!(SecretFields, perilune_wire::secret::request);
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(crate) enum Owner {

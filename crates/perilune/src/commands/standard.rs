@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields, Kind};
+use perilune_wire::device;
+
+use crate::field::{FieldArguments, Fields, options};
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
 use crate::resource::{self, List, Names, Remove, Rename, Resource};
@@ -99,26 +101,7 @@ pub(crate) fn columns(
 
 pub(crate) struct BmcSetup;
 
-impl Fields for BmcSetup {
-    const FIELDS: &'static [Field] = &[
-        Field::text("username", "The user on the BMCs (luna)"),
-        Field {
-            wire: "password",
-            kind: Kind::Password,
-            help: "The user's password; made up for a new setup without one",
-            alias: None,
-        },
-        Field::text("userid", "The user's number (2)"),
-        Field::text("netchannel", "Channel of the BMC's network (2)"),
-        Field::text("mgmtchannel", "Channel that the user may use (2)"),
-        Field::text("unmanaged_bmc_users", "Other users: disable or delete; \"\" leaves them"),
-        Field::text("driver", "What the BMCs speak: ipmi, redfish or auto (ipmi)"),
-        Field::text("port", "Another port than the protocol's own"),
-        Field::text("certificate", "Redfish certificates: pin, verify or any (pin)"),
-        Field::text("system", "The machine among several Redfish systems, such as System_0"),
-        Field::encoded("comment", "A note"),
-    ];
-}
+options!(BmcSetup, perilune_wire::bmc_setup::request);
 
 impl Standard for BmcSetup {
     const RESOURCE: Resource = Resource {
@@ -143,32 +126,7 @@ impl Standard for BmcSetup {
 
 pub(crate) struct Switch;
 
-impl Fields for Switch {
-    const FIELDS: &'static [Field] = &[
-        Field::name("network", "network", "The network it is in"),
-        Field::text("ipaddress", "Its address; the first free one without"),
-        Field::flag("nonetwork", "The address is outside of all networks"),
-        Field::text("macaddress", "Its MAC address"),
-        Field::text("oid", "SNMP object that lists MAC addresses by port"),
-        Field::text("read", "SNMP community for reading (public)"),
-        Field::text("rw", "SNMP community for writing (trusted)"),
-        Field::text("uplinkports", "Ports that lead to other switches, separated by commas"),
-        Field::flag("netboot", "Tell it by DHCP what it sets itself up with (docs/switches.md)"),
-        Field::text(
-            "default_url",
-            "The image of its system: a path at the controller, such as files/nvos.bin",
-        ),
-        Field::text("bootfile", "The file that it begins with, instead of its recipe"),
-        Field::encoded("ztpconfig", "Its configuration; given to the switch's own address alone"),
-        Field::text("ztpformat", "What that is: commands or yaml"),
-        Field::text("ostype", "What runs on it: nvos, cumulus, generic"),
-        Field::text("url_protocol", "It fetches by: secure (https), plain (http)"),
-        Field::text("url_server", "It fetches from this host instead of the controller"),
-        Field::text("tftp_enable", "Name it a TFTP server: yes or no"),
-        Field::text("vendor", "Who made it"),
-        Field::encoded("comment", "A note"),
-    ];
-}
+options!(Switch, device::switch_request);
 
 impl Standard for Switch {
     const RESOURCE: Resource = Resource {
@@ -193,16 +151,7 @@ impl Standard for Switch {
 
 pub(crate) struct OtherDevice;
 
-impl Fields for OtherDevice {
-    const FIELDS: &'static [Field] = &[
-        Field::name("network", "network", "The network it is in"),
-        Field::text("ipaddress", "Its address; the first free one without"),
-        Field::flag("nonetwork", "The address is outside of all networks"),
-        Field::text("macaddress", "Its MAC address"),
-        Field::text("vendor", "Who made it"),
-        Field::encoded("comment", "A note"),
-    ];
-}
+options!(OtherDevice, device::other_request);
 
 impl Standard for OtherDevice {
     const RESOURCE: Resource = Resource {
@@ -225,10 +174,7 @@ impl Standard for OtherDevice {
 
 pub(crate) struct Cloud;
 
-impl Fields for Cloud {
-    const FIELDS: &'static [Field] =
-        &[Field::text("type", "Whose it is: aws, azure, …"), Field::encoded("comment", "A note")];
-}
+options!(Cloud, device::cloud_request);
 
 impl Standard for Cloud {
     const RESOURCE: Resource = Resource {

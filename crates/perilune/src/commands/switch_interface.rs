@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::standard::columns;
 use crate::failure::Failure;
-use crate::field::{Field, FieldArguments, Fields};
+use crate::field::{FieldArguments, options};
 use crate::output;
 use crate::resource::remove_all;
 use crate::session::{Edit, Session};
@@ -15,18 +15,7 @@ const KIND: &str = "switch";
 
 pub(crate) struct PortFields;
 
-impl Fields for PortFields {
-    const FIELDS: &'static [Field] = &[
-        Field::name(
-            "network",
-            "network",
-            "The network it is in; an address is chosen if none is given",
-        ),
-        Field::text("ipaddress", "Its address").or("ip"),
-        Field::text("macaddress", "Its MAC address").or("mac"),
-        Field::flag("mgmt", "The switch is managed by it, and has its name there"),
-    ];
-}
+options!(PortFields, perilune_wire::device::switch_interface_request);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -109,9 +109,7 @@ pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) 
     let provisioning = provisioning(fields, installed);
     let interfaces = fields.objects("interfaces", |fields| {
         let name = interface_name(fields);
-        if !fields.has("network") {
-            fields.refuse("network", "an interface of a group must be in a network");
-        }
+        fields.require("network", "an interface of a group must be in a network");
         let network = fields.new_name("network", Name::domain).unwrap_or_default();
         let dhcp = fields.boolean("dhcp").value().copied();
         let numbering = requests::numbering(fields).value().cloned().unwrap_or_default();
@@ -153,9 +151,7 @@ pub(super) fn node(
     own: Option<&Object>,
     installed: &Installed,
 ) -> Object {
-    if !fields.has("group") {
-        fields.refuse("group", "a node needs a group; give one");
-    }
+    fields.require("group", "a node needs a group; give one");
     let (status, reported, former) = match own {
         Some(Object::Node(own)) => (own.status.clone(), own.reported.clone(), own.former.clone()),
         _ => (None, Reported::default(), Vec::new()),
@@ -229,9 +225,7 @@ fn interfaces<T>(list: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
 }
 
 fn interface_name(fields: &mut Fields<'_>) -> Name {
-    if !fields.has("interface") {
-        fields.refuse("interface", "say which interface this is, such as BOOTIF");
-    }
+    fields.require("interface", "say which interface this is, such as BOOTIF");
     fields.new_name("interface", Name::interface).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use perilune_model::secret::{CLUSTER, Owner};
+use perilune_wire::described;
 use perilune_wire::secret::SecretKeys;
 use utoipa_axum::routes;
 
@@ -37,7 +38,7 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
 }
 
 /// Writes secrets of the cluster; those that are not named stay.
-#[utoipa::path(post, path = "/config/secrets/cluster", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/cluster", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 201, description = "All of them are new", body = Message),
     (status = 204, description = "They are as was asked; one at least was there"),
     (status = 400, description = "The request is refused", body = Problem),
@@ -76,7 +77,7 @@ async fn one_to_edit(
 }
 
 /// Writes one secret of the cluster, the one that the body names.
-#[utoipa::path(post, path = "/config/secrets/cluster/{secret}", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/cluster/{secret}", tag = "secrets", request_body = described::SecretRequest, responses(
     (status = 204, description = "It is as was asked"),
     (status = 400, description = "The request is refused", body = Problem),
 ))]
@@ -90,7 +91,7 @@ async fn save_this(
 }
 
 /// Copies a secret of the cluster; what the body does not have is that of the source.
-#[utoipa::path(post, path = "/config/secrets/cluster/{secret}/_clone", tag = "secrets", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/secrets/cluster/{secret}/_clone", tag = "secrets", request_body = described::SecretCopy, responses(
     (status = 201, description = "It is made", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "There is no such secret", body = Problem),
