@@ -1,6 +1,7 @@
 //! The daemon of a run, on its embedded default: its own data directory, no configuration.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -156,6 +157,21 @@ impl Daemon {
         ensure!(text.contains(&told), "{} has no {told}", file.display());
         let clear = format!("\n[WEBSERVER]\nPORT = {PLAIN_PORT}\nPROTOCOL = http\n");
         fs::write(&file, text.replace(&told, "") + &clear)?;
+        self.crash(site, stop)
+    }
+
+    /// From now on another program serves DHCP, of which the configuration tells; the daemon is killed and started anew for that.
+    pub(crate) fn leave_dhcp(
+        &mut self,
+        configuration: &str,
+        site: &Site,
+        stop: &Stop,
+    ) -> Result<()> {
+        let option = self.arguments.iter().position(|word| word == "--dhcp-interface");
+        let at = option.context("it serves no DHCP")?;
+        self.arguments.drain(at..=at + 1);
+        let mut file = File::options().append(true).open(self.configuration())?;
+        write!(file, "\n{configuration}TFTP_INTERFACES = {BRIDGE}\n")?;
         self.crash(site, stop)
     }
 

@@ -9,6 +9,7 @@ mod memory;
 mod node;
 mod package;
 mod secure_boot;
+mod site_dhcp;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -40,6 +41,8 @@ pub(crate) enum Subject {
     Memory,
     /// A machine boots by IPv6 from a controller that has no IPv4
     Ipv6,
+    /// Machines boot where ISC dhcpd or Kea gives addresses, by the files that the daemon writes
+    SiteDhcp,
     /// The package for Debian is installed, upgraded, removed and purged
     Package,
 }
@@ -55,6 +58,7 @@ impl Subject {
             Self::Cable => "cable",
             Self::Memory => "memory",
             Self::Ipv6 => "ipv6",
+            Self::SiteDhcp => "site-dhcp",
             Self::Package => "package",
         }
     }
@@ -69,7 +73,8 @@ impl Subject {
             | Self::BootOrder
             | Self::Cable
             | Self::Memory
-            | Self::Ipv6 => Ok(()),
+            | Self::Ipv6
+            | Self::SiteDhcp => Ok(()),
         }
     }
 
@@ -81,8 +86,8 @@ impl Subject {
             Self::BootOrder => boot_order::test(bench),
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
-            // On a site of its own.
-            Self::Ipv6 => Ok(()),
+            // On sites of their own.
+            Self::Ipv6 | Self::SiteDhcp => Ok(()),
             Self::Package => package::test(bench),
         }
     }
@@ -94,14 +99,18 @@ pub(crate) fn run(programs: &Programs, subjects: &[Subject], stop: &Stop) -> Res
     output.step("An operating system image from the distribution's packages");
     let image = image::make(Kind::WithLoaders, stop)?;
     subjects.iter().try_for_each(|subject| subject.prepare(stop))?;
-    let shared: Vec<Subject> =
-        subjects.iter().copied().filter(|subject| *subject != Subject::Ipv6).collect();
+    let is_shared = |subject: &Subject| !matches!(subject, Subject::Ipv6 | Subject::SiteDhcp);
+    let shared: Vec<Subject> = subjects.iter().copied().filter(is_shared).collect();
     if !shared.is_empty() {
         on_one_site(&shared, programs, &image, &output, stop)?;
     }
     if subjects.contains(&Subject::Ipv6) {
         output.step(Subject::Ipv6.word());
         ipv6::run(programs, &image, &output, stop)?;
+    }
+    if subjects.contains(&Subject::SiteDhcp) {
+        output.step(Subject::SiteDhcp.word());
+        site_dhcp::run(programs, &image, &output, stop)?;
     }
     output.step("Done");
     Ok(())

@@ -1,6 +1,7 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
 //! ([`machine`]), simulated BMCs ([`bmc`]) that may have a machine of their own ([`chassis`]), databases of old sites ([`luna`]),
-//! an LDAP server ([`slapd`]), a PostgreSQL ([`postgres`]) and what loses its connections ([`proxy`]), switches ([`snmpd`]), and commands that
+//! an LDAP server ([`slapd`]), a PostgreSQL ([`postgres`]) and what loses its connections ([`proxy`]), switches ([`snmpd`]),
+//! servers that a site runs itself ([`services`]), and commands that
 //! cannot hang ([`process`]).
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
@@ -13,6 +14,7 @@ pub mod machine;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod services;
 pub mod slapd;
 pub mod snmpd;
 

@@ -1,45 +1,15 @@
 //! Servers that a site runs itself: ISC dhcpd, Kea and BIND, whose files the daemon writes, and which answer machines.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use perilune_testkit::process::{run, wait_for};
+use perilune_testkit::services;
 use serde_json::Value;
 
 use crate::proxy::token;
 use crate::site::{CONTROLLER, NODE_MAC, Site, limit};
 use crate::tools::{CURL, DHCLIENT, DHCPD, DIG, KEA4, KEA6, NAMED, NSUPDATE, PERFDHCP, UDHCPC};
-
-/// What stands in for the system's service manager: it starts and stops the real servers, each with directories of its own.
-const MANAGER: &str = r#"#!/bin/sh
-at=$(dirname "$0")
-pid="$at/$2.pid"
-echo "$1 $2" >>"$at/manager.log"
-runs() { [ -s "$pid" ] && kill -0 "$(cat "$pid")" 2>/dev/null; }
-start() {
-    case "$2" in
-        named) set -- named -f -c "$at/named.conf" ;;
-        dhcpd) set -- dhcpd -f -q -cf "$at/dhcpd.conf" -lf "$at/dhcpd.leases" --no-pid br0; touch "$at/dhcpd.leases" ;;
-        kea-dhcp4) set -- kea-dhcp4 -c "$at/kea-dhcp4.conf" ;;
-        kea-dhcp6) set -- kea-dhcp6 -c "$at/kea-dhcp6.conf" ;;
-        *) echo "Unit $2 not found." >&2; exit 5 ;;
-    esac
-    setsid unshare --mount sh -c '
-        mount -t tmpfs tmpfs /run; mkdir -p /run/named /run/kea
-        mkdir -p /var/lib/kea; mount -t tmpfs tmpfs /var/lib/kea
-        echo $$ >"$0"; exec "$@"' "$pid" "$@" >>"$at/$2.log" 2>&1 </dev/null &
-    for _ in 1 2 3 4 5 6 7 8 9 10; do runs && return; sleep 0.1; done
-}
-stop() { runs && kill "$(cat "$pid")"; for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do runs || break; sleep 0.2; done; rm -f "$pid"; }
-case "$1" in
-    status) if runs; then echo "active (running)"; else echo "inactive (dead)"; exit 3; fi ;;
-    start) runs || start "$@" ;;
-    stop) stop ;;
-    restart) stop; start "$@" ;;
-    reload) runs && kill -HUP "$(cat "$pid")" ;;
-esac
-"#;
 
 /// A site whose servers these are.
 struct Beside {
@@ -51,34 +21,10 @@ impl Beside {
     fn start(services: &[(&str, &str)], more: &str) -> Self {
         let mut site = Site::start("10.141.100.1", "10.141.100.99");
         let at = site.data().join("etc");
-        fs::create_dir(&at).unwrap();
-        let manager = at.join("manager");
-        fs::write(&manager, MANAGER).unwrap();
-        fs::set_permissions(&manager, fs::Permissions::from_mode(0o755)).unwrap();
-        let named: Vec<String> =
-            services.iter().map(|(key, unit)| format!("{key} = {unit}\n")).collect();
-        let path = |name: &str| at.join(name).display().to_string();
-        let serves = |key: &str| services.iter().find(|(own, _)| *own == key).map(|own| own.1);
-        let file = |unit: Option<&str>, other: &str| match unit {
-            Some(unit) if unit.contains("kea") => path(&format!("{unit}.conf")),
-            _ => path(other),
-        };
-        site.configure(&format!(
-            "[SERVICES]\n{}COMMAND = {}\n\
-             [DHCP]\n{more}CONFIG_PATH = {}\nCONFIG6_PATH = {}\nKEA_SOCKET = {}\nKEA_SOCKET6 = {}\n\
-             [DNS]\nCONFIG_PATH = {}\nZONES_PATH = {}\nZONE_DIRECTORY = {}\n",
-            named.concat(),
-            manager.display(),
-            file(serves("DHCP"), "dhcpd.conf"),
-            file(serves("DHCP6"), "dhcpd6.conf"),
-            path("kea4.socket"),
-            path("kea6.socket"),
-            path("named.conf"),
-            path("named.luna.zones"),
-            at.display(),
-        ));
+        let servers = services::in_directory(&at, services).unwrap();
+        site.configure(&format!("{servers}{more}"));
         fs::create_dir_all(site.data().join("templates")).unwrap();
-        if serves("DHCP").is_some() {
+        if services.iter().any(|(key, _)| *key == "DHCP") {
             site.restart_without_dhcp();
         } else {
             site.restart();
