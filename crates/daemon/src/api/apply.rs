@@ -23,9 +23,9 @@ use crate::state::State;
 const LARGEST_DOCUMENT: usize = 128 << 20;
 
 pub(super) fn routes() -> Routes {
-    let apply = Routes::new().add(admins().changes(), routes!(apply));
+    let apply = Routes::new().add(admins().changes().reads_at(""), routes!(apply));
     Routes::new()
-        .add(admins().reveals("exported the configuration"), routes!(export))
+        .add(admins().reveals("exported the configuration").answers_at(""), routes!(export))
         .merge(apply.bodies_up_to(LARGEST_DOCUMENT))
 }
 

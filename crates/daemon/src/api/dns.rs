@@ -16,8 +16,8 @@ use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(viewers(), routes!(show))
-        .add(operators().changes().in_bulk(), routes!(save))
+        .add(viewers().answers_at("config dns * []"), routes!(show))
+        .add(operators().changes().in_bulk().reads_at("config dns * []"), routes!(save))
         .add(operators().changes().in_bulk(), routes!(remove))
 }
 

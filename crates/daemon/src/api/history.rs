@@ -35,9 +35,9 @@ const DAY: u64 = 86_400_000;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(viewers(), routes!(list))
-        .add(viewers(), routes!(show))
-        .add(viewers(), routes!(compare))
+        .add(viewers().answers_at("history []"), routes!(list))
+        .add(viewers().answers_at("history changes []"), routes!(show))
+        .add(viewers().answers_at("history changes []"), routes!(compare))
         .add(admins().changes(), routes!(undo))
 }
 

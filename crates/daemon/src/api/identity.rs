@@ -24,7 +24,7 @@ use crate::state::State;
 const MOST: usize = 1000;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(viewers(), routes!(list)).add(operators().acts(), routes!(renew))
+    Routes::new().add(viewers(), routes!(list)).add(operators().acts().reads_at(""), routes!(renew))
 }
 
 /// Which nodes are asked about.

@@ -31,7 +31,7 @@ use crate::{clock, cluster};
 const LARGEST_DATABASE: u64 = 256 << 20;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(admins().changes(), routes!(import))
+    Routes::new().add(admins().changes().answers_at("import").reads_at(""), routes!(import))
 }
 
 #[derive(Debug, Deserialize)]

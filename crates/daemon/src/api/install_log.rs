@@ -20,7 +20,9 @@ const LARGEST: usize = 640 << 10;
 
 pub(super) fn routes() -> Routes {
     let put = Routes::new().add(operators().acts().or_node("node"), routes!(put));
-    Routes::new().add(operators(), routes!(show)).merge(put.bodies_up_to(LARGEST))
+    Routes::new()
+        .add(operators().answers_at("monitor log *"), routes!(show))
+        .merge(put.bodies_up_to(LARGEST))
 }
 
 /// What an installer has said so far.

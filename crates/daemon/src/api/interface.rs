@@ -20,13 +20,13 @@ use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(viewers(), routes!(list_of_node))
+        .add(viewers().answers_at("config node * interfaces []"), routes!(list_of_node))
         .add(operators().changes().in_bulk(), routes!(save_of_node))
-        .add(viewers(), routes!(show_of_node))
+        .add(viewers().answers_at("config node * interfaces []"), routes!(show_of_node))
         .add(operators().changes().in_bulk(), routes!(remove_of_node))
-        .add(viewers(), routes!(list_of_group))
+        .add(viewers().answers_at("config group * interfaces []"), routes!(list_of_group))
         .add(operators().changes().in_bulk(), routes!(save_of_group))
-        .add(viewers(), routes!(show_of_group))
+        .add(viewers().answers_at("config group * interfaces []"), routes!(show_of_group))
         .add(operators().changes().in_bulk(), routes!(remove_of_group))
 }
 

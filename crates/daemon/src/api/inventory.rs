@@ -24,7 +24,7 @@ const SOURCE: &str = "installer";
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
-        .add(viewers(), routes!(show))
+        .add(viewers().answers_at("config node * inventory []"), routes!(show))
         .add(operators().acts().or_node("name"), routes!(put))
 }
 

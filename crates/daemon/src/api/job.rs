@@ -24,10 +24,10 @@ const NOTHING: &str = "No data for this request";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(everybody(), routes!(poll))
-        .add(everybody(), routes!(poll_service))
-        .add(viewers(), routes!(queue))
-        .add(viewers(), routes!(messages))
+        .add(everybody().answers_at(""), routes!(poll))
+        .add(everybody().answers_at(""), routes!(poll_service))
+        .add(viewers().answers_at("monitor queue []"), routes!(queue))
+        .add(viewers().answers_at("monitor status []"), routes!(messages))
         .add(operators().acts(), routes!(take_messages))
 }
 

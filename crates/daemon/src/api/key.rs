@@ -14,7 +14,9 @@ use crate::json::Json;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(admins(), routes!(show)).add(admins().acts(), routes!(rotate))
+    Routes::new()
+        .add(admins().answers_at("config key"), routes!(show))
+        .add(admins().acts(), routes!(rotate))
 }
 
 /// Which key is in use. Nothing of it is told.

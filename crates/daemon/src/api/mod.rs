@@ -147,7 +147,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(reinstall::routes())
         .merge(claim::routes())
         .into_router(state, document());
-    envelope::put_in_place(&mut document);
+    envelope::put_in_place(&mut document, &declared);
     common::complete(&mut document, &declared);
     if let Some(components) = &mut document.components {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));

@@ -39,8 +39,8 @@ pub(super) fn routes() -> Routes {
         .add(everybody(), routes!(node_by_its_documented_path))
         .add(operators().acts().or_node("node"), routes!(report_by_its_documented_path))
         .add(operators().acts().or_node("node"), routes!(progress_of_node))
-        .add(viewers(), routes!(progress))
-        .add(viewers(), routes!(unknown))
+        .add(viewers().answers_at("monitor progress *"), routes!(progress))
+        .add(viewers().answers_at("monitor unknown []"), routes!(unknown))
 }
 
 /// What every node last reported.

@@ -24,9 +24,9 @@ use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(operators().acts(), routes!(pack))
-        .add(operators().acts(), routes!(cancel))
-        .add(operators().acts(), routes!(refresh_certificates))
+        .add(operators().acts().answers_at(""), routes!(pack))
+        .add(operators().acts().answers_at(""), routes!(cancel))
+        .add(operators().acts().answers_at(""), routes!(refresh_certificates))
         .add(operators(), routes!(check))
         .add(operators().acts(), routes!(change_kernel))
         .add(operators().acts(), routes!(clone))

@@ -47,6 +47,10 @@ pub(super) struct Access {
     secret: Option<&'static str>,
     /// Whether a call may be one of several that are made as one change.
     in_bulk: bool,
+    /// Where in an answer that stands which the document describes, where that is not the usual place.
+    answer: Option<&'static str>,
+    /// Likewise in a request.
+    request: Option<&'static str>,
 }
 
 /// Which tokens of nodes are good for a route.
@@ -79,6 +83,8 @@ pub(super) const fn everybody() -> Access {
         effect: Effect::Tells,
         secret: None,
         in_bulk: false,
+        answer: None,
+        request: None,
     }
 }
 
@@ -137,6 +143,26 @@ impl Access {
     /// An answer to an administrator or a node has secrets in it: who was given them is noted.
     pub(super) const fn reveals(self, what: &'static str) -> Self {
         Self { secret: Some(what), ..self }
+    }
+
+    /// In an answer, what the document describes stands below these words (`envelope`).
+    pub(super) const fn answers_at(self, place: &'static str) -> Self {
+        Self { answer: Some(place), ..self }
+    }
+
+    /// Likewise in a request.
+    pub(super) const fn reads_at(self, place: &'static str) -> Self {
+        Self { request: Some(place), ..self }
+    }
+
+    /// Where an answer has it, if that is declared.
+    pub(super) fn answer_place(self) -> Option<&'static str> {
+        self.answer
+    }
+
+    /// Where a request has it, if that is declared.
+    pub(super) fn request_place(self) -> Option<&'static str> {
+        self.request
     }
 
     /// Whether somebody must be logged in.

@@ -21,7 +21,9 @@ use crate::unserved;
 const SHOWN: usize = 64 << 10;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(operators(), routes!(list)).add(admins().acts(), routes!(run))
+    Routes::new()
+        .add(operators().answers_at("monitor plugin *"), routes!(list))
+        .add(admins().acts(), routes!(run))
 }
 
 /// A hook of the site.

@@ -22,9 +22,12 @@ pub(super) fn routes() -> Routes {
         .add(viewers(), routes!(show))
         .add(operators().changes().in_bulk(), routes!(save))
         .add(operators().changes().in_bulk(), routes!(remove))
-        .add(viewers(), routes!(inventory))
-        .add(operators().changes().in_bulk(), routes!(save_inventory))
-        .add(viewers(), routes!(part_of_inventory))
+        .add(viewers().answers_at("config rack inventory []"), routes!(inventory))
+        .add(
+            operators().changes().in_bulk().reads_at("config rack inventory []"),
+            routes!(save_inventory),
+        )
+        .add(viewers().answers_at("config rack inventory []"), routes!(part_of_inventory))
         .add(operators().changes().in_bulk(), routes!(take_out))
 }
 

@@ -24,22 +24,49 @@ const READ: &str = "read secrets";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(admins().reveals(READ), routes!(list))
-        .add(admins().or_node("name").reveals(READ), routes!(of_node))
-        .add(admins().changes().in_bulk(), routes!(save_of_node))
-        .add(admins().reveals(READ), routes!(of_group))
-        .add(admins().changes().in_bulk(), routes!(save_of_group))
-        .add(admins().reveals(READ), routes!(one_of_node))
-        .add(admins().changes().in_bulk(), routes!(save_one_of_node))
-        .add(admins().reveals(READ), routes!(one_of_group))
-        .add(admins().changes().in_bulk(), routes!(save_one_of_group))
-        .add(admins().changes().in_bulk(), routes!(clone_of_node))
-        .add(admins().changes().in_bulk(), routes!(clone_of_group))
+        .add(admins().reveals(READ).answers_at("config secrets owners"), routes!(list))
+        .add(
+            admins().or_node("name").reveals(READ).answers_at("config secrets owners"),
+            routes!(of_node),
+        )
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            routes!(save_of_node),
+        )
+        .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(of_group))
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            routes!(save_of_group),
+        )
+        .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(one_of_node))
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            routes!(save_one_of_node),
+        )
+        .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(one_of_group))
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            routes!(save_one_of_group),
+        )
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            routes!(clone_of_node),
+        )
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            routes!(clone_of_group),
+        )
         .add(admins().changes().in_bulk(), routes!(remove_of_node))
         .add(admins().changes().in_bulk(), routes!(remove_of_group, remove_of_group_by_post))
         .merge(of_cluster::routes())
-        .add(admins().reveals(READ), routes!(one_of_node_to_edit))
-        .add(admins().reveals(READ), routes!(one_of_group_to_edit))
+        .add(
+            admins().reveals(READ).answers_at("config secrets * * []"),
+            routes!(one_of_node_to_edit),
+        )
+        .add(
+            admins().reveals(READ).answers_at("config secrets * * []"),
+            routes!(one_of_group_to_edit),
+        )
 }
 
 /// All secrets of nodes, groups and the cluster.

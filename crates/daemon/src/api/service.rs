@@ -20,7 +20,9 @@ use crate::servers::{Action, Kind};
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(viewers().acts(), routes!(act)).add(everybody(), routes!(look))
+    Routes::new()
+        .add(viewers().acts(), routes!(act))
+        .add(everybody().answers_at("monitor Service *"), routes!(look))
 }
 
 /// A service, and whether this daemon serves it.

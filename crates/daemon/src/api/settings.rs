@@ -15,7 +15,9 @@ use crate::json::Json;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(viewers(), routes!(show)).add(admins().changes(), routes!(save))
+    Routes::new()
+        .add(viewers().answers_at("config cluster"), routes!(show))
+        .add(admins().changes().reads_at("config cluster"), routes!(save))
 }
 
 /// The cluster's settings and controllers.

@@ -17,8 +17,8 @@ use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(operators(), routes!(list))
-        .add(operators(), routes!(show))
+        .add(operators().answers_at("config switch * interfaces []"), routes!(list))
+        .add(operators().answers_at("config switch * interfaces []"), routes!(show))
         .add(operators().changes().in_bulk(), routes!(save))
         .add(operators().changes().in_bulk(), routes!(remove))
 }

@@ -20,7 +20,7 @@ use crate::json::Json;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(viewers(), routes!(ports))
+    Routes::new().add(viewers().answers_at("monitor switchport *"), routes!(ports))
 }
 
 /// What a switch says.

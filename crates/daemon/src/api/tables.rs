@@ -25,9 +25,12 @@ const LARGEST_EXPORT: usize = 128 << 20;
 const TOLD: usize = 100;
 
 pub(super) fn routes() -> Routes {
-    let import = Routes::new().add(admins().changes(), routes!(import));
+    let import = Routes::new().add(admins().changes().reads_at(""), routes!(import));
     Routes::new()
-        .add(admins().reveals("exported the cluster with passwords"), routes!(export))
+        .add(
+            admins().reveals("exported the cluster with passwords").answers_at(""),
+            routes!(export),
+        )
         .merge(import.bodies_up_to(LARGEST_EXPORT))
 }
 

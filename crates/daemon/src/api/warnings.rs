@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::warnings;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(viewers(), routes!(list))
+    Routes::new().add(viewers().answers_at("monitor warnings []"), routes!(list))
 }
 
 /// Something that will not work.
