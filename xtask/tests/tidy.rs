@@ -170,6 +170,46 @@ fn files_have_one_subject_and_end() {
     assert!(too_long.is_empty(), "more than {LONGEST_FILE} lines:\n{}", too_long.join("\n"));
 }
 
+/// Of two types of one name the document of the API has the last, in both places.
+#[test]
+fn schemas_of_the_api_have_names_of_their_own() {
+    let mut known: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut twice = Vec::new();
+    let sources = files().into_iter().filter(|path| path.iter().any(|part| part == "src"));
+    for path in sources.filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+        for name in schemas(&text(&path)) {
+            if let Some(other) = known.insert(name.clone(), path.clone()) {
+                twice.push(format!("{name}: {} and {}", other.display(), path.display()));
+            }
+        }
+    }
+    assert!(known.len() > 100, "{known:?}");
+    assert!(twice.is_empty(), "{twice:#?}");
+}
+
+/// Names of the types that derive a schema.
+fn schemas(source: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        if !(line.starts_with("#[derive(") && line.contains("ToSchema")) {
+            continue;
+        }
+        let mut own = None;
+        for line in lines.by_ref().take(8) {
+            if let Some((_, rest)) = line.split_once("schema(as = ") {
+                own = Some(rest.trim_end_matches([')', ']']).to_owned());
+            }
+            let mut words = line.split([' ', '<', '(', '{', ';']);
+            if words.any(|word| word == "struct" || word == "enum") {
+                names.extend(own.or_else(|| words.next().map(str::to_owned)));
+                break;
+            }
+        }
+    }
+    names
+}
+
 /// Where a line of a text was broken without a backslash, or with one that a tool has joined. Columns are nearer to each other.
 #[test]
 fn no_message_has_a_gap_between_two_words() {

@@ -10,7 +10,8 @@ use axum::http::uri::InvalidUri;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use perilune_model::Kind;
+use perilune_model::{Draft, Error as ModelError, Kind};
+use perilune_store::Meta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
@@ -25,7 +26,7 @@ use crate::api::query::wants_trial;
 use crate::api::receive::LargestBody;
 use crate::api::source::Source;
 use crate::bodies::Sender;
-use crate::cluster::ClusterService;
+use crate::cluster::{self, ClusterService};
 use crate::json::Json;
 use crate::state::State;
 
@@ -137,11 +138,11 @@ async fn bulk(
         let number = position + 1;
         let place = format!("{} {}", edit.method.as_deref().unwrap_or("POST"), shown(&edit.path));
         let expect = edit.expect;
-        let answer =
-            match check(expect, &edit.path, &gathering).and_then(|()| edit.into_request(&sent)) {
-                Ok(request) => router.clone().oneshot(request).await.into_response(),
-                Err(error) => error.into_response(),
-            };
+        let as_expected = expected(expect, &edit.path, &gathering).await;
+        let answer = match as_expected.and_then(|()| edit.into_request(&sent)) {
+            Ok(request) => router.clone().oneshot(request).await.into_response(),
+            Err(error) => error.into_response(),
+        };
         if answer.status().is_success() {
             created += usize::from(answer.status() == StatusCode::CREATED);
         } else {
@@ -159,7 +160,8 @@ async fn bulk(
     if let Some(answer) = refusals.answer() {
         return Ok(answer);
     }
-    let remarks = state.cluster.commit_gathered(author, &gathering.cluster).await?;
+    let made = state.cluster.commit_gathered(author, &gathering.cluster).await;
+    let remarks = made.map_err(unexpected)?;
     Ok((StatusCode::CREATED, Json(Done { edits: count, created, remarks })).into_response())
 }
 
@@ -247,8 +249,9 @@ async fn not_in_bulk(uri: Uri) -> ApiError {
     ))
 }
 
-/// Refuses what is there already, or is not there, against what was expected.
-fn check(expect: Option<Expect>, path: &str, gathering: &State) -> Result<(), ApiError> {
+/// Refuses what is there already, or is not there, against what was expected. That is decided as the requests are, and with them again
+/// when they are stored: another request or controller may have been first in between.
+async fn expected(expect: Option<Expect>, path: &str, gathering: &State) -> Result<(), ApiError> {
     let Some(expect) = expect else { return Ok(()) };
     let words: Vec<&str> = path.split('?').next().unwrap_or_default().split('/').skip(1).collect();
     let ["config", resource, name, ..] = words.as_slice() else {
@@ -256,20 +259,29 @@ fn check(expect: Option<Expect>, path: &str, gathering: &State) -> Result<(), Ap
         return Err(ApiError::Malformed(reason.to_owned()));
     };
     let (resource, name) = (*resource, decoded(name));
-    let Some((_, kind)) = KINDS.iter().find(|(word, _)| *word == resource) else {
+    let Some(&(_, kind)) = KINDS.iter().find(|(word, _)| *word == resource) else {
         let words: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
         let reason = format!("expect belongs to {}, not to {}", words.join(", "), shown(resource));
         return Err(ApiError::Malformed(reason));
     };
-    let is_there = gathering.cluster.published().object(*kind, &name).is_some();
-    match expect {
-        Expect::New if is_there => {
-            Err(ApiError::Conflict(format!("{resource} {} is there already", shown(&name))))
+    let decide = move |draft: &mut Draft| match (expect, draft.object(kind, &name).is_some()) {
+        (Expect::New, true) => Err(ModelError::AlreadyExists { kind, name: shown(&name) }),
+        (Expect::Known, false) => Err(ModelError::NotFound { kind, name: shown(&name) }),
+        (Expect::New, false) | (Expect::Known, true) => Ok(()),
+    };
+    gathering.cluster.commit(Meta::default(), decide).await.map_err(unexpected)
+}
+
+/// What was to be new is there, or what was to be there is not: whoever expected that wants to know it from other refusals.
+fn unexpected(error: cluster::Error) -> ApiError {
+    match error {
+        cluster::Error::Refused(ModelError::AlreadyExists { kind, name }) => {
+            ApiError::Conflict(format!("{kind} {name} is there already"))
         }
-        Expect::Known if !is_there => {
-            Err(ApiError::NotFound(format!("there is no {resource} {}", shown(&name))))
+        cluster::Error::Refused(ModelError::NotFound { kind, name }) => {
+            ApiError::NotFound(format!("there is no {kind} {name}"))
         }
-        Expect::New | Expect::Known => Ok(()),
+        other => other.into(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Serialize, ToSchema)]
 struct Answer {
     /// By name.
-    controllers: Vec<Shown>,
+    controllers: Vec<ControllerEntry>,
     /// The revision that is stored.
     revision: u64,
     /// How many seconds ago the database was last asked.
@@ -36,7 +36,7 @@ struct Answer {
 
 /// A controller.
 #[derive(Debug, Serialize, ToSchema)]
-struct Shown {
+struct ControllerEntry {
     name: String,
     /// Where its API is.
     url: String,
@@ -70,7 +70,7 @@ fn answer(state: &State) -> Answer {
     let time = |at: u64| (at > 0).then(|| rfc3339(at));
     let controllers = known.heard.controllers.iter().map(|one| {
         let here = one.name == state.controllers.name();
-        Shown {
+        ControllerEntry {
             name: one.name.clone(),
             url: one.url.clone(),
             version: one.version.clone(),

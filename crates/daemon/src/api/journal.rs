@@ -206,25 +206,25 @@ async fn perform(
 
 /// Rows that wait for a controller.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Waiting {
+struct WaitingRows {
     /// None: what is changed here is in the database that all of these controllers share.
     journal: Vec<Value>,
 }
 
 /// The rows that wait for the controller that asks: none.
 #[utoipa::path(get, path = "/journal", tag = "ha", responses(
-    (status = 200, description = "An empty list below journal", body = Waiting),
+    (status = 200, description = "An empty list below journal", body = WaitingRows),
 ))]
 async fn waiting() -> Response {
-    Json(Waiting { journal: Vec::new() }).into_response()
+    Json(WaitingRows { journal: Vec::new() }).into_response()
 }
 
 /// The rows that wait for a controller: none.
 #[utoipa::path(get, path = "/journal/{controller}", tag = "ha", responses(
-    (status = 200, description = "An empty list below journal", body = Waiting),
+    (status = 200, description = "An empty list below journal", body = WaitingRows),
 ))]
 async fn waiting_for(Path(_): Path<String>) -> Response {
-    Json(Waiting { journal: Vec::new() }).into_response()
+    Json(WaitingRows { journal: Vec::new() }).into_response()
 }
 
 /// Removes the rows that wait for a controller; there are none.

@@ -60,13 +60,13 @@ async fn list(state: axum::extract::State<State>) -> Response {
 
 /// Which hook is called.
 #[derive(Deserialize, ToSchema)]
-struct Wanted {
+struct PluginRequest {
     /// Its path, such as `hooks/config/node`.
     plugin: String,
 }
 
 /// Calls a hook once with all that there is, as if everything had to be told anew.
-#[utoipa::path(post, path = "/monitor/plugin", tag = "monitor", request_body = Wanted, responses(
+#[utoipa::path(post, path = "/monitor/plugin", tag = "monitor", request_body = PluginRequest, responses(
     (status = 200, description = "It went well: `output` is what it said", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such hook, or no program of it", body = Problem),
@@ -77,7 +77,7 @@ async fn run(
     _: Caller,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let Wanted { plugin } = serde_json::from_value(body).map_err(|error| {
+    let PluginRequest { plugin } = serde_json::from_value(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
     let hook = Hook::from_path(&plugin).filter(|hook| state.hooks.file(*hook).is_some());

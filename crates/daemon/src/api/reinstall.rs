@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
 /// What is asked for.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the request in the API's document")]
-struct Wanted {
+struct ReinstallRequest {
     /// A host list, such as `node[001-016]`.
     nodes: String,
     /// Takes it back, as long as they were not installed.
@@ -31,7 +31,7 @@ struct Wanted {
 
 /// Has nodes installed anew at their next boot from the network, where their policy is `once`. All of them or none. It is stored when it
 /// is answered.
-#[utoipa::path(post, path = "/boot/reinstall", tag = "boot", request_body = Wanted, responses(
+#[utoipa::path(post, path = "/boot/reinstall", tag = "boot", request_body = ReinstallRequest, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),

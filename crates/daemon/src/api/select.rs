@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
 /// What is asked for.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the request in the API's document")]
-struct Wanted {
+struct SelectRequest {
     /// A selector, such as `rack:r1&state:install.error`.
     selector: String,
     /// A selector of nodes that are taken away from it.
@@ -44,7 +44,7 @@ struct Selected {
 }
 
 /// The nodes that a selector means. It changes nothing; a selector may be too long for the address of a request.
-#[utoipa::path(post, path = "/select/node", tag = "select", request_body = Wanted, responses(
+#[utoipa::path(post, path = "/select/node", tag = "select", request_body = SelectRequest, responses(
     (status = 200, description = "Their names", body = Selected),
     (status = 400, description = "The selector cannot be read", body = Problem),
     (status = 404, description = "It means no node, or names what is not there", body = Problem),

@@ -41,7 +41,7 @@ struct Shown {
 
 /// What is asked for.
 #[derive(Deserialize, ToSchema)]
-struct Wanted {
+struct WindowRequest {
     /// A host list, such as `node[001-016]`.
     nodes: String,
     /// How long: seconds, 86,400 at most; 1,800 when it is left out, and 0 closes the windows.
@@ -58,7 +58,7 @@ async fn list(state: axum::extract::State<State>) -> Response {
 }
 
 /// Allows boots of nodes for some time, or ends that. All of them or none.
-#[utoipa::path(post, path = "/boot/window", tag = "boot", request_body = Wanted, responses(
+#[utoipa::path(post, path = "/boot/window", tag = "boot", request_body = WindowRequest, responses(
     (status = 200, description = "The open windows, and what opens one", body = Windows),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -69,7 +69,7 @@ async fn arm(
     caller: Caller,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let Wanted { nodes, seconds } = serde_json::from_value(body).map_err(|error| {
+    let WindowRequest { nodes, seconds } = serde_json::from_value(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
     let length = seconds.map_or(WINDOW, Duration::from_secs);

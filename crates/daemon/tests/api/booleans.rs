@@ -112,7 +112,10 @@ const QUERIES: [(&str, &str); 8] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 21] = [
+const SHOWN_ONLY: [&str; 24] = [
+    "shared",
+    "drained",
+    "here",
     "expired",
     "in_force",
     "imported",

@@ -10,9 +10,8 @@ use crate::image_site::ImageSite;
 /// `method,path,page`.
 const ROWS: &str = include_str!("clients.csv");
 
-/// What is for controllers that keep their state by themselves, and profiles: said to be absent. What ends with a stroke is all below it.
-const NOT_YET: [&str; 5] =
-    ["/journal", "/journal/", "/table/", "/config/profiles", "/config/profiles/"];
+/// Profiles are said to be absent. What ends with a stroke is all below it.
+const NOT_YET: [&str; 2] = ["/config/profiles", "/config/profiles/"];
 /// Where the command line's paths begin: other texts that begin with a stroke are places of files and parts of answers.
 const BEGINNINGS: [&str; 14] = [
     "audit", "backup", "boot", "bulk", "config", "control", "ha", "history", "monitor", "select",

@@ -34,7 +34,8 @@ const LEFT_OUT: [&str; 8] = [
     "GET /config/osgroup/{groupname}/_delete",
 ];
 /// Where clients are told by such a status that something is not there, and the machine that tests has it not.
-const TOLD_BY_A_STATUS: [(&str, u16); 9] = [
+const TOLD_BY_A_STATUS: [(&str, u16); 10] = [
+    ("GET /ha/master/_set", 503),
     ("GET /config/osgroup", 503),
     ("GET /config/osgroup/{groupname}", 503),
     ("GET /config/osuser", 503),
