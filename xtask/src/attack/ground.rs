@@ -193,7 +193,7 @@ impl<'a> Ground<'a> {
     /// Waits until a boot of the node is expected, as evidence reaches the daemon by itself.
     pub(super) fn becomes_expected(&self, node: &str) -> Result<bool> {
         let expected = || self.is_expected(node).unwrap_or(false).then_some(());
-        Ok(wait_for(&Limit::seconds(5), expected)?.is_some())
+        Ok(wait_for(&Limit::seconds(20), expected)?.is_some())
     }
 
     /// What the API shows of the node, but for how its boot goes on.
