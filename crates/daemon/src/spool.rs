@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_secs(3);
 const AWAY: Duration = Duration::from_millis(500);
 /// What nobody can read is put out of the way under this ending.
 const ODD: &str = "unreadable";
+/// What is being written has this ending.
+const UNFINISHED: &str = "new";
 
 /// What a node told, or was told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,9 +85,15 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Nothing is made on the disk before there is something to keep.
+    /// Nothing is made on the disk before there is something to keep. What a former daemon had not written to its end goes: it was
+    /// promised to nobody.
     pub(crate) fn new(data_dir: &Path) -> Self {
         let directory = data_dir.join(DIRECTORY);
+        for file in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if file.path().extension().is_some_and(|ending| ending == UNFINISHED) {
+                fs::remove_file(file.path()).ok();
+            }
+        }
         let is_used = Arc::new(AtomicBool::new(directory.exists()));
         Self { directory: Arc::new(directory), is_used }
     }
@@ -98,14 +106,17 @@ impl Spool {
     }
 
     fn write(&self, entry: &Entry) -> io::Result<()> {
-        fs::create_dir_all(&*self.directory)?;
-        self.is_used.store(true, Ordering::Release);
+        if !self.directory.exists() {
+            fs::create_dir_all(&*self.directory)?;
+            // Else a machine that loses its power may come back without the directory and all that was promised.
+            self.directory.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())?;
+        }
         let text = serde_json::to_vec(entry)?;
         let place = self.directory.join(entry.file());
         // Two of one node at the same time each have a file of their own until it is whole.
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let new = place.with_extension(format!("{:016x}.new", u64::from_be_bytes(random)));
+        let new = place.with_extension(format!("{:016x}.{UNFINISHED}", u64::from_be_bytes(random)));
         let write = || {
             let mut file = File::options().write(true).create_new(true).mode(MODE).open(&new)?;
             file.write_all(&text)?;
@@ -118,6 +129,8 @@ impl Spool {
             // The disk may be full: half a file helps nobody.
             fs::remove_file(&new).ok();
         }
+        // After the file is there: whoever stores what is kept may have looked a moment ago, and would not look again.
+        self.is_used.store(true, Ordering::Release);
         written
     }
 
@@ -296,6 +309,11 @@ mod tests {
         fs::write(directory.path().join(DIRECTORY).join("state-0.json"), "{").unwrap();
         assert_eq!(spool.read().unwrap().len(), 1);
         assert!(directory.path().join(DIRECTORY).join("state-0.unreadable").exists());
+        // Of a daemon that was killed while it wrote: promised to nobody, and never read.
+        let half = directory.path().join(DIRECTORY).join("state-1.0123.new");
+        fs::write(&half, "{").unwrap();
+        assert_eq!(Spool::new(directory.path()).read().unwrap().len(), 1);
+        assert!(!half.exists());
         let nowhere = Spool::new(Path::new("/proc/no/such"));
         nowhere.keep(milestone("a", 1)).await.unwrap_err();
     }
