@@ -130,13 +130,14 @@ const KEY_HEADER: &str = "idempotency-key";
 const LONGEST_KEY: usize = 200;
 
 impl Asked {
-    fn new(parts: &Parts) -> Result<Self, ApiError> {
+    /// `who` asks: nobody's requests are taken for another's.
+    fn new(parts: &Parts, who: &str) -> Result<Self, ApiError> {
         let Peer(origin) = peer(parts);
         let action = format!("{} {}", parts.method, parts.uri.path());
         Ok(Self {
             origin,
             sudo_user: sudo_user(parts),
-            key: key_of(parts, &action)?,
+            key: key_of(parts, who, &action)?,
             action,
             is_trial: query::wants_trial(&parts.uri)?,
         })
@@ -157,8 +158,9 @@ impl Asked {
     }
 }
 
-/// What the store knows a request by that may be sent again: the client's own word for it, for this operation on this object alone.
-fn key_of(parts: &Parts, action: &str) -> Result<Option<RequestKey>, ApiError> {
+/// What the store knows a request by that may be sent again: the client's own word for it, for this operation on this object by this
+/// client alone. Else whoever used a word before would have another's change taken for done.
+fn key_of(parts: &Parts, who: &str, action: &str) -> Result<Option<RequestKey>, ApiError> {
     let Some(given) = parts.headers.get(KEY_HEADER) else { return Ok(None) };
     let is_plain = (1..=LONGEST_KEY).contains(&given.len());
     let given = given.to_str().ok().filter(|_| is_plain).ok_or_else(|| {
@@ -166,13 +168,14 @@ fn key_of(parts: &Parts, action: &str) -> Result<Option<RequestKey>, ApiError> {
             "the header Idempotency-Key must be a text of 1 to {LONGEST_KEY} letters, such as a UUID"
         ))
     })?;
-    let digest = Sha256::digest(format!("{action}\n{given}"));
+    let digest = Sha256::digest(format!("{who}\n{action}\n{given}"));
     Ok(Some(RequestKey::new(format!("{digest:x}"))))
 }
 
 impl Caller {
     pub(super) fn new(parts: &Parts, user: String, role: Role) -> Result<Self, ApiError> {
-        Ok(Self { user, role, nodes: None, is_token: false, asked: Asked::new(parts)? })
+        let asked = Asked::new(parts, &format!("user {user}"))?;
+        Ok(Self { user, role, nodes: None, is_token: false, asked })
     }
 
     /// A program by its API token.
@@ -183,7 +186,8 @@ impl Caller {
         nodes: scope::Nodes,
     ) -> Result<Self, ApiError> {
         let user = token_text(&token.name, token.user.as_ref());
-        Ok(Self { user, role, nodes, is_token: true, asked: Asked::new(parts)? })
+        let asked = Asked::new(parts, &format!("token {}", token.name))?;
+        Ok(Self { user, role, nodes, is_token: true, asked })
     }
 
     /// Whether this is the user of this name, who has logged in.
@@ -284,7 +288,8 @@ impl NodeToken {
         name: String,
         archive: Option<String>,
     ) -> Result<Self, ApiError> {
-        Ok(Self { name, archive, asked: Asked::new(parts)? })
+        let asked = Asked::new(parts, &format!("node {name}"))?;
+        Ok(Self { name, archive, asked })
     }
 }
 

@@ -437,6 +437,13 @@ fn repeats(one: &Daemon, other: &Daemon) {
         assert_eq!((code, answer["revision"].as_u64()), (200, Some(made)), "{answer}");
         assert_eq!(answer["repeated"], true);
     }
+    // Another's request of the same name is another request: nobody uses names up for others.
+    let ann = json!({ "password": "correct horse", "role": "operator" });
+    one.post("/config/user/ann", &json!({ "config": { "user": { "ann": ann } } })).unwrap();
+    let login = json!({ "username": "ann", "password": "correct horse" });
+    let token = one.post("/token", &login).unwrap().1["token"].as_str().unwrap().to_owned();
+    let (code, answer) = one.post_with(&token, "a", "/config/group/named", &group("named"));
+    assert_eq!(code, 204, "{answer}");
     // The name is one of a request to this place.
     assert_eq!(one.post_as("a", "/config/group/other", &group("other")).0, 201);
     // What was refused was not done.

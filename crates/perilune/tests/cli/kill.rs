@@ -77,9 +77,20 @@ impl Daemon {
 
     /// A request that may be sent again under this name.
     pub(crate) fn post_as(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.post_with(&self.token, key, path, body)
+    }
+
+    /// The same by whom this token is of.
+    pub(crate) fn post_with(
+        &self,
+        token: &str,
+        key: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.url));
         let request = request.header("idempotency-key", key);
-        read(request.header("x-access-tokens", &self.token).send_json(body)).unwrap()
+        read(request.header("x-access-tokens", token).send_json(body)).unwrap()
     }
 
     /// What a machine at this address is given, where the daemon believes this one about that.
