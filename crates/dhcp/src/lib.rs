@@ -7,6 +7,7 @@ mod answer;
 mod boot_program;
 mod counters;
 mod domain_search;
+mod exchange;
 mod hardware;
 mod leases;
 mod network;

@@ -17,6 +17,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::{Counted, Counters, Fate};
+use crate::exchange::Exchange;
 use crate::leases::{Lease, Leases};
 use crate::queue::{Line, Queue};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
@@ -99,7 +100,7 @@ pub struct Server {
     socket: Arc<UdpSocket>,
     interface: String,
     policy: Policy,
-    tap: Option<Tap>,
+    tap: Option<Tap<Exchange>>,
 }
 
 impl Server {
@@ -191,7 +192,8 @@ impl Desk {
                 continue;
             };
             if let Some(tap) = self.server.tap.as_mut().filter(|_| request.relay().is_none()) {
-                let frame = tap.frame_of(request.transaction(), request.head_address());
+                let (transaction, address) = (request.transaction(), request.head_address());
+                let frame = tap.frame_of(Exchange { transaction, address });
                 request.card = frame.and_then(|frame| frame.card);
                 request.is_missed = frame.is_none();
             }

@@ -5,13 +5,13 @@
 
 mod answer;
 mod desk;
+mod exchange;
 mod identity;
 mod message;
 mod observe;
 mod options;
 mod reply;
 mod request;
-mod tap;
 
 pub use desk::{Server, Settings};
 pub use message::Kind;

@@ -15,16 +15,17 @@ use tokio::net::UdpSocket;
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
+use super::exchange::Exchange;
 use super::message::Kind;
 use super::observe::{CLIENT_PORT, SERVER_PORT};
 use super::reply::{Answer, Decision, Policy, reply};
 use super::request::Request;
-use super::tap::Tap;
 use crate::counters::{Counted, Fate};
 use crate::queue::{Line, Queue, Waits};
 use crate::server::{
     ANSWERED_AT_ONCE, DAY, GROUPS, Group, MINUTE, READ_AT_ONCE, Site, finish, keep_much, send,
 };
+use crate::tap::Tap;
 use crate::told::Told;
 
 /// All servers and relays of a link, and all servers of a site (RFC 8415, section 7.1).
@@ -62,7 +63,7 @@ pub struct Server {
     interface: String,
     duid: Vec<u8>,
     settings: Settings,
-    tap: Option<Tap>,
+    tap: Option<Tap<Exchange>>,
 }
 
 impl Server {
@@ -308,14 +309,15 @@ impl Desk {
 
 /// A request, with the card that it came from where that can be known, and where its answer goes: machines listen at their own port, relays
 /// at ours (RFC 8415, section 7.2).
-fn asked(bytes: &[u8], from: SocketAddrV6, tap: Option<&mut Tap>) -> Option<Asked> {
+fn asked(bytes: &[u8], from: SocketAddrV6, tap: Option<&mut Tap<Exchange>>) -> Option<Asked> {
     let plain = Request::read(bytes, *from.ip(), None)?;
     let is_relayed = plain.is_relayed();
     // Machines ask from their own port, and relays from ours. Any user may send from a higher one, and give back what is another's.
     if from.port() != if is_relayed { SERVER_PORT } else { CLIENT_PORT } {
         return None;
     }
-    let seen = tap.filter(|_| !is_relayed).map(|tap| tap.card_of(*from.ip(), plain.transaction()));
+    let exchange = Exchange { source: *from.ip(), transaction: plain.transaction() };
+    let seen = tap.filter(|_| !is_relayed).map(|tap| tap.frame_of(exchange));
     let mut request = match seen.flatten().and_then(|seen| seen.card) {
         Some(card) => Request::read(bytes, *from.ip(), Some(card))?,
         None => plain,
