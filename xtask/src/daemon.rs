@@ -49,12 +49,12 @@ impl Daemon {
         output: &Output,
         stop: &Stop,
     ) -> Result<Self> {
-        Self::start_at(CONTROLLER, site, built, output, stop)
+        Self::start_at(&[CONTROLLER], site, built, output, stop)
     }
 
-    /// The same at this address of the controller, as it stands in a URL.
+    /// The same at these addresses of the controller.
     pub(crate) fn start_at(
-        controller: &str,
+        controller: &[&str],
         site: &Site,
         built: &Programs,
         output: &Output,
@@ -63,7 +63,10 @@ impl Daemon {
         let data = site.path("data");
         install_programs(site, built)?;
         boot_programs::provide(&data.join("tftp"))?;
-        let listen = [controller, "127.0.0.1"].into_iter().flat_map(|address| {
+        let listen = controller.iter().copied().chain(["127.0.0.1"]).flat_map(|address| {
+            // As it stands in a URL.
+            let address =
+                if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
             [format!("https://{address}:{PORT}"), format!("http://{address}:{PLAIN_PORT}")]
         });
         let mut arguments =

@@ -41,11 +41,16 @@ pub(crate) enum Subject {
     Memory,
     /// A machine boots by IPv6 from a controller that has no IPv4
     Ipv6,
+    /// A node has an address of each family
+    DualStack,
     /// Machines boot where ISC dhcpd or Kea gives addresses, by the files that the daemon writes
     SiteDhcp,
     /// The package for Debian is installed, upgraded, removed and purged
     Package,
 }
+
+/// Makes its site, and tests on it.
+type SiteTest = fn(&Programs, &Image, &Output, &Stop) -> Result<()>;
 
 impl Subject {
     /// How it is named on the command line.
@@ -58,6 +63,7 @@ impl Subject {
             Self::Cable => "cable",
             Self::Memory => "memory",
             Self::Ipv6 => "ipv6",
+            Self::DualStack => "dual-stack",
             Self::SiteDhcp => "site-dhcp",
             Self::Package => "package",
         }
@@ -74,7 +80,18 @@ impl Subject {
             | Self::Cable
             | Self::Memory
             | Self::Ipv6
+            | Self::DualStack
             | Self::SiteDhcp => Ok(()),
+        }
+    }
+
+    /// The test of a subject that needs a site of its own.
+    fn site(self) -> Option<SiteTest> {
+        match self {
+            Self::Ipv6 => Some(ipv6::run),
+            Self::DualStack => Some(ipv6::run_beside_ipv4),
+            Self::SiteDhcp => Some(site_dhcp::run),
+            _ => None,
         }
     }
 
@@ -87,7 +104,7 @@ impl Subject {
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
             // On sites of their own.
-            Self::Ipv6 | Self::SiteDhcp => Ok(()),
+            Self::Ipv6 | Self::DualStack | Self::SiteDhcp => Ok(()),
             Self::Package => package::test(bench),
         }
     }
@@ -99,18 +116,16 @@ pub(crate) fn run(programs: &Programs, subjects: &[Subject], stop: &Stop) -> Res
     output.step("An operating system image from the distribution's packages");
     let image = image::make(Kind::WithLoaders, stop)?;
     subjects.iter().try_for_each(|subject| subject.prepare(stop))?;
-    let is_shared = |subject: &Subject| !matches!(subject, Subject::Ipv6 | Subject::SiteDhcp);
-    let shared: Vec<Subject> = subjects.iter().copied().filter(is_shared).collect();
+    let (shared, alone): (Vec<Subject>, Vec<Subject>) =
+        subjects.iter().partition(|subject| subject.site().is_none());
     if !shared.is_empty() {
         on_one_site(&shared, programs, &image, &output, stop)?;
     }
-    if subjects.contains(&Subject::Ipv6) {
-        output.step(Subject::Ipv6.word());
-        ipv6::run(programs, &image, &output, stop)?;
-    }
-    if subjects.contains(&Subject::SiteDhcp) {
-        output.step(Subject::SiteDhcp.word());
-        site_dhcp::run(programs, &image, &output, stop)?;
+    for subject in alone {
+        output.step(subject.word());
+        if let Some(test) = subject.site() {
+            test(programs, &image, &output, stop)?;
+        }
     }
     output.step("Done");
     Ok(())

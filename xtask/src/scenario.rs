@@ -16,6 +16,8 @@ pub(crate) enum Root {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) mac_address: String,
+    /// The address that the description gives it.
+    address: String,
     pub(crate) firmware: Firmware,
     pub(crate) root: Root,
     /// Whether it is described before it is switched on. If not, it must be adopted.
@@ -29,6 +31,7 @@ impl Member {
         Self {
             name: format!("node{number:03}"),
             mac_address: format!("52:54:00:00:00:{number:02x}"),
+            address: format!("10.141.0.{number}"),
             firmware,
             root,
             known,
@@ -40,9 +43,13 @@ impl Member {
         Self { has_bmc: true, ..self }
     }
 
-    /// The address that the description gives it.
+    /// The same machine at another address.
+    pub(crate) fn at(self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self }
+    }
+
     pub(crate) fn address(&self) -> String {
-        format!("10.141.0.{}", self.name.trim_start_matches("node").trim_start_matches('0'))
+        self.address.clone()
     }
 
     pub(crate) fn group(&self) -> &'static str {

@@ -13,7 +13,7 @@ use crate::output::Output;
 /// The controller's address on the lab's bridge: the one that a new cluster starts with.
 pub(crate) const CONTROLLER: &str = "10.141.255.254";
 const PREFIX_LENGTH: u8 = 16;
-const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
+pub(crate) const CONTROLLER_WITH_PREFIX: &str = "10.141.255.254/16";
 /// The address of the BMC, on the same bridge.
 pub(crate) const BMC: &str = "10.148.0.1";
 const BMCS: &str = "10.148.0.0/16";
@@ -36,18 +36,17 @@ pub(crate) struct Directory {
 
 impl Site {
     pub(crate) fn create() -> Result<Self> {
-        Self::create_at(CONTROLLER_WITH_PREFIX)
+        Self::create_at(&[CONTROLLER_WITH_PREFIX])
     }
 
-    /// With a controller that has this address, and no other.
-    pub(crate) fn create_at(controller: &str) -> Result<Self> {
+    /// With a controller that has these addresses, and no other.
+    pub(crate) fn create_at(controller: &[&str]) -> Result<Self> {
         let name = format!("{PREFIX}{}", std::process::id());
         let directory = Directory { path: Path::new(BASE).join(&name), keep: false };
         // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
         fs::create_dir(directory.path())
             .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab =
-            Lab::create(&name, &[controller]).context("no network namespace could be made")?;
+        let lab = Lab::create(&name, controller).context("no network namespace could be made")?;
         // The simulated BMC answers here, at an address that is no interface's of the controller: that would be the controller's own.
         for route in [["local", BMC, "lo"], ["unicast", BMCS, lab::BRIDGE]] {
             let [kind, to, device] = route;
