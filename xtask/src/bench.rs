@@ -4,6 +4,7 @@ mod boot;
 mod commands;
 mod config;
 mod dhcp_clients;
+mod kea;
 mod load;
 mod names;
 mod torrent;
@@ -25,6 +26,7 @@ pub(crate) use boot::run as run_boot;
 pub(crate) use commands::run as run_commands;
 pub(crate) use config::run as run_configuration;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
+pub(crate) use kea::measure as kea;
 use load::{Client, Request};
 pub(crate) use names::measure as names;
 pub(crate) use torrent::{Terms as Torrents, run as run_torrents};
@@ -96,21 +98,21 @@ fn mac(number: usize) -> String {
     format!("52:54:00:01:{:02x}:{:02x}", number / 256, number % 256)
 }
 
-/// The address that node `number` gets: the first free one, in order, when one client asks.
+/// The request that makes node `number`.
+fn node(number: usize, token: &str) -> Request {
+    let name = format!("node{number:04}");
+    let address = format!("10.141.{}.{}", number / 250, number % 250 + 1);
+    let interface =
+        json!({ "interface": "BOOTIF", "macaddress": mac(number), "ipaddress": address });
+    let fields = json!({ "group": "compute", "interfaces": [interface] });
+    let body = json!({ "config": { "node": { name.as_str(): fields } } });
+    Request::post(&format!("/config/node/{name}"), token, &body)
+}
+
+/// Nodes with addresses in order, a few made by one client and the others by many.
 fn create(daemon: &Daemon, token: &str, figures: &mut Vec<Figure>) -> Result<()> {
     const ALONE: usize = 500;
-    let request = |number: usize| {
-        let name = format!("node{number:04}");
-        let address = format!("10.141.{}.{}", number / 250, number % 250 + 1);
-        let interface =
-            json!({ "interface": "BOOTIF", "macaddress": mac(number), "ipaddress": address });
-        let fields = json!({ "group": "compute", "interfaces": [interface] });
-        Request::post(
-            &format!("/config/node/{name}"),
-            token,
-            &json!({ "config": { "node": { name.as_str(): fields } } }),
-        )
-    };
+    let request = |number| node(number, token);
     let first: Vec<Request> = (0..ALONE).map(request).collect();
     let what = "node creations, 1 client";
     figures.push(daemon.metered(what, None, || load::all(PORT, &first, 1, 201))?);
@@ -216,15 +218,27 @@ impl Daemon {
 
     /// Starts it here, or in a network where it serves DHCP as well.
     fn start_in(network: Option<&Lab>, data: &Path) -> Result<Self> {
-        Self::spawn(&build::programs()?.perilune, network, data)
+        let served: &[&str] = if network.is_some() {
+            &["--log", "error", "--dhcp-interface", BRIDGE]
+        } else {
+            &["--log", "error"]
+        };
+        Self::spawn(&build::programs()?.perilune, network, data, served, None)
     }
 
     /// Starts this program here.
     fn start_program(program: &Path, data: &Path) -> Result<Self> {
-        Self::spawn(program, None, data)
+        Self::spawn(program, None, data, &["--log", "error"], None)
     }
 
-    fn spawn(program: &Path, network: Option<&Lab>, data: &Path) -> Result<Self> {
+    /// Starts a program here or in a network, with more of its options; what it says goes to `log`.
+    fn spawn(
+        program: &Path,
+        network: Option<&Lab>,
+        data: &Path,
+        more: &[&str],
+        log: Option<fs::File>,
+    ) -> Result<Self> {
         let program = program.display().to_string();
         let mut serve = match network {
             Some(network) => network.command(&program),
@@ -233,8 +247,6 @@ impl Daemon {
         serve
             .args([
                 "serve",
-                "--log",
-                "error",
                 "--listen",
                 &format!("127.0.0.1:{PORT}"),
                 // The load speaks for machines elsewhere.
@@ -245,7 +257,10 @@ impl Daemon {
                 "--data-dir",
             ])
             .arg(data)
-            .args(network.map(|_| ["--dhcp-interface", BRIDGE]).into_iter().flatten());
+            .args(more);
+        if let Some(log) = log {
+            serve.stderr(log);
+        }
         let process = serve.stdout(Stdio::null()).spawn().context("the daemon does not start")?;
         let daemon = Self { process, configuration: data.join("luna.ini") };
         match network {

@@ -132,6 +132,8 @@ struct Bench {
 enum Measured {
     /// DHCP, with a load generator in a network namespace: needs root and the package kea-admin
     DhcpClients,
+    /// A Kea that the daemon tells of 10,000 nodes while machines ask it: needs root and the packages kea-dhcp4-server and kea-admin
+    Kea,
     /// Names, beside BIND and NSD: needs root and the packages dnsperf, bind9 and bind9-dnsutils
     Names,
     /// Boot menus and scripts, and the memory that the daemon takes after a load
@@ -276,6 +278,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         return match &bench.what {
             None => bench::run(bench.json),
             Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
+            Some(Measured::Kea) => bench::kea(bench.json),
             Some(Measured::Names) => bench::names(bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
             Some(Measured::Commands { nodes, program }) => {

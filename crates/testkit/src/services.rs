@@ -14,6 +14,7 @@ pid="$at/$2.pid"
 echo "$1 $2" >>"$at/manager.log"
 runs() { [ -s "$pid" ] && kill -0 "$(cat "$pid")" 2>/dev/null; }
 start() {
+    log="$at/$2.log"
     case "$2" in
         named) set -- named -f -c "$at/named.conf" ;;
         dhcpd) set -- dhcpd -f -q -cf "$at/dhcpd.conf" -lf "$at/dhcpd.leases" --no-pid br0; touch "$at/dhcpd.leases" ;;
@@ -24,7 +25,7 @@ start() {
     setsid unshare --mount sh -c '
         mount -t tmpfs tmpfs /run; mkdir -p /run/named /run/kea
         mkdir -p /var/lib/kea; mount -t tmpfs tmpfs /var/lib/kea
-        echo $$ >"$0"; exec "$@"' "$pid" "$@" >>"$at/$2.log" 2>&1 </dev/null &
+        echo $$ >"$0"; exec "$@"' "$pid" "$@" >>"$log" 2>&1 </dev/null &
     for _ in 1 2 3 4 5 6 7 8 9 10; do runs && return; sleep 0.1; done
 }
 stop() { runs && kill "$(cat "$pid")"; for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do runs || break; sleep 0.2; done; rm -f "$pid"; }

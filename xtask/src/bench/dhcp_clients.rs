@@ -18,7 +18,7 @@ use crate::output::{self, Output};
 use kea::Kea;
 
 const PROGRAM: &str = "/usr/sbin/perfdhcp";
-const CONTROLLER: &str = "10.141.255.254";
+pub(super) const CONTROLLER: &str = "10.141.255.254";
 /// Of these addresses strangers get theirs.
 const RANGE: (&str, &str) = ("10.141.192.0", "10.141.219.255");
 /// Exchanges that are begun in a second: a few, then more than generator and servers can do on two cores.

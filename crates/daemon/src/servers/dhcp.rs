@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use perilune_boot::{Environment, Templates};
 use perilune_model::Cluster;
@@ -55,7 +56,12 @@ pub(super) async fn write(
     let refused = |words: &str| format!("{} config file has errors: {words}", server.unit);
     command::check(&server.test, &[], staged.file()).await.map_err(|words| refused(&words))?;
     fence.check()?;
+    let asked = Instant::now();
     let taken = kea::set(staged.text()).await;
+    if taken == Taken::Yes {
+        let milliseconds = asked.elapsed().as_millis();
+        tracing::info!(server = server.unit, %milliseconds, "has taken the cluster as it is");
+    }
     if let Taken::Refused(words) = taken {
         return Err(refused(&words));
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use perilune_testkit::process::{run, wait_for};
+use perilune_testkit::process::{command, run, wait_for};
 use perilune_testkit::services;
 use serde_json::Value;
 
@@ -302,9 +302,9 @@ fn kea_takes_changes_without_a_restart() {
     // Strangers ask all the time while nodes come.
     let load = site.machine("52:54:00:00:0c:01");
     load.take("10.141.50.1/16");
-    let mut command = load.lab.command(&perfdhcp);
-    command.args(["-4", "-r", "100", "-R", "50", "-p", "6", "-W", "2000000", "-l", "nic0"]);
-    let load = std::thread::spawn(move || run(&mut command, &limit()));
+    let mut generator = load.lab.command(&perfdhcp);
+    generator.args(["-4", "-r", "100", "-R", "50", "-p", "6", "-W", "2000000", "-l", "nic0"]);
+    let load = std::thread::spawn(move || run(&mut generator, &limit()));
     for number in 2..40 {
         let (name, mac) = (format!("node{number:03}"), format!("52:54:00:00:00:{number:02x}"));
         site.cli(&["node", "add", &name, "--group", "compute", "--mac", &mac]);
@@ -319,6 +319,25 @@ fn kea_takes_changes_without_a_restart() {
     });
     assert_eq!(beside.read("manager.log"), starts, "Kea was restarted");
     shares_its_wire(&beside, &udhcpc);
+    // One that hangs holds up nothing else, and is told of until it follows.
+    let kea = beside.read("kea-dhcp4.pid");
+    let signal = |name: &str| {
+        run(command("kill").args([name, kea.trim()]), &limit()).unwrap();
+    };
+    signal("-STOP");
+    site.cli(&["node", "add", "node040", "--group", "compute", "--mac", "52:54:00:00:00:28"]);
+    beside.until("a Kea that hangs is not told", || {
+        beside.status().contains("did not answer within")
+    });
+    assert!(site.cli(&["node", "show", "node040"]).contains("10.141.0.40"));
+    signal("-CONT");
+    site.cli(&["node", "add", "node041", "--group", "compute", "--mac", "52:54:00:00:00:29"]);
+    let new = site.machine("52:54:00:00:00:29");
+    beside.until("Kea does not follow when it answers again", || {
+        new.udhcpc(&udhcpc, &[]).is_ok_and(|told| told.get("ip") == "10.141.0.41")
+    });
+    beside.until("it still is said to lack", || !beside.status().contains("does not know"));
+    assert_eq!(beside.read("manager.log"), starts, "Kea was restarted");
     // Kea that was stopped is told of, and follows when it is back.
     assert!(beside.act("dhcp/stop").contains("finished stop"));
     assert!(beside.act("dhcp/start").contains("finished start"));
