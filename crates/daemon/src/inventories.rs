@@ -1,7 +1,8 @@
 //! What machines are made of, as the installers of their nodes last told.
 
+use std::collections::HashMap;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,9 @@ const LEVEL: i32 = 3;
 pub struct Kept {
     /// When it came: milliseconds since 1970.
     pub at: u64,
+    /// The number that its maker has given the machine (RFC 4122).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uuid: Option<Uuid>,
     /// What lists show.
     #[serde(flatten)]
     pub summary: Summary,
@@ -84,6 +88,18 @@ pub enum Refusal {
 #[derive(Debug, Clone)]
 pub struct Inventories {
     board: Board<Name, Kept>,
+    by_uuid: Arc<Mutex<ByUuid>>,
+}
+
+/// The number of a machine, as bytes in the order of its text.
+type Uuid = [u8; 16];
+
+/// Which nodes have which numbers, as of a state of the board.
+#[derive(Debug, Default)]
+struct ByUuid {
+    sequence: Option<u64>,
+    /// None where several say that it is theirs.
+    nodes: HashMap<Uuid, Option<Name>>,
 }
 
 impl Inventories {
@@ -94,7 +110,7 @@ impl Inventories {
         let key = |text: &str| Some(Name::trusted(text));
         let (board, writer, unreadable) =
             Board::open(store, Table::Inventories, key, Durability::Behind, RULES).await?;
-        Ok((Self { board }, writer, unreadable))
+        Ok((Self { board, by_uuid: Arc::default() }, writer, unreadable))
     }
 
     /// Takes the inventory of a node in place of the one before. `now` is in milliseconds since 1970.
@@ -111,7 +127,8 @@ impl Inventories {
             return Err(Refusal::TooLong(packed.len()));
         }
         let summary = Summary::from(&inventory);
-        let kept = Kept { at: now, summary, packed: STANDARD.encode(packed) };
+        let uuid = uuid(&inventory.uuid);
+        let kept = Kept { at: now, uuid, summary, packed: STANDARD.encode(packed) };
         let mut taken = true;
         self.board.update(node, |known| {
             taken = !known.is_some_and(is_soon);
@@ -123,6 +140,18 @@ impl Inventories {
     /// What a node told.
     pub fn get(&self, node: &str) -> Option<Arc<Kept>> {
         self.board.get(node)
+    }
+
+    /// The node whose machine has this number, if one alone has it. Some firmware sends the first three parts of it backwards, as it has them
+    /// in its memory (SMBIOS 3.6, section 7.2.1).
+    pub fn node_of(&self, number: Uuid) -> Option<Name> {
+        let snapshot = self.board.snapshot();
+        // What a panicking holder left is an index of some state, or of none.
+        let mut index = self.by_uuid.lock().unwrap_or_else(PoisonError::into_inner);
+        if index.sequence != Some(snapshot.sequence()) {
+            index.fill(&snapshot);
+        }
+        [number, backwards(number)].iter().find_map(|number| index.nodes.get(number)?.clone())
     }
 
     /// What every node told.
@@ -143,6 +172,43 @@ impl Inventories {
     }
 }
 
+impl ByUuid {
+    fn fill(&mut self, snapshot: &Snapshot<Name, Kept>) {
+        self.nodes.clear();
+        for (name, kept) in snapshot.iter() {
+            if let Some(uuid) = kept.uuid {
+                let known = self.nodes.entry(uuid);
+                known.and_modify(|node| *node = None).or_insert_with(|| Some(name.clone()));
+            }
+        }
+        self.sequence = Some(snapshot.sequence());
+    }
+}
+
+/// The bytes of a number; none for what is no number, or is what boards have whose maker gave them none.
+fn uuid(text: &str) -> Option<Uuid> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: Vec<u8> = digits.iter().map(digit).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect();
+    let uuid: Uuid = bytes.try_into().ok().filter(|_| digits.len() == 32)?;
+    let is_none = uuid.iter().all(|byte| *byte == 0) || uuid.iter().all(|byte| *byte == 0xff);
+    (!is_none).then_some(uuid)
+}
+
+fn backwards(mut number: Uuid) -> Uuid {
+    for part in [0..4, 4..6, 6..8] {
+        if let Some(part) = number.get_mut(part) {
+            part.reverse();
+        }
+    }
+    number
+}
+
 impl Kept {
     /// All of it; nothing when what was stored is none.
     pub fn inventory(&self) -> Inventory {
@@ -153,5 +219,41 @@ impl Kept {
             .and_then(|decoder| decoder.take(LONGEST).read_to_end(&mut text));
         let read = unpacked.ok().and_then(|_| serde_json::from_slice(&text).ok());
         read.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "4c4c4544-0042-3510-8052-b4c04f4d4e32";
+
+    #[tokio::test]
+    async fn a_number_is_one_nodes_in_either_order_and_nobodys_when_two_have_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path(), &directory.path().join("key")).unwrap();
+        let (inventories, _writer, _) = Inventories::open(&store).await.unwrap();
+        let put = |node: &str, uuid: &str, now| {
+            let inventory = Inventory { uuid: uuid.to_owned(), ..Inventory::default() };
+            inventories.put(&Name::trusted(node), inventory, now).unwrap();
+        };
+        let number = uuid(TEXT).unwrap();
+        assert_eq!(inventories.node_of(number), None);
+        put("node001", TEXT, 10_000);
+        assert_eq!(inventories.node_of(number), Some(Name::trusted("node001")));
+        assert_eq!(inventories.node_of(backwards(number)), Some(Name::trusted("node001")));
+        put("node002", &TEXT.to_uppercase(), 10_000);
+        assert_eq!(inventories.node_of(number), None, "two say so");
+        inventories.remove("node001");
+        assert_eq!(inventories.node_of(number), Some(Name::trusted("node002")));
+    }
+
+    #[test]
+    fn what_is_no_number_of_a_machine_is_none() {
+        for text in ["", "To be filled by O.E.M.", "00000000-0000-0000-0000-000000000000", "4c4c"] {
+            assert_eq!(uuid(text), None, "{text}");
+        }
+        assert_eq!(uuid(&"ff".repeat(16)), None);
+        assert_eq!(uuid(&"1".repeat(33)), None);
     }
 }

@@ -133,13 +133,14 @@ fn serve_ipv6(
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
     let (cluster, listen) = (state.cluster.clone(), state.listen.clone());
-    let boot = state.clone();
+    let (boot, inventories) = (state.clone(), state.inventories.clone());
     let url = move |address: Ipv6Addr| {
         let environment = boot.environment(&cluster.published());
         boot_url(&environment, address.into(), &listen)
     };
     let settings = v6::Settings {
         url: Arc::new(url),
+        node_of: Arc::new(move |number| inventories.node_of(number)),
         lease_seconds: LEASE_SECONDS,
         strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
     };

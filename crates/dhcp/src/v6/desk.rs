@@ -9,7 +9,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
-use perilune_model::{Family, MacAddress};
+use perilune_model::interface::BMC_INTERFACE;
+use perilune_model::{Cluster, Family, MacAddress, Name};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::task::{JoinSet, yield_now};
@@ -41,6 +42,8 @@ const LARGEST: usize = 4096;
 pub struct Settings {
     /// Where boot scripts and files are fetched, for machines that reach us at this address.
     pub url: Arc<dyn Fn(Ipv6Addr) -> String + Send + Sync>,
+    /// The node whose machine has this number (RFC 4122), as its inventory says; none where two say so.
+    pub node_of: Arc<dyn Fn([u8; 16]) -> Option<Name> + Send + Sync>,
     /// How long addresses are lent to nodes, in seconds.
     pub lease_seconds: u32,
     /// How long they are lent to strangers.
@@ -124,6 +127,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The cards of the node whose machine has this number.
+    fn cards_of(&self, cluster: &Cluster, number: Option<[u8; 16]>) -> Vec<MacAddress> {
+        let node = number.and_then(|number| (self.settings.node_of)(number));
+        let node = node.and_then(|name| cluster.nodes().get(&name));
+        let interfaces = node.into_iter().flat_map(|node| &node.interfaces);
+        // A BMC has a system of its own, which does not know the number of the machine.
+        let own = interfaces.filter(|interface| interface.name.as_str() != BMC_INTERFACE);
+        own.filter_map(|interface| interface.macaddress).collect()
+    }
+}
+
 /// A DUID of the interface's hardware address: the same after a restart, without a file (RFC 8415, section 11.4).
 fn duid(interface: &str) -> io::Result<Vec<u8>> {
     let read = |file: &str| std::fs::read_to_string(format!("/sys/class/net/{interface}/{file}"));
@@ -181,10 +196,12 @@ impl Desk {
                 Err(error) => return Err(error),
             };
             let bytes = self.buffer.get(..length).unwrap_or_default();
-            let Some(asked) = asked(bytes, from, self.server.tap.as_mut()) else {
+            let Some(mut asked) = asked(bytes, from, self.server.tap.as_mut()) else {
                 tracing::debug!(interface = self.server.interface, length, "not a DHCPv6 request");
                 continue;
             };
+            let cards = self.server.cards_of(&published, asked.request.machine_number());
+            asked.request.may_be_of(cards);
             let (kind, mac) = (asked.request.kind, asked.machine());
             let mut own = asked.request.candidates.iter();
             let is_node = own.clone().any(|mac| published.node_by_mac(*mac).is_some());

@@ -40,6 +40,16 @@ pub(crate) fn candidates(
     found
 }
 
+/// The number that the machine's maker has given it, where it names itself by that (RFC 6355), and nobody has told which card asks.
+pub(crate) fn machine_number(message: &Message, card: Option<MacAddress>) -> Option<[u8; 16]> {
+    let nearest = message.relays.last();
+    let is_told = nearest.is_some_and(|relay| relay.option(code::LINK_LAYER_ADDRESS).is_some());
+    match message.option(code::CLIENT_ID) {
+        Some([0, 4, number @ ..]) if card.is_none() && !is_told => number.try_into().ok(),
+        _ => None,
+    }
+}
+
 /// Of these addresses, that of a described machine's interface on this wire; else of one that is described at all; else the first.
 pub(crate) fn chosen(
     cluster: &Cluster,
@@ -121,6 +131,11 @@ mod tests {
         assert_eq!(candidates(&message(&llt), local, Some(mac(4))), [mac(4)], "it was heard");
         assert_eq!(candidates(&message(&uuid), local, Some(mac(3))), [mac(3)]);
         assert_eq!(candidates(&message(&uuid), elsewhere, None), []);
+        let number = uuid[2..].try_into().ok();
+        assert_eq!(machine_number(&message(&uuid), None), number);
+        assert_eq!(machine_number(&message(&uuid), Some(mac(3))), None, "its card is known");
+        assert_eq!(machine_number(&message(&uuid[..17]), None), None);
+        assert_eq!(machine_number(&message(&ll), None), None);
         // What is no address of one machine is none.
         for wrong in [[0xff; 6], [0; 6]] {
             let duid = [&[0, 3, 0, 1][..], &wrong].concat();

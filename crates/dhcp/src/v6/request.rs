@@ -54,6 +54,20 @@ impl Request {
         Some(Self { message, kind, source, card, is_missed: false, candidates, associations })
     }
 
+    /// The number of its machine, where it is known by nothing better.
+    pub(crate) fn machine_number(&self) -> Option<[u8; 16]> {
+        identity::machine_number(&self.message, self.card)
+    }
+
+    /// It may be of these cards, too: those of the machine with its number.
+    pub fn may_be_of(&mut self, cards: impl IntoIterator<Item = MacAddress>) {
+        for card in cards {
+            if !self.candidates.contains(&card) {
+                self.candidates.push(card);
+            }
+        }
+    }
+
     /// What tells this exchange from others of the machine.
     pub(crate) fn transaction(&self) -> [u8; 3] {
         self.message.transaction
