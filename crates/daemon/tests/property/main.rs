@@ -3,6 +3,7 @@
 
 mod choice;
 mod operation;
+mod routes;
 mod sound;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use perilune_model::rack::{DeviceType, PlacementRequest};
 use perilune_model::secret::{self, Owner};
 use perilune_model::{
     Addresses, Change, Cluster, Draft, Edit, Error, Kind, Name, Object, Patch, bmc_setup, group,
-    image, network, node, rack,
+    image, network, node, rack, route,
 };
 use perilune_store::{Commit, Meta, Store};
 use perilune_wire::document;
@@ -38,6 +39,13 @@ fn beginning(draft: &mut Draft) -> Result<(), Error> {
     range("cluster", "10.141.0.0/24")?;
     range("ib", "10.149.0.0/24")?;
     range("ib", "fd00:149::/125")?;
+    let leads = route::Request {
+        destination: "10.200.0.0/16".parse().ok(),
+        gateway: Patch::Set("10.141.0.1".parse().unwrap()),
+        ..route::Request::default()
+    };
+    route::save(draft, &name("first"), &leads)?;
+    route::save(draft, &name("second"), &leads)?;
     draft.put(Controller {
         name: name("controller"),
         beacon: true,

@@ -14,6 +14,7 @@ use perilune_model::{Draft, Error, Family, Kind, Name, Patch, discovery, group, 
 use proptest::prelude::*;
 
 use crate::choice::{Choice, METHODS};
+use crate::routes;
 
 macro_rules! actions {
     ($($action:ident)*) => {
@@ -30,7 +31,7 @@ actions! {
     SaveNodeInterface SaveNodeInterfaces RemoveNodeInterface SaveGroupInterface RemoveGroupInterface
     CloneNode CloneGroup CloneNetwork CloneImage CloneSwitch CloneOtherDevice CloneBmcSetup
     Identify SaveSecrets CloneSecret RemoveSecret SaveDns RemoveDns SaveInventory RemoveFromRack
-    ActivateTag RemoveTag RemoveImage Packed Claim Remove Undo
+    SaveRoute CoupleRoute DecoupleRoute ActivateTag RemoveTag RemoveImage Packed Claim Remove Undo
 }
 
 /// An action and the bytes that decide what it is asked with.
@@ -84,6 +85,9 @@ impl Operation {
             | Action::RemoveGroupInterface => change_interface(draft, choice, self.action),
             Action::SaveSecrets | Action::CloneSecret | Action::RemoveSecret => {
                 change_secret(draft, choice, self.action)
+            }
+            Action::SaveRoute | Action::CoupleRoute | Action::DecoupleRoute => {
+                routes::change(draft, choice, self.action)
             }
             Action::SaveDns | Action::RemoveDns => change_dns(draft, choice, self.action),
             Action::Identify => identify(draft, choice),
@@ -417,7 +421,7 @@ fn change_dns(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Res
 
 /// Removes something, or tries to.
 fn remove(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error> {
-    let (kind, name) = match choice.number() % 9 {
+    let (kind, name) = match choice.number() % 10 {
         0 => (Kind::Node, choice.node()),
         1 => (Kind::Group, choice.group()),
         2 => (Kind::Network, choice.network()),
@@ -426,6 +430,7 @@ fn remove(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error> {
         5 => (Kind::BmcSetup, choice.other()),
         6 => (Kind::Cloud, choice.other()),
         7 => (Kind::Rack, choice.other()),
+        8 => (Kind::Route, choice.other()),
         _ => (Kind::User, choice.other()),
     };
     draft.remove(kind, name.as_str())
