@@ -79,10 +79,13 @@ pub(crate) fn provisioning(
             .of("osimage")
             .name("osimage", Name::general),
         osimagetag: image_tag(fields),
-        bmcsetup: fields
-            .help("How BMCs are set up")
-            .of("bmcsetup")
-            .name(bmcsetup, Name::general),
+        bmcsetup: {
+            let setup = fields.help("How BMCs are set up").of("bmcsetup");
+            // Groups call it otherwise on the wire; whoever types it need not know.
+            let is_same = bmcsetup == "bmcsetup";
+            let setup = if is_same { setup } else { setup.or("bmcsetup") };
+            setup.name(bmcsetup, Name::general)
+        },
         setupbmc: fields.help("Set up the BMC while installing").boolean("setupbmc"),
         netboot: fields.help("Boot from the network").boolean("netboot"),
         bootmenu: fields.help("Show a menu at boot").boolean("bootmenu"),

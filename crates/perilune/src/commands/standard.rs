@@ -119,7 +119,7 @@ impl Standard for BmcSetup {
     const ADD: &'static str = "Examples:
   perilune bmcsetup add compute                       (a password is made up)
   perilune bmcsetup add gpu --driver redfish --username admin --password @bmc.password
-  perilune group change compute --bmcsetupname compute";
+  perilune group change compute --bmcsetup compute";
     const CHANGE: &'static str =
         "Example:\n  perilune bmcsetup change compute --unmanaged-bmc-users disable";
 }
