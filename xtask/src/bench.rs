@@ -20,7 +20,6 @@ use perilune_testkit::lab::BRIDGE;
 use perilune_testkit::process::{command, end};
 use serde_json::{Value, json};
 
-use crate::build;
 use crate::output::{self, Output};
 pub(crate) use boot::run as run_boot;
 pub(crate) use commands::run as run_commands;
@@ -47,11 +46,11 @@ struct Figure {
 }
 
 /// Runs everything; `json` prints figures for programs.
-pub(crate) fn run(as_json: bool) -> Result<()> {
+pub(crate) fn run(program: &Path, as_json: bool) -> Result<()> {
     let output = Output::new();
     let directory = tempfile::tempdir()?;
     let mut figures = Vec::new();
-    let mut daemon = Daemon::start(directory.path())?;
+    let mut daemon = Daemon::start(program, directory.path())?;
     let token = daemon.token()?;
     describe(&token)?;
     if !as_json {
@@ -75,7 +74,7 @@ pub(crate) fn run(as_json: bool) -> Result<()> {
     });
     daemon.stop();
     let started = Instant::now();
-    daemon = Daemon::start(directory.path())?;
+    daemon = Daemon::start(program, directory.path())?;
     figures.push(Figure {
         what: "start to first answer",
         value: started.elapsed().as_secs_f64() * 1000.0,
@@ -212,23 +211,18 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(data: &Path) -> Result<Self> {
-        Self::start_in(None, data)
+    fn start(program: &Path, data: &Path) -> Result<Self> {
+        Self::start_in(None, program, data)
     }
 
     /// Starts it here, or in a network where it serves DHCP as well.
-    fn start_in(network: Option<&Lab>, data: &Path) -> Result<Self> {
+    fn start_in(network: Option<&Lab>, program: &Path, data: &Path) -> Result<Self> {
         let served: &[&str] = if network.is_some() {
             &["--log", "error", "--dhcp-interface", BRIDGE]
         } else {
             &["--log", "error"]
         };
-        Self::spawn(&build::programs()?.perilune, network, data, served, None)
-    }
-
-    /// Starts this program here.
-    fn start_program(program: &Path, data: &Path) -> Result<Self> {
-        Self::spawn(program, None, data, &["--log", "error"], None)
+        Self::spawn(program, network, data, served, None)
     }
 
     /// Starts a program here or in a network, with more of its options; what it says goes to `log`.

@@ -173,8 +173,13 @@ impl Daemon {
         let option = self.arguments.iter().position(|word| word == "--dhcp-interface");
         let at = option.context("it serves no DHCP")?;
         self.arguments.drain(at..=at + 1);
+        self.configure(&format!("{configuration}TFTP_INTERFACES = {BRIDGE}\n"), site, stop)
+    }
+
+    /// From now on the configuration says this as well; the daemon is killed and started anew for that.
+    pub(crate) fn configure(&self, more: &str, site: &Site, stop: &Stop) -> Result<()> {
         let mut file = File::options().append(true).open(self.configuration())?;
-        write!(file, "\n{configuration}TFTP_INTERFACES = {BRIDGE}\n")?;
+        write!(file, "\n{more}")?;
         self.crash(site, stop)
     }
 

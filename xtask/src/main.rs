@@ -126,6 +126,9 @@ struct Bench {
     /// The programs are built already
     #[arg(long, hide = true, global = true)]
     built: bool,
+    /// This program, and not one that is built for it
+    #[arg(long, value_name = "FILE", global = true)]
+    program: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -147,9 +150,6 @@ enum Measured {
         /// How many nodes the cluster has
         #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1000..=50_000))]
         nodes: u32,
-        /// This program, and not one that is built for it
-        #[arg(long, value_name = "FILE")]
-        program: Option<PathBuf>,
     },
     /// An image by BitTorrent through a narrow uplink, by our seeder and by aria2c: needs root and the package aria2
     Torrent {
@@ -165,9 +165,6 @@ enum Measured {
         /// Only our seeder, and peers of our own
         #[arg(long)]
         own_only: bool,
-        /// This program, and not one that is built for it
-        #[arg(long, value_name = "FILE")]
-        program: Option<PathBuf>,
     },
     /// List, show, create, change, clone and delete nodes, and changes that touch every node
     Config {
@@ -265,33 +262,27 @@ fn perform(arguments: &Arguments) -> Result<()> {
         build::release()?;
     }
     if let Task::Bench(bench) = &arguments.task {
-        let has_program = matches!(
-            &bench.what,
-            Some(
-                Measured::Commands { program: Some(_), .. }
-                    | Measured::Torrent { program: Some(_), .. }
-            )
-        );
-        if !bench.built && !has_program {
+        if !bench.built && bench.program.is_none() {
             build::release()?;
         }
+        let program = measured(bench.program.as_deref())?;
         return match &bench.what {
-            None => bench::run(bench.json),
-            Some(Measured::DhcpClients) => bench::dhcp_clients(bench.json),
-            Some(Measured::Kea) => bench::kea(bench.json),
-            Some(Measured::Names) => bench::names(bench.json),
-            Some(Measured::Boot { nodes }) => bench::run_boot(nodes, bench.json),
-            Some(Measured::Commands { nodes, program }) => {
-                let program = measured(program.as_deref())?;
+            None => bench::run(&program, bench.json),
+            Some(Measured::DhcpClients) => bench::dhcp_clients(&program, bench.json),
+            Some(Measured::Kea) => bench::kea(&program, bench.json),
+            Some(Measured::Names) => bench::names(&program, bench.json),
+            Some(Measured::Boot { nodes }) => bench::run_boot(&program, nodes, bench.json),
+            Some(Measured::Commands { nodes }) => {
                 bench::run_commands(&program, usize::try_from(*nodes)?, bench.json)
             }
-            Some(Measured::Torrent { peers, rate, size, own_only, program }) => {
-                let program = measured(program.as_deref())?;
+            Some(Measured::Torrent { peers, rate, size, own_only }) => {
                 let (peers, rate, size, own_only) = (*peers, *rate, *size, *own_only);
                 let terms = bench::Torrents { program, peers, rate, size, own_only };
                 bench::run_torrents(&terms, bench.json)
             }
-            Some(Measured::Config { nodes }) => bench::run_configuration(nodes, bench.json),
+            Some(Measured::Config { nodes }) => {
+                bench::run_configuration(&program, nodes, bench.json)
+            }
         };
     }
     if !rustix::process::geteuid().is_root() {

@@ -10,6 +10,7 @@ mod node;
 mod package;
 mod secure_boot;
 mod site_dhcp;
+mod torrent;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -45,6 +46,8 @@ pub(crate) enum Subject {
     DualStack,
     /// Machines boot where ISC dhcpd or Kea gives addresses, by the files that the daemon writes
     SiteDhcp,
+    /// Machines fetch their image by BitTorrent
+    Torrent,
     /// The package for Debian is installed, upgraded, removed and purged
     Package,
 }
@@ -65,6 +68,7 @@ impl Subject {
             Self::Ipv6 => "ipv6",
             Self::DualStack => "dual-stack",
             Self::SiteDhcp => "site-dhcp",
+            Self::Torrent => "torrent",
             Self::Package => "package",
         }
     }
@@ -81,7 +85,8 @@ impl Subject {
             | Self::Memory
             | Self::Ipv6
             | Self::DualStack
-            | Self::SiteDhcp => Ok(()),
+            | Self::SiteDhcp
+            | Self::Torrent => Ok(()),
         }
     }
 
@@ -91,6 +96,7 @@ impl Subject {
             Self::Ipv6 => Some(ipv6::run),
             Self::DualStack => Some(ipv6::run_beside_ipv4),
             Self::SiteDhcp => Some(site_dhcp::run),
+            Self::Torrent => Some(torrent::run),
             _ => None,
         }
     }
@@ -104,7 +110,7 @@ impl Subject {
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
             // On sites of their own.
-            Self::Ipv6 | Self::DualStack | Self::SiteDhcp => Ok(()),
+            Self::Ipv6 | Self::DualStack | Self::SiteDhcp | Self::Torrent => Ok(()),
             Self::Package => package::test(bench),
         }
     }
@@ -165,6 +171,20 @@ fn on_one_site(
         Ok(())
     };
     test().map_err(|error| lifecycle::explain_failure(&site, &daemon, output, error))
+}
+
+/// Runs a test inside the network of a site.
+fn on_site(
+    perilune: &CommandLine<'_>,
+    key: &str,
+    test: impl Fn(&Follower<'_>) -> Result<()> + Sync,
+) -> Result<()> {
+    let accelerator = machine::accelerator();
+    let tested = perilune.site.lab.inside(|| {
+        let api = Api::login(&perilune.daemon.configuration())?;
+        test(&Follower { perilune, api: &api, accelerator, key })
+    });
+    tested.context("no thread in the lab").flatten()
 }
 
 #[cfg(test)]

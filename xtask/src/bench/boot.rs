@@ -1,5 +1,6 @@
 //! What machines that boot are answered, in clusters of several sizes, and the memory that the daemon has taken when many have asked.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -31,14 +32,14 @@ struct Outcome {
 }
 
 /// Runs everything, with a new daemon for each size; `as_json` prints figures for programs.
-pub(crate) fn run(sizes: &[usize], as_json: bool) -> Result<()> {
+pub(crate) fn run(program: &Path, sizes: &[usize], as_json: bool) -> Result<()> {
     let output = Output::new();
     let mut outcomes = Vec::new();
     for &nodes in sizes {
         if !as_json {
             output.step(&format!("{nodes} nodes"));
         }
-        outcomes.push(measure(nodes)?);
+        outcomes.push(measure(program, nodes)?);
     }
     if as_json {
         output::block(&json!(outcomes.iter().map(Outcome::json).collect::<Vec<_>>()).to_string());
@@ -49,9 +50,9 @@ pub(crate) fn run(sizes: &[usize], as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn measure(nodes: usize) -> Result<Outcome> {
+fn measure(program: &Path, nodes: usize) -> Result<Outcome> {
     let directory = tempfile::tempdir()?;
-    let mut daemon = Daemon::start(directory.path())?;
+    let mut daemon = Daemon::start(program, directory.path())?;
     let token = daemon.token()?;
     describe(&token)?;
     let post = |path: &str, name: &str, fields: serde_json::Value| {

@@ -50,7 +50,7 @@ pub(crate) fn run(program: &Path, nodes: usize, as_json: bool) -> Result<()> {
     }
     let directory = tempfile::tempdir()?;
     let data = directory.path().join("data");
-    let daemon = Daemon::start_program(program, &data)?;
+    let daemon = Daemon::start(program, &data)?;
     let configuration = data.join("luna.ini");
     let site = Site { program: program.to_owned(), configuration, directory, daemon, nodes };
     let figures = site.measure()?;

@@ -45,7 +45,7 @@ struct Goal {
 }
 
 /// Runs everything, with a new daemon for each size; `as_json` prints figures for programs.
-pub(crate) fn run(sizes: &[usize], as_json: bool) -> Result<()> {
+pub(crate) fn run(program: &Path, sizes: &[usize], as_json: bool) -> Result<()> {
     let output = Output::new();
     let mut figures = Vec::new();
     let mut sync = None;
@@ -55,7 +55,7 @@ pub(crate) fn run(sizes: &[usize], as_json: bool) -> Result<()> {
         }
         let directory = tempfile::tempdir()?;
         sync.get_or_insert(synchronous_writes(directory.path())?);
-        let mut daemon = Daemon::start(directory.path())?;
+        let mut daemon = Daemon::start(program, directory.path())?;
         let cluster = Cluster { token: daemon.token()?, nodes };
         describe(&cluster.token)?;
         load::all(PORT, &cluster.creations(0..nodes), 64, 201)?;

@@ -61,7 +61,7 @@ enum Server {
 }
 
 /// Exchanges of 4,000 machines that are nodes, and of 4,000 that are not and whose leases are stored before they are told.
-pub(crate) fn measure(as_json: bool) -> Result<()> {
+pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "network namespaces need root: run this as root");
     ensure!(Path::new(PROGRAM).exists(), "{PROGRAM} is not there: install the package kea-admin");
     let output = Output::new();
@@ -73,7 +73,7 @@ pub(crate) fn measure(as_json: bool) -> Result<()> {
     };
     let macs = directory.path().join("macs");
     fs::write(&macs, (0..NODES).map(|number| mac(number) + "\n").collect::<String>())?;
-    let mut sites = vec![perilune(directory.path())?];
+    let mut sites = vec![perilune(program, directory.path())?];
     match kea(directory.path())? {
         Some(kea) => sites.push(kea),
         None => step("Kea is left out: install the package kea-dhcp4-server"),
@@ -124,9 +124,9 @@ pub(super) fn networks(server: &str) -> Result<(Lab, Lab)> {
     Ok((network, clients))
 }
 
-fn perilune(directory: &Path) -> Result<Site> {
+fn perilune(program: &Path, directory: &Path) -> Result<Site> {
     let (network, clients) = networks("perilune")?;
-    let daemon = Daemon::start_in(Some(&network), directory)?;
+    let daemon = Daemon::start_in(Some(&network), program, directory)?;
     network.inside(|| -> Result<()> {
         let token = daemon.token()?;
         describe(&token)?;

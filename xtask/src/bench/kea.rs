@@ -12,11 +12,11 @@ use serde_json::json;
 use super::dhcp_clients::median;
 use super::load::{self, Client, Request};
 use super::{Daemon, PORT, describe, mac, node};
-use crate::build;
 use crate::output::{self, Output};
 
 const GENERATOR: &str = "/usr/sbin/perfdhcp";
 const KEA: &str = "/usr/sbin/kea-dhcp4";
+const SERVERS: &str = "servers";
 const NODES: usize = 10_000;
 /// Changes that Kea is told of while machines ask.
 const CHANGES: usize = 5;
@@ -26,7 +26,7 @@ const GOAL_MILLISECONDS: f64 = 1000.0;
 /// What the daemon's log has for each.
 const TOLD: &str = "has taken the cluster as it is";
 
-pub(crate) fn measure(as_json: bool) -> Result<()> {
+pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "network namespaces need root: run this as root");
     for (program, package) in [(KEA, "kea-dhcp4-server"), (GENERATOR, "kea-admin")] {
         ensure!(
@@ -43,12 +43,11 @@ pub(crate) fn measure(as_json: bool) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (network, clients) = super::dhcp_clients::networks("site")?;
     step("10,000 nodes");
-    make(&network, directory.path())?;
+    make(&network, program, directory.path())?;
     step("Kea, by the file that the daemon writes");
-    let servers = directory.path().join("servers");
     let log = directory.path().join("daemon.log");
-    let daemon = beside(&network, directory.path(), &servers, &log)?;
-    let written = servers.join("kea-dhcp4.conf");
+    let daemon = beside(&network, program, directory.path(), &log)?;
+    let written = directory.path().join(SERVERS).join("kea-dhcp4.conf");
     let names_all = || {
         let text = fs::read_to_string(&written).unwrap_or_default();
         text.contains(&mac(NODES - 1)).then_some(())
@@ -78,8 +77,8 @@ pub(crate) fn measure(as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn make(network: &Lab, directory: &Path) -> Result<()> {
-    let daemon = Daemon::start_in(Some(network), directory)?;
+fn make(network: &Lab, program: &Path, directory: &Path) -> Result<()> {
+    let daemon = Daemon::start_in(Some(network), program, directory)?;
     network.inside(|| -> Result<()> {
         let token = daemon.token()?;
         describe(&token)?;
@@ -93,16 +92,15 @@ fn make(network: &Lab, directory: &Path) -> Result<()> {
 }
 
 /// The daemon without DHCP of its own: it writes for Kea.
-fn beside(network: &Lab, directory: &Path, servers: &Path, log: &Path) -> Result<Daemon> {
-    let configuration = services::in_directory(servers, &[("DHCP", "kea-dhcp4")])?;
+fn beside(network: &Lab, program: &Path, directory: &Path, log: &Path) -> Result<Daemon> {
+    let configuration = services::in_directory(&directory.join(SERVERS), &[("DHCP", "kea-dhcp4")])?;
     let file = directory.join("luna.ini");
     let own = fs::read_to_string(&file)?;
     // The section that the daemon's own options have made is not ours.
     ensure!(!own.contains("[SERVICES]"), "{} names servers already", file.display());
     fs::write(&file, format!("{own}\n{configuration}INTERFACES = {BRIDGE}\n"))?;
-    let program = build::programs()?.perilune;
     let log = fs::File::create(log)?;
-    Daemon::spawn(&program, Some(network), directory, &["--log", "info"], Some(log))
+    Daemon::spawn(program, Some(network), directory, &["--log", "info"], Some(log))
 }
 
 /// Changes a node some times. Answers in how many milliseconds Kea took each.

@@ -44,7 +44,7 @@ struct Figure {
 }
 
 /// Measures all.
-pub(crate) fn measure(as_json: bool) -> Result<()> {
+pub(crate) fn measure(daemon: &Path, as_json: bool) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "network namespaces need root: run this as root");
     for (program, package) in
         [(GENERATOR, "dnsperf"), (DIG, "bind9-dnsutils"), (others::BIND, "bind9")]
@@ -63,7 +63,7 @@ pub(crate) fn measure(as_json: bool) -> Result<()> {
     step("A cluster of 10,000 nodes");
     let directory = tempfile::tempdir()?;
     let (network, clients) = networks("names")?;
-    let mut site = Site::start(directory.path(), network, clients)?;
+    let mut site = Site::start(daemon, directory.path(), (network, clients))?;
     let mut figures = Vec::new();
     step("A zone of 30,000 records");
     let zone = site.transfer(&mut figures)?;
@@ -86,13 +86,13 @@ struct Site {
 }
 
 impl Site {
-    fn start(directory: &Path, network: Lab, clients: Lab) -> Result<Self> {
-        let mut daemon = Daemon::start_in(Some(&network), directory)?;
+    fn start(program: &Path, directory: &Path, (network, clients): (Lab, Lab)) -> Result<Self> {
+        let mut daemon = Daemon::start_in(Some(&network), program, directory)?;
         daemon.stop();
         let configuration = directory.join("luna.ini");
         let text = fs::read_to_string(&configuration)?;
         fs::write(&configuration, format!("{text}\n[DNS]\nSECONDARIES = {CLIENTS}\n"))?;
-        let daemon = Daemon::start_in(Some(&network), directory)?;
+        let daemon = Daemon::start_in(Some(&network), program, directory)?;
         let token = network.inside(|| daemon.token())??;
         let site = Self { daemon, token, network, clients };
         site.network.inside(|| site.describe())??;

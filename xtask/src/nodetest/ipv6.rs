@@ -1,15 +1,15 @@
 //! Sites with IPv6: without IPv4, where UEFI's own firmware asks DHCPv6 and fetches iPXE by TFTP, and a node runs from memory and another is
 //! installed to its disk; and beside IPv4, where a node has both.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use perilune_testkit::machine::Firmware;
-use perilune_testkit::{Machine, Stop, machine};
+use perilune_testkit::{Machine, Stop};
 
 use super::node::Node;
-use crate::api::Api;
+use super::on_site;
 use crate::build::Programs;
 use crate::cluster::CommandLine;
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::follow::{Boot, Follower};
 use crate::image::Image;
 use crate::lifecycle;
@@ -41,7 +41,7 @@ pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &St
             scenario::on_disk(48, Firmware::UefiWithoutRom),
         ];
         let members = members.into_iter().zip(ALONE).map(|(member, address)| member.at(address));
-        on(&perilune, &key, |bench| {
+        on_site(&perilune, &key, |bench| {
             members.clone().try_for_each(|member| boot_alone(bench, member))
         })
     };
@@ -63,27 +63,13 @@ pub(super) fn run_beside_ipv4(
         let key = lifecycle::describe(&perilune, image, &[])?;
         perilune.perilune(&["network", "change", "cluster", "--network", NETWORK])?;
         perilune.perilune(&["controller", "list"])?;
-        on(&perilune, &key, boot_with_both)
+        on_site(&perilune, &key, boot_with_both)
     };
     test().map_err(|error| lifecycle::explain_failure(&site, &daemon, output, error))
 }
 
 fn with_prefix() -> String {
     format!("{CONTROLLER}/64")
-}
-
-/// Runs a test inside the network of a site.
-fn on(
-    perilune: &CommandLine<'_>,
-    key: &str,
-    test: impl Fn(&Follower<'_>) -> Result<()> + Sync,
-) -> Result<()> {
-    let accelerator = machine::accelerator();
-    let tested = perilune.site.lab.inside(|| {
-        let api = Api::login(&perilune.daemon.configuration())?;
-        test(&Follower { perilune, api: &api, accelerator, key })
-    });
-    tested.context("no thread in the lab").flatten()
 }
 
 fn boot_alone(bench: &Follower<'_>, member: Member) -> Result<()> {
@@ -129,7 +115,8 @@ fn has_both(node: &Node<'_>) -> Result<()> {
     by_ipv6.check(member, BESIDE, Boot::Network)?;
     // Each family reaches the controller.
     for address in [site::CONTROLLER, CONTROLLER] {
-        node.ssh(&format!("ping -c 1 -W 5 {address}"))
+        let port = daemon::PORT;
+        node.ssh(&format!("timeout 20 bash -c '</dev/tcp/{address}/{port}'"))
             .with_context(|| format!("{address} is not reached"))?;
     }
     let routes = node.ssh("ip -4 route; ip -6 route")?;

@@ -6,7 +6,7 @@ use perilune_testkit::process::wait_for;
 
 use crate::follow::{Boot, Follower};
 use crate::report::Timeline;
-use crate::scenario::Member;
+use crate::scenario::{Member, Root};
 
 /// Both kinds of firmware find their partition, so that one layout is for machines of either.
 const LAYOUT: &str = r#"{"disks":[{"serial":"NODE","partitions":[
@@ -20,10 +20,13 @@ pub(super) struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// Describes it: installed once, to the disk that has its name.
+    /// Describes it: where it has a disk, installed once, to the disk that has its name.
     pub(super) fn describe(&self) -> Result<()> {
         let perilune = self.bench.perilune;
         perilune.add(&self.member)?;
+        if self.member.root == Root::Ram {
+            return Ok(());
+        }
         let layout = LAYOUT.replace("NODE", &self.member.name);
         let change = ["node", "change", &self.member.name, "--install-policy", "once"];
         perilune.perilune(&[change.as_slice(), &["--disklayout", &layout]].concat())?;

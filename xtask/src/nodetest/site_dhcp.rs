@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use perilune_testkit::process::wait_for;
-use perilune_testkit::{Limit, Stop, machine, services};
+use perilune_testkit::{Limit, Stop, services};
 
 use super::node::Node;
-use crate::api::Api;
+use super::on_site;
 use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
@@ -60,13 +60,7 @@ fn boot_by(
     let perilune = CommandLine { site: &site, daemon: &daemon, output, stop };
     let test = || -> Result<()> {
         serves(&perilune, server)?;
-        let tested = site.lab.inside(|| {
-            let api = Api::login(&daemon.configuration())?;
-            let accelerator = machine::accelerator();
-            let bench = Follower { perilune: &perilune, api: &api, accelerator, key: &key };
-            boot(&bench, server)
-        });
-        tested.context("no thread in the lab").flatten()
+        on_site(&perilune, &key, |bench| boot(bench, server))
     };
     test().map_err(|error| lifecycle::explain_failure(&site, &daemon, output, error))
 }
