@@ -8,7 +8,7 @@ use perilune_testkit::services;
 use serde_json::Value;
 
 use crate::proxy::token;
-use crate::site::{CONTROLLER, NODE_MAC, Site, limit};
+use crate::site::{CONTROLLER, Machine, NODE_MAC, Site, limit};
 use crate::tools::{CURL, DHCLIENT, DHCPD, DIG, KEA4, KEA6, NAMED, NSUPDATE, PERFDHCP, UDHCPC};
 
 /// A site whose servers these are.
@@ -16,10 +16,40 @@ struct Beside {
     site: Site,
 }
 
+/// A small disk at a directory, gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(directory: PathBuf) -> Self {
+        fs::create_dir_all(&directory).unwrap();
+        let mut mount = command("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(&directory);
+        run(&mut mount, &limit()).unwrap();
+        Self(directory)
+    }
+
+    /// Leaves no room. Answers what takes it.
+    fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        fs::write(&filler, vec![0; 1 << 20]).unwrap_err();
+        filler
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(command("umount").arg("--lazy").arg(&self.0), &limit()).ok();
+    }
+}
+
 impl Beside {
     /// Servers by their keys in `[SERVICES]`, and more of `[DHCP]`. The daemon serves DHCP itself unless a server does.
     fn start(services: &[(&str, &str)], more: &str) -> Self {
-        let mut site = Site::start("10.141.100.1", "10.141.100.99");
+        Self::start_on(Site::start("10.141.100.1", "10.141.100.99"), services, more)
+    }
+
+    /// The same on a site that is there.
+    fn start_on(mut site: Site, services: &[(&str, &str)], more: &str) -> Self {
         let at = site.data().join("etc");
         let servers = services::in_directory(&at, services).unwrap();
         site.configure(&format!("{servers}{more}"));
@@ -274,6 +304,37 @@ fn a_dhcpd_of_the_site_serves_nodes_by_the_file_that_is_written() {
             .udhcpc(&udhcpc, &[])
             .is_ok_and(|told| told.get("ip") == "10.141.0.1" && told.get("domain") == "cluster")
     });
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_server_goes_on_with_the_files_that_it_has() {
+    let (Some(_), Some(udhcpc)) = (DHCPD.find(), UDHCPC.find()) else { return };
+    let site = Site::start("10.141.100.1", "10.141.100.99");
+    let directory = site.data().join("etc");
+    let disk = SmallDisk::at(directory);
+    let beside = Beside::start_on(site, &[("DHCP", "dhcpd")], "");
+    // The disk goes before the site, however this ends.
+    let disk = disk;
+    let site = &beside.site;
+    let node = site.machine(NODE_MAC);
+    let has = |machine: &Machine, address: &str| {
+        machine.udhcpc(&udhcpc, &[]).is_ok_and(|told| told.get("ip") == address)
+    };
+    beside.until("dhcpd does not serve", || has(&node, "10.141.0.1"));
+    let filler = disk.fill();
+    let before = beside.read("dhcpd.conf");
+    site.cli(&["node", "add", "node002", "--group", "compute", "--mac", "52:54:00:00:00:02"]);
+    beside.until("a full disk is not told", || {
+        let status = beside.status();
+        status.contains("dhcpd.conf") && status.contains("make room on that disk")
+    });
+    assert_eq!(beside.read("dhcpd.conf"), before, "half a file is in its place");
+    assert!(has(&node, "10.141.0.1"), "dhcpd does not go on");
+    fs::remove_file(filler).unwrap();
+    site.cli(&["node", "add", "node003", "--group", "compute", "--mac", "52:54:00:00:00:03"]);
+    let new = site.machine("52:54:00:00:00:02");
+    beside.until("it does not follow when there is room", || has(&new, "10.141.0.2"));
+    beside.until("it still is said to lack", || !beside.status().contains("make room"));
 }
 
 #[test]
