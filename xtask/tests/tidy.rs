@@ -32,7 +32,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-image", &["perilune-archive"]),
     ("perilune-directory", &["perilune-model"]),
     ("perilune-import", &["perilune-model", "perilune-plan"]),
-    ("perilune-bmc", &[]),
+    ("perilune-program", &[]),
+    ("perilune-bmc", &["perilune-program"]),
     ("perilune-switch", &["perilune-model"]),
     ("perilune-agent", &["perilune-archive", "perilune-plan", "perilune-seal", "perilune-torrent"]),
     (
@@ -50,6 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perilune-ndp",
             "perilune-notation",
             "perilune-plan",
+            "perilune-program",
             "perilune-render",
             "perilune-seal",
             "perilune-select",

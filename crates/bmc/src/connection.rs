@@ -8,7 +8,7 @@ use crate::{Action, Error, PowerState, Reply};
 pub(crate) enum Connection {
     Ipmi(Box<Session>),
     Redfish(Box<Service>),
-    Plugin(Plugin),
+    Plugin(Box<Plugin>),
 }
 
 impl Connection {

@@ -17,4 +17,4 @@ mod target;
 pub use action::{Action, Event, Item, PowerState, Reply, Sensor, UnknownAction};
 pub use engine::{Engine, Inrush, Limits, Outcome, Traffic, Verification};
 pub use error::Error;
-pub use target::{Credentials, Driver, Target};
+pub use target::{Credentials, Driver, Program, Target};

@@ -63,7 +63,15 @@ pub enum Driver {
     /// It answers as JSON on its standard output: `{"power": "on"}` to a power status; `{}` to a change; to a list
     /// `{"events": […]}` (or `{"text": "a line for each"}`), `{"sensors": […]}` or `{"inventory": […]}`, with the fields
     /// of [`Event`](crate::Event), [`Sensor`](crate::Sensor) and [`Item`](crate::Item); `{"error": "why"}` when it failed.
-    Plugin(PathBuf),
+    Plugin(Program),
+}
+
+/// A site's own executable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub path: PathBuf,
+    /// Whom it runs as; as this process without.
+    pub user: Option<perilune_program::User>,
 }
 
 #[derive(Clone, PartialEq, Eq)]

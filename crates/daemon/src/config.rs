@@ -22,7 +22,6 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 use crate::connections::Limits;
-use crate::program::User;
 pub use certificate::CertificateFiles;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
@@ -33,6 +32,7 @@ pub use listen::Listen;
 pub use names::{NameSettings, Secondaries, Serve};
 use perilune_boot::Protocol;
 use perilune_image::Readers;
+use perilune_program::User;
 pub use perilune_store::Address;
 pub(crate) use servers::{DhcpServer, NameServer, ServerSettings};
 

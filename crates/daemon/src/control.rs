@@ -34,6 +34,7 @@ pub use run::{Order, Request, Row, Run, Verdict};
 use crate::boots::{Boots, Evidence};
 use crate::cluster::ClusterService;
 use crate::config::{self, Settings};
+use crate::plugins::Runner;
 use crate::status::Status;
 use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
@@ -43,7 +44,6 @@ pub(crate) use pins::PinnedCertificate;
 use pins::PinnedCertificates;
 use runs::Runs;
 use targets::Resolver;
-pub(crate) use targets::is_executable;
 
 /// Hooks of the site that run at one moment.
 const HOOKS: usize = 16;
@@ -75,7 +75,8 @@ pub struct Control {
 struct Shared {
     engine: Engine,
     limits: config::Control,
-    plugins: Option<PathBuf>,
+    /// Runs the site's own programs.
+    runner: Runner,
     /// As many hooks as may run at one moment.
     hooks: Arc<Semaphore>,
     runs: Runs,
@@ -115,12 +116,10 @@ pub struct Opened {
 
 impl Control {
     /// With the certificates that were pinned before.
-    pub async fn open(
-        settings: &Settings,
+    pub(crate) async fn open(
+        (settings, runner): (&Settings, Runner),
         store: &Store,
-        status: Status,
-        boots: Boots,
-        cluster: ClusterService,
+        (status, boots, cluster): (Status, Boots, ClusterService),
     ) -> Result<Opened, Error> {
         let authorities = match &settings.control.authorities {
             Some(path) => read_authorities(path)?,
@@ -131,7 +130,7 @@ impl Control {
         let shared = Shared {
             engine: Engine::new(authorities),
             limits: settings.control.clone(),
-            plugins: settings.plugins.clone(),
+            runner,
             hooks: Arc::new(Semaphore::new(HOOKS)),
             runs: Runs::new(store.life()),
             pins,
@@ -192,8 +191,7 @@ impl Control {
     fn targets(&self, nodes: Vec<String>) -> (Vec<Target>, Vec<Row>) {
         let cluster = self.shared.cluster.published();
         let pins = self.shared.pins.snapshot();
-        let plugins = self.shared.plugins.as_deref();
-        let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
+        let resolver = Resolver { cluster: &cluster, runner: &self.shared.runner, pins: &pins };
         let (mut targets, mut rows) = (Vec::new(), Vec::new());
         for node in nodes {
             match resolver.target(&node) {
@@ -250,8 +248,8 @@ impl Control {
         nodes: &[String],
     ) -> Result<Vec<(String, String)>, perilune_boards::Error> {
         let cluster = self.shared.cluster.published();
-        let (pins, plugins) = (self.shared.pins.snapshot(), self.shared.plugins.as_deref());
-        let resolver = Resolver { cluster: &cluster, plugins, pins: &pins };
+        let pins = self.shared.pins.snapshot();
+        let resolver = Resolver { cluster: &cluster, runner: &self.shared.runner, pins: &pins };
         let mut unknown = Vec::new();
         let mut forgotten = Vec::new();
         for node in nodes {
@@ -321,12 +319,14 @@ impl Control {
 
     /// Nobody waits for a hook.
     fn tell_hook(&self, outcome: &Outcome) {
-        let Some(plugins) = self.shared.plugins.as_deref() else { return };
         let cluster = self.shared.cluster.published();
-        let Some((hook, group)) = hook::find(plugins, &cluster, &outcome.name) else { return };
+        let runner = self.shared.runner.clone();
+        let Some((hook, group)) = hook::find(&runner, &cluster, &outcome.name) else { return };
         let (turns, node, action) =
             (Arc::clone(&self.shared.hooks), outcome.name.clone(), outcome.action);
-        let work = async move { hook::call(&turns, &hook, action, &node, &group).await };
+        let work = async move {
+            hook::call((&runner, &turns), &hook, action, (&node, &group)).await;
+        };
         if self.shared.work.send(Box::pin(work)).is_err() {
             tracing::debug!(node = outcome.name, "the daemon stops; a hook is not called");
         }

@@ -5,7 +5,6 @@ mod readings;
 mod worker;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ pub(crate) use worker::Worker;
 use crate::api::problem::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
+use crate::plugins::Runner;
 use crate::sightings::Sightings;
 use program::Programs;
 
@@ -47,12 +47,12 @@ impl Discovery {
     pub(crate) fn new(
         cluster: ClusterService,
         sightings: Sightings,
-        plugins: Option<PathBuf>,
+        runner: Runner,
     ) -> (Self, Worker) {
         let (publisher, readings) = watch::channel(Readings::default());
         let (wanted, wishes) = watch::channel(None);
         let worker = Worker::new(cluster.clone(), publisher, wishes);
-        let programs = Programs::new(plugins);
+        let programs = Programs::new(runner);
         (Self { cluster, sightings, programs, readings, wanted }, worker)
     }
 

@@ -1,6 +1,6 @@
 //! What machines are made of, as the installers of their nodes last told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,7 +99,7 @@ type Uuid = [u8; 16];
 struct ByUuid {
     sequence: Option<u64>,
     /// None where several say that it is theirs.
-    nodes: HashMap<Uuid, Option<Name>>,
+    nodes: BTreeMap<Uuid, Option<Name>>,
 }
 
 impl Inventories {

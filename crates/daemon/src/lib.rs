@@ -41,7 +41,6 @@ pub mod owner;
 mod pace;
 mod patience;
 mod plugins;
-mod program;
 mod prometheus;
 mod proxied;
 mod rate;

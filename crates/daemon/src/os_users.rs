@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use perilune_directory::{Directory, Entries, Error, GroupRequest, Kind, Ldap, Obol, UserRequest};
 use perilune_model::Saved;
+use perilune_program::Limits;
 use serde_json::{Value, json};
 
 use crate::config::DirectoryChoice;
 use crate::plugins::{Runner, names};
-use crate::program::Limits;
 
 /// The program: `osuser/default` below the plugins' directory.
 const KIND: &str = "osuser";

@@ -3,15 +3,15 @@
 
 pub(crate) mod names;
 
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use perilune_program::{Ended, Limits, User};
 use serde_json::Value;
 use tokio::sync::Semaphore;
-
-use crate::control::is_executable;
-use crate::program::{self, Limits, User};
 
 /// What calls the class of a Python file: its standard input is the same as any program's.
 const SHIM: &str = include_str!("plugins/shim.py");
@@ -136,6 +136,66 @@ impl Runner {
         value.map_err(|error| format!("its answer is no JSON: {error}"))
     }
 
+    /// Asks an executable at once, whatever else runs: whoever calls has turns of its own.
+    pub(crate) async fn ask(
+        &self,
+        plugin: &str,
+        question: &Value,
+        limits: Limits,
+    ) -> Option<Result<Vec<u8>, String>> {
+        let found = self.find(plugin).filter(|found| !found.is_class)?;
+        Some(self.run(plugin, &found, question, limits).await)
+    }
+
+    /// The same with what it is told as arguments.
+    pub(crate) async fn tell(
+        &self,
+        plugin: &str,
+        arguments: [&str; 3],
+        limits: Limits,
+    ) -> Option<Result<Ended, String>> {
+        let Found { path, .. } = self.find(plugin).filter(|found| !found.is_class)?;
+        let user = match self.user_of(plugin, &path) {
+            Ok(user) => user,
+            Err(reason) => return Some(Err(reason)),
+        };
+        let words: Vec<&OsStr> =
+            std::iter::once(path.as_os_str()).chain(arguments.map(OsStr::new)).collect();
+        Some(perilune_program::run(&words, "", limits, user).await)
+    }
+
+    /// Whether there is an executable of this path.
+    pub(crate) fn has_program(&self, plugin: &str) -> bool {
+        self.find(plugin).is_some_and(|found| !found.is_class)
+    }
+
+    /// The first of these names in a directory that has an executable, as a path below the plugins' directory.
+    pub(crate) fn first_program<'a>(
+        &self,
+        directory: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        let mut plugins = names.into_iter().map(|name| format!("{directory}/{name}"));
+        plugins.find(|plugin| self.has_program(plugin))
+    }
+
+    /// Where an executable is, and whom it runs as.
+    pub(crate) fn program(&self, plugin: &str) -> Option<Result<perilune_bmc::Program, String>> {
+        let Found { path, .. } = self.find(plugin).filter(|found| !found.is_class)?;
+        let user = self.user_of(plugin, &path);
+        Some(user.map(|user| perilune_bmc::Program { path, user }))
+    }
+
+    /// Whom a plugin runs as; as the daemon itself without. What runs as root is written by nobody else.
+    fn user_of(&self, plugin: &str, path: &Path) -> Result<Option<User>, String> {
+        let is_privileged = is_below(&self.privileged, plugin);
+        if is_privileged && self.user.is_some() {
+            let top = self.plugins.as_deref().unwrap_or(Path::new("/"));
+            names::check_owners(path, top)?;
+        }
+        Ok(self.user.filter(|_| !is_privileged))
+    }
+
     async fn run(
         &self,
         plugin: &str,
@@ -143,16 +203,11 @@ impl Runner {
         question: &Value,
         limits: Limits,
     ) -> Result<Vec<u8>, String> {
-        let is_privileged = is_below(&self.privileged, plugin);
-        if is_privileged && self.user.is_some() {
-            let top = self.plugins.as_deref().unwrap_or(Path::new("/"));
-            names::check_owners(&found.path, top)?;
-        }
-        let user = self.user.filter(|_| !is_privileged);
+        let user = self.user_of(plugin, &found.path)?;
         let question = format!("{question}\n");
         let words = self.words(found);
         let words: Vec<&Path> = words.iter().map(PathBuf::as_path).collect();
-        program::ask_as(&words, &question, limits, user).await
+        perilune_program::ask(&words, &question, limits, user).await
     }
 
     fn words(&self, found: &Found) -> Vec<PathBuf> {
@@ -167,6 +222,12 @@ impl Runner {
 /// Whether a plugin is one of these, or below one of these directories.
 pub(crate) fn is_below(beginnings: &[String], plugin: &str) -> bool {
     beginnings.iter().any(|beginning| Path::new(plugin).starts_with(beginning))
+}
+
+/// Whether a site has put a program there.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

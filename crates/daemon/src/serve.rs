@@ -399,8 +399,7 @@ async fn assemble(
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
     let runner = plugin_runner(&settings);
-    let places = places(&settings, options, &listen, runner.clone());
-    make_places(&places, &cluster)?;
+    let places = made(places(&settings, options, &listen, runner.clone()), &cluster)?;
     let (jobs, job_records, mut unreadable) =
         Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
     let (status, states, others) = Status::open(&store).await?;
@@ -416,12 +415,12 @@ async fn assemble(
     let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
     let controllers = Controllers::open(&store, &cluster, &settings, &listen).await?;
+    let told = (status.clone(), boots.clone(), cluster.clone());
     let control::Opened { control, worker, pins, unreadable: others } =
-        Control::open(&settings, &store, status.clone(), boots.clone(), cluster.clone()).await?;
+        Control::open((&settings, runner.clone()), &store, told).await?;
     unreadable.extend(others);
     let sightings = Sightings::new(store.life());
-    let (discovery, switches) =
-        Discovery::new(cluster.clone(), sightings.clone(), settings.plugins.clone());
+    let (discovery, switches) = Discovery::new(cluster.clone(), sightings.clone(), runner.clone());
     let state = State::new(Parts {
         boots,
         spool: Spool::new(&settings.data_dir),
@@ -429,6 +428,7 @@ async fn assemble(
         inventories: inventories.0,
         swarm: Swarm::default(),
         hooks: Hooks::new(runner.clone()),
+        runner: runner.clone(),
         certificate,
         claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
@@ -479,10 +479,11 @@ async fn assemble(
 }
 
 /// What is served lies there; nobody but who may has archives from it.
-fn make_places(places: &Places, cluster: &ClusterService) -> Result<(), Error> {
+/// The places, there and closed to others.
+fn made(places: Places, cluster: &ClusterService) -> Result<Places, Error> {
     make_directory(&places.files)?;
-    crate::archives::hide(places, cluster.published());
-    Ok(())
+    crate::archives::hide(&places, cluster.published());
+    Ok(places)
 }
 
 fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runner) -> Places {

@@ -40,6 +40,7 @@ use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::os_users::OsUsers;
+use crate::plugins::Runner;
 use crate::prometheus::Prometheus;
 use crate::proxied::HiddenBoots;
 use crate::servers::Servers;
@@ -115,6 +116,8 @@ pub struct Parts {
     pub inventories: Inventories,
     /// Programs of the site that are told what changes.
     pub(crate) hooks: Hooks,
+    /// Runs the others of the site's own programs.
+    pub(crate) runner: Runner,
     /// Who fetches images by torrents.
     pub(crate) swarm: Swarm,
     /// What unknown machines say that they are.

@@ -12,9 +12,9 @@ use perilune_model::provisioning::Provisioning;
 use perilune_model::{Cluster, Family, Holder, Kind, Name, Patch, Violation};
 
 use crate::config::Settings;
-use crate::control::is_executable;
 use crate::hooks::Hook;
 use crate::plugins::is_below;
+use crate::plugins::is_executable;
 
 /// As long as a name server may take to answer; those that are asked are on this network, or on this host.
 const LONGEST: Duration = Duration::from_millis(500);

@@ -60,7 +60,7 @@ pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
     let (begun, ended, times) = std::thread::scope(|scope| -> Result<_> {
         let load = scope.spawn(|| exchanges(&clients, LOAD.0, LOAD.1));
         let times = network.inside(|| change(&daemon, &log))?;
-        let (begun, ended) = load.join().map_err(|_| anyhow::anyhow!("the load ended"))??;
+        let (begun, ended) = load.join().map_err(|_panic| anyhow::anyhow!("the load ended"))??;
         Ok((begun, ended, times?))
     })?;
     let middle = median(times.iter().copied());

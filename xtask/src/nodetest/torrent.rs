@@ -10,10 +10,11 @@ use super::on_site;
 use crate::build::Programs;
 use crate::cluster::CommandLine;
 use crate::daemon::Daemon;
-use crate::follow::Follower;
+use crate::follow::{Boot, Follower};
 use crate::image::Image;
 use crate::lifecycle;
 use crate::output::Output;
+use crate::report::Timeline;
 use crate::scenario::{self, Member};
 use crate::site::Site;
 
@@ -47,13 +48,17 @@ fn boot(bench: &Follower<'_>, members: &[Member]) -> Result<()> {
 }
 
 fn by_pieces(node: &Node<'_>, machine: &Machine) -> Result<()> {
-    node.installed(None)?;
+    let Node { bench, member } = node;
+    // The other one may be done already, too.
+    bench.follow_install(member, &mut Timeline::new())?;
+    let facts = bench.wait_for_node(member, &member.address(), None)?;
+    facts.check(member, &member.address(), Boot::Network)?;
     // A serial console breaks lines anywhere.
     let console = machine.console().replace(['\r', '\n'], "");
     for words in OTHERWISE {
         ensure!(!console.contains(words), "its image {words}");
     }
     ensure!(console.contains(BY_PIECES), "its console does not say where its image came from");
-    node.bench.event(&node.member, "runs, and its image came by pieces");
+    bench.event(member, "runs, and its image came by pieces");
     Ok(())
 }

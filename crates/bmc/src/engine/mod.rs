@@ -68,7 +68,9 @@ impl Shared {
         match &target.driver {
             Driver::Ipmi => self.connect_ipmi(target).await,
             Driver::Redfish => self.connect_redfish(target).await,
-            Driver::Plugin(path) => Ok(Connection::Plugin(Plugin::new(path, target))),
+            Driver::Plugin(program) => {
+                Ok(Connection::Plugin(Box::new(Plugin::new(program, target))))
+            }
             Driver::Auto => match self.find_out(target).await? {
                 Protocol::Ipmi => self.connect_ipmi(target).await,
                 Protocol::Redfish => self.connect_redfish(target).await,

@@ -1,12 +1,12 @@
 //! `/export` and `/import`: what other programs of a site exchange with the daemon. `docs/metrics.md`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 use perilune_model::Cluster;
+use perilune_program::Limits;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -18,9 +18,7 @@ use crate::api::query::Query;
 use crate::api::source;
 use crate::boot_plugins;
 use crate::clock;
-use crate::control::is_executable;
 use crate::json::Json;
-use crate::program::{self, Limits};
 use crate::prometheus::{self, Prometheus, targets};
 use crate::state::State;
 
@@ -66,8 +64,9 @@ async fn export(
 ) -> Result<Response, ApiError> {
     admit_reader(&mut parts, &state).await?;
     allowed(&state.settings.exporters, &name, "exporter", "ALLOWED_EXPORTERS")?;
-    if let Some(program) = own_program(&state, "export", &name) {
-        return ask(&program, &json!({ "version": 1, "arguments": query })).await;
+    let question = json!({ "version": 1, "arguments": query });
+    if let Some(answer) = ask_own(&state, "export", &name, &question).await {
+        return answer;
     }
     let rules = &state.prometheus;
     let told = match name.as_str() {
@@ -114,8 +113,10 @@ async fn import(
         )));
     }
     allowed(&state.settings.importers, &name, "importer", "ALLOWED_IMPORTERS")?;
-    if let Some(program) = own_program(&state, "import", &name) {
-        return ask(&program, &json!({ "version": 1, "data": body })).await;
+    if let Some(answer) =
+        ask_own(&state, "import", &name, &json!({ "version": 1, "data": body })).await
+    {
+        return answer;
     }
     let (rules, now) = (&state.prometheus, clock::seconds());
     match name.as_str() {
@@ -158,25 +159,31 @@ fn not_there(error: prometheus::Error) -> ApiError {
     }
 }
 
-/// The site's own program of this name, which comes first.
-fn own_program(state: &State, kind: &str, name: &str) -> Option<PathBuf> {
+/// What the site's own program of this name answers, which comes first; `None` where there is none. JSON is answered as such, and everything
+/// else as text.
+async fn ask_own(
+    state: &State,
+    kind: &str,
+    name: &str,
+    question: &Value,
+) -> Option<Result<Response, ApiError>> {
     let is_plain = !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
-    let path = state.settings.plugins.as_ref().filter(|_| is_plain)?.join(kind).join(name);
-    is_executable(&path).then_some(path)
-}
-
-/// JSON is answered as such, and everything else as text.
-async fn ask(program: &std::path::Path, question: &Value) -> Result<Response, ApiError> {
-    let answer = program::ask(program, &question.to_string(), LIMITS).await.map_err(|reason| {
-        tracing::warn!(program = %program.display(), reason, "a program of the site failed");
-        ApiError::NotFound(reason)
-    })?;
+    let plugin = format!("{kind}/{name}");
+    let asked =
+        if is_plain { state.runner.ask(&plugin, question, LIMITS).await? } else { return None };
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(reason) => {
+            tracing::warn!(program = plugin, reason, "a program of the site failed");
+            return Some(Err(ApiError::NotFound(reason)));
+        }
+    };
     if let Ok(value) = serde_json::from_slice::<Value>(&answer)
         && !value.is_string()
     {
-        return Ok(Json(value).into_response());
+        return Some(Ok(Json(value).into_response()));
     }
-    Ok(Html(String::from_utf8_lossy(&answer).trim_end().to_owned()).into_response())
+    Some(Ok(Html(String::from_utf8_lossy(&answer).trim_end().to_owned()).into_response()))
 }
 
 /// The names of a list with commas; `None` where it is not asked for.

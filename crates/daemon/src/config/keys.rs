@@ -8,12 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use perilune_boot::Protocol;
 use perilune_image::Readers;
+use perilune_program::User;
 
 use super::reference::LUNA_INI;
 use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
-use crate::program::User;
 use crate::prometheus;
 
 /// What is built in for Prometheus.

@@ -344,7 +344,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "RUN_AS",
                 "nobody",
-                "the user that hooks run as, where the daemon is root; `root` where they need that. A daemon that is not root runs them as itself",
+                "the user that all plugins run as, where the daemon is root; `root` where they need that. A daemon that is not root runs them as itself",
             ),
             key(
                 "PRIVILEGED",

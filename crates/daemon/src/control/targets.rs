@@ -1,11 +1,9 @@
 //! Which BMC a node has, and how it is spoken to.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use perilune_bmc::redfish::Trust;
-use perilune_bmc::{Credentials, Driver, Target};
+use perilune_bmc::{Credentials, Driver, Program, Target};
 use perilune_boards::Snapshot;
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver as DriverWord};
 use perilune_model::effective::Effective;
@@ -15,6 +13,7 @@ use perilune_model::rack::{DeviceType, Placement};
 use perilune_model::{Cluster, Family};
 
 use super::pins::PinnedCertificate;
+use crate::plugins::Runner;
 
 /// Why there is no BMC to speak to: what is missing, and of which node.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +26,8 @@ pub(super) enum Missing {
     Address(String),
     #[error("neither the node '{0}' nor its group has a BMC setup; give one of them one")]
     Setup(String),
+    #[error("the site's own program for the BMC of the node '{0}' is not run: {1}")]
+    Program(String, String),
 }
 
 impl Missing {
@@ -37,6 +38,7 @@ impl Missing {
             Self::Interface(_) => "no interface 'BMC'",
             Self::Address(_) => "its interface 'BMC' has no address",
             Self::Setup(_) => "no BMC setup",
+            Self::Program(..) => "its control plugin is not run",
         }
     }
 }
@@ -45,7 +47,7 @@ impl Missing {
 pub(super) struct Resolver<'a> {
     pub(super) cluster: &'a Cluster,
     /// The site's own plugins.
-    pub(super) plugins: Option<&'a Path>,
+    pub(super) runner: &'a Runner,
     /// Certificates that were seen first, by [`pin_key`].
     pub(super) pins: &'a Snapshot<String, PinnedCertificate>,
 }
@@ -63,16 +65,25 @@ impl Resolver<'_> {
         let setup = setup
             .and_then(|setup| self.cluster.bmc_setups().get(setup))
             .ok_or_else(|| Missing::Setup(name.to_owned()))?;
-        Ok(self.target_of(node, address, setup))
+        let program = self.program(node);
+        let program =
+            program.transpose().map_err(|reason| Missing::Program(name.to_owned(), reason))?;
+        Ok(self.target_of(node, address, setup, program))
     }
 
-    fn target_of(&self, node: &Node, address: IpAddr, setup: &BmcSetup) -> Target {
+    fn target_of(
+        &self,
+        node: &Node,
+        address: IpAddr,
+        setup: &BmcSetup,
+        program: Option<Program>,
+    ) -> Target {
         let credentials =
             Credentials { user: setup.username.clone(), password: setup.password.clone() };
         let mut target = Target::new(node.name.as_str(), address, credentials);
         target.group = self.rack(node);
-        target.driver = match (self.plugin(node), setup.driver) {
-            (Some(plugin), _) => Driver::Plugin(plugin),
+        target.driver = match (program, setup.driver) {
+            (Some(program), _) => Driver::Plugin(program),
             (None, None | Some(DriverWord::Ipmi)) => Driver::Ipmi,
             (None, Some(DriverWord::Redfish)) => Driver::Redfish,
             (None, Some(DriverWord::Auto)) => Driver::Auto,
@@ -102,20 +113,14 @@ impl Resolver<'_> {
     }
 
     /// A site's own executable: named after the node, its group, or `default`, in the plugins' directory `control`.
-    fn plugin(&self, node: &Node) -> Option<PathBuf> {
-        let directory = self.plugins?.join("control");
+    fn program(&self, node: &Node) -> Option<Result<Program, String>> {
         let names = [node.name.as_str(), node.group.as_str(), "default"];
-        names.into_iter().map(|name| directory.join(name)).find(|path| is_executable(path))
+        let plugin = self.runner.first_program("control", names)?;
+        self.runner.program(&plugin)
     }
 }
 
 /// What a BMC's certificate is kept under.
 pub(super) fn pin_key(target: &Target) -> String {
     format!("{} {}", target.address, target.redfish.port)
-}
-
-/// Whether a site has put a program there.
-pub(crate) fn is_executable(path: &Path) -> bool {
-    std::fs::metadata(path)
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -1,25 +1,26 @@
 //! A site's own programs that know where machines are: executables below `boot/detection` of the plugins' directory, asked in
 //! JSON on their standard input. `docs/discovery.md` says what they are asked and what they answer.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perilune_model::device::Port;
 use perilune_model::discovery::Place;
 use perilune_model::{Cluster, Family, MacAddress, Name};
+use perilune_program::Limits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::control::is_executable;
-use crate::program::{self, Limits};
+use crate::plugins::Runner;
 
 /// How long a program may take, and how long a machine waits for its turn.
 const LONGEST: Duration = Duration::from_secs(3);
 /// As many programs as run at one moment.
 const AT_ONCE: usize = 16;
+const SWITCH_PORT: &str = "boot/detection/switchport";
+const CLOUD: &str = "boot/detection/cloud";
 const LIMITS: Limits = Limits::of(LONGEST, 64 << 10);
 
 /// Too many machines want to be known at once; this one asks again.
@@ -27,7 +28,7 @@ pub(super) struct Busy;
 
 /// The site's own programs.
 pub(super) struct Programs {
-    plugins: Option<PathBuf>,
+    runner: Runner,
     turns: Semaphore,
 }
 
@@ -47,8 +48,8 @@ struct Clouded {
 }
 
 impl Programs {
-    pub(super) fn new(plugins: Option<PathBuf>) -> Self {
-        Self { plugins, turns: Semaphore::new(AT_ONCE) }
+    pub(super) fn new(runner: Runner) -> Self {
+        Self { runner, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// Where the site's program knows a machine to be.
@@ -57,7 +58,9 @@ impl Programs {
         cluster: &Cluster,
         mac: MacAddress,
     ) -> Result<Option<Place>, Busy> {
-        let Some(path) = self.find("switchport") else { return Ok(None) };
+        if !self.runner.has_program(SWITCH_PORT) {
+            return Ok(None);
+        }
         let switches = cluster.switches().values().map(|switch| {
             let addresses = &switch.addresses;
             json!({
@@ -71,44 +74,43 @@ impl Programs {
         });
         let switches: Vec<Value> = switches.collect();
         let question = json!({ "version": 1, "macaddress": mac, "switches": switches });
-        let located = self.ask(&path, &question).await?;
-        Ok(located.and_then(|located: Located| located.place(&path)))
+        let located = self.ask(SWITCH_PORT, &question).await?;
+        Ok(located.and_then(Located::place))
     }
 
     /// The cloud that the site's program knows a machine to live in.
     pub(super) async fn cloud(&self, mac: MacAddress) -> Result<Option<String>, Busy> {
-        let Some(path) = self.find("cloud") else { return Ok(None) };
+        if !self.runner.has_program(CLOUD) {
+            return Ok(None);
+        }
         let question = json!({ "version": 1, "macaddress": mac });
-        let clouded = self.ask(&path, &question).await?;
-        Ok(clouded.and_then(|clouded: Clouded| clouded.cloud(&path)))
-    }
-
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        let path = self.plugins.as_ref()?.join("boot/detection").join(name);
-        is_executable(&path).then_some(path)
+        let clouded = self.ask(CLOUD, &question).await?;
+        Ok(clouded.and_then(Clouded::cloud))
     }
 
     /// The answer of a program; without one, it is as if the program were not there.
     async fn ask<T: DeserializeOwned>(
         &self,
-        path: &Path,
+        plugin: &str,
         question: &Value,
     ) -> Result<Option<T>, Busy> {
         // Nobody ever closes it.
         let turn = timeout(LONGEST, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Busy) };
-        let answer = program::ask(path, &question.to_string(), LIMITS).await;
+        let Some(answer) = self.runner.ask(plugin, question, LIMITS).await else {
+            return Ok(None);
+        };
         let answer = answer.and_then(|answer| {
             let unreadable =
                 |error| format!("its answer is not the JSON that is expected: {error}");
             serde_json::from_slice(&answer).map_err(unreadable)
         });
-        Ok(answer.map_err(|reason| failed(path, &reason)).ok())
+        Ok(answer.map_err(|reason| failed(plugin, &reason)).ok())
     }
 }
 
 impl Located {
-    fn place(self, program: &Path) -> Option<Place> {
+    fn place(self) -> Option<Place> {
         let Self { switch, port, error } = self;
         let port = match port {
             Some(Value::Number(number)) => Some(number.to_string()),
@@ -123,7 +125,7 @@ impl Located {
             (None, None, None) => None,
             (error, ..) => {
                 let reason = error.unwrap_or_else(|| "it names no switch, or no port".to_owned());
-                failed(program, &reason);
+                failed(SWITCH_PORT, &reason);
                 None
             }
         }
@@ -131,17 +133,17 @@ impl Located {
 }
 
 impl Clouded {
-    fn cloud(self, program: &Path) -> Option<String> {
+    fn cloud(self) -> Option<String> {
         match self.error {
             None => self.cloud,
             Some(reason) => {
-                failed(program, &reason);
+                failed(CLOUD, &reason);
                 None
             }
         }
     }
 }
 
-fn failed(path: &Path, reason: &str) {
-    tracing::warn!(program = %path.display(), reason, "a program of the site does not say where a machine is");
+fn failed(program: &str, reason: &str) {
+    tracing::warn!(program, reason, "a program of the site does not say where a machine is");
 }

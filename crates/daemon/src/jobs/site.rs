@@ -10,13 +10,13 @@ use perilune_image::CancelFlag;
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::node::Node;
 use perilune_model::{Cluster, Name};
+use perilune_program::Limits;
 use serde_json::{Value, json};
 
 use super::error::Error;
 use super::run::{Context, blocking};
 use super::trees::Pack;
 use crate::plugins::{Runner, names};
-use crate::program::Limits;
 
 /// A pack of a large image, or a grab over a slow network, takes this long at most.
 const WORK: Limits = Limits::of(Duration::from_hours(4), 1 << 20);

@@ -1,12 +1,12 @@
 //! `[SERVICES] COMMAND`, and the programs that check files.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use perilune_program::{Ended, Limits};
+
 use super::{Action, Kind};
 use crate::config::ServerSettings;
-use crate::program::{self, Ended, Limits};
 
 /// A service that takes longer to start is looked at by somebody.
 const ACTING: Limits = Limits::of(Duration::from_mins(1), 64 << 10);
@@ -63,15 +63,11 @@ async fn run(
     input: &str,
     limits: Limits,
 ) -> Result<Ended, String> {
-    let Some((path, first)) = program.split_first() else {
+    let Some(path) = program.first() else {
         return Err("no program is configured".to_owned());
     };
-    let arguments: Vec<OsString> = first
-        .iter()
-        .map(OsString::from)
-        .chain(more.iter().map(|word| OsString::from(*word)))
-        .collect();
-    let ended = program::run(Path::new(path), &arguments, input, limits).await;
+    let words: Vec<&str> = program.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let ended = perilune_program::run(&words, input, limits, None).await;
     ended.map_err(|reason| format!("{path}: {reason}"))
 }
 

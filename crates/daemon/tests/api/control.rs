@@ -1,6 +1,7 @@
 //! Control of machines over the API, with simulated BMCs.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use perilune_testkit::bmc::{PASSWORD, PROGRAM, USER};
@@ -264,24 +265,14 @@ fn a_request_can_be_cancelled_and_what_was_not_begun_is_not_done() {
 
 #[test]
 fn a_sites_own_programs_control_machines_and_are_told_of_every_outcome() {
-    use std::os::unix::fs::PermissionsExt;
     let Some(row) = Row::start() else { return };
-    let plugins = row.site.directory.path().join("plugins");
-    let program = |path: &str, script: &str| {
-        let program = plugins.join(path);
-        std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    program("control/node004", "cat >/dev/null; echo '{\"power\": \"on\"}'");
-    let told = plugins.join("told");
-    program("hooks/control/compute", &format!("echo \"$*\" >>{}", told.display()));
-    let ini = row.site.directory.path().join("data/luna.ini");
-    let text = std::fs::read_to_string(&ini).unwrap();
-    let text = format!("{text}\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", plugins.display());
-    std::fs::write(&ini, text).unwrap();
-    let Row { site, bmcs, directory, port } = row;
-    let row = Row { site: site.restart(), bmcs, directory, port };
+    let power = "#!/bin/sh\ncat >/dev/null\necho '{\"power\": \"on\"}'\n";
+    row.site.plugin("control/node004", power);
+    let told = row.site.directory.path().join("told");
+    std::fs::write(&told, "").unwrap();
+    std::fs::set_permissions(&told, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let hook = format!("#!/bin/sh\necho \"$*\" as $(id -u) >>{}\n", told.display());
+    row.site.plugin("hooks/control/compute", &hook);
     let bmc = json!({ "interfaces": [{ "interface": "BMC", "network": "bmcs", "ipaddress": address(4) }] });
     assert_eq!(save(&row.site, "node", "node004", &bmc), 204);
     assert_eq!(row.power(4), (200, json!("on")));
@@ -292,6 +283,7 @@ fn a_sites_own_programs_control_machines_and_are_told_of_every_outcome() {
     until(|| {
         hook_is_told("power_on node001 compute") && hook_is_told("power_status node004 compute")
     });
+    assert!(!hook_is_told("as 0"), "a hook ran as root");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! What monitoring reads of a daemon, and what it may change. The site's Prometheus is played by a small server; the real one is asked in
 //! `crates/perilune/tests/clients/prometheus.rs`.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::{Value, json};
 
 use crate::image_site::ImageSite;
@@ -84,14 +82,14 @@ fn hardware_rules_need_what_prometheus_knows() {
 #[test]
 fn a_program_of_the_site_is_an_exporter_and_cannot_stop_others() {
     let site = site();
-    let directory = site.directory.path().join("data/plugins/export");
-    std::fs::create_dir_all(&directory).unwrap();
-    let program = directory.join("prometheus_rules");
-    std::fs::write(&program, "#!/bin/sh\ncat\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let own = "export/prometheus_rules";
+    site.plugin(own, "#!/bin/sh\ncat\n");
     let (status, told) = site.get("/export/prometheus_rules?rack=r1");
     assert_eq!((status, &told["arguments"][0]), (200, &json!(["rack", "r1"])), "{told}");
-    std::fs::write(&program, "#!/bin/sh\necho broken >&2\nexit 3\n").unwrap();
+    // As whom it runs: never as root, unless the configuration says so of this one, and nobody else may write it then.
+    site.plugin(own, "#!/bin/sh\nid -u\n");
+    assert_ne!(site.get("/export/prometheus_rules").1, 0);
+    site.plugin(own, "#!/bin/sh\necho broken >&2\nexit 3\n");
     let (status, told) = site.get("/export/prometheus_rules");
     assert!(status == 404 && told["message"].as_str().unwrap().contains("broken"), "{told}");
 }

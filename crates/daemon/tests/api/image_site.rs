@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -51,6 +52,21 @@ impl ImageSite {
     /// One over a directory that has `data` already.
     pub(crate) fn start_over(directory: tempfile::TempDir) -> Self {
         Self::start_in(directory, &["127.0.0.1:0"], Limits::default())
+    }
+
+    /// Writes a plugin of the site, which is a program unless its name has an ending, where whoever plugins run as can read it.
+    pub(crate) fn plugin(&self, file: &str, text: &str) {
+        let path = self.directory.path().join("data/plugins").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&path, if path.extension().is_some() { 0o644 } else { 0o755 });
+        let parents = path.ancestors().skip(1);
+        for parent in parents.take_while(|parent| parent.starts_with(self.directory.path())) {
+            mode(parent, 0o755);
+        }
     }
 
     /// What GET is answered, whatever it is.

@@ -1,8 +1,6 @@
 //! Nobody below an administrator is shown a secret, whatever he asks for: recognizable values stand in every secret field, and every
 //! answer is searched for them.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::{Value, json};
 
 use crate::image_site::ImageSite;
@@ -75,11 +73,7 @@ impl Planted {
         let group = json!({ "osimage": "compute", "bmcsetupname": "setup", "interfaces": [{ "interface": "BMC", "network": "bmcs" }] });
         assert!(is_saved(save(&site, "group", "compute", &group)));
         // A site's own program that is less careful than it should be.
-        let plugins = site.directory.path().join("data/plugins/control");
-        std::fs::create_dir_all(&plugins).unwrap();
-        let plugin = plugins.join("default");
-        std::fs::write(&plugin, "#!/bin/sh\ncat >&2\necho >&2\nexit 1\n").unwrap();
-        std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+        site.plugin("control/default", "#!/bin/sh\ncat >&2\necho >&2\nexit 1\n");
         let hosts = json!({ "control": { "power": { "on": { "hostlist": "node[001-002]" } } } });
         let answer = site.post("/control/action/power/_on", &hosts).1;
         let request = answer["request_id"].as_str().unwrap_or_default().to_owned();

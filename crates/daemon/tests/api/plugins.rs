@@ -1,26 +1,10 @@
 //! Hooks over the API: what there is, how it went, and calling one by hand.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::{Value, json};
 
 use crate::image_site::{ImageSite, until};
 
 const PATH: &str = "/monitor/plugin";
-
-fn write(site: &ImageSite, file: &str, text: &str) {
-    let path = site.directory.path().join("data/plugins").join(file);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, text).unwrap();
-    let mode = if path.extension().is_some() { 0o644 } else { 0o755 };
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    // Whoever hooks run as reads them.
-    for parent in
-        path.ancestors().skip(1).take_while(|parent| parent.starts_with(site.directory.path()))
-    {
-        std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-}
 
 fn hook(site: &ImageSite) -> Value {
     let (status, answer) = site.get(PATH);
@@ -43,8 +27,8 @@ fn hooks_are_listed_called_by_hand_and_by_what_changes_and_failures_are_warnings
     for wrong in [json!([]), json!({}), json!({ "plugin": 1 })] {
         assert_eq!(site.post(PATH, &wrong).0, 400, "{wrong}");
     }
-    write(&site, "hooks/config/node", "#!/bin/sh\ncat\n");
-    write(&site, "hooks/config/rack", "#!/bin/sh\n");
+    site.plugin("hooks/config/node", "#!/bin/sh\ncat\n");
+    site.plugin("hooks/config/rack", "#!/bin/sh\n");
     let (status, answer) = run("hooks/config/node");
     assert_eq!(status, 200, "{answer}");
     let told: Value = serde_json::from_str(answer["output"].as_str().unwrap()).unwrap();
@@ -54,13 +38,13 @@ fn hooks_are_listed_called_by_hand_and_by_what_changes_and_failures_are_warnings
         site.get(PATH).1["monitor"]["not_run"]["hooks/config"],
         json!(["hooks/config/rack"])
     );
-    write(&site, "hooks/config/node", "#!/bin/sh\necho broken >&2; exit 3\n");
+    site.plugin("hooks/config/node", "#!/bin/sh\necho broken >&2; exit 3\n");
     let (status, answer) = run("hooks/config/node");
     assert_eq!(status, 409);
     assert!(answer["message"].as_str().unwrap().ends_with("broken"), "{answer}");
     assert!(site.get("/monitor/warnings").1.to_string().contains("hooks/config/node failed"));
     // What changes is told, and then all is well again.
-    write(&site, "hooks/config/node", "#!/bin/sh\ngrep -q node003\n");
+    site.plugin("hooks/config/node", "#!/bin/sh\ngrep -q node003\n");
     let node = json!({ "config": { "node": { "node003": { "group": "compute" } } } });
     assert_eq!(site.post("/config/node/node003", &node).0, 201);
     until(|| hook(&site)["failures"] == 0);

@@ -1,9 +1,6 @@
 //! Machines that are found by the port of a switch: a real SNMP agent, and bad ones, in a network that touches no other.
 
-use std::fs;
 use std::net::UdpSocket;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -249,19 +246,10 @@ fn a_dead_switch_keeps_no_machine_from_its_answer_where_no_node_is_described_by_
 /// A daemon whose plugins are these programs below `boot/detection`.
 fn with_programs(programs: &[(&str, &str)]) -> ImageSite {
     let site = ImageSite::start();
-    let plugins: PathBuf = site.directory.path().join("data/plugins");
-    let directory = plugins.join("boot/detection");
-    fs::create_dir_all(&directory).unwrap();
     for (name, script) in programs {
-        let path = directory.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        site.plugin(&format!("boot/detection/{name}"), &format!("#!/bin/sh\n{script}\n"));
     }
-    let file = site.directory.path().join("data/luna.ini");
-    let ini = fs::read_to_string(&file).unwrap();
-    let section = format!("\n[PLUGINS]\nPLUGINS_DIRECTORY = {}\n", plugins.display());
-    fs::write(&file, ini + &section).unwrap();
-    site.restart()
+    site
 }
 
 /// node001 is at port 7 of sw01, which has no address; node002 lives in the cloud `elsewhere`.

@@ -4,6 +4,7 @@
 mod dhcp;
 mod dhcp6;
 mod dns;
+mod plugin_examples;
 mod plugins;
 mod prometheus;
 mod proxy;

@@ -11,16 +11,25 @@ use perilune_testkit::process::{end, run, wait_for};
 use crate::site::{CONTROLLER, Site, limit};
 use crate::tools::{JQ, NODEATTR, SCONTROL, SLURMCTLD};
 
-/// The example of this heading and file in docs/plugins.md, as a site would copy it.
-fn example(of: &str) -> String {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plugins.md");
+/// The programs of a page of docs, each with the name in its second line, as a site would copy them.
+pub(crate) fn examples(page: &str) -> Vec<(String, String)> {
+    let page = format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(page).unwrap();
     let blocks = page.split("```").skip(1).step_by(2).map(str::trim_start);
-    let found = blocks.into_iter().find(|block| block.lines().nth(1) == Some(of));
-    found.unwrap_or_else(|| panic!("docs/plugins.md has no example of {of}")).to_owned()
+    let programs = blocks.filter(|block| block.starts_with("#!"));
+    let named = programs.map(|text| {
+        let name = text.lines().nth(1).unwrap().trim_start_matches("# ");
+        (name.to_owned(), text.to_owned())
+    });
+    named.collect()
 }
 
-fn write_program(path: &Path, text: &str) {
+fn example(of: &str) -> String {
+    let found = examples("plugins.md").into_iter().find(|(name, _)| name == of);
+    found.unwrap_or_else(|| panic!("docs/plugins.md has no example of {of}")).1
+}
+
+pub(crate) fn write_program(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -91,13 +100,13 @@ fn slurm_and_genders_follow_the_cluster_by_the_hooks_of_the_page() {
     let (plugins, slurm) = (site.data().join("plugins/hooks"), site.data().join("slurm"));
     fs::create_dir_all(&slurm).unwrap();
     site.configure("[PLUGINS]\nRUN_AS = root\n");
-    let group = example("# hooks/config/group").replace("/etc/slurm", slurm.to_str().unwrap());
+    let group = example("hooks/config/group").replace("/etc/slurm", slurm.to_str().unwrap());
     // What a service manager does: the loop that has started it starts it again.
     let restart = format!("kill $(cat {}/pid)", slurm.display());
     let group = group.replace("systemctl restart slurmctld", &restart);
     let group =
         group.replacen('\n', &format!("\nexport SLURM_CONF={}/slurm.conf\n", slurm.display()), 1);
-    let genders = example("# hooks/config/node")
+    let genders = example("hooks/config/node")
         .replace("/etc/genders", site.data().join("genders").to_str().unwrap());
     let mut site = site;
     site.restart();

@@ -69,6 +69,8 @@ pub(crate) const ARIA2: Tool =
 pub(crate) const SETPRIV: Tool =
     Tool { paths: &["/usr/bin/setpriv"], debian: "util-linux", enterprise: Some("util-linux") };
 
+pub(crate) const RSYNC: Tool =
+    Tool { paths: &["/usr/bin/rsync"], debian: "rsync", enterprise: Some("rsync") };
 pub(crate) const JQ: Tool = Tool { paths: &["/usr/bin/jq"], debian: "jq", enterprise: Some("jq") };
 pub(crate) const SLURMCTLD: Tool =
     Tool { paths: &["/usr/sbin/slurmctld"], debian: "slurmctld", enterprise: None };

@@ -1,7 +1,8 @@
 //! Hooks that hang, flood, fork, die and eat memory, all at once: nobody else is harmed, and all of it is told.
 
+use perilune_program::Limits;
+
 use super::*;
-use crate::program::Limits;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(2), output: 1 << 20, memory: 64 << 20 };
 

@@ -1,6 +1,7 @@
-//! Runs a program of the site: asked on its standard input, heard on its standard output, and ended with all that it has started.
+//! Runs a program of the site: asked on its standard input, heard on its standard output, and ended with all that it has started. Whoever
+//! has a plugin, a hook or a service's program run does it by this, within bounds of time, output, memory and processes.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,18 +14,18 @@ use tokio::time::timeout;
 
 /// What a program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Until it has ended.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// Bytes of its answer, and of its complaints.
-    pub(crate) output: u64,
+    pub output: u64,
     /// Bytes that each of its processes may fill. What is only reserved does not count.
-    pub(crate) memory: u64,
+    pub memory: u64,
 }
 
 impl Limits {
     /// With as much memory as is enough for what sites do.
-    pub(crate) const fn of(time: Duration, output: u64) -> Self {
+    pub const fn of(time: Duration, output: u64) -> Self {
         Self { time, output, memory: MEMORY }
     }
 }
@@ -35,43 +36,34 @@ const PROCESSES: u64 = 1024;
 
 /// Whom a program runs as, where the daemon is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) user: u32,
-    pub(crate) group: u32,
+pub struct User {
+    pub user: u32,
+    pub group: u32,
 }
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// How.
-    pub(crate) status: ExitStatus,
+    pub status: ExitStatus,
     /// What it said on its standard output.
-    pub(crate) answer: Vec<u8>,
+    pub answer: Vec<u8>,
     /// What it said on its standard error.
-    pub(crate) complaint: Vec<u8>,
+    pub complaint: Vec<u8>,
 }
 
-/// What a program answers, or why it does not.
-pub(crate) async fn ask(path: &Path, question: &str, limits: Limits) -> Result<Vec<u8>, String> {
-    ask_as(&[path], question, limits, None).await
-}
-
-/// The same of a program with arguments, as somebody else.
-pub(crate) async fn ask_as(
+/// What a program with its arguments answers, or why it does not.
+///
+/// # Errors
+///
+/// In words for people: it cannot be started, fails, or does not end in time.
+pub async fn ask(
     words: &[&Path],
     question: &str,
     limits: Limits,
     user: Option<User>,
 ) -> Result<Vec<u8>, String> {
-    let [path, arguments @ ..] = words else { return Err("it has no name".to_owned()) };
-    let mut command = Command::new(path);
-    command.args(arguments);
-    if let Some(User { user, group }) = user {
-        // Other groups of the daemon's are left, too.
-        command.uid(user).gid(group);
-    }
-    let Ended { status, answer, complaint } =
-        within(command, question, limits, user.is_some()).await?;
+    let Ended { status, answer, complaint } = run(words, question, limits, user).await?;
     if status.success() {
         return Ok(answer);
     }
@@ -80,25 +72,25 @@ pub(crate) async fn ask_as(
     Err(format!("it failed ({status}): {last}"))
 }
 
-/// How a program ends, and what it says; or why it cannot be run to its end.
-pub(crate) async fn run(
-    path: &Path,
-    arguments: &[OsString],
+/// How a program ends, and what it says.
+///
+/// # Errors
+///
+/// In words for people: it cannot be run to its end.
+pub async fn run(
+    words: &[impl AsRef<OsStr>],
     question: &str,
     limits: Limits,
+    user: Option<User>,
 ) -> Result<Ended, String> {
+    let [path, arguments @ ..] = words else { return Err("it has no name".to_owned()) };
     let mut command = Command::new(path);
     command.args(arguments);
-    within(command, question, limits, false).await
-}
-
-async fn within(
-    command: Command,
-    question: &str,
-    limits: Limits,
-    bounds_processes: bool,
-) -> Result<Ended, String> {
-    let run = run_on(command, question, limits, bounds_processes);
+    if let Some(User { user, group }) = user {
+        // Other groups of the daemon's are left, too.
+        command.uid(user).gid(group);
+    }
+    let run = run_on(command, question, limits, user.is_some());
     let ended = timeout(limits.time, run).await;
     ended.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
 }
@@ -111,7 +103,15 @@ async fn run_on(
 ) -> Result<Ended, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
-    let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
+    let child = child.map_err(|error| {
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let advice = if is_denied && bounds_processes {
+            "; whoever it runs as must be able to read it, and to go through the directories that it is in"
+        } else {
+            ""
+        };
+        format!("it cannot be started: {error}{advice}")
+    })?;
     let mut group = Group::of(child);
     if let Some(id) = group.id {
         let limit = Rlimit { current: Some(limits.memory), maximum: Some(limits.memory) };
@@ -191,7 +191,7 @@ mod tests {
     async fn what_a_program_leaves_behind_ends_with_it() {
         let directory = tempfile::tempdir().unwrap();
         let left = program(directory.path(), "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!");
-        let answer = ask(&left, "", LIMITS).await.unwrap();
+        let answer = ask(&[left.as_path()], "", LIMITS, None).await.unwrap();
         let id = String::from_utf8(answer).unwrap();
         let state = format!("/proc/{}/stat", id.trim());
         // It is gone, or dead and not yet waited for by whoever has taken it over.
@@ -212,8 +212,8 @@ mod tests {
     async fn a_program_that_floods_or_fails_is_told_so() {
         let directory = tempfile::tempdir().unwrap();
         let flood = program(directory.path(), "exec yes");
-        assert!(ask(&flood, "", LIMITS).await.unwrap_err().contains("it failed"));
+        assert!(ask(&[flood.as_path()], "", LIMITS, None).await.unwrap_err().contains("it failed"));
         let fails = program(directory.path(), "echo one >&2; echo two >&2; exit 3");
-        assert!(ask(&fails, "", LIMITS).await.unwrap_err().ends_with("two"));
+        assert!(ask(&[fails.as_path()], "", LIMITS, None).await.unwrap_err().ends_with("two"));
     }
 }
