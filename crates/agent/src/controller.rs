@@ -2,11 +2,13 @@
 //! waited for without end, and said on the console; what will not pass is an error with the controller's own words.
 
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perilune_plan::inventory::Inventory;
-use perilune_plan::{Installation, LONGEST_LOG, Plan, Progress, Purpose, Ticket, Token};
+use perilune_plan::{
+    Installation, LONGEST_LOG, OtherController, Plan, Progress, Purpose, Ticket, Token,
+};
 use perilune_seal::{KeyPair, Sealed};
 use rustls::CertificateError;
 use serde::Deserialize;
@@ -74,15 +76,28 @@ impl Error {
 }
 
 pub struct Controller {
-    agent: Agent,
-    /// For what a user of this machine must not be able to ask.
-    privileged: Agent,
-    base: String,
+    places: Mutex<Places>,
     node: String,
     ticket: Option<String>,
     /// What the ticket is bound to, and answers with secrets are sealed to. One for all tries of a boot.
     key: Arc<KeyPair>,
     token: Mutex<Option<String>>,
+}
+
+/// Where the controllers of the site are. All do the same, and one is asked until it does not answer.
+struct Places {
+    bases: Vec<String>,
+    current: usize,
+    trust: Trust,
+    speaker: Speaker,
+}
+
+/// What speaks to whichever is asked.
+#[derive(Clone)]
+struct Speaker {
+    agent: Agent,
+    /// For what a user of this machine must not be able to ask.
+    privileged: Agent,
 }
 
 /// What every error of the controller looks like.
@@ -109,21 +124,10 @@ impl Controller {
         trust: &Trust,
         key: Arc<KeyPair>,
     ) -> Self {
-        let configuration = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .tls_config(trust.configuration())
-            .timeout_connect(Some(CONNECT_LIMIT))
-            .timeout_recv_response(Some(ANSWER_LIMIT))
-            .timeout_per_read(Some(STILL_LIMIT))
-            .timeout_per_write(Some(STILL_LIMIT))
-            .user_agent(concat!("perilune-agent/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let (privileged, agent) = agents(configuration, trust);
+        let bases = vec![base.to_owned()];
+        let (trust, speaker) = (trust.clone(), Speaker::new(trust));
         Self {
-            privileged,
-            agent,
-            base: base.to_owned(),
+            places: Mutex::new(Places { bases, current: 0, trust, speaker }),
             node: node.to_owned(),
             ticket: ticket.map(str::to_owned),
             key,
@@ -131,8 +135,46 @@ impl Controller {
         }
     }
 
-    pub fn base(&self) -> &str {
-        &self.base
+    /// Where the controller is that is asked at present.
+    pub fn base(&self) -> String {
+        self.asked().0
+    }
+
+    /// Learns of controllers that do the same.
+    pub fn learn(&self, others: &[OtherController]) {
+        let mut places = self.places();
+        for other in others {
+            if places.bases.contains(&other.url) {
+                continue;
+            }
+            let certificate = other.certificate.as_deref().map(str::parse).transpose();
+            // One whose certificate cannot be read is not believed.
+            let Ok(certificate) = certificate else { continue };
+            places.bases.push(other.url.clone());
+            places.trust = places.trust.clone().and(certificate);
+        }
+        places.speaker = Speaker::new(&places.trust);
+    }
+
+    /// Where to ask, and by what.
+    fn asked(&self) -> (String, Speaker) {
+        let places = self.places();
+        let base = places.bases.get(places.current).cloned().unwrap_or_default();
+        (base, places.speaker.clone())
+    }
+
+    /// Asks the next controller from now on, unless another thread has gone on from this one; answers whether one is left that was not asked
+    /// in this round.
+    fn go_on_from(&self, base: &str) -> bool {
+        let mut places = self.places();
+        if places.bases.get(places.current).is_none_or(|current| current == base) {
+            places.current = (places.current + 1) % places.bases.len().max(1);
+        }
+        places.current > 0
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token that this boot has at present.
@@ -143,9 +185,11 @@ impl Controller {
     /// What this node is to become.
     pub fn plan(&self, console: &Console) -> Result<Plan, Error> {
         let path = format!("/boot/plan/{}", self.node);
-        Self::patiently(console, || {
+        let plan: Plan = self.patiently(console, || {
             self.opened(self.authorised(&path, &Method::Get)?, Purpose::Plan)
-        })
+        })?;
+        self.learn(&plan.controllers);
+        Ok(plan)
     }
 
     /// Reports a state, with a sentence on it. A state that cannot be reported does not stop a node.
@@ -173,12 +217,20 @@ impl Controller {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut tries_left = STATE_TRIES;
         loop {
-            tries_left -= 1;
-            match self.authorised(path, &Method::Post(body)) {
+            let base = self.base();
+            let error = match self.authorised(path, &Method::Post(body)) {
                 Ok(_) => return Ok(()),
-                Err(error) if error.passes() && tries_left > 0 => wait::pause(backoff.take()),
+                Err(error) if error.passes() => error,
                 Err(error) => return Err(error),
+            };
+            if self.go_on_from(&base) {
+                continue;
             }
+            tries_left -= 1;
+            if tries_left == 0 {
+                return Err(error);
+            }
+            wait::pause(backoff.take());
         }
     }
 
@@ -194,7 +246,8 @@ impl Controller {
         let body = json!({ "monitor": { "status": { &self.node: entry } } });
         let path = format!("/monitor/node/{}", self.node);
         if once && installation.is_some() {
-            return Self::patiently(console, || self.authorised(&path, &Method::Post(&body)))
+            return self
+                .patiently(console, || self.authorised(&path, &Method::Post(&body)))
                 .map(drop);
         }
         if let Err(error) = self.deliver(&path, &body) {
@@ -227,14 +280,16 @@ impl Controller {
 
     /// Says how far it is. Lost ones do not matter: the next one says more.
     pub fn progress(&self, progress: &Progress) {
-        let url = format!("{}/boot/progress/{}", self.base, self.node);
-        let mut request =
-            self.agent.post(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
+        let (base, Speaker { agent, .. }) = self.asked();
+        let url = format!("{base}/boot/progress/{}", self.node);
+        let mut request = agent.post(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
         if let Some(token) = self.token() {
             request = request.header(TOKEN, token);
         }
         let body = serde_json::to_string(progress).unwrap_or_default();
-        drop(request.content_type(JSON).send(body));
+        if request.content_type(JSON).send(body).is_err() {
+            self.go_on_from(&base);
+        }
     }
 
     /// Opens a file of the image from byte `from` on, once the controller answers. `tag` must be that of the file
@@ -247,7 +302,7 @@ impl Controller {
         console: &Console,
     ) -> Result<Response<Body>, Error> {
         let path = format!("/files/{file}");
-        Self::patiently(console, || self.authorised(&path, &Method::File { from, tag }))
+        self.patiently(console, || self.authorised(&path, &Method::File { from, tag }))
     }
 
     /// A small file of the image, asked for once: what needs it can be done without.
@@ -259,33 +314,41 @@ impl Controller {
 
     /// Says that this node is a peer; the tracker's answer.
     pub fn announce(&self, query: &str) -> Result<Vec<u8>, Error> {
-        let url = format!("{}/announce?{query}", self.base);
-        let request = self.agent.get(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
-        bytes(self.accepted(request.call())?, LONGEST_ANNOUNCED)
+        let (base, Speaker { agent, .. }) = self.asked();
+        let url = format!("{base}/announce?{query}");
+        let request = agent.get(url).config().timeout_global(Some(PROGRESS_LIMIT)).build();
+        bytes(accepted(&base, request.call())?, LONGEST_ANNOUNCED)
     }
 
-    /// Repeats what fails for a reason that will pass.
+    /// Repeats what fails for a reason that will pass, at the next controller where there are several.
     fn patiently<T>(
+        &self,
         console: &Console,
         mut attempt: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut said = None;
         loop {
+            let base = self.base();
             let error = match attempt() {
                 Err(error) if error.passes() => error.to_string(),
                 result => {
                     if said.is_some() && result.is_ok() {
-                        console.line("the controller answers again");
+                        console.line(&format!("the controller answers again ({base})"));
                     }
                     return result;
                 }
             };
+            let is_another_left = self.go_on_from(&base);
             if said.as_ref() != Some(&error) {
-                console.warning(&format!("{error}; trying until it works"));
+                let next =
+                    if is_another_left { "asking the next one" } else { "trying until it works" };
+                console.warning(&format!("{error}; {next}"));
                 said = Some(error);
             }
-            wait::pause(backoff.take());
+            if !is_another_left {
+                wait::pause(backoff.take());
+            }
         }
     }
 
@@ -314,9 +377,10 @@ impl Controller {
         let key = Some(self.key.public().clone().into());
         let body = serde_json::to_value(Ticket { ticket, key, tpm_sha256: tpm::measured() })
             .map_err(|error| Error::Unreadable(error.to_string()))?;
-        let url = format!("{}/boot/ticket/{}", self.base, self.node);
-        let answer = self.privileged.post(url).content_type(JSON).send(body.to_string());
-        let answer = self.accepted(answer).map_err(|error| match error {
+        let (base, Speaker { privileged, .. }) = self.asked();
+        let url = format!("{base}/boot/ticket/{}", self.node);
+        let answer = privileged.post(url).content_type(JSON).send(body.to_string());
+        let answer = accepted(&base, answer).map_err(|error| match error {
             Error::Refused { status: 401 | 403, message } => Error::TicketRefused { message },
             other => other,
         })?;
@@ -331,10 +395,11 @@ impl Controller {
         method: &Method<'_>,
         token: Option<&str>,
     ) -> Result<Response<Body>, Error> {
-        let url = format!("{}{path}", self.base);
+        let (base, Speaker { agent, .. }) = self.asked();
+        let url = format!("{base}{path}");
         let answer = match method {
             Method::Post(body) => {
-                let request = self.agent.post(url);
+                let request = agent.post(url);
                 token
                     .into_iter()
                     .fold(request, |request, token| request.header(TOKEN, token))
@@ -342,14 +407,14 @@ impl Controller {
                     .send(body.to_string())
             }
             Method::Get => {
-                let request = self.agent.get(url);
+                let request = agent.get(url);
                 token
                     .into_iter()
                     .fold(request, |request, token| request.header(TOKEN, token))
                     .call()
             }
             Method::File { from, tag } => {
-                let mut request = self.agent.get(url);
+                let mut request = agent.get(url);
                 request =
                     token.into_iter().fold(request, |request, token| request.header(TOKEN, token));
                 if *from > 0 {
@@ -360,16 +425,7 @@ impl Controller {
                 request.call()
             }
         };
-        self.accepted(answer)
-    }
-
-    fn accepted(
-        &self,
-        answer: Result<Response<Body>, ureq::Error>,
-    ) -> Result<Response<Body>, Error> {
-        let answer = answer.map_err(|error| Error::Unreachable(self.reason(&error)))?;
-        let status = answer.status();
-        if status.is_success() { Ok(answer) } else { Err(refusal(status, answer)) }
+        accepted(&base, answer)
     }
 
     /// An answer that is sealed to the key of this boot.
@@ -384,34 +440,59 @@ impl Controller {
         let text = text.map_err(|error| unreadable(error.to_string()))?;
         serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
     }
+}
 
-    /// What a failure of the transport means, for a person.
-    fn reason(&self, error: &ureq::Error) -> String {
-        let base = &self.base;
-        if let Some(rustls::Error::InvalidCertificate(reason)) = of_tls(error) {
-            if let Some(outside) = outside_of_its_time(reason) {
-                let now = clock::date(clock::seconds());
-                return format!(
-                    "the certificate of {base} {outside} by this machine's clock, which says {now}: set the clock in the machine's firmware, or look at that of the controller and at the certificate"
-                );
-            }
-            if *reason == CertificateError::ApplicationVerificationFailure {
-                return format!(
-                    "who answers at {base} shows another certificate than the boot script has named: it is not the controller, or its certificate was replaced meanwhile; then boot this machine again"
-                );
-            }
+impl Speaker {
+    fn new(trust: &Trust) -> Self {
+        let configuration = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .tls_config(trust.configuration())
+            .timeout_connect(Some(CONNECT_LIMIT))
+            .timeout_recv_response(Some(ANSWER_LIMIT))
+            .timeout_per_read(Some(STILL_LIMIT))
+            .timeout_per_write(Some(STILL_LIMIT))
+            .user_agent(concat!("perilune-agent/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let (privileged, agent) = agents(configuration, trust);
+        Self { agent, privileged }
+    }
+}
+
+fn accepted(
+    base: &str,
+    answer: Result<Response<Body>, ureq::Error>,
+) -> Result<Response<Body>, Error> {
+    let answer = answer.map_err(|error| Error::Unreachable(reason(base, &error)))?;
+    let status = answer.status();
+    if status.is_success() { Ok(answer) } else { Err(refusal(status, answer)) }
+}
+
+/// What a failure of the transport means, for a person.
+fn reason(base: &str, error: &ureq::Error) -> String {
+    if let Some(rustls::Error::InvalidCertificate(reason)) = of_tls(error) {
+        if let Some(outside) = outside_of_its_time(reason) {
+            let now = clock::date(clock::seconds());
             return format!(
-                "who answers at {base} cannot be believed to be the controller ({reason}); add its authority to the image and pack it, or set VERIFY_CERTIFICATE = no on the controller"
+                "the certificate of {base} {outside} by this machine's clock, which says {now}: set the clock in the machine's firmware, or look at that of the controller and at the certificate"
             );
         }
-        match error {
-            ureq::Error::Io(source) if source.kind() == ErrorKind::ConnectionRefused => {
-                format!("nothing listens at {base}: is the controller's daemon running?")
-            }
-            ureq::Error::Timeout(_) => format!("the controller at {base} does not answer in time"),
-            ureq::Error::ConnectionFailed => format!("the controller at {base} cannot be reached"),
-            other => format!("the connection to {base} fails: {other}"),
+        if *reason == CertificateError::ApplicationVerificationFailure {
+            return format!(
+                "who answers at {base} shows another certificate than the boot script has named: it is not the controller, or its certificate was replaced meanwhile; then boot this machine again"
+            );
         }
+        return format!(
+            "who answers at {base} cannot be believed to be the controller ({reason}); add its authority to the image and pack it, or set VERIFY_CERTIFICATE = no on the controller"
+        );
+    }
+    match error {
+        ureq::Error::Io(source) if source.kind() == ErrorKind::ConnectionRefused => {
+            format!("nothing listens at {base}: is the controller's daemon running?")
+        }
+        ureq::Error::Timeout(_) => format!("the controller at {base} does not answer in time"),
+        ureq::Error::ConnectionFailed => format!("the controller at {base} cannot be reached"),
+        other => format!("the connection to {base} fails: {other}"),
     }
 }
 
@@ -438,9 +519,9 @@ fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
 /// What speaks from a port of root, and what does from any: the one certificate that is believed is looked at by both.
 fn agents(configuration: Config, trust: &Trust) -> (Agent, Agent) {
     let resolver = DefaultResolver::default;
-    if let Trust::Pinned(certificate) = trust {
-        let privileged = ().chain(PrivilegedPort).chain(PinnedTls::new(*certificate));
-        let any = ().chain(TcpConnector::default()).chain(PinnedTls::new(*certificate));
+    if let Trust::Pinned(certificates) = trust {
+        let privileged = ().chain(PrivilegedPort).chain(PinnedTls::new(certificates.clone()));
+        let any = ().chain(TcpConnector::default()).chain(PinnedTls::new(certificates.clone()));
         return (
             Agent::with_parts(configuration.clone(), privileged, resolver()),
             Agent::with_parts(configuration, any, resolver()),

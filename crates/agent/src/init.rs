@@ -158,6 +158,7 @@ impl Machine {
         let key = self.key()?;
         let controller =
             Controller::new(&boot.url, &boot.node, boot.ticket.as_deref(), &trust, key);
+        controller.learn(&boot.others);
         let result = self.install(&boot, &joined, &controller, console);
         self.had_token |= controller.token().is_some();
         if let Err(error) = &result {

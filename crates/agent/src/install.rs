@@ -220,7 +220,7 @@ impl Install<'_> {
             ("_BOOTIF", self.link.name.clone()),
             ("LUNA_MAC", self.link.mac.to_string()),
             ("LUNA_BOOTPROTO", addressing.to_owned()),
-            ("LUNA_URL", self.controller.base().to_owned()),
+            ("LUNA_URL", self.controller.base()),
             ("INSECURE", if self.boot.verify { "" } else { "--insecure" }.to_owned()),
             ("LUNA_TOKEN", self.controller.token().unwrap_or_default()),
         ])

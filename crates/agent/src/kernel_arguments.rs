@@ -5,12 +5,16 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use perilune_plan::OtherController;
 
 use crate::mac::{MacAddress, NotAMac};
 use crate::pinned::{Fingerprint, NotAFingerprint};
 
 /// What the controller's certificate is told by.
 const CERTIFICATE: &str = "perilune.certificate";
+
+/// Controllers that do the same.
+const OTHERS: &str = "perilune.others";
 
 /// The words of a kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +33,8 @@ pub struct Boot {
     pub verify: bool,
     /// The certificate that the controller shows, where the boot script named it.
     pub certificate: Option<Fingerprint>,
+    /// Controllers to go on with when that one is gone.
+    pub others: Vec<OtherController>,
     /// The card that the machine boots from; any card with a link when unset.
     pub mac: Option<MacAddress>,
     pub addressing: Addressing,
@@ -135,6 +141,13 @@ impl KernelArguments {
             verify: self.filled("luna.verifycert").is_some()
                 && word("luna.verifycert") != Some(false),
             certificate: certificate.transpose()?,
+            // What this program cannot read it can do without.
+            others: self
+                .filled(OTHERS)
+                .into_iter()
+                .flat_map(|text| text.split(','))
+                .filter_map(other)
+                .collect(),
             mac: mac.transpose()?,
             addressing: self.addressing()?,
             service: word("luna.service") == Some(true),
@@ -184,6 +197,11 @@ fn is_name(text: &str) -> bool {
         && !text.starts_with('-')
         && text.len() <= LONGEST_NAME
         && text.chars().all(is_plain)
+}
+
+fn other(word: &str) -> Option<OtherController> {
+    let read = OtherController::read(word)?;
+    Some(OtherController { url: url(&read.url).ok()?, ..read })
 }
 
 /// Names cannot be resolved in the initramfs of every distribution, so the controller is named by address.
@@ -240,6 +258,18 @@ mod tests {
         let address = "10.141.0.1/16".parse().unwrap();
         assert_eq!(boot.addressing, Addressing::Static { address, gateway: None });
         assert_eq!((boot.service, boot.ticket.as_deref()), (false, Some("abc.def")));
+    }
+
+    #[test]
+    fn other_controllers_are_read_and_what_is_none_is_left_out() {
+        let fingerprint = "ab".repeat(32);
+        let word = format!(
+            "http://10.141.255.253:7050,https://10.141.255.252:7050/{fingerprint},ftp://a,http://name:1"
+        );
+        let others = boot(&format!("{USUAL} perilune.others={word}")).unwrap().others;
+        let read: Vec<_> = others.iter().map(OtherController::word).collect();
+        assert_eq!(read, word.split(',').take(2).collect::<Vec<_>>());
+        assert_eq!(boot(USUAL).unwrap().others, []);
     }
 
     #[test]

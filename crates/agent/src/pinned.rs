@@ -42,7 +42,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// Speaks TLS where https is asked for, with who shows the one certificate.
+/// Speaks TLS where https is asked for, with who shows one of the certificates.
 pub(crate) struct PinnedTls(Arc<ClientConfig>);
 
 impl fmt::Debug for PinnedTls {
@@ -52,9 +52,9 @@ impl fmt::Debug for PinnedTls {
 }
 
 impl PinnedTls {
-    pub(crate) fn new(fingerprint: Fingerprint) -> Self {
+    pub(crate) fn new(fingerprints: Vec<Fingerprint>) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let only = Only { fingerprint, provider: Arc::clone(&provider) };
+        let only = Only { fingerprints, provider: Arc::clone(&provider) };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("this provider has algorithms for both versions of TLS")
@@ -134,10 +134,10 @@ impl Transport for Connection {
     }
 }
 
-/// Believes one certificate.
+/// Believes some certificates: one for each controller.
 #[derive(Debug)]
 struct Only {
-    fingerprint: Fingerprint,
+    fingerprints: Vec<Fingerprint>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -151,7 +151,7 @@ impl ServerCertVerifier for Only {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let fingerprint: [u8; 32] = Sha256::digest(shown).into();
-        if Fingerprint(fingerprint) == self.fingerprint {
+        if self.fingerprints.contains(&Fingerprint(fingerprint)) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(CertificateError::ApplicationVerificationFailure.into())

@@ -18,8 +18,8 @@ const AUTHORITIES: [&str; 2] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
     Anybody,
-    /// Who has this very certificate.
-    Pinned(Fingerprint),
+    /// Who has one of these very certificates.
+    Pinned(Vec<Fingerprint>),
     /// Who has a certificate that one of the certificates in these files has signed, or one of these itself.
     Authorities(Vec<PathBuf>),
 }
@@ -29,8 +29,19 @@ impl Trust {
     pub fn new(verify: bool, certificate: Option<Fingerprint>) -> Self {
         match certificate {
             _ if verify => Self::Authorities(AUTHORITIES.map(PathBuf::from).to_vec()),
-            Some(certificate) => Self::Pinned(certificate),
+            Some(certificate) => Self::Pinned(vec![certificate]),
             None => Self::Anybody,
+        }
+    }
+
+    /// The same, with another controller that shows this certificate. Where authorities are asked, they are asked about that one, too.
+    pub(crate) fn and(self, certificate: Option<Fingerprint>) -> Self {
+        match (self, certificate) {
+            (Self::Pinned(mut all), Some(certificate)) => {
+                all.push(certificate);
+                Self::Pinned(all)
+            }
+            (trust, _) => trust,
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use perilune_model::controller::{Controller, DEFAULT_PORT};
 use perilune_model::{Addresses, Cluster};
+use perilune_plan::OtherController;
 
 /// The controller of a cluster that names none.
 const FALLBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 141, 255, 254));
@@ -58,6 +59,8 @@ pub struct Environment {
     pub public_key: Option<String>,
     /// What time it is here, in seconds since 1970; 0 where nobody says.
     pub time: u64,
+    /// Controllers that do the same, where machines go on when this one is gone.
+    pub others: Vec<OtherController>,
 }
 
 /// What the configuration says about reaching the daemon.
@@ -146,6 +149,11 @@ impl Environment {
         };
         let address = beacon.and_then(|beacon| advertised(&beacon.addresses)).unwrap_or(FALLBACK);
         let stored = beacon.map_or(DEFAULT_PORT, |beacon| beacon.serverport);
+        Self::at(cluster, settings, (address, stored))
+    }
+
+    /// The same for the controller at this address, whose API is at this port unless something else is listened on.
+    pub fn at(cluster: &Cluster, settings: &Settings, (address, stored): (IpAddr, u16)) -> Self {
         let listen = settings.reached_at(address);
         let port = settings.api_port(&listen, stored);
         let boot = settings.boot_server(&listen, port);
@@ -181,6 +189,7 @@ impl Environment {
             certificate: None,
             public_key: None,
             time: 0,
+            others: Vec::new(),
         }
     }
 
@@ -201,6 +210,7 @@ impl Environment {
             certificate: None,
             public_key: None,
             time: 0,
+            others: Vec::new(),
         }
     }
 

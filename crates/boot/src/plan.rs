@@ -72,6 +72,7 @@ pub(crate) fn of(
         timezone: resolved.effective.timezone().value.map(str::to_owned),
         locale: resolved.effective.locale().value.map(str::to_owned),
         time: environment.time,
+        controllers: environment.others.clone(),
     })
 }
 

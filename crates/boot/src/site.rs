@@ -8,7 +8,7 @@ use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, Family, MacAddress, Name};
-use perilune_plan::{Installation, Plan};
+use perilune_plan::{Installation, OtherController, Plan};
 
 use crate::context::{ControllerContext, MenuContext, NodeContext};
 use crate::environment::Environment;
@@ -17,6 +17,9 @@ use crate::lists;
 use crate::resolved::Resolved;
 use crate::templates::{Templates, percent_encode};
 use crate::{Error, ipxe, plan};
+
+/// As many other controllers as a kernel is told of.
+const OTHERS: usize = 3;
 
 /// Everything that a script is made from.
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +173,15 @@ impl<'a> Site<'a> {
             (script, effective.image())
         } else {
             let context = self.node_context(&boot, ticket)?;
-            (ipxe::node_script(self.templates, &context)?, effective.image())
+            let script = ipxe::node_script(self.templates, &context)?;
+            let is_too_long = ipxe::check_kernel_lines(node.name.as_str(), &script).is_err();
+            if is_too_long && !self.environment.others.is_empty() {
+                // The plan names them as well.
+                let environment = Environment { others: Vec::new(), ..self.environment.clone() };
+                let alone = Site { environment: &environment, ..*self };
+                return alone.node_script(machine, ticket, on_disk);
+            }
+            (script, effective.image())
         };
         ipxe::check_kernel_lines(node.name.as_str(), &text)?;
         Ok(NodeScript {
@@ -239,8 +250,14 @@ impl<'a> Site<'a> {
             options.push_str(&self.environment.time.to_string());
             options.push(' ');
         }
-        let own = resolved.kernel_options();
         let is_ours = !resolved.effective.is_kickstart();
+        let others = self.others();
+        if is_ours && !others.is_empty() {
+            options.push_str("perilune.others=");
+            options.push_str(&others);
+            options.push(' ');
+        }
+        let own = resolved.kernel_options();
         options.push_str(&if is_ours { perilune_plan::with_restart(&own) } else { own });
         Ok(NodeContext {
             osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
@@ -248,6 +265,12 @@ impl<'a> Site<'a> {
             osimage_kerneloptions: options.trim().to_owned(),
             ..self.context_without_files(boot)?
         })
+    }
+
+    /// Where the node's installer goes on when the controller is gone, before it has its plan: a few, since the kernel's line has an end.
+    fn others(&self) -> String {
+        let others = self.environment.others.iter().take(OTHERS);
+        others.map(OtherController::word).collect::<Vec<_>>().join(",")
     }
 
     fn context_without_files(&self, boot: &Boot<'a>) -> Result<NodeContext, Error> {

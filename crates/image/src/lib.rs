@@ -28,6 +28,6 @@ pub use error::Error;
 pub use identity::identity_patterns;
 pub use kernel::{has_kernel, kernel_versions, newest_kernel_version};
 pub use mounts::Mounts;
-pub use pack::{Archive, BootFiles, Packed, Parts, Request, archive_sum, pack};
+pub use pack::{Archive, BootFiles, Packed, Parts, Request, archive_sum, file_sum, pack};
 pub use part::{Readers, clean_litter};
 pub use progress::{CancelFlag, Progress, Stage};

@@ -248,6 +248,13 @@ fn synchronise(directory: &Path) -> Result<(), Error> {
 pub fn archive_sum(path: &Path, readers: Readers) -> Result<(String, u64), Error> {
     let file = File::open(path).map_err(|error| Error::read(path, error))?;
     readers.admit(&file).map_err(|error| Error::write(path, error))?;
+    drop(file);
+    file_sum(path)
+}
+
+/// The checksum and the bytes of a file.
+pub fn file_sum(path: &Path) -> Result<(String, u64), Error> {
+    let file = File::open(path).map_err(|error| Error::read(path, error))?;
     let mut writer = HashingWriter::new(io::sink());
     io::copy(&mut &file, &mut writer).map_err(|error| Error::read(path, error))?;
     let (_, checksum, size) = writer.finish();

@@ -90,6 +90,39 @@ pub struct Plan {
     /// What time it is at the controller, in seconds since 1970; 0 when it does not say.
     #[serde(default)]
     pub time: u64,
+    /// Other controllers that do the same: where to go on when one is gone. The first is the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<OtherController>,
+}
+
+/// A controller that does the same as the one that was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherController {
+    /// Where its API is, without a slash at the end.
+    pub url: String,
+    /// The SHA-256 of the certificate that it shows, in hexadecimal digits; unset where it speaks no https of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+impl OtherController {
+    /// As the kernel's command line has it: `http://10.141.255.253:7050`, or `https://10.141.255.253:7050/` and the fingerprint.
+    pub fn word(&self) -> String {
+        match &self.certificate {
+            Some(certificate) => format!("{}/{certificate}", self.url),
+            None => self.url.clone(),
+        }
+    }
+
+    /// Reads that.
+    pub fn read(word: &str) -> Option<Self> {
+        let (scheme, rest) = word.split_once("://")?;
+        let (authority, certificate) = match rest.split_once('/') {
+            Some((authority, certificate)) => (authority, Some(certificate.to_owned())),
+            None => (rest, None),
+        };
+        Some(Self { url: format!("{scheme}://{authority}"), certificate })
+    }
 }
 
 /// Two hours: longer than any firmware update that sites run in a script, and shorter than a night.

@@ -38,11 +38,13 @@ pub enum Table {
     AuditRefusals,
     /// When API tokens were last used, by token.
     TokenUses,
+    /// What controllers have and where they are reached, by controller.
+    Holdings,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Leases,
         Self::NodeStates,
         Self::Jobs,
@@ -56,6 +58,7 @@ impl Table {
         Self::AuditNodes,
         Self::AuditRefusals,
         Self::TokenUses,
+        Self::Holdings,
     ];
 
     /// The name of the table.
@@ -74,6 +77,7 @@ impl Table {
             Self::AuditNodes => "audit_node",
             Self::AuditRefusals => "audit_refusal",
             Self::TokenUses => "token_use",
+            Self::Holdings => "holding",
         }
     }
 

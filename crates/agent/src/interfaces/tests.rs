@@ -45,6 +45,7 @@ pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
         timezone: None,
         locale: None,
         time: 0,
+        controllers: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use perilune_agent::download::Download;
 use perilune_agent::trust::Trust;
 use perilune_agent::{unpack, wait};
 use perilune_archive::{HashingWriter, Options, compressor, pack};
-use perilune_plan::{Image, Purpose};
+use perilune_plan::{Image, OtherController, Purpose};
 
 use crate::console::Memory;
 use crate::controller::{Answer, Controller, Request, key};
@@ -178,4 +178,30 @@ fn an_image_with_another_checksum_is_refused() {
         error.contains("the image compute was not unpacked") && error.contains("checksum"),
         "{error}"
     );
+}
+
+#[test]
+fn an_image_goes_on_at_another_controller_when_the_first_fails() {
+    let first = Controller::start(|before, request| {
+        token(request).unwrap_or_else(|| match before {
+            1 => Answer::file(&content(), request.from(), "one").cut_after(500_000),
+            _ => Answer::json(503, r#"{"message":"the daemon is stopping"}"#),
+        })
+    });
+    let second = Controller::start(|_, request| {
+        token(request).unwrap_or_else(|| Answer::file(&content(), request.from(), "one"))
+    });
+    let (console, memory) = Memory::console();
+    let (client, position) = (client(&first.url()), AtomicU64::new(0));
+    client.learn(&[OtherController { url: second.url(), certificate: None }]);
+    let mut download = Download::open(&client, &console, "image", &position).unwrap();
+    let mut bytes = Vec::new();
+    download.read_to_end(&mut bytes).unwrap();
+    assert!(bytes == content());
+    let froms: Vec<usize> = second.requests().iter().map(Request::from).collect();
+    assert_eq!(froms, [500_000], "{}", memory.text());
+    // What is reported goes there from now on, and back to the first when that one is gone.
+    client.report("unpack", None, &console);
+    assert_eq!(client.base(), second.url());
+    assert!(second.lines().last().unwrap().contains("/monitor/node/node001"));
 }

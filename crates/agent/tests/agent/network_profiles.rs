@@ -95,6 +95,7 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
         timezone: None,
         locale: None,
         time: 0,
+        controllers: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use perilune_agent::controller::{self, Controller as Client};
 use perilune_agent::pinned::Fingerprint;
 use perilune_agent::trust::Trust;
 use perilune_agent::wait;
-use perilune_plan::{Phase, Progress, Purpose, Root};
+use perilune_plan::{OtherController, Phase, Progress, Purpose, Root};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
@@ -254,4 +254,33 @@ fn a_certificate_that_is_outside_of_its_time_is_told_with_what_the_clock_says() 
         .unwrap();
         assert!(!memory.text().contains("add its authority"), "{}", memory.text());
     }
+}
+
+/// An address where nobody listens.
+fn deserted() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn ticket_and_plan_are_had_from_another_controller_when_the_first_is_away() {
+    let third = OtherController { url: format!("http://{}", deserted()), certificate: None };
+    let plan =
+        PLAN.replacen('{', &format!(r#"{{"controllers":[{}],"#, serde_json::json!(third)), 1);
+    let (url, certificate) =
+        start_with_tls(&["127.0.0.1"], move |request| match request.line.as_str() {
+            "GET /boot/plan/node001" => Answer::sealed(200, &plan, Purpose::Plan),
+            _ => willing(request),
+        });
+    let (console, memory) = Memory::console();
+    // Of the first, another certificate is known: each controller is believed by one that was named.
+    let trust = Trust::new(false, Some("ab".repeat(32).parse().unwrap()));
+    let first = format!("https://{}", deserted());
+    let client = Client::new(&first, "node001", Some("ticket"), &trust, key());
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let digits = format!("{:x}", Sha256::digest(certificate));
+    client.learn(&[OtherController { url: url.clone(), certificate: Some(digits) }]);
+    let plan = client.plan(&console).unwrap();
+    assert_eq!(plan.controllers, [third]);
+    assert_eq!(client.base(), url);
+    assert!(memory.text().contains("asking the next one"), "{}", memory.text());
 }
