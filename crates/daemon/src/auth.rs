@@ -16,6 +16,8 @@ use crate::boots::Exchange;
 
 /// How long a boot may take from the exchange of its ticket to its end.
 const PROVISION_LIFE: Duration = Duration::from_hours(6);
+/// How long a controller or node that was sent on for a file may take until it asks there.
+const FILE_LIFE: Duration = Duration::from_mins(5);
 /// How long a running node may ask for its own hardware rules to be read.
 const IMPORT_LIFE: Duration = Duration::from_hours(2);
 
@@ -72,6 +74,7 @@ const MARK_LENGTH: usize = 16;
 const PROVISION: &str = "provision";
 const IMPORT: &str = "import";
 const TICKET: &str = "ticket";
+const FILE: &str = "file";
 
 /// Who a token is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,6 +196,25 @@ impl Keys {
             node: Some(node.to_owned()),
             scope: Some(IMPORT.to_owned()),
             ..Claims::until(now + IMPORT_LIFE.as_secs())
+        })
+    }
+
+    /// A ticket for one file, good at every controller: what one that lacks it gives to those that it sends on, and asks with itself.
+    /// `now` is in steady seconds.
+    pub fn for_file(&self, file: &str, now: u64) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(&Claims {
+            scope: Some(FILE.to_owned()),
+            archive: Some(file.to_owned()),
+            ..Claims::until(now + FILE_LIFE.as_secs())
+        })
+    }
+
+    /// Whether a ticket is good for this file. `now` is in steady seconds.
+    pub fn admits_to(&self, ticket: &str, file: &str, now: u64) -> bool {
+        let claims = self.read(ticket);
+        claims.is_some_and(|claims| {
+            let is_of_file = claims.scope.as_deref() == Some(FILE) && claims.node.is_none();
+            is_of_file && claims.archive.as_deref() == Some(file) && claims.exp >= now
         })
     }
 
@@ -336,8 +358,16 @@ mod tests {
         assert_eq!(known(&keys, &import), Some(Identity::Importer("node001".into())));
         assert_eq!(known(&keys, &ticket), None);
         assert_eq!(keys.redeem(&ticket, boot().begun), Some(boot()));
-        for token in [&user, &node, &import] {
+        let file = keys.for_file("a.tar.zst", now).unwrap();
+        assert_eq!(known(&keys, &file), None, "it is nobody's token");
+        assert!(keys.admits_to(&file, "a.tar.zst", now));
+        assert!(!keys.admits_to(&file, "b.tar.zst", now));
+        assert!(!keys.admits_to(&file, "a.tar.zst", now + 301));
+        for token in [&user, &node, &import, &file] {
             assert_eq!(keys.redeem(token, boot().begun), None);
+        }
+        for token in [&user, &node, &import, &ticket] {
+            assert!(!keys.admits_to(token, "a.tar.zst", now));
         }
     }
 

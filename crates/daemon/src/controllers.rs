@@ -6,7 +6,7 @@
 //! finds that it is the master no longer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,11 @@ const BELIEF: Duration = Duration::from_secs(6);
 const _: () = assert!(BELIEF.as_secs() + 3 < MASTER_SECONDS as u64);
 /// A controller that was silent for so long does not run.
 const SILENT: Duration = Duration::from_secs(15);
+/// Who asked within so many milliseconds whether a controller is ready asks again.
+const WATCHED: u64 = 30_000;
+/// So long a controller that is watched goes on after it says that it ends; others need only hear it.
+const CLOSING: Duration = Duration::from_secs(5);
+const TOLD: Duration = Duration::from_secs(1);
 /// How long somebody waits for the database.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -47,9 +52,43 @@ struct Inner {
     /// The epoch of the master that this controller is, for those who wait to begin.
     epoch: watch::Sender<Option<u64>>,
     is_wanted: AtomicBool,
+    /// This controller is about to end.
+    closes: AtomicBool,
+    /// When it was last asked whether it is ready: steady milliseconds.
+    asked: AtomicU64,
     /// Counts how often this controller was made the master.
     made: watch::Sender<u64>,
     wake: Notify,
+}
+
+/// Whether this controller does what one alone may do: always, where there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Lead(Option<(Controllers, watch::Receiver<Option<u64>>)>);
+
+impl Lead {
+    /// Whether it is, by this controller's own clock.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.0.as_ref().is_none_or(|(controllers, _)| controllers.is_master())
+    }
+
+    /// Whether it still is, by the database's word.
+    pub(crate) async fn confirm(&self) -> bool {
+        match &self.0 {
+            Some((controllers, _)) => controllers.confirm_master().await,
+            None => true,
+        }
+    }
+
+    /// Returns when another, or this one anew, is the master.
+    pub(crate) async fn changed(&mut self) {
+        let is_told = match &mut self.0 {
+            Some((_, master)) => master.changed().await.is_ok(),
+            None => false,
+        };
+        if !is_told {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// What was last heard of all controllers.
@@ -130,9 +169,21 @@ impl Controllers {
         let (store, cluster) = (store.clone(), cluster.clone());
         let (held, epoch) = (Mutex::new(None), watch::Sender::new(None));
         let (is_wanted, made) = (AtomicBool::new(false), watch::Sender::new(0));
-        let wake = Notify::new();
-        let inner =
-            Inner { name, place, store, cluster, known, held, epoch, is_wanted, made, wake };
+        let (wake, closes, asked) = (Notify::new(), AtomicBool::new(false), AtomicU64::new(0));
+        let inner = Inner {
+            name,
+            place,
+            store,
+            cluster,
+            known,
+            held,
+            epoch,
+            is_wanted,
+            closes,
+            asked,
+            made,
+            wake,
+        };
         let controllers = Self(Arc::new(inner));
         controllers.claim().await;
         Ok(controllers)
@@ -155,9 +206,8 @@ impl Controllers {
     async fn keep_saying(&self) {
         loop {
             sleep(BEAT).await;
-            let Inner { name, place, cluster, store, known, .. } = &*self.0;
-            let own = beat(name, place, cluster, false);
-            match store.beat(&own).await {
+            let Inner { store, known, .. } = &*self.0;
+            match store.beat(&self.own_beat()).await {
                 Ok(heard) => {
                     let at = Instant::now();
                     known.send_replace(Arc::new(Known { heard, at }));
@@ -244,6 +294,11 @@ impl Controllers {
         self.0.store.is_shared()
     }
 
+    /// Where others reach this controller, as far as that is known.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.0.place.addresses(&self.0.name, &self.0.cluster.published())
+    }
+
     /// What was last heard of all.
     pub(crate) fn known(&self) -> Arc<Known> {
         Arc::clone(&self.0.known.borrow())
@@ -262,6 +317,11 @@ impl Controllers {
         let asked = timeout(ANSWER, self.0.store.is_master(held.epoch)).await;
         // The answer may have taken longer than it is good for.
         matches!(asked, Ok(Ok(true))) && self.is_master()
+    }
+
+    /// What tells whether this controller does what one alone may do.
+    pub(crate) fn lead(&self) -> Lead {
+        Lead(self.is_shared().then(|| (self.clone(), self.follow_master())))
     }
 
     /// The epoch of the master that this controller is, and what tells of another.
@@ -293,7 +353,28 @@ impl Controllers {
 
     /// Whether whoever chooses between controllers should choose this one.
     pub(crate) fn is_ready(&self) -> bool {
-        self.0.cluster.is_in_sync() && !self.is_drained()
+        self.0.asked.store(clock::steady_milliseconds(), Ordering::Release);
+        self.0.cluster.is_in_sync() && !self.is_drained() && !self.closes()
+    }
+
+    fn closes(&self) -> bool {
+        self.0.closes.load(Ordering::Acquire)
+    }
+
+    /// Says that this controller is about to end, and waits until those who choose between controllers have seen it: whoever asks whether it is
+    /// ready looks every few seconds.
+    pub(crate) async fn close(&self) {
+        if !self.is_shared() {
+            return;
+        }
+        self.0.closes.store(true, Ordering::Release);
+        let asked = self.0.asked.load(Ordering::Acquire);
+        let is_watched = clock::steady_milliseconds().saturating_sub(asked) < WATCHED;
+        let told =
+            async { tokio::join!(self.look(), sleep(if is_watched { CLOSING } else { TOLD })) };
+        if let (Err(error), ()) = told.await {
+            tracing::debug!(%error, "the other controllers were not told that this one ends");
+        }
     }
 
     /// Says that a controller is about to be stopped, or is not.
@@ -317,13 +398,33 @@ impl Controllers {
         self.look().await
     }
 
+    /// One that is about to end is one that nobody should go to.
+    fn own_beat(&self) -> Beat {
+        let Inner { name, place, cluster, .. } = &*self.0;
+        let own = beat(name, place, cluster, false);
+        Beat { in_sync: own.in_sync && !self.closes(), ..own }
+    }
+
     /// Shows what was just changed at once.
     async fn look(&self) -> Result<(), Error> {
-        let Inner { name, place, cluster, store, known, .. } = &*self.0;
-        let heard = answered(store.beat(&beat(name, place, cluster, false))).await?;
+        let Inner { store, known, .. } = &*self.0;
+        let heard = answered(store.beat(&self.own_beat())).await?;
         known.send_replace(Arc::new(Known { heard, at: Instant::now() }));
         self.0.wake.notify_one();
         Ok(())
+    }
+
+    /// Whether the address that the cluster talks to is that of no one controller: none runs by its name.
+    pub(crate) fn have_a_shared_address(&self, cluster: &Cluster) -> bool {
+        let known = self.known();
+        let runs = |name: &str| known.heard.controllers.iter().any(|one| one.name == name);
+        cluster.beacon().is_none_or(|beacon| !runs(beacon.name.as_str()))
+    }
+
+    /// The other controllers that run.
+    pub(crate) fn live_others(&self) -> Vec<Controller> {
+        let known = self.known();
+        known.live().filter(|one| one.name != self.0.name).cloned().collect()
     }
 
     /// What somebody should look at.
@@ -384,22 +485,26 @@ impl Place {
         let Some((protocol, at)) = own.or_else(|| self.listen.first()) else {
             return String::new();
         };
-        let host = match at.ip() {
-            ip if !ip.is_unspecified() => bracketed(ip),
-            _ => self.host_of(name, cluster),
-        };
+        let told = || self.host.clone().unwrap_or_else(|| name.to_owned());
+        let host = self.addresses(name, cluster).first().copied().map_or_else(told, bracketed);
         format!("{protocol}://{host}:{}", at.port())
     }
 
-    fn host_of(&self, name: &str, cluster: &Cluster) -> String {
+    /// The addresses of that place, as far as they are known.
+    fn addresses(&self, name: &str, cluster: &Cluster) -> Vec<IpAddr> {
+        let own = self.listen.iter().find(|(protocol, _)| *protocol == self.protocol);
+        let Some((_, at)) = own.or_else(|| self.listen.first()) else { return Vec::new() };
+        if !at.ip().is_unspecified() {
+            return vec![at.ip()];
+        }
         let described = cluster.controllers().get(name);
-        let described = described.and_then(|one| one.addresses.iter().next());
-        let here = || {
+        let described = described.map(|one| one.addresses.iter().collect::<Vec<_>>());
+        described.filter(|all| !all.is_empty()).unwrap_or_else(|| {
             let own = cluster.own_addresses().keys();
-            own.copied().find(|at| cluster.networks().values().any(|one| one.contains(*at)))
-        };
-        let told = || self.host.clone().unwrap_or_else(|| name.to_owned());
-        described.or_else(here).map_or_else(told, bracketed)
+            let in_network =
+                |at: &&IpAddr| cluster.networks().values().any(|one| one.contains(**at));
+            own.filter(in_network).copied().collect()
+        })
     }
 }
 

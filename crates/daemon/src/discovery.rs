@@ -20,6 +20,7 @@ pub(crate) use worker::Worker;
 use crate::api::problem::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
+use crate::controllers::Lead;
 use crate::plugins::Runner;
 use crate::sightings::Sightings;
 use program::Programs;
@@ -48,10 +49,11 @@ impl Discovery {
         cluster: ClusterService,
         sightings: Sightings,
         runner: Runner,
+        lead: Lead,
     ) -> (Self, Worker) {
         let (publisher, readings) = watch::channel(Readings::default());
         let (wanted, wishes) = watch::channel(None);
-        let worker = Worker::new(cluster.clone(), publisher, wishes);
+        let worker = Worker::new(cluster.clone(), publisher, wishes, lead);
         let programs = Programs::new(runner);
         (Self { cluster, sightings, programs, readings, wanted }, worker)
     }

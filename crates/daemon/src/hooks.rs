@@ -3,7 +3,7 @@
 
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::controllers::Lead;
 use crate::plugins::Runner;
 use crate::status::{NodeState, Status};
 
@@ -27,6 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// After a failure, a hook is tried again after so long, each time; then not before something else changes.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_mins(1)];
+/// What changed within this time may not have been told by the former master: the next one tells it, for the second time perhaps.
+const HELD: Duration = Duration::from_secs(20);
+/// Clusters are held so far apart at least.
+const HELD_APART: Duration = Duration::from_secs(1);
 /// As many states of nodes are told at once; of more, the latest of each node are.
 const MOST_STATES: usize = 100_000;
 /// A call that is not over after so many milliseconds is told of.
@@ -158,11 +163,12 @@ impl Hooks {
         result
     }
 
-    /// Tells hooks what changes, until `stop`. They are told that the daemon begins, and that it ends.
+    /// Tells hooks what changes, until `stop`, while that is for this controller to do. They are told that the daemon begins, and that it ends.
     pub(crate) async fn run(
         self,
         cluster: watch::Receiver<Arc<Cluster>>,
         status: Status,
+        lead: Lead,
         stop: CancellationToken,
     ) {
         let now = Arc::clone(&cluster.borrow());
@@ -171,10 +177,11 @@ impl Hooks {
         self.tell_of_daemon("startup", &now).await;
         let mut tasks = JoinSet::new();
         for hook in [Hook::ConfigNode, Hook::ConfigGroup, Hook::ConfigDns] {
-            let follower = Follower { hooks: self.clone(), hook, told: Arc::clone(&now) };
+            let (hooks, told, held) = (self.clone(), Arc::clone(&now), VecDeque::new());
+            let follower = Follower { hooks, hook, told, held, lead: lead.clone() };
             tasks.spawn(follower.run(cluster.clone(), stop.clone()));
         }
-        tasks.spawn(self.clone().follow_states(news, stop.clone()));
+        tasks.spawn(self.clone().follow_states(news, lead, stop.clone()));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended
                 && let Ok(panic) = error.try_into_panic()
@@ -194,7 +201,12 @@ impl Hooks {
         }
     }
 
-    async fn follow_states(self, mut news: Subscription<Name, NodeState>, stop: CancellationToken) {
+    async fn follow_states(
+        self,
+        mut news: Subscription<Name, NodeState>,
+        lead: Lead,
+        stop: CancellationToken,
+    ) {
         let mut waiting: BTreeMap<Name, String> = BTreeMap::new();
         while let Some(Some(first)) = stop.run_until_cancelled(news.next()).await {
             gather(&mut waiting, first);
@@ -212,7 +224,8 @@ impl Hooks {
                 }
             }
             let states = std::mem::take(&mut waiting);
-            if states.is_empty() {
+            // Every controller sees the states of all nodes.
+            if states.is_empty() || !lead.confirm().await {
                 continue;
             }
             let states: Vec<Value> = states
@@ -279,18 +292,50 @@ impl Drop for Call {
 struct Follower {
     hooks: Hooks,
     hook: Hook,
-    /// The cluster as of the last call that went well, or that was given up.
+    /// The cluster as of the last call that went well, or that was given up; while another controller tells, one that it has surely told.
     told: Arc<Cluster>,
+    /// What another may not have told yet, each with when it was seen.
+    held: VecDeque<(Instant, Arc<Cluster>)>,
+    lead: Lead,
 }
 
 impl Follower {
     async fn run(mut self, mut cluster: watch::Receiver<Arc<Cluster>>, stop: CancellationToken) {
-        while let Some(Ok(())) = stop.run_until_cancelled(cluster.changed()).await {
-            if stop.run_until_cancelled(settled(&mut cluster)).await.is_none() {
-                return;
+        let follow = async {
+            loop {
+                tokio::select! {
+                    changed = cluster.changed() => if changed.is_err() { return },
+                    () = self.lead.changed() => {}
+                }
+                if !self.lead.is_ours() {
+                    let now = Arc::clone(&cluster.borrow_and_update());
+                    self.hold(now);
+                    continue;
+                }
+                self.let_go();
+                settled(&mut cluster).await;
+                self.tell(&mut cluster).await;
             }
-            if stop.run_until_cancelled(self.tell(&mut cluster)).await.is_none() {
-                return;
+        };
+        stop.run_until_cancelled(Box::pin(follow)).await;
+    }
+
+    /// Another controller tells this.
+    fn hold(&mut self, cluster: Arc<Cluster>) {
+        let now = Instant::now();
+        match self.held.back_mut() {
+            Some((at, last)) if now.duration_since(*at) < HELD_APART => *last = cluster,
+            _ => self.held.push_back((now, cluster)),
+        }
+        self.let_go();
+    }
+
+    /// What was seen long enough ago has been told.
+    fn let_go(&mut self) {
+        let is_over = |(at, _): &(Instant, Arc<Cluster>)| at.elapsed() >= HELD;
+        while self.held.front().is_some_and(is_over) {
+            if let Some((_, told)) = self.held.pop_front() {
+                self.told = told;
             }
         }
     }
@@ -301,9 +346,15 @@ impl Follower {
         loop {
             let now = Arc::clone(&cluster.borrow_and_update());
             let Some(question) = told::changes(self.hook, &self.told, &now) else {
+                self.held.clear();
                 self.told = now;
                 return;
             };
+            // One that was stopped for a while, and goes on, finds that another tells it.
+            if !self.lead.confirm().await {
+                self.hold(now);
+                return;
+            }
             let Some(result) = self.hooks.call(self.hook, &question).await else {
                 self.told = now;
                 return;
@@ -314,6 +365,7 @@ impl Follower {
             match (failure, pause) {
                 (Some(_), Some(pause)) => sleep(pause).await,
                 _ => {
+                    self.held.clear();
                     self.told = now;
                     return;
                 }

@@ -28,11 +28,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use ask::{NotTaken, Submitted};
+pub(crate) use clean::remove_file;
 pub use error::Error;
 use message::{END, Streams};
 pub use message::{Message, News, OK, Progress, Said, Time, timestamp};
 use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
-use perilune_image::Readers;
+use perilune_image::{CancelFlag, Readers};
 use perilune_model::Name;
 use perilune_model::image::Image;
 use perilune_store::{Store, Table};
@@ -45,6 +46,7 @@ use trees::{Done, Task};
 pub use work::{Format, Job, Mounted, Work};
 
 use crate::cluster::ClusterService;
+use crate::holdings::Holdings;
 
 /// Nodes that boot from files which were just replaced have this many milliseconds to fetch them.
 const GRACE: Time = 60 * 60 * 1000;
@@ -93,6 +95,7 @@ struct Shared {
     wake: Notify,
     cluster: ClusterService,
     places: Places,
+    holdings: Holdings,
 }
 
 struct State {
@@ -123,10 +126,11 @@ impl Records {
 impl Jobs {
     /// The jobs that are stored, of which those that were not done will be; what stores further ones; and what could not be read.
     /// Removes what a killed daemon left unfinished.
-    pub async fn open(
+    pub(crate) async fn open(
         store: &Store,
         cluster: ClusterService,
         places: Places,
+        holdings: Holdings,
         now: Time,
     ) -> Result<(Self, Records, Vec<Unreadable>), perilune_store::Error> {
         let durability = Durability::BeforeAnswer;
@@ -147,9 +151,14 @@ impl Jobs {
                 tracing::warn!(error = %error::chain(&error), "unfinished files were not looked for");
             }
         }
-        let shared =
-            Shared { jobs, state: Mutex::new(state), wake: Notify::new(), cluster, places };
+        let (state, wake) = (Mutex::new(state), Notify::new());
+        let shared = Shared { jobs, state, wake, cluster, places, holdings };
         Ok((Self { shared: Arc::new(shared) }, Records(records), unreadable))
+    }
+
+    /// Puts the torrent of an archive beside it.
+    pub(crate) async fn make_torrent(&self, archive: &str) -> Result<(), Error> {
+        pack::torrent(&self.shared, archive, CancelFlag::default()).await.map(drop)
     }
 
     /// Who works on trees.

@@ -1,16 +1,19 @@
 //! The servers that machines find before any HTTP: DHCP and TFTP, and answers to those that look for an IPv6 router.
 
+mod peers;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 use nix::ifaddrs::getifaddrs;
+pub(crate) use peers::served;
 use perilune_boot::{Environment, Protocol, tftp};
 use perilune_dhcp::{Beginning, Observer, Policy, Server, Sighting, Site, v6};
 use perilune_model::{Cluster, Family};
 use perilune_ndp::{Prefixes, Responder, Rule};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -74,15 +77,20 @@ fn serve_dhcp(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let (sightings, strangers) = mpsc::channel(WAITING);
+    let peers = watch::Sender::new(Arc::default());
     let site = Site {
         cluster: state.cluster.subscribe(),
         leases: state.leases.table(),
         store: state.leases.storage(),
+        peers: peers.subscribe(),
         sightings,
         clock: clock::steady_milliseconds,
         counters: state.metrics.dhcp(),
     };
     tasks.spawn(note(strangers, state.sightings.clone()));
+    if state.controllers.is_shared() {
+        tasks.spawn(peers::follow(state.clone(), peers, stop.clone()));
+    }
     for interface in &options.dhcp_interfaces {
         let failed = |source| Error::Interface { interface: interface.clone(), source };
         let cluster = state.cluster.published();
@@ -112,6 +120,7 @@ fn serve_dhcp(
             api_url: environment.api_url(),
             lease_seconds: LEASE_SECONDS,
             strangers_lease_seconds: STRANGERS_LEASE_SECONDS,
+            peers: Arc::default(),
         };
         let server = Server::bind(interface, policy).map_err(failed)?;
         tasks.spawn(server.run(site.clone(), stop.clone()));

@@ -1,5 +1,6 @@
 //! Starts everything, and stops it.
 
+mod opened;
 mod warn;
 
 use std::collections::BTreeSet;
@@ -7,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use perilune_boards::{Unreadable, Writer};
+use opened::{Told, Work};
+use perilune_boards::Writer;
 use perilune_boot::{Directories, Protocol, Templates};
 use perilune_dhcp::{Lease, Observer};
 use perilune_model::{Cluster, Name};
@@ -30,14 +32,14 @@ use crate::control::{self, Control, PinnedCertificate};
 use crate::controllers::Controllers;
 use crate::discovery::{self, Discovery};
 use crate::followers::Followers;
+use crate::holdings::{self, Holding};
 use crate::hooks::Hooks;
-use crate::install_logs::{InstallLog, InstallLogs};
-use crate::installations::{Installations, Installed};
-use crate::inventories::{self, Inventories};
+use crate::install_logs::InstallLog;
+use crate::installations::Installed;
+use crate::inventories;
 use crate::jobs::site::Site;
 use crate::jobs::trees::Performer;
-use crate::jobs::{self, Jobs, Places, Torrents, Trees};
-use crate::leases::Leases;
+use crate::jobs::{self, Places, Torrents, Trees};
 use crate::metrics::Metrics;
 use crate::os_users::OsUsers;
 use crate::plugins::Runner;
@@ -50,7 +52,7 @@ use crate::state::{Parts, State, Turns};
 use crate::status::{NodeState, Status};
 use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
-use crate::token_uses::{TokenUses, Use};
+use crate::token_uses::Use;
 use crate::vault::Vault;
 use crate::{api, clock, first_cluster, names, own_addresses, servers, starters};
 
@@ -152,10 +154,10 @@ fn machines_hint(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Serves until `stop` is cancelled. Tells `ready` the addresses that it listens on, once it answers.
+/// Serves until `asked` is cancelled. Tells `ready` the addresses that it listens on, once it answers.
 pub async fn serve(
     options: Options,
-    stop: CancellationToken,
+    asked: CancellationToken,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
     let (sockets, listen) = listen_on(&wanted(&options)?).await?;
@@ -164,7 +166,7 @@ pub async fn serve(
     let options = settings.completing(options);
     let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
     let (store, cluster) = open_store(&options, &settings).await?;
-    let mut tasks = JoinSet::new();
+    let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
     let (service, commits) = ClusterService::new(store.clone(), cluster);
     tasks.spawn(commits);
     if let Some(follower) = store.follow() {
@@ -197,11 +199,14 @@ pub async fn serve(
             .await?;
     workers.start(&mut tasks, &stop);
     tasks.spawn(state.controllers.clone().run(stop.clone()));
+    tasks.spawn(close(asked, state.controllers.clone(), stop.clone()));
     if state.controllers.is_shared() {
         tasks.spawn(state.spool.clone().run(state.clone(), stop.clone()));
+        tasks.spawn(holdings::follow(state.clone(), stop.clone()));
     }
-    let (hooks, status) = (state.hooks.clone(), state.status.clone());
-    tasks.spawn(hooks.run(state.cluster.subscribe(), status, stop.clone()));
+    let (hooks, status, lead) =
+        (state.hooks.clone(), state.status.clone(), state.controllers.lead());
+    tasks.spawn(hooks.run(state.cluster.subscribe(), status, lead, stop.clone()));
     tasks.spawn(starters::follow(state.clone(), stop.clone()));
     seed(&state, &mut tasks, &stop).await;
     let followed = (state.cluster.made(), state.cluster.subscribe());
@@ -345,6 +350,7 @@ struct Workers {
     inventories: Writer<Name, inventories::Kept>,
     audit: audit::Writers,
     token_uses: Writer<Name, Use>,
+    holdings: Writer<Name, Holding>,
 }
 
 impl Workers {
@@ -359,31 +365,9 @@ impl Workers {
         tasks.spawn(self.inventories.run());
         tasks.spawn(self.audit.run());
         tasks.spawn(self.token_uses.run());
+        tasks.spawn(self.holdings.run());
         tasks.spawn(self.control.run(stop.clone()));
         tasks.spawn(self.discovery.run(stop.clone()));
-    }
-}
-
-/// What nodes told of themselves when they were installed, and what stores it.
-struct Told {
-    logs: (InstallLogs, Writer<Name, InstallLog>),
-    installations: (Installations, Writer<Name, Installed>),
-    inventories: (Inventories, Writer<Name, inventories::Kept>),
-}
-
-impl Told {
-    async fn open(store: &Store) -> Result<(Self, Vec<Unreadable>), Error> {
-        let (logs, logs_writer, mut unreadable) = InstallLogs::open(store).await?;
-        let (installations, installed, others) = Installations::open(store).await?;
-        unreadable.extend(others);
-        let (inventories, kept, others) = Inventories::open(store).await?;
-        unreadable.extend(others);
-        let told = Self {
-            logs: (logs, logs_writer),
-            installations: (installations, installed),
-            inventories: (inventories, kept),
-        };
-        Ok((told, unreadable))
     }
 }
 
@@ -400,19 +384,15 @@ async fn assemble(
 ) -> Result<(State, Workers), Error> {
     let runner = plugin_runner(&settings);
     let places = made(places(&settings, options, &listen, runner.clone()), &cluster)?;
-    let (jobs, job_records, mut unreadable) =
-        Jobs::open(&store, cluster.clone(), places, clock::milliseconds()).await?;
+    let Work { jobs, holdings, leases, token_uses, mut unreadable } =
+        Work::open(&store, &settings, &cluster, places).await?;
     let (status, states, others) = Status::open(&store).await?;
     unreadable.extend(others);
     let (Told { logs, installations, inventories }, others) = Told::open(&store).await?;
     unreadable.extend(others);
     let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
     unreadable.extend(others);
-    let (leases, leases_writer, others) = Leases::open(&store).await?;
-    unreadable.extend(others);
     let (audit, audit_writers, others) = Audit::open(&store, lines).await?;
-    unreadable.extend(others);
-    let (token_uses, token_writer, others) = TokenUses::open(&store).await?;
     unreadable.extend(others);
     let controllers = Controllers::open(&store, &cluster, &settings, &listen).await?;
     let told = (status.clone(), boots.clone(), cluster.clone());
@@ -420,7 +400,8 @@ async fn assemble(
         Control::open((&settings, runner.clone()), &store, told).await?;
     unreadable.extend(others);
     let sightings = Sightings::new(store.life());
-    let (discovery, switches) = Discovery::new(cluster.clone(), sightings.clone(), runner.clone());
+    let (discovery, switches) =
+        Discovery::new(cluster.clone(), sightings.clone(), runner.clone(), controllers.lead());
     let state = State::new(Parts {
         boots,
         spool: Spool::new(&settings.data_dir),
@@ -437,10 +418,11 @@ async fn assemble(
         followers: Followers::new(store.life()),
         cluster,
         controllers,
+        holdings: holdings.0,
         history: store,
         status,
         install_logs: logs.0,
-        jobs,
+        jobs: jobs.0,
         directory: OsUsers::open(&settings.directory, &runner),
         control,
         sightings,
@@ -451,13 +433,13 @@ async fn assemble(
         hidden_boots: HiddenBoots::default(),
         names: names::prepare(&settings, options),
         servers: servers::prepare(&settings, options),
-        leases,
+        leases: leases.0,
         unreadable,
         templates: templates(&settings),
         keys: Keys::new(&settings.secret_key, settings.expiry),
         attempts: Attempts::default(),
         audit,
-        token_uses,
+        token_uses: token_uses.0,
         turns: Turns::default(),
         settings,
     });
@@ -468,12 +450,13 @@ async fn assemble(
         states,
         logs: logs.1,
         boots: boots_writers,
-        leases: leases_writer,
-        jobs: job_records,
+        leases: leases.1,
+        jobs: jobs.1,
         installations: installations.1,
         inventories: inventories.1,
         audit: audit_writers,
-        token_uses: token_writer,
+        token_uses: token_uses.1,
+        holdings: holdings.1,
     };
     Ok((state, workers))
 }
@@ -536,6 +519,15 @@ fn evidence(settings: &Settings, options: &Options, is_observed: bool) -> BTreeS
         seen.into_iter().chain(told).collect()
     };
     settings.evidence.clone().unwrap_or_else(usual)
+}
+
+/// Stops everything when somebody asks for it, once those know who choose between controllers.
+async fn close(asked: CancellationToken, controllers: Controllers, stop: CancellationToken) {
+    tokio::select! {
+        () = asked.cancelled() => controllers.close().await,
+        () = stop.cancelled() => asked.cancel(),
+    }
+    stop.cancel();
 }
 
 /// Waits until it is time to stop, then until every part has. A part that fails stops all.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ipnet::IpNet;
 use perilune_boards::Unreadable;
 use perilune_boot::{Environment, Protocol, Templates};
+use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::plugins::Installed;
 use perilune_model::user::{ApiToken, Role};
 use perilune_model::{Cluster, Name};
@@ -31,6 +32,7 @@ use crate::control::Control;
 use crate::controllers::Controllers;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
+use crate::holdings::Holdings;
 use crate::hooks::Hooks;
 use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
@@ -68,6 +70,8 @@ pub struct Parts {
     pub cluster: ClusterService,
     /// The controllers that share the database.
     pub(crate) controllers: Controllers,
+    /// What each of them has, and where it is reached.
+    pub(crate) holdings: Holdings,
     /// What was changed in the past.
     pub history: Store,
     /// What nodes report.
@@ -274,7 +278,28 @@ impl State {
     /// Where a machine at this address finds it.
     pub(crate) fn environment_at(&self, cluster: &Cluster, at: Option<IpAddr>) -> Environment {
         let settings = self.settings.of_boot(&self.listen);
-        let environment = Environment::for_machine(cluster, &settings, at);
+        let told = self.with_certificate(Environment::for_machine(cluster, &settings, at));
+        if !self.controllers.is_shared() {
+            return told;
+        }
+        // Whoever is asked here goes on here, unless the address that all are told moves between the controllers.
+        let own = at.filter(|_| !self.controllers.have_a_shared_address(cluster));
+        let own = own.and_then(|at| self.holdings.own_place(at));
+        let told = own.map_or(told.clone(), |place| place.environment(&told));
+        self.holdings.with_others(&self.controllers, told, at)
+    }
+
+    /// Where machines find this very controller, at each of its addresses.
+    pub(crate) fn own_environments(&self, cluster: &Cluster) -> Vec<Environment> {
+        let described = cluster.controllers().get(self.controllers.name());
+        let port = described.map_or(DEFAULT_PORT, |one| one.serverport);
+        let settings = self.settings.of_boot(&self.listen);
+        let at = |address| Environment::at(cluster, &settings, (address, port));
+        let addresses = self.controllers.addresses();
+        addresses.into_iter().map(|address| self.with_certificate(at(address))).collect()
+    }
+
+    fn with_certificate(&self, environment: Environment) -> Environment {
         // Where the site's authorities vouch for it, they do; behind another port, another program shows its own.
         let verifies = perilune_plan::boolean(&environment.verify_certificate) != Some(false);
         let told = (Protocol::Https, environment.api_port);

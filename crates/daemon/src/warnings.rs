@@ -332,7 +332,13 @@ fn lost_trees(state: &State, cluster: &Cluster) -> Vec<String> {
 pub(crate) fn lost_file(state: &State, image: &Image) -> Option<String> {
     let files = [&image.files.kernelfile, &image.files.initrdfile, &image.files.imagefile];
     let mut named = files.into_iter().flatten().filter(|file| !file.is_empty());
-    named.find(|file| !state.settings.image_files.join(file).is_file()).map(ToString::to_string)
+    named.find(|file| is_lost(state, file)).map(ToString::to_string)
+}
+
+/// What another controller has comes here, and until then machines are sent there.
+fn is_lost(state: &State, file: &str) -> bool {
+    !state.settings.image_files.join(file).is_file()
+        && state.holdings.who_has(&state.controllers, file).is_none()
 }
 
 fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
@@ -345,7 +351,7 @@ fn lost_files(state: &State, cluster: &Cluster) -> Vec<String> {
         let archive = Some(&files.imagefile).filter(|_| !effective.is_kickstart());
         for file in of_network.into_iter().chain(archive).flatten().filter(|file| !file.is_empty())
         {
-            if looked_for.insert(file) && !state.settings.image_files.join(file).is_file() {
+            if looked_for.insert(file) && is_lost(state, file) {
                 let (name, directory) = (&image.name, state.settings.image_files.display());
                 lost.push(format!(
                     "the file {file} of image {name} is not in {directory}; do: perilune osimage pack {name}"

@@ -30,6 +30,7 @@ fn main() {
         api_url: "https://10.0.0.1:7050".to_owned(),
         lease_seconds: 28_800,
         strangers_lease_seconds: 900,
+        peers: std::sync::Arc::default(),
     };
     let started = Instant::now();
     let mut exchanges = 0_u32;

@@ -205,15 +205,21 @@ fn describe_boot(
     let kernel =
         subject.node.map(|(node, _)| Effective::of_node(subject.cluster, node).ipxe_kernel().value);
     let program = boot_program::of(&request.firmware(), kernel.unwrap_or(IpxeKernel::Default))?;
+    let chosen = policy.peers.server_of(request.mac, subject.network, Family::V4);
+    let chosen = chosen.and_then(|server| match server.address {
+        IpAddr::V4(address) => Some((address, &server.url)),
+        IpAddr::V6(_) => None,
+    });
+    let (address, url) = chosen.unwrap_or((policy.server, &policy.url));
     let file = match program {
         BootProgram::Tftp(file) => file.to_owned(),
-        BootProgram::Http(file) => format!("{}/files/{file}", policy.url),
-        BootProgram::Script => format!("{}/boot", policy.url),
+        BootProgram::Http(file) => format!("{url}/files/{file}"),
+        BootProgram::Script => format!("{url}/boot"),
         BootProgram::Missing(firmware) => return Some(firmware),
     };
-    message.next_server = policy.server;
+    message.next_server = address;
     let mut name = file.clone().into_bytes();
-    let mut server = policy.server.to_string().into_bytes();
+    let mut server = address.to_string().into_bytes();
     // RFC 2132, section 2: text has no zero byte at its end. PXE firmware of old reads on until there is one, into the next option;
     // none of it minds one that is counted. iPXE and firmware that boots by HTTP go by the length.
     if request.is_class("PXEClient") && matches!(program, BootProgram::Tftp(_)) {

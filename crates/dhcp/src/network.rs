@@ -8,6 +8,7 @@ use perilune_model::network::Network;
 use perilune_model::{Addresses, Cluster, Family, Kind, MacAddress, Name};
 
 use crate::leases::{Leases, Source, numbered};
+use crate::peers::Peers;
 use crate::reply::Policy;
 use crate::request::Request;
 
@@ -100,12 +101,19 @@ pub(crate) fn same_wire(a: &Network, b: &Network) -> bool {
     a.name == b.name || wire(a) == wire(b)
 }
 
+/// Where an address is asked for, and who lends there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) network: &'a Network,
+    pub(crate) peers: &'a Peers,
+}
+
 /// The address that a machine without a reservation may have: the one it had, the one it wants, one that nobody ever had, else the one
 /// that was given back longest ago. None where the range is used up, or the share of its source.
 pub(crate) fn choose(
-    cluster: &Cluster,
+    Place { cluster, network, peers }: Place<'_>,
     leases: &mut Leases,
-    network: &Network,
     asker: &Asker,
     source: &Source,
     now: u64,
@@ -127,6 +135,8 @@ pub(crate) fn choose(
     if let Some(address) = former.or(wanted) {
         return Some(address);
     }
+    // Two controllers that answer one machine each, at the same moment, do not offer the same address: one of them would have to begin anew.
+    let is_own = |address: &IpAddr| peers.lends(network, *address);
     if leases.unknown_within(&range) > 0 {
         // Each machine begins at a place of its own, so that many that ask at once do not walk over each other.
         let first = numbered(*range.start());
@@ -134,13 +144,20 @@ pub(crate) fn choose(
         let begin = place_of(asker.mac) % count;
         let address = |step: u128| address_of(asker.family(), first + (begin + step) % count);
         let unknown = (0..count).map(address);
-        let unknown =
-            unknown.take(MOST_TRIED).find(|own| leases.is_unknown(*own) && is_nobodys(*own));
-        if unknown.is_some() {
-            return unknown;
+        let unknown = unknown.take(MOST_TRIED);
+        let mut unknown = unknown.filter(|own| leases.is_unknown(*own) && is_nobodys(*own));
+        // What is of another's share comes last: it is lent by a conditional write, so that no harm is done.
+        let first = unknown.next();
+        let own = first.filter(is_own).or_else(|| unknown.find(is_own));
+        if let Some(own) = own {
+            return Some(own);
         }
+        let ended = leases.ended_within(range).find(|own| is_nobodys(*own) && is_own(own));
+        return ended.or(first);
     }
-    leases.ended_within(range).find(|address| is_nobodys(*address))
+    let mut ended = leases.ended_within(range).filter(|address| is_nobodys(*address));
+    let first = ended.next();
+    first.filter(is_own).or_else(|| ended.find(is_own)).or(first)
 }
 
 /// As many addresses are looked at for one machine: all of the largest IPv4 range. Those of IPv6 have no end.

@@ -9,6 +9,7 @@ use perilune_model::{Cluster, Family, Kind as ObjectKind, MacAddress};
 use crate::answer::{self, Subject};
 use crate::leases::{Lease, Leases, Source};
 use crate::network::{self, Asker, Reservation};
+use crate::peers::Peers;
 use crate::request::{Kind, Request};
 
 /// How the server answers on one interface.
@@ -24,6 +25,8 @@ pub struct Policy {
     pub lease_seconds: u32,
     /// How long they are lent to strangers: so long does one who takes what he can get keep it from others.
     pub strangers_lease_seconds: u32,
+    /// The controllers that answer together.
+    pub peers: Arc<Peers>,
 }
 
 /// A machine that is no node's asked.
@@ -128,7 +131,12 @@ impl Case<'_> {
             return self.answer(Kind::Offer, Some(reservation.address), None);
         }
         let (asker, source) = (&self.asker, &self.source);
-        match network::choose(self.cluster, leases, self.network, asker, source, self.now) {
+        let place = network::Place {
+            cluster: self.cluster,
+            network: self.network,
+            peers: &self.policy.peers,
+        };
+        match network::choose(place, leases, asker, source, self.now) {
             Some(address) => {
                 leases.offer(address, asker.mac, self.source.clone(), self.now);
                 self.answer(Kind::Offer, Some(address), None)

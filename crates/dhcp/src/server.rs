@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::counters::{Counted, Counters, Fate};
 use crate::exchange::Exchange;
 use crate::leases::{Lease, Leases};
+use crate::peers::{HeardOnce, Peers};
 use crate::queue::{Line, Queue};
 use crate::reply::{Answer, Decision, Policy, Sighting, reply};
 use crate::request::{Kind, Request};
@@ -86,6 +87,8 @@ pub struct Site {
     pub leases: Arc<Mutex<Leases>>,
     /// Whoever stores leases.
     pub store: StoreLeases,
+    /// The controllers that answer together, as of now.
+    pub peers: watch::Receiver<Arc<Peers>>,
     /// Whoever wants to know about strangers.
     pub sightings: mpsc::Sender<Sighting>,
     /// Tells milliseconds on a clock that never jumps, the one of the leases.
@@ -128,6 +131,7 @@ impl Server {
             queue: Queue::default(),
             pending: JoinSet::new(),
             told: Told::default(),
+            heard: HeardOnce::default(),
             buffer: vec![0; LARGEST_PACKET],
         };
         loop {
@@ -165,6 +169,7 @@ struct Desk {
     queue: Queue<Request>,
     pending: JoinSet<()>,
     told: Told,
+    heard: HeardOnce,
     buffer: Vec<u8>,
 }
 
@@ -229,10 +234,16 @@ impl Desk {
             let mut leases = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let strangers = self.serves_strangers();
             let now = (self.site.clock)();
+            self.server.policy.peers = Arc::clone(&self.site.peers.borrow());
             for _ in 0..ANSWERED_AT_ONCE {
                 let Some(request) = self.queue.pop(strangers, now) else { break };
-                let (decision, sighting) =
-                    reply(&published, &mut leases, &self.server.policy, &request, now);
+                let policy = &self.server.policy;
+                let looks = request.kind == Kind::Discover;
+                if looks && self.heard.leaves(&policy.peers, request.mac, now) {
+                    tracing::debug!(mac = %request.mac, "DHCP leaves this machine to a controller that is not behind");
+                    continue;
+                }
+                let (decision, sighting) = reply(&published, &mut leases, policy, &request, now);
                 group.edits.extend(leases.take_over().into_iter().map(|address| (address, None)));
                 if let Some(sighting) = sighting {
                     // Nobody must wait for a list of strangers.

@@ -338,7 +338,8 @@ async fn script_of(
     let script = match machine {
         Ok(machine) => {
             ticket::look_elsewhere(state, machine.node, machine.interface, source).await;
-            script_of_node(state, view, ask, &machine)?
+            let view = view.where_files_are(state, machine.node).await;
+            script_of_node(state, &view, ask, &machine)?
         }
         Err(failure) => Err(failure),
     };

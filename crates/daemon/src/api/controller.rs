@@ -1,6 +1,10 @@
 //! `/controller`: the controllers that share the database, for the administrators of a site.
 
+use std::collections::BTreeSet;
+
 use axum::response::{IntoResponse, Response};
+use perilune_model::Cluster;
+use perilune_model::image::ImageFiles;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -55,6 +59,10 @@ struct ControllerEntry {
     heard: Option<String>,
     /// Whether it is the one that answers.
     here: bool,
+    /// The images whose trees it has: what is done with those is done there.
+    trees: Vec<String>,
+    /// Files of images that it does not have, or has not said to have.
+    lacks: Vec<String>,
 }
 
 /// The controllers that share the database, how they are, and which is the master.
@@ -67,9 +75,18 @@ async fn list(state: axum::extract::State<State>) -> Response {
 
 fn answer(state: &State) -> Answer {
     let known = state.controllers.known();
+    let files = if state.controllers.is_shared() {
+        files_of(&state.cluster.published())
+    } else {
+        BTreeSet::new()
+    };
     let time = |at: u64| (at > 0).then(|| rfc3339(at));
     let controllers = known.heard.controllers.iter().map(|one| {
         let here = one.name == state.controllers.name();
+        let holding = state.holdings.of(&one.name);
+        let trees = holding.as_ref().map(|has| has.trees.iter().map(ToString::to_string));
+        let has = |file: &String| holding.as_ref().is_some_and(|has| has.files.contains_key(file));
+        let lacks = files.iter().filter(|file| !has(file)).cloned().collect();
         ControllerEntry {
             name: one.name.clone(),
             url: one.url.clone(),
@@ -81,6 +98,8 @@ fn answer(state: &State) -> Answer {
             since: time(one.began),
             heard: time(one.heard),
             here,
+            trees: trees.into_iter().flatten().collect(),
+            lacks,
         }
     });
     Answer {
@@ -89,6 +108,14 @@ fn answer(state: &State) -> Answer {
         seconds_ago: state.controllers.age().as_secs(),
         shared: state.controllers.is_shared(),
     }
+}
+
+/// The files that nodes may fetch.
+fn files_of(cluster: &Cluster) -> BTreeSet<String> {
+    let images = cluster.images().values();
+    let files =
+        images.flat_map(|image| image.tags.iter().map(|tag| &tag.files).chain([&image.files]));
+    files.flat_map(ImageFiles::names).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Says that a controller is about to be stopped, or, with `drained` false, that it is not: it is the master no longer, and `/ha/ready` of it
@@ -134,5 +161,6 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     check_known(&state, &name)?;
     state.controllers.forget(&name).await?;
+    state.holdings.forget(&name).await?;
     Ok(Json(answer(&state)).into_response())
 }

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::tftp::{Fallback, distribution_loaders};
+use perilune_model::image;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 use utoipa_axum::routes;
@@ -18,6 +19,7 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::ticket;
+use crate::clock;
 use crate::json::Json;
 use crate::state::State;
 
@@ -65,6 +67,7 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     (status = 200, description = "The file"),
     (status = 206, description = "A part of it"),
     (status = 304, description = "The bearer has it already"),
+    (status = 307, description = "Another controller has it, and gives it to whoever comes from here"),
     (status = 401, description = "The file needs a token", body = Problem),
     (status = 403, description = "The token is of a node, and the file is not of its image", body = Problem),
     (status = 416, description = "The file has no such part"),
@@ -79,7 +82,12 @@ async fn file(
     let (mut parts, _) = request.into_parts();
     check(&mut parts, &state, &filename).await?;
     let path = path_of(&state, &filename).filter(|path| path.is_file());
-    let path = path.ok_or_else(|| missing(&state, client, &filename))?;
+    let Some(path) = path else {
+        if let Some(elsewhere) = elsewhere(&state, client, &filename).await {
+            return Ok(elsewhere);
+        }
+        return Err(missing(&state, client, &filename));
+    };
     if boot_loader(&filename).is_some() {
         tracing::info!(%client, file = filename, method = %parts.method, "HTTP boot program");
     }
@@ -88,13 +96,14 @@ async fn file(
         parts.headers.remove(header::RANGE);
     }
     let condition = parts.headers.remove(header::IF_RANGE);
-    let mut response = serve(&path, parts.clone()).await;
+    let tag = state.holdings.tag(&filename);
+    let mut response = serve(&path, parts.clone(), tag.as_ref()).await;
     let is_part = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE]
         .contains(&response.status());
     // Whoever has a part of another file must not be given the rest of this one.
     if is_part && condition.is_some_and(|condition| !is_of(&condition, response.headers())) {
         parts.headers.remove(header::RANGE);
-        response = serve(&path, parts).await;
+        response = serve(&path, parts, tag.as_ref()).await;
     }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -105,12 +114,21 @@ async fn file(
     Ok(response)
 }
 
-async fn serve(path: &std::path::Path, parts: request::Parts) -> Response {
+/// The tag is the same at every controller that has the file: what breaks off at one goes on at another.
+async fn serve(
+    path: &std::path::Path,
+    parts: request::Parts,
+    tag: Option<&HeaderValue>,
+) -> Response {
     let served = ServeFile::new(path)
         .with_buf_chunk_size(PIECE)
         .oneshot(Request::from_parts(parts, HttpBody::empty()))
         .await;
-    served.into_response()
+    let mut response = served.into_response();
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag.clone());
+    }
+    response
 }
 
 fn asks_for_one_range(headers: &HeaderMap) -> bool {
@@ -159,7 +177,7 @@ async fn may_read(
 }
 
 /// Whether a file, named as a part of a path, needs a token.
-pub(super) fn is_protected(filename: &str) -> bool {
+pub(crate) fn is_protected(filename: &str) -> bool {
     let lower = percent_decoded(filename).to_ascii_lowercase();
     PROTECTED.iter().any(|end| lower.ends_with(end))
 }
@@ -167,7 +185,7 @@ pub(super) fn is_protected(filename: &str) -> bool {
 /// Refuses a protected file to those who have no token, and to nodes unless it is of their own image.
 async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
     let lower = filename.to_ascii_lowercase();
-    if !PROTECTED.iter().any(|end| lower.ends_with(end)) {
+    if !PROTECTED.iter().any(|end| lower.ends_with(end)) || was_sent_here(parts, state, filename) {
         return Ok(());
     }
     let bearer =
@@ -190,6 +208,36 @@ async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Res
         "{} is not of the image of node {name}; its token is good for the files of its own image and tag",
         shown(filename)
     )))
+}
+
+/// Whether another controller has sent whoever asks here, for this file.
+fn was_sent_here(parts: &request::Parts, state: &State, filename: &str) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut words = query.split('&').filter_map(|word| word.strip_prefix("ticket="));
+    words.any(|ticket| state.keys.admits_to(ticket, filename, clock::steady_milliseconds() / 1000))
+}
+
+/// Sends whoever asks to a controller that has the file. Who may have it there was asked here.
+async fn elsewhere(state: &State, client: IpAddr, filename: &str) -> Option<Response> {
+    if !image::uses_file(&state.cluster.published(), filename) {
+        return None;
+    }
+    let other = state.holdings.who_has_now(&state.controllers, filename).await?;
+    let location = if is_protected(filename) {
+        let ticket = state.keys.for_file(filename, clock::steady_milliseconds() / 1000).ok()?;
+        format!("{}/files/{filename}?ticket={ticket}", other.controller.url)
+    } else {
+        // The daemon itself, by what firmware speaks.
+        let here = state.environment(&state.cluster.published());
+        let there = other.holding.place_for(client)?.environment(&here);
+        format!("{}/files/{filename}", there.boot_url())
+    };
+    let location = HeaderValue::from_str(&location).ok()?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
 }
 
 /// The file's path; `None` for names that could lead out of the directory, or to what is unfinished.

@@ -84,6 +84,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub(crate) use crate::api::audience::Audience;
+pub(crate) use crate::api::files::is_protected as is_protected_file;
 use crate::api::permissions::Routes;
 use crate::state::State;
 

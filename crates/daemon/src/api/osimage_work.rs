@@ -93,6 +93,7 @@ async fn check(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let image = std::sync::Arc::clone(state.cluster.published().image(&name)?);
+    check_tree_is_here(&state, &image.name).await?;
     let tree = image.tree(&state.settings.image_directory);
     let modules = image.kernelmodules.clone().into_iter().collect();
     let found = state.jobs.trees().check(tree, image.kernelversion.clone(), modules).await;
@@ -153,6 +154,7 @@ async fn change_kernel(
     let (request, bare) =
         body.read(&["config", "osimage", &name], osimage::kernel_request).map_err(missing)?;
     let key = state.cluster.published().image(&name)?.name.clone();
+    check_tree_is_here(&state, &key).await?;
     if let Some(version) = request.kernelversion.value().filter(|_| !bare) {
         check_kernel(&state, &key, version).await?;
     }
@@ -196,6 +198,9 @@ async fn clone(
         body.read(&["config", "osimage", &name], osimage::clone_request).map_err(missing)?;
     let CloneRequest { new_name: target, tag, bare, nocopy, request } = asked;
     let source = state.cluster.published().image(&name)?.name.clone();
+    if !nocopy {
+        check_tree_is_here(&state, &source).await?;
+    }
     may_name_tree(&state, &caller, None, &request).await?;
     if !nocopy {
         check_place(&state, &target, &request).await?;
@@ -250,10 +255,28 @@ pub(super) async fn begin(
     work: Work,
     what: &str,
 ) -> Result<Response, ApiError> {
+    if let Some(tree) = work.tree() {
+        check_tree_is_here(state, tree).await?;
+    }
     let submitted = state.jobs.submit(clock::milliseconds(), &caller.user, work).await?;
     let message =
         if submitted.already { format!("{what} already queued") } else { format!("{what} queued") };
     Ok((StatusCode::OK, Json(Begun { message, request_id: submitted.request })).into_response())
+}
+
+/// Refuses work on a tree that is at another controller, and names that one. Where nobody has the tree, the work itself tells.
+async fn check_tree_is_here(state: &State, image: &Name) -> Result<(), ApiError> {
+    let cluster = state.cluster.published();
+    let Some(found) = cluster.images().get(image) else { return Ok(()) };
+    if tokio::fs::metadata(found.tree(&state.settings.image_directory)).await.is_ok() {
+        return Ok(());
+    }
+    let others = state.holdings.with_tree(&state.controllers, image.as_str());
+    let Some(other) = others.first() else { return Ok(()) };
+    let (name, url) = (&other.controller.name, &other.controller.url);
+    Err(ApiError::Conflict(format!(
+        "the tree of osimage {image} is at controller {name}, and not here: ask that one ({url})"
+    )))
 }
 
 /// Existing clients are told of every refusal of these by 404.

@@ -13,6 +13,7 @@ use super::readings::{PERIOD, Reading, Readings, Wish, target};
 use crate::api::problem::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
+use crate::controllers::Lead;
 
 /// As many switches as are read at one moment.
 const AT_ONCE: usize = 256;
@@ -22,6 +23,8 @@ pub(crate) struct Worker {
     cluster: ClusterService,
     readings: watch::Sender<Readings>,
     wanted: watch::Receiver<Option<Instant>>,
+    /// One of several controllers reads all again and again; the others what somebody needs there.
+    lead: Lead,
     /// The switches that are being read.
     busy: BTreeSet<Name>,
     tasks: JoinSet<(Name, Reading)>,
@@ -32,8 +35,9 @@ impl Worker {
         cluster: ClusterService,
         readings: watch::Sender<Readings>,
         wanted: watch::Receiver<Option<Instant>>,
+        lead: Lead,
     ) -> Self {
-        Self { cluster, readings, wanted, busy: BTreeSet::new(), tasks: JoinSet::new() }
+        Self { cluster, readings, wanted, lead, busy: BTreeSet::new(), tasks: JoinSet::new() }
     }
 
     /// Reads whatever is due until it is time to stop.
@@ -56,10 +60,12 @@ impl Worker {
     /// Begins, and says when there will be more to do.
     fn begin_what_is_due(&mut self) -> Instant {
         let cluster = self.cluster.published();
-        let regular = OnceCell::new();
+        let (regular, lead) = (OnceCell::new(), self.lead.clone());
         let wish = Wish {
             wanted: *self.wanted.borrow_and_update(),
-            is_regular: &|| *regular.get_or_init(|| discovery::goes_by_ports(&cluster)),
+            is_regular: &|| {
+                *regular.get_or_init(|| lead.is_ours() && discovery::goes_by_ports(&cluster))
+            },
             now: Instant::now(),
         };
         let mut next = wish.now + PERIOD;

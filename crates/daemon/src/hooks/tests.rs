@@ -89,7 +89,9 @@ async fn a_thousand_changes_are_one_call_and_failures_are_tried_again() {
     let hooks = hooks(&plugins);
     let (publisher, published) = watch::channel(cluster(&[]));
     let stop = CancellationToken::new();
-    let follower = Follower { hooks: hooks.clone(), hook: Hook::ConfigNode, told: cluster(&[]) };
+    let (told, held) = (cluster(&[]), VecDeque::new());
+    let hook = Hook::ConfigNode;
+    let follower = Follower { hooks: hooks.clone(), hook, told, held, lead: Lead::default() };
     let mut running = JoinSet::new();
     running.spawn(follower.run(published, stop.clone()));
     let names: Vec<String> = (0..1000).map(|number| format!("n{number:04}")).collect();
@@ -165,7 +167,7 @@ async fn hooks_hear_of_states_and_of_the_daemons_beginning_and_end() {
     let (_publisher, published) = watch::channel(cluster(&[("n1", "compute")]));
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(hooks(&plugins).run(published, status.clone(), stop.clone()));
+    running.spawn(hooks(&plugins).run(published, status.clone(), Lead::default(), stop.clone()));
     until(|| calls(&log).len() == 1).await;
     assert_eq!(
         (&calls(&log)[0]["event"], &calls(&log)[0]["nodes"][0]["name"]),

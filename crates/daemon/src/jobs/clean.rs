@@ -35,7 +35,7 @@ pub(super) fn may_be_removed(name: &str, cluster: &Cluster) -> bool {
 }
 
 /// Removes a file unless an image or a tag has it. Names come from clients: nothing but a file of this directory is touched.
-pub(super) fn remove_file(directory: &Path, name: &str, cluster: &Cluster) -> Result<(), Error> {
+pub(crate) fn remove_file(directory: &Path, name: &str, cluster: &Cluster) -> Result<(), Error> {
     if !may_be_removed(name, cluster) {
         return Ok(());
     }

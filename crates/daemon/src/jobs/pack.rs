@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_boot::Environment;
-use perilune_image::{ArchiveFormat, Packed, Parts, Progress, Stage};
+use perilune_image::{ArchiveFormat, CancelFlag, Packed, Parts, Progress, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::{Cluster, Name};
 
+use super::Shared;
 use super::error::{Error, Failed};
 use super::progress::Step;
 use super::run::{Context, blocking};
@@ -191,9 +192,11 @@ async fn put_into_service(
     tell_notes(context, &packed.warnings);
     context.tell(&format!("creating provisioning for osimage {name}"));
     let made = files_of(own, packed);
-    if let Some(archive) = made.imagefile.clone() {
+    if let Some(archive) = &made.imagefile {
         make_torrent(context, name, archive).await?;
     }
+    let new: Vec<String> = made.names().map(str::to_owned).collect();
+    context.shared.holdings.made(&context.shared.places.files, &new).await;
     // Asked for before the files change: should the daemon be killed in between, the files are still in use then and stay.
     let files = former.files.names().map(str::to_owned).collect();
     context.shared.remove_files(clock::milliseconds(), files).await;
@@ -210,21 +213,31 @@ async fn put_into_service(
 }
 
 /// Before the archive is in service, so that no node asks for a torrent that comes in a moment.
-async fn make_torrent(context: &Context, name: &Name, archive: String) -> Result<(), Failed> {
-    let Some(told) = &context.shared.places.torrents else { return Ok(()) };
-    let environment = Environment::of(&context.shared.cluster.published(), &told.boot);
+async fn make_torrent(context: &Context, name: &Name, archive: &str) -> Result<(), Failed> {
+    let doing = || format!("creating torrent provisioning for osimage {name}");
+    let made = torrent(&context.shared, archive, context.cancel.clone()).await;
+    if made.map_err(|error| error.while_doing(doing()))? {
+        context.tell(&format!("created torrent provisioning for osimage {name}"));
+    }
+    Ok(())
+}
+
+/// Writes the torrent of an archive beside it, where archives get them.
+pub(super) async fn torrent(
+    shared: &Shared,
+    archive: &str,
+    cancel: CancelFlag,
+) -> Result<bool, Error> {
+    let Some(told) = &shared.places.torrents else { return Ok(false) };
+    let environment = Environment::of(&shared.cluster.published(), &told.boot);
     let announce = format!("{}/announce", environment.api_url());
     let seed = told.names_web_server.then(|| format!("{}/files/{archive}", environment.web_url()));
-    let (files, cancel) = (context.shared.places.files.clone(), context.cancel.clone());
+    let (files, archive) = (shared.places.files.clone(), archive.to_owned());
     let path = files.join(format!("{archive}{}", torrents::ENDING));
     let urls = torrents::Addresses { announce, seed };
     let write = move || torrents::write(&files, &archive, &urls, &|| cancel.is_cancelled());
-    let written = blocking(write).await;
-    let doing = || format!("creating torrent provisioning for osimage {name}");
-    let written = written.map_err(|error| error.while_doing(doing()))?;
-    written.map_err(|error| Error::files("write", &path, error).while_doing(doing()))?;
-    context.tell(&format!("created torrent provisioning for osimage {name}"));
-    Ok(())
+    blocking(write).await?.map_err(|error| Error::files("write", &path, error))?;
+    Ok(true)
 }
 
 fn files_of(mut files: ImageFiles, packed: Packed) -> ImageFiles {

@@ -29,6 +29,15 @@ struct Site {
     plugins: site::Site,
 }
 
+async fn open(
+    store: &Store,
+    cluster: ClusterService,
+    places: Places,
+) -> Result<(Jobs, Records, Vec<Unreadable>), perilune_store::Error> {
+    let (holdings, _, _) = Holdings::open(store, "controller").await?;
+    Jobs::open(store, cluster, places, holdings, now()).await
+}
+
 impl Site {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -71,7 +80,7 @@ impl Site {
             torrents: None,
             site: self.plugins.clone(),
         };
-        let opened = Jobs::open(&self.store, self.cluster.clone(), places, now()).await;
+        let opened = open(&self.store, self.cluster.clone(), places).await;
         let (jobs, records, unreadable) = opened.unwrap();
         assert_eq!(unreadable, []);
         (jobs, records)

@@ -173,6 +173,14 @@ impl Work {
         }
     }
 
+    /// The image whose tree must be there.
+    pub fn tree(&self) -> Option<&Name> {
+        match self {
+            Self::CloneImage { source, .. } => Some(source),
+            other => other.target(),
+        }
+    }
+
     /// The image that is packed.
     pub fn packs(&self) -> Option<&Name> {
         match self {

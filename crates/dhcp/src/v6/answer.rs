@@ -6,7 +6,7 @@ use perilune_model::effective::Effective;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Cluster, Family, Name};
+use perilune_model::{Cluster, Family, MacAddress, Name};
 
 use super::message::Kind;
 use super::options::{code, put};
@@ -40,6 +40,7 @@ pub(crate) struct Subject<'a> {
     /// The name of the switch or other device that it is.
     pub(crate) device: Option<&'a Name>,
     pub(crate) policy: &'a Policy,
+    pub(crate) mac: Option<MacAddress>,
     /// How long an address is given.
     pub(crate) seconds: u32,
 }
@@ -207,8 +208,12 @@ fn describe_boot(
     let policy = subject.policy;
     let kernel = subject.node.map(|node| Effective::of_node(subject.cluster, node).ipxe_kernel());
     let kernel = kernel.map_or(IpxeKernel::Default, |own| own.value);
+    let chosen =
+        subject.mac.and_then(|mac| policy.peers.server_of(mac, subject.network, Family::V6));
+    let chosen = chosen.map(|server| (server.address, server.url.as_str()));
+    let (server, http) = chosen.unwrap_or((policy.server.into(), &policy.url));
     let url = match boot_program::of(&request.firmware(), kernel)? {
-        BootProgram::Tftp(file) => format!("tftp://[{}]/{file}", policy.server),
+        BootProgram::Tftp(file) => format!("tftp://[{server}]/{file}"),
         BootProgram::Http(file) => {
             let class = b"HTTPClient";
             let mut value = INTEL.to_vec();
@@ -216,9 +221,9 @@ fn describe_boot(
             value.extend(class);
             // Firmware that boots by HTTP takes answers of its own class only.
             put(options, code::VENDOR_CLASS, &value);
-            format!("{}/files/{file}", policy.url)
+            format!("{http}/files/{file}")
         }
-        BootProgram::Script => format!("{}/boot", policy.url),
+        BootProgram::Script => format!("{http}/boot"),
         BootProgram::Missing(firmware) => return Some(firmware),
     };
     put(options, code::BOOT_FILE_URL, url.as_bytes());

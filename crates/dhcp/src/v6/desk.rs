@@ -22,6 +22,7 @@ use super::observe::{CLIENT_PORT, SERVER_PORT};
 use super::reply::{Answer, Decision, Policy, reply};
 use super::request::Request;
 use crate::counters::{Counted, Fate};
+use crate::peers::HeardOnce;
 use crate::queue::{Line, Queue, Waits};
 use crate::server::{
     ANSWERED_AT_ONCE, DAY, GROUPS, Group, MINUTE, READ_AT_ONCE, Site, finish, keep_much, send,
@@ -100,6 +101,7 @@ impl Server {
             told: Told::default(),
             buffer: vec![0; LARGEST],
             policy: None,
+            heard: HeardOnce::default(),
         };
         let mut look = tokio::time::interval(LOOK);
         loop {
@@ -175,6 +177,7 @@ struct Desk {
     told: Told,
     buffer: Vec<u8>,
     policy: Option<Policy>,
+    heard: HeardOnce,
 }
 
 impl Desk {
@@ -226,7 +229,7 @@ impl Desk {
             let now = (self.site.clock)();
             for _ in 0..ANSWERED_AT_ONCE {
                 let Some(Asked { request, to }) = self.queue.pop(strangers, now) else { break };
-                let Some(policy) = &self.policy else {
+                let Some(policy) = &mut self.policy else {
                     let interface = &self.server.interface;
                     tracing::debug!(
                         interface,
@@ -234,6 +237,13 @@ impl Desk {
                     );
                     continue;
                 };
+                policy.peers = Arc::clone(&self.site.peers.borrow());
+                let looks = request.kind == Kind::Solicit;
+                let mac = request.candidates.first().copied();
+                if mac.is_some_and(|mac| looks && self.heard.leaves(&policy.peers, mac, now)) {
+                    tracing::debug!("DHCPv6 leaves a machine to a controller that is not behind");
+                    continue;
+                }
                 let (decision, sighting) = reply(&published, &mut leases, policy, &request, now);
                 let over = leases.take_over().into_iter();
                 group.edits.extend(over.map(|address| (address, None)));
@@ -277,6 +287,7 @@ impl Desk {
             url: (settings.url)(server),
             lease_seconds: settings.lease_seconds,
             strangers_lease_seconds: settings.strangers_lease_seconds,
+            peers: Arc::clone(&self.site.peers.borrow()),
         });
         if let Some(address) = server {
             tracing::info!(interface, %address, "DHCPv6 answers here");

@@ -13,6 +13,7 @@ use super::options::code;
 use super::request::Request;
 use crate::leases::{Lease, Leases, Source};
 use crate::network::{self, Asker, Reservation};
+use crate::peers::Peers;
 use crate::reply::Sighting;
 
 /// How the server answers on one interface.
@@ -28,6 +29,8 @@ pub struct Policy {
     pub lease_seconds: u32,
     /// How long they are lent to strangers.
     pub strangers_lease_seconds: u32,
+    /// The controllers that answer together.
+    pub peers: Arc<Peers>,
 }
 
 /// An answer and what must be stored before it is sent.
@@ -198,7 +201,8 @@ impl Case<'_> {
 
     fn choose(&self, leases: &mut Leases) -> Option<IpAddr> {
         let (cluster, network) = (self.cluster, self.network);
-        network::choose(cluster, leases, network, &self.asker, &self.source, self.now)
+        let place = network::Place { cluster, network, peers: &self.policy.peers };
+        network::choose(place, leases, &self.asker, &self.source, self.now)
     }
 
     fn without_address(&self) -> Decision {
@@ -301,6 +305,7 @@ impl Case<'_> {
             node: node.map(|(node, _)| &**node),
             device: self.cluster.device_by_mac(mac).map(|(_, name)| name),
             policy: self.policy,
+            mac: Some(mac),
             seconds: self.lease_seconds(),
         };
         let (message, missing) = answer::make(&subject, self.request, kind, given);

@@ -29,6 +29,7 @@ pub(crate) fn policy() -> Policy {
         api_url: format!("https://{SERVER}:7050"),
         lease_seconds: 28_800,
         strangers_lease_seconds: 900,
+        peers: std::sync::Arc::default(),
     }
 }
 

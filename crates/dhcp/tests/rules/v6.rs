@@ -33,6 +33,7 @@ fn policy() -> Policy {
         url: format!("http://[{SERVER}]:7050"),
         lease_seconds: 28_800,
         strangers_lease_seconds: 900,
+        peers: std::sync::Arc::default(),
     }
 }
 

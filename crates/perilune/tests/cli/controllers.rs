@@ -21,7 +21,7 @@ pub(crate) struct Site {
     url: String,
     /// How each controller finds the database, where that is not the usual way.
     pub(crate) ways: Vec<String>,
-    data: Vec<tempfile::TempDir>,
+    pub(crate) data: Vec<tempfile::TempDir>,
 }
 
 impl Site {
@@ -54,7 +54,7 @@ impl Site {
     }
 
     /// Adds a key to a section of every controller's configuration.
-    fn configure(&self, section: &str, key: &str) {
+    pub(crate) fn configure(&self, section: &str, key: &str) {
         for directory in &self.data {
             let ini = directory.path().join("luna.ini");
             let text = std::fs::read_to_string(&ini).unwrap();
@@ -75,8 +75,11 @@ impl Site {
 
     pub(crate) fn start(&self, number: usize) -> Daemon {
         let url = self.ways.get(number).unwrap_or(&self.url);
-        let database = [("PERILUNE_DATABASE", Path::new(url))];
-        Daemon::start_with(self.data[number].path(), &database)
+        // A program that can be /init, where one was made.
+        let agent = self.data[number].path().join("agent");
+        let variables = [("PERILUNE_DATABASE", Path::new(url)), ("PERILUNE_AGENT", &agent)];
+        let is_there = usize::from(agent.exists());
+        Daemon::start_with(self.data[number].path(), &variables[..=is_there])
     }
 }
 
@@ -279,7 +282,7 @@ fn share_a_server(site: &Site, shared: &Path) {
     }
 }
 
-fn make_node(daemon: &Daemon, name: &str, mac: &str) {
+pub(crate) fn make_node(daemon: &Daemon, name: &str, mac: &str) {
     let interfaces = json!([{ "interface": "BOOTIF", "network": "cluster", "macaddress": mac }]);
     let fields = json!({ "group": "compute", "interfaces": interfaces });
     assert_eq!(daemon.config("node", name, &fields), Some(201), "{name}");
@@ -294,7 +297,7 @@ fn describe_image(daemon: &Daemon) {
     assert_eq!(daemon.config("group", "compute", &group), Some(201));
 }
 
-fn address_of(daemon: &Daemon, node: &str) -> String {
+pub(crate) fn address_of(daemon: &Daemon, node: &str) -> String {
     let shown = daemon.get(&format!("/config/node/{node}")).unwrap().1;
     let address = &shown["config"]["node"][node]["interfaces"][0]["ipaddress"];
     address.as_str().unwrap().to_owned()
@@ -308,7 +311,7 @@ fn token_of(daemon: &Daemon, node: &str, address: &str) -> String {
     answer["token"].as_str().unwrap().to_owned()
 }
 
-fn is_master(daemon: &Daemon) -> bool {
+pub(crate) fn is_master(daemon: &Daemon) -> bool {
     daemon.get("/ha/master").is_some_and(|(code, _)| code == 200)
 }
 

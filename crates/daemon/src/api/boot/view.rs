@@ -9,6 +9,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use perilune_boot::{Environment, Site};
 use perilune_model::Cluster;
+use perilune_model::effective::Effective;
+use perilune_model::image::ImageFiles;
+use perilune_model::node::Node;
 
 use crate::api::source::{self, Source};
 use crate::state::State;
@@ -39,6 +42,26 @@ impl View {
     fn of(state: &State, cluster: Arc<Cluster>, at: IpAddr) -> Self {
         let environment = state.environment_at(&cluster, Some(at));
         Self(Arc::new(Seen { cluster, environment, at }))
+    }
+
+    /// The same, at another controller where this one lacks files of the node's image and that one has them.
+    pub(super) async fn where_files_are(&self, state: &State, node: &Node) -> Self {
+        let Seen { cluster, environment, at } = &*self.0;
+        let effective = Effective::of_node(cluster, node);
+        let files = effective.files().into_iter().flat_map(ImageFiles::names);
+        let is_here = |name: &&str| state.settings.image_files.join(name).is_file();
+        let lacking: Vec<&str> = files.filter(|name| !name.is_empty() && !is_here(name)).collect();
+        let Some(first) = lacking.first() else { return self.clone() };
+        let Some(other) = state.holdings.who_has_now(&state.controllers, first).await else {
+            return self.clone();
+        };
+        let has_all = lacking.iter().all(|name| other.holding.files.contains_key(*name));
+        let Some(place) = other.holding.place_for(*at).filter(|_| has_all) else {
+            return self.clone();
+        };
+        let environment = place.environment(environment);
+        let environment = state.holdings.with_others(&state.controllers, environment, Some(*at));
+        Self(Arc::new(Seen { cluster: Arc::clone(cluster), environment, at: *at }))
     }
 
     /// What makes scripts and plans.

@@ -41,7 +41,7 @@ async fn hooks_that_hang_flood_fork_die_and_eat_memory_harm_nobody_and_are_told(
     let (publisher, published) = watch::channel(cluster(&[]));
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(hooks.clone().run(published, status.clone(), stop.clone()));
+    running.spawn(hooks.clone().run(published, status.clone(), Lead::default(), stop.clone()));
     let failure = |hook| hooks.outcome(hook).and_then(|outcome| outcome.failure);
     until(|| failure(Hook::Luna).is_some()).await;
     assert!(failure(Hook::Luna).unwrap().contains("MemoryError"), "{:?}", failure(Hook::Luna));

@@ -106,7 +106,7 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
         torrents: None,
         site: site::Site::default(),
     };
-    let opened = Jobs::open(&site.store, site.cluster.clone(), places, now()).await;
+    let opened = open(&site.store, site.cluster.clone(), places).await;
     let (jobs, records, unreadable) = opened.unwrap();
     site.tasks.spawn(records.run());
     assert_eq!((unreadable.len(), unreadable[0].table), (1, "job"));

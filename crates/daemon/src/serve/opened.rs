@@ -1,0 +1,78 @@
+//! What is stored, as it is opened: each with what stores it further.
+
+use std::net::IpAddr;
+
+use perilune_boards::{Unreadable, Writer};
+use perilune_dhcp::Lease;
+use perilune_model::Name;
+use perilune_store::Store;
+
+use super::Error;
+use crate::clock;
+use crate::cluster::ClusterService;
+use crate::config::Settings;
+use crate::holdings::{Holding, Holdings};
+use crate::install_logs::{InstallLog, InstallLogs};
+use crate::installations::{Installations, Installed};
+use crate::inventories::{self, Inventories};
+use crate::jobs::{self, Jobs, Places};
+use crate::leases::Leases;
+use crate::token_uses::{TokenUses, Use};
+
+/// What nodes told of themselves when they were installed, and what stores it.
+pub(super) struct Told {
+    pub(super) logs: (InstallLogs, Writer<Name, InstallLog>),
+    pub(super) installations: (Installations, Writer<Name, Installed>),
+    pub(super) inventories: (Inventories, Writer<Name, inventories::Kept>),
+}
+
+impl Told {
+    pub(super) async fn open(store: &Store) -> Result<(Self, Vec<Unreadable>), Error> {
+        let (logs, logs_writer, mut unreadable) = InstallLogs::open(store).await?;
+        let (installations, installed, others) = Installations::open(store).await?;
+        unreadable.extend(others);
+        let (inventories, kept, others) = Inventories::open(store).await?;
+        unreadable.extend(others);
+        let told = Self {
+            logs: (logs, logs_writer),
+            installations: (installations, installed),
+            inventories: (inventories, kept),
+        };
+        Ok((told, unreadable))
+    }
+}
+
+/// What is done, made and lent here, and by which tokens, each with what stores it.
+pub(super) struct Work {
+    pub(super) jobs: (Jobs, jobs::Records),
+    pub(super) holdings: (Holdings, Writer<Name, Holding>),
+    pub(super) leases: (Leases, Writer<IpAddr, Lease>),
+    pub(super) token_uses: (TokenUses, Writer<Name, Use>),
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+impl Work {
+    pub(super) async fn open(
+        store: &Store,
+        settings: &Settings,
+        cluster: &ClusterService,
+        places: Places,
+    ) -> Result<Self, Error> {
+        let (holdings, writer, mut unreadable) =
+            Holdings::open(store, &settings.controller).await?;
+        let (now, made) = (clock::milliseconds(), holdings.clone());
+        let (jobs, records, others) = Jobs::open(store, cluster.clone(), places, made, now).await?;
+        unreadable.extend(others);
+        let (leases, lent, others) = Leases::open(store).await?;
+        unreadable.extend(others);
+        let (uses, used, others) = TokenUses::open(store).await?;
+        unreadable.extend(others);
+        Ok(Self {
+            jobs: (jobs, records),
+            holdings: (holdings, writer),
+            leases: (leases, lent),
+            token_uses: (uses, used),
+            unreadable,
+        })
+    }
+}
