@@ -35,8 +35,8 @@ pub(crate) struct Release {
     pub(crate) version: String,
     /// When the commit was made, in seconds: the time of every file.
     pub(crate) time: u64,
-    /// The C library that the programs need at least, such as `2.34`.
-    pub(crate) libc: String,
+    /// Whether the programs run without any library of the system.
+    pub(crate) is_static: bool,
 }
 
 /// Slow compression of large programs on a busy machine.
@@ -59,12 +59,15 @@ pub(crate) fn make(speed: Speed, version: Option<&str>, stop: &Stop) -> Result<P
     let release = Release {
         version: version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned(),
         time: origin::time_of_commit()?,
-        libc: elf::needed_libc(&programs.perilune)?,
+        is_static: elf::is_static(&programs.perilune)?,
     };
     if speed == Speed::Release {
+        ensure!(release.is_static, "{} loads libraries", programs.perilune.display());
         origin::refuse_paths_of_this_machine(&[&programs.perilune, &programs.agent])?;
     }
-    output.line(&format!("needs glibc {} or newer", release.libc));
+    if !release.is_static {
+        output.line("these programs need the C library of the machine that they were built on");
+    }
     let contents = Contents::gather(&programs, &release, &stage, stop)?;
     let packages = Packages {
         deb: deb::make(&contents, &release, &directory, speed, stop)?,

@@ -30,6 +30,11 @@ use failure::Failure;
 use output::Output;
 use session::Session;
 
+/// musl's own allocator has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     CompleteEnv::with_factory(completion::command).complete();
     let arguments = arguments::read(std::env::args_os());

@@ -1,9 +1,10 @@
-//! The programs that are packed: as `cargo build --release` makes them, without a path of the machine that they are made on.
+//! The programs that are packed: as `cargo build --release` makes them, but static, since an older system has an older C library than the
+//! machine that they are made on, and without a path of that machine.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::origin;
 use crate::build::{self, Programs, root, target_directory};
@@ -24,6 +25,12 @@ pub(super) fn programs(speed: Speed) -> Result<Programs> {
     }
 }
 
+/// The C library that is linked in: glibc's own cannot look up users and hosts from within a static program. Its allocator is slow, so that
+/// the daemon brings another (`crates/perilune/src/main.rs`).
+const STATIC: &str = "unknown-linux-musl";
+/// What compiles C for it: the package musl-tools of Debian.
+const COMPILER: &str = "musl-gcc";
+
 /// Flags of its own would have everything in `target/release` built anew, each time: this has a directory of its own.
 fn built_for_others() -> Result<Programs> {
     let directory = target_directory().join("package");
@@ -31,25 +38,29 @@ fn built_for_others() -> Result<Programs> {
         [(root().to_owned(), "/perilune"), (origin::cargo_home()?.join("registry/src"), "/crates")];
     let rust = flags("--remap-path-prefix=", &prefixes);
     let c = flags("-ffile-prefix-map=", &prefixes);
-    let build = |package: &str, target: &Path, more: &str| {
+    let triple = format!("{}-{STATIC}", std::env::consts::ARCH);
+    ensure!(
+        there(COMPILER),
+        "{COMPILER} is not there: install the package musl-tools, and `rustup target add {triple}`"
+    );
+    let build = |package: &str| {
         let mut cargo = build::cargo();
-        cargo
-            .args(["--package", package, "--target", &build::triple(), "--target-dir"])
-            .arg(target);
-        cargo.env("RUSTFLAGS", joined(&rust, more)).env("CFLAGS", &c).env("CXXFLAGS", &c);
+        cargo.args(["--package", package, "--target", &triple, "--target-dir"]).arg(&directory);
+        cargo.env(format!("CC_{}", triple.replace('-', "_")), COMPILER);
+        cargo.env("RUSTFLAGS", &rust).env("CFLAGS", &c).env("CXXFLAGS", &c);
         cargo.env_remove("CARGO_BUILD_RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         build::build(&mut cargo).with_context(|| package.to_owned())
     };
-    let agent = directory.join("static");
-    build("perilune", &directory, "")?;
-    build("perilune-agent", &agent, "-C target-feature=+crt-static")?;
-    let program = |target: &Path, name: &str| -> PathBuf {
-        target.join(build::triple()).join("release").join(name)
-    };
-    Ok(Programs {
-        perilune: program(&directory, "perilune"),
-        agent: program(&agent, "perilune-agent"),
-    })
+    build("perilune")?;
+    build("perilune-agent")?;
+    let program = |name: &str| directory.join(&triple).join("release").join(name);
+    Ok(Programs { perilune: program("perilune"), agent: program("perilune-agent") })
+}
+
+/// Whether a program can be called by its name.
+fn there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).exists())
 }
 
 fn flags(flag: &str, prefixes: &[(PathBuf, &str)]) -> OsString {
@@ -64,13 +75,6 @@ fn flags(flag: &str, prefixes: &[(PathBuf, &str)]) -> OsString {
         flags.push(to);
     }
     flags
-}
-
-fn joined(flags: &OsString, more: &str) -> OsString {
-    let mut joined = flags.clone();
-    joined.push(" ");
-    joined.push(more);
-    joined
 }
 
 #[cfg(test)]

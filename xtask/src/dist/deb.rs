@@ -62,13 +62,13 @@ fn architecture() -> &'static str {
 }
 
 fn description(release: &Release, kibibytes: u64) -> String {
+    let depends = if release.is_static { "" } else { "Depends: libc6, libgcc-s1\n" };
     let mut text = format!(
         "Package: {NAME}\nVersion: {}\nArchitecture: {}\nMaintainer: Perilune developers <perilune@localhost>\nInstalled-Size: {kibibytes}\n\
-         Depends: libc6 (>= {}), libgcc-s1\nRecommends: systemd, grub-common, grub-efi-amd64-bin, grub-pc-bin, ipxe\nSuggests: rsync, openssh-client, zstd\n\
+         {depends}Recommends: systemd, grub-common, grub-efi-amd64-bin, grub-pc-bin, ipxe\nSuggests: rsync, openssh-client, zstd\n\
          Section: admin\nPriority: optional\nDescription: {SUMMARY}\n",
         release.version,
         architecture(),
-        release.libc
     );
     for line in wrapped(DESCRIPTION) {
         writeln!(text, " {line}").expect("a string takes every text");
@@ -100,12 +100,14 @@ mod tests {
 
     #[test]
     fn the_description_has_what_dpkg_wants_to_know() {
-        let release = Release { version: "1.2.3".to_owned(), time: 0, libc: "2.34".to_owned() };
+        let release = Release { version: "1.2.3".to_owned(), time: 0, is_static: true };
         let text = description(&release, 42);
         for line in ["Package: perilune", "Version: 1.2.3", "Installed-Size: 42"] {
             assert!(text.lines().any(|known| known == line), "{line} in {text}");
         }
-        assert!(text.contains("Depends: libc6 (>= 2.34), "), "{text}");
+        assert!(!text.contains("Depends:"), "{text}");
+        let text = description(&Release { is_static: false, ..release }, 42);
+        assert!(text.contains("\nDepends: libc6, libgcc-s1\nRecommends: "), "{text}");
         assert!(text.lines().all(|line| line.len() < 200 && !line.is_empty()), "{text}");
         assert!(text.ends_with('\n'));
     }

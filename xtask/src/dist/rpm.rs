@@ -99,7 +99,7 @@ mod tests {
         let files =
             ["etc/perilune/perilune.env", "usr/bin/perilune", "usr/share/doc/perilune/README.md"];
         let contents = Contents { stage: "/stage".into(), files: files.map(PathBuf::from).into() };
-        let release = Release { version: "1.2.3".to_owned(), time: 0, libc: "2.34".to_owned() };
+        let release = Release { version: "1.2.3".to_owned(), time: 0, is_static: true };
         let text = specification(&contents, &release).unwrap();
         for line in [
             "%config(noreplace) \"/etc/perilune/perilune.env\"",
