@@ -31,8 +31,6 @@ use crate::{CancelFlag, Error, compress::processors, progress::Meter, tree::Tree
 /// An initramfs is packed once and fetched by every node at every boot: a seventh smaller than at level 6, for half a minute of a
 /// processor, and unpacked as fast.
 const LEVEL: i32 = 19;
-/// The kernel sets 16 MiB aside while it unpacks (up to 128 MiB would do: `lib/decompress_unzstd.c`); half of that finds a hundredth less.
-const WINDOW_LOG: u32 = 24;
 /// As much is compressed by one processor at a time; smaller pieces find less that is the same.
 const PIECE: u32 = 16 << 20;
 /// Each takes about 100 MB at this level.
@@ -122,10 +120,10 @@ pub(crate) fn write(
     Ok(size)
 }
 
+/// The kernel sets the window aside in memory, so it is not made longer than usual.
 fn zstd_encoder<W: Write>(output: W) -> io::Result<zstd::Encoder<'static, W>> {
     let mut encoder = zstd::Encoder::new(output, LEVEL)?;
     encoder.include_checksum(true)?;
-    encoder.window_log(WINDOW_LOG)?;
     let processors = processors().min(MOST_PROCESSORS);
     if processors > 1 {
         encoder.multithread(u32::try_from(processors).unwrap_or(1))?;
