@@ -40,12 +40,12 @@ pub(super) fn routes() -> Routes {
         .add(viewers().acts(), routes!(act_on_one))
         .add(operators().acts(), routes!(act_on_many))
         .add(everybody(), routes!(poll))
-        .add(viewers(), routes!(power_of))
+        .add(viewers().answers_at("control"), routes!(power_of))
         .add(viewers().answers_at("control request []"), routes!(requests))
         .add(viewers().answers_at("control request"), routes!(results))
         .add(operators().acts(), routes!(cancel))
         .add(operators().acts(), routes!(forget))
-        .add(viewers(), routes!(check))
+        .add(viewers().answers_at("control check []"), routes!(check))
 }
 
 /// Does something with one machine, and waits until it is done.
@@ -97,8 +97,15 @@ async fn act_on_one(
 }
 
 /// Whether a machine is switched on.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct PowerNow {
+    /// `on` or `off`.
+    power: String,
+}
+
+/// Whether a machine is switched on.
 #[utoipa::path(get, path = "/control/power/{hostname}", tag = "control", responses(
-    (status = 200, description = "on or off, below control and power", body = Value),
+    (status = 200, description = "on or off, below control and power", body = PowerNow),
     (status = 400, description = "The host name cannot be one", body = Problem),
     (status = 404, description = "There is no such node, or it has no BMC, or no BMC setup", body = Problem),
     (status = 503, description = "The BMC does not say", body = Problem),
@@ -112,7 +119,7 @@ async fn power_of(
     if row.verdict == Verdict::Failed {
         return Err(ApiError::Unavailable(row.text));
     }
-    Ok(Json(json!({ "control": { "power": row.text } })).into_response())
+    Ok(Json(json!({ "control": PowerNow { power: row.text } })).into_response())
 }
 
 fn host(name: &str) -> Result<(), ApiError> {
@@ -289,9 +296,22 @@ async fn cancel(
     Ok(answer::done())
 }
 
+/// A BMC's address that was another node's.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct FormerOwner {
+    /// Whose it is.
+    node: String,
+    /// The address.
+    address: String,
+    /// Whose it was.
+    former: String,
+    /// Until when (RFC 3339).
+    until: String,
+}
+
 /// What should be known before something is done to machines: BMC addresses that were another node's within the last day.
 #[utoipa::path(post, path = "/control/check", tag = "control", request_body = Value, responses(
-    (status = 200, description = "A list below control and check: node, address, former (who had it), until", body = Value),
+    (status = 200, description = "A list below control and check", body = FormerOwner),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read", body = Problem),
 ))]
@@ -305,7 +325,8 @@ async fn check(
     let found = state.control.handed_over(&nodes).await?;
     let keys = |found: &HandedOver| {
         let until = clock::rfc3339(found.until);
-        json!({ "node": found.node, "address": found.address, "former": found.former, "until": until })
+        let (node, former) = (found.node.to_string(), found.former.to_string());
+        FormerOwner { node, address: found.address.to_string(), former, until }
     };
     let found: Vec<_> = found.iter().map(keys).collect();
     Ok(Json(json!({ "control": { "check": found } })).into_response())

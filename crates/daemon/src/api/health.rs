@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa_axum::routes;
 
 use crate::api::extract::Path;
+use crate::api::monitor::Condition;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
@@ -21,7 +22,9 @@ const GOOD: &str = "200";
 const WRONG: &str = "501";
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(everybody(), routes!(list)).add(everybody(), routes!(item))
+    Routes::new()
+        .add(everybody().answers_at("monitor status * *"), routes!(list))
+        .add(everybody().answers_at("monitor status *"), routes!(item))
 }
 
 /// What something is: a state, and a status as existing clients know it.
@@ -38,7 +41,7 @@ impl Row {
 
 /// How images, the daemon's own tasks (`mother`), and other controllers (`sync`, `ha`) are.
 #[utoipa::path(get, path = "/monitor/{kind}", tag = "monitor", responses(
-    (status = 200, description = "State and status of each, below monitor, status and the kind", body = Value),
+    (status = 200, description = "State and status of each, below monitor, status and the kind", body = Condition),
     (status = 404, description = "There is nothing of the kind", body = Problem),
 ))]
 async fn list(state: Shared<State>, Path(kind): Path<String>) -> Result<Response, ApiError> {
@@ -47,16 +50,16 @@ async fn list(state: Shared<State>, Path(kind): Path<String>) -> Result<Response
         return Err(ApiError::NotFound("no entries found".to_owned()));
     }
     let shown = |(name, row): (String, Row)| {
-        let entry = json!({ "state": format!("{name} {}", row.state), "status": row.status });
-        (name, entry)
+        let state = format!("{name} {}", row.state);
+        (name, Condition { state, status: row.status.into() })
     };
-    let entries: serde_json::Map<String, Value> = rows.into_iter().map(shown).collect();
+    let entries: BTreeMap<String, Condition> = rows.into_iter().map(shown).collect();
     Ok(Json(json!({ "monitor": { "status": { kind: entries } } })).into_response())
 }
 
 /// How one of them is.
 #[utoipa::path(get, path = "/monitor/{kind}/{name}", tag = "monitor", responses(
-    (status = 200, description = "Its state and status, below monitor, status and its name", body = Value),
+    (status = 200, description = "Its state and status, below monitor, status and its name", body = Condition),
     (status = 404, description = "There is none of the name", body = Problem),
 ))]
 async fn item(
@@ -68,7 +71,7 @@ async fn item(
         return Err(ApiError::NotFound(format!("{} not found", shown(&name))));
     };
     let text = if row.state == "ok" { format!("{name} ok") } else { row.state };
-    let entry = json!({ "status": row.status, "state": text });
+    let entry = Condition { state: text, status: row.status.into() };
     Ok(Json(json!({ "monitor": { "status": { name: entry } } })).into_response())
 }
 

@@ -33,19 +33,28 @@ const LONGEST_STATUS: usize = 4096;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(everybody(), routes!(nodes))
-        .add(everybody(), routes!(node))
+        .add(everybody().answers_at("monitor status node *"), routes!(nodes))
+        .add(everybody().answers_at("monitor status *"), routes!(node))
         .add(operators().acts().or_node("node"), routes!(report))
-        .add(everybody(), routes!(node_by_its_documented_path))
+        .add(everybody().answers_at("monitor status *"), routes!(node_by_its_documented_path))
         .add(operators().acts().or_node("node"), routes!(report_by_its_documented_path))
         .add(operators().acts().or_node("node"), routes!(progress_of_node))
         .add(viewers().answers_at("monitor progress *"), routes!(progress))
         .add(viewers().answers_at("monitor unknown []"), routes!(unknown))
 }
 
+/// What something last said of itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Condition {
+    /// Its state, in a list after its name.
+    pub(super) state: String,
+    /// A number as existing clients know it, or a text, or nothing.
+    pub(super) status: Value,
+}
+
 /// What every node last reported.
 #[utoipa::path(get, path = "/monitor/node", tag = "monitor", responses(
-    (status = 200, description = "State and status by node, below monitor, status and node", body = Value),
+    (status = 200, description = "State and status by node, below monitor, status and node", body = Condition),
     (status = 404, description = "No node has reported anything", body = Problem),
 ))]
 async fn nodes(state: axum::extract::State<State>) -> Result<Response, ApiError> {
@@ -59,7 +68,7 @@ async fn nodes(state: axum::extract::State<State>) -> Result<Response, ApiError>
         let status = status.unwrap_or_else(|| "None".to_owned());
         entries.insert(
             name.to_string(),
-            json!({ "state": format!("{name} {}", state.state), "status": status }),
+            json!(Condition { state: format!("{name} {}", state.state), status: status.into() }),
         );
     }
     Ok(Json(json!({ "monitor": { "status": { "node": entries } } })).into_response())
@@ -67,7 +76,7 @@ async fn nodes(state: axum::extract::State<State>) -> Result<Response, ApiError>
 
 /// What a node last reported.
 #[utoipa::path(get, path = "/monitor/node/{node}", tag = "monitor", responses(
-    (status = 200, description = "Its state and status, below monitor, status and its name", body = Value),
+    (status = 200, description = "Its state and status, below monitor, status and its name", body = Condition),
     (status = 404, description = "It has reported nothing", body = Problem),
 ))]
 async fn node(
@@ -79,7 +88,7 @@ async fn node(
     };
     let status = reported.code().map_or_else(|| json!(reported.status), |code| json!(code));
     let mut entry = serde_json::Map::new();
-    entry.insert(node, json!({ "status": status, "state": reported.state }));
+    entry.insert(node, json!(Condition { state: reported.state.clone(), status }));
     Ok(Json(json!({ "monitor": { "status": entry } })).into_response())
 }
 
@@ -189,7 +198,7 @@ fn installs_on_disk(state: &State, node: &Name) -> bool {
 
 /// The same as `/monitor/node/{node}`.
 #[utoipa::path(get, path = "/monitor/status/{node}", tag = "monitor", responses(
-    (status = 200, description = "Its state and status, below monitor, status and its name", body = Value),
+    (status = 200, description = "Its state and status, below monitor, status and its name", body = Condition),
     (status = 404, description = "It has reported nothing", body = Problem),
 ))]
 async fn node_by_its_documented_path(

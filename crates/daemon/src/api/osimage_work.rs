@@ -82,9 +82,34 @@ async fn pack(
     begin_packing(&state, &caller, image, (format, mounts)).await
 }
 
+/// What was looked at in the tree of an OS image.
+#[derive(Debug, serde::Serialize, ToSchema)]
+struct CheckList {
+    /// Each with what it is about.
+    findings: Vec<Checked>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, serde::Serialize, ToSchema)]
+struct Checked {
+    /// `good`, `warning` or `fault`.
+    level: String,
+    /// What it is about.
+    subject: String,
+    /// What is found, and what to do.
+    text: String,
+}
+
+impl From<Finding> for Checked {
+    fn from(finding: Finding) -> Self {
+        let Finding { level, subject, text } = finding;
+        Self { level, subject, text }
+    }
+}
+
 /// Looks through the tree of an OS image for what a node would lack, and for what should not be in it.
 #[utoipa::path(get, path = "/config/osimage/{name}/_check", tag = "osimage", responses(
-    (status = 200, description = "The check list: `findings`, each with `level` (`good`, `warning` or `fault`), `subject` and `text`", body = Value),
+    (status = 200, description = "The check list", body = CheckList),
     (status = 404, description = "There is no such OS image", body = Problem),
 ))]
 async fn check(
@@ -103,7 +128,8 @@ async fn check(
         text: chain(&error),
     };
     let findings = found.unwrap_or_else(|error| vec![fault(error)]);
-    let list = json!({ "config": { "osimage": { name: { "findings": findings } } } });
+    let list = CheckList { findings: findings.into_iter().map(Checked::from).collect() };
+    let list = json!({ "config": { "osimage": { name: list } } });
     Ok(Json(list).into_response())
 }
 

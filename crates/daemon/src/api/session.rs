@@ -12,6 +12,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::api::answer::Message;
 use crate::api::extract::Origin;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
@@ -30,7 +31,7 @@ const INCORRECT: &str = "Incorrect username or password";
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(everybody().acts(), routes!(log_in))
-        .add(everybody(), routes!(version))
+        .add(everybody().answers_at("version"), routes!(version))
         .add(everybody(), routes!(ping))
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Token {
 }
 
 /// Logs in.
-#[utoipa::path(post, path = "/token", tag = "session", request_body = Value, responses(
+#[utoipa::path(post, path = "/token", tag = "session", request_body = LogIn, responses(
     (status = 201, description = "Logged in", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "Not logged in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
@@ -70,13 +71,20 @@ async fn log_in(
 }
 
 /// The body of a log-in. Anybody may send one: of what else it says nothing is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, ToSchema)]
+#[schema(example = json!({ "username": "admin", "password": "secret" }))]
 pub(super) struct LogIn {
+    /// Who logs in.
+    #[schema(value_type = String)]
     username: Given,
+    /// The password.
+    #[schema(value_type = String)]
     password: Given,
-    /// What the TPM of a machine measured.
+    /// What the TPM of a machine measured: a register in hexadecimal digits. For `/tpm` alone.
+    #[schema(value_type = Option<String>)]
     pub(super) tpm_sha256: Given,
     /// Whether it says nothing at all.
+    #[schema(ignore)]
     is_empty: bool,
 }
 
@@ -212,15 +220,29 @@ pub(super) async fn verified(
     refuse(INCORRECT)
 }
 
+/// What runs here.
+#[derive(Debug, Serialize, ToSchema)]
+struct Versions {
+    /// Of the API.
+    api: u32,
+    /// The same as `perilune`.
+    commit: &'static str,
+    /// The Luna 2 whose clients work with it.
+    luna: &'static str,
+    /// Of the program.
+    perilune: &'static str,
+}
+
 /// The versions of the API and of the program.
-#[utoipa::path(get, path = "/version", tag = "session", responses((status = 200, description = "The versions", body = Value)))]
+#[utoipa::path(get, path = "/version", tag = "session", responses((status = 200, description = "The versions", body = Versions)))]
 async fn version() -> Response {
-    let version = json!({ "api": API, "commit": env!("CARGO_PKG_VERSION"), "luna": LUNA, "perilune": env!("CARGO_PKG_VERSION") });
+    let own = env!("CARGO_PKG_VERSION");
+    let version = Versions { api: API, commit: own, luna: LUNA, perilune: own };
     Json(json!({ "version": version })).into_response()
 }
 
 /// Whether the daemon is there.
-#[utoipa::path(get, path = "/ping", tag = "session", responses((status = 200, description = "It is", body = Value)))]
+#[utoipa::path(get, path = "/ping", tag = "session", responses((status = 200, description = "It is", body = Message)))]
 async fn ping() -> Response {
-    Json(json!({ "message": "pong" })).into_response()
+    Json(Message { message: "pong".to_owned() }).into_response()
 }

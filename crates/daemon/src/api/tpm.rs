@@ -35,7 +35,7 @@ pub(super) fn routes() -> Routes {
 
 /// A node's token, for what its TPM measured or, where the cluster does not ask for that, for an administrator's password. It is one for
 /// installing while a boot of the node is expected; else one for the import of its own hardware rules alone.
-#[utoipa::path(post, path = "/tpm/{nodename}", tag = "session", request_body = Value, responses(
+#[utoipa::path(post, path = "/tpm/{nodename}", tag = "session", request_body = LogIn, responses(
     (status = 200, description = "The token, good for what concerns that node", body = Token),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "Not let in. After too many failures the header Retry-After says how many seconds to wait", body = Problem),
