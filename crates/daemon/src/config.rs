@@ -23,6 +23,7 @@ use crate::audit::Destination;
 use crate::boots::Evidence;
 use crate::connections::Limits;
 pub use certificate::CertificateFiles;
+pub(crate) use database::is_controller_name;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
 pub(crate) use first_start::{PRIVATE, write_whole};

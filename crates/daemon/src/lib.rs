@@ -30,6 +30,7 @@ pub mod install_logs;
 pub mod installations;
 pub mod inventories;
 pub mod jobs;
+pub mod joining;
 pub mod json;
 pub mod leases;
 mod machines;

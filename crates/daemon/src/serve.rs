@@ -40,6 +40,7 @@ use crate::inventories;
 use crate::jobs::site::Site;
 use crate::jobs::trees::Performer;
 use crate::jobs::{self, Places, Torrents, Trees};
+use crate::joining::Invitations;
 use crate::metrics::Metrics;
 use crate::os_users::OsUsers;
 use crate::plugins::Runner;
@@ -418,6 +419,7 @@ async fn assemble(
         followers: Followers::new(store.life()),
         cluster,
         controllers,
+        invitations: Invitations::to(settings.shared_database(options)),
         holdings: holdings.0,
         history: store,
         status,

@@ -38,6 +38,7 @@ use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
 use crate::inventories::Inventories;
 use crate::jobs::Jobs;
+use crate::joining::Invitations;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::names::Names;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub cluster: ClusterService,
     /// The controllers that share the database.
     pub(crate) controllers: Controllers,
+    /// What new ones join with.
+    pub(crate) invitations: Invitations,
     /// What each of them has, and where it is reached.
     pub(crate) holdings: Holdings,
     /// What was changed in the past.

@@ -110,6 +110,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Backup(arguments) if arguments.verify => backup::verify(&arguments.file),
         Command::Backup(arguments) => backup::run(&session(output)?, &arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Controller(controller::Command::Join(arguments)) => controller::join(&arguments),
         Command::Controller(command) => controller::run(&session(output)?, command),
         Command::Database(command) => database::run(options.config, &command),
         Command::Export(arguments) => apply::export(&session(output)?, &arguments),

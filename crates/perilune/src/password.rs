@@ -45,10 +45,15 @@ pub(crate) fn new() -> Result<String, Failure> {
     }
 }
 
-/// One that is there already. Not shown while it is typed; a line of standard input where nobody types.
+/// One that is there already.
 pub(crate) fn present(terminal: &Term) -> Result<String, Failure> {
+    typed(terminal, "Password: ")
+}
+
+/// Not shown while it is typed; a line of standard input where nobody types.
+pub(crate) fn typed(terminal: &Term, question: &str) -> Result<String, Failure> {
     if terminal.is_term() && io::stdin().is_terminal() {
-        terminal.write_str("Password: ")?;
+        terminal.write_str(question)?;
         return Ok(terminal.read_secure_line()?);
     }
     line()

@@ -30,6 +30,7 @@ mod install_log;
 mod interface;
 mod inventory;
 mod job;
+mod join;
 mod journal;
 mod key;
 mod metrics;
@@ -134,6 +135,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(history::routes())
         .merge(control::routes())
         .merge(controller::routes())
+        .merge(join::routes())
         .merge(service::routes())
         .merge(job::routes())
         .merge(journal::routes())

@@ -62,13 +62,18 @@ pub(super) fn controller(ini: &Ini) -> Result<String, String> {
     let given = ini.get(SECTION, "CONTROLLER").filter(|text| !text.is_empty()).map(str::to_owned);
     let host = || gethostname().ok().and_then(|name| name.into_string().ok());
     let name = given.or_else(host).unwrap_or_else(|| "controller".to_owned());
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.len() > 64 || !name.chars().all(is_plain) {
+    if !is_controller_name(&name) {
         return Err(format!(
             "[{SECTION}] CONTROLLER is '{name}'; write a name of letters, digits, dots and dashes"
         ));
     }
     Ok(name)
+}
+
+/// Whether a controller may be called so.
+pub(crate) fn is_controller_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(is_plain)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::image_site::ImageSite;
 
 /// Operations that anybody may ask for.
-const PUBLIC: [&str; 30] = [
+const PUBLIC: [&str; 31] = [
+    "POST /controller/_join",
     "POST /token",
     "POST /tpm/{nodename}",
     "GET /version",

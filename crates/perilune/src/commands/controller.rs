@@ -1,18 +1,26 @@
 //! `perilune controller`: the controllers that share a database.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+use console::Term;
 use perilune::client::path;
+use perilune_daemon::joining;
 use serde_json::{Value, json};
 
+use crate::commands::backup::{become_owner, how_to_start};
 use crate::failure::Failure;
 use crate::output;
 use crate::output::table::{Cell, Table};
 use crate::output::text::field_text;
+use crate::password;
 use crate::session::Session;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   perilune controller list                   (who runs, who is the master, who is behind)
+  perilune controller invite                 (a code with which another joins)
+  perilune controller join https://10.141.255.254:7050 --name controller2    (on the other machine; asks for the code)
   perilune controller master                 (make the one that is asked the master)
   perilune controller drain controller2      (before its daemon is stopped)
   perilune controller remove controller2     (gone for good)
@@ -24,6 +32,16 @@ pub(crate) enum Command {
     /// List controllers, with their versions, and whether they serve what is stored
     #[command(visible_alias = "ls", after_help = "Example:\n  perilune controller list")]
     List,
+    /// Make a code with which one new controller joins: good once, for 15 minutes
+    #[command(after_help = "Example:\n  perilune controller invite")]
+    Invite,
+    /// Make this machine a controller of a site: its key file, `SECRET_KEY`, administrator and access to the database come from another
+    ///
+    /// The code is asked for, or read from standard input: on the command line everybody on the machine would read it.
+    #[command(
+        after_help = "Example:\n  perilune controller join https://10.141.255.254:7050 --name controller2 --data-dir /var/lib/perilune"
+    )]
+    Join(Join),
     /// Make the controller that is asked the master
     #[command(after_help = "Example:\n  perilune controller master")]
     Master,
@@ -44,6 +62,18 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
+pub(crate) struct Join {
+    /// Where the other controller is
+    url: String,
+    /// What this controller is called: no other has the name
+    #[arg(long)]
+    name: String,
+    /// Where its data is to be
+    #[arg(long, default_value = "/var/lib/perilune")]
+    data_dir: PathBuf,
+}
+
+#[derive(Args)]
 pub(crate) struct Drain {
     /// The controller
     name: String,
@@ -55,6 +85,8 @@ pub(crate) struct Drain {
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => list(session),
+        Command::Join(arguments) => join(&arguments),
+        Command::Invite => invite(session),
         Command::Master => {
             session.client.get("/ha/master/_set")?;
             Ok(output::line("the controller that was asked is the master")?)
@@ -70,6 +102,36 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Failure> {
             Ok(output::line(&format!("{name} is removed"))?)
         }
     }
+}
+
+fn invite(session: &Session) -> Result<(), Failure> {
+    let answer = session.client.post("/controller/_invite", &json!({}))?;
+    if !session.output.is_table() {
+        return Ok(session.output.value(&answer)?);
+    }
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (url, code) = (text("url"), text("code"));
+    let command = format!("perilune controller join {url} --name NAME");
+    output::line(&format!("on the new controller, within 15 minutes:\n  {command}"))?;
+    Ok(output::line(&format!("it asks for the code: {code}"))?)
+}
+
+/// Nobody is logged in for this: the code says enough.
+pub(crate) fn join(arguments: &Join) -> Result<(), Failure> {
+    let Join { url, name, data_dir } = arguments;
+    let failed =
+        |error: joining::Error| Failure::failed(format!("{:#}", anyhow::Error::new(error)));
+    let data_dir = std::path::absolute(data_dir)
+        .map_err(|error| Failure::usage(format!("--data-dir {}: {error}", data_dir.display())))?;
+    let code = password::typed(&Term::stderr(), "Code: ")?;
+    let start = how_to_start(&data_dir);
+    become_owner(&data_dir)?;
+    let made = joining::join(url, code.trim(), name, &data_dir).map_err(failed)?;
+    let (made, directory) = (made.display(), data_dir.display());
+    output::line(&format!(
+        "{made} is made; look at it, then: perilune database check --data-dir {directory}"
+    ))?;
+    Ok(output::line(&start)?)
 }
 
 fn list(session: &Session) -> Result<(), Failure> {
