@@ -1,7 +1,10 @@
 ask() {
-    runuser -u "$1" -- perl -MIO::Socket::UNIX -e '
+    said=$(runuser -u "$1" -- perl -MIO::Socket::UNIX -e '
         my $socket = IO::Socket::UNIX->new(Peer => "/run/perilune/worker.sock") or print("not reached\n"), exit;
-        print $socket "$ARGV[0]\n"; print while <$socket>;' "$2" </dev/null
+        print $socket "$ARGV[0]\n"; print while <$socket>;' "$2" </dev/null)
+    # To be seen where it is not what is looked for.
+    echo "$said" >&2
+    echo "$said"
 }
 remove='{"verb":"remove","tree":"TREE","request":"1"}'
 ask nobody "$remove" | grep 'not reached'
@@ -18,7 +21,7 @@ rm /var/lib/perilune/images/link
 # Nor has the worker write where it may not, were it led there.
 runuser -u perilune -- mv /var/lib/perilune/files /var/lib/perilune/aside
 runuser -u perilune -- ln -s /etc /var/lib/perilune/files
-ask perilune "{\"verb\":\"pack\",\"name\":\"x\",\"tree\":\"/var/lib/perilune/images/small\",\"kernel_version\":null,\"kernel_modules\":[],\"epoch\":1,\"format\":\"tar.zst\",\"mounts\":\"refuse\",\"readers\":\"Everybody\"}" | grep 'it cannot be opened'
+ask perilune "{\"verb\":\"pack\",\"name\":\"x\",\"tree\":\"/var/lib/perilune/images/small\",\"kernel_version\":null,\"kernel_modules\":[],\"epoch\":1,\"format\":\"tar.zst\",\"mounts\":\"refuse\",\"readers\":\"Everybody\",\"parts\":\"all\"}" | grep 'it cannot be opened'
 runuser -u perilune -- rm /var/lib/perilune/files
 runuser -u perilune -- mv /var/lib/perilune/aside /var/lib/perilune/files
 test -z "$(find /etc -name 'x-1*')"
