@@ -98,7 +98,7 @@ fn beside(network: &Lab, program: &Path, directory: &Path, log: &Path) -> Result
     let own = fs::read_to_string(&file)?;
     // The section that the daemon's own options have made is not ours.
     ensure!(!own.contains("[SERVICES]"), "{} names servers already", file.display());
-    fs::write(&file, format!("{own}\n{configuration}INTERFACES = {BRIDGE}\n"))?;
+    fs::write(&file, format!("{own}\n{configuration}TFTP_INTERFACES = {BRIDGE}\n"))?;
     let log = fs::File::create(log)?;
     Daemon::spawn(program, Some(network), directory, &["--log", "info"], Some(log))
 }
