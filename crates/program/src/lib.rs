@@ -31,8 +31,11 @@ impl Limits {
 }
 
 const MEMORY: u64 = 2 << 30;
-/// Processes that its user may have in all, where that is not root: one that forks without end comes to its own.
-const PROCESSES: u64 = 1024;
+/// Sets bounds and becomes a program: a part of util-linux, which every distribution has.
+const BOUNDS: &str = "prlimit";
+/// Processes that its user may have in all, where that is not root: one that forks without end comes to its own. The system counts all of
+/// the user's, and 256 machines may be controlled at once, each by a script with some processes.
+const PROCESSES: u64 = 4096;
 
 /// Whom a program runs as, where the daemon is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,43 +87,55 @@ pub async fn run(
     user: Option<User>,
 ) -> Result<Ended, String> {
     let [path, arguments @ ..] = words else { return Err("it has no name".to_owned()) };
-    let mut command = Command::new(path);
-    command.args(arguments);
-    if let Some(User { user, group }) = user {
-        // Other groups of the daemon's are left, too.
-        command.uid(user).gid(group);
-    }
-    let run = run_on(command, question, limits, user.is_some());
+    let command = match user {
+        Some(user) => as_somebody_else(words, user, limits),
+        None => {
+            let mut command = Command::new(path);
+            command.args(arguments);
+            command
+        }
+    };
+    let run = run_on(command, question, limits);
     let ended = timeout(limits.time, run).await;
-    ended.unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))
+    let ended = ended
+        .unwrap_or_else(|_| Err(format!("it did not end within {} s", limits.time.as_secs())))?;
+    match user.and_then(|_| not_started(&ended)) {
+        Some(reason) => Err(reason),
+        None => Ok(ended),
+    }
 }
 
-async fn run_on(
-    mut command: Command,
-    question: &str,
-    limits: Limits,
-    bounds_processes: bool,
-) -> Result<Ended, String> {
+/// Bounds of somebody else's process are not ours to set without `CAP_SYS_RESOURCE`, which root may lack in a container, and it could begin
+/// others before. So it sets them itself, as that user, before it becomes the program.
+fn as_somebody_else(words: &[impl AsRef<OsStr>], user: User, limits: Limits) -> Command {
+    let mut command = Command::new(BOUNDS);
+    command.arg(format!("--nproc={PROCESSES}")).arg(format!("--data={}", limits.memory)).arg("--");
+    command.args(words);
+    // Other groups of the daemon's are left, too.
+    command.uid(user.user).gid(user.group);
+    command
+}
+
+/// Why a program of somebody else did not begin.
+fn not_started(ended: &Ended) -> Option<String> {
+    // What shells and their like end with when they find no program, or may not run it.
+    let is_told = matches!(ended.status.code(), Some(126 | 127));
+    let complaint = String::from_utf8_lossy(&ended.complaint);
+    let reason = complaint.trim().strip_prefix("prlimit: ").filter(|_| is_told)?;
+    Some(format!(
+        "it cannot be started: {reason}; whoever it runs as must be able to read it, and to go through the directories that it is in"
+    ))
+}
+
+async fn run_on(mut command: Command, question: &str, limits: Limits) -> Result<Ended, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).kill_on_drop(true).spawn();
-    let child = child.map_err(|error| {
-        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let advice = if is_denied && bounds_processes {
-            "; whoever it runs as must be able to read it, and to go through the directories that it is in"
-        } else {
-            ""
-        };
-        format!("it cannot be started: {error}{advice}")
-    })?;
+    let child = child.map_err(|error| format!("it cannot be started: {error}"))?;
     let mut group = Group::of(child);
     if let Some(id) = group.id {
         let limit = Rlimit { current: Some(limits.memory), maximum: Some(limits.memory) };
-        // One that has ended already needs none.
+        // One that has ended already needs none, and somebody else's has its own.
         prlimit(Some(id), Resource::Data, limit).ok();
-        if bounds_processes {
-            let limit = Rlimit { current: Some(PROCESSES), maximum: Some(PROCESSES) };
-            prlimit(Some(id), Resource::Nproc, limit).ok();
-        }
     }
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -206,6 +221,48 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("it is still there");
+    }
+
+    /// Of a user that nobody is.
+    const SOMEBODY: User = User { user: 65_533, group: 65_533 };
+
+    /// A program that others can read; none where this is not root.
+    fn for_others(text: &str) -> Option<(tempfile::TempDir, std::path::PathBuf)> {
+        let directory = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), open).unwrap();
+        let path = program(directory.path(), text);
+        rustix::process::geteuid().is_root().then_some((directory, path))
+    }
+
+    #[tokio::test]
+    async fn as_many_programs_as_control_machines_have_their_processes() {
+        let script = "sleep 2; sleep 3 | sleep 3 | sleep 3 | sleep 3 | sleep 3; id -u";
+        let Some((_directory, path)) = for_others(script) else { return };
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..256 {
+            let path = path.clone();
+            running.spawn(async move { ask(&[path.as_path()], "", LIMITS, Some(SOMEBODY)).await });
+        }
+        for answer in running.join_all().await {
+            assert_eq!(answer.as_deref(), Ok(&b"65533\n"[..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_of_somebody_else_has_its_bounds_from_the_beginning() {
+        let script = "grep -E 'Max (processes|data)' /proc/self/limits";
+        let Some((_directory, path)) = for_others(script) else { return };
+        let answer = ask(&[path.as_path()], "", LIMITS, Some(SOMEBODY)).await.unwrap();
+        let told = String::from_utf8(answer).unwrap();
+        assert!(
+            told.contains(&PROCESSES.to_string()) && told.contains(&MEMORY.to_string()),
+            "{told}"
+        );
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let refused = ask(&[path.as_path()], "", LIMITS, Some(SOMEBODY)).await.unwrap_err();
+        assert!(refused.starts_with("it cannot be started: "), "{refused}");
+        assert!(refused.contains("must be able to read it"), "{refused}");
     }
 
     #[tokio::test]
