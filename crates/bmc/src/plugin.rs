@@ -1,6 +1,7 @@
 //! A site's own way to a BMC: an executable that is asked in JSON on its standard input, and answers in JSON on its
 //! standard output. What both look like is told at [`Driver::Plugin`](crate::Driver).
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perilune_program::Limits;
@@ -46,8 +47,9 @@ impl Plugin {
             question.insert("action".to_owned(), json!(action));
         }
         let question = self.question.to_string();
-        let Program { path, user } = &self.program;
-        let output = perilune_program::ask(&[path.as_path()], &question, LIMITS, *user).await;
+        let Program { path, words, user } = &self.program;
+        let words: Vec<&Path> = words.iter().map(PathBuf::as_path).collect();
+        let output = perilune_program::ask(&words, &question, LIMITS, *user).await;
         let answer = output.and_then(|output| {
             let answer: Answer = serde_json::from_slice(&output)
                 .map_err(|error| format!("its answer is not the JSON that is expected: {error}"))?;

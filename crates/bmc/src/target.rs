@@ -66,10 +66,13 @@ pub enum Driver {
     Plugin(Program),
 }
 
-/// A site's own executable.
+/// A site's own program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
+    /// The site's file.
     pub path: PathBuf,
+    /// What is started: the file itself, or what calls it, with its arguments.
+    pub words: Vec<PathBuf>,
     /// Whom it runs as; as this process without.
     pub user: Option<perilune_program::User>,
 }

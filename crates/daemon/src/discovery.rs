@@ -2,6 +2,7 @@
 
 mod program;
 mod readings;
+mod scan;
 mod worker;
 
 use std::net::IpAddr;
@@ -53,7 +54,7 @@ impl Discovery {
     ) -> (Self, Worker) {
         let (publisher, readings) = watch::channel(Readings::default());
         let (wanted, wishes) = watch::channel(None);
-        let worker = Worker::new(cluster.clone(), publisher, wishes, lead);
+        let worker = Worker::new((cluster.clone(), runner.clone()), publisher, wishes, lead);
         let programs = Programs::new(runner);
         (Self { cluster, sightings, programs, readings, wanted }, worker)
     }

@@ -64,6 +64,8 @@ pub struct Places {
     pub trees: Trees,
     /// Who may read archives.
     pub readers: Readers,
+    /// How the controller is reached.
+    pub reached: perilune_boot::Settings,
     /// What torrents say, where archives get them.
     pub torrents: Option<Torrents>,
     /// What the site does itself.
@@ -71,10 +73,8 @@ pub struct Places {
 }
 
 /// What torrents say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Torrents {
-    /// How the controller is reached.
-    pub boot: perilune_boot::Settings,
     /// Whether they name the controller's web server, since nobody seeds.
     pub names_web_server: bool,
 }

@@ -8,10 +8,11 @@ use perilune_program::Limits;
 use serde_json::{Value, json};
 
 use crate::config::DirectoryChoice;
-use crate::plugins::{Runner, names};
+use crate::plugins::Runner;
 
-/// The program: `osuser/default` below the plugins' directory.
+/// The program: `osuser/default` below the plugins' directory, or the Python file that an existing site has changed.
 const KIND: &str = "osuser";
+const NAMES: [&str; 2] = ["default", "obol"];
 /// A site may have many users.
 const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 20);
 /// As much is shown of why it failed.
@@ -135,7 +136,7 @@ async fn ask(runner: &Runner, kind: Kind, verb: &str, mut question: Value) -> Re
         (_, "list") => format!("list_{}s", kind.word()),
         _ => format!("{verb}_{}", kind.word()),
     };
-    let Some(program) = runner.find_working(KIND, &names::each([])) else {
+    let Some(program) = runner.find_working(KIND, &NAMES.map(str::to_owned)) else {
         return Err(Error::NotInstalled(format!(
             "{KIND}/default of the plugins ([OSUSER] DRIVER = plugin)"
         )));
@@ -226,6 +227,57 @@ else:
         assert_eq!(users.list(Kind::Group).await.unwrap().len(), 1, "no name is special");
         users.remove(Kind::Group, "error").await.unwrap();
         assert!(users.remove(Kind::Group, "error").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_python_file_of_an_existing_site_keeps_users() {
+        let directory = tempfile::tempdir().unwrap();
+        let class = r#"
+KEPT = FILE
+import json, os
+class Plugin:
+    def load(self):
+        return json.load(open(KEPT)) if os.path.exists(KEPT) else {}
+    def save(self, all):
+        json.dump(all, open(KEPT, "w"))
+    def list_users(self):
+        return True, self.load()
+    def get_user(self, name):
+        return (True, self.load()[name]) if name in self.load() else (True, None)
+    def update_user(self, name, uidNumber=None, homeDirectory=None):
+        self.save({**self.load(), name: {"uidNumber": uidNumber, "homeDirectory": homeDirectory}})
+        return True, "user is saved"
+    def delete_user(self, name):
+        return False, f"{name} stays"
+    def get_group(self, name):
+        return True, {}
+    def update_group(self, name, data):
+        return True, None
+"#;
+        let kept = directory.path().join("kept");
+        let class = class.replace("FILE", &format!("{:?}", kept.to_str().unwrap()));
+        fs::create_dir_all(directory.path().join("osuser")).unwrap();
+        fs::write(directory.path().join("osuser/default.py"), class).unwrap();
+        let runner =
+            Runner::new(Some(directory.path().to_owned()), "/usr/bin/python3".into(), None);
+        let users = OsUsers::open(&DirectoryChoice::Plugin, &runner);
+        assert_eq!(users.list(Kind::User).await.unwrap(), Entries::new());
+        let eva = UserRequest {
+            uid: Some(1050),
+            home: Some("/home/eva".to_owned()),
+            ..UserRequest::default()
+        };
+        assert_eq!(users.save_user("eva", &eva).await.unwrap(), Saved::Created);
+        assert_eq!(users.save_user("eva", &eva).await.unwrap(), Saved::Updated);
+        let shown = users.show(Kind::User, "eva").await.unwrap();
+        assert_eq!(shown, json!({ "uidNumber": 1050, "homeDirectory": "/home/eva" }));
+        assert_eq!(users.list(Kind::User).await.unwrap().len(), 1);
+        let stays = users.remove(Kind::User, "eva").await.unwrap_err().to_string();
+        assert!(stays.contains("eva stays"), "{stays}");
+        let members = GroupRequest { gid: Some(7), members: None };
+        assert_eq!(users.save_group("staff", &members).await.unwrap(), Saved::Created);
+        let none = users.list(Kind::Group).await.unwrap_err().to_string();
+        assert!(none.contains("has no method list_groups"), "{none}");
     }
 
     #[tokio::test]

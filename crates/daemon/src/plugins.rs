@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perilune_program::{Ended, Limits, User};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 /// What calls the class of a Python file: its standard input is the same as any program's.
@@ -37,7 +37,7 @@ pub(crate) struct Runner {
     user: Option<User>,
     /// Plugins that run as the daemon itself, by the beginnings of their paths.
     privileged: Vec<String>,
-    /// Kinds whose Python files work in place of the daemon, likewise.
+    /// Kinds of which also those Python files are called that came with the former daemon, likewise.
     working_classes: Vec<String>,
     /// What a hook may take.
     limits: Limits,
@@ -74,7 +74,8 @@ impl Runner {
         }
     }
 
-    /// The same, with plugins that run as the daemon itself, and kinds whose Python files work in its place: beginnings of paths.
+    /// The same, with plugins that run as the daemon itself, and kinds of which even the former daemon's Python files are called: beginnings
+    /// of paths.
     pub(crate) fn with(self, privileged: Vec<String>, working_classes: Vec<String>) -> Self {
         Self { privileged, working_classes, ..self }
     }
@@ -91,8 +92,17 @@ impl Runner {
         if is_executable(&path) {
             return Some(Found { path, is_class: false });
         }
-        let class = PathBuf::from(format!("{}.py", path.display()));
-        class.is_file().then_some(Found { path: class, is_class: true })
+        let class = format!("{plugin}.py");
+        if !is_called(&class, &self.working_classes) {
+            return None;
+        }
+        let path = self.plugins.as_ref()?.join(class);
+        path.is_file().then_some(Found { path, is_class: true })
+    }
+
+    /// Whether it is a Python file.
+    pub(crate) fn is_class(&self, plugin: &str) -> bool {
+        self.find(plugin).is_some_and(|found| found.is_class)
     }
 
     /// Asks the plugin; `None` where there is none.
@@ -109,10 +119,9 @@ impl Runner {
 
     /// What works in place of the daemon: of these names below the directory of the kind, the first that is there.
     pub(crate) fn find_working(&self, kind: &str, names: &[String]) -> Option<Working> {
-        let is_called = is_below(&self.working_classes, kind);
         names.iter().find_map(|name| {
             let plugin = format!("{kind}/{name}");
-            let found = self.find(&plugin).filter(|found| is_called || !found.is_class)?;
+            let found = self.find(&plugin)?;
             Some(Working { plugin, found })
         })
     }
@@ -136,54 +145,53 @@ impl Runner {
         value.map_err(|error| format!("its answer is no JSON: {error}"))
     }
 
-    /// Asks an executable at once, whatever else runs: whoever calls has turns of its own.
+    /// Asks it at once, whatever else runs: whoever calls has turns of its own.
     pub(crate) async fn ask(
         &self,
         plugin: &str,
         question: &Value,
         limits: Limits,
     ) -> Option<Result<Vec<u8>, String>> {
-        let found = self.find(plugin).filter(|found| !found.is_class)?;
+        let found = self.find(plugin)?;
         Some(self.run(plugin, &found, question, limits).await)
     }
 
-    /// The same with what it is told as arguments.
+    /// Tells what was done with a machine: an executable as its arguments (the action, the node, its group), a Python file as JSON.
     pub(crate) async fn tell(
         &self,
         plugin: &str,
-        arguments: [&str; 3],
+        told: [&str; 3],
         limits: Limits,
     ) -> Option<Result<Ended, String>> {
-        let Found { path, .. } = self.find(plugin).filter(|found| !found.is_class)?;
-        let user = match self.user_of(plugin, &path) {
+        let found = self.find(plugin)?;
+        let user = match self.user_of(plugin, &found.path) {
             Ok(user) => user,
             Err(reason) => return Some(Err(reason)),
         };
-        let words: Vec<&OsStr> =
-            std::iter::once(path.as_os_str()).chain(arguments.map(OsStr::new)).collect();
-        Some(perilune_program::run(&words, "", limits, user).await)
+        let (words, [action, name, group]) = (self.words(plugin, &found), told);
+        let arguments = if found.is_class { [].as_slice() } else { told.as_slice() };
+        let words =
+            words.iter().map(|word| word.as_os_str()).chain(arguments.iter().map(OsStr::new));
+        let words: Vec<&OsStr> = words.collect();
+        let question = json!({ "action": action, "name": name, "group": group }).to_string();
+        Some(perilune_program::run(&words, &question, limits, user).await)
     }
 
-    /// Whether there is an executable of this path.
-    pub(crate) fn has_program(&self, plugin: &str) -> bool {
-        self.find(plugin).is_some_and(|found| !found.is_class)
-    }
-
-    /// The first of these names in a directory that has an executable, as a path below the plugins' directory.
-    pub(crate) fn first_program<'a>(
+    /// The first of these names in a directory that has a plugin, as a path below the plugins' directory.
+    pub(crate) fn first<'a>(
         &self,
         directory: &str,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Option<String> {
         let mut plugins = names.into_iter().map(|name| format!("{directory}/{name}"));
-        plugins.find(|plugin| self.has_program(plugin))
+        plugins.find(|plugin| self.find(plugin).is_some())
     }
 
-    /// Where an executable is, and whom it runs as.
+    /// How it is started, and whom it runs as.
     pub(crate) fn program(&self, plugin: &str) -> Option<Result<perilune_bmc::Program, String>> {
-        let Found { path, .. } = self.find(plugin).filter(|found| !found.is_class)?;
-        let user = self.user_of(plugin, &path);
-        Some(user.map(|user| perilune_bmc::Program { path, user }))
+        let found = self.find(plugin)?;
+        let (words, user) = (self.words(plugin, &found), self.user_of(plugin, &found.path));
+        Some(user.map(|user| perilune_bmc::Program { path: found.path, words, user }))
     }
 
     /// Whom a plugin runs as; as the daemon itself without. What runs as root is written by nobody else.
@@ -205,18 +213,26 @@ impl Runner {
     ) -> Result<Vec<u8>, String> {
         let user = self.user_of(plugin, &found.path)?;
         let question = format!("{question}\n");
-        let words = self.words(found);
+        let words = self.words(plugin, found);
         let words: Vec<&Path> = words.iter().map(PathBuf::as_path).collect();
         perilune_program::ask(&words, &question, limits, user).await
     }
 
-    fn words(&self, found: &Found) -> Vec<PathBuf> {
+    fn words(&self, plugin: &str, found: &Found) -> Vec<PathBuf> {
         if !found.is_class {
             return vec![found.path.clone()];
         }
         // Isolated: nothing of the daemon's surroundings decides what is run.
-        vec![self.python.clone(), "-I".into(), "-c".into(), SHIM.into(), found.path.clone()]
+        let shim = [self.python.clone(), "-I".into(), "-c".into(), SHIM.into()];
+        shim.into_iter().chain([found.path.clone(), plugin.into()]).collect()
     }
+}
+
+/// Whether a Python file is called, by its path below the plugins' directory. What came with the former daemon does what is done here, unless
+/// the site has changed it and names its kind; hooks do nothing by themselves.
+pub(crate) fn is_called(file: &str, working_classes: &[String]) -> bool {
+    let is_hook = Path::new(file).starts_with("hooks");
+    is_hook || !names::is_delivered(file) || is_below(working_classes, file)
 }
 
 /// Whether a plugin is one of these, or below one of these directories.

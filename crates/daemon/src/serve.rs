@@ -484,10 +484,10 @@ fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runne
             }),
         },
         readers: settings.archive_readers,
-        torrents: settings.torrents.then(|| Torrents {
-            boot: settings.of_boot(listen),
-            names_web_server: settings.seed_port.is_none(),
-        }),
+        reached: settings.of_boot(listen),
+        torrents: settings
+            .torrents
+            .then(|| Torrents { names_web_server: settings.seed_port.is_none() }),
         site: Site { runner, file_system: settings.image_file_system.clone() },
     }
 }

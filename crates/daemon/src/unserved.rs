@@ -13,71 +13,63 @@ use perilune_model::{Cluster, Family, Holder, Kind, Name, Patch, Violation};
 
 use crate::config::Settings;
 use crate::hooks::Hook;
-use crate::plugins::is_below;
-use crate::plugins::is_executable;
+use crate::plugins::{is_called, is_executable, names};
 
 /// As long as a name server may take to answer; those that are asked are on this network, or on this host.
 const LONGEST: Duration = Duration::from_millis(500);
 const NAME_SERVER_PORT: u16 = 53;
 
-/// Kinds of plugins, by their directories, that are read or run as they are. Programs must be executable.
+/// Kinds of plugins, by their directories, and which files of them are run: executable programs, or Python files that are called.
 const RUN: [(&str, Run); 17] = [
     ("boot/network", Run::Read),
     ("boot/bmc", Run::Read),
     ("boot/scripts", Run::Read),
     ("boot/roles", Run::Read),
     ("boot/provision", Run::Read),
-    ("boot/detection", Run::Executed),
-    ("control", Run::Executed),
-    ("hooks/control", Run::Executed),
-    ("hooks/config", Run::Called),
-    ("hooks/luna", Run::Called),
-    ("hooks/monitor", Run::Called),
-    ("osimage/operations", Run::Working),
-    ("osimage/filesystem", Run::Working),
-    ("osimage/other", Run::Working),
-    ("osuser", Run::Named),
-    ("export", Run::Named),
-    ("import", Run::Named),
+    ("boot/detection", Run::These(&["boot/detection/switchport", "boot/detection/cloud"])),
+    ("control", Run::Any),
+    ("hooks/control", Run::Any),
+    ("hooks/config", Run::Hooks),
+    ("hooks/luna", Run::Hooks),
+    ("hooks/monitor", Run::Hooks),
+    ("osimage/operations", Run::Any),
+    ("osimage/filesystem", Run::Any),
+    ("osimage/other", Run::These(&["osimage/other/cleanup"])),
+    ("osuser", Run::These(&["osuser/default", "osuser/obol"])),
+    ("export", Run::Any),
+    ("import", Run::Any),
 ];
-/// Files that come with every existing site and do nothing that is not done here.
-const DELIVERED: [&str; 22] = [
-    "boot/detection/switchport.py",
-    "boot/detection/cloud.py",
-    "control/default.py",
-    "control/dell.py",
-    "hooks/control/default.py",
-    "hooks/luna/default.py",
-    "hooks/monitor/default.py",
-    "hooks/monitor/node.py",
-    "osimage/operations/image/default.py",
-    "osimage/operations/image/ubuntu.py",
-    "osimage/operations/osgrab/default.py",
-    "osimage/operations/ospush/default.py",
-    "osimage/filesystem/default.py",
-    "osimage/other/cleanup.py",
-    "osuser/obol.py",
-    "export/default.py",
-    "import/default.py",
-    "hooks/default.py",
-    "osimage/default.py",
-    "osuser/default.py",
-    "hooks/config/default.py",
-    "boot/detection/default.py",
-];
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Run {
     /// Its texts are read.
     Read,
-    /// It is executed when its mode says so.
-    Executed,
-    /// It is a hook by its name: a program, or a Python file.
-    Called,
-    /// It is executed when its mode says so, and its name has no ending.
-    Named,
-    /// The same, or a Python file of a kind that the configuration names.
-    Working,
+    /// Those that are hooks by their paths.
+    Hooks,
+    /// These, by their paths without an ending.
+    These(&'static [&'static str]),
+    /// Whatever its name is.
+    Any,
+}
+
+impl Run {
+    /// Whether a plugin of this path, without an ending, is called.
+    fn names(self, plugin: &str) -> bool {
+        match self {
+            Self::Read | Self::Any => true,
+            Self::Hooks => Hook::from_path(plugin).is_some(),
+            Self::These(names) => names.contains(&plugin),
+        }
+    }
+
+    /// What is called of a kind, where only some names are.
+    fn called(self, kind: &str) -> Vec<&'static str> {
+        let all = match self {
+            Self::Read | Self::Any => Vec::new(),
+            Self::Hooks => Hook::ALL.map(Hook::path).to_vec(),
+            Self::These(names) => names.to_vec(),
+        };
+        all.into_iter().filter(|name| name.starts_with(kind)).collect()
+    }
 }
 
 /// A plugin that something names and that is not installed.
@@ -130,8 +122,8 @@ pub(crate) fn of_settings(settings: &Settings) -> BTreeMap<String, Vec<String>> 
     plugins.map(|plugins| not_run(plugins, &settings.working_classes)).unwrap_or_default()
 }
 
-/// Files of the plugins' directory that will not run, by their directories. `classes`: kinds whose Python files work, by the beginnings of
-/// their paths.
+/// Files of the plugins' directory that will not run, by their directories. `classes`: kinds of which every Python file is called, by the
+/// beginnings of their paths.
 fn not_run(plugins: &Path, classes: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     for (kind, run) in RUN {
@@ -141,22 +133,13 @@ fn not_run(plugins: &Path, classes: &[String]) -> BTreeMap<String, Vec<String>> 
         let mut files = Vec::new();
         collect(plugins, kind, 0, &mut files);
         files.retain(|file| {
-            let is_program = || is_executable(&plugins.join(file));
             let class = file.strip_suffix(".py");
-            let runs = match run {
-                Run::Read => true,
-                Run::Executed => is_program(),
-                Run::Called => match class {
-                    Some(hook) => Hook::from_path(hook).is_some(),
-                    None => Hook::from_path(file).is_some() && is_program(),
-                },
-                Run::Named => class.is_none() && is_program(),
-                Run::Working => match class {
-                    Some(class) => is_below(classes, class),
-                    None => is_program(),
-                },
+            let is_asked = run.names(class.unwrap_or(file));
+            let is_run = match class {
+                Some(_) => is_called(file, classes),
+                None => is_executable(&plugins.join(file)),
             };
-            !runs && !DELIVERED.contains(&file.as_str())
+            !(is_asked && is_run || names::is_delivered(file))
         });
         if !files.is_empty() {
             files.sort();
@@ -190,19 +173,14 @@ fn collect(plugins: &Path, directory: &str, depth: usize, files: &mut Vec<String
 /// What is said of files that will not run.
 pub(crate) fn not_run_told(kind: &str, files: &[String]) -> String {
     let files = files.join(", ");
-    match kind {
-        "hooks/control" | "control" | "boot/detection" => format!(
-            "{files} will not run: what stands in {kind} must be an executable program; docs/control.md and docs/discovery.md tell how it is called"
+    let called = RUN.iter().find(|(known, _)| *known == kind).map(|(_, run)| run.called(kind));
+    match called.unwrap_or_default().as_slice() {
+        [] => format!(
+            "{files} will not run: make it executable, or write a Python file with the class Plugin (docs/plugins.md)"
         ),
-        kind if kind.starts_with("hooks/") => format!(
-            "{files} will not run: hooks are hooks/config/node, hooks/config/group, hooks/config/dns, hooks/monitor/node and hooks/luna/default, executable programs or Python files (docs/plugins.md)"
-        ),
-        kind if kind.starts_with("osimage/") => format!(
-            "{files} will not run: images are worked on by executable programs without an ending, or by Python files of kinds that [PLUGINS] \
-             PYTHON_WORK names (docs/plugins.md)"
-        ),
-        kind => format!(
-            "{files} will not run: write an executable program without an ending into {kind} (docs/plugins.md)"
+        called => format!(
+            "{files} will not run: what is called of {kind} is {}, an executable program or a Python file (docs/plugins.md)",
+            called.join(" and ")
         ),
     }
 }
@@ -416,10 +394,15 @@ mod tests {
             ("hooks/monitor/rack.py", 0o644),
             ("hooks/config/dns", 0o644),
             ("control/apc.py", 0o644),
+            ("control/dell.py", 0o644),
+            ("control/apc", 0o644),
             ("osimage/operations/image/suse.py", 0o644),
             ("osimage/operations/osgrab/compute.py", 0o644),
             ("osimage/other/cleanup", 0o755),
             ("osuser/default", 0o755),
+            ("osuser/ldap.py", 0o644),
+            ("boot/detection/switchport.py", 0o644),
+            ("boot/detection/rack", 0o755),
             ("export/nagios.py", 0o755),
             ("export/zabbix", 0o755),
             ("boot/scripts/raid9.py", 0o644),
@@ -434,12 +417,12 @@ mod tests {
             not_run(plugins.path(), &classes).into_iter().collect()
         };
         let expected = [
-            ("control", "control/apc.py"),
-            ("export", "export/nagios.py"),
+            ("boot/detection", "boot/detection/rack"),
+            ("control", "control/apc"),
             ("hooks/config", "hooks/config/dns"),
             ("hooks/control", "hooks/control/node002"),
             ("hooks/monitor", "hooks/monitor/rack.py"),
-            ("osimage/operations", "osimage/operations/image/suse.py"),
+            ("osuser", "osuser/ldap.py"),
         ];
         assert_eq!(found, expected.map(|(kind, file)| (kind.to_owned(), vec![file.to_owned()])));
         assert_eq!(not_run(Path::new("/no/such/directory"), &[]), BTreeMap::new());

@@ -51,7 +51,7 @@ fn plugin(script: &str) -> (TempDir, Target) {
         .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let mut target = target("node001", ([127, 0, 0, 9], 623).into());
-    target.driver = Driver::Plugin(Program { path, user: None });
+    target.driver = Driver::Plugin(Program { words: vec![path.clone()], path, user: None });
     (directory, target)
 }
 
@@ -94,7 +94,8 @@ async fn a_plugin_that_fails_is_quoted() {
         assert!(error.contains(expected), "{script}: {error}");
     }
     let mut missing = plugin("").1;
-    missing.driver = Driver::Plugin(Program { path: "/nonexistent".into(), user: None });
+    let path = PathBuf::from("/nonexistent");
+    missing.driver = Driver::Plugin(Program { words: vec![path.clone()], path, user: None });
     let error = ask(&missing, Action::PowerStatus).await.unwrap_err().to_string();
     assert!(error.contains("control plugin /nonexistent: it cannot be started"), "{error}");
 }

@@ -339,7 +339,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "PYTHON",
                 "/usr/bin/python3",
-                "what runs hooks of existing sites that are Python files (docs/plugins.md)",
+                "what runs plugins of existing sites that are Python files (docs/plugins.md)",
             ),
             key(
                 "RUN_AS",
@@ -354,7 +354,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "PYTHON_WORK",
                 "",
-                "kinds whose Python files work in place of the daemon, with commas, such as `osimage/operations/osgrab`; others must be executables (docs/plugins.md)",
+                "kinds of which also the Python files are called that came with the former daemon, with commas, such as `control`; the site's own are called without it (docs/plugins.md)",
             ),
             key(
                 "IMAGE_FILESYSTEM",

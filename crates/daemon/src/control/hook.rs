@@ -15,11 +15,11 @@ const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 10);
 /// The hook for a node, and the node's group: named after the node, its group, or `default`, in the plugins' directory `hooks/control`.
 pub(super) fn find(runner: &Runner, cluster: &Cluster, node: &str) -> Option<(String, String)> {
     let group = cluster.node(node).ok()?.group.as_str();
-    let hook = runner.first_program("hooks/control", [node, group, "default"])?;
+    let hook = runner.first("hooks/control", [node, group, "default"])?;
     Some((hook, group.to_owned()))
 }
 
-/// Tells a hook what was done with a node, or was to be: `power_on NODE GROUP`, as arguments. What comes of it is only logged.
+/// Tells a hook what was done with a node, or was to be: `power_on NODE GROUP`. What comes of it is only logged.
 pub(super) async fn call(
     (runner, turns): (&Runner, &Semaphore),
     hook: &str,

@@ -112,10 +112,10 @@ impl Resolver<'_> {
         placement.rack.as_ref().map(ToString::to_string)
     }
 
-    /// A site's own executable: named after the node, its group, or `default`, in the plugins' directory `control`.
+    /// A site's own program: named after the node, its group, or `default`, in the plugins' directory `control`.
     fn program(&self, node: &Node) -> Option<Result<Program, String>> {
         let names = [node.name.as_str(), node.group.as_str(), "default"];
-        let plugin = self.runner.first_program("control", names)?;
+        let plugin = self.runner.first("control", names)?;
         self.runner.program(&plugin)
     }
 }

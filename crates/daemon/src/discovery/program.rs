@@ -1,4 +1,4 @@
-//! A site's own programs that know where machines are: executables below `boot/detection` of the plugins' directory, asked in
+//! A site's own programs that know where machines are: executables, or Python files, below `boot/detection` of the plugins' directory, asked in
 //! JSON on their standard input. `docs/discovery.md` says what they are asked and what they answer.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::plugins::Runner;
 const LONGEST: Duration = Duration::from_secs(3);
 /// As many programs as run at one moment.
 const AT_ONCE: usize = 16;
-const SWITCH_PORT: &str = "boot/detection/switchport";
+pub(super) const SWITCH_PORT: &str = "boot/detection/switchport";
 const CLOUD: &str = "boot/detection/cloud";
 const LIMITS: Limits = Limits::of(LONGEST, 64 << 10);
 
@@ -47,6 +47,22 @@ struct Clouded {
     error: Option<String>,
 }
 
+/// All switches, as programs hear of them.
+pub(super) fn switches(cluster: &Cluster) -> Vec<Value> {
+    let switches = cluster.switches().values().map(|switch| {
+        let addresses = &switch.addresses;
+        json!({
+            "name": switch.name,
+            "ipaddress": addresses.get(Family::V4).or_else(|| addresses.get(Family::V6)),
+            "oid": switch.oid,
+            "read": switch.read,
+            "rw": switch.rw,
+            "uplinkports": switch.uplinkports,
+        })
+    });
+    switches.collect()
+}
+
 impl Programs {
     pub(super) fn new(runner: Runner) -> Self {
         Self { runner, turns: Semaphore::new(AT_ONCE) }
@@ -58,21 +74,10 @@ impl Programs {
         cluster: &Cluster,
         mac: MacAddress,
     ) -> Result<Option<Place>, Busy> {
-        if !self.runner.has_program(SWITCH_PORT) {
+        if self.runner.find(SWITCH_PORT).is_none() {
             return Ok(None);
         }
-        let switches = cluster.switches().values().map(|switch| {
-            let addresses = &switch.addresses;
-            json!({
-                "name": switch.name,
-                "ipaddress": addresses.get(Family::V4).or_else(|| addresses.get(Family::V6)),
-                "oid": switch.oid,
-                "read": switch.read,
-                "rw": switch.rw,
-                "uplinkports": switch.uplinkports,
-            })
-        });
-        let switches: Vec<Value> = switches.collect();
+        let switches = switches(cluster);
         let question = json!({ "version": 1, "macaddress": mac, "switches": switches });
         let located = self.ask(SWITCH_PORT, &question).await?;
         Ok(located.and_then(Located::place))
@@ -80,7 +85,7 @@ impl Programs {
 
     /// The cloud that the site's program knows a machine to live in.
     pub(super) async fn cloud(&self, mac: MacAddress) -> Result<Option<String>, Busy> {
-        if !self.runner.has_program(CLOUD) {
+        if self.runner.find(CLOUD).is_none() {
             return Ok(None);
         }
         let question = json!({ "version": 1, "macaddress": mac });

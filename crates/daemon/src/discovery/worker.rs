@@ -10,10 +10,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::readings::{PERIOD, Reading, Readings, Wish, target};
+use super::scan;
 use crate::api::problem::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::controllers::Lead;
+use crate::plugins::Runner;
 
 /// As many switches as are read at one moment.
 const AT_ONCE: usize = 256;
@@ -21,6 +23,8 @@ const AT_ONCE: usize = 256;
 /// What reads switches.
 pub(crate) struct Worker {
     cluster: ClusterService,
+    /// What calls the site's plugins.
+    runner: Runner,
     readings: watch::Sender<Readings>,
     wanted: watch::Receiver<Option<Instant>>,
     /// One of several controllers reads all again and again; the others what somebody needs there.
@@ -32,16 +36,22 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        cluster: ClusterService,
+        (cluster, runner): (ClusterService, Runner),
         readings: watch::Sender<Readings>,
         wanted: watch::Receiver<Option<Instant>>,
         lead: Lead,
     ) -> Self {
-        Self { cluster, readings, wanted, lead, busy: BTreeSet::new(), tasks: JoinSet::new() }
+        let (busy, tasks) = (BTreeSet::new(), JoinSet::new());
+        Self { cluster, runner, readings, wanted, lead, busy, tasks }
     }
 
-    /// Reads whatever is due until it is time to stop.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Reads whatever is due until it is time to stop, beside what the site reads itself.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let scan = scan::run(self.runner.clone(), self.cluster.clone(), stop.clone());
+        tokio::join!(self.read(stop), scan);
+    }
+
+    async fn read(mut self, stop: CancellationToken) {
         loop {
             let next = self.begin_what_is_due();
             tokio::select! {

@@ -194,6 +194,7 @@ async fn put_into_service(
     let made = files_of(own, packed);
     if let Some(archive) = &made.imagefile {
         make_torrent(context, name, archive).await?;
+        site::provide(context, name, archive).await?;
     }
     let new: Vec<String> = made.names().map(str::to_owned).collect();
     context.shared.holdings.made(&context.shared.places.files, &new).await;
@@ -228,8 +229,8 @@ pub(super) async fn torrent(
     archive: &str,
     cancel: CancelFlag,
 ) -> Result<bool, Error> {
-    let Some(told) = &shared.places.torrents else { return Ok(false) };
-    let environment = Environment::of(&shared.cluster.published(), &told.boot);
+    let Some(told) = shared.places.torrents else { return Ok(false) };
+    let environment = Environment::of(&shared.cluster.published(), &shared.places.reached);
     let announce = format!("{}/announce", environment.api_url());
     let seed = told.names_web_server.then(|| format!("{}/files/{archive}", environment.web_url()));
     let (files, archive) = (shared.places.files.clone(), archive.to_owned());

@@ -1,11 +1,13 @@
 //! The site's own programs that work on images in place of the daemon: packing, grabbing, pushing, copying, and removing files (docs/plugins.md).
 //! What they answer is checked like anything from outside.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perilune_boot::Environment;
 use perilune_image::CancelFlag;
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::node::Node;
@@ -13,7 +15,7 @@ use perilune_model::{Cluster, Name};
 use perilune_program::Limits;
 use serde_json::{Value, json};
 
-use super::error::Error;
+use super::error::{Error, Failed, chain};
 use super::run::{Context, blocking};
 use super::trees::Pack;
 use crate::plugins::{Runner, names};
@@ -31,6 +33,9 @@ const GRAB: &str = "osimage/operations/osgrab";
 const PUSH: &str = "osimage/operations/ospush";
 const FILE_SYSTEM: &str = "osimage/filesystem";
 const OTHER: &str = "osimage/other";
+const PROVISION: &str = "boot/provision";
+/// What archives have in their names, and kernels and initramfs have not.
+const ARCHIVE: &str = ".tar";
 
 /// What the site has of its own.
 #[derive(Debug, Clone, Default)]
@@ -261,11 +266,69 @@ pub(super) async fn clean(
     if !super::clean::may_be_removed(file, cluster) || !path.is_file() {
         return Ok(false);
     }
+    if file.contains(ARCHIVE) {
+        withdraw(context, file, cluster).await?;
+    }
     let question = json!({ "files_path": directory, "file_to_remove": file });
     let names = ["cleanup".to_owned()];
     let limits = (REMOVAL, &context.cancel);
     let site = &context.shared.places.site;
     let answer = ask(site, (OTHER, &names), "cleanup", question, limits).await?;
+    Ok(answer.is_some())
+}
+
+/// Has the site's ways to give images to nodes, of those that the cluster names, made ready for an archive. One that fails is told, and its
+/// nodes take the image by the other.
+pub(super) async fn provide(context: &Context, image: &Name, archive: &str) -> Result<(), Failed> {
+    let (cluster, places) = (context.shared.cluster.published(), &context.shared.places);
+    let environment = Environment::of(&cluster, &places.reached);
+    let question = json!({
+        "image_file": archive, "files_path": places.files, "server_ipaddress": environment.beacon,
+        "server_port": environment.api_port, "server_protocol": environment.api_protocol.to_string(),
+    });
+    for method in methods(&cluster) {
+        let asked = ask_method(context, &method, "create", question.clone(), WORK).await;
+        let what = format!("{method} provisioning for osimage {image}");
+        match asked {
+            Ok(true) => context.tell(&format!("created {what}")),
+            Ok(false) => {}
+            Err(error @ Error::Image(perilune_image::Error::Cancelled)) => {
+                return Err(error.while_doing(format!("creating {what}")));
+            }
+            Err(error) => context.tell(&format!("failed creating {what}: {}", chain(&error))),
+        }
+    }
+    Ok(())
+}
+
+/// Has them put away what they made for an archive that goes.
+async fn withdraw(context: &Context, archive: &str, cluster: &Cluster) -> Result<(), Error> {
+    let question = json!({ "files_path": context.shared.places.files, "image_file": archive });
+    for method in methods(cluster) {
+        ask_method(context, &method, "cleanup", question.clone(), REMOVAL).await?;
+    }
+    Ok(())
+}
+
+/// The ways of the cluster, each once.
+fn methods(cluster: &Cluster) -> BTreeSet<String> {
+    let settings = cluster.settings();
+    let named = [&settings.provision_method, &settings.provision_fallback].into_iter().flatten();
+    named.filter(|method| names::is_plain(method)).cloned().collect()
+}
+
+/// Whether the site has a program of its own for this way, and it has done what it is asked.
+async fn ask_method(
+    context: &Context,
+    method: &str,
+    operation: &str,
+    question: Value,
+    limits: Limits,
+) -> Result<bool, Error> {
+    let site = &context.shared.places.site;
+    let named = [method.to_owned()];
+    let program = (PROVISION, named.as_slice());
+    let answer = ask(site, program, operation, question, (limits, &context.cancel)).await?;
     Ok(answer.is_some())
 }
 

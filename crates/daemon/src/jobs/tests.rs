@@ -77,6 +77,7 @@ impl Site {
                 fence: None,
             }),
             readers: Readers::default(),
+            reached: perilune_boot::Settings::default(),
             torrents: None,
             site: self.plugins.clone(),
         };

@@ -3,6 +3,39 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+/// Files that come with every existing site, and do what is done here, or nothing.
+const DELIVERED: [&str; 24] = [
+    "boot/detection/switchport.py",
+    "boot/detection/cloud.py",
+    "boot/detection/default.py",
+    "boot/provision/default.py",
+    "boot/provision/http.py",
+    "boot/provision/kickstart.py",
+    "boot/provision/torrent.py",
+    "control/default.py",
+    "control/dell.py",
+    "hooks/control/default.py",
+    "hooks/luna/default.py",
+    "hooks/monitor/default.py",
+    "hooks/monitor/node.py",
+    "osimage/operations/image/default.py",
+    "osimage/operations/image/ubuntu.py",
+    "osimage/operations/osgrab/default.py",
+    "osimage/operations/ospush/default.py",
+    "osimage/filesystem/default.py",
+    "osimage/other/cleanup.py",
+    "osuser/obol.py",
+    "export/default.py",
+    "import/default.py",
+    "hooks/default.py",
+    "hooks/config/default.py",
+];
+
+/// Whether a file, by its path below the plugins' directory, has the name of one that came with the former daemon.
+pub(crate) fn is_delivered(file: &str) -> bool {
+    DELIVERED.contains(&file)
+}
+
 /// Names that may stand for each other, the nearest first, then `default`.
 pub(crate) fn each<'a>(keys: impl IntoIterator<Item = Option<&'a str>>) -> Vec<String> {
     let keys = keys.into_iter().flatten().filter(|key| is_plain(key));
@@ -23,7 +56,7 @@ pub(crate) fn of_release(distribution: Option<&str>, release: Option<&str>) -> V
 }
 
 /// Texts of the cluster become names of files: none leads elsewhere.
-fn is_plain(key: &str) -> bool {
+pub(crate) fn is_plain(key: &str) -> bool {
     !key.is_empty() && !key.starts_with('.') && !key.contains(['/', '\0'])
 }
 

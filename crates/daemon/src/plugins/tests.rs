@@ -35,21 +35,29 @@ fn names_go_from_the_nearest_to_the_default_and_lead_nowhere_else() {
 }
 
 #[test]
-fn the_nearest_is_found_and_classes_only_where_they_are_called() {
+fn the_nearest_is_found_and_what_came_with_the_former_daemon_only_where_it_is_named() {
     let plugins = tempfile::tempdir().unwrap();
     let kind = "osimage/operations/osgrab";
-    write(plugins.path(), &format!("{kind}/default"), "", 0o755);
+    write(plugins.path(), &format!("{kind}/default"), "", 0o644);
+    write(plugins.path(), &format!("{kind}/default.py"), "", 0o644);
     write(plugins.path(), &format!("{kind}/compute"), "", 0o644);
-    write(plugins.path(), &format!("{kind}/node001.py"), "", 0o644);
     let names = names::each([Some("node001"), Some("compute")]);
-    let found = |runner: &Runner| runner.find_working(kind, &names).unwrap().plugin;
+    let found = |runner: &Runner| runner.find_working(kind, &names).map(|found| found.plugin);
     let own = runner(plugins.path());
-    assert_eq!(found(&own), format!("{kind}/default"), "the others are no programs");
-    let own = own.with(Vec::new(), vec!["osimage/operations/osgrab".to_owned()]);
-    assert_eq!(found(&own), format!("{kind}/node001"));
+    assert_eq!(found(&own), None, "two are no programs, and one is the former daemon's");
+    let named = own.clone().with(Vec::new(), vec![kind.to_owned()]);
+    assert_eq!(found(&named), Some(format!("{kind}/default")));
+    assert!(named.is_class(&format!("{kind}/default")));
     let other = runner(plugins.path()).with(Vec::new(), vec!["osimage/operations/os".to_owned()]);
-    assert_eq!(found(&other), format!("{kind}/default"), "whole words of a path count");
+    assert_eq!(found(&other), None, "whole words of a path count");
+    write(plugins.path(), &format!("{kind}/compute.py"), "", 0o644);
+    assert_eq!(found(&own), Some(format!("{kind}/compute")), "the site's own");
+    write(plugins.path(), &format!("{kind}/node001"), "", 0o755);
+    assert_eq!(found(&own), Some(format!("{kind}/node001")));
+    assert!(!own.is_class(&format!("{kind}/node001")));
     assert_eq!(own.find_working("osuser", &names), None);
+    write(plugins.path(), "hooks/monitor/node.py", "", 0o644);
+    assert!(own.is_class("hooks/monitor/node"), "hooks that do nothing harm nobody");
 }
 
 #[tokio::test]
@@ -84,3 +92,5 @@ fn what_runs_as_root_can_be_written_by_nobody_else() {
         mode(0o755);
     }
 }
+
+mod classes;

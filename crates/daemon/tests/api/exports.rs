@@ -1,6 +1,8 @@
 //! What monitoring reads of a daemon, and what it may change. The site's Prometheus is played by a small server; the real one is asked in
 //! `crates/perilune/tests/clients/prometheus.rs`.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::image_site::ImageSite;
@@ -92,6 +94,12 @@ fn a_program_of_the_site_is_an_exporter_and_cannot_stop_others() {
     site.plugin(own, "#!/bin/sh\necho broken >&2\nexit 3\n");
     let (status, told) = site.get("/export/prometheus_rules");
     assert!(status == 404 && told["message"].as_str().unwrap().contains("broken"), "{told}");
+    // A Python file of an existing site, where there is no executable.
+    fs::remove_file(site.directory.path().join("data/plugins").join(own)).unwrap();
+    let class = "class Plugin:\n    def Export(self, args):\n        print('noise')\n        return True, args\n";
+    site.plugin("export/prometheus_rules.py", class);
+    let (status, told) = site.get("/export/prometheus_rules?rack=r1");
+    assert_eq!((status, &told), (200, &json!({ "rack": "r1" })));
 }
 
 #[test]
@@ -134,7 +142,7 @@ fn images_and_tasks_are_told_as_existing_clients_read_them() {
     let (_, images) = site.get_as("/monitor/osimage", "");
     let debian = &images["monitor"]["status"]["osimage"]["debian"];
     assert_eq!(debian["status"], json!("501"), "{images}");
-    std::fs::write(site.files().join("debian-1-vmlinuz"), "").unwrap();
+    fs::write(site.files().join("debian-1-vmlinuz"), "").unwrap();
     let (_, one) = site.get_as("/monitor/osimage/debian", "");
     assert_eq!(
         one["monitor"]["status"]["debian"],

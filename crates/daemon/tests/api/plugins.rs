@@ -53,3 +53,27 @@ fn hooks_are_listed_called_by_hand_and_by_what_changes_and_failures_are_warnings
     let own = site.node_token("node001");
     assert_eq!(site.post_as(PATH, &json!({ "plugin": "hooks/config/node" }), &own).0, 403);
 }
+
+/// What existing sites have, as it is called there.
+#[test]
+fn a_python_file_of_the_site_controls_machines_and_tells_no_password() {
+    let site = ImageSite::start();
+    site.describe();
+    let control = "class Plugin:\n    def power_status(self, device, username, password):\n        return True, 'off'\n    def power_on(self, device, username, password):\n        return False, 'no ' + password\n";
+    site.plugin("control/compute.py", control);
+    let setup = json!({ "config": { "bmcsetup": { "own": { "username": "admin", "password": "s3cret-word" } } } });
+    assert_eq!(site.post("/config/bmcsetup/own", &setup).0, 201);
+    let bmc = json!({ "config": { "node": { "node001": { "bmcsetup": "own", "interfaces": [{ "interface": "BMC", "network": "cluster", "ipaddress": "10.141.3.1" }] } } } });
+    let (status, answer) = site.post("/config/node/node001", &bmc);
+    assert_eq!(status, 204, "{answer}");
+    let (status, answer) = site.get("/control/action/power/node001/_status");
+    assert_eq!((status, &answer["control"]["power"]), (200, &json!("off")), "{answer}");
+    let (status, answer) = site.get("/control/action/power/node001/_on");
+    assert_eq!(status, 501, "{answer}");
+    assert!(!answer.to_string().contains("s3cret-word"), "{answer}");
+    // One that cannot be loaded is told by what is wrong with it.
+    site.plugin("control/compute.py", "import nothing_of_this_name\n");
+    let (_, answer) = site.get("/control/action/power/node001/_status");
+    assert!(answer.to_string().contains("nothing_of_this_name"), "{answer}");
+    assert!(site.get(PATH).1["monitor"]["not_run"].as_object().unwrap().is_empty());
+}

@@ -242,3 +242,44 @@ class Plugin:
     until(|| jobs.list().is_empty()).await;
     assert_eq!(site.names_in("files"), [""; 0]);
 }
+
+#[tokio::test]
+async fn ways_of_the_site_to_give_images_to_nodes_are_made_ready_and_put_away() {
+    let class = r#"
+import os
+class Plugin:
+    fetch = "ipfs get"
+    def create(self, image_file, files_path, server_ipaddress, server_port, server_protocol):
+        os.link(files_path + "/" + image_file, files_path + "/" + image_file + ".ipfs")
+        return True, "pinned"
+    def cleanup(self, files_path, image_file):
+        os.unlink(files_path + "/" + image_file + ".ipfs")
+        return True, "unpinned"
+"#;
+    let fails = "#!/bin/sh\necho no peers >&2; exit 1\n";
+    let mut site =
+        site(&[("boot/provision/ipfs.py", class), ("boot/provision/flute", fails)]).await;
+    let named = site.cluster.commit(Meta::default(), |draft| {
+        let mut settings = perilune_model::settings::Settings::clone(draft.settings());
+        settings.provision_method = Some("ipfs".to_owned());
+        settings.provision_fallback = Some("flute".to_owned());
+        draft.put(settings).map(drop)
+    });
+    named.await.unwrap();
+    let jobs = site.start().await;
+    let (texts, _) = do_it(&jobs, pack("compute")).await;
+    let told = |text: &str| texts.iter().any(|told| told == text);
+    assert!(told("created ipfs provisioning for osimage compute"), "{texts:?}");
+    assert!(told("created http provisioning for osimage compute"), "one that fails stops nothing");
+    let failure = texts.iter().find(|text| text.starts_with("failed creating flute")).unwrap();
+    assert!(failure.ends_with("no peers"), "{failure}");
+    let archive = site.image("compute").files.imagefile.unwrap();
+    let made = format!("{archive}.ipfs");
+    assert!(site.names_in("files").contains(&made));
+    do_it(&jobs, pack("compute")).await;
+    let gone = Work::RemoveFiles { files: vec![archive.clone()] };
+    fs::remove_file(site.directory.path().join("plugins/boot/provision/flute")).unwrap();
+    jobs.shared.clean(now(), now(), gone).await;
+    until(|| !site.names_in("files").contains(&archive)).await;
+    assert!(!site.names_in("files").contains(&made));
+}
