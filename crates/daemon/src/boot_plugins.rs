@@ -82,7 +82,7 @@ pub(crate) fn write(plugins: &Path, document: &Document) -> Result<(), String> {
         let text =
             String::from_utf8(content).map_err(|_not_one| format!("{kind}.{name} is no text"))?;
         write_whole(&directory.join(name), &text, mode)
-            .map_err(|error| crate::api::problem::chain(&error))?;
+            .map_err(|error| crate::causes::chain(&error))?;
     }
     for (kind, files) in &document.kinds {
         let directory = plugins.join("boot").join(kind);

@@ -21,7 +21,6 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::audit::Destination;
 use crate::boots::Evidence;
-use crate::connections::Limits;
 pub use certificate::CertificateFiles;
 pub(crate) use database::is_controller_name;
 pub use directory::DirectoryChoice;
@@ -58,8 +57,6 @@ pub struct Options {
     pub worker: Option<PathBuf>,
     /// The PostgreSQL database that several controllers share; without it, as the configuration says.
     pub database: Option<Address>,
-    /// What clients of the API may take.
-    pub connections: Limits,
     /// Proxies that are believed about whom they speak for, beside those that the configuration names.
     pub proxies: Vec<IpNet>,
 }

@@ -30,8 +30,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn as tower_service_fn};
 
+use crate::api::Service;
+use crate::api::audience::Audience;
 use crate::api::problem::ApiError;
-use crate::api::{Audience, Service};
 use crate::budgets::Asker;
 use crate::connections::links::Links;
 pub(crate) use crate::connections::ranks::Ranks;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) use readings::{Reading, Readings};
 pub(crate) use worker::Worker;
 
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::controllers::Lead;

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use perilune_model::bootstrap::{self, FirstController};
 use perilune_model::{Draft, Error as Refusal, Name};
 
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::{Options, Settings};

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::http::HeaderValue;
+use http::HeaderValue;
 pub(crate) use own::follow;
 use perilune_boards::{
     Board, Durability, Rules, Snapshot, Subscription, Unreadable, Update, Writer,

@@ -55,7 +55,7 @@ pub(crate) async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<
 
 /// Makes an identity. That takes a processor for some tenths of a second: no more are made at once than there are processors.
 pub(crate) async fn make(state: &State, node: Name) -> Result<NodeIdentity, Error> {
-    let _turn = state.turns.identity.acquire().await.map_err(|_closed| Error::Stopping)?;
+    let _turn = state.identities.acquire().await.map_err(|_closed| Error::Stopping)?;
     let made = tokio::task::spawn_blocking(move || new(node)).await;
     made.map_err(|_panicked| Error::Stopping)?
 }

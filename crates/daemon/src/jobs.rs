@@ -31,7 +31,7 @@ pub use ask::{NotTaken, Submitted};
 pub(crate) use clean::remove_file;
 pub use error::Error;
 use message::{END, Streams};
-pub use message::{Message, News, OK, Progress, Said, Time, timestamp};
+pub use message::{Message, News, OK, Said, Time, timestamp};
 use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
 use perilune_image::{CancelFlag, Readers};
 use perilune_model::Name;

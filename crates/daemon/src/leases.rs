@@ -15,7 +15,7 @@ use perilune_dhcp::{Edit, Lease, Leases as LeaseTable, StoreLeases, Stored, Stor
 use perilune_model::{Family, MacAddress};
 use perilune_store::{Store, Table};
 
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::clock;
 
 /// How long addresses of a dynamic range are lent to nodes.

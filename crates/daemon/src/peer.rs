@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use http::{HeaderName, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyDataStream, BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -40,7 +41,7 @@ pub(crate) enum Error {
     TimedOut { place: String },
     /// The answer broke off.
     #[error("the connection to {place} broke off")]
-    Broken { place: String, source: axum::Error },
+    Broken { place: String, source: hyper::Error },
     /// What it speaks is no HTTP.
     #[error("what {place} speaks cannot be understood")]
     Http { place: String, source: hyper::Error },
@@ -62,7 +63,7 @@ pub(crate) struct Peer {
 pub(crate) struct Answer {
     place: String,
     pub(crate) status: StatusCode,
-    body: axum::body::BodyDataStream,
+    body: BodyDataStream<Incoming>,
     _connection: JoinSet<()>,
 }
 
@@ -115,7 +116,7 @@ impl Peer {
             request = request.header(name, value);
         }
         let request =
-            request.body(Body::from(body)).map_err(|error| unusable(&error.to_string()))?;
+            request.body(Full::new(body)).map_err(|error| unusable(&error.to_string()))?;
         if !is_https {
             return self.exchange(stream, request).await;
         }
@@ -129,7 +130,7 @@ impl Peer {
         }
     }
 
-    async fn exchange<S>(&self, stream: S, request: Request<Body>) -> Result<Answer, Error>
+    async fn exchange<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -142,7 +143,7 @@ impl Peer {
         let answered = timeout(ANSWER_TIME, sender.send_request(request)).await;
         let elapsed = || Error::TimedOut { place: self.url.clone() };
         let response = answered.map_err(|_elapsed| elapsed())?.map_err(failed)?;
-        let (parts, body) = Response::map(response, Body::new).into_parts();
+        let (parts, body) = response.into_parts();
         let body = body.into_data_stream();
         Ok(Answer { place: self.url.clone(), status: parts.status, body, _connection: running })
     }

@@ -18,7 +18,7 @@ use rules::{Category, Rule, Switches};
 use server::Server;
 pub(crate) use targets::targets;
 
-use crate::api::problem::chain;
+use crate::causes::chain;
 
 /// As many questions as Prometheus is asked at one moment, however many nodes come up at once.
 const QUESTIONS: usize = 4;

@@ -16,7 +16,7 @@ const LOGGED: u64 = 60 * 60 * 1000;
 
 /// When a proxy last hid who asked for a boot script. Two booting machines may write at once; either time will do.
 #[derive(Debug, Default)]
-pub struct HiddenBoots {
+pub(crate) struct HiddenBoots {
     /// Milliseconds since 1970; 0 when there was none, or when the proxy has learnt to say for whom it asks.
     last: AtomicU64,
     logged: AtomicU64,

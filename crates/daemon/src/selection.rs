@@ -15,7 +15,6 @@ mod columns;
 
 pub(crate) use columns::rows;
 
-use crate::api::problem::ApiError;
 use crate::state::State;
 use crate::status::{self, NodeState};
 
@@ -37,15 +36,6 @@ pub(crate) fn select(state: &State, selector: &Selector) -> Result<Vec<String>, 
     let cluster = state.cluster.published();
     let nodes = Nodes::new(&cluster, state.status.all());
     Ok(selector.select(&nodes)?.into_iter().map(str::to_owned).collect())
-}
-
-/// The same, in the words of the API.
-impl From<Error> for ApiError {
-    fn from(error: Error) -> Self {
-        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let message = format!("{error}{hint}");
-        if error.is_missing() { Self::NotFound(message) } else { Self::Malformed(message) }
-    }
 }
 
 struct Nodes<'a> {

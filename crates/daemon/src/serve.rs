@@ -6,7 +6,6 @@ mod warn;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 
 use opened::{Told, Work};
 use perilune_boards::Writer;
@@ -16,18 +15,17 @@ use perilune_model::{Cluster, Name};
 use perilune_store::{Meta, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Audience;
-use crate::attempts::Attempts;
 use crate::audit::{self, Audit, Lines};
 use crate::auth::Keys;
 use crate::boots::{self, Boots, Evidence};
 use crate::claims::Claims;
 use crate::cluster::{self, ClusterService};
 use crate::config::{self, Listen, Options, Settings};
-use crate::connections::{Connections, Listener, Ranks};
 use crate::control::{self, Control, PinnedCertificate};
 use crate::controllers::Controllers;
 use crate::discovery::{self, Discovery};
@@ -45,17 +43,16 @@ use crate::metrics::Metrics;
 use crate::os_users::OsUsers;
 use crate::plugins::Runner;
 use crate::prometheus::Prometheus;
-use crate::proxied::HiddenBoots;
 use crate::seeder::Seeder;
 use crate::sightings::Sightings;
 use crate::spool::Spool;
-use crate::state::{Parts, State, Turns};
+use crate::state::{Parts, State};
 use crate::status::{NodeState, Status};
 use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::Use;
 use crate::vault::Vault;
-use crate::{api, clock, first_cluster, names, own_addresses, servers, starters};
+use crate::{clock, first_cluster, names, own_addresses, servers, starters};
 
 /// Why the daemon does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -155,12 +152,32 @@ fn machines_hint(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Serves until `asked` is cancelled. Tells `ready` the addresses that it listens on, once it answers.
-pub async fn serve(
-    options: Options,
-    asked: CancellationToken,
-    ready: impl FnOnce(&[SocketAddr]),
-) -> Result<(), Error> {
+/// What is started: all but the API.
+pub struct Started {
+    /// What the API answers from.
+    pub state: State,
+    /// Where clients are to be answered.
+    pub ports: Vec<Port>,
+    /// The parts of the daemon. Whoever answers clients is one of them, and ends when `stop` is cancelled.
+    pub tasks: JoinSet<()>,
+    /// Ends all of them.
+    pub stop: CancellationToken,
+}
+
+/// An address that is listened on.
+pub struct Port {
+    /// The socket.
+    pub socket: TcpListener,
+    /// Where that is.
+    pub listen: Listen,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// What TLS is spoken with, if it is.
+    pub tls: Option<TlsAcceptor>,
+}
+
+/// Starts all but the API, until `asked` is cancelled.
+pub async fn start(options: Options, asked: CancellationToken) -> Result<Started, Error> {
     let (sockets, listen) = listen_on(&wanted(&options)?).await?;
     // What is listened on is what a configuration that is made tells clients.
     let settings = configure(&options, &listen)?;
@@ -179,7 +196,6 @@ pub async fn serve(
     first_cluster::make_if_empty(&service, &options, &settings, port).await?;
 
     let protocols: Vec<Protocol> = listen.iter().map(|listen| listen.protocol(&settings)).collect();
-    let audiences = Audience::at_each(&listen, &settings);
     let speaks_tls = protocols.contains(&Protocol::Https);
     let tls = speaks_tls.then(|| Tls::open(&settings, &service.published())).transpose()?;
     tasks.spawn(tls::follow(tls.clone(), hangups()?, stop.clone()));
@@ -216,22 +232,16 @@ pub async fn serve(
     tasks.spawn(state.metrics.clone().follow(state.status.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
     serve_machines(&options, observers, &state, &mut tasks, &stop).await?;
-    let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
-    let connections = Connections::new(options.connections, ranks);
-    let service = api::service(state);
-    for ((socket, protocol), audience) in sockets.into_iter().zip(protocols).zip(audiences) {
-        if let Ok(address) = socket.local_addr() {
-            tracing::info!(%address, %protocol, %audience, "listening");
-        }
-        let tls = tls.as_ref().filter(|_| protocol == Protocol::Https).map(|tls| tls.acceptor());
-        let listener = Listener { socket, tls, audience };
-        tasks.spawn(Arc::clone(&connections).answer(listener, service.clone(), stop.clone()));
-    }
-    // Whoever can ask for changes is gone before what makes them ends.
-    drop((service, connections));
-    notify(&[sd_notify::NotifyState::Ready]);
-    ready(&addresses);
-    wait(tasks, stop).await
+    let acceptor =
+        |protocol| tls.as_ref().filter(|_| protocol == Protocol::Https).map(|tls| tls.acceptor());
+    let ports =
+        sockets.into_iter().zip(listen).zip(protocols).map(|((socket, listen), protocol)| Port {
+            socket,
+            listen,
+            protocol,
+            tls: acceptor(protocol),
+        });
+    Ok(Started { ports: ports.collect(), state, tasks, stop })
 }
 
 /// Starts what machines find beside the API, here and by servers of the site.
@@ -432,17 +442,15 @@ async fn assemble(
         dhcp_interfaces: options.dhcp_interfaces.clone(),
         listen,
         metrics: Metrics::default(),
-        hidden_boots: HiddenBoots::default(),
         names: names::prepare(&settings, options),
         servers: servers::prepare(&settings, options),
         leases: leases.0,
         unreadable,
         templates: templates(&settings),
         keys: Keys::new(&settings.secret_key, settings.expiry),
-        attempts: Attempts::default(),
         audit,
         token_uses: token_uses.0,
-        turns: Turns::default(),
+        identities: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
         settings,
     });
     let workers = Workers {
@@ -532,8 +540,9 @@ async fn close(asked: CancellationToken, controllers: Controllers, stop: Cancell
     stop.cancel();
 }
 
-/// Waits until it is time to stop, then until every part has. A part that fails stops all.
-async fn wait(mut tasks: JoinSet<()>, stop: CancellationToken) -> Result<(), Error> {
+/// Clients are answered from now on. Waits until it is time to stop, then until every part has. A part that fails stops all.
+pub async fn run(mut tasks: JoinSet<()>, stop: CancellationToken) -> Result<(), Error> {
+    notify(&[sd_notify::NotifyState::Ready]);
     let mut failure = None;
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

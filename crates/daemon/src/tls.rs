@@ -20,7 +20,7 @@ use tokio::signal::unix::Signal;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::config::{CertificateFiles, Error, Settings};
 use files::Stamp;
 

@@ -11,8 +11,8 @@ use perilune_model::effective::Effective;
 use perilune_model::image::Image;
 use perilune_model::{Cluster, Family, Kind, Name, Violation};
 
-use crate::api::problem::chain;
 use crate::boots::Evidence;
+use crate::causes::chain;
 use crate::clock;
 use crate::state::State;
 use crate::{starters, time_servers, unserved};
@@ -47,12 +47,11 @@ pub(crate) fn all(state: &State) -> Vec<Warning> {
     let unheard =
         interfaces.filter_map(|one| crate::machines::unheard(one, &cluster, &state.listen));
     let idle = idle.chain(unheard);
-    let hidden = state.hidden_boots.warning(clock::milliseconds());
     let hooks = state.hooks.warnings(clock::milliseconds());
     let names = state.names.warnings();
     let servers = state.servers.warnings();
     let time = time_servers::silent(&cluster, &time_servers::tells);
-    let of_site = idle.chain(hidden).chain(hooks).chain(names).chain(servers).chain(time);
+    let of_site = idle.chain(hooks).chain(names).chain(servers).chain(time);
     let of_site = of_site.chain(templates(state)).chain(ranges);
     let of_site = of_site.chain(unreadable(state)).chain(weak_evidence(state));
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));

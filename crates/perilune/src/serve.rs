@@ -147,7 +147,6 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
         agent: arguments.agent.clone(),
         worker: arguments.worker.clone(),
         database: arguments.database.as_deref().map(database).transpose()?,
-        connections: Limits::default(),
         proxies: arguments.proxy.clone(),
     })
 }
@@ -175,7 +174,7 @@ fn serve(options: Options, log: &Log) -> anyhow::Result<()> {
         };
         tokio::select! {
             () = watch => Ok(()),
-            served = perilune_daemon::serve(options, stop, |_| {}) => served.map_err(anyhow::Error::from),
+            served = perilune_daemon::serve(options, Limits::default(), stop, |_| {}) => served.map_err(anyhow::Error::from),
         }
     });
     // Threads that pack or read a file are not waited for: a second is all that a stop may take.

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use crate::api::node::shown;
 use crate::api::permissions::viewers;
 use crate::api::problem::ApiError;
-use crate::state::State;
+use crate::api::state::State;
 
 /// Asked for by GET, with a token.
 const ASKED: [&str; 6] = [

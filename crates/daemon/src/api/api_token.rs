@@ -22,9 +22,9 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::routes::Document;
+use crate::api::state::{State, TOKEN_BEGINNING, token_hash};
 use crate::clock::{self, rfc3339};
 use crate::json::Json;
-use crate::state::{State, TOKEN_BEGINNING, token_hash};
 
 /// Random bytes of a token.
 const LENGTH: usize = 32;

@@ -15,9 +15,9 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::{Query, boolean};
-use crate::diff::{Net, ObjectChange};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
+use perilune_wire::diff::{Net, ObjectChange};
 
 /// As large as a document may be: that of ten thousand nodes has some megabytes.
 const LARGEST_DOCUMENT: usize = 128 << 20;

@@ -7,9 +7,9 @@ use axum::http::{Method, Request};
 use axum::response::{IntoResponse as _, Response};
 use perilune_boot::Protocol;
 
-use super::files;
 use super::problem::ApiError;
 use super::with_single_slashes;
+use crate::archives::is_protected;
 use crate::config::{Listen, Settings};
 
 /// Who is answered at a port.
@@ -31,12 +31,8 @@ impl fmt::Display for Audience {
 }
 
 impl Audience {
-    /// Those of several ports.
-    pub(crate) fn at_each(listen: &[Listen], settings: &Settings) -> Vec<Self> {
-        listen.iter().map(|listen| Self::at(listen, settings)).collect()
-    }
-
-    fn at(listen: &Listen, settings: &Settings) -> Self {
+    /// Those of a port.
+    pub(crate) fn at(listen: &Listen, settings: &Settings) -> Self {
         if listen.is_for_firmware(settings) {
             Self::Firmware { api: (settings.protocol, settings.port) }
         } else {
@@ -69,7 +65,7 @@ fn is_of_firmware(method: &Method, path: &str) -> bool {
         | (Some("boot"), Some("search"), Some("mac"))
         | (Some("boot"), Some("manual"), Some("group" | "hostname"))
         | (Some("boot"), Some("switch"), Some(_)) => true,
-        (Some("files"), Some(name), None) => !name.is_empty() && !files::is_protected(name),
+        (Some("files"), Some(name), None) => !name.is_empty() && !is_protected(name),
         _ => false,
     }
 }

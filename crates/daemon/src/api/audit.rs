@@ -15,10 +15,10 @@ use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::api::source;
+use crate::api::state::State;
 use crate::audit::{Entry, Kind};
 use crate::clock::rfc3339;
 use crate::json::Json;
-use crate::state::State;
 
 /// As many entries as one request lists.
 const LONGEST_LIST: usize = 1000;

@@ -12,11 +12,12 @@ use utoipa_axum::routes;
 
 use crate::api::extract::Caller;
 use crate::api::permissions::{Routes, admins};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::query::{Query, boolean};
+use crate::api::state::State;
 use crate::backup::{self, Manifest};
+use crate::causes::chain;
 use crate::clock;
-use crate::state::State;
 
 /// Pieces that wait for the client; more is not held in memory.
 const WAITING: usize = 8;

@@ -13,8 +13,8 @@ use crate::api::group::Members;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 /// For the audit: administrators see it.
 const READ: &str = "read passwords of BMCs";

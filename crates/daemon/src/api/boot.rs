@@ -22,15 +22,16 @@ use crate::api::boot::claimed::{become_node, claimed, not_made_a_node, wait_for_
 use crate::api::extract::{Bearer, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, everybody, operators};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::api::ticket;
 use crate::boots::Evidence;
+use crate::causes::chain;
 use crate::clock;
 use crate::identity;
 use crate::json::Json;
-use crate::state::State;
 use crate::status::{RENDERED, RunningImage, SUCCESS};
 pub(super) use view::View;
 

@@ -25,10 +25,10 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::query::wants_trial;
 use crate::api::receive::LargestBody;
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::bodies::Sender;
 use crate::cluster::{self, ClusterService};
 use crate::json::Json;
-use crate::state::State;
 
 /// As large as all requests together may be.
 const LARGEST: usize = 64 << 20;

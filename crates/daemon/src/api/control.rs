@@ -19,12 +19,12 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
 use crate::clock;
 use crate::control::{HandedOver, Order, Row, Run, Verdict, not_implemented};
 use crate::followers::Told;
 use crate::json::Json;
 use crate::selection;
-use crate::state::State;
 
 /// How long a request for many waits for results before it answers.
 const FIRST_RESULTS: Duration = Duration::from_secs(1);

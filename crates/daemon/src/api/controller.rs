@@ -13,10 +13,10 @@ use crate::api::extract::{Body, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock::rfc3339;
 use crate::controllers::Known;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -13,14 +13,15 @@ use utoipa_axum::routes;
 use crate::api::extract::{Bearer, Body, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, everybody, viewers};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::api::source;
+use crate::api::state::State;
 use crate::boot_plugins;
+use crate::causes::chain;
 use crate::clock;
 use crate::json::Json;
 use crate::prometheus::{self, Prometheus, targets};
-use crate::state::State;
 
 /// What a site's own program may take.
 const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 20);

@@ -24,11 +24,11 @@ use crate::api::problem::ApiError;
 use crate::api::query;
 use crate::api::receive;
 use crate::api::source;
+use crate::api::state::{State, check_token};
 use crate::auth::Identity;
 use crate::clock;
 use crate::cluster::{Author, RequestKey};
 use crate::connections::Standing;
-use crate::state::{State, check_token};
 use crate::token_uses::Use;
 
 pub(super) const TOKEN_HEADER: &str = "x-access-tokens";

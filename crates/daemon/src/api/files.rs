@@ -18,13 +18,12 @@ use crate::api::extract::{Bearer, NodeToken, Path, Peer};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::api::ticket;
+use crate::archives::{PROTECTED, is_protected, percent_decoded};
 use crate::clock;
 use crate::json::Json;
-use crate::state::State;
 
-/// Ends of names that need a token: whole systems. Kernel and initramfs must be open, for iPXE has none.
-const PROTECTED: [&str; 6] = [".gz", ".tar", ".bz", ".bz2", ".zst", ".torrent"];
 const LISTED: [&str; 3] = [".tar.gz", ".tar.bz2", ".tar.zst"];
 /// Large pieces: an image is read by many nodes at once.
 const PIECE: usize = 256 << 10;
@@ -176,12 +175,6 @@ async fn may_read(
     Ok(Json(Message { message: "Go".to_owned() }).into_response())
 }
 
-/// Whether a file, named as a part of a path, needs a token.
-pub(crate) fn is_protected(filename: &str) -> bool {
-    let lower = percent_decoded(filename).to_ascii_lowercase();
-    PROTECTED.iter().any(|end| lower.ends_with(end))
-}
-
 /// Refuses a protected file to those who have no token, and to nodes unless it is of their own image.
 async fn check(parts: &mut request::Parts, state: &State, filename: &str) -> Result<(), ApiError> {
     let lower = filename.to_ascii_lowercase();
@@ -303,22 +296,6 @@ fn resolved(uri: &str) -> String {
     names.pop().unwrap_or_default().to_owned()
 }
 
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let pair = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        let decoded = if *first == b'%' {
-            pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        } else {
-            None
-        };
-        bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,12 +333,5 @@ mod tests {
     fn a_name_that_is_no_word_is_encoded() {
         assert_eq!(disposition("vmlinuz-6.1"), "attachment; filename=vmlinuz-6.1");
         assert_eq!(disposition("a \"ü"), "attachment; filename*=UTF-8''a%20%22%C3%BC");
-    }
-
-    #[test]
-    fn names_are_decoded_once() {
-        assert_eq!(percent_decoded("a%2Etar%2egz"), "a.tar.gz");
-        assert_eq!(percent_decoded("100%"), "100%");
-        assert_eq!(percent_decoded("%252e"), "%2e");
     }
 }

@@ -13,10 +13,10 @@ use crate::api::answer::Message;
 use crate::api::extract::Path;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock::rfc3339;
 use crate::controllers::{Health, Known};
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -13,9 +13,9 @@ use crate::api::monitor::Condition;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::controllers::{Health, Known};
 use crate::json::Json;
-use crate::state::State;
 use crate::warnings;
 
 const GOOD: &str = "200";

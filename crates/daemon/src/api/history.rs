@@ -15,11 +15,11 @@ use crate::api::extract::{Caller, Path};
 use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
 use crate::clock;
 use crate::cluster;
-use crate::diff::{Net, ObjectChange};
 use crate::json::Json;
-use crate::state::State;
+use perilune_wire::diff::{Net, ObjectChange};
 
 /// As many commits as one request lists.
 const LONGEST_LIST: u32 = 1000;

@@ -15,10 +15,10 @@ use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
 use crate::identity;
 use crate::json::Json;
 use crate::selection;
-use crate::state::State;
 
 /// Each node takes some tenths of a second of a processor: more at once would outlast any client.
 const MOST: usize = 1000;

@@ -20,10 +20,11 @@ use utoipa_axum::routes;
 use crate::api::extract::Caller;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::query::{Query, boolean, time};
+use crate::api::state::State;
+use crate::causes::chain;
 use crate::json::Json;
-use crate::state::State;
 use crate::unserved;
 use crate::{clock, cluster};
 

@@ -10,10 +10,10 @@ use crate::api::answer;
 use crate::api::extract::{Body, Path};
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock::{self, rfc3339};
 use crate::install_logs::Refusal;
 use crate::json::Json;
-use crate::state::State;
 
 /// A text in JSON, each of whose characters may be written as six.
 const LARGEST: usize = 640 << 10;

@@ -13,10 +13,10 @@ use crate::api::answer;
 use crate::api::extract::{Body, Path};
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock::{self, rfc3339};
 use crate::inventories::{Kept, Refusal, Summary};
 use crate::json::Json;
-use crate::state::State;
 
 /// Who told: the installer, before the node's own system runs.
 const SOURCE: &str = "installer";

@@ -1,6 +1,7 @@
 //! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
 
 use axum::response::{IntoResponse, Response};
+use perilune_wire::job::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -11,11 +12,11 @@ use crate::api::extract::{Body, Follower, Path};
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
 use crate::clock::{self, rfc3339};
 use crate::followers::Told;
-use crate::jobs::{self, Progress, timestamp};
+use crate::jobs::{self, timestamp};
 use crate::json::Json;
-use crate::state::State;
 
 /// The longest identifier of a request.
 const LONGEST: usize = 256;

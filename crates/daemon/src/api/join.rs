@@ -7,13 +7,14 @@ use utoipa_axum::routes;
 
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, admins, everybody};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::source::Source;
+use crate::api::state::State;
+use crate::causes::chain;
 use crate::clock;
 use crate::config::is_controller_name;
 use crate::joining::{self, LIFE, Request};
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -25,10 +25,10 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock;
 use crate::cluster::{self, Author, RequestKey};
 use crate::json::Json;
-use crate::state::State;
 
 /// As many rows are taken at once; who has more sends the rest later.
 const MOST: usize = 10_000;

@@ -10,8 +10,8 @@ use crate::api::answer::Message;
 use crate::api::extract::Caller;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -49,7 +49,7 @@ async fn rotate(state: axum::extract::State<State>, caller: Caller) -> Result<Re
     // It runs on when whoever asked goes away.
     let key = store.rotate_key().await.map_err(|error| match error {
         error @ perilune_store::Error::KeyFile { .. } => {
-            ApiError::Unavailable(crate::api::problem::chain(&error))
+            ApiError::Unavailable(crate::causes::chain(&error))
         }
         error => ApiError::Store(error),
     })?;

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use crate::api::export::admit_reader;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::metrics;
-use crate::state::State;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -4,7 +4,7 @@ mod absent;
 pub mod answer;
 mod api_token;
 mod apply;
-mod audience;
+pub(crate) mod audience;
 mod audit;
 mod backup;
 mod bmc_setup;
@@ -56,10 +56,12 @@ mod route;
 mod routes;
 mod secret;
 mod select;
+mod serve;
 mod service;
 mod session;
 mod settings;
 pub(crate) mod source;
+mod state;
 mod switch;
 mod switch_boot;
 mod switch_interface;
@@ -84,10 +86,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
-pub(crate) use crate::api::audience::Audience;
-pub(crate) use crate::api::files::is_protected as is_protected_file;
 use crate::api::permissions::Routes;
-use crate::state::State;
+pub use crate::api::serve::serve;
+use crate::api::state::State;
 
 /// The routes and their document.
 fn router(state: &State) -> (Router<State>, OpenApi) {
@@ -160,7 +161,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
 }
 
 /// The whole service: what one listener serves.
-pub fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
+pub(crate) fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
     let (router, document) = router(&state);
     let routes = routes::Document::new(document);
     let router = router

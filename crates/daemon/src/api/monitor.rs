@@ -19,12 +19,12 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
 use crate::clock::{self, rfc3339};
 use crate::json::Json;
 use crate::selection;
 use crate::sightings::Sighting;
 use crate::spool::{Entry, Milestone};
-use crate::state::State;
 use crate::status::{ERROR, SUCCESS, is_milestone};
 
 /// As long as a state and what is said beside it may be.

@@ -17,8 +17,9 @@ use crate::api::extract::{Bearer, Body, Caller, Path};
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::pieces;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::{Parts, State};
+use crate::state::Parts;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -18,12 +18,13 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::group::Members;
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, operators, viewers};
-use crate::api::problem::{ApiError, Problem, Trial, chain};
+use crate::api::problem::{ApiError, Problem, Trial};
 use crate::api::query::{Query, boolean};
+use crate::api::state::State;
+use crate::causes::chain;
 use crate::clock;
 use crate::cluster;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -10,8 +10,8 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::osimage_work::{Begun, begin, missing};
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::jobs::{Receiver, Work};
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -14,13 +14,14 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::osimage::may_name_tree;
 use crate::api::permissions::{Routes, operators};
-use crate::api::problem::{ApiError, Problem, chain};
+use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
+use crate::api::state::State;
+use crate::causes::chain;
 use crate::clock;
 use crate::jobs::trees::Finding;
 use crate::jobs::{Format, Mounted, Work};
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -13,8 +13,8 @@ use crate::api::extract::{Body, Caller, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

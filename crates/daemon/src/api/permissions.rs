@@ -22,12 +22,12 @@ use crate::api::extract::{self, Bearer, Caller, NodeToken};
 use crate::api::node::shown;
 use crate::api::problem::ApiError;
 use crate::api::receive::LargestBody;
+use crate::api::state::State;
 use crate::api::ticket;
 use crate::audit::Kind;
 use crate::auth::Identity;
 use crate::bodies::Sender;
 use crate::json::Json;
-use crate::state::State;
 
 /// As much of a body is read that nobody needs.
 const MOST_DROPPED: usize = 1 << 20;

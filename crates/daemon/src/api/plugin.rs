@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, admins, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock::rfc3339;
 use crate::hooks::{Hook, Outcome};
 use crate::json::Json;
-use crate::state::State;
 use crate::unserved;
 
 /// As much of what a program says is shown.

@@ -7,10 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::audit::Reason;
+use crate::causes::chain;
 use crate::cluster;
-use crate::diff::{Net, ObjectChange};
 use crate::jobs;
 use crate::json::Json;
+use perilune_wire::diff::{Net, ObjectChange};
 
 /// Why a request is not answered as it was meant to be.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,14 @@ impl From<jobs::NotTaken> for ApiError {
             jobs::NotTaken::TooMany => Self::Unavailable(error.to_string()),
             jobs::NotTaken::NotStored(error) => error.into(),
         }
+    }
+}
+
+impl From<perilune_select::Error> for ApiError {
+    fn from(error: perilune_select::Error) -> Self {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let message = format!("{error}{hint}");
+        if error.is_missing() { Self::NotFound(message) } else { Self::Malformed(message) }
     }
 }
 
@@ -326,16 +335,4 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// An error with all its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

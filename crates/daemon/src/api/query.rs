@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api::problem::ApiError;
-use crate::state::State;
+use crate::api::state::State;
 
 /// The parameters of the query.
 #[derive(Debug, Clone)]

@@ -15,8 +15,8 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::api::problem::ApiError;
+use crate::api::state::State;
 use crate::bodies::{self, Sender, Share};
-use crate::state::State;
 
 /// Existing clients know this sentence.
 const NO_JSON: &str = "data is not valid json";

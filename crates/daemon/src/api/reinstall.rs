@@ -12,8 +12,8 @@ use crate::api::answer;
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::selection;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(operators().acts(), routes!(reinstall))

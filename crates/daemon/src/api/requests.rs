@@ -7,7 +7,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::extract;
-use crate::state::State;
+use crate::api::state::State;
 
 /// What no route is for.
 const NO_ROUTE: &str = "none";

@@ -10,8 +10,8 @@ use crate::api::answer;
 use crate::api::extract::{Caller, Path};
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

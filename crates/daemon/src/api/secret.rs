@@ -13,9 +13,9 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Bearer, Body, Caller, Path};
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::api::ticket;
 use crate::json::Json;
-use crate::state::State;
 
 mod of_cluster;
 

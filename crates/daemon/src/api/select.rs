@@ -11,9 +11,9 @@ use utoipa_axum::routes;
 use crate::api::extract::Body;
 use crate::api::permissions::{Routes, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
 use crate::selection;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(viewers(), routes!(nodes))

@@ -12,12 +12,12 @@ use utoipa_axum::routes;
 use crate::api::extract::{Caller, Path};
 use crate::api::permissions::{Routes, everybody, viewers};
 use crate::api::problem::ApiError;
+use crate::api::state::State;
 use crate::clock;
 use crate::config::Serve;
 use crate::json::Json;
 use crate::names;
 use crate::servers::{Action, Kind};
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -17,10 +17,10 @@ use crate::api::extract::Origin;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::receive::Typed;
+use crate::api::state::State;
 use crate::api::user::is_password;
 use crate::clock;
 use crate::json::Json;
-use crate::state::State;
 
 /// The version of the API that existing clients look for.
 const LUNA: &str = "2.1.0001";

@@ -11,8 +11,8 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -11,7 +11,7 @@ use axum::response::Response;
 use ipnet::IpNet;
 
 use crate::api::problem::ApiError;
-use crate::state::State;
+use crate::api::state::State;
 
 const FORWARDED: &str = "x-forwarded-for";
 /// Only the machine's own root can send from a port below.

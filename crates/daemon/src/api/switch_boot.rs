@@ -17,9 +17,9 @@ use crate::api::node::shown;
 use crate::api::permissions::{Routes, everybody};
 use crate::api::problem::{ApiError, Problem};
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::api::unproven::Unproven;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(everybody(), routes!(recipe)).add(everybody(), routes!(commands))

@@ -12,8 +12,8 @@ use crate::api::answer;
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::permissions::{Routes, operators};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::api::permissions::{Routes, viewers};
-use crate::api::problem::{ApiError, chain};
+use crate::api::problem::ApiError;
+use crate::api::state::State;
+use crate::causes::chain;
 use crate::clock::rfc3339;
 use crate::discovery::Reading;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(viewers().answers_at("monitor switchport *"), routes!(ports))

@@ -16,8 +16,8 @@ use crate::api::extract::{Body, Caller};
 use crate::api::import::finding_keys;
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
 
 /// As large as an export may be that is sent back: that of ten thousand nodes has some twenty megabytes.
 const LARGEST_EXPORT: usize = 128 << 20;

@@ -26,6 +26,7 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::query::Query;
 use crate::api::receive::Typed;
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::api::tpm;
 use crate::api::unproven::Unproven;
 use crate::auth::Boot;
@@ -33,7 +34,6 @@ use crate::boots::{Evidence, Exchange, Refusal, WINDOW, Window};
 use crate::clock;
 use crate::json::Json;
 use crate::spool::Entry;
-use crate::state::State;
 
 /// Random bytes in the name of a boot.
 const NAME_LENGTH: usize = 12;

@@ -18,12 +18,12 @@ use crate::api::problem::{ApiError, Problem};
 use crate::api::receive::Typed;
 use crate::api::session::{self, Given, LogIn, Token};
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::api::ticket;
 use crate::api::unproven::Unproven;
 use crate::api::user::same;
 use crate::clock;
 use crate::json::Json;
-use crate::state::State;
 
 const MEASURED: &str = "tpm_sha256";
 /// More than any register that programs print, with what they print around it.

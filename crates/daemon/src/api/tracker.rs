@@ -12,10 +12,10 @@ use utoipa_axum::routes;
 
 use crate::api::permissions::{Routes, everybody};
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::api::ticket;
 use crate::api::unproven::Unproven;
 use crate::clock;
-use crate::state::State;
 use crate::swarm::{Announcement, Counts, INTERVAL, MOST_TOLD, Peer, SHORTEST_INTERVAL};
 use crate::torrents::InfoHash;
 

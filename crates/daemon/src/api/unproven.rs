@@ -6,10 +6,10 @@ use axum::http::request::Parts;
 
 use crate::api::problem::ApiError;
 use crate::api::source::{self, Source};
+use crate::api::state::State;
 use crate::clock;
 use crate::connections::{Group, Standing};
 use crate::rate::Wait;
-use crate::state::State;
 
 /// Where such a request comes from; it was counted, and is not one too many.
 #[derive(Debug, Clone, Copy)]

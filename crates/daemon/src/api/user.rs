@@ -17,9 +17,9 @@ use crate::api::extract::{Body, Caller, Origin, Path};
 use crate::api::node::shown;
 use crate::api::permissions::{Routes, admins, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::clock;
 use crate::json::Json;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -9,9 +9,9 @@ use utoipa_axum::routes;
 
 use crate::api::permissions::{Routes, viewers};
 use crate::api::problem::ApiError;
+use crate::api::state::State;
 use crate::json::Json;
-use crate::state::State;
-use crate::warnings;
+use crate::{clock, warnings};
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(viewers().answers_at("monitor warnings []"), routes!(list))
@@ -32,11 +32,13 @@ struct Warning {
 ))]
 async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let all = State::clone(&state);
+    let hidden = state.hidden_boots.warning(clock::milliseconds());
     let found = tokio::task::spawn_blocking(move || warnings::all(&all));
     let found = found.await.map_err(|error| ApiError::Defect(error.to_string()))?;
-    let warnings = found.into_iter().map(|warning| Warning {
+    let hidden = hidden.map(|warning| Warning { nodes: None, warning });
+    let warnings = hidden.into_iter().chain(found.into_iter().map(|warning| Warning {
         nodes: (!warning.nodes.is_empty()).then(|| hostlist::fold(&warning.nodes)),
         warning: warning.text,
-    });
+    }));
     Ok(Json(json!({ "monitor": { "warnings": warnings.collect::<Vec<_>>() } })).into_response())
 }

@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 use crate::api::extract::{Body, Caller};
 use crate::api::permissions::{Routes, operators, viewers};
 use crate::api::problem::{ApiError, Problem};
+use crate::api::state::State;
 use crate::boots::{Evidence, LONGEST_ARMED, WINDOW};
 use crate::json::Json;
 use crate::selection;
-use crate::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(viewers(), routes!(list)).add(operators().acts(), routes!(arm))

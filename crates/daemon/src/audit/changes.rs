@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Audit;
 use crate::cluster::Made;
-use crate::diff::{Differing, Net};
+use perilune_wire::diff::{Differing, Net};
 
 /// Commits that are read at once.
 const PAGE: u64 = 256;

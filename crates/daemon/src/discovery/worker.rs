@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::readings::{PERIOD, Reading, Readings, Wish, target};
 use super::scan;
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::controllers::Lead;

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
+use http::{Method, StatusCode, header};
 use perilune_image::Readers;
 use perilune_model::image;
 use rustix::fs::OFlags;
@@ -17,7 +17,8 @@ use tokio::task::spawn_blocking;
 
 use super::look::Wanted;
 use super::{Kept, Other};
-use crate::api::problem::chain;
+use crate::archives::is_protected;
+use crate::causes::chain;
 use crate::peer;
 use crate::state::State;
 use crate::{clock, jobs};
@@ -196,7 +197,7 @@ async fn fetch(state: &State, other: &Other, name: &str, kept: &Kept) -> Result<
 
 /// Archives hold what not everybody may see.
 fn readers_of(state: &State, name: &str) -> Readers {
-    let is_open = !crate::api::is_protected_file(name);
+    let is_open = !is_protected(name);
     if is_open { Readers::Everybody } else { state.settings.archive_readers }
 }
 
@@ -224,7 +225,7 @@ fn publish(
 
 /// An archive has its torrent beside it, as where it was packed: the same, for whoever has the pieces from there.
 async fn make_torrent(state: &State, name: &str) {
-    if !crate::api::is_protected_file(name) {
+    if !is_protected(name) {
         return;
     }
     if let Err(error) = state.jobs.make_torrent(name).await {

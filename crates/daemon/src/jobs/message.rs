@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perilune_boards::{Board, Rules, Snapshot, Update};
+use perilune_wire::job::Progress;
 
 /// The message that ends a stream, between controllers.
 pub(super) const END: &str = "EOF";
@@ -33,39 +34,6 @@ pub enum Said {
     Progress(Progress),
     /// There will be no more.
     End,
-}
-
-/// How far a step is.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[schema(as = JobProgress)]
-pub struct Progress {
-    /// What is done.
-    pub step: String,
-    /// How much is done.
-    pub done: u64,
-    /// How much there is to do, where that is known.
-    pub total: Option<u64>,
-    /// What is counted: `bytes` or `files`.
-    pub unit: &'static str,
-    /// Bytes per second, once that is known.
-    pub rate: Option<u64>,
-    /// Seconds that it will still take, once that is known.
-    pub seconds_left: Option<u64>,
-}
-
-impl std::fmt::Display for Progress {
-    /// `<step>: <done>/<total> bytes, <rate>, <time> left`, as existing clients show it.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { step, done, total, unit, rate, seconds_left } = self;
-        match total {
-            Some(total) => write!(formatter, "{step}: {done}/{total} {unit}")?,
-            None => write!(formatter, "{step}: {done} {unit}")?,
-        }
-        match rate.zip(*seconds_left) {
-            Some((rate, left)) => write!(formatter, ", {} MiB/s, {left} s left", rate >> 20),
-            None => Ok(()),
-        }
-    }
 }
 
 /// One message.

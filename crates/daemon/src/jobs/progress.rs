@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::message::Progress;
+use perilune_wire::job::Progress;
 
 /// Measures one step.
 #[derive(Debug)]

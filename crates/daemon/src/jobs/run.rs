@@ -8,11 +8,12 @@ use perilune_boards::Update;
 use perilune_image::CancelFlag;
 use perilune_model::Name;
 use perilune_store::Meta;
+use perilune_wire::job::Progress;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Error, Failed, chain};
-use super::message::{OK, Progress, Time};
+use super::message::{OK, Time};
 use super::queue::{Number, Running};
 use super::trees::{Report, Told};
 use super::work::{Job, Work};

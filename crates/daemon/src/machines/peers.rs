@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Method;
 use bytes::Bytes;
+use http::Method;
 use perilune_dhcp::{BootServer, Peer, Peers};
 use perilune_model::Cluster;
 use perilune_store::Controller;

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::fence::Fence;
 use super::files::{self, Replaced};
 use super::{command, dynamic};
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::clock;
 use crate::config::NameServer;
 use crate::state::State;

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::fence::Fence;
 use super::kea::{self, Taken};
 use super::{command, files};
-use crate::api::problem::chain;
+use crate::causes::chain;
 use crate::config::DhcpServer;
 use crate::state::State;
 

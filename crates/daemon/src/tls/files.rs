@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn refusal(files: &CertificateFiles) -> String {
-        crate::api::problem::chain(&read(files, &provider()).unwrap_err())
+        crate::causes::chain(&read(files, &provider()).unwrap_err())
     }
 
     #[test]

@@ -90,7 +90,6 @@ impl ImageSite {
             worker: None,
             database: None,
             agent: Some(agent),
-            connections,
             // Tests speak for machines elsewhere.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
@@ -100,7 +99,7 @@ impl ImageSite {
         let server = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let tell = |addresses: &[SocketAddr]| ready.send(addresses.to_vec()).unwrap();
-            runtime.block_on(perilune_daemon::serve(options, until, tell)).unwrap();
+            runtime.block_on(perilune_daemon::serve(options, connections, until, tell)).unwrap();
         });
         let addresses = told.recv_timeout(DEADLINE).unwrap();
         let mut site = Self {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use perilune_daemon::config::Options;
-use perilune_daemon::connections::Limits;
 use perilune_daemon::database::{self, Moved};
 
 use crate::commands::backup::become_owner;
@@ -111,7 +110,6 @@ impl Place {
             agent: None,
             worker: None,
             database,
-            connections: Limits::default(),
             proxies: Vec::new(),
         })
     }

@@ -8,7 +8,6 @@ use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
 use perilune::client::access::Options;
 use perilune_daemon::config::{self, Listen};
-use perilune_daemon::connections::Limits;
 use perilune_daemon::setup::{self, First, Served};
 use perilune_daemon::standing::{self, Standing};
 use perilune_model::Name;
@@ -204,7 +203,6 @@ impl Answers {
             agent: None,
             worker: None,
             database: None,
-            connections: Limits::default(),
             proxies: Vec::new(),
         };
         let first = First { title: Some(self.name), dhcp: self.dhcp };

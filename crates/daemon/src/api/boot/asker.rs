@@ -7,11 +7,11 @@ use axum::response::Response;
 
 use super::view::View;
 use crate::api::source::{self, Source};
+use crate::api::state::State;
 use crate::api::unproven::spend;
 use crate::clock;
 use crate::proxied::{CONFIGURATION, LINE};
 use crate::rate::Wait;
-use crate::state::State;
 
 /// Who asks for a boot script. That nobody is named is remembered, for whoever looks at warnings.
 #[derive(Debug, Clone, Copy)]

@@ -8,12 +8,13 @@ use perilune_model::{Draft, MacAddress, Name};
 
 use super::view::View;
 use super::{Ask, meta_of_machine, script_of_new, with_site};
-use crate::api::problem::{ApiError, chain};
+use crate::api::problem::ApiError;
 use crate::api::source::Source;
+use crate::api::state::State;
 use crate::boots::Evidence;
+use crate::causes::chain;
 use crate::claims::Claim;
 use crate::clock;
-use crate::state::State;
 
 /// What a machine says at its console that it is. Only what a rule of the site accepts becomes a node by itself: anybody can ask.
 pub(super) async fn claimed(

@@ -14,7 +14,7 @@ use perilune_model::image::ImageFiles;
 use perilune_model::node::Node;
 
 use crate::api::source::{self, Source};
-use crate::state::State;
+use crate::api::state::State;
 
 /// One published cluster, and where machines find the controller by it. Every part of an answer is made from the same, from who may have it
 /// to its last line; a request has one, however often it is asked for.

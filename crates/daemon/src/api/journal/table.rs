@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::api::answer::Message;
 use crate::api::extract::Path;
 use crate::api::problem::ApiError;
+use crate::api::state::State;
 use crate::api::tables;
 use crate::json::{self, Json};
-use crate::state::State;
 
 /// What of a list is no row.
 const ABOUT: [&str; 2] = ["SQLITE_SEQUENCE", "STRUCTURE"];

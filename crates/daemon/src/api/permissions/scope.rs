@@ -10,7 +10,7 @@ use perilune_model::user::ApiToken;
 use perilune_select::hostlist;
 
 use crate::api::problem::ApiError;
-use crate::state::State;
+use crate::api::state::State;
 
 /// Paths that are about one node, and the parameter that names it. What makes a node of another name is not among them.
 const OF_ONE_NODE: [(&str, &str); 9] = [

@@ -11,7 +11,7 @@ use crate::api::answer::{self, Message};
 use crate::api::extract::{Body, Caller, Path};
 use crate::api::permissions::{Routes, admins};
 use crate::api::problem::{ApiError, Problem};
-use crate::state::State;
+use crate::api::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

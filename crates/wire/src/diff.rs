@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perilune_model::{Edit, Kind, Name, Object};
-use perilune_wire::hidden::HIDDEN;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::hidden::HIDDEN;
 
 /// Fields whose values only few may see, wherever they stand.
 const SECRET: [&str; 9] = [
@@ -44,14 +45,14 @@ pub struct FieldChange {
 
 /// Edits of one or more commits, in their order, and what takes each back.
 #[derive(Debug, Default)]
-pub(crate) struct Net {
+pub struct Net {
     before: BTreeMap<(Kind, Name), Option<Object>>,
     after: BTreeMap<(Kind, Name), Option<Object>>,
 }
 
 impl Net {
     /// Adds a commit that comes after those that were added.
-    pub(crate) fn add(&mut self, edits: &[Edit], inverse: &[Edit]) {
+    pub fn add(&mut self, edits: &[Edit], inverse: &[Edit]) {
         let mut before = BTreeMap::new();
         for edit in inverse {
             before.extend([state(edit)]);
@@ -65,12 +66,12 @@ impl Net {
     }
 
     /// What differs in the end.
-    pub(crate) fn changes(&self) -> Vec<ObjectChange> {
+    pub fn changes(&self) -> Vec<ObjectChange> {
         self.differing().map(Differing::change).collect()
     }
 
     /// The same, without a look at fields.
-    pub(crate) fn differing(&self) -> impl Iterator<Item = Differing<'_>> {
+    pub fn differing(&self) -> impl Iterator<Item = Differing<'_>> {
         let keys: BTreeSet<_> = self.before.keys().chain(self.after.keys()).collect();
         keys.into_iter().filter_map(|(kind, name)| {
             let key = (*kind, name.clone());
@@ -82,7 +83,7 @@ impl Net {
     }
 
     /// What the commits left: objects with their names, `None` for those that went.
-    pub(crate) fn after(&self) -> &BTreeMap<(Kind, Name), Option<Object>> {
+    pub fn after(&self) -> &BTreeMap<(Kind, Name), Option<Object>> {
         &self.after
     }
 }
@@ -96,20 +97,20 @@ fn state(edit: &Edit) -> ((Kind, Name), Option<Object>) {
 
 /// An object that is another in the end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Differing<'a> {
+pub struct Differing<'a> {
     /// What it is, such as `node`.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// Its name.
-    pub(crate) name: &'a Name,
+    pub name: &'a Name,
     /// `create`, `change` or `remove`.
-    pub(crate) action: &'static str,
+    pub action: &'static str,
     before: Option<&'a Object>,
     after: Option<&'a Object>,
 }
 
 impl Differing<'_> {
     /// With the fields that differ.
-    pub(crate) fn change(self) -> ObjectChange {
+    pub fn change(self) -> ObjectChange {
         let (before, after) = (fields(self.before), fields(self.after));
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let mut differing = BTreeMap::new();
