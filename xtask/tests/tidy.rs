@@ -62,8 +62,31 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "perilune-api",
+        &[
+            "perilune-bmc",
+            "perilune-boards",
+            "perilune-boot",
+            "perilune-daemon",
+            "perilune-directory",
+            "perilune-image",
+            "perilune-import",
+            "perilune-model",
+            "perilune-notation",
+            "perilune-plan",
+            "perilune-program",
+            "perilune-seal",
+            "perilune-select",
+            "perilune-store",
+            "perilune-switch",
+            "perilune-torrent",
+            "perilune-wire",
+        ],
+    ),
+    (
         "perilune",
         &[
+            "perilune-api",
             "perilune-daemon",
             "perilune-model",
             "perilune-notation",
@@ -80,7 +103,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["perilune-store", "perilune-import", "perilune-testkit"]),
     ("deadpool-postgres", &["perilune-store"]),
     ("tokio-postgres", &["perilune-store"]),
-    ("axum", &["perilune-daemon", "perilune-testkit"]),
+    // A service that could name an answer or a route would answer requests before long.
+    ("axum", &["perilune-api", "perilune-testkit"]),
+    ("tower", &["perilune-api"]),
+    ("tower-http", &["perilune-api"]),
+    ("utoipa", &["perilune-api", "perilune-wire"]),
+    ("utoipa-axum", &["perilune-api"]),
     ("anyhow", &["perilune", "perilune-agent", "xtask"]),
 ];
 

@@ -10,7 +10,7 @@ use perilune_model::Cluster;
 use crate::jobs::Places;
 
 /// Ends of names that need a token: whole systems. Kernel and initramfs must be open, for iPXE has none.
-pub(crate) const PROTECTED: [&str; 6] = [".gz", ".tar", ".bz", ".bz2", ".zst", ".torrent"];
+pub const PROTECTED: [&str; 6] = [".gz", ".tar", ".bz", ".bz2", ".zst", ".torrent"];
 
 /// Has nobody else read the archives that there are. What cannot be done is told, and keeps nobody from booting.
 pub(crate) fn hide(places: &Places, cluster: Arc<Cluster>) {
@@ -38,13 +38,13 @@ pub(crate) fn hide(places: &Places, cluster: Arc<Cluster>) {
 }
 
 /// Whether a file, named as a part of a path, needs a token.
-pub(crate) fn is_protected(filename: &str) -> bool {
+pub fn is_protected(filename: &str) -> bool {
     let lower = percent_decoded(filename).to_ascii_lowercase();
     PROTECTED.iter().any(|end| lower.ends_with(end))
 }
 
 /// Names are decoded once.
-pub(crate) fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

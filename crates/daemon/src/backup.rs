@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use contents::contents;
+pub use contents::contents;
 pub use read::{restore, verify};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The form of backups; a newer one is not read.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// The member that is last.
 const MANIFEST: &str = "manifest.json";
 /// What only the daemon's user may read. So may all that is made anew.
@@ -82,7 +82,7 @@ pub enum Error {
 }
 
 /// A member of a backup.
-pub(crate) struct Part {
+pub struct Part {
     pub(crate) name: String,
     pub(crate) source: Source,
 }
@@ -94,7 +94,7 @@ pub(crate) enum Source {
 }
 
 /// Writes a backup of these parts; the manifest is completed meanwhile.
-pub(crate) fn write(
+pub fn write(
     output: impl Write,
     parts: Vec<Part>,
     mut manifest: Manifest,

@@ -22,7 +22,7 @@ const MOST: usize = 1000;
 
 /// All of them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Document {
+pub struct Document {
     #[serde(flatten)]
     kinds: BTreeMap<String, BTreeMap<String, File>>,
     version: u32,
@@ -40,7 +40,7 @@ struct File {
 }
 
 /// What is there.
-pub(crate) fn read(plugins: &Path) -> std::io::Result<Document> {
+pub fn read(plugins: &Path) -> std::io::Result<Document> {
     let mut kinds = BTreeMap::new();
     for kind in KINDS {
         let directory = plugins.join("boot").join(kind);
@@ -58,7 +58,7 @@ pub(crate) fn read(plugins: &Path) -> std::io::Result<Document> {
 }
 
 /// Makes what is there what the document has, each kind that it names. Nothing is changed when any of it cannot be.
-pub(crate) fn write(plugins: &Path, document: &Document) -> Result<(), String> {
+pub fn write(plugins: &Path, document: &Document) -> Result<(), String> {
     let mut contents = Vec::new();
     for (kind, files) in &document.kinds {
         if !KINDS.contains(&kind.as_str()) {

@@ -21,9 +21,9 @@ use crate::clock;
 
 /// From firmware's request for an address to the exchange of the ticket: kernel and initramfs are fetched meanwhile, in a storm of boots
 /// by thousands at once.
-pub(crate) const WINDOW: Duration = Duration::from_mins(30);
+pub const WINDOW: Duration = Duration::from_mins(30);
 /// As long as an administrator may allow boots in advance.
-pub(crate) const LONGEST_ARMED: Duration = Duration::from_hours(24);
+pub const LONGEST_ARMED: Duration = Duration::from_hours(24);
 /// A token is good for so long after its node reported success: the answer to that report may get lost, and it is repeated.
 const AFTER_SUCCESS: u64 = 60_000;
 /// Nodes whose windows and exchanges are remembered; beyond, what did not change for longest is forgotten.

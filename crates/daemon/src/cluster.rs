@@ -160,7 +160,7 @@ impl ClusterService {
     }
 
     /// Whether what is published is what is stored, as far as can be known. Where no other can change what is stored, it is.
-    pub(crate) fn is_in_sync(&self) -> bool {
+    pub fn is_in_sync(&self) -> bool {
         !self.is_shared || self.reach.is_in_sync()
     }
 

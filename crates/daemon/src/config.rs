@@ -22,7 +22,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 pub use certificate::CertificateFiles;
-pub(crate) use database::is_controller_name;
+pub use database::is_controller_name;
 pub use directory::DirectoryChoice;
 pub use first_start::{FirstStart, write_default};
 pub(crate) use first_start::{PRIVATE, write_whole};

@@ -412,7 +412,7 @@ fn refused(node: &str, unknown: &UnknownAction) -> Row {
 }
 
 /// Why nothing is done for words that mean nothing, as existing clients know it.
-pub(crate) fn not_implemented(unknown: &UnknownAction) -> String {
+pub fn not_implemented(unknown: &UnknownAction) -> String {
     format!("Instruction not implemented: {unknown}")
 }
 

@@ -40,7 +40,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// The controllers of the site; clones share what is known.
 #[derive(Clone)]
-pub(crate) struct Controllers(Arc<Inner>);
+pub struct Controllers(Arc<Inner>);
 
 struct Inner {
     name: String,
@@ -93,8 +93,8 @@ impl Lead {
 
 /// What was last heard of all controllers.
 #[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) heard: Heard,
+pub struct Known {
+    pub heard: Heard,
     at: Instant,
 }
 
@@ -115,7 +115,7 @@ struct Place {
 
 /// How a controller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Health {
+pub enum Health {
     InSync,
     /// It does not serve what is stored.
     Behind,
@@ -125,7 +125,7 @@ pub(crate) enum Health {
 
 impl Health {
     /// For people and programs.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::InSync => "in sync",
             Self::Behind => "behind",
@@ -136,7 +136,7 @@ impl Health {
 
 impl Known {
     /// Only as of then: while the database is away, nobody knows better of anybody.
-    pub(crate) fn health(controller: &Controller) -> Health {
+    pub fn health(controller: &Controller) -> Health {
         if Duration::from_millis(controller.silent) >= SILENT {
             return Health::Silent;
         }
@@ -144,7 +144,7 @@ impl Known {
     }
 
     /// Those that run.
-    pub(crate) fn live(&self) -> impl Iterator<Item = &Controller> {
+    pub fn live(&self) -> impl Iterator<Item = &Controller> {
         self.heard.controllers.iter().filter(|one| Self::health(one) != Health::Silent)
     }
 }
@@ -285,12 +285,12 @@ impl Controllers {
     }
 
     /// The name of this controller.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Whether others share the database.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.0.store.is_shared()
     }
 
@@ -300,12 +300,12 @@ impl Controllers {
     }
 
     /// What was last heard of all.
-    pub(crate) fn known(&self) -> Arc<Known> {
+    pub fn known(&self) -> Arc<Known> {
         Arc::clone(&self.0.known.borrow())
     }
 
     /// Whether this controller is the master, by its own clock.
-    pub(crate) fn is_master(&self) -> bool {
+    pub fn is_master(&self) -> bool {
         self.lock().is_some_and(|held| Instant::now() < held.until)
     }
 
@@ -330,7 +330,7 @@ impl Controllers {
     }
 
     /// Makes this controller the master, whoever is. An error when the database has not said so in time; it may come to be so yet.
-    pub(crate) async fn become_master(&self) -> Result<(), Error> {
+    pub async fn become_master(&self) -> Result<(), Error> {
         if self.0.cluster.away_since().is_some() {
             return Err(Error::NoAnswer);
         }
@@ -352,7 +352,7 @@ impl Controllers {
     }
 
     /// Whether whoever chooses between controllers should choose this one.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.0.asked.store(clock::steady_milliseconds(), Ordering::Release);
         self.0.cluster.is_in_sync() && !self.is_drained() && !self.closes()
     }
@@ -378,13 +378,13 @@ impl Controllers {
     }
 
     /// Says that a controller is about to be stopped, or is not.
-    pub(crate) async fn drain(&self, controller: &str, is_drained: bool) -> Result<(), Error> {
+    pub async fn drain(&self, controller: &str, is_drained: bool) -> Result<(), Error> {
         answered(self.0.store.drain(controller, is_drained)).await?;
         self.look().await
     }
 
     /// Forgets a controller that runs no more.
-    pub(crate) async fn forget(&self, controller: &str) -> Result<(), Error> {
+    pub async fn forget(&self, controller: &str) -> Result<(), Error> {
         if controller == self.0.name && self.is_shared() {
             return Err(Error::ControllerRuns { name: controller.to_owned() });
         }
@@ -393,7 +393,7 @@ impl Controllers {
     }
 
     /// Says that work is not to wait for controllers that are away.
-    pub(crate) async fn overrule(&self) -> Result<(), Error> {
+    pub async fn overrule(&self) -> Result<(), Error> {
         answered(self.0.store.overrule(true)).await?;
         self.look().await
     }
@@ -450,7 +450,7 @@ impl Controllers {
     }
 
     /// How long ago what is known was heard.
-    pub(crate) fn age(&self) -> Duration {
+    pub fn age(&self) -> Duration {
         self.known().at.elapsed()
     }
 

@@ -15,7 +15,7 @@ use perilune_store::Meta;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-pub(crate) use readings::{Reading, Readings};
+pub use readings::{Reading, Readings};
 pub(crate) use worker::Worker;
 
 use crate::causes::chain;
@@ -61,7 +61,7 @@ impl Discovery {
 
     /// Makes an unknown machine the node that it is, if that can be found out and is certain enough; tells what became of it. What was not
     /// found out yet is unknown: the machine asks again. `admit` is asked before anything is changed.
-    pub(crate) async fn identify(
+    pub async fn identify(
         &self,
         mac: MacAddress,
         asker: IpAddr,
@@ -96,12 +96,12 @@ impl Discovery {
     }
 
     /// Where switches saw a machine when they were last read.
-    pub(crate) fn last_seen(&self, cluster: &Cluster, mac: MacAddress) -> Option<Place> {
+    pub fn last_seen(&self, cluster: &Cluster, mac: MacAddress) -> Option<Place> {
         self.readings.borrow().places(cluster, mac, None).into_iter().next()
     }
 
     /// What every switch says, asked a short while ago at most.
-    pub(crate) async fn look(&self, cluster: &Cluster) -> Readings {
+    pub async fn look(&self, cluster: &Cluster) -> Readings {
         let now = Instant::now();
         let since = now.checked_sub(FRESH).unwrap_or(now);
         let mut readings = self.readings.clone();

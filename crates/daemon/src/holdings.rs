@@ -30,11 +30,11 @@ const RULES: Rules = Rules { keys: 256, changes: 256 };
 /// What a controller has, and where it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Holding {
+pub struct Holding {
     /// The files of images that it has, whole.
-    pub(crate) files: BTreeMap<String, Kept>,
+    pub files: BTreeMap<String, Kept>,
     /// The images whose trees it has.
-    pub(crate) trees: BTreeSet<Name>,
+    pub trees: BTreeSet<Name>,
     /// Where machines reach it, by each of its addresses.
     pub(crate) places: Vec<Place>,
     /// Where machines boot from it that it gives addresses to.
@@ -53,7 +53,7 @@ pub(crate) struct Served {
 
 /// What tells a file from every other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub struct Kept {
     /// Its bytes.
     pub(crate) size: u64,
     /// BLAKE3, hexadecimal.
@@ -62,7 +62,7 @@ pub(crate) struct Kept {
 
 /// Where machines reach a controller: of an [`Environment`], what is its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub struct Place {
     pub(crate) address: IpAddr,
     pub(crate) api: Port,
     pub(crate) files: Port,
@@ -109,7 +109,7 @@ impl From<&Environment> for Place {
 
 impl Place {
     /// What machines are told that are to go to this place; the rest is as they are told here.
-    pub(crate) fn environment(&self, here: &Environment) -> Environment {
+    pub fn environment(&self, here: &Environment) -> Environment {
         let (api_protocol, api_port) = self.api.into();
         let (web_protocol, web_port) = self.files.into();
         let (boot_protocol, boot_port) = self.scripts.into();
@@ -141,7 +141,7 @@ impl Place {
 
 impl Holding {
     /// Where a machine at this address reaches it: by the same family where it can.
-    pub(crate) fn place_for(&self, machine: IpAddr) -> Option<&Place> {
+    pub fn place_for(&self, machine: IpAddr) -> Option<&Place> {
         let same = |place: &&Place| place.address.is_ipv4() == machine.is_ipv4();
         self.places.iter().find(same).or_else(|| self.places.first())
     }
@@ -149,9 +149,9 @@ impl Holding {
 
 /// Another controller that runs, with what it has.
 #[derive(Debug, Clone)]
-pub(crate) struct Other {
-    pub(crate) controller: Controller,
-    pub(crate) holding: Arc<Holding>,
+pub struct Other {
+    pub controller: Controller,
+    pub holding: Arc<Holding>,
 }
 
 impl Other {
@@ -164,7 +164,7 @@ impl Other {
 
 /// What all controllers have; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Holdings {
+pub struct Holdings {
     board: Board<Name, Holding>,
     own: Name,
     is_shared: bool,
@@ -188,7 +188,7 @@ impl Holdings {
     }
 
     /// What a controller said.
-    pub(crate) fn of(&self, controller: &str) -> Option<Arc<Holding>> {
+    pub fn of(&self, controller: &str) -> Option<Arc<Holding>> {
         self.board.get(controller)
     }
 
@@ -232,14 +232,14 @@ impl Holdings {
     }
 
     /// What tells a file from every other, for clients; `None` where nobody else has it.
-    pub(crate) fn tag(&self, file: &str) -> Option<HeaderValue> {
+    pub fn tag(&self, file: &str) -> Option<HeaderValue> {
         let own = self.of(self.own.as_str()).filter(|_| self.is_shared)?;
         let kept = own.files.get(file)?;
         HeaderValue::from_str(&format!("\"{}\"", kept.checksum)).ok()
     }
 
     /// A controller is gone for good.
-    pub(crate) async fn forget(&self, controller: &str) -> Result<(), perilune_boards::Error> {
+    pub async fn forget(&self, controller: &str) -> Result<(), perilune_boards::Error> {
         self.board.update_stored(&Name::trusted(controller), |_| Update::Remove).await.map(drop)
     }
 
@@ -257,7 +257,7 @@ impl Holdings {
     }
 
     /// What machines are told, with the controllers where they go on when the one that it names is gone.
-    pub(crate) fn with_others(
+    pub fn with_others(
         &self,
         controllers: &Controllers,
         environment: Environment,
@@ -286,7 +286,7 @@ impl Holdings {
     }
 
     /// The same, when it may have been said a moment ago.
-    pub(crate) async fn who_has_now(&self, controllers: &Controllers, file: &str) -> Option<Other> {
+    pub async fn who_has_now(&self, controllers: &Controllers, file: &str) -> Option<Other> {
         if let Some(found) = self.who_has(controllers, file) {
             return Some(found);
         }
@@ -295,7 +295,7 @@ impl Holdings {
     }
 
     /// The other controllers that run and have the tree of an image.
-    pub(crate) fn with_tree(&self, controllers: &Controllers, image: &str) -> Vec<Other> {
+    pub fn with_tree(&self, controllers: &Controllers, image: &str) -> Vec<Other> {
         let mut others = self.others(controllers);
         others.retain(|other| other.holding.trees.contains(image));
         others

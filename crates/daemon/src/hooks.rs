@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Which hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Hook {
+pub enum Hook {
     /// Nodes that come, change and go.
     ConfigNode,
     /// Groups, likewise.
@@ -57,11 +57,11 @@ pub(crate) enum Hook {
 }
 
 impl Hook {
-    pub(crate) const ALL: [Self; 5] =
+    pub const ALL: [Self; 5] =
         [Self::ConfigNode, Self::ConfigGroup, Self::ConfigDns, Self::MonitorNode, Self::Luna];
 
     /// Its path below the plugins' directory.
-    pub(crate) fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::ConfigNode => "hooks/config/node",
             Self::ConfigGroup => "hooks/config/group",
@@ -71,27 +71,27 @@ impl Hook {
         }
     }
 
-    pub(crate) fn from_path(path: &str) -> Option<Self> {
+    pub fn from_path(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|hook| hook.path() == path)
     }
 }
 
 /// How it went the last time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// When it ended: milliseconds since 1970.
-    pub(crate) at: u64,
+    pub at: u64,
     /// How often it failed since it last went well.
-    pub(crate) failures: u32,
+    pub failures: u32,
     /// Why it failed the last time; absent when it went well.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
     /// Nobody tries again before something else changes.
-    pub(crate) given_up: bool,
+    pub given_up: bool,
 }
 
 /// How all hooks went; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hooks {
+pub struct Hooks {
     runner: Runner,
     outcomes: Arc<Mutex<BTreeMap<Hook, Outcome>>>,
     /// Calls that are not over, by numbers, with when they began.
@@ -104,12 +104,12 @@ impl Hooks {
     }
 
     /// What there is of a hook: its file, if it has any that runs.
-    pub(crate) fn file(&self, hook: Hook) -> Option<PathBuf> {
+    pub fn file(&self, hook: Hook) -> Option<PathBuf> {
         self.runner.find(hook.path()).map(|found| found.path)
     }
 
     /// How it went the last time.
-    pub(crate) fn outcome(&self, hook: Hook) -> Option<Outcome> {
+    pub fn outcome(&self, hook: Hook) -> Option<Outcome> {
         self.lock().get(&hook).cloned()
     }
 
@@ -155,7 +155,7 @@ impl Hooks {
     }
 
     /// Calls a hook once, as of now.
-    pub(crate) async fn run_once(&self, hook: Hook, cluster: &Cluster) -> Result<Vec<u8>, String> {
+    pub async fn run_once(&self, hook: Hook, cluster: &Cluster) -> Result<Vec<u8>, String> {
         let question = told::whole(hook, cluster);
         let result = self.call(hook, &question).await;
         let result = result.unwrap_or_else(|| Err("there is no program of this hook".to_owned()));

@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 /// The identity of a node that is about to be installed, made and stored now unless there is one. A node that is gone has none.
-pub(crate) async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<Cluster>, Error> {
+pub async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<Cluster>, Error> {
     let cluster = state.cluster.published();
     let Ok(known) = cluster.node(node) else { return Ok(cluster) };
     if cluster.node_identities().contains_key(&known.name) {
@@ -54,7 +54,7 @@ pub(crate) async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<
 }
 
 /// Makes an identity. That takes a processor for some tenths of a second: no more are made at once than there are processors.
-pub(crate) async fn make(state: &State, node: Name) -> Result<NodeIdentity, Error> {
+pub async fn make(state: &State, node: Name) -> Result<NodeIdentity, Error> {
     let _turn = state.identities.acquire().await.map_err(|_closed| Error::Stopping)?;
     let made = tokio::task::spawn_blocking(move || new(node)).await;
     made.map_err(|_panicked| Error::Stopping)?

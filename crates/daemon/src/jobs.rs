@@ -20,7 +20,7 @@ mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
-pub(crate) mod trees;
+pub mod trees;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,7 +162,7 @@ impl Jobs {
     }
 
     /// Who works on trees.
-    pub(crate) fn trees(&self) -> &Trees {
+    pub fn trees(&self) -> &Trees {
         &self.shared.places.trees
     }
 
@@ -259,14 +259,14 @@ impl Jobs {
     }
 
     /// Begins a stream for what is done bit by bit; answers its request.
-    pub(crate) fn begin_telling(&self, now: Time, user: &str) -> String {
+    pub fn begin_telling(&self, now: Time, user: &str) -> String {
         let request = request_id::new(now);
         self.shared.lock().streams.begin(now, &request, user);
         request
     }
 
     /// Says something in such a stream.
-    pub(crate) fn tell_more(&self, now: Time, user: &str, request: &str, text: &str) {
+    pub fn tell_more(&self, now: Time, user: &str, request: &str, text: &str) {
         self.shared.lock().streams.say(now, request, user, OK, text);
     }
 

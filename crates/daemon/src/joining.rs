@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Settings, is_controller_name, write_whole};
 
 /// How long a code is good, in milliseconds: as long as it takes to go to the other machine.
-pub(crate) const LIFE: u64 = 15 * 60 * 1000;
+pub const LIFE: u64 = 15 * 60 * 1000;
 /// As many codes are good at once.
 const MOST: usize = 16;
 const SECRET_MODE: u32 = 0o600;
@@ -83,7 +83,7 @@ pub enum Error {
 
 /// With which codes new controllers are let in, and to what.
 #[derive(Debug)]
-pub(crate) struct Invitations {
+pub struct Invitations {
     database: Option<Address>,
     /// Those that are good, with their ends, the oldest first. What is kept of each checks and makes proofs.
     codes: Mutex<VecDeque<(hmac::Key, u64)>>,
@@ -96,12 +96,12 @@ impl Invitations {
     }
 
     /// The database that controllers share.
-    pub(crate) fn database(&self) -> Option<&Address> {
+    pub fn database(&self) -> Option<&Address> {
         self.database.as_ref()
     }
 
     /// A new code. `now` is in steady milliseconds.
-    pub(crate) fn invite(&self, now: u64) -> Result<String, getrandom::Error> {
+    pub fn invite(&self, now: u64) -> Result<String, getrandom::Error> {
         let mut bytes = [0; 18];
         getrandom::fill(&mut bytes)?;
         let code = URL_SAFE_NO_PAD.encode(bytes);
@@ -114,13 +114,13 @@ impl Invitations {
     }
 
     /// Whether somebody has proved to have a code that is good.
-    pub(crate) fn is_proved(&self, request: &Request, now: u64) -> bool {
+    pub fn is_proved(&self, request: &Request, now: u64) -> bool {
         let proof = request.proof();
         self.good(now).iter().any(|(code, _)| request.is_proved_by(&proof, code))
     }
 
     /// Takes the code away by which somebody has proved who asks.
-    pub(crate) fn redeem(&self, request: &Request, now: u64) -> Option<Code> {
+    pub fn redeem(&self, request: &Request, now: u64) -> Option<Code> {
         let proof = request.proof();
         let mut codes = self.good(now);
         let place = codes.iter().position(|(code, _)| request.is_proved_by(&proof, code))?;
@@ -136,7 +136,7 @@ impl Invitations {
 
 /// A code that was taken away.
 #[derive(Debug)]
-pub(crate) struct Code(hmac::Key);
+pub struct Code(hmac::Key);
 
 fn key_of(code: &str) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, code.as_bytes())
@@ -144,9 +144,9 @@ fn key_of(code: &str) -> hmac::Key {
 
 /// What a controller that joins sends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Request {
+pub struct Request {
     /// What it is to be called.
-    pub(crate) name: String,
+    pub name: String,
     /// The key that the answer is sealed to.
     pub(crate) key: PublicKey,
     /// That it has the code.
@@ -200,7 +200,7 @@ struct Brought {
 }
 
 /// Seals to who asks what all controllers have alike.
-pub(crate) fn bring(
+pub fn bring(
     settings: &Settings,
     database: &Address,
     request: &Request,

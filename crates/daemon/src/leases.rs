@@ -74,12 +74,12 @@ impl Leases {
     }
 
     /// Returns when what other controllers have lent before this was called is known here.
-    pub(crate) async fn look(&self) {
+    pub async fn look(&self) {
         self.board.look().await;
     }
 
     /// The machine that an address is lent to.
-    pub(crate) fn holder(&self, address: IpAddr) -> Option<MacAddress> {
+    pub fn holder(&self, address: IpAddr) -> Option<MacAddress> {
         self.board.get(&address).map(|lease| lease.mac)
     }
 

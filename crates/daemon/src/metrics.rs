@@ -36,7 +36,7 @@ const INSTALLER: &str = "install.";
 
 /// What was counted since the daemon started; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Metrics(Arc<Inner>);
+pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     requests: Family<Answered, Histogram, fn() -> Histogram>,
@@ -123,13 +123,13 @@ struct Network {
 
 impl Metrics {
     /// A request was answered.
-    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let labels = Answered { method: method.to_owned(), route: route.to_owned(), status };
         self.0.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// A turn to have all of it written down; `None` when the daemon stops.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.0.turns.acquire().await.ok()
     }
 
@@ -204,7 +204,7 @@ fn usual_phase(state: &str) -> String {
 }
 
 /// All metrics as text. It looks at every node: for a thread that may block.
-pub(crate) fn render(state: &State) -> Result<String, std::fmt::Error> {
+pub fn render(state: &State) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("perilune");
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "The program that runs", build);

@@ -27,7 +27,7 @@ use desk::Desk;
 use forward::Forwarder;
 use listen::Listener;
 pub use status::Names;
-pub(crate) use status::Service;
+pub use status::Service;
 use views::Views;
 
 /// What is known before anything is served.

@@ -20,7 +20,7 @@ const LONGEST_REASON: usize = 300;
 
 /// Where users and groups are.
 #[derive(Debug)]
-pub(crate) enum OsUsers {
+pub enum OsUsers {
     Directory(Directory),
     Program(Runner),
 }
@@ -40,7 +40,7 @@ impl OsUsers {
     }
 
     /// All users, or all groups.
-    pub(crate) async fn list(&self, kind: Kind) -> Result<Entries, Error> {
+    pub async fn list(&self, kind: Kind) -> Result<Entries, Error> {
         let runner = match self {
             Self::Directory(directory) => return directory.list(kind).await,
             Self::Program(runner) => runner,
@@ -53,7 +53,7 @@ impl OsUsers {
     }
 
     /// One of them, with its attributes.
-    pub(crate) async fn show(&self, kind: Kind, name: &str) -> Result<Value, Error> {
+    pub async fn show(&self, kind: Kind, name: &str) -> Result<Value, Error> {
         match self {
             Self::Directory(directory) => directory.show(kind, name).await,
             Self::Program(runner) => {
@@ -64,11 +64,7 @@ impl OsUsers {
     }
 
     /// Changes a user; makes one where there is none of this name.
-    pub(crate) async fn save_user(
-        &self,
-        name: &str,
-        request: &UserRequest,
-    ) -> Result<Saved, Error> {
+    pub async fn save_user(&self, name: &str, request: &UserRequest) -> Result<Saved, Error> {
         match self {
             Self::Directory(directory) => directory.save_user(name, request).await,
             Self::Program(runner) => {
@@ -83,11 +79,7 @@ impl OsUsers {
     }
 
     /// Changes a group; makes one where there is none of this name.
-    pub(crate) async fn save_group(
-        &self,
-        name: &str,
-        request: &GroupRequest,
-    ) -> Result<Saved, Error> {
+    pub async fn save_group(&self, name: &str, request: &GroupRequest) -> Result<Saved, Error> {
         match self {
             Self::Directory(directory) => directory.save_group(name, request).await,
             Self::Program(runner) => {
@@ -98,7 +90,7 @@ impl OsUsers {
     }
 
     /// Removes one.
-    pub(crate) async fn remove(&self, kind: Kind, name: &str) -> Result<(), Error> {
+    pub async fn remove(&self, kind: Kind, name: &str) -> Result<(), Error> {
         let runner = match self {
             Self::Directory(directory) => return directory.remove(kind, name).await,
             Self::Program(runner) => runner,

@@ -31,7 +31,7 @@ pub(crate) struct Working {
 
 /// Finds and calls plugins below one directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Runner {
+pub struct Runner {
     plugins: Option<PathBuf>,
     python: PathBuf,
     user: Option<User>,
@@ -146,7 +146,7 @@ impl Runner {
     }
 
     /// Asks it at once, whatever else runs: whoever calls has turns of its own.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &self,
         plugin: &str,
         question: &Value,

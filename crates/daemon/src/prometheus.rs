@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use hardware::Request;
 use rules::{Category, Rule, Switches};
 use server::Server;
-pub(crate) use targets::targets;
+pub use targets::targets;
 
 use crate::causes::chain;
 
@@ -36,7 +36,7 @@ pub(crate) struct Settings {
 
 /// Why something is not as it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The request means nothing.
     #[error("{0}")]
     Request(String),
@@ -71,7 +71,7 @@ pub(crate) enum Error {
 
 /// The site's Prometheus; clones share it.
 #[derive(Clone)]
-pub(crate) struct Prometheus(Arc<Inner>);
+pub struct Prometheus(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
@@ -108,12 +108,12 @@ impl Prometheus {
         Self(Arc::new(Inner { settings, server, writing, questions }))
     }
 
-    pub(crate) fn exporters(&self) -> &[(String, u16)] {
+    pub fn exporters(&self) -> &[(String, u16)] {
         &self.0.settings.exporters
     }
 
     /// The site's rules, but for those of single nodes: `{"groups": [{"name": "trinityx", "rules": [...]}]}`.
-    pub(crate) async fn rules(&self) -> Result<Value, Error> {
+    pub async fn rules(&self) -> Result<Value, Error> {
         self.blocking(|inner| {
             let mut all = Vec::new();
             for category in [Category::Generic, Category::Service] {
@@ -127,7 +127,7 @@ impl Prometheus {
     }
 
     /// Replaces them. What Prometheus does not take is put back as it was.
-    pub(crate) async fn replace_rules(&self, request: &Value, now: u64) -> Result<String, Error> {
+    pub async fn replace_rules(&self, request: &Value, now: u64) -> Result<String, Error> {
         let wanted = rules::read(request).map_err(Error::Request)?;
         let _turn = self.0.writing.lock().await;
         self.blocking(move |inner| {
@@ -144,13 +144,13 @@ impl Prometheus {
     }
 
     /// Whether rules of single nodes alert at all, and whether they count for node health checks: `{"hw": {"disabled": false, "nhc": true}}`.
-    pub(crate) async fn switches(&self) -> Result<Value, Error> {
+    pub async fn switches(&self) -> Result<Value, Error> {
         let switches = self.blocking(|inner| files::switches(&inner.settings.rules)).await?;
         Ok(json!({ "hw": switches }))
     }
 
     /// Changes that, for the rules that are there as well; answers for each node whose rules are.
-    pub(crate) async fn set_switches(&self, request: &Value, now: u64) -> Result<Value, Error> {
+    pub async fn set_switches(&self, request: &Value, now: u64) -> Result<Value, Error> {
         let wanted = Switches::read(request.get("hw").unwrap_or(&Value::Null), "hw")
             .map_err(Error::Request)?;
         let _turn = self.0.writing.lock().await;
@@ -172,7 +172,7 @@ impl Prometheus {
     }
 
     /// The rules of single nodes.
-    pub(crate) async fn hardware(&self, hosts: Vec<String>) -> Result<Value, Error> {
+    pub async fn hardware(&self, hosts: Vec<String>) -> Result<Value, Error> {
         self.blocking(move |inner| {
             let outcomes = hosts.iter().map(|host| {
                 let read = hardware::read(&inner.settings.rules, host);
@@ -184,7 +184,7 @@ impl Prometheus {
     }
 
     /// Whether rules of single nodes are there.
-    pub(crate) async fn has_hardware(&self, hosts: Vec<String>) -> Result<Value, Error> {
+    pub async fn has_hardware(&self, hosts: Vec<String>) -> Result<Value, Error> {
         self.blocking(move |inner| {
             let all = hosts.iter().map(|host| {
                 let is_there = hardware::is_there(&inner.settings.rules, host);
@@ -196,11 +196,7 @@ impl Prometheus {
     }
 
     /// Makes rules of single nodes by what Prometheus knows to be in them.
-    pub(crate) async fn make_hardware(
-        &self,
-        requests: Vec<Request>,
-        now: u64,
-    ) -> Result<Value, Error> {
+    pub async fn make_hardware(&self, requests: Vec<Request>, now: u64) -> Result<Value, Error> {
         let mut found = Vec::with_capacity(requests.len());
         for request in requests {
             let _question = self.0.questions.acquire().await.map_err(|_closed| Error::Stopping)?;
@@ -228,7 +224,7 @@ impl Prometheus {
     }
 
     /// What one node's rules have, as a request of existing clients says it.
-    pub(crate) fn hardware_requests(request: &Value) -> Result<Vec<Request>, Error> {
+    pub fn hardware_requests(request: &Value) -> Result<Vec<Request>, Error> {
         Request::read(request).map_err(Error::Request)
     }
 

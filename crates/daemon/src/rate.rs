@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// As many entries as each table has. Beyond, those who owe least are forgotten.
-pub(crate) const ENTRIES: usize = 8192;
+pub const ENTRIES: usize = 8192;
 
 /// So many at once, and after that one in each period.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
-    pub(crate) burst: u64,
-    pub(crate) refill: Duration,
+pub struct Rate {
+    pub burst: u64,
+    pub refill: Duration,
 }
 
 /// How long somebody has to wait for the next try.
@@ -27,8 +27,8 @@ impl Wait {
 
 /// Who owes how much: when each will have its whole burst again.
 #[derive(Debug)]
-pub(crate) struct Debts<K> {
-    pub(crate) full_at: BTreeMap<K, u64>,
+pub struct Debts<K> {
+    pub full_at: BTreeMap<K, u64>,
 }
 
 impl<K> Default for Debts<K> {
@@ -39,14 +39,14 @@ impl<K> Default for Debts<K> {
 
 impl<K: Ord + Clone> Debts<K> {
     /// Whether there may be one more. `now` is in milliseconds, here and below.
-    pub(crate) fn check(&self, key: &K, rate: Rate, now: u64) -> Result<(), Wait> {
+    pub fn check(&self, key: &K, rate: Rate, now: u64) -> Result<(), Wait> {
         let owed = self.owed(key, rate, now);
         let allowed = milliseconds(rate.refill) * rate.burst.saturating_sub(1);
         if owed <= allowed { Ok(()) } else { Err(Wait(Duration::from_millis(owed - allowed))) }
     }
 
     /// There was one more.
-    pub(crate) fn add(&mut self, key: K, rate: Rate, now: u64) {
+    pub fn add(&mut self, key: K, rate: Rate, now: u64) {
         let full_at = now + self.owed(&key, rate, now) + milliseconds(rate.refill);
         if !self.full_at.contains_key(&key) && self.full_at.len() >= ENTRIES {
             self.full_at.retain(|_, full_at| *full_at > now);
@@ -64,19 +64,19 @@ impl<K: Ord + Clone> Debts<K> {
     }
 }
 
-pub(crate) fn forget_least<K: Ord + Clone>(table: &mut BTreeMap<K, u64>) {
+pub fn forget_least<K: Ord + Clone>(table: &mut BTreeMap<K, u64>) {
     let least = table.iter().min_by_key(|(_, time)| **time).map(|(key, _)| key.clone());
     if let Some(key) = least {
         table.remove(&key);
     }
 }
 
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
+pub fn milliseconds(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// A machine with IPv6 has as many addresses as it likes in its network of 64 bits; they are one.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),

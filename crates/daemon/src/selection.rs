@@ -13,14 +13,14 @@ use perilune_select::{Error, Facts, Key, Selector};
 
 mod columns;
 
-pub(crate) use columns::rows;
+pub use columns::rows;
 
 use crate::state::State;
 use crate::status::{self, NodeState};
 
 /// The names of the nodes that a selector means, in its order. Names that are written out need not be there: whoever does something to
 /// them says so.
-pub(crate) fn expand(state: &State, text: &str) -> Result<Vec<String>, Error> {
+pub fn expand(state: &State, text: &str) -> Result<Vec<String>, Error> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -32,7 +32,7 @@ pub(crate) fn expand(state: &State, text: &str) -> Result<Vec<String>, Error> {
 }
 
 /// The names of the nodes that a selector means; every node that it names is there.
-pub(crate) fn select(state: &State, selector: &Selector) -> Result<Vec<String>, Error> {
+pub fn select(state: &State, selector: &Selector) -> Result<Vec<String>, Error> {
     let cluster = state.cluster.published();
     let nodes = Nodes::new(&cluster, state.status.all());
     Ok(selector.select(&nodes)?.into_iter().map(str::to_owned).collect())

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Options, Serve, ServerSettings, Settings};
 use crate::state::State;
-pub(crate) use queue::{Action, Kind, Servers};
+pub use queue::{Action, Kind, Servers};
 use worker::Worker;
 
 /// The servers whose files are written, as far as the daemon does not serve itself.

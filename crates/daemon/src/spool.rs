@@ -36,7 +36,7 @@ const UNFINISHED: &str = "new";
 
 /// What a node told, or was told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// It is installed, or its installation failed.
     Milestone(Milestone),
     /// It was given its token for a ticket of this controller.
@@ -50,14 +50,14 @@ pub(crate) enum Entry {
 
 /// A state that a node does not tell again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Milestone {
-    pub(crate) node: Name,
-    pub(crate) state: String,
-    pub(crate) status: Option<String>,
+pub struct Milestone {
+    pub node: Name,
+    pub state: String,
+    pub status: Option<String>,
     /// What it starts from by itself, where it does.
-    pub(crate) installation: Option<Installation>,
+    pub installation: Option<Installation>,
     /// When it told so: milliseconds since 1970.
-    pub(crate) at: u64,
+    pub at: u64,
 }
 
 impl Entry {
@@ -79,7 +79,7 @@ impl Entry {
 
 /// The directory of what is kept; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Spool {
+pub struct Spool {
     directory: Arc<PathBuf>,
     is_used: Arc<AtomicBool>,
 }
@@ -99,7 +99,7 @@ impl Spool {
     }
 
     /// Keeps something in place of what was kept of the node and kind. On the disk when it returns.
-    pub(crate) async fn keep(&self, entry: Entry) -> io::Result<()> {
+    pub async fn keep(&self, entry: Entry) -> io::Result<()> {
         let spool = self.clone();
         let kept = spawn_blocking(move || spool.write(&entry)).await;
         kept.unwrap_or_else(|error| Err(io::Error::other(error)))
@@ -232,7 +232,7 @@ impl State {
     }
 
     /// What is stored, or fails because the database is away: soon where that is known, and else as soon as the store knows.
-    pub(crate) async fn stored_or_away<T>(
+    pub async fn stored_or_away<T>(
         &self,
         work: impl Future<Output = Result<T, perilune_boards::Error>>,
     ) -> Result<T, perilune_boards::Error> {
@@ -245,7 +245,7 @@ impl State {
     }
 
     /// Notes a milestone of a node. All of it is shown at once, and stored when this returns.
-    pub(crate) async fn store_milestone(
+    pub async fn store_milestone(
         &self,
         milestone: &Milestone,
     ) -> Result<(), perilune_boards::Error> {

@@ -61,11 +61,11 @@ pub struct Parts {
     /// The cluster, and the way to change it.
     pub cluster: ClusterService,
     /// The controllers that share the database.
-    pub(crate) controllers: Controllers,
+    pub controllers: Controllers,
     /// What new ones join with.
-    pub(crate) invitations: Invitations,
+    pub invitations: Invitations,
     /// What each of them has, and where it is reached.
-    pub(crate) holdings: Holdings,
+    pub holdings: Holdings,
     /// What was changed in the past.
     pub history: Store,
     /// What nodes report.
@@ -75,7 +75,7 @@ pub struct Parts {
     /// Long operations.
     pub jobs: Jobs,
     /// Users and groups of the operating systems.
-    pub(crate) directory: OsUsers,
+    pub directory: OsUsers,
     /// How far clients have read what they follow.
     pub followers: Followers,
     /// Control of machines by their BMCs.
@@ -91,7 +91,7 @@ pub struct Parts {
     /// The DNS server.
     pub names: Names,
     /// Servers that the site runs itself.
-    pub(crate) servers: Servers,
+    pub servers: Servers,
     /// Addresses that are lent to machines.
     pub leases: Leases,
     /// What was stored and could not be read when the daemon began.
@@ -105,17 +105,17 @@ pub struct Parts {
     /// Which boots are expected, and whom secrets were given to.
     pub boots: Boots,
     /// What is kept here while the database is away.
-    pub(crate) spool: Spool,
+    pub spool: Spool,
     /// Which nodes are installed on their disks.
     pub installations: Installations,
     /// What machines are made of.
     pub inventories: Inventories,
     /// Programs of the site that are told what changes.
-    pub(crate) hooks: Hooks,
+    pub hooks: Hooks,
     /// Runs the others of the site's own programs.
-    pub(crate) runner: Runner,
+    pub runner: Runner,
     /// Who fetches images by torrents.
-    pub(crate) swarm: Swarm,
+    pub swarm: Swarm,
     /// What unknown machines say that they are.
     pub claims: Claims,
     /// The certificate that https is spoken with here.
@@ -123,9 +123,9 @@ pub struct Parts {
     /// Proxies that are believed about whom they speak for.
     pub proxies: Vec<IpNet>,
     /// What is counted.
-    pub(crate) metrics: Metrics,
+    pub metrics: Metrics,
     /// The site's Prometheus.
-    pub(crate) prometheus: Prometheus,
+    pub prometheus: Prometheus,
     /// Who was refused what, who was given which secret, what was changed and done.
     pub audit: Audit,
     /// When API tokens were last used.
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// The parts, for what is done later.
-    pub(crate) fn parts(&self) -> Arc<Parts> {
+    pub fn parts(&self) -> Arc<Parts> {
         Arc::clone(&self.parts)
     }
 
@@ -174,7 +174,7 @@ impl State {
     }
 
     /// Where a machine at this address finds it.
-    pub(crate) fn environment_at(&self, cluster: &Cluster, at: Option<IpAddr>) -> Environment {
+    pub fn environment_at(&self, cluster: &Cluster, at: Option<IpAddr>) -> Environment {
         let settings = self.settings.of_boot(&self.listen);
         let told = self.with_certificate(Environment::for_machine(cluster, &settings, at));
         if !self.controllers.is_shared() {

@@ -155,7 +155,7 @@ const RULES: Rules = Rules { keys: 200_000, changes: 4096 };
 const SAID_AGAIN: u64 = 1000;
 
 /// Whether a node does not say again that it came to this state, and others act on it.
-pub(crate) fn is_milestone(state: &str) -> bool {
+pub fn is_milestone(state: &str) -> bool {
     matches!(state, SUCCESS | ERROR)
 }
 

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::torrents::{self, InfoHash};
 
 /// Seconds after which a peer announces itself again, and before which it should not.
-pub(crate) const INTERVAL: u64 = 20;
-pub(crate) const SHORTEST_INTERVAL: u64 = 10;
+pub const INTERVAL: u64 = 20;
+pub const SHORTEST_INTERVAL: u64 = 10;
 /// A peer that was silent for so long is gone: milliseconds.
 const SILENCE: u64 = 2 * INTERVAL * 1000 + 5_000;
 /// As many peers are told of at once.
-pub(crate) const MOST_TOLD: usize = 50;
+pub const MOST_TOLD: usize = 50;
 /// As many peers of one torrent are remembered, and of one address: nodes that are installed, and a few programs on a controller.
 const MOST_PEERS: usize = 16_384;
 const MOST_OF_ADDRESS: usize = 8;
@@ -22,9 +22,9 @@ const LOOK_AGAIN: u64 = 5_000;
 
 /// A peer: where it is reached, and what it calls itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    pub(crate) id: [u8; 20],
+pub struct Peer {
+    pub address: SocketAddr,
+    pub id: [u8; 20],
     /// It has all of it.
     pub(crate) is_complete: bool,
     heard: u64,
@@ -32,32 +32,32 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// One that is always there.
-    pub(crate) fn constant(address: SocketAddr, id: [u8; 20]) -> Self {
+    pub fn constant(address: SocketAddr, id: [u8; 20]) -> Self {
         Self { address, id, is_complete: true, heard: 0 }
     }
 }
 
 /// What a peer says of itself.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Announcement {
-    pub(crate) hash: InfoHash,
-    pub(crate) address: SocketAddr,
-    pub(crate) id: [u8; 20],
-    pub(crate) is_complete: bool,
+pub struct Announcement {
+    pub hash: InfoHash,
+    pub address: SocketAddr,
+    pub id: [u8; 20],
+    pub is_complete: bool,
     /// It goes.
-    pub(crate) is_over: bool,
+    pub is_over: bool,
 }
 
 /// How many peers there are of a torrent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) complete: usize,
-    pub(crate) incomplete: usize,
+pub struct Counts {
+    pub complete: usize,
+    pub incomplete: usize,
 }
 
 /// All swarms; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Swarm(Arc<Mutex<Inner>>);
+pub struct Swarm(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -72,7 +72,7 @@ struct Inner {
 
 impl Swarm {
     /// The archive that a torrent is of. The directory is looked through when the hash is not known, but not too often.
-    pub(crate) fn archive(&self, hash: &InfoHash, directory: &Path, now: u64) -> Option<String> {
+    pub fn archive(&self, hash: &InfoHash, directory: &Path, now: u64) -> Option<String> {
         let is_due = {
             let inner = self.lock();
             if let Some(archive) = inner.archives.get(hash) {
@@ -94,17 +94,12 @@ impl Swarm {
     }
 
     /// The torrents that are known, with their archives.
-    pub(crate) fn archives(&self) -> BTreeMap<InfoHash, String> {
+    pub fn archives(&self) -> BTreeMap<InfoHash, String> {
         self.lock().archives.clone()
     }
 
     /// Takes what a peer says, and tells it of others: `wanted` at most.
-    pub(crate) fn announce(
-        &self,
-        said: &Announcement,
-        wanted: usize,
-        now: u64,
-    ) -> (Vec<Peer>, Counts) {
+    pub fn announce(&self, said: &Announcement, wanted: usize, now: u64) -> (Vec<Peer>, Counts) {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.turn = inner.turn.wrapping_add(1);
@@ -148,12 +143,12 @@ impl Swarm {
     }
 
     /// The port of the daemon's own seeder, and what it calls itself.
-    pub(crate) fn seeder(&self) -> Option<(u16, [u8; 20])> {
+    pub fn seeder(&self) -> Option<(u16, [u8; 20])> {
         self.lock().seeder
     }
 
     /// How many peers there are of a torrent.
-    pub(crate) fn counts(&self, hash: &InfoHash, now: u64) -> Counts {
+    pub fn counts(&self, hash: &InfoHash, now: u64) -> Counts {
         let mut inner = self.lock();
         let Some(peers) = inner.peers.get_mut(hash) else { return Counts::default() };
         peers.retain(|_, peer| now.saturating_sub(peer.heard) <= SILENCE);

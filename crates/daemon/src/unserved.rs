@@ -74,17 +74,17 @@ impl Run {
 
 /// A plugin that something names and that is not installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub struct Missing {
     /// What names it; the settings of the cluster without a name.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// Its name.
-    pub(crate) name: Option<Name>,
+    pub name: Option<Name>,
     /// The field, and what is missing.
-    pub(crate) violation: Violation,
+    pub violation: Violation,
 }
 
 /// Plugins that the cluster, its groups and nodes name, and that are not installed.
-pub(crate) fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> {
+pub fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> {
     let listed = |text: Option<&String>| {
         let words = text.into_iter().flat_map(|text| text.split([',', ' ']));
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
@@ -117,7 +117,7 @@ pub(crate) fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> 
 }
 
 /// The files that will not run of a daemon with these settings.
-pub(crate) fn of_settings(settings: &Settings) -> BTreeMap<String, Vec<String>> {
+pub fn of_settings(settings: &Settings) -> BTreeMap<String, Vec<String>> {
     let plugins = settings.plugins.as_deref();
     plugins.map(|plugins| not_run(plugins, &settings.working_classes)).unwrap_or_default()
 }
@@ -171,7 +171,7 @@ fn collect(plugins: &Path, directory: &str, depth: usize, files: &mut Vec<String
 }
 
 /// What is said of files that will not run.
-pub(crate) fn not_run_told(kind: &str, files: &[String]) -> String {
+pub fn not_run_told(kind: &str, files: &[String]) -> String {
     let files = files.join(", ");
     let called = RUN.iter().find(|(known, _)| *known == kind).map(|(_, run)| run.called(kind));
     match called.unwrap_or_default().as_slice() {
@@ -187,17 +187,17 @@ pub(crate) fn not_run_told(kind: &str, files: &[String]) -> String {
 
 /// A network whose nodes ask this site's own controller for names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnNames {
+pub struct OwnNames {
     /// The network, whose name is the domain of its nodes.
-    pub(crate) network: Name,
+    pub network: Name,
     /// The server that is asked.
-    pub(crate) server: IpAddr,
+    pub server: IpAddr,
     /// A node of the network, and its address.
     sample: Option<(Name, IpAddr)>,
 }
 
 /// Networks whose nodes are told to ask a controller, or this host, for names: the old daemon wrote what is served there.
-pub(crate) fn own_names(cluster: &Cluster) -> Vec<OwnNames> {
+pub fn own_names(cluster: &Cluster) -> Vec<OwnNames> {
     let networks = cluster.networks().values().filter(|network| !network.non_authoritative);
     let asked = networks.flat_map(|network| {
         servers(cluster, network).into_iter().filter(|server| is_own(cluster, *server)).map(

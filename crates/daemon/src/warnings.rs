@@ -30,15 +30,15 @@ const TAKEN_NAMED: usize = 3;
 
 /// Something that will not work, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Warning {
+pub struct Warning {
     /// The nodes it is about; none when it is about something else.
-    pub(crate) nodes: Vec<Name>,
+    pub nodes: Vec<Name>,
     /// What it is. The word `NODE` stands for each node.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// All warnings as of now, those about nodes last. It looks at every node and at files: for a thread that may block.
-pub(crate) fn all(state: &State) -> Vec<Warning> {
+pub fn all(state: &State) -> Vec<Warning> {
     let cluster = state.cluster.published();
     let now = clock::milliseconds();
     let ranges = ranges(&cluster, |range| state.leases.lent_within(range, now));
@@ -328,7 +328,7 @@ fn lost_trees(state: &State, cluster: &Cluster) -> Vec<String> {
 
 /// Files of images that nodes boot from and that are not there.
 /// A file of an image that was packed and is not there; none where it was never packed.
-pub(crate) fn lost_file(state: &State, image: &Image) -> Option<String> {
+pub fn lost_file(state: &State, image: &Image) -> Option<String> {
     let files = [&image.files.kernelfile, &image.files.initrdfile, &image.files.imagefile];
     let mut named = files.into_iter().flatten().filter(|file| !file.is_empty());
     named.find(|file| is_lost(state, file)).map(ToString::to_string)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
+use perilune_api::Limits;
 use perilune_daemon::config::{Address, Listen, Options};
-use perilune_daemon::connections::Limits;
 use perilune_daemon::{owner, standing};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -174,7 +174,7 @@ fn serve(options: Options, log: &Log) -> anyhow::Result<()> {
         };
         tokio::select! {
             () = watch => Ok(()),
-            served = perilune_daemon::serve(options, Limits::default(), stop, |_| {}) => served.map_err(anyhow::Error::from),
+            served = perilune_api::serve(options, Limits::default(), stop, |_| {}) => served.map_err(anyhow::Error::from),
         }
     });
     // Threads that pack or read a file are not waited for: a second is all that a stop may take.

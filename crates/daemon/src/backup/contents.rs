@@ -10,7 +10,7 @@ use crate::config::{DirectoryChoice, Settings};
 const DEEPEST: usize = 16;
 
 /// The parts of a backup, but for the database, which is a copy somewhere.
-pub(crate) fn contents(
+pub fn contents(
     settings: &Settings,
     database: &Path,
     with_images: bool,

@@ -20,12 +20,12 @@ impl Eq for RequestKey {}
 
 impl RequestKey {
     /// `text` must be another for each request of each client.
-    pub(crate) fn new(text: String) -> Self {
+    pub fn new(text: String) -> Self {
         Self { text, is_used: Arc::default() }
     }
 
     /// What the store knows it by.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 

@@ -71,7 +71,7 @@ pub(super) fn controller(ini: &Ini) -> Result<String, String> {
 }
 
 /// Whether a controller may be called so.
-pub(crate) fn is_controller_name(name: &str) -> bool {
+pub fn is_controller_name(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     (1..=64).contains(&name.len()) && name.chars().all(is_plain)
 }

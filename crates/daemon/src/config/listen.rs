@@ -55,7 +55,7 @@ impl Listen {
     }
 
     /// Whether firmware and iPXE alone are answered there.
-    pub(crate) fn is_for_firmware(&self, settings: &Settings) -> bool {
+    pub fn is_for_firmware(&self, settings: &Settings) -> bool {
         let is_told = settings.firmware_port == Some(self.address.port());
         is_told && self.protocol(settings) == Protocol::Http
     }

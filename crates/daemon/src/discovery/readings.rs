@@ -20,12 +20,12 @@ pub(super) const PERIOD: Duration = Duration::from_mins(10);
 
 /// What one switch said.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub struct Reading {
     pub(super) target: Target,
     pub(super) begun: Instant,
     /// The same, in milliseconds since 1970.
-    pub(crate) at: u64,
-    pub(crate) outcome: Result<Vec<Connected>, Error>,
+    pub at: u64,
+    pub outcome: Result<Vec<Connected>, Error>,
     /// The ports, by their place in the outcome, at which a machine is seen.
     ports: BTreeMap<MacAddress, Vec<usize>>,
 }
@@ -63,11 +63,11 @@ impl Reading {
 
 /// What all switches said. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Readings(BTreeMap<Name, Arc<Reading>>);
+pub struct Readings(BTreeMap<Name, Arc<Reading>>);
 
 impl Readings {
     /// What a switch said, if it was asked as it is described now.
-    pub(crate) fn of(&self, switch: &Switch) -> Option<&Arc<Reading>> {
+    pub fn of(&self, switch: &Switch) -> Option<&Arc<Reading>> {
         let target = target(switch)?;
         self.0.get(&switch.name).filter(|reading| reading.target == target)
     }

@@ -14,7 +14,7 @@ pub(crate) use ask::{Answer, Failure, line, read_line};
 pub(crate) use fence::Fence;
 pub(crate) use perform::Performer;
 use perilune_image::{CancelFlag, Packed};
-pub(crate) use task::{Count, Finding};
+pub use task::{Count, Finding};
 pub(crate) use task::{Done, Grab, Host, HostName, Pack, Push, Task, Told};
 
 use super::error::Error;
@@ -62,13 +62,13 @@ impl Trees {
     }
 
     /// Moves a tree to a place where nothing is.
-    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+    pub async fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
         let task = Task::Move { from: from.to_owned(), to: to.to_owned() };
         self.at_once(task).await.map(drop)
     }
 
     /// Looks through a tree for what a node would lack, and for what should not be in it.
-    pub(crate) async fn check(
+    pub async fn check(
         &self,
         tree: PathBuf,
         kernel_version: Option<String>,

@@ -31,7 +31,7 @@ struct State {
 
 /// How the server is, in one word and a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
     /// It answers at one address at least.
     Running,
     /// It does not; why, and what to do.
@@ -54,7 +54,7 @@ impl Names {
     }
 
     /// How it is.
-    pub(crate) fn service(&self) -> Service {
+    pub fn service(&self) -> Service {
         if let Some(reason) = &self.0.off {
             return Service::Absent(reason.clone());
         }

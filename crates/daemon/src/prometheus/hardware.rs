@@ -21,7 +21,7 @@ const LONGEST: usize = 200;
 
 /// What somebody wants of one node's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub struct Request {
     /// The node's whole name.
     pub(crate) hostname: String,
     /// They are made anew where they are there already.

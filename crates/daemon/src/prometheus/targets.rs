@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// One entry for each exporter and node: `{"labels": {"exporter", "hostname", "luna_group"}, "targets": ["10.141.0.1:14200"]}`. The
 /// address is the one of the interface that the node is installed by, or its name where it has none that is known.
-pub(crate) fn targets(cluster: &Cluster, exporters: &[(String, u16)]) -> Vec<Value> {
+pub fn targets(cluster: &Cluster, exporters: &[(String, u16)]) -> Vec<Value> {
     let mut entries = Vec::with_capacity(cluster.nodes().len() * exporters.len());
     for (exporter, port) in exporters {
         for node in cluster.nodes().values() {

@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::status::NodeState;
 
 /// A row for each of these nodes, with a text for each column; empty where there is nothing to say.
-pub(crate) fn rows(state: &State, names: &[String], columns: &[NodeColumn]) -> Vec<Vec<String>> {
+pub fn rows(state: &State, names: &[String], columns: &[NodeColumn]) -> Vec<Vec<String>> {
     let cluster = state.cluster.published();
     let nodes = Nodes::new(&cluster, state.status.all());
     let known = names.iter().filter_map(|name| cluster.nodes().get(name.as_str()));

@@ -14,7 +14,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     Dhcp,
     Dhcp6,
     Dns,
@@ -26,7 +26,7 @@ impl Kind {
 
 /// What a server is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     Start,
     Stop,
     Reload,
@@ -37,7 +37,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// The action with this name.
-    pub(crate) fn read(word: &str) -> Option<Self> {
+    pub fn read(word: &str) -> Option<Self> {
         Some(match word {
             "start" => Self::Start,
             "stop" => Self::Stop,
@@ -72,16 +72,16 @@ pub(super) struct Asked {
 
 /// What became of a request.
 #[derive(Debug)]
-pub(crate) struct Queued {
+pub struct Queued {
     /// The request to poll.
-    pub(crate) request: String,
+    pub request: String,
     /// Whether it is new; else the same waits already.
-    pub(crate) is_new: bool,
+    pub is_new: bool,
 }
 
 /// The servers of the site; clones share them.
 #[derive(Clone)]
-pub(crate) struct Servers(Arc<Shared>);
+pub struct Servers(Arc<Shared>);
 
 struct Shared {
     settings: Arc<ServerSettings>,
@@ -117,7 +117,7 @@ impl Servers {
     }
 
     /// The server with this name: the usual one, or that of the system.
-    pub(crate) fn find(&self, name: &str) -> Option<Kind> {
+    pub fn find(&self, name: &str) -> Option<Kind> {
         let unit = |kind| self.0.settings.unit(kind).is_some_and(|unit| unit == name);
         let usual = match name {
             "dhcp" => Some(Kind::Dhcp),
@@ -131,7 +131,7 @@ impl Servers {
 
     /// Asks for an action, unless the same waits already. `begin` begins the messages of a new request with its number, and answers
     /// its name.
-    pub(crate) fn ask(
+    pub fn ask(
         &self,
         kind: Kind,
         action: Action,
@@ -162,7 +162,7 @@ impl Servers {
     }
 
     /// Whether the system says that a server runs; else why not.
-    pub(crate) async fn runs(&self, kind: Kind) -> Result<(), String> {
+    pub async fn runs(&self, kind: Kind) -> Result<(), String> {
         let mut looks = self.0.looks.lock().await;
         if let Some((at, said)) = looks.get(&kind)
             && at.elapsed() < FRESH

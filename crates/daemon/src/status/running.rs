@@ -22,7 +22,7 @@ pub struct RunningImage {
 
 impl RunningImage {
     /// What a node would be told now; `None` without an image.
-    pub(crate) fn of(cluster: &Cluster, node: &Node) -> Option<Self> {
+    pub fn of(cluster: &Cluster, node: &Node) -> Option<Self> {
         let effective = Effective::of_node(cluster, node);
         let image = effective.image()?;
         let file = effective.files().and_then(|files| files.imagefile.clone());

@@ -183,13 +183,13 @@ pub(crate) enum Done {
 
 /// One line of the check list of an OS image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Finding {
+pub struct Finding {
     /// `good`, `warning` or `fault`.
-    pub(crate) level: String,
+    pub level: String,
     /// What was looked at: `kernel`, `loader`, `network`, `ssh`, `identity`, `selinux`, `credentials`, `size` or `tree`.
-    pub(crate) subject: String,
+    pub subject: String,
     /// A sentence about it.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl From<perilune_image::Finding> for Finding {
@@ -205,7 +205,7 @@ impl From<perilune_image::Finding> for Finding {
 
 /// What differed between a tree and a node.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Count {
+pub struct Count {
     /// How many files.
     pub(crate) files: u64,
     /// What `rsync` said of the first of them.

@@ -1,0 +1,248 @@
+//! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
+
+use axum::response::{IntoResponse, Response};
+use perilune_daemon::clock::{self, rfc3339};
+use perilune_daemon::followers::Told;
+use perilune_daemon::jobs::{self, timestamp};
+use perilune_wire::job::Progress;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::answer::{self, Message};
+use crate::extract::{Body, Follower, Path};
+use crate::json::Json;
+use crate::permissions::{Routes, everybody, operators, viewers};
+use crate::problem::{ApiError, Problem};
+use crate::query::Query;
+use crate::state::State;
+
+/// The longest identifier of a request.
+const LONGEST: usize = 256;
+/// Existing clients stop polling at this very text.
+const NOTHING: &str = "No data for this request";
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(everybody().answers_at(""), routes!(poll))
+        .add(everybody().answers_at(""), routes!(poll_service))
+        .add(viewers().answers_at("monitor queue []"), routes!(queue))
+        .add(viewers().answers_at("monitor status []"), routes!(messages))
+        .add(operators().acts(), routes!(take_messages))
+}
+
+/// What is new about a long operation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Fresh {
+    /// Messages, each `YYYY-MM-DD HH:MM:SS :: text`, joined by `;;`. A client is told each once, unless it asks by `after`.
+    message: String,
+    /// 200, or that of the last message that tells of a failure.
+    status: u16,
+    /// For who asked by `after`: the same messages one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Said>>,
+    /// For who asked by `after`: what to ask by next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    /// For who asked by `after`: whether there will be no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_over: Option<bool>,
+}
+
+/// One message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Said {
+    /// When, RFC 3339.
+    at: String,
+    /// What, as a sentence.
+    text: String,
+    /// 200, or that of a failure.
+    status: u16,
+    /// How far a step is, where that is what the message says.
+    progress: Option<Progress>,
+}
+
+/// From where on messages are wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct From {
+    /// What the client knows, as `last` told it; 0 at first. The answer then has `messages`, `last` and `is_over`, and the daemon does
+    /// not remember who was told what.
+    after: Option<u64>,
+}
+
+/// What is new about a long operation. When it is over and all was told, there is none of this identifier any more.
+#[utoipa::path(get, path = "/config/status/{request_id}", tag = "job", params(From), responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = Fresh),
+    (status = 400, description = "The identifier cannot be one", body = Problem),
+    (status = 404, description = "The operation is over, or unknown", body = Problem),
+))]
+async fn poll(
+    state: axum::extract::State<State>,
+    follower: Follower,
+    Path(request_id): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, ApiError> {
+    news(&state, &follower, &request_id, &from)
+}
+
+/// The same as `/config/status/{request_id}`.
+#[utoipa::path(get, path = "/service/status/{request_id}", tag = "job", params(From), responses(
+    (status = 200, description = "New messages; empty when nothing is new", body = Fresh),
+    (status = 400, description = "The identifier cannot be one", body = Problem),
+    (status = 404, description = "The operation is over, or unknown", body = Problem),
+))]
+async fn poll_service(
+    state: axum::extract::State<State>,
+    follower: Follower,
+    Path(request_id): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, ApiError> {
+    news(&state, &follower, &request_id, &from)
+}
+
+fn news(
+    state: &State,
+    follower: &Follower,
+    request_id: &str,
+    from: &From,
+) -> Result<Response, ApiError> {
+    if request_id.len() > LONGEST {
+        return Err(ApiError::Malformed(format!(
+            "the request_id is longer than {LONGEST} characters"
+        )));
+    }
+    let nothing = || ApiError::NotFound(NOTHING.to_owned());
+    if let Some(known) = from.after {
+        let news = state.jobs.after(request_id, known).ok_or_else(nothing)?;
+        let fresh = Fresh {
+            messages: Some(news.messages.iter().filter_map(|message| said(message)).collect()),
+            last: Some(news.last),
+            is_over: Some(news.is_over),
+            ..fresh(&news)
+        };
+        return Ok(Json(fresh).into_response());
+    }
+    let told = state.followers.next(request_id, &follower.key(), |known| {
+        let news = state.jobs.after(request_id, known)?;
+        let (last, is_over) = (news.last, news.is_over);
+        Some(Told { news, last, is_over })
+    });
+    Ok(Json(fresh(&told.ok_or_else(nothing)?)).into_response())
+}
+
+/// Messages as existing clients read them.
+fn fresh(news: &jobs::News) -> Fresh {
+    let lines = news.messages.iter().filter_map(|message| {
+        message.line().map(|line| format!("{} :: {line}", timestamp(message.at)))
+    });
+    let statuses = news.messages.iter().map(|message| message.status);
+    let status = statuses.rev().find(|status| *status != jobs::OK).unwrap_or(jobs::OK);
+    let message = lines.collect::<Vec<_>>().join(";;");
+    Fresh { message, status, messages: None, last: None, is_over: None }
+}
+
+fn said(message: &jobs::Message) -> Option<Said> {
+    let text = message.text()?;
+    let progress = match &message.said {
+        jobs::Said::Progress(progress) => Some(progress.clone()),
+        jobs::Said::Begin | jobs::Said::Text(_) | jobs::Said::Failure(_) | jobs::Said::End => None,
+    };
+    Some(Said { at: rfc3339(message.at), text, status: message.status, progress })
+}
+
+/// A task that is done or waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueueEntry {
+    created: String,
+    /// Always `maintask`.
+    level: &'static str,
+    queue_id: u64,
+    request_id: String,
+    /// `queued` or `in progress`.
+    status: &'static str,
+    subsystem: &'static str,
+    task: String,
+    username_initiator: String,
+}
+
+/// What is being done, and what waits. Cleaning up is listed under the time when it is due.
+#[utoipa::path(get, path = "/monitor/queue", tag = "job", responses(
+    (status = 200, description = "A list, below monitor and queue", body = QueueEntry),
+))]
+async fn queue(state: axum::extract::State<State>) -> Response {
+    let mut listed = state.jobs.list();
+    listed.sort_by_key(|listed| listed.job.due);
+    let tasks = listed.into_iter().map(|listed| {
+        let (subsystem, task) = listed.job.work.task();
+        QueueEntry {
+            created: timestamp(listed.job.due),
+            level: "maintask",
+            queue_id: listed.job.number,
+            request_id: listed.job.request,
+            status: if listed.runs { "in progress" } else { "queued" },
+            subsystem,
+            task,
+            username_initiator: listed.job.user,
+        }
+    });
+    Json(json!({ "monitor": { "queue": tasks.collect::<Vec<_>>() } })).into_response()
+}
+
+/// A message that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Kept {
+    created: String,
+    message: String,
+    /// 1 when it was delivered.
+    read: u8,
+    request_id: String,
+    username_initiator: String,
+}
+
+/// Every message that is kept, delivered or not.
+#[utoipa::path(get, path = "/monitor/status", tag = "job", responses(
+    (status = 200, description = "A list, below monitor and status", body = Kept),
+))]
+async fn messages(state: axum::extract::State<State>) -> Response {
+    let kept = state.jobs.messages().into_iter().filter_map(|(request_id, message)| {
+        Some(Kept {
+            created: timestamp(message.at),
+            message: message.line()?,
+            read: message.read.into(),
+            request_id,
+            username_initiator: message.user.clone(),
+        })
+    });
+    Json(json!({ "monitor": { "status": kept.collect::<Vec<_>>() } })).into_response()
+}
+
+/// Takes messages of another controller for a request that is polled here.
+#[utoipa::path(post, path = "/monitor/status", tag = "job", request_body = Value, responses(
+    (status = 201, description = "They are taken", body = Message),
+    (status = 404, description = "The request is refused", body = Problem),
+    (status = 503, description = "Polls are not passed on to another controller", body = Problem),
+))]
+async fn take_messages(
+    state: axum::extract::State<State>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bad = || ApiError::NotFound("Bad Request".to_owned());
+    let status = body.object(&["monitor", "status"])?;
+    let request_id = status
+        .get("request_id")
+        .and_then(Value::as_str)
+        .filter(|id| id.len() <= LONGEST)
+        .ok_or_else(bad)?;
+    let Some(messages) = status.get("messages") else {
+        let reason = "this controller does not pass polls on to another; send the messages instead";
+        return Err(ApiError::Unavailable(reason.to_owned()));
+    };
+    let texts = |messages: &Vec<Value>| -> Option<Vec<String>> {
+        messages.iter().map(|message| message.get("message")?.as_str().map(str::to_owned)).collect()
+    };
+    let texts = messages.as_array().and_then(texts).ok_or_else(bad)?;
+    state.jobs.relay(clock::milliseconds(), request_id, &texts);
+    Ok(answer::created("success"))
+}

@@ -1,0 +1,120 @@
+//! `/boot/switch/{name}`: what a switch fetches when it sets itself up. Nobody has a token there: the recipe has nothing secret in it, and the
+//! configuration, which may have passwords in it, is given to the switch's own address alone.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use perilune_boot::Environment;
+use perilune_model::device::Switch;
+use perilune_model::device::ztp::Format;
+use perilune_model::{Cluster, MacAddress, Name};
+use perilune_plan::decode_if_encoded;
+use serde_json::{Map, Value, json};
+use utoipa_axum::routes;
+
+use crate::boot::View;
+use crate::extract::Path;
+use crate::json::Json;
+use crate::node::shown;
+use crate::permissions::{Routes, everybody};
+use crate::problem::{ApiError, Problem};
+use crate::source::Source;
+use crate::state::State;
+use crate::unproven::Unproven;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().add(everybody(), routes!(recipe)).add(everybody(), routes!(commands))
+}
+
+/// What a switch does to set itself up, step by step.
+#[utoipa::path(get, path = "/boot/switch/{name}", tag = "boot", responses(
+    (status = 200, description = "An object `ztp` of steps", body = serde_json::Value),
+    (status = 400, description = "No switch can have this name", body = Problem),
+    (status = 404, description = "There is no such switch", body = Problem),
+))]
+async fn recipe(
+    state: axum::extract::State<State>,
+    view: View,
+    Unproven(_): Unproven,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let switch = named(&view.cluster, &name)?;
+    Ok(Json(steps(switch, &state.environment(&view.cluster))).into_response())
+}
+
+/// The configuration of a switch, for the switch itself.
+#[utoipa::path(get, path = "/boot/switch/{name}/commands", tag = "boot", responses(
+    (status = 200, description = "Its configuration; without one, commands that give it its name", body = String),
+    (status = 400, description = "No switch can have this name", body = Problem),
+    (status = 403, description = "It has a configuration, and the request does not come from an address of the switch", body = Problem),
+    (status = 404, description = "There is no such switch", body = Problem),
+))]
+async fn commands(
+    state: axum::extract::State<State>,
+    view: View,
+    Unproven(source): Unproven,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let switch = named(&view.cluster, &name)?;
+    let text = match &switch.ztp.ztpconfig {
+        Some(_) if !is_itself(&state, switch, source) => {
+            return Err(ApiError::Forbidden(format!(
+                "the configuration of switch {name} is given to its own addresses alone, and {} is none of them",
+                source.address
+            )));
+        }
+        Some(config) => decode_if_encoded(config),
+        None => usual_commands(&switch.name),
+    };
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+fn named<'a>(cluster: &'a Cluster, name: &str) -> Result<&'a Switch, ApiError> {
+    Name::host(name).map_err(|error| {
+        ApiError::Malformed(format!("invalid switch name '{}': {error}", shown(name)))
+    })?;
+    Ok(cluster.switch(name)?)
+}
+
+/// Whether a request comes from the switch: an address that is described as its own, or that is lent to one of its hardware addresses. A proxy
+/// that does not say for whom it asks may speak for anybody.
+fn is_itself(state: &State, switch: &Switch, source: Source) -> bool {
+    if source.is_anybody() {
+        return false;
+    }
+    let macs = switch.hardware().filter_map(|(mac, ..)| mac.parse::<MacAddress>().ok());
+    let mut lent = macs.flat_map(|mac| state.leases.of(mac.port()));
+    switch.has_address(source.address) || lent.any(|own| own == source.address)
+}
+
+/// What NVIDIA's switches call a recipe: steps in the order of their names.
+fn steps(switch: &Switch, environment: &Environment) -> Value {
+    let (plain, secure) = (environment.boot_url(), environment.api_url());
+    let url = |path: &str| switch.ztp.url(path, &plain, &secure);
+    let mut steps = Map::new();
+    if let Some(image) = &switch.ztp.default_url {
+        let install = json!({ "install": { "url": url(image) }, "skip-reboot": false });
+        steps.insert("01-image".to_owned(), json!({ "image": install, "halt-on-failure": true }));
+    }
+    let commands = url(&format!("boot/switch/{}/commands", switch.name));
+    let is_file = switch.ztp.ztpformat == Some(Format::Yaml) && switch.ztp.ztpconfig.is_some();
+    if is_file {
+        let file = json!({ "url": commands, "clear-config": true, "save-config": true });
+        steps.insert("02-startup-file".to_owned(), json!({ "startup-file": file }));
+    } else {
+        // As existing switches are told: words here, and booleans above.
+        let list = json!({ "url": commands, "clear-config": "true", "save-config": "true" });
+        steps.insert("02-commands-list".to_owned(), json!({ "commands-list": list }));
+    }
+    let ping = json!({ "ping-hosts": [environment.controller.to_string()], "ping-count": 5 });
+    steps.insert(
+        "03-connectivity-check".to_owned(),
+        json!({ "connectivity-check": ping, "ignore-result": true }),
+    );
+    json!({ "ztp": steps })
+}
+
+fn usual_commands(name: &Name) -> String {
+    format!(
+        "nv set system hostname {name}\nnv set system ssh-server state enabled\nnv config apply -y\n"
+    )
+}
