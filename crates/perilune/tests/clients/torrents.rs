@@ -180,6 +180,34 @@ fn nodes_fetch_their_image_from_the_controller_and_from_each_other_and_strangers
     assert!(first.run(&curl, &["-sS", "--output", "-", &over]).unwrap().contains("5:peers0:"));
 }
 
+/// What an installer of another maker does: the part of the install script that fetches the image, as it is delivered.
+#[test]
+fn the_install_script_fetches_the_image_by_unmodified_aria2c() {
+    let (Some(_), Some(udhcpc), Some(curl)) = (ARIA2.find(), UDHCPC.find(), CURL.find()) else {
+        return;
+    };
+    let (site, torrent) = site("");
+    let archive = torrent.strip_suffix(".torrent").unwrap();
+    let original = fs::read(site.data().join("files").join(archive)).unwrap();
+    site.cli(&["group", "change", "compute", "--provision-method", "torrent"]);
+    let node = site.machine(NODE_MAC);
+    node.udhcpc(&udhcpc, &[]).unwrap();
+    let header = format!("x-access-tokens: {}", token(&site, &curl));
+    // Its token is good where it was asked for, while a boot is expected.
+    site.cli(&["node", "arm", "node001"]);
+    let url = format!("http://{CONTROLLER}:7050/boot/install/node001");
+    let script = node.run(&curl, &["-sSf", "-H", &header, &url]).unwrap();
+    let (parts, order) = script.split_once("in this order\n").unwrap();
+    assert!(order.contains("\ndownload\n"), "{order}");
+    let got = node.file("lunatmp");
+    fs::create_dir(&got).unwrap();
+    let part = format!("export LUNA_TMP={}\n{parts}\ndownload_torrent\n", got.display());
+    fs::write(node.file("part.sh"), part).unwrap();
+    let path = node.file("part.sh").display().to_string();
+    let said = node.run_both("/bin/bash", &[&path]);
+    assert!(fs::read(got.join(archive)).ok().as_ref() == Some(&original), "{said}");
+}
+
 #[test]
 fn the_daemon_seeds_to_nodes_of_the_image_by_their_unmodified_aria2c_and_to_nobody_else() {
     let (Some(_), Some(udhcpc), Some(curl)) = (ARIA2.find(), UDHCPC.find(), CURL.find()) else {
