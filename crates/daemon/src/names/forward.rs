@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as OwnSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::udp;
 use crate::clock;
 
 const PORT: u16 = 53;
@@ -55,7 +56,7 @@ pub(super) enum Asker {
     /// A client that asked by this socket.
     Udp {
         /// Ours.
-        socket: Arc<UdpSocket>,
+        socket: Arc<OwnSocket>,
         /// The client's address.
         to: SocketAddr,
     },
@@ -78,7 +79,7 @@ impl Asker {
         let told =
             answer.map_or_else(|| question.failed(), |answer| question.to_client(answer, is_udp));
         match self {
-            Self::Udp { socket, to } => drop(socket.try_send_to(&told, to)),
+            Self::Udp { socket, to } => udp::say(&socket, &told, to),
             Self::Tcp(sender) => drop(sender.send(told)),
         }
     }

@@ -153,8 +153,10 @@ impl Listener {
         let readers = (readers / 2).clamp(1, READERS);
         for _ in 0..readers {
             let (socket, desk) = (Arc::clone(&socket), Arc::clone(&self.desk));
-            self.tasks.spawn(udp::serve(socket, desk, stop.clone()));
+            let stop = stop.clone();
+            self.tasks.spawn_blocking(move || udp::serve(&socket, &desk, &stop));
         }
+        self.tasks.spawn(udp::wake_at(stop.clone(), socket));
         let (desk, slots) = (Arc::clone(&self.desk), Arc::clone(&self.slots));
         self.tasks.spawn(tcp::serve(listener, desk, slots, stop.clone()));
         self.serving.insert(place.ip(), stop);
