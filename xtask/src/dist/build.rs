@@ -49,6 +49,9 @@ fn built_for_others() -> Result<Programs> {
         cargo.env(format!("CC_{}", triple.replace('-', "_")), COMPILER);
         cargo.env("RUSTFLAGS", &rust).env("CFLAGS", &c).env("CXXFLAGS", &c);
         cargo.env_remove("CARGO_BUILD_RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // The allocator's C has the time of its compilation in it, which no package is to depend on. Not that of the commit either: what was
+        // compiled for an earlier one is not compiled again.
+        cargo.env("SOURCE_DATE_EPOCH", "0");
         build::build(&mut cargo).with_context(|| package.to_owned())
     };
     build("perilune")?;
