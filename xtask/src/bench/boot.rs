@@ -1,5 +1,7 @@
 //! What machines that boot are answered, in clusters of several sizes, and the memory that the daemon has taken when many have asked.
 
+mod exchange;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -86,7 +88,13 @@ fn measure(program: &Path, nodes: usize) -> Result<Outcome> {
         post(&format!("/config/node/{name}"), &name, fields)
     };
     let one = |requests: &[Request]| load::timed(PORT, requests, 1, 200);
+    let machines = (0..nodes).map(some).filter(|number| !number.is_multiple_of(10));
+    let machines = machines.map(|number| (name(number), mac(number)));
+    let [exchanges, firsts, plans] = exchange::measure(&token, machines)?;
     let times = vec![
+        ("a key, /boot/ticket, and the token in clear", exchanges),
+        ("/boot/plan for the first time, with the node's host keys", firsts),
+        ("/boot/plan, and the plan in clear", plans),
         ("/boot", one(&menus(REQUESTS))?),
         ("/boot, after a change of a node each", after_changes(&get("/boot"), &change)?),
         ("/boot/search/mac", one(&scripts(REQUESTS))?),

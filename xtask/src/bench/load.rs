@@ -27,10 +27,17 @@ impl Request {
 
     /// Sends something.
     pub(super) fn post(path: &str, token: &str, body: &Value) -> Self {
+        Self::post_from(path, token, "", body)
+    }
+
+    /// The same, `from` the address that a proxy on this machine would name.
+    pub(super) fn post_from(path: &str, token: &str, from: &str, body: &Value) -> Self {
         let body = body.to_string();
         let length = body.len();
+        let forwarded =
+            if from.is_empty() { String::new() } else { format!("x-forwarded-for: {from}\r\n") };
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nx-access-tokens: {token}\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: x\r\nx-access-tokens: {token}\r\n{forwarded}content-length: {length}\r\n\r\n"
         );
         Self((head + &body).into_bytes())
     }
