@@ -3,6 +3,9 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test asks cargo and git, and waits for them")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

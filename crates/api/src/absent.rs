@@ -7,7 +7,7 @@ use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use crate::node::shown;
+use crate::answer::shown;
 use crate::permissions::viewers;
 use crate::problem::ApiError;
 use crate::state::State;

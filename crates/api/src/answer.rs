@@ -46,3 +46,13 @@ pub(crate) fn listed<T: Serialize>(
         Ok(Json(list).into_response())
     }
 }
+
+/// A text of a request as an error shows it: not endless.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        shown.push('…');
+    }
+    shown
+}

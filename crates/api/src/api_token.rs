@@ -18,9 +18,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer;
+use crate::answer::shown;
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins};
 use crate::problem::{ApiError, Problem};
 use crate::routes::Document;

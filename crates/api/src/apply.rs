@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::{Body, Caller};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins};
 use crate::problem::{ApiError, Problem};
 use crate::query::{Query, boolean};

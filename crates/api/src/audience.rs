@@ -10,7 +10,7 @@ use perilune_daemon::archives::is_protected;
 use perilune_daemon::config::{Listen, Settings};
 
 use super::problem::ApiError;
-use super::with_single_slashes;
+use crate::slashes::single;
 
 /// Who is answered at a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn is_of_firmware(method: &Method, path: &str) -> bool {
     if ![Method::GET, Method::HEAD].contains(method) {
         return false;
     }
-    let path = with_single_slashes(path);
+    let path = single(path);
     let mut parts = path.strip_prefix('/').unwrap_or(&path).split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some("boot"), None | Some("short" | "disk"), None)

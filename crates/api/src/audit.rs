@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract;
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins};
-use crate::problem::{ApiError, Problem};
+use crate::problem::{ApiError, Problem, Reason};
 use crate::query::Query;
 use crate::source;
 use crate::state::State;
@@ -115,10 +115,6 @@ async fn list(
     let audit = found.iter().map(|(number, entry)| EntryKeys::new(*number, entry)).collect();
     Ok(Json(Entries { audit }).into_response())
 }
-
-/// Why an answer refuses, for the audit.
-#[derive(Debug, Clone)]
-pub(super) struct Reason(pub(super) String);
 
 /// Notes every answer that refuses, whoever gave it.
 pub(super) async fn note_refusals(

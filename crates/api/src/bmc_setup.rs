@@ -7,11 +7,11 @@ use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};
 use crate::group::Members;
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins, operators};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

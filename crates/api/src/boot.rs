@@ -2,7 +2,6 @@
 
 mod asker;
 mod claimed;
-mod view;
 
 use std::net::IpAddr;
 
@@ -22,18 +21,18 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::boot::asker::Asker;
 use crate::boot::claimed::{become_node, claimed, not_made_a_node, wait_for_a_yes};
 use crate::extract::{Bearer, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins, everybody, operators};
 use crate::problem::{ApiError, Problem};
 use crate::query::Query;
 use crate::source::Source;
 use crate::state::State;
 use crate::ticket;
-pub(super) use view::View;
+use crate::view::View;
 
 const DISCOVERED: &str = "install.discovered";
 /// So often a machine asks for its address again before its console says what is missing.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use perilune_daemon::rate::{Debts, Rate, Wait, network};
 use perilune_model::{MacAddress, Name};
 
-use crate::connections::Group;
+use crate::connections::{Asker, Group};
 
 /// Of one card: a machine asks a few times for each boot, and once in ten seconds while it waits for somebody.
 const OF_CARD: Rate = Rate { burst: 120, refill: Duration::from_millis(500) };
@@ -22,17 +22,6 @@ const OF_PORT: Rate = Rate { burst: 480, refill: Duration::from_millis(100) };
 const OF_ALL: Rate = Rate { burst: 20_000, refill: Duration::from_millis(2) };
 /// Of one machine whose boot is expected.
 const OF_EXPECTED: Rate = Rate { burst: 120, refill: Duration::from_millis(500) };
-
-/// Who asks, as far as that shows.
-#[derive(Debug, Clone)]
-pub(crate) struct Asker {
-    /// What its connections are counted by.
-    pub(crate) group: Group,
-    /// Where it is.
-    pub(crate) address: IpAddr,
-    /// Whether a boot is expected there.
-    pub(crate) is_expected: bool,
-}
 
 /// Where a switch sees a card.
 pub(crate) type Port = (Name, String);

@@ -19,10 +19,10 @@ use tower::ServiceExt as _;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::bodies::Sender;
 use crate::extract::{Body, Caller};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, operators};
 use crate::problem::{ApiError, Problem};
 use crate::query::wants_trial;

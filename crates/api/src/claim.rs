@@ -15,10 +15,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::future::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,9 +30,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn as tower_service_fn};
 
-use crate::Service;
 use crate::audience::Audience;
-use crate::budgets::Asker;
 use crate::connections::links::Links;
 pub(crate) use crate::connections::ranks::Ranks;
 pub(crate) use crate::connections::share::Group;
@@ -99,6 +97,38 @@ impl Default for Limits {
             of_one_group: 1024,
         }
     }
+}
+
+/// What answers the requests of connections.
+pub(crate) trait Service:
+    tower::Service<axum::extract::Request, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Service for S where
+    S: tower::Service<
+            axum::extract::Request,
+            Response = Response,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Who asks, as far as that shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    /// What its connections are counted by.
+    pub(crate) group: Group,
+    /// Where it is.
+    pub(crate) address: IpAddr,
+    /// Whether a boot is expected there.
+    pub(crate) is_expected: bool,
 }
 
 /// Where it is listened, what TLS is spoken with there, if it is, and who is answered.

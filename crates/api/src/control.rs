@@ -17,10 +17,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Follower, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::query::Query;

@@ -11,9 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::{Body, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -14,9 +14,9 @@ use perilune_program::Limits;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::{Bearer, Body, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins, everybody, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::query::Query;

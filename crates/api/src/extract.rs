@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::answer::shown;
 use crate::connections::Standing;
-use crate::node::shown;
 use crate::permissions::scope;
 use crate::problem::ApiError;
 use crate::query;

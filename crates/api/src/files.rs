@@ -16,9 +16,9 @@ use tower_http::services::ServeFile;
 use utoipa_axum::routes;
 
 use crate::answer::Message;
+use crate::answer::shown;
 use crate::extract::{Bearer, NodeToken, Path, Peer};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody, operators};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -10,10 +10,10 @@ use perilune_daemon::warnings;
 use serde_json::json;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::Path;
 use crate::json::Json;
 use crate::monitor::Condition;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -20,9 +20,9 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::Caller;
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins};
 use crate::problem::{ApiError, Problem};
 use crate::query::{Query, boolean, time};

@@ -22,10 +22,10 @@ use tower::ServiceExt as _;
 use utoipa_axum::routes;
 
 use crate::answer;
+use crate::answer::shown;
 use crate::bulk;
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -21,6 +21,7 @@ mod control;
 mod controller;
 mod dns;
 mod envelope;
+mod exchange;
 mod export;
 mod extract;
 mod files;
@@ -70,6 +71,7 @@ mod serve;
 mod service;
 mod session;
 mod settings;
+mod slashes;
 mod source;
 mod state;
 mod switch;
@@ -82,14 +84,18 @@ mod tpm;
 mod tracker;
 mod unproven;
 mod user;
+mod view;
 mod warnings;
 mod window;
+
+use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, ServiceExt};
+use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -97,6 +103,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use crate::connections::Limits;
+use crate::connections::Service;
 use crate::permissions::Routes;
 pub use crate::serve::serve;
 use crate::state::State;
@@ -107,7 +114,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(session::routes())
         .merge(warnings::routes())
         .merge(tpm::routes())
-        .merge(ticket::routes())
+        .merge(exchange::routes())
         .merge(settings::routes())
         .merge(apply::routes())
         .merge(network::routes())
@@ -174,6 +181,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
 /// The whole service: what one listener serves.
 pub(crate) fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
     let (router, document) = router(&state);
+    let proxies: Arc<[IpNet]> = state.proxies.clone().into();
     let routes = routes::Document::new(document);
     let router = router
         .route("/openapi.json", get(routes::openapi))
@@ -186,35 +194,10 @@ pub(crate) fn service(state: State) -> impl ServiceExt<axum::extract::Request> +
         .layer(from_fn_with_state(state.clone(), audit::note_refusals))
         .layer(from_fn(receive::hold))
         .layer(from_fn_with_state(state.clone(), requests::note))
-        .layer(from_fn_with_state(state.clone(), source::note))
+        .layer(from_fn_with_state(proxies, source::note))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
-    ServiceBuilder::new().layer(MapRequestLayer::new(one_slash)).service(router)
-}
-
-/// What answers requests, for those who serve it.
-pub trait Service:
-    tower::Service<
-        axum::extract::Request,
-        Response = Response,
-        Error = std::convert::Infallible,
-        Future: Send,
-    > + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S> Service for S where
-    S: tower::Service<
-            axum::extract::Request,
-            Response = Response,
-            Error = std::convert::Infallible,
-            Future: Send,
-        > + Clone
-        + Send
-        + 'static
-{
+    ServiceBuilder::new().layer(MapRequestLayer::new(slashes::one)).service(router)
 }
 
 fn document() -> OpenApi {
@@ -226,33 +209,6 @@ fn document() -> OpenApi {
         .description(Some(description))
         .build();
     OpenApiBuilder::new().info(info).build()
-}
-
-/// Existing clients and some firmware double slashes; one is meant.
-fn one_slash(mut request: axum::extract::Request) -> axum::extract::Request {
-    let path = request.uri().path();
-    if !path.contains("//") {
-        return request;
-    }
-    let mut single = with_single_slashes(path);
-    if let Some(query) = request.uri().query() {
-        single.push('?');
-        single.push_str(query);
-    }
-    if let Ok(uri) = single.parse::<Uri>() {
-        *request.uri_mut() = uri;
-    }
-    request
-}
-
-fn with_single_slashes(path: &str) -> String {
-    let mut single = String::with_capacity(path.len());
-    for character in path.chars() {
-        if !(character == '/' && single.ends_with('/')) {
-            single.push(character);
-        }
-    }
-    single
 }
 
 /// Existing clients are used to an empty body here.
@@ -267,7 +223,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     }
     let message = format!(
         "{} cannot be asked by {method}; the header Allow says how",
-        node::shown(uri.path())
+        answer::shown(uri.path())
     );
     let mut response = json::Json(answer::Message { message }).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

@@ -4,7 +4,7 @@ use axum::extract::State as Shared;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use perilune_daemon::metrics;
+use perilune_daemon::metrics::text;
 use utoipa_axum::routes;
 
 use crate::export::admit_reader;
@@ -27,7 +27,7 @@ async fn read(state: Shared<State>, mut parts: Parts) -> Result<Response, ApiErr
     admit_reader(&mut parts, &state).await?;
     let _turn = state.metrics.turn().await;
     let all = State::clone(&state);
-    let rendered = tokio::task::spawn_blocking(move || metrics::render(&all)).await;
+    let rendered = tokio::task::spawn_blocking(move || text::render(&all)).await;
     let rendered = rendered.map_err(|error| ApiError::Defect(error.to_string()))?;
     let text = rendered.map_err(|error| ApiError::Defect(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())

@@ -19,9 +19,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer;
+use crate::answer::shown;
 use crate::extract::{Body, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::query::Query;

@@ -11,10 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::settings::controller_keys;

@@ -13,7 +13,7 @@ use perilune_wire::requests;
 use serde_json::{Map, Value};
 use utoipa_axum::routes;
 
-use crate::answer::{self, Message};
+use crate::answer::{self, Message, shown};
 use crate::extract::{Bearer, Body, Caller, Path};
 use crate::json::Json;
 use crate::permissions::{Routes, operators, viewers};
@@ -208,16 +208,6 @@ pub(super) fn node_name(name: &str) -> Result<Name, ApiError> {
     Name::host(name).map_err(|error| {
         ApiError::Malformed(format!("the node name '{}' cannot be: {error}", shown(name)))
     })
-}
-
-/// A text of a request as an error shows it: not endless.
-pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    if text.chars().count() > LONGEST {
-        shown.push('…');
-    }
-    shown
 }
 
 /// What a node may say about itself with its own token, and nothing else.

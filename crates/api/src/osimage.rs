@@ -16,11 +16,11 @@ use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
 use serde::Deserialize;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};
 use crate::group::Members;
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem, Trial};
 use crate::query::{Query, boolean};

@@ -8,10 +8,10 @@ use perilune_wire::device::{OtherDeviceKeys, other_request};
 use perilune_wire::envelope::Config;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

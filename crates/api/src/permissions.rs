@@ -20,10 +20,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::answer::Message;
+use crate::answer::shown;
 use crate::bodies::Sender;
 use crate::extract::{self, Bearer, Caller, NodeToken};
 use crate::json::Json;
-use crate::node::shown;
 use crate::problem::ApiError;
 use crate::receive::LargestBody;
 use crate::state::State;

@@ -82,7 +82,7 @@ async fn run(
     })?;
     let hook = Hook::from_path(&plugin).filter(|hook| state.hooks.file(*hook).is_some());
     let hook = hook.ok_or_else(|| {
-        let shown = crate::node::shown(&plugin);
+        let shown = crate::answer::shown(&plugin);
         ApiError::NotFound(format!(
             "there is no program of a hook '{shown}'; see perilune plugin list"
         ))

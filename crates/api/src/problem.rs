@@ -9,7 +9,6 @@ use perilune_model::{Change, Error as Refusal, Violation};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::audit::Reason;
 use crate::json::Json;
 use perilune_wire::diff::{Net, ObjectChange};
 
@@ -175,6 +174,10 @@ impl From<Vec<Violation>> for ApiError {
         Self::Fields(violations)
     }
 }
+
+/// Why an answer refuses, for the audit.
+#[derive(Debug, Clone)]
+pub(super) struct Reason(pub(super) String);
 
 /// The body of every failure.
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use perilune_daemon::config::Options;
-use perilune_daemon::serve::{Error, Port, Started, run, start};
+use perilune_daemon::error::Error;
+use perilune_daemon::serve::{Port, Started, run, start};
 use tokio_util::sync::CancellationToken;
 
 use crate::audience::Audience;

@@ -1,7 +1,9 @@
 //! Where a request comes from. A proxy is believed about whom it speaks for where the configuration names it, and nowhere else: any user
 //! of a machine can send any header.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State as Shared};
 use axum::http::request::Parts;
@@ -9,9 +11,6 @@ use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
-
-use crate::problem::ApiError;
-use crate::state::State;
 
 const FORWARDED: &str = "x-forwarded-for";
 /// Only the machine's own root can send from a port below.
@@ -95,13 +94,13 @@ fn client(text: &str) -> Option<(IpAddr, Option<u16>)> {
 
 /// Notes the source of a request, once for all that ask for it.
 pub(super) async fn note(
-    Shared(state): Shared<State>,
+    Shared(proxies): Shared<Arc<[IpNet]>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let connected = connected.map_or(LOOPBACK, |ConnectInfo(connected)| *connected);
-    let source = Source::of(connected, request.headers(), &state.proxies);
+    let source = Source::of(connected, request.headers(), &proxies);
     request.extensions_mut().insert(source);
     next.run(request).await
 }
@@ -121,10 +120,10 @@ fn noted(extensions: &Extensions) -> Source {
     noted.unwrap_or_else(|| Source::of(LOOPBACK, &HeaderMap::new(), &[]))
 }
 
-impl FromRequestParts<State> for Source {
-    type Rejection = ApiError;
+impl<S: Sync> FromRequestParts<S> for Source {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &State) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(of(parts))
     }
 }

@@ -11,15 +11,15 @@ use perilune_plan::decode_if_encoded;
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
-use crate::boot::View;
+use crate::answer::shown;
 use crate::extract::Path;
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody};
 use crate::problem::{ApiError, Problem};
 use crate::source::Source;
 use crate::state::State;
 use crate::unproven::Unproven;
+use crate::view::View;
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(everybody(), routes!(recipe)).add(everybody(), routes!(commands))

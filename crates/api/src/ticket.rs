@@ -18,22 +18,17 @@ use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
 use perilune_model::node::Node;
 use perilune_model::{Cluster, MacAddress, Name};
-use perilune_plan::{Purpose, Ticket, Token};
+use perilune_plan::{Purpose, Ticket};
 use perilune_seal::PublicKey;
 use sha2::{Digest as _, Sha256};
-use utoipa_axum::routes;
 
-use crate::boot::View;
 use crate::extract::{Bearer, NodeToken, Path};
 use crate::json::Json;
-use crate::permissions::{Routes, everybody};
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::query::Query;
-use crate::receive::Typed;
 use crate::source::Source;
 use crate::state::State;
-use crate::tpm;
-use crate::unproven::Unproven;
+use crate::view::View;
 
 /// Random bytes in the name of a boot.
 const NAME_LENGTH: usize = 12;
@@ -41,46 +36,6 @@ const NAME_LENGTH: usize = 12;
 const STORING: Duration = Duration::from_millis(400);
 /// Characters that tell which controller began to serve a boot.
 const MARK_LENGTH: usize = 6;
-
-pub(super) fn routes() -> Routes {
-    Routes::new().add(everybody().acts(), routes!(exchange))
-}
-
-/// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured. The
-/// answer is sealed to the key that is shown; the ticket is good for no other key from then on.
-#[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = serde_json::Value, responses(
-    (status = 201, description = "The token, sealed", body = serde_json::Value),
-    (status = 400, description = "The request cannot be read", body = Problem),
-    (status = 401, description = "The ticket is for another node, another address, another key, or a boot that is over, or the TPM is not the node's", body = Problem),
-    (status = 503, description = "Machines there asked too often; Retry-After says for how long to wait", body = Problem),
-))]
-async fn exchange(
-    state: axum::extract::State<State>,
-    view: View,
-    Unproven(source): Unproven,
-    Path(node): Path<String>,
-    Typed(Ticket { ticket, key, tpm_sha256 }): Typed<Ticket>,
-) -> Result<Response, ApiError> {
-    let key = key.ok_or_else(|| {
-        ApiError::Malformed("data structure incomplete or incorrect: key is missing".to_owned())
-    })?;
-    let key = PublicKey::try_from(key)
-        .map_err(|error| ApiError::Malformed(format!("key is wrong: {error}")))?;
-    if !source.is_privileged() {
-        return Err(refusal(
-            "a ticket is exchanged from a port below 1024 of the node itself, which only its root can use; a proxy on the way must \
-             tell the port",
-        ));
-    }
-    let boot = redeem(&state, &view.cluster, &node, source, &ticket)?;
-    tpm::check_of_served(&state, &view.cluster, source.address, &node, tpm_sha256.as_deref())
-        .await?;
-    let exchange = bind(&state, &view.cluster, boot, Some(key.clone())).await?;
-    let token = token_of(&state, &node, &exchange)?;
-    let what = "was given the token of its boot for its ticket, sealed";
-    state.audit.secret(&format!("node {node}"), source.address, what);
-    sealed(&key, &Token { token }, Purpose::Token, &node, StatusCode::CREATED)
-}
 
 /// An answer that the machine with this key alone can read.
 pub(super) fn sealed(
@@ -171,7 +126,7 @@ fn is_lent(state: &State, mac: MacAddress, address: IpAddr) -> bool {
 }
 
 /// The boot of a ticket, when it is this node's, from where the ticket was given, and the machine is still the node's.
-fn redeem(
+pub(super) fn redeem(
     state: &State,
     cluster: &Cluster,
     node: &str,
@@ -195,7 +150,7 @@ fn redeem(
 }
 
 /// Uses a ticket.
-async fn bind(
+pub(super) async fn bind(
     state: &State,
     cluster: &Cluster,
     boot: Boot,
@@ -325,7 +280,7 @@ pub(super) fn refuse_in_clear(state: &State, node: &str, bearer: &Bearer) -> Res
     Ok(())
 }
 
-fn token_of(state: &State, node: &str, exchange: &Exchange) -> Result<String, ApiError> {
+pub(super) fn token_of(state: &State, node: &str, exchange: &Exchange) -> Result<String, ApiError> {
     let token = state.keys.for_node(node, exchange);
     token.map_err(|error| ApiError::Defect(error.to_string()))
 }
@@ -354,7 +309,7 @@ fn is_of_here(state: &State, boot: &str) -> bool {
     boot.starts_with(&mark_of(state))
 }
 
-fn refusal(text: &str) -> ApiError {
+pub(super) fn refusal(text: &str) -> ApiError {
     ApiError::Unauthenticated(text.to_owned())
 }
 
@@ -367,7 +322,7 @@ pub(super) async fn is_shown(parts: &mut Parts, state: &State) -> bool {
 pub(super) async fn admit_shown(parts: &mut Parts, state: &State) -> Result<Bearer, ApiError> {
     let Query(Ticket { ticket, .. }) = Query::from_request_parts(parts, state).await?;
     let Path(node) = Path::<String>::from_request_parts(parts, state).await?;
-    let source = Source::from_request_parts(parts, state).await?;
+    let Ok(source) = Source::from_request_parts(parts, state).await;
     // Whoever goes on with this request has the same view.
     let Ok(view) = View::from_request_parts(parts, state).await;
     let boot = redeem(state, &view.cluster, &node, source, &ticket)?;

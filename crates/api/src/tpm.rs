@@ -12,9 +12,9 @@ use perilune_model::{Cluster, Draft, Patch, node};
 use perilune_store::Meta;
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::extract::{Origin, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, everybody};
 use crate::problem::{ApiError, Problem};
 use crate::receive::Typed;

@@ -13,10 +13,10 @@ use perilune_wire::envelope::Config;
 use perilune_wire::user::{UserKeys, password_request, request};
 use utoipa_axum::routes;
 
+use crate::answer::shown;
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Origin, Path};
 use crate::json::Json;
-use crate::node::shown;
 use crate::permissions::{Routes, admins, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;

@@ -27,6 +27,8 @@ use promises::Promises;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use writer::Writer;
 
+use crate::clock;
+
 /// As many changes may wait to be decided; more make their callers wait.
 const WAITING: usize = 4096;
 /// As many batches of commits are kept for who follows them; who is slower reads the history.
@@ -317,5 +319,15 @@ impl ClusterService {
             return Err(Error::Stopping);
         }
         answer.await.unwrap_or(Err(Error::Stopping))
+    }
+}
+
+/// Who the daemon is in the history of the cluster.
+pub(crate) fn own_meta(action: &str) -> Meta {
+    Meta {
+        at: clock::milliseconds(),
+        author: "perilune".to_owned(),
+        origin: "daemon".to_owned(),
+        action: action.to_owned(),
     }
 }

@@ -1,8 +1,10 @@
 //! What the daemon is configured with: `luna.ini` as sites have it, and its own data directory.
 
 mod certificate;
+mod control;
 mod database;
 mod directory;
+pub(crate) mod error;
 mod first_start;
 mod ini;
 mod keys;
@@ -10,10 +12,10 @@ mod listen;
 mod names;
 pub mod reference;
 mod servers;
+pub(crate) mod whole;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,10 +24,11 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 pub use certificate::CertificateFiles;
+pub use control::Control;
 pub use database::is_controller_name;
 pub use directory::DirectoryChoice;
+pub use error::Error;
 pub use first_start::{FirstStart, write_default};
-pub(crate) use first_start::{PRIVATE, write_whole};
 pub use ini::{Ini, Section};
 pub(crate) use keys::nearest;
 pub use listen::Listen;
@@ -35,6 +38,7 @@ use perilune_image::Readers;
 use perilune_program::User;
 pub use perilune_store::Address;
 pub(crate) use servers::{DhcpServer, NameServer, ServerSettings};
+pub(crate) use whole::{PRIVATE, write_whole};
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -66,29 +70,6 @@ impl Options {
     pub fn configuration(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| self.data_dir.join("luna.ini"))
     }
-}
-
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file or directory cannot be read or written.
-    #[error("{} cannot be {action}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// `read`, `written`, …
-        action: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line or a value of a file means nothing.
-    #[error("{}: {reason}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        reason: String,
-    },
 }
 
 /// The configuration in effect.
@@ -191,25 +172,6 @@ pub struct Log {
     pub level: String,
     /// The file that has the log, beside standard error.
     pub file: Option<PathBuf>,
-}
-
-/// What the site allows when many BMCs are spoken to.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Control {
-    /// BMCs in one batch.
-    pub batch_size: Option<NonZeroUsize>,
-    /// The pause between batches.
-    pub batch_delay: Duration,
-    /// BMCs that are spoken to at one moment.
-    pub concurrent: Option<NonZeroUsize>,
-    /// BMCs that are begun with in a second.
-    pub ramp: Option<NonZeroU32>,
-    /// Machines of one rack that are switched on, and within which time.
-    pub rack_inrush: Option<(NonZeroUsize, Duration)>,
-    /// How long one request may take.
-    pub deadline: Option<Duration>,
-    /// Certificates, in PEM, of those who sign the certificates of BMCs.
-    pub authorities: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Settings {

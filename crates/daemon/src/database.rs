@@ -4,7 +4,8 @@ use perilune_store::{Address, Store};
 pub use perilune_store::{Checked, Moved};
 
 use crate::config::{Listen, Options, Settings};
-use crate::serve::{Error, configure};
+use crate::error::Error;
+use crate::serve::configure;
 
 /// What became of a database that was to be prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use perilune_model::{Draft, Error as Refusal, Name};
 use crate::causes::chain;
 use crate::clock;
 use crate::cluster::ClusterService;
+use crate::cluster::own_meta;
 use crate::config::{Options, Settings};
-use crate::serve::{Error, own_meta};
+use crate::error::Error;
 use crate::standing;
 
 /// What a cluster starts with when nobody says otherwise.

@@ -1,9 +1,7 @@
 //! What each of the controllers that share a database has: the files that nodes fetch, and the trees of images; and where machines reach it. Each says
 //! so on a board, and fetches what it lacks from one that has it. Who lacks a file sends its nodes to one that has it.
 
-mod fetch;
-mod look;
-mod own;
+pub(crate) mod look;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,7 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
-pub(crate) use own::follow;
 use perilune_boards::{
     Board, Durability, Rules, Snapshot, Subscription, Unreadable, Update, Writer,
 };
@@ -193,7 +190,7 @@ impl Holdings {
     }
 
     /// Says what this controller has.
-    fn say(&self, holding: Holding) {
+    pub(crate) fn say(&self, holding: Holding) {
         self.board.update(&self.own, |known| match known {
             Some(known) if **known == holding => Update::Keep,
             _ => Update::Put(holding),
@@ -227,7 +224,7 @@ impl Holdings {
         }
     }
 
-    fn fresh(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    pub(crate) fn fresh(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -301,7 +298,7 @@ impl Holdings {
         others
     }
 
-    fn subscribe(&self) -> (Snapshot<Name, Holding>, Subscription<Name, Holding>) {
+    pub(crate) fn subscribe(&self) -> (Snapshot<Name, Holding>, Subscription<Name, Holding>) {
         self.board.subscribe()
     }
 }

@@ -3,19 +3,22 @@
 //! A job is on a board, stored before its request is answered, done by one worker, and safe to do twice: what was not done when the
 //! daemon stopped is done when it starts again. Its messages are for whoever polls with the request's id.
 
-mod agent;
 mod ask;
+mod blocking;
 mod certificates;
 mod clean;
 mod clone;
+mod context;
 mod error;
 mod message;
 mod pack;
+mod places;
 mod progress;
 mod queue;
 mod request_id;
 mod run;
-pub(crate) mod site;
+mod shared;
+mod site;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,87 +28,37 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub use ask::{NotTaken, Submitted};
 pub(crate) use clean::remove_file;
 pub use error::Error;
 use message::{END, Streams};
 pub use message::{Message, News, OK, Said, Time, timestamp};
-use perilune_boards::{Board, Durability, Rules, Unreadable, Update, Writer};
-use perilune_image::{CancelFlag, Readers};
+use perilune_boards::{Board, Durability, Rules, Unreadable, Writer};
+use perilune_image::CancelFlag;
 use perilune_model::Name;
 use perilune_model::image::Image;
 use perilune_store::{Store, Table};
-use queue::{Number, Queue, Running};
+pub(crate) use places::Site;
+pub use places::{Places, Torrents};
+use queue::Number;
 pub(crate) use request_id::new as new_request_id;
-pub use sync::Receiver;
+pub use shared::Jobs;
+use shared::{Shared, State};
 use tokio::sync::Notify;
 pub use trees::Trees;
 use trees::{Done, Task};
-pub use work::{Format, Job, Mounted, Work};
+pub use work::{Format, Job, Mounted, Receiver, Work};
 
 use crate::cluster::ClusterService;
 use crate::holdings::Holdings;
 
-/// Nodes that boot from files which were just replaced have this many milliseconds to fetch them.
-const GRACE: Time = 60 * 60 * 1000;
 /// More jobs than anybody may ask for: no job that was taken is ever pushed out.
 const RULES: Rules = Rules { keys: 2 * ask::MOST, changes: 1024 };
 
-/// Where images and their files are.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// What packing makes, and the daemon serves.
-    pub files: PathBuf,
-    /// The trees of images that do not say where theirs is.
-    pub images: PathBuf,
-    /// Who works on the trees.
-    pub trees: Trees,
-    /// Who may read archives.
-    pub readers: Readers,
-    /// How the controller is reached.
-    pub reached: perilune_boot::Settings,
-    /// What torrents say, where archives get them.
-    pub torrents: Option<Torrents>,
-    /// What the site does itself.
-    pub(crate) site: site::Site,
-}
-
-/// What torrents say.
-#[derive(Debug, Clone, Copy)]
-pub struct Torrents {
-    /// Whether they name the controller's web server, since nobody seeds.
-    pub names_web_server: bool,
-}
-
-/// All jobs and what they told; clones share them.
-#[derive(Clone)]
-pub struct Jobs {
-    shared: Arc<Shared>,
-}
-
 /// What stores jobs; it must run for any to be taken.
 pub struct Records(Writer<Number, Job>);
-
-struct Shared {
-    /// The jobs that are not done.
-    jobs: Board<Number, Job>,
-    state: Mutex<State>,
-    wake: Notify,
-    cluster: ClusterService,
-    places: Places,
-    holdings: Holdings,
-}
-
-struct State {
-    running: BTreeMap<Number, Running>,
-    /// Jobs that are not stored yet, and therefore do not begin.
-    unstored: BTreeSet<Number>,
-    last_number: u64,
-    last_epoch: u64,
-    streams: Streams,
-}
 
 /// A job as the list of jobs shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,9 +146,13 @@ impl Jobs {
     /// Why the tree of an image cannot be removed with it.
     pub async fn obstacle_to_removal(&self, image: Arc<Image>) -> Result<Option<String>, Error> {
         let (cluster, places) = (self.shared.cluster.published(), self.shared.places.clone());
-        run::blocking(move || {
+        blocking::blocking(move || {
             let tree = image.tree(&places.images);
-            tree::obstacle(&cluster, &places, (Some(image.name.as_str()), &tree))
+            tree::obstacle(
+                &cluster,
+                (&places.files, &places.images),
+                (Some(image.name.as_str()), &tree),
+            )
         })
         .await
     }
@@ -213,9 +170,14 @@ impl Jobs {
         let (owner, tree) = (owner.clone(), tree.to_owned());
         let look = move || {
             tree::is_left(&tree)
-                && tree::obstacle(&cluster, &places, (Some(owner.as_str()), &tree)).is_none()
+                && tree::obstacle(
+                    &cluster,
+                    (&places.files, &places.images),
+                    (Some(owner.as_str()), &tree),
+                )
+                .is_none()
         };
-        run::blocking(look).await.unwrap_or(false)
+        blocking::blocking(look).await.unwrap_or(false)
     }
 
     /// Gives a place to another tree, and has what was left there removed.
@@ -290,47 +252,5 @@ impl Jobs {
                 state.streams.say(now, request, "__remote__", OK, message);
             }
         }
-    }
-}
-
-impl State {
-    /// What becomes of a job that was stored before the daemon began.
-    fn resume(&mut self, now: Time, number: Number, job: &Job) -> Update<Job> {
-        self.last_number = self.last_number.max(number.0);
-        self.last_epoch = self.last_epoch.max(job.epoch);
-        if job.cancelled {
-            self.tell_cancelled(now, job);
-            return Update::Remove;
-        }
-        if job.work.target().is_some() {
-            let title = job.work.title();
-            let say =
-                format!("resumed {title} with id {} after a restart of the daemon", job.number);
-            self.streams.say(now, &job.request, &job.user, OK, &say);
-        }
-        Update::Keep
-    }
-
-    fn tell_cancelled(&mut self, now: Time, job: &Job) {
-        let say = format!("{}: cancelled", job.work.title());
-        self.streams.say(now, &job.request, &job.user, error::FAILED, &say);
-        self.streams.end(now, &job.request, &job.user);
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // What a panicking holder left is still a list of jobs and what they told.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The image that a job packs, as it is now, which is remembered.
-    fn image_to_pack(&self, job: &Job, name: &str) -> Option<Arc<Image>> {
-        let mut state = self.lock();
-        let image = self.cluster.published().images().get(name).map(Arc::clone)?;
-        if let Some(running) = state.running.get_mut(&Number(job.number)) {
-            running.packs = Some(Arc::clone(&image));
-        }
-        Some(image)
     }
 }

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::boots::Evidence;
 use crate::clock;
 use crate::config::Options;
+use crate::error::Error;
 use crate::leases::{LEASE_SECONDS, STRANGERS_LEASE_SECONDS};
 use crate::own_addresses;
-use crate::serve::Error;
 use crate::sightings::Sightings;
 use crate::state::State;
 

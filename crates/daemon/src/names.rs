@@ -9,26 +9,15 @@ mod desk;
 mod forward;
 mod listen;
 mod notify;
+pub(crate) mod start;
 mod status;
 mod tcp;
 mod udp;
 mod views;
 
-use std::sync::Arc;
-
-use perilune_dns::Keys;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
 use crate::config::{Options, Serve, Settings};
-use crate::state::State;
 pub(crate) use counters::Counters;
-use desk::Desk;
-use forward::Forwarder;
-use listen::Listener;
-pub use status::Names;
-pub use status::Service;
-use views::Views;
+pub use status::{Names, Service};
 
 /// What is known before anything is served.
 pub(crate) fn prepare(settings: &Settings, options: &Options) -> Names {
@@ -44,28 +33,4 @@ pub(crate) fn prepare(settings: &Settings, options: &Options) -> Names {
             "[SERVICES] DNS = {other} of luna.ini names another server; write [DNS] SERVE = yes there to have this one instead"
         )),
     }
-}
-
-/// Starts the server, if it is to serve. When this returns, names are answered wherever that can be now.
-pub(crate) async fn start(
-    options: &Options,
-    state: &State,
-    tasks: &mut JoinSet<()>,
-    stop: &CancellationToken,
-) {
-    if !state.names.is_wanted() {
-        return;
-    }
-    let settings = state.settings.names.clone();
-    let (views, following) = Views::begin(state);
-    tasks.spawn(following.run(stop.clone()));
-    let (forwarder, forwarding) = Forwarder::new();
-    tasks.spawn(forwarding.run(stop.clone()));
-    let keys: Keys = settings.keys.iter().cloned().collect();
-    let (desk, given) = Desk::new(settings, keys, views, (forwarder, state.metrics.dns()));
-    let desk = Arc::new(desk);
-    tasks.spawn(notify::run(Arc::clone(&desk), state.names.clone(), given, stop.clone()));
-    let mut listener = Listener::new(options, state, desk, stop.clone());
-    listener.settle().await;
-    tasks.spawn(listener.run());
 }

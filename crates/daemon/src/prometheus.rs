@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A file cannot be written.
     #[error(transparent)]
-    Written(#[from] crate::config::Error),
+    Written(#[from] crate::config::error::Error),
     /// A file is not what it should be.
     #[error("{path}: {reason}")]
     Content {

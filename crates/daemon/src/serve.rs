@@ -12,7 +12,7 @@ use perilune_boards::Writer;
 use perilune_boot::{Directories, Protocol, Templates};
 use perilune_dhcp::{Lease, Observer};
 use perilune_model::{Cluster, Name};
-use perilune_store::{Meta, Store};
+use perilune_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -29,15 +29,15 @@ use crate::config::{self, Listen, Options, Settings};
 use crate::control::{self, Control, PinnedCertificate};
 use crate::controllers::Controllers;
 use crate::discovery::{self, Discovery};
+use crate::error::Error;
 use crate::followers::Followers;
-use crate::holdings::{self, Holding};
+use crate::holdings::Holding;
 use crate::hooks::Hooks;
 use crate::install_logs::InstallLog;
 use crate::installations::Installed;
 use crate::inventories;
-use crate::jobs::site::Site;
 use crate::jobs::trees::Performer;
-use crate::jobs::{self, Places, Torrents, Trees};
+use crate::jobs::{self, Places, Site, Torrents, Trees};
 use crate::joining::Invitations;
 use crate::metrics::Metrics;
 use crate::os_users::OsUsers;
@@ -52,105 +52,7 @@ use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::Use;
 use crate::vault::Vault;
-use crate::{clock, first_cluster, names, own_addresses, servers, starters};
-
-/// Why the daemon does not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Configuration(#[from] config::Error),
-    /// The store cannot be used.
-    #[error(transparent)]
-    Store(#[from] perilune_store::Error),
-    /// Nobody says where the database is that controllers share.
-    #[error("no PostgreSQL database is named: say --database URL, or write [DATABASE] ENGINE = postgresql and HOSTS in {}", file.display())]
-    NoDatabase {
-        /// The configuration.
-        file: std::path::PathBuf,
-    },
-    /// The shared database is empty, and there is a cluster here.
-    #[error("the database {database} is empty, and {} has a cluster: bring it along with `perilune database move --from sqlite --to postgres`, or put that file away to begin anew", file.display())]
-    NotMoved {
-        /// The shared database.
-        database: String,
-        /// The database that the daemon had for itself.
-        file: std::path::PathBuf,
-    },
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}{}", hint(.source))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// An address is named twice.
-    #[error("{address} is listened on already: --listen {own} has it; leave one of them out")]
-    ListenTwice {
-        /// The address.
-        address: SocketAddr,
-        /// What has it.
-        own: SocketAddr,
-    },
-    /// The system does not tell of signals.
-    #[error("signals cannot be received")]
-    Signal(#[source] std::io::Error),
-    /// A part of the daemon ended that must not.
-    #[error("a part of the daemon failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
-    /// The cluster of the first start is refused.
-    #[error("the first cluster cannot be made")]
-    FirstCluster(#[source] cluster::Error),
-    /// Machines cannot be controlled.
-    #[error(transparent)]
-    Control(#[from] control::Error),
-    /// TFTP cannot be served.
-    #[error(transparent)]
-    Tftp(#[from] perilune_boot::tftp::Error),
-    /// DHCP cannot be served on an interface.
-    #[error("cannot serve machines on the interface {interface}{}", machines_hint(.source))]
-    Interface {
-        /// The interface.
-        interface: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// Whether the tables of the shared database are those of an older program.
-    pub fn is_older_layout(&self) -> bool {
-        matches!(self, Self::Store(perilune_store::Error::Older { .. }))
-    }
-}
-
-fn hint(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            ": another program has it; stop that one, or choose another with --listen"
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            ": ports below 1024 need privileges; choose another with --listen"
-        }
-        std::io::ErrorKind::AddrNotAvailable => {
-            ": this machine has no such address; choose another with --listen"
-        }
-        _ => "",
-    }
-}
-
-fn machines_hint(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            ": another program has UDP port 67 (DHCP) there; `ss -ulpn 'sport = :67'` names it. Stop that one, or leave out --dhcp-interface"
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            ": DHCP and TFTP need privileges; run perilune as root, or with CAP_NET_RAW and CAP_NET_BIND_SERVICE"
-        }
-        _ => "",
-    }
-}
+use crate::{first_cluster, names, own_addresses, own_holdings, servers, starters};
 
 /// What is started: all but the API.
 pub struct Started {
@@ -219,7 +121,7 @@ pub async fn start(options: Options, asked: CancellationToken) -> Result<Started
     tasks.spawn(close(asked, state.controllers.clone(), stop.clone()));
     if state.controllers.is_shared() {
         tasks.spawn(state.spool.clone().run(state.clone(), stop.clone()));
-        tasks.spawn(holdings::follow(state.clone(), stop.clone()));
+        tasks.spawn(own_holdings::follow(state.clone(), stop.clone()));
     }
     let (hooks, status, lead) =
         (state.hooks.clone(), state.status.clone(), state.controllers.lead());
@@ -253,9 +155,9 @@ async fn serve_machines(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     // Before machines are told which name servers there are.
-    names::start(options, state, tasks, stop).await;
+    names::start::start(options, state, tasks, stop).await;
     crate::machines::start(options, observers, state, tasks, stop)?;
-    servers::start(state, tasks, stop);
+    servers::worker::start(state, tasks, stop);
     Ok(())
 }
 
@@ -558,15 +460,5 @@ pub async fn run(mut tasks: JoinSet<()>, stop: CancellationToken) -> Result<(), 
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "the service manager was not told");
-    }
-}
-
-/// Who the daemon is in the history of the cluster.
-pub(crate) fn own_meta(action: &str) -> Meta {
-    Meta {
-        at: clock::milliseconds(),
-        author: "perilune".to_owned(),
-        origin: "daemon".to_owned(),
-        action: action.to_owned(),
     }
 }

@@ -10,10 +10,12 @@ use perilune_model::{Draft, Error as Refusal, Name, Patch, settings};
 use tokio::task::JoinSet;
 
 use crate::cluster::ClusterService;
+use crate::cluster::own_meta;
 use crate::config::{self, Options};
+use crate::error::Error;
 use crate::first_cluster::{self, NETWORK};
 use crate::own_addresses;
-use crate::serve::{Error, configure, open_store, own_meta};
+use crate::serve::{configure, open_store};
 
 /// What a first cluster is to have, beside the address that the options say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use axum::response::Response;
 use perilune_daemon::clock;
 use perilune_daemon::rate::Wait;
 
-use super::view::View;
 use crate::proxied::{CONFIGURATION, LINE};
 use crate::source::{self, Source};
 use crate::state::State;
 use crate::unproven::spend;
+use crate::view::View;
 
 /// Who asks for a boot script. That nobody is named is remembered, for whoever looks at warnings.
 #[derive(Debug, Clone, Copy)]

@@ -10,11 +10,11 @@ use perilune_daemon::clock;
 use perilune_model::discovery::{self, Decision, Wish};
 use perilune_model::{Draft, MacAddress, Name};
 
-use super::view::View;
 use super::{Ask, meta_of_machine, script_of_new, with_site};
 use crate::problem::ApiError;
 use crate::source::Source;
 use crate::state::State;
+use crate::view::View;
 
 /// What a machine says at its console that it is. Only what a rule of the site accepts becomes a node by itself: anybody can ask.
 pub(super) async fn claimed(

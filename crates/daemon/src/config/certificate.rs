@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Ini;
+use super::ini::Ini;
 
 /// A certificate and its key, in PEM. The certificate is followed by those of its authorities, where there are some.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::Path;
 use nix::unistd::gethostname;
 use perilune_store::{Address, Encryption, Host};
 
-use super::{Ini, keys};
+use super::ini::Ini;
+use super::keys;
 
 const SECTION: &str = "DATABASE";
 const PORT: u16 = 5432;

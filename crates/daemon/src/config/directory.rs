@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use perilune_directory::{Place, Security};
 
-use super::{Ini, keys};
+use super::ini::Ini;
+use super::keys;
 
 const SECTION: &str = "OSUSER";
 /// The first number of users and groups, unless the site says otherwise: above those of systems.

@@ -1,9 +1,8 @@
 //! The configuration of a daemon that was given none.
 
-use std::fs::{DirBuilder, File};
-use std::io::Write;
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -12,10 +11,9 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use perilune_boot::Protocol;
 use perilune_model::controller::DEFAULT_PORT;
 
-use super::{Error, Listen};
-
-/// The mode of files that only their owner may read.
-pub(crate) const PRIVATE: u32 = 0o600;
+use super::error::Error;
+use super::listen::Listen;
+use super::whole::{PRIVATE, write_whole};
 
 /// What a first start made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,19 +76,6 @@ fn firmware_port(listen: &[Listen]) -> String {
             plain.address.port()
         )
     })
-}
-
-/// Writes a new file with this mode, whole or not at all.
-pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
-    let unfinished = path.with_extension("new");
-    let write = || {
-        let mut file =
-            File::options().create(true).truncate(true).write(true).mode(mode).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, path)
-    };
-    write().map_err(|source| Error::File { path: path.to_owned(), action: "written", source })
 }
 
 fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {

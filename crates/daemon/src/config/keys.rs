@@ -10,8 +10,9 @@ use perilune_boot::Protocol;
 use perilune_image::Readers;
 use perilune_program::User;
 
+use super::control::Control;
+use super::ini::Ini;
 use super::reference::LUNA_INI;
-use super::{Control, Ini};
 use crate::audit::Destination;
 use crate::boots::Evidence;
 use crate::prometheus;

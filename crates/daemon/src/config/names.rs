@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use perilune_dns::Key;
 
-use super::{Ini, keys};
+use super::ini::Ini;
+use super::keys;
 
 const SECTION: &str = "DNS";
 const PORT: u16 = 53;

@@ -1,5 +1,6 @@
 //! Files of earlier versions, as these wrote them, and as a site had before: they say today what they said then.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::*;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use perilune_model::Family;
 use perilune_render::{DHCPD, DHCPD6, DhcpKeys, KEA4, KEA6, Paths};
 
-use super::{Ini, keys};
+use super::ini::Ini;
+use super::keys;
 
 /// Where Kea takes commands, as distributions have it.
 const KEA_SOCKETS: [&str; 2] = ["/run/kea/kea4-ctrl-socket", "/run/kea/kea6-ctrl-socket"];

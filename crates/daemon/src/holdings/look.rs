@@ -11,17 +11,17 @@ use super::Kept;
 
 /// What was found out about files, by name: nobody reads a large file twice. A file is another when its size or its time is.
 #[derive(Debug, Default)]
-pub(super) struct Looked(BTreeMap<String, (u64, Option<SystemTime>, Kept)>);
+pub(crate) struct Looked(BTreeMap<String, (u64, Option<SystemTime>, Kept)>);
 
 /// What is known of a file beforehand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) size: Option<u64>,
-    pub(super) checksum: Option<String>,
+pub(crate) struct Wanted {
+    pub(crate) size: Option<u64>,
+    pub(crate) checksum: Option<String>,
 }
 
 /// The files that nodes may fetch, each with what is known of it.
-pub(super) fn wanted(cluster: &Cluster) -> BTreeMap<String, Wanted> {
+pub(crate) fn wanted(cluster: &Cluster) -> BTreeMap<String, Wanted> {
     let mut wanted = BTreeMap::new();
     for image in cluster.images().values() {
         let tags = image.tags.iter().map(|tag| &tag.files);
@@ -43,7 +43,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Those of them that are here, whole.
-pub(super) fn files(
+pub(crate) fn files(
     directory: &Path,
     wanted: &BTreeMap<String, Wanted>,
     looked: &mut Looked,
@@ -79,17 +79,25 @@ pub(super) fn files(
 }
 
 /// Reads a file to its end.
-pub(super) fn hashed(path: &Path) -> Result<Kept, perilune_image::Error> {
+pub(crate) fn hashed(path: &Path) -> Result<Kept, perilune_image::Error> {
     let (checksum, size) = perilune_image::file_sum(path)?;
     Ok(Kept { size, checksum })
 }
 
 /// The images whose trees are here. An empty directory is none.
-pub(super) fn trees(cluster: &Cluster, directory: &Path) -> BTreeSet<perilune_model::Name> {
+pub(crate) fn trees(cluster: &Cluster, directory: &Path) -> BTreeSet<perilune_model::Name> {
     let images = cluster.images().values();
     let here = images.filter(|image| {
         let entries = std::fs::read_dir(image.tree(directory));
         entries.is_ok_and(|mut entries| entries.next().is_some())
     });
     here.map(|image| image.name.clone()).collect()
+}
+
+impl Wanted {
+    /// Whether a file that a controller has is the one that is wanted.
+    pub(crate) fn is(&self, kept: &Kept) -> bool {
+        self.size.is_none_or(|size| size == kept.size)
+            && self.checksum.as_ref().is_none_or(|checksum| *checksum == kept.checksum)
+    }
 }

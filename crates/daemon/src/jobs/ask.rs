@@ -5,10 +5,14 @@ use std::sync::Arc;
 use perilune_boards::{Error, Update};
 
 use super::error::chain;
-use super::{
-    GRACE, Job, Jobs, Number, OK, Queue, Running, Shared, State, Time, Work, pack, request_id,
-};
+use super::message::{OK, Time};
+use super::queue::{Number, Queue, Running};
+use super::shared::{Jobs, Shared, State};
+use super::work::{Job, Work};
+use super::{pack, request_id};
 
+/// Nodes that boot from files which were just replaced have this many milliseconds to fetch them.
+pub(super) const GRACE: Time = 60 * 60 * 1000;
 /// As many jobs may wait; more are refused.
 pub(super) const MOST: usize = 10_000;
 /// As often is a job given another number, when another controller has given its number to another job.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use perilune_model::{Cluster, image};
 
+use super::blocking::blocking;
+use super::context::Context;
 use super::error::{Error, Failed};
-use super::run::{Context, blocking};
 use super::trees::Task;
 use super::{site, tree};
 
@@ -59,7 +60,8 @@ pub(super) async fn remove_tree(context: &Context, place: &Path) -> Result<(), F
     let failed = |error: Error| error.while_doing("removing a tree");
     let looked_at = place.clone();
     // An image may have been made there since.
-    let look = move || tree::obstacle(&cluster, &places, (None, &looked_at));
+    let look =
+        move || tree::obstacle(&cluster, (&places.files, &places.images), (None, &looked_at));
     if let Some(reason) = blocking(look).await.map_err(failed)? {
         tracing::warn!(tree = %place.display(), reason, "a tree was not removed");
         return Ok(());

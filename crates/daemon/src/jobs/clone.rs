@@ -1,17 +1,15 @@
 //! Copying the tree of an image.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perilune_image::{CancelFlag, Progress};
 use perilune_model::{Name, image};
 
+use super::blocking::blocking;
+use super::context::Context;
 use super::error::{Error, Failed, chain};
 use super::pack;
 use super::progress::Step;
-use super::run::{Context, blocking};
 use super::trees::{Done, Task, Told};
 use super::work::{Mounted, Work};
 use super::{site, tree};
@@ -62,8 +60,10 @@ async fn copy(
     };
     let (cluster, places) = (context.shared.cluster.published(), context.shared.places.clone());
     let (owner, place) = (target.clone(), to.clone());
-    let is_free =
-        move || tree::obstacle(&cluster, &places, (Some(owner.as_str()), &place)).is_none();
+    let is_free = move || {
+        tree::obstacle(&cluster, (&places.files, &places.images), (Some(owner.as_str()), &place))
+            .is_none()
+    };
     let may_replace = blocking(is_free).await?;
     if is_copied_by_site(context, (&from, &to), may_replace).await? {
         return Ok(());
@@ -125,36 +125,6 @@ fn place(context: &Context, name: &Name) -> Result<PathBuf, Error> {
         .map(Arc::clone)
         .ok_or_else(|| Error::Missing(name.to_string()))?;
     Ok(image.tree(&context.shared.places.images))
-}
-
-/// A tree is under its name only when it is whole. What a removed image has left there goes then, and not before.
-pub(super) fn copy_aside(
-    (from, to): (&Path, &Path),
-    (request, mounts, may_replace): (&str, Mounted, bool),
-    report: &mut dyn FnMut(Progress),
-    cancel: &CancelFlag,
-) -> Result<Vec<String>, Error> {
-    let is_left = |place: &Path| may_replace && tree::is_left(place);
-    if to.symlink_metadata().is_ok() && !is_left(to) {
-        return Err(Error::Image(perilune_image::Error::AlreadyThere { path: to.to_owned() }));
-    }
-    let parent = to.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent).map_err(|error| Error::files("make", parent, error))?;
-    let aside = parent.join(format!(".perilune-copy-{request}"));
-    match fs::remove_dir_all(&aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::files("remove", &aside, error));
-        }
-        _ => {}
-    }
-    let notes = perilune_image::copy_tree(from, &aside, mounts.into(), report, cancel)?;
-    let left = is_left(to).then(|| tree::put_aside(to, request)).transpose()?;
-    let renamed = fs::rename(&aside, to);
-    if let Some(left) = left {
-        tree::remove(&left, request)?;
-    }
-    renamed.map_err(|error| Error::files("rename the finished copy to", to, error))?;
-    Ok(notes)
 }
 
 fn is_already_there(error: &Error) -> bool {

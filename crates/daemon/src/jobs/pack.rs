@@ -9,10 +9,11 @@ use perilune_image::{ArchiveFormat, CancelFlag, Packed, Parts, Progress, Stage};
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::{Cluster, Name};
 
-use super::Shared;
+use super::blocking::blocking;
+use super::context::Context;
 use super::error::{Error, Failed};
 use super::progress::Step;
-use super::run::{Context, blocking};
+use super::shared::Shared;
 use super::trees::{Done, Pack, Task, Told};
 use super::work::{Format, Mounted};
 use super::{clean, site};

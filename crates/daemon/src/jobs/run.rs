@@ -6,33 +6,22 @@ use std::time::Duration;
 
 use perilune_boards::Update;
 use perilune_image::CancelFlag;
-use perilune_model::Name;
-use perilune_store::Meta;
-use perilune_wire::job::Progress;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Error, Failed, chain};
-use super::message::{OK, Time};
+use super::context::Context;
+use super::error::{Failed, chain};
+use super::message::Time;
 use super::queue::{Number, Running};
-use super::trees::{Report, Told};
+use super::shared::Jobs;
 use super::work::{Job, Work};
-use super::{Jobs, Shared, certificates, clean, clone, pack, sync};
+use super::{certificates, clean, clone, pack, sync};
 use crate::clock;
 
 /// How long a job that is told to stop may take when the daemon stops: a compressor ends its block, a disk may not answer.
 const LAST_WORK: Duration = Duration::from_millis(500);
 /// Old messages are looked for this often; and a clock that was set is noticed.
 const SWEEP: Duration = Duration::from_mins(5);
-
-/// What a job needs while it is done.
-#[derive(Clone)]
-pub(super) struct Context {
-    pub(super) shared: Arc<Shared>,
-    pub(super) job: Arc<Job>,
-    pub(super) cancel: CancelFlag,
-    stop: CancellationToken,
-}
 
 impl Jobs {
     /// Does the jobs until it is told to stop; what is not done then is done after the next start.
@@ -137,21 +126,6 @@ impl Context {
         self.shared.wake.notify_one();
     }
 
-    /// Whether it failed only because the daemon stops; it is done after the next start.
-    pub(super) fn is_put_off(&self, error: &Error) -> bool {
-        error.is_cancelled() && self.stop.is_cancelled()
-    }
-
-    /// A daemon that is killed from now on has only the packing to do again.
-    pub(super) async fn only_packs(&self, image: &Name) -> Result<(), perilune_boards::Error> {
-        let number = Number(self.job.number);
-        let only_packs = |job: Option<&Arc<Job>>| match job {
-            Some(job) => Update::Put(Job { work: Work::pack(image.clone()), ..Job::clone(job) }),
-            None => Update::Keep,
-        };
-        self.shared.jobs.update_stored(&number, only_packs).await.map(drop)
-    }
-
     fn tell_failure(&self, failed: &Failed) {
         let Failed { doing, error } = failed;
         let reason = chain(error);
@@ -174,60 +148,4 @@ impl Context {
             tracing::warn!(request = self.job.request, doing, error = reason, "job failed");
         }
     }
-
-    pub(super) fn tell(&self, text: &str) {
-        self.shared.lock().streams.say(
-            clock::milliseconds(),
-            &self.job.request,
-            &self.job.user,
-            OK,
-            text,
-        );
-    }
-
-    pub(super) fn progress(&self, progress: Progress) {
-        self.shared.lock().streams.progress(
-            clock::milliseconds(),
-            &self.job.request,
-            &self.job.user,
-            progress,
-        );
-    }
-
-    /// Tells how many files of a step differ.
-    pub(super) fn counting(&self, step: &str) -> Report {
-        let (context, step) = (self.clone(), step.to_owned());
-        Arc::new(move |told| {
-            let Told::Files(done) = told else { return };
-            let (step, unit) = (step.clone(), "files");
-            context.progress(Progress {
-                step,
-                done,
-                total: None,
-                unit,
-                rate: None,
-                seconds_left: None,
-            });
-        })
-    }
-
-    /// Who is the author of what the job changes in the cluster.
-    pub(super) fn meta(&self) -> Meta {
-        Meta {
-            at: clock::milliseconds(),
-            author: self.job.user.clone(),
-            origin: format!("job {}", self.job.request),
-            action: self.job.work.title(),
-        }
-    }
-}
-
-/// Does what blocks, apart from what must answer at once.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a job panicked");
-        Error::Defect
-    })
 }

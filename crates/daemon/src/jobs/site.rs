@@ -15,10 +15,12 @@ use perilune_model::{Cluster, Name};
 use perilune_program::Limits;
 use serde_json::{Value, json};
 
+use super::blocking::blocking;
+use super::context::Context;
 use super::error::{Error, Failed, chain};
-use super::run::{Context, blocking};
+use super::places::Site;
 use super::trees::Pack;
-use crate::plugins::{Runner, names};
+use crate::plugins::names;
 
 /// A pack of a large image, or a grab over a slow network, takes this long at most.
 const WORK: Limits = Limits::of(Duration::from_hours(4), 1 << 20);
@@ -36,14 +38,6 @@ const OTHER: &str = "osimage/other";
 const PROVISION: &str = "boot/provision";
 /// What archives have in their names, and kernels and initramfs have not.
 const ARCHIVE: &str = ".tar";
-
-/// What the site has of its own.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Site {
-    pub(crate) runner: Runner,
-    /// `[PLUGINS] IMAGE_FILESYSTEM`: which program copies trees.
-    pub(crate) file_system: Option<String>,
-}
 
 /// What a program answers: an object, or nothing.
 #[derive(Debug)]

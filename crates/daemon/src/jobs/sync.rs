@@ -10,10 +10,11 @@ use perilune_model::node::Node;
 use perilune_model::{Cluster, Name, Patch};
 use tokio::task::JoinSet;
 
+use super::context::Context;
 use super::error::{Error, Failed, chain};
 use super::pack;
-use super::run::Context;
 use super::trees::{Count, Done, Grab, Host, HostName, Push, Task};
+use super::work::Receiver;
 use super::{site, tree};
 
 /// As many nodes are pushed to at once.
@@ -21,25 +22,6 @@ const AT_ONCE: usize = 9;
 
 /// As many mounts of a node as are told one by one: one that runs containers has hundreds.
 const MOUNTS_TOLD: usize = 20;
-
-/// Which nodes an image is pushed to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Receiver {
-    /// One node.
-    Node(Name),
-    /// The nodes of a group.
-    Group(Name),
-}
-
-impl Receiver {
-    /// Its name.
-    pub fn name(&self) -> &Name {
-        match self {
-            Self::Node(name) | Self::Group(name) => name,
-        }
-    }
-}
 
 /// Brings the tree of an image to what a node has; then packs it, where that was asked for.
 pub(super) async fn grab(
@@ -260,7 +242,7 @@ async fn keep_kernel_version(
     let tree = tree.to_owned();
     // A tree without a kernel is told when it is packed.
     let look = move || named.or_else(|| perilune_image::newest_kernel_version(&tree).ok());
-    let newest = super::run::blocking(look).await?;
+    let newest = super::blocking::blocking(look).await?;
     let Some(newest) = newest.filter(|newest| image.kernelversion.as_ref() != Some(newest)) else {
         return Ok(());
     };

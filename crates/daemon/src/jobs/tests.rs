@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use perilune_image::Readers;
 use perilune_model::image::{self, Image};
 use perilune_model::{Draft, Kind, Name, Object, Patch};
 use perilune_store::Meta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::ask::GRACE;
 use super::trees::Performer;
 use super::*;
 use crate::clock::milliseconds as now;
@@ -26,7 +28,7 @@ struct Site {
     store: Store,
     cluster: ClusterService,
     tasks: JoinSet<()>,
-    plugins: site::Site,
+    plugins: places::Site,
 }
 
 async fn open(
@@ -52,7 +54,7 @@ impl Site {
         let (cluster, task) = ClusterService::new(store.clone(), cluster);
         let mut tasks = JoinSet::new();
         tasks.spawn(task);
-        let site = Self { directory, store, cluster, tasks, plugins: site::Site::default() };
+        let site = Self { directory, store, cluster, tasks, plugins: places::Site::default() };
         site.add_image("compute").await;
         site
     }

@@ -7,11 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use perilune_image::{CancelFlag, Progress};
 use perilune_model::Cluster;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
-use super::{Error, Places};
+use super::error::Error;
+use super::work::Mounted;
 
 /// Directories of the machine itself, which are no images whatever somebody wrote.
 const OF_THE_SYSTEM: [&str; 21] = [
@@ -25,27 +27,27 @@ const MACHINE_ID: &str = "etc/machine-id";
 /// would go.
 pub(super) fn obstacle(
     cluster: &Cluster,
-    places: &Places,
+    (files, images): (&Path, &Path),
     (owner, tree): (Option<&str>, &Path),
 ) -> Option<String> {
-    let (place, images) = (resolved(tree), resolved(&places.images));
-    if place == images || !place.starts_with(&images) {
+    let (place, all) = (resolved(tree), resolved(images));
+    if place == all || !place.starts_with(&all) {
         return Some(format!(
             "{} is outside of the images' directory {}; keep it, or remove it by hand",
             tree.display(),
-            places.images.display()
+            images.display()
         ));
     }
     let overlaps = |other: &Path| {
         let other = resolved(other);
         other.starts_with(&place) || place.starts_with(&other)
     };
-    if resolved(&places.files).starts_with(&place) {
+    if resolved(files).starts_with(&place) {
         return Some(format!("the files that nodes boot from are in {}", tree.display()));
     }
     let mut others =
         cluster.images().values().filter(|image| owner.is_none_or(|owner| image.name != owner));
-    let user = others.find(|image| overlaps(&image.tree(&places.images)))?;
+    let user = others.find(|image| overlaps(&image.tree(images)))?;
     Some(format!("the image {} uses {}, too", user.name, tree.display()))
 }
 
@@ -206,6 +208,36 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
         }
     }
     Some(PathBuf::from(std::ffi::OsString::from_vec(path)))
+}
+
+/// A tree is under its name only when it is whole. What a removed image has left there goes then, and not before.
+pub(super) fn copy_aside(
+    (from, to): (&Path, &Path),
+    (request, mounts, may_replace): (&str, Mounted, bool),
+    report: &mut dyn FnMut(Progress),
+    cancel: &CancelFlag,
+) -> Result<Vec<String>, Error> {
+    let is_left = |place: &Path| may_replace && is_left(place);
+    if to.symlink_metadata().is_ok() && !is_left(to) {
+        return Err(Error::Image(perilune_image::Error::AlreadyThere { path: to.to_owned() }));
+    }
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(|error| Error::files("make", parent, error))?;
+    let aside = parent.join(format!(".perilune-copy-{request}"));
+    match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Error::files("remove", &aside, error));
+        }
+        _ => {}
+    }
+    let notes = perilune_image::copy_tree(from, &aside, mounts.into(), report, cancel)?;
+    let left = is_left(to).then(|| put_aside(to, request)).transpose()?;
+    let renamed = fs::rename(&aside, to);
+    if let Some(left) = left {
+        remove(&left, request)?;
+    }
+    renamed.map_err(|error| Error::files("rename the finished copy to", to, error))?;
+    Ok(notes)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Who works on trees of operating systems: they have every owner and mode in them, so that takes what root alone may. A daemon that is
 //! root does it itself; one that is not asks the privileged worker (`worker.rs`), in the same words.
 
+mod agent;
 mod ask;
+mod certificates;
 mod fence;
 mod perform;
 mod rsync;
@@ -15,12 +17,9 @@ pub(crate) use fence::Fence;
 pub(crate) use perform::Performer;
 use perilune_image::{CancelFlag, Packed};
 pub use task::{Count, Finding};
-pub(crate) use task::{Done, Grab, Host, HostName, Pack, Push, Task, Told};
+pub(crate) use task::{Done, Grab, Host, HostName, Pack, Push, Report, Task, Told};
 
 use super::error::Error;
-
-/// Is told how far a task is. It never waits, and may be told less than everything.
-pub(crate) type Report = Arc<dyn Fn(Told) + Send + Sync>;
 
 /// Who works on trees.
 #[derive(Debug, Clone)]

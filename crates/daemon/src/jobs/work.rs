@@ -7,7 +7,6 @@ use perilune_model::Name;
 use serde::{Deserialize, Serialize};
 
 use super::message::Time;
-use super::sync::Receiver;
 
 /// What is to be done. All of it is safe to do twice, because a daemon that was killed does it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +70,25 @@ pub enum Work {
         /// Where it is.
         tree: PathBuf,
     },
+}
+
+/// Which nodes an image is pushed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receiver {
+    /// One node.
+    Node(Name),
+    /// The nodes of a group.
+    Group(Name),
+}
+
+impl Receiver {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Node(name) | Self::Group(name) => name,
+        }
+    }
 }
 
 /// The form of an archive, by the end of its name.

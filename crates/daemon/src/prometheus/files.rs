@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::rules::{self, Rule, Switches};
 use super::{Error, hardware};
-use crate::config::write_whole;
+use crate::config::whole::write_whole;
 
 /// Prometheus is another user.
 const READABLE: u32 = 0o644;

@@ -7,10 +7,10 @@ use perilune_dhcp::Lease;
 use perilune_model::Name;
 use perilune_store::Store;
 
-use super::Error;
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
+use crate::error::Error;
 use crate::holdings::{Holding, Holdings};
 use crate::install_logs::{InstallLog, InstallLogs};
 use crate::installations::{Installations, Installed};

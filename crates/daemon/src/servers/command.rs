@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perilune_program::{Ended, Limits};
 
-use super::{Action, Kind};
+use super::queue::{Action, Kind};
 use crate::config::ServerSettings;
 
 /// A service that takes longer to start is looked at by somebody.

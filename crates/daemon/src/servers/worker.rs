@@ -4,16 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_boot::Templates;
+use perilune_boot::{Directories, Templates};
 use perilune_model::Cluster;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::dhcp::{self, Written};
 use super::fence::Fence;
-use super::queue::Asked;
-use super::{Action, Kind, Servers, bind, command};
+use super::queue::{Action, Asked, Kind, Servers};
+use super::{bind, command};
 use crate::clock;
 use crate::config::ServerSettings;
 use crate::state::State;
@@ -29,8 +30,20 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// What failed is tried again after so long: a disk has room again, a server is back.
 const AGAIN: Duration = Duration::from_mins(1);
 
+/// Starts to write, where there is anything to write.
+pub(crate) fn start(state: &State, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+    let settings: Arc<ServerSettings> = state.servers.settings();
+    if settings.dhcp.is_none() && settings.dhcp6.is_none() && settings.dns.is_none() {
+        return;
+    }
+    let directories =
+        Directories { templates: state.settings.template_files.clone(), plugins: None };
+    let templates = Arc::new(perilune_render::templates(directories));
+    tasks.spawn(Worker::new(state.clone(), settings, templates).run(stop.clone()));
+}
+
 /// Follows the cluster, and what is asked for.
-pub(super) struct Worker {
+struct Worker {
     state: State,
     servers: Servers,
     settings: Arc<ServerSettings>,
@@ -50,11 +63,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(
-        state: State,
-        settings: Arc<ServerSettings>,
-        templates: Arc<Templates>,
-    ) -> Self {
+    fn new(state: State, settings: Arc<ServerSettings>, templates: Arc<Templates>) -> Self {
         let cluster = state.cluster.subscribe();
         let servers = state.servers.clone();
         let now = Instant::now();
@@ -79,7 +88,7 @@ impl Worker {
     }
 
     /// Runs until `stop`.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         loop {
             let due = self.due.map(|(due, latest)| due.min(latest));
             let wait = async {

@@ -115,7 +115,7 @@ impl Place {
     }
 }
 
-fn failed(error: perilune_daemon::serve::Error) -> Failure {
+fn failed(error: perilune_daemon::error::Error) -> Failure {
     Failure::failed(format!("{:#}", anyhow::Error::new(error)))
 }
 

@@ -105,7 +105,7 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
         readers: Readers::default(),
         reached: perilune_boot::Settings::default(),
         torrents: None,
-        site: site::Site::default(),
+        site: places::Site::default(),
     };
     let opened = open(&site.store, site.cluster.clone(), places).await;
     let (jobs, records, unreadable) = opened.unwrap();

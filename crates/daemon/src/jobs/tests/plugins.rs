@@ -6,7 +6,7 @@ use perilune_model::group::Group;
 use perilune_model::node::Node;
 
 use super::*;
-use crate::jobs::site::Site as Own;
+use crate::jobs::places::Site as Own;
 use crate::plugins::Runner;
 
 /// A site whose plugins' directory has these files; what ends with `.py` is a class.

@@ -12,9 +12,8 @@ use tokio::io::{
 };
 use tokio::net::UnixStream;
 
-use super::Report;
 use super::rsync::cancelled;
-use super::task::{Done, Task, Told};
+use super::task::{Done, Report, Task, Told};
 use crate::jobs::error::{Error, chain};
 
 /// As long as a line of the worker's may be: the names of a node's mounts, notes about an image.

@@ -8,11 +8,11 @@ use perilune_image::{CancelFlag, CheckRequest, Packed, Request};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::fence::Fence;
-use super::task::{Done, Finding, Pack, Task, Told};
-use super::{Report, rsync};
-use crate::jobs::error::Error;
-use crate::jobs::run::blocking;
-use crate::jobs::{agent, certificates, clone, tree};
+use super::task::{Done, Finding, Pack, Report, Task, Told};
+use super::{agent, certificates, rsync};
+use crate::jobs::blocking::blocking;
+use crate::jobs::error::{Error, chain};
+use crate::jobs::tree;
 
 /// Where things are for whoever works on trees.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Performer {
             Task::Copy { from, to, request, mounts, may_replace } => {
                 let mut told = |progress| report(Told::Bytes(progress));
                 let how = (request.as_str(), mounts, may_replace);
-                Done::Notes(clone::copy_aside((&from, &to), how, &mut told, cancel)?)
+                Done::Notes(tree::copy_aside((&from, &to), how, &mut told, cancel)?)
             }
             Task::Move { from, to } => {
                 tree::rename(&from, &to)?;
@@ -127,7 +127,7 @@ impl Performer {
                 Ok(packed)
             }
             Err(perilune_image::Error::Cancelled) => Err(perilune_image::Error::Cancelled.into()),
-            Err(error) => Err(Error::Told { text: shown(super::super::error::chain(&error)) }),
+            Err(error) => Err(Error::Told { text: shown(chain(&error)) }),
         }
     }
 }

@@ -11,10 +11,9 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::Report;
-use super::task::{Count, Grab, Host, Push, Told};
+use super::task::{Count, Grab, Host, Push, Report, Told};
+use crate::jobs::blocking::blocking;
 use crate::jobs::error::Error;
-use crate::jobs::run::blocking;
 use crate::jobs::tree;
 
 /// How `rsync` reaches nodes, unless its own variable `RSYNC_RSH` says otherwise. Nobody can answer a question here.

@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use perilune_image::{Packed, Parts, Readers};
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::{Format, Mounted};
+use crate::jobs::work::{Format, Mounted};
 
 /// What is to be done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,6 +165,9 @@ pub(crate) enum Told {
     /// So many files differ.
     Files(u64),
 }
+
+/// Is told how far a task is. It never waits, and may be told less than everything.
+pub(crate) type Report = Arc<dyn Fn(Told) + Send + Sync>;
 
 /// What came of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,10 +15,10 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::spawn_blocking;
 
-use super::look::Wanted;
-use super::{Kept, Other};
 use crate::archives::is_protected;
 use crate::causes::chain;
+use crate::holdings::look::Wanted;
+use crate::holdings::{Kept, Other};
 use crate::peer;
 use crate::state::State;
 use crate::{clock, jobs};

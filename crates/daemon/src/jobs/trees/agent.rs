@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use crate::jobs::error::Error;
 
 const VARIABLE: &str = "PERILUNE_AGENT";
 const NAME: &str = "perilune-agent";

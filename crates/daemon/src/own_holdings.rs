@@ -1,5 +1,7 @@
 //! Keeps what is said of this controller true, and brings it what it lacks.
 
+mod fetch;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,11 +9,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{self, Fetched};
-use super::look::{self, Looked, Wanted};
-use super::{Holding, Kept, Place};
+use crate::holdings::look::{self, Looked, Wanted};
+use crate::holdings::{Holding, Place};
 use crate::machines;
 use crate::state::State;
+use fetch::Fetched;
 
 /// Trees come and go without anybody telling; and what could not be fetched is tried again.
 const EVERY: Duration = Duration::from_secs(10);
@@ -68,12 +70,4 @@ async fn look(state: &State, looked: &mut Looked) -> BTreeMap<String, Wanted> {
     let certificate = state.certificate.fingerprint();
     state.holdings.say(Holding { files: found, trees, places, served, certificate });
     wanted
-}
-
-impl Wanted {
-    /// Whether a file that a controller has is the one that is wanted.
-    pub(super) fn is(&self, kept: &Kept) -> bool {
-        self.size.is_none_or(|size| size == kept.size)
-            && self.checksum.as_ref().is_none_or(|checksum| *checksum == kept.checksum)
-    }
 }
