@@ -203,6 +203,13 @@ fn files_have_one_subject_and_end() {
     assert!(too_long.is_empty(), "more than {LONGEST_FILE} lines:\n{}", too_long.join("\n"));
 }
 
+/// Else an editor shows many files of one name.
+#[test]
+fn modules_are_named_as_their_files() {
+    let named: Vec<PathBuf> = files().into_iter().filter(|path| path.ends_with("mod.rs")).collect();
+    assert!(named.is_empty(), "write name.rs beside the directory name: {named:?}");
+}
+
 /// Of two types of one name the document of the API has the last, in both places.
 #[test]
 fn schemas_of_the_api_have_names_of_their_own() {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use fake::{Behaviour, Fake, PASSWORD, USER};
 
-#[path = "../tests/fake/mod.rs"]
+#[path = "../tests/fake/ipmi.rs"]
 #[expect(
     dead_code,
     clippy::unwrap_used,

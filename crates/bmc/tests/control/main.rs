@@ -1,7 +1,7 @@
 //! The engine and its drivers against BMCs: simulated ones that other tools accept too, and ones that misbehave.
 #![cfg(test)]
 
-#[path = "../fake/mod.rs"]
+#[path = "../fake/ipmi.rs"]
 mod fake;
 
 mod chaos;
