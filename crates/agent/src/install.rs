@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use perilune_plan::{Installation, Phase, Plan, Progress, Root, Script};
-use rustix::mount::mount_bind_recursive;
 
 use crate::boot_loader::Loader;
 use crate::console::Console;
 use crate::controller::Controller;
 use crate::disk::devices::Disk;
 use crate::disk::{self, Firmware, Made};
+use crate::inside::Inside;
 use crate::kernel_arguments::Boot;
 use crate::link::Link;
 use crate::script::{Environment, Watch};
@@ -236,31 +236,4 @@ fn of_step(phase: Phase) -> Progress {
 fn present_disks() -> Vec<Disk> {
     let look = || Some(disk::devices::all()).filter(|disks| !disks.is_empty());
     wait::until(DISK_LIMIT, look).unwrap_or_default()
-}
-
-/// The kernel's file systems, seen from inside the root for as long as this lives, for what runs there by chroot.
-pub struct Inside<'a> {
-    root: &'a Path,
-}
-
-impl<'a> Inside<'a> {
-    pub fn mount(root: &'a Path) -> Result<Self> {
-        let inside = Self { root };
-        for place in ["proc", "sys", "dev", "run"] {
-            let target = root.join(place);
-            let mounted = fs::create_dir_all(&target)
-                .and_then(|()| Ok(mount_bind_recursive(Path::new("/").join(place), &target)?));
-            mounted.with_context(|| format!("cannot mount /{place} inside the root"))?;
-        }
-        Ok(inside)
-    }
-}
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        for place in ["proc", "sys", "dev", "run"] {
-            // What stays mounted is covered by what is moved there in the end.
-            mounts::unmount_all(&self.root.join(place)).ok();
-        }
-    }
 }

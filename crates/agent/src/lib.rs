@@ -17,6 +17,7 @@ pub mod fstab;
 pub mod hardware;
 pub mod identity;
 pub mod init;
+pub mod inside;
 pub mod install;
 pub mod installation;
 pub mod interfaces;

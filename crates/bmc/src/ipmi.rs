@@ -4,6 +4,7 @@ mod chassis;
 mod completion;
 mod event_text;
 pub mod fru;
+mod garbled;
 pub(crate) mod hub;
 mod line;
 mod login;
@@ -13,12 +14,15 @@ pub mod rakp;
 pub mod sdr;
 pub mod sel;
 pub(crate) mod session;
+mod settings;
 pub mod suite;
 mod text;
 pub mod window;
 
+pub use garbled::Garbled;
 pub use line::Patience;
 pub use session::Privilege;
+pub use settings::Settings;
 pub use suite::Suite;
 
 pub(crate) use hub::Hub;
@@ -32,33 +36,6 @@ use crate::{Action, Error, Reply, Target};
 /// A user's name, and a password, may not be longer: the BMC has no place for more.
 const LONGEST_USER: usize = 16;
 const LONGEST_PASSWORD: usize = 20;
-
-/// Bytes that are not what they should be, and why. On a network anybody may send anything: what is garbled is
-/// dropped, and named only if nothing better comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Garbled(pub &'static str);
-
-/// How one BMC is spoken to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    pub port: u16,
-    pub privilege: Privilege,
-    /// In the order in which they are offered; the first that the BMC takes is used, and remembered.
-    pub suites: Vec<Suite>,
-    pub patience: Patience,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            port: 623,
-            privilege: Privilege::default(),
-            suites: vec![Suite::Seventeen, Suite::Three],
-            patience: Patience::default(),
-        }
-    }
-}
 
 /// What is known of a BMC from the last session: the suite that it took, and how long its answers take.
 #[derive(Clone, Copy, Debug, Default)]

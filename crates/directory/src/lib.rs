@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod error;
+mod kind;
 mod ldap;
 mod obol;
 mod request;
@@ -10,33 +11,12 @@ mod request;
 use std::path::PathBuf;
 
 pub use error::Error;
+pub use kind::{Entries, Kind};
 pub use ldap::{Ldap, Place, Security};
 pub use obol::Obol;
 use perilune_model::Saved;
 pub use request::{GroupRequest, UserRequest};
-use serde_json::{Map, Value};
-
-/// Users or groups by name, each with its attributes.
-pub type Entries = Map<String, Value>;
-
-/// What there is an entry of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Users.
-    User,
-    /// Groups.
-    Group,
-}
-
-impl Kind {
-    /// The word for one.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-        }
-    }
-}
+use serde_json::Value;
 
 /// Where users and groups are kept, and how they are reached.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod group;
 mod image;
 mod network;
 mod node;
+mod planner;
 mod rack;
 mod reservation;
 mod route;
@@ -14,10 +15,10 @@ mod settings;
 mod state;
 mod tag;
 
-use std::collections::BTreeMap;
-
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Draft, Edit, Kind, Object};
+use planner::Planner;
+pub use secret::Opener;
 pub use state::NodeState;
 
 use crate::names::Names;
@@ -37,9 +38,6 @@ pub struct Plan {
     /// What is said about it.
     pub report: Report,
 }
-
-/// Opens a secret's content, which may be encrypted with the key of the old site; None when it is with another one.
-pub type Opener<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl Plan {
     /// The cluster that it becomes.
@@ -135,47 +133,7 @@ pub(crate) fn of_tables(source: &Source) -> Plan {
     Plan { cluster, is_of_tables: false, states, report }
 }
 
-struct Planner<'a> {
-    source: &'a Source,
-    draft: Draft,
-    names: Names,
-    /// Rows of addresses by the table and the row of the device that they are of.
-    addresses: BTreeMap<(&'static str, i64), &'a Row>,
-    /// Rows that couple routes, by the table and the row of whom they are for.
-    couplings: BTreeMap<(String, i64), Vec<&'a Row>>,
-    tags: tag::Tags<'a>,
-    report: Report,
-}
-
 impl Planner<'_> {
-    /// Takes an object that a row describes, under the row's id; refused where its name is taken, or the model refuses it.
-    fn take(&mut self, table: &'static str, row: &Row, object: impl Into<Object>) {
-        let object = object.into();
-        let name = object.name().clone();
-        let refusal = if self.draft.object(object.kind(), name.as_str()).is_some() {
-            Some(
-                "another row has this name already, and is taken; rename one in the old site"
-                    .to_owned(),
-            )
-        } else {
-            self.draft.put(object).err().map(|error| error.to_string())
-        };
-        match refusal {
-            None => self.names.taken(table, row.id, name),
-            Some(message) => {
-                self.names.refused(table, row.id);
-                self.report.add(Finding {
-                    verdict: Verdict::Refused,
-                    table: table.to_owned(),
-                    row: Some(row.id),
-                    name: Some(name.to_string()),
-                    column: None,
-                    message,
-                });
-            }
-        }
-    }
-
     /// Says what the database has that nothing is made of, and what it should have and has not.
     fn schema(&mut self) {
         for known in KNOWN {
@@ -255,16 +213,4 @@ fn count(cluster: &Cluster, report: &mut Report) {
             _ => {}
         }
     }
-}
-
-/// Rows by the id that a column holds.
-fn grouped<'a>(source: &'a Source, table: &str, column: &str) -> BTreeMap<i64, Vec<&'a Row>> {
-    let mut groups: BTreeMap<i64, Vec<&Row>> = BTreeMap::new();
-    for row in source.rows(table) {
-        // What is no number is told of when the row is looked at as one of no owner.
-        if let Some(id) = row.cell(column).text().and_then(|text| text.parse().ok()) {
-            groups.entry(id).or_default().push(row);
-        }
-    }
-    groups
 }

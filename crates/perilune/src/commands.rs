@@ -42,5 +42,6 @@ pub(crate) mod status;
 pub(crate) mod switch;
 pub(crate) mod switch_interface;
 pub(crate) mod token;
+pub(crate) mod tone;
 pub(crate) mod user;
 pub(crate) mod watch;

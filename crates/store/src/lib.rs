@@ -4,6 +4,7 @@
 //! same, and `tests/contract` holds both to it.
 
 mod commit;
+mod contents;
 mod controllers;
 mod error;
 mod fingerprint;

@@ -13,6 +13,7 @@ mod follow;
 mod link;
 mod record;
 mod schema;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,12 +27,9 @@ pub use follow::Follower;
 use link::{Link, Listening};
 use perilune_model::Cluster;
 pub(crate) use schema::prepare;
+use words::{NAME_PAUSE, NAME_TRIES, board_of};
 
 use crate::{Aside, Commit, Entry, Error, Keys, Later, Record, Since, Table, Write, Written};
-
-/// How often it is tried to take the name of this controller.
-const NAME_TRIES: u32 = 25;
-const NAME_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A handle on the database; clones share it.
 #[derive(Debug, Clone)]
@@ -235,18 +233,4 @@ impl Postgres {
         }
         result
     }
-}
-
-/// What a table of a controller is called in the database.
-fn board_of(table: Table, controller: &str) -> String {
-    if table.is_private() {
-        format!("{}@{controller}", table.word())
-    } else {
-        table.word().to_owned()
-    }
-}
-
-/// PostgreSQL's texts have no zero bytes, and whoever sends one must not make the commits of others fail.
-fn text(given: &str) -> String {
-    given.replace('\0', "\u{fffd}")
 }

@@ -24,7 +24,7 @@ use perilune_model::Cluster;
 use space::{Shortage, Space};
 use writer::Writer;
 
-use crate::moving::Contents;
+use crate::contents::Contents;
 use crate::{
     Aside, Commit, Entry, Error, KeyId, Keys, Later, Record, Since, Table, Write, Written,
 };

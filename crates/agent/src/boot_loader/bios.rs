@@ -7,7 +7,7 @@ use perilune_plan::{FileSystem, Installation};
 use super::Loader;
 use super::node::grub_directory;
 use crate::disk::Made;
-use crate::install::Inside;
+use crate::inside::Inside;
 use crate::tool;
 
 /// The program, as distributions name it.

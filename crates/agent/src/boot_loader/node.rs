@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::console::Console;
-use crate::install::Inside;
+use crate::inside::Inside;
 use crate::tool;
 use crate::tree::Tree;
 

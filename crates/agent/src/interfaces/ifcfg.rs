@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Match, Network};
-use super::{File, naming_rule};
+use super::file::{File, naming_rule};
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
     let mut files: Vec<File> = network.devices.iter().filter_map(naming_rule).collect();

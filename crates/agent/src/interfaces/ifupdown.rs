@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Network};
-use super::{File, naming_rule};
+use super::file::{File, naming_rule};
 
 /// What brings up nothing but the machine itself.
 pub(super) const LOOPBACK: &str = "auto lo\niface lo inet loopback\n";

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::File;
 use super::device::{Device, Kind, Match, Network};
+use super::file::File;
 
 pub(super) fn files(network: &Network<'_>) -> Vec<File> {
     let mut text = "network:\n  version: 2\n".to_owned();

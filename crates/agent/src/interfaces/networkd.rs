@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::device::{Device, Kind, Match, Network};
-use super::{File, naming_rule};
+use super::file::{File, naming_rule};
 
 /// Before whatever the image has itself.
 const PREFIX: &str = "etc/systemd/network/05-perilune-";

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{File, Kind, ifupdown};
+use super::file::File;
+use super::ifupdown;
+use super::kind::Kind;
 use crate::console::Console;
 use crate::tree::{self, Tree};
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 
 use super::device::{Device, Kind, Network};
-use super::{File, naming_rule};
+use super::file::{File, naming_rule};
 use crate::tree::{self, Tree};
 
 /// Where the system keeps what its `netconfig` writes into `resolv.conf`.

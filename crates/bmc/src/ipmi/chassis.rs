@@ -1,8 +1,9 @@
 //! Power and the light that shows where a machine stands (IPMI 2.0, 28).
 
+use super::completion;
+use super::garbled::Garbled;
 use super::message::Command;
 use super::session::Session;
-use super::{Garbled, completion};
 use crate::{Action, Error, PowerState, Reply};
 
 const STATUS: Command = Command { function: 0x00, number: 0x01 };

@@ -1,8 +1,9 @@
 //! What the machine is: maker, model, serial numbers (IPMI 2.0, 34, and the FRU information storage definition).
 
+use super::garbled::Garbled;
 use super::message::Command;
 use super::session::Session;
-use super::{Garbled, completion, text};
+use super::{completion, text};
 use crate::bytes::Reader;
 use crate::{Error, Item};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Garbled;
+use super::garbled::Garbled;
 use super::hub::{Hub, Mailbox};
 use crate::Error;
 

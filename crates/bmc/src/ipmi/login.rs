@@ -3,7 +3,7 @@
 //! every sending has its own tag, answers to former sendings and former sessions are dropped, and where both ends have
 //! missed each other all begins anew.
 
-use super::Garbled;
+use super::garbled::Garbled;
 use super::line::{Heard, Line};
 use super::packet::{self, Kind};
 use super::rakp::{self, Answer, Exchange, Opened};

@@ -1,6 +1,6 @@
 //! The message inside the payload: a command and its answer, each with two checksums (IPMI 2.0, 13.8).
 
-use super::Garbled;
+use super::garbled::Garbled;
 use crate::bytes::Reader;
 
 const BMC: u8 = 0x20;

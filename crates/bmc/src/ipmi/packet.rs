@@ -1,6 +1,7 @@
 //! RMCP and the session header around every payload of IPMI 2.0 (13.6).
 
-use super::{Garbled, suite::Keys};
+use super::garbled::Garbled;
+use super::suite::Keys;
 use crate::bytes::Reader;
 
 const RMCP: [u8; 4] = [0x06, 0x00, 0xff, 0x07];

@@ -1,6 +1,7 @@
 //! How a session begins: both ends agree on a suite and prove that they know the password (IPMI 2.0, 13.17 to 13.24).
 
-use super::{Garbled, Suite};
+use super::garbled::Garbled;
+use super::suite::Suite;
 use crate::bytes::Reader;
 
 /// Looks a user up by name alone.

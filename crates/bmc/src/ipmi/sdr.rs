@@ -1,8 +1,9 @@
 //! Sensors: what they are, from the repository of sensor data records, and what they read (IPMI 2.0, 33, 35 and 43).
 
+use super::garbled::Garbled;
 use super::message::Command;
 use super::session::Session;
-use super::{Garbled, completion, event_text, text};
+use super::{completion, event_text, text};
 use crate::bytes::Reader;
 use crate::{Error, Sensor};
 

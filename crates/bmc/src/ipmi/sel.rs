@@ -1,6 +1,6 @@
 //! The system event log (IPMI 2.0, 31 and 32).
 
-use super::Garbled;
+use super::garbled::Garbled;
 use super::message::Command;
 use super::session::Session;
 use super::{completion, event_text};

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::completion;
+use super::garbled::Garbled;
 use super::hub::Hub;
 use super::line::{Heard, Line, Patience};
 use super::login::{self, LoggedIn};
@@ -11,7 +13,6 @@ use super::message::{self, Command, Response};
 use super::packet::{self, Kind};
 use super::suite::{Keys, Suite};
 use super::window::Window;
-use super::{Garbled, completion};
 use crate::{Credentials, Error};
 
 const SET_PRIVILEGE: Command = Command { function: 0x06, number: 0x3b };

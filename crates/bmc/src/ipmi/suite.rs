@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::Garbled;
+use super::garbled::Garbled;
 use crate::bytes::Reader;
 
 const BLOCK: usize = 16;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use perilune_model::{Addresses, Family, Name};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::shown;
 use crate::names::Referent;
 use crate::reading::Reading;

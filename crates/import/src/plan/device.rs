@@ -5,7 +5,7 @@ use perilune_model::device::ztp::{Format, Protocol, System};
 use perilune_model::device::{Cloud, OtherDevice, Switch, SwitchInterface, Ztp};
 use perilune_model::{MacAddress, Name};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::reading::Reading;
 
 impl Planner<'_> {

@@ -11,8 +11,8 @@ use perilune_model::provisioning::{
 };
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone};
 
-use super::Planner;
 use super::image::unmanaged_users;
+use super::planner::Planner;
 use crate::link::link;
 use crate::names::Names;
 use crate::reading::Reading;
@@ -28,7 +28,7 @@ pub(super) enum Zero {
 
 impl Planner<'_> {
     pub(super) fn groups(&mut self) {
-        let interfaces = super::grouped(self.source, "groupinterface", "groupid");
+        let interfaces = super::planner::grouped(self.source, "groupinterface", "groupid");
         let mut replaceable = Vec::new();
         for row in parents_first(self.source.rows("group")) {
             let mut reading = Reading::new("group", row, &mut self.report);

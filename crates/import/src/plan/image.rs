@@ -5,7 +5,7 @@ use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials
 use perilune_model::image::{Image, ImageFiles, Tag};
 use perilune_model::provisioning::UnmanagedUsers;
 
-use super::Planner;
+use super::planner::Planner;
 use crate::reading::Reading;
 use crate::source::Row;
 
@@ -19,7 +19,7 @@ pub(super) fn report_orphans(planner: &mut Planner<'_>) {
 
 impl Planner<'_> {
     pub(super) fn images(&mut self) {
-        let tags = super::grouped(self.source, "osimagetag", "osimageid");
+        let tags = super::planner::grouped(self.source, "osimagetag", "osimageid");
         for row in self.source.rows("osimage") {
             let mut reading = Reading::new("osimage", row, &mut self.report);
             let Some(image) = image(&mut reading) else {

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use perilune_model::network::{Network, Zone, check_range, check_relays, wrong_gateway};
 use perilune_model::{Cluster, Family, Name, Taken, addresses};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::shown;
 use crate::reading::Reading;
 use crate::report::{Finding, Report, Verdict};

@@ -6,8 +6,8 @@ use perilune_model::interface::Interface;
 use perilune_model::node::{Node, Reported};
 use perilune_model::provisioning::Provisioning;
 
-use super::Planner;
 use super::group::{Zero, provisioning};
+use super::planner::Planner;
 use crate::link::link;
 use crate::names::Referent;
 use crate::reading::Reading;
@@ -15,7 +15,7 @@ use crate::source::Row;
 
 impl Planner<'_> {
     pub(super) fn nodes(&mut self) {
-        let interfaces = super::grouped(self.source, "nodeinterface", "nodeid");
+        let interfaces = super::planner::grouped(self.source, "nodeinterface", "nodeid");
         for row in self.source.rows("node") {
             let rows = interfaces.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             match self.node(row) {

@@ -3,7 +3,7 @@
 use perilune_model::Name;
 use perilune_model::rack::{DeviceType, Placement, Rack};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::shown;
 use crate::reading::Reading;
 

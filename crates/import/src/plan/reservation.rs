@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use perilune_model::reservation::Reservation;
 use perilune_model::{MacAddress, Name};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::shown;
 use crate::names::Referent;
 use crate::reading::Reading;
@@ -19,7 +19,7 @@ const DEVICES: [(&str, &str); 4] =
 
 impl Planner<'_> {
     pub(super) fn reservations(&mut self) {
-        let interfaces = super::grouped(self.source, "nodeinterface", "nodeid");
+        let interfaces = super::planner::grouped(self.source, "nodeinterface", "nodeid");
         for (table, column) in DEVICES {
             for row in self.source.rows(table) {
                 if self.names.find(table, row.id) != Referent::Refused {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use perilune_model::Name;
 use perilune_model::route::{Destination, MOST, Route};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::names::Referent;
 use crate::reading::Reading;
 use crate::report::{Finding, Verdict};

@@ -7,9 +7,12 @@ use perilune_model::object::{GroupSecrets, NodeSecrets};
 use perilune_model::secret::{Secret, Secrets, check_mode, check_owner};
 use perilune_model::{Name, Object};
 
-use super::{Opener, Planner};
+use super::planner::Planner;
 use crate::reading::Reading;
 use crate::report::Verdict;
+
+/// Opens a secret's content, which may be encrypted with the key of the old site; None when it is with another one.
+pub type Opener<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Opens the contents of a list of secrets with the key of the old site; names the secret that is of another key.
 pub(super) fn open(object: &Object, open: &Opener<'_>) -> Result<Option<Object>, String> {

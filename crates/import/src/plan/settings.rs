@@ -4,8 +4,8 @@ use perilune_model::Name;
 use perilune_model::controller::{Controller, DEFAULT_PORT};
 use perilune_model::settings::Settings;
 
-use super::Planner;
 use super::group::install_policy;
+use super::planner::Planner;
 use crate::reading::Reading;
 use crate::report::Verdict;
 

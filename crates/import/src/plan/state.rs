@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use perilune_model::Name;
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::shown;
 use crate::names::Referent;
 use crate::reading::Reading;

@@ -7,7 +7,7 @@ use perilune_model::effective::Effective;
 use perilune_model::image::ImageFiles;
 use perilune_model::provisioning::TagChoice;
 
-use super::Planner;
+use super::planner::Planner;
 use crate::cell::{Cell, shown};
 use crate::names::{Names, Referent};
 use crate::reading::Reading;

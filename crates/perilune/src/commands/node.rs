@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{adopt, arm, claim, identity, interface, node_import, node_list, reinstall, watch};
 use crate::failure::Failure;
 use crate::field::{FieldArguments, options};
-use crate::output::table::{Cell, Table, Tone};
+use crate::output::table::{Cell, Table};
 use crate::resource::{self, Names, Remove, Rename, Resource};
 use crate::select::Exclude;
 use crate::session::{Session, expand};
@@ -258,17 +258,6 @@ fn table(nodes: &Map<String, Value>) -> Table {
     let mut table = Table::new(["NAME"]);
     nodes.keys().for_each(|name| table.row([Cell::new(name)]));
     table
-}
-
-/// How a state looks: good, bad, or on its way.
-pub(crate) fn tone(state: &str) -> Tone {
-    match state {
-        "install.success" => Tone::Good,
-        "install.error" => Tone::Bad,
-        "" => Tone::Faint,
-        state if state.starts_with("install.") => Tone::Busy,
-        _ => Tone::Plain,
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use perilune_select::natural;
 use perilune_wire::node_column::NodeColumn;
 use serde_json::{Map, Value};
 
-use super::node::{RESOURCE, tone};
+use super::node::RESOURCE;
+use super::tone::tone;
 use crate::failure::Failure;
 use crate::output::table::{Cell, Table};
 use crate::output::{self, Format};

@@ -6,7 +6,7 @@ use perilune_model::{Cluster, Edit, Kind, Object};
 use tokio_postgres::{Client, Row};
 
 use super::schema::number;
-use super::text;
+use super::words::text;
 use crate::commit::{CATCH_UP, KEYS};
 use crate::history::{StoredEdit, decode, encode};
 use crate::key::Keys;

@@ -2,10 +2,11 @@
 
 use tokio_postgres::Client;
 
+use super::address::Address;
 use super::link::Link;
 use super::schema::number;
-use super::{Address, board_of, text};
-use crate::moving::{Contents, StoredBoard, StoredEntry};
+use super::words::{NAME_PAUSE, NAME_TRIES, board_of, text};
+use crate::contents::{Contents, StoredBoard, StoredEntry};
 use crate::{Error, Meta, Record, Table, fingerprint};
 
 /// As many rows are sent at once.
@@ -89,11 +90,11 @@ async fn check_unused(client: &Client, address: &Address) -> Result<(), Error> {
     let sql = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'perilune' AND pid <> pg_backend_pid()";
     // Connections that were closed a moment ago are still listed.
-    for _ in 0..super::NAME_TRIES {
+    for _ in 0..NAME_TRIES {
         if client.query_one(sql, &[]).await?.try_get::<_, i64>(0)? == 0 {
             return Ok(());
         }
-        tokio::time::sleep(super::NAME_PAUSE).await;
+        tokio::time::sleep(NAME_PAUSE).await;
     }
     Err(Error::InUse { database: address.to_string() })
 }

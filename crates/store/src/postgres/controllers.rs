@@ -115,7 +115,7 @@ impl Postgres {
         let boards: Vec<String> = Table::ALL
             .into_iter()
             .filter(|table| table.is_private())
-            .map(|table| super::board_of(table, controller))
+            .map(|table| super::words::board_of(table, controller))
             .collect();
         self.change("DELETE FROM record WHERE board = ANY($1)", &[&boards]).await?;
         self.change("DELETE FROM board WHERE board = ANY($1)", &[&boards]).await?;

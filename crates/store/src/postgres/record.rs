@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
+use super::Postgres;
 use super::doubt::LONGEST_COMMIT;
 use super::schema::number;
-use super::{Postgres, text};
+use super::words::text;
 use crate::record::{KEPT_ASIDE, REMEMBERED};
 use crate::{Aside, Error, Expected, Record, Since, Table, Write, Written};
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{cluster, fingerprint, record, schema};
-use crate::moving::{Contents, StoredBoard, StoredEntry};
+use crate::contents::{Contents, StoredBoard, StoredEntry};
 use crate::record::signed;
 use crate::{Aside, Error, Meta, Record, Table};
 

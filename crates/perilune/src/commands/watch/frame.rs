@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use perilune_select::natural;
 
 use super::{IMPORTED, Nodes, Progress, reason};
-use crate::commands::node::tone;
+use crate::commands::tone::tone;
 use crate::output::table::{Cell, Table, Tone, paint};
 use crate::output::{Canvas, text};
 
