@@ -187,6 +187,22 @@ fn some_crates_are_used_in_one_place() {
     }
 }
 
+/// A handler reads what there is, and changes it by the services: it has no way to write the store.
+#[test]
+fn no_handler_has_the_store() {
+    let api = root().join("crates/api/src");
+    let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let has_store = |line: &str| {
+        line.starts_with("use perilune_store")
+            && line.split(|c| !is_of_word(c)).any(|word| word == "Store")
+            || line.contains("perilune_store::Store")
+    };
+    for path in files().into_iter().filter(|path| path.starts_with(&api)) {
+        let found = text(&path).lines().position(has_store);
+        assert!(found.is_none(), "{}:{}: the store", path.display(), found.unwrap_or_default() + 1);
+    }
+}
+
 #[test]
 fn files_have_one_subject_and_end() {
     let is_source = |path: &PathBuf| {

@@ -90,7 +90,7 @@ async fn as_of(state: &State, now: &Cluster, revision: u64) -> Result<Cluster, A
             "revision {revision} is more than {LONGEST_WAY_BACK} changes ago"
         )));
     }
-    let later = state.history.history_between(revision + 1, newest).await?;
+    let later = state.history.between(revision + 1, newest).await?;
     let expected = newest - revision;
     if u64::try_from(later.len()).unwrap_or_default() != expected {
         let message = format!("the history does not go back to revision {revision} any more");

@@ -54,7 +54,7 @@ async fn take(
             data_dir.display()
         ))
     })?;
-    let revision = state.history.backup(copy.path().to_owned()).await?;
+    let revision = state.database.copy(copy.path().to_owned()).await?;
     let manifest = Manifest {
         format: backup::FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),

@@ -122,7 +122,7 @@ async fn list(
     let mut found = Vec::new();
     let (mut before, mut searched) = (which.before, 0);
     while found.len() < limit as usize && searched < SEARCHED {
-        let page = state.history.history(before, limit).await?;
+        let page = state.history.page(before, limit).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.revision);
         searched += u32::try_from(page.len()).unwrap_or(u32::MAX);
@@ -197,7 +197,7 @@ async fn compare(
         )));
     }
     let mut net = Net::default();
-    for entry in state.history.history_between(from + 1, to).await? {
+    for entry in state.history.between(from + 1, to).await? {
         net.add(&entry.edits, &entry.inverse);
     }
     let answer = json!({ "from": from, "to": to, "changes": net.changes() });
@@ -228,7 +228,7 @@ async fn undo(
     // Both ends are there, so that nobody takes back less than was meant.
     entry(&state, first).await?;
     entry(&state, last).await?;
-    let entries = state.history.history_between(first, last).await?;
+    let entries = state.history.between(first, last).await?;
     let mut net = Net::default();
     for entry in &entries {
         net.add(&entry.edits, &entry.inverse);
@@ -266,7 +266,7 @@ fn number(text: &str) -> Result<u64, ApiError> {
 }
 
 async fn entry(state: &State, revision: u64) -> Result<Entry, ApiError> {
-    let entries = state.history.history_between(revision, revision).await?;
+    let entries = state.history.between(revision, revision).await?;
     entries
         .into_iter()
         .next()

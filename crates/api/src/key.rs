@@ -33,8 +33,7 @@ struct KeyKeys {
     (status = 200, description = "The key, below config and key", body = KeyKeys),
 ))]
 async fn show(state: axum::extract::State<State>) -> Response {
-    let keys = state.history.keys();
-    let (id, file) = (keys.id().to_string(), keys.file().display().to_string());
+    let (id, file) = (state.vault.key().to_string(), state.vault.key_file().display().to_string());
     Json(json!({ "config": { "key": KeyKeys { id, file } } })).into_response()
 }
 
@@ -44,17 +43,15 @@ async fn show(state: axum::extract::State<State>) -> Response {
     (status = 503, description = "The key cannot be written; the former key is still in use", body = Problem),
 ))]
 async fn rotate(state: axum::extract::State<State>, caller: Caller) -> Result<Response, ApiError> {
-    let store = state.history.clone();
-    let former = store.keys().id();
-    // It runs on when whoever asked goes away.
-    let key = store.rotate_key().await.map_err(|error| match error {
+    let former = state.vault.key();
+    let key = state.vault.rotate().await.map_err(|error| match error {
         error @ perilune_store::Error::KeyFile { .. } => {
             ApiError::Unavailable(perilune_daemon::causes::chain(&error))
         }
         error => ApiError::Store(error),
     })?;
     tracing::info!(user = caller.user, %key, %former, "passwords of BMCs and secrets are stored with a new key");
-    let file = store.keys().file().display().to_string();
+    let file = state.vault.key_file().display().to_string();
     Ok(crate::answer::created(format!(
         "everything is stored with the key {key} of {file} now; {file}.old has the former one, {former}, which opens backups of before"
     )))

@@ -2,6 +2,7 @@
 //! member says what must be in it, so that a file that was cut off is told from a whole one.
 
 mod contents;
+mod database;
 mod read;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use contents::contents;
+pub use database::Database;
 pub use read::{restore, verify};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

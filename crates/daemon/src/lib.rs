@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod error;
 mod first_cluster;
 pub mod followers;
+pub mod history;
 mod holdings;
 pub mod hooks;
 pub mod identity;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{self, Audit, Lines};
 use crate::auth::Keys;
+use crate::backup::Database;
 use crate::boots::{self, Boots, Evidence};
 use crate::claims::Claims;
 use crate::cluster::{self, ClusterService};
@@ -31,6 +32,7 @@ use crate::controllers::Controllers;
 use crate::discovery::{self, Discovery};
 use crate::error::Error;
 use crate::followers::Followers;
+use crate::history::History;
 use crate::holdings::Holding;
 use crate::hooks::Hooks;
 use crate::install_logs::InstallLog;
@@ -327,13 +329,14 @@ async fn assemble(
         claims: Claims::new(store.life()),
         proxies: settings.proxies.iter().chain(&options.proxies).copied().collect(),
         prometheus: Prometheus::new(settings.prometheus.clone()),
-        vault: Vault::new(store.keys()),
+        vault: Vault::new(store.clone()),
+        database: Database::of(store.clone()),
         followers: Followers::new(store.life()),
         cluster,
         controllers,
         invitations: Invitations::to(settings.shared_database(options)),
         holdings: holdings.0,
-        history: store,
+        history: History::of(store),
         status,
         install_logs: logs.0,
         jobs: jobs.0,

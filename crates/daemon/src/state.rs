@@ -10,11 +10,11 @@ use perilune_boot::{Environment, Protocol, Templates};
 use perilune_model::Cluster;
 use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::plugins::Installed;
-use perilune_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::auth::Keys;
+use crate::backup::Database;
 use crate::boots::Boots;
 use crate::claims::Claims;
 use crate::clock;
@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::controllers::Controllers;
 use crate::discovery::Discovery;
 use crate::followers::Followers;
+use crate::history::History;
 use crate::holdings::Holdings;
 use crate::hooks::Hooks;
 use crate::install_logs::InstallLogs;
@@ -67,7 +68,9 @@ pub struct Parts {
     /// What each of them has, and where it is reached.
     pub holdings: Holdings,
     /// What was changed in the past.
-    pub history: Store,
+    pub history: History,
+    /// What is copied into backups.
+    pub database: Database,
     /// What nodes report.
     pub status: Status,
     /// What their installers last said.

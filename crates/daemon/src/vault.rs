@@ -2,13 +2,12 @@
 //! as they are used, and the store seals them.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use perilune_store::{Error, KeyId, Keys, looks_sealed};
+use perilune_store::{Error, KeyId, Store, looks_sealed};
 
-/// Opens and makes the tokens of the site's key.
+/// The site's key: opens and makes its tokens, and makes another.
 pub struct Vault {
-    keys: Arc<Keys>,
+    store: Store,
 }
 
 /// A token of another key, which nobody here can read.
@@ -22,9 +21,18 @@ pub struct Foreign {
 }
 
 impl Vault {
-    /// The vault of these keys.
-    pub fn new(keys: &Arc<Keys>) -> Self {
-        Self { keys: Arc::clone(keys) }
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Which key is in use. Nothing of it is told.
+    pub fn key(&self) -> KeyId {
+        self.store.keys().id()
+    }
+
+    /// Makes a new key and stores everything with it. It runs on when whoever asked goes away.
+    pub async fn rotate(&self) -> Result<KeyId, Error> {
+        self.store.rotate_key().await
     }
 
     /// The content that was given: in the clear, or as a token.
@@ -32,19 +40,19 @@ impl Vault {
         if !looks_sealed(content) {
             return Ok(content.to_owned());
         }
-        self.keys.open(content).ok_or_else(|| Foreign {
-            file: self.keys.file().display().to_string(),
-            key: self.keys.id(),
-        })
+        self.store
+            .keys()
+            .open(content)
+            .ok_or_else(|| Foreign { file: self.key_file().display().to_string(), key: self.key() })
     }
 
     /// Where the key is kept.
     pub fn key_file(&self) -> &Path {
-        self.keys.file()
+        self.store.keys().file()
     }
 
     /// The token of a content, the same each time.
     pub fn token(&self, content: &str) -> Result<String, Error> {
-        if content.is_empty() { Ok(String::new()) } else { self.keys.seal_alike(content) }
+        if content.is_empty() { Ok(String::new()) } else { self.store.keys().seal_alike(content) }
     }
 }

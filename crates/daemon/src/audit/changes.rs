@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perilune_model::{Cluster, Edit};
-use perilune_store::{Meta, Store};
+use perilune_store::Meta;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Audit;
 use crate::cluster::Made;
+use crate::history::History;
 use perilune_wire::diff::{Differing, Net};
 
 /// Commits that are read at once.
@@ -23,20 +24,20 @@ const NAMED: usize = 5;
 /// Notes changes until `stop` is cancelled. What was changed when the daemon was killed is noted when it starts again.
 pub(crate) async fn follow(
     audit: Audit,
-    store: Store,
+    history: History,
     (made, cluster): (Receiver<Made>, watch::Receiver<Arc<Cluster>>),
     stop: CancellationToken,
 ) {
     let newest = cluster.borrow().revision();
     // On a site that had no audit yet, the past is the history's.
     let noted = audit.last_revision().unwrap_or(newest).min(newest);
-    let mut follower = Follower { audit, store, noted };
+    let mut follower = Follower { audit, history, noted };
     stop.run_until_cancelled(follower.run(made, cluster)).await;
 }
 
 struct Follower {
     audit: Audit,
-    store: Store,
+    history: History,
     /// The last revision that was noted.
     noted: u64,
 }
@@ -75,7 +76,7 @@ impl Follower {
         self.noted = self.noted.max(newest.saturating_sub(BEHIND));
         while self.noted < newest {
             let last = newest.min(self.noted.saturating_add(PAGE));
-            match self.store.history_between(self.noted + 1, last).await {
+            match self.history.between(self.noted + 1, last).await {
                 Ok(entries) => {
                     for entry in entries {
                         self.note(entry.revision, &entry.meta, &entry.edits, &entry.inverse);
