@@ -3,13 +3,14 @@
 
 pub(crate) mod names;
 
-use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_program::{Ended, Limits, User};
+use perilune_program::{Limits, User};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -35,8 +36,10 @@ pub struct Runner {
     plugins: Option<PathBuf>,
     python: PathBuf,
     user: Option<User>,
-    /// Plugins that run as the daemon itself, by the beginnings of their paths.
+    /// Plugins that run as root, by the beginnings of their paths.
     privileged: Vec<String>,
+    /// Who runs those of a daemon that is not root.
+    worker: Option<Worker>,
     /// Kinds of which also those Python files are called that came with the former daemon, likewise.
     working_classes: Vec<String>,
     /// What a hook may take.
@@ -67,6 +70,7 @@ impl Runner {
             python,
             user,
             privileged: Vec::new(),
+            worker: None,
             working_classes: Vec::new(),
             limits: LIMITS,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -78,6 +82,11 @@ impl Runner {
     /// of paths.
     pub(crate) fn with(self, privileged: Vec<String>, working_classes: Vec<String>) -> Self {
         Self { privileged, working_classes, ..self }
+    }
+
+    /// The same, whose privileged plugins somebody runs who is root.
+    pub(crate) fn by_worker(self, worker: Option<Worker>) -> Self {
+        Self { worker, ..self }
     }
 
     /// The same, with other bounds for hooks.
@@ -114,7 +123,7 @@ impl Runner {
         let found = self.find(plugin)?;
         // Nobody ever closes it.
         let _turn = self.turns.acquire().await.ok()?;
-        Some(self.run(plugin, &found, question, self.limits).await)
+        Some(self.run(plugin, &found, &[], &question.to_string(), self.limits).await)
     }
 
     /// What works in place of the daemon: of these names below the directory of the kind, the first that is there.
@@ -136,7 +145,8 @@ impl Runner {
         let Ok(_turn) = self.working.acquire().await else {
             return Err("it is too late".to_owned());
         };
-        let answer = self.run(&working.plugin, &working.found, question, limits).await?;
+        let Working { plugin, found } = working;
+        let answer = self.run(plugin, found, &[], &question.to_string(), limits).await?;
         if answer.trim_ascii().is_empty() {
             return Ok(Value::Null);
         }
@@ -153,7 +163,7 @@ impl Runner {
         limits: Limits,
     ) -> Option<Result<Vec<u8>, String>> {
         let found = self.find(plugin)?;
-        Some(self.run(plugin, &found, question, limits).await)
+        Some(self.run(plugin, &found, &[], &question.to_string(), limits).await)
     }
 
     /// Tells what was done with a machine: an executable as its arguments (the action, the node, its group), a Python file as JSON.
@@ -162,19 +172,34 @@ impl Runner {
         plugin: &str,
         told: [&str; 3],
         limits: Limits,
-    ) -> Option<Result<Ended, String>> {
+    ) -> Option<Result<(), String>> {
         let found = self.find(plugin)?;
-        let user = match self.user_of(plugin, &found.path) {
-            Ok(user) => user,
-            Err(reason) => return Some(Err(reason)),
-        };
-        let (words, [action, name, group]) = (self.words(plugin, &found), told);
-        let arguments = if found.is_class { [].as_slice() } else { told.as_slice() };
-        let words =
-            words.iter().map(|word| word.as_os_str()).chain(arguments.iter().map(OsStr::new));
-        let words: Vec<&OsStr> = words.collect();
+        let [action, name, group] = told;
         let question = json!({ "action": action, "name": name, "group": group }).to_string();
-        Some(perilune_program::run(&words, &question, limits, user).await)
+        let arguments = if found.is_class { [].as_slice() } else { told.as_slice() };
+        Some(self.run(plugin, &found, arguments, &question, limits).await.map(drop))
+    }
+
+    /// Runs a privileged plugin as this process, which is root, for a daemon that is not: what nobody else can have put there.
+    pub(crate) async fn run_for_daemon(&self, asked: &Asked) -> Result<Vec<u8>, String> {
+        let Asked { plugin, arguments, question, limits } = asked;
+        let is_plain =
+            Path::new(plugin).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || !is_below(&self.privileged, plugin) {
+            return Err(format!(
+                "the worker does not run {}: PERILUNE_PRIVILEGED of /etc/perilune/worker.env does not name it",
+                plugin.escape_debug()
+            ));
+        }
+        let found = self.find(plugin).ok_or_else(|| {
+            format!("the worker finds no {plugin} in the directory that PERILUNE_PLUGINS of /etc/perilune/worker.env names")
+        })?;
+        let real = found.path.canonicalize().map_err(|error| error.to_string())?;
+        names::check_owners(&found.path, Path::new("/"))?;
+        names::check_owners(&real, Path::new("/"))?;
+        let words = self.words(plugin, &found);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        ask(&words, &arguments, question, *limits, None).await
     }
 
     /// The first of these names in a directory that has a plugin, as a path below the plugins' directory.
@@ -208,14 +233,17 @@ impl Runner {
         &self,
         plugin: &str,
         found: &Found,
-        question: &Value,
+        arguments: &[&str],
+        question: &str,
         limits: Limits,
     ) -> Result<Vec<u8>, String> {
+        if let Some(worker) = self.worker.as_ref().filter(|_| is_below(&self.privileged, plugin)) {
+            let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+            let (plugin, question) = (plugin.to_owned(), question.to_owned());
+            return worker.ask(Asked { plugin, arguments, question, limits }).await;
+        }
         let user = self.user_of(plugin, &found.path)?;
-        let question = format!("{question}\n");
-        let words = self.words(plugin, found);
-        let words: Vec<&Path> = words.iter().map(PathBuf::as_path).collect();
-        perilune_program::ask(&words, &question, limits, user).await
+        ask(&self.words(plugin, found), arguments, question, limits, user).await
     }
 
     fn words(&self, plugin: &str, found: &Found) -> Vec<PathBuf> {
@@ -225,6 +253,52 @@ impl Runner {
         // Isolated: nothing of the daemon's surroundings decides what is run.
         let shim = [self.python.clone(), "-I".into(), "-c".into(), SHIM.into()];
         shim.into_iter().chain([found.path.clone(), plugin.into()]).collect()
+    }
+}
+
+async fn ask(
+    words: &[PathBuf],
+    arguments: &[&str],
+    question: &str,
+    limits: Limits,
+    user: Option<User>,
+) -> Result<Vec<u8>, String> {
+    let words = words.iter().map(PathBuf::as_path).chain(arguments.iter().map(Path::new));
+    let words: Vec<&Path> = words.collect();
+    perilune_program::ask(&words, &format!("{question}\n"), limits, user).await
+}
+
+/// What is asked of a privileged plugin.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// Its path below the plugins' directory, without an ending.
+    pub(crate) plugin: String,
+    pub(crate) arguments: Vec<String>,
+    /// Its standard input.
+    pub(crate) question: String,
+    pub(crate) limits: Limits,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
+
+/// Runs privileged plugins for a daemon that is not root.
+#[derive(Clone)]
+pub(crate) struct Worker(Arc<dyn Fn(Asked) -> Answering + Send + Sync>);
+
+impl Worker {
+    /// By this function.
+    pub(crate) fn new(ask: impl Fn(Asked) -> Answering + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<Vec<u8>, String> {
+        (self.0)(asked).await
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Worker")
     }
 }
 

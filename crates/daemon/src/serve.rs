@@ -297,8 +297,9 @@ async fn assemble(
     store: Store,
     cluster: ClusterService,
 ) -> Result<(State, Workers), Error> {
-    let runner = plugin_runner(&settings);
-    let places = made(places(&settings, options, &listen, runner.clone()), &cluster)?;
+    let trees = trees(&settings, options);
+    let runner = plugin_runner(&settings, &trees);
+    let places = made(places(&settings, trees, &listen, runner.clone()), &cluster)?;
     let Work { jobs, holdings, leases, token_uses, mut unreadable } =
         Work::open(&store, &settings, &cluster, places).await?;
     let (status, states, others) = Status::open(&store).await?;
@@ -384,18 +385,24 @@ fn made(places: Places, cluster: &ClusterService) -> Result<Places, Error> {
     Ok(places)
 }
 
-fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runner) -> Places {
+/// Who works on trees.
+fn trees(settings: &Settings, options: &Options) -> Trees {
+    match &options.worker {
+        Some(socket) => Trees::Worker(socket.clone()),
+        None => Trees::Own(Box::new(Performer {
+            files: settings.image_files.clone(),
+            agent: options.agent.clone(),
+            fence: None,
+            plugins: None,
+        })),
+    }
+}
+
+fn places(settings: &Settings, trees: Trees, listen: &Spoken, runner: Runner) -> Places {
     Places {
         files: settings.image_files.clone(),
         images: settings.image_directory.clone(),
-        trees: match &options.worker {
-            Some(socket) => Trees::Worker(socket.clone()),
-            None => Trees::Own(Performer {
-                files: settings.image_files.clone(),
-                agent: options.agent.clone(),
-                fence: None,
-            }),
-        },
+        trees,
         readers: settings.archive_readers,
         reached: settings.of_boot(listen),
         torrents: settings
@@ -406,9 +413,10 @@ fn places(settings: &Settings, options: &Options, listen: &Spoken, runner: Runne
 }
 
 /// What runs the site's programs.
-fn plugin_runner(settings: &Settings) -> Runner {
+fn plugin_runner(settings: &Settings, trees: &Trees) -> Runner {
     Runner::new(settings.plugins.clone(), settings.python.clone(), settings.plugins_user)
         .with(settings.privileged_plugins.clone(), settings.working_classes.clone())
+        .by_worker(trees.plugins())
 }
 
 /// The templates, the site's own among them.

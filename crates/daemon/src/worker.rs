@@ -1,5 +1,5 @@
-//! The privileged worker: does with trees of operating systems what takes root, for a daemon that is not. It knows a few verbs and one
-//! directory, takes its orders over a socket from one user alone, and decides nothing.
+//! The privileged worker: does with trees of operating systems what takes root, for a daemon that is not, and runs the plugins that its own
+//! configuration names. It knows a few verbs and one directory of each kind, takes its orders over a socket from one user alone, and decides nothing.
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jobs::Error;
 use crate::jobs::trees::{Answer, Failure, Fence, Performer, Task, line, read_line};
+use crate::plugins::Runner;
 
 /// As many tasks are done at once: a daemon has eight workers, and pushes to nine nodes in each.
 const AT_ONCE: usize = 80;
 /// Who connects says what he wants soon, in a line that is no longer than this.
 const ASKING: Duration = Duration::from_secs(10);
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 16 << 20;
 /// As many lines wait for a daemon that reads slowly; how far a task is, is not worth more.
 const WAITING: usize = 64;
 /// A daemon that takes no line for so long is gone.
@@ -41,6 +42,26 @@ pub struct Ground {
     pub user: u32,
     /// The program that becomes `/init`; looked for in the usual places without it.
     pub agent: Option<PathBuf>,
+    /// What it runs of the site's.
+    pub plugins: Plugins,
+}
+
+/// The site's programs that the worker runs as root.
+#[derive(Debug, Clone, Default)]
+pub struct Plugins {
+    /// Their directory; without it there are none.
+    pub directory: Option<PathBuf>,
+    /// Which of them: beginnings of their paths below it.
+    pub privileged: Vec<String>,
+    /// What runs Python files.
+    pub python: PathBuf,
+}
+
+fn plugins(plugins: &Plugins) -> Runner {
+    let Plugins { directory, privileged, python } = plugins.clone();
+    // Which Python files are called, the daemon has decided.
+    let every_kind = vec![String::new()];
+    Runner::new(directory, python, None).with(privileged, every_kind)
 }
 
 /// Works until it is told to stop, or nobody has asked for a while.
@@ -55,6 +76,7 @@ pub async fn work(
         files: ground.files,
         agent: ground.agent,
         fence: Some(Fence { images: ground.images, user: ground.user }),
+        plugins: Some(plugins(&ground.plugins)),
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();

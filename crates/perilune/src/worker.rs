@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use perilune_daemon::owner;
-use perilune_daemon::worker::{self, Ground};
+use perilune_daemon::worker::{self, Ground, Plugins};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,15 @@ pub(crate) struct Worker {
     /// The user whose daemon may ask, and who owns what is packed
     #[arg(long, env = "PERILUNE_USER", value_name = "NAME", default_value = "perilune")]
     user: String,
+    /// The directory of the site's programs of which some run as root; it and all above it must be root's
+    #[arg(long, env = "PERILUNE_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Which of them run as root: beginnings of their paths below it, such as hooks/config/group, with commas
+    #[arg(long, env = "PERILUNE_PRIVILEGED", value_name = "PATHS", value_delimiter = ',')]
+    privileged: Vec<String>,
+    /// What runs those that are Python files
+    #[arg(long, env = "PERILUNE_PYTHON", value_name = "FILE", default_value = "/usr/bin/python3")]
+    python: PathBuf,
     /// The static program that becomes /init of packed images; found beside this program without it
     #[arg(long, env = "PERILUNE_AGENT", hide_env_values = true, value_name = "FILE")]
     agent: Option<PathBuf>,
@@ -60,8 +69,11 @@ fn work(arguments: Worker) -> anyhow::Result<()> {
         .context("standard input is no socket; the unit perilune-worker.socket gives it one")?;
     let user = owner::user_named(&arguments.user)?;
     let user = user.with_context(|| format!("there is no user '{}'", arguments.user))?;
-    let Worker { images, files, agent, .. } = arguments;
-    let ground = Ground { images, files, user, agent };
+    let Worker { images, files, agent, plugins, privileged, python, .. } = arguments;
+    let privileged = privileged.iter().map(|path| path.trim().to_owned());
+    let privileged = privileged.filter(|path| !path.is_empty()).collect();
+    let plugins = Plugins { directory: plugins, privileged, python };
+    let ground = Ground { images, files, user, agent, plugins };
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
     let worked = runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -349,7 +349,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "PRIVILEGED",
                 "",
-                "plugins that run as root where the daemon is root, whatever RUN_AS says: beginnings of paths with commas, such as `osimage`; others than root must not be able to write them",
+                "plugins that run as root, whatever RUN_AS says: beginnings of paths with commas, such as `osimage`; others than root must not be able to write them. Where the daemon is not root its worker runs them, if that names them, too (docs/plugins.md)",
             ),
             key(
                 "PYTHON_WORK",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perilune_bmc::Action;
 use perilune_model::Cluster;
-use perilune_program::{Ended, Limits};
+use perilune_program::Limits;
 use tokio::sync::Semaphore;
 
 use crate::plugins::Runner;
@@ -29,15 +29,10 @@ pub(super) async fn call(
     // Nobody ever closes it.
     let Ok(_turn) = turns.acquire().await else { return };
     match runner.tell(hook, [method(action), node, group], LIMITS).await {
-        Some(Ok(Ended { status, complaint, .. })) if !status.success() => {
-            let said = String::from_utf8_lossy(&complaint);
-            let said = said.trim();
-            tracing::warn!(hook, node, %status, said, "a hook of the site failed");
-        }
         // Without one, it was taken away a moment ago.
-        Some(Ok(_)) | None => {}
+        Some(Ok(())) | None => {}
         Some(Err(error)) => {
-            tracing::warn!(hook, node, error, "a hook of the site did not end well");
+            tracing::warn!(hook, node, error, "a hook of the site failed");
         }
     }
 }

@@ -73,11 +73,12 @@ impl Site {
         let places = Places {
             files: at("files"),
             images: at("images"),
-            trees: Trees::Own(Performer {
+            trees: Trees::Own(Box::new(Performer {
                 files: at("files"),
                 agent: Some(at("agent")),
                 fence: None,
-            }),
+                plugins: None,
+            })),
             readers: Readers::default(),
             reached: perilune_boot::Settings::default(),
             torrents: None,

@@ -17,15 +17,16 @@ pub(crate) use fence::Fence;
 pub(crate) use perform::Performer;
 use perilune_image::{CancelFlag, Packed};
 pub use task::{Count, Finding};
-pub(crate) use task::{Done, Grab, Host, HostName, Pack, Push, Report, Task, Told};
+pub(crate) use task::{Done, Grab, Host, HostName, Pack, Plugin, Push, Report, Task, Told};
 
-use super::error::Error;
+use super::error::{Error, chain};
+use crate::plugins;
 
 /// Who works on trees.
 #[derive(Debug, Clone)]
 pub enum Trees {
     /// This process.
-    Own(Performer),
+    Own(Box<Performer>),
     /// The privileged worker that listens on this socket.
     Worker(PathBuf),
 }
@@ -47,6 +48,27 @@ impl Trees {
     /// Has something done that is over soon, and tells nothing meanwhile.
     pub(crate) async fn at_once(&self, task: Task) -> Result<Done, Error> {
         self.perform(task, Arc::new(|_| {}), &CancelFlag::default()).await
+    }
+
+    /// What runs plugins as root for a daemon that is not.
+    pub(crate) fn plugins(&self) -> Option<plugins::Worker> {
+        let Self::Worker(_) = self else { return None };
+        let trees = self.clone();
+        Some(plugins::Worker::new(move |asked| {
+            let trees = trees.clone();
+            Box::pin(async move { trees.run(asked).await })
+        }))
+    }
+
+    async fn run(&self, asked: plugins::Asked) -> Result<Vec<u8>, String> {
+        let plugins::Asked { plugin, arguments, question, limits } = asked;
+        let (seconds, output) = (limits.time.as_secs(), limits.output);
+        let task = Task::Plugin(Plugin { path: plugin, arguments, question, seconds, output });
+        match self.at_once(task).await {
+            Ok(Done::Said(said)) => Ok(said.into_bytes()),
+            Ok(_) => Err(chain(&Error::Defect)),
+            Err(error) => Err(chain(&error)),
+        }
     }
 
     /// That nobody works on trees.

@@ -60,6 +60,10 @@ pub(crate) fn is_plain(key: &str) -> bool {
     !key.is_empty() && !key.starts_with('.') && !key.contains(['/', '\0'])
 }
 
+/// Bits of a mode: that the group and others may write, and that in a directory they may change only what is theirs.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
 /// Nobody but root, or whom the daemon runs as, can write what runs as root: the file, and the directories up to that of the plugins.
 pub(super) fn check_owners(file: &Path, top: &Path) -> Result<(), String> {
     let own = rustix::process::geteuid().as_raw();
@@ -67,7 +71,10 @@ pub(super) fn check_owners(file: &Path, top: &Path) -> Result<(), String> {
         // A link is judged by what it leads to.
         let metadata =
             std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let is_safe = [0, own].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0;
+        // Where everybody may add things and take away only his own, what is there stays.
+        let is_shared = metadata.is_dir() && metadata.mode() & STICKY != 0;
+        let is_safe = [0, own].contains(&metadata.uid())
+            && (is_shared || metadata.mode() & WRITABLE_BY_OTHERS == 0);
         if !is_safe {
             return Err(format!(
                 "it would run as root, and others than root can write {}; chown it to root, and chmod go-w",

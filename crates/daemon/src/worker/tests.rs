@@ -42,6 +42,11 @@ impl Site {
             files: site.at("files"),
             user: DAEMON,
             agent: Some(site.at("agent")),
+            plugins: Plugins {
+                directory: Some(site.at("plugins")),
+                privileged: vec!["hooks/config".to_owned()],
+                python: "/usr/bin/python3".into(),
+            },
         };
         site.tasks.spawn(work(listener, ground, CancellationToken::new()));
         is_root.then_some(site)
@@ -239,4 +244,70 @@ async fn who_hangs_up_cancels_and_nothing_is_left() {
     let said = site.says(DAEMON, line(&Site::pack(&site.at("images/compute"))).unwrap()).await;
     assert!(said.contains("cancelled"), "{said}");
     assert_eq!(fs::read_dir(site.at("files")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn plugins_that_the_worker_names_are_run_as_root_and_no_others() {
+    let Some(site) = Site::new() else { return };
+    let place = |name: &str| site.at("plugins").join(name);
+    let write = |name: &str, text: &str, mode: u32| {
+        fs::create_dir_all(place(name).parent().unwrap()).unwrap();
+        fs::write(place(name), text).unwrap();
+        fs::set_permissions(place(name), Permissions::from_mode(mode)).unwrap();
+    };
+    write("hooks/config/node", "#!/bin/sh\nid -u; cat; echo \"$1\"\n", 0o755);
+    write(
+        "hooks/config/group.py",
+        "class Plugin:\n    def bulk(self, all):\n        print(len(all))\n",
+        0o644,
+    );
+    write("hooks/luna/default", "#!/bin/sh\nid -u\n", 0o755);
+    let runner = Runner::new(Some(site.at("plugins")), "/usr/bin/python3".into(), None)
+        .with(vec!["hooks".to_owned()], Vec::new())
+        .by_worker(Trees::Worker(site.at("socket")).plugins());
+    let ask = async |plugin: &str, question: serde_json::Value| {
+        let answer = runner.call(plugin, &question).await.unwrap();
+        answer.map(|answer| String::from_utf8(answer).unwrap())
+    };
+    let question = serde_json::json!({ "hook": "hooks/config/node" });
+    assert_eq!(
+        ask("hooks/config/node", question).await.unwrap(),
+        "0\n{\"hook\":\"hooks/config/node\"}\n\n"
+    );
+    let question = serde_json::json!({ "hook": "hooks/config/group", "groups": [{ "name": "a", "nodes": [] }], "changes": [] });
+    assert_eq!(ask("hooks/config/group", question).await.unwrap(), "1\n");
+    // The daemon believes what it is told of PRIVILEGED, the worker what its own file says.
+    let refused = ask("hooks/luna/default", serde_json::json!({})).await.unwrap_err();
+    assert!(refused.contains("PERILUNE_PRIVILEGED"), "{refused}");
+    let run = async |plugin: &str| {
+        let (path, question) = (plugin.to_owned(), String::new());
+        let (seconds, output, arguments) = (5, 1024, Vec::new());
+        let task =
+            Task::Plugin(crate::jobs::trees::Plugin { path, arguments, question, seconds, output });
+        match site.ask(task).await {
+            Ok(Done::Said(said)) => Ok(said),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    for odd in
+        ["../hooks/config/node", "/bin/sh", "hooks/config/../luna/default", "hooks/config", ""]
+    {
+        assert!(run(odd).await.is_err(), "{odd}");
+    }
+    // What somebody else could have put there is not run: neither the file, nor a way to it, nor where a link leads.
+    let chmod =
+        |path: PathBuf, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    chmod(place("hooks/config"), 0o777);
+    assert!(run("hooks/config/node").await.unwrap_err().contains("others than root can write"));
+    chmod(place("hooks/config"), 0o755);
+    assert!(run("hooks/config/node").await.is_ok());
+    std::os::unix::fs::chown(place("hooks/config/node"), Some(DAEMON), None).unwrap();
+    assert!(run("hooks/config/node").await.unwrap_err().contains("others than root can write"));
+    let elsewhere = site.at("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::chown(&elsewhere, Some(DAEMON), None).unwrap();
+    fs::copy("/bin/true", elsewhere.join("program")).unwrap();
+    symlink(elsewhere.join("program"), place("hooks/config/dns")).unwrap();
+    assert!(run("hooks/config/dns").await.unwrap_err().contains("others than root can write"));
 }

@@ -97,11 +97,12 @@ async fn a_record_that_is_no_job_is_told_of_and_kept_and_the_others_are_done() {
     let places = Places {
         files: site.directory.path().join("files"),
         images: site.directory.path().join("images"),
-        trees: Trees::Own(Performer {
+        trees: Trees::Own(Box::new(Performer {
             files: site.directory.path().join("files"),
             agent: None,
             fence: None,
-        }),
+            plugins: None,
+        })),
         readers: Readers::default(),
         reached: perilune_boot::Settings::default(),
         torrents: None,

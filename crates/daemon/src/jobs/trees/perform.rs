@@ -3,16 +3,24 @@
 use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use perilune_image::{CancelFlag, CheckRequest, Packed, Request};
+use perilune_program::Limits;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::fence::Fence;
-use super::task::{Done, Finding, Pack, Report, Task, Told};
+use super::rsync::cancelled;
+use super::task::{Done, Finding, Pack, Plugin, Report, Task, Told};
 use super::{agent, certificates, rsync};
 use crate::jobs::blocking::blocking;
 use crate::jobs::error::{Error, chain};
 use crate::jobs::tree;
+use crate::plugins::{Asked, Runner};
+
+/// What a plugin may take at most, whatever the daemon says: a line of the worker's has room for so much, with what JSON adds.
+const LONGEST: Duration = Duration::from_hours(4);
+const LARGEST: u64 = 2 << 20;
 
 /// Where things are for whoever works on trees.
 #[derive(Debug, Clone)]
@@ -23,6 +31,8 @@ pub struct Performer {
     pub agent: Option<PathBuf>,
     /// Where it may work, when it works for somebody who is not root.
     pub fence: Option<Fence>,
+    /// What runs plugins for somebody who is not root.
+    pub(crate) plugins: Option<Runner>,
 }
 
 impl Performer {
@@ -41,8 +51,23 @@ impl Performer {
             Task::Mounts { host } => Ok(Done::Mounts(rsync::mounts_on(&host).await)),
             Task::Grab(grab) => rsync::grab(&grab, &report, &cancel).await.map(Done::Count),
             Task::Push(push) => rsync::push(&push, &report, &cancel).await.map(Done::Count),
+            Task::Plugin(plugin) => self.run(plugin, &cancel).await,
             task => blocking(move || own.perform_blocking(task, &report, &cancel)).await?,
         }
+    }
+
+    async fn run(&self, plugin: Plugin, cancel: &CancelFlag) -> Result<Done, Error> {
+        let Some(runner) = &self.plugins else { return Err(Error::Defect) };
+        let Plugin { path: plugin, arguments, question, seconds, output } = plugin;
+        let time = Duration::from_secs(seconds).min(LONGEST);
+        let limits = Limits::of(time, output.min(LARGEST));
+        let asked = Asked { plugin, arguments, question, limits };
+        let said = tokio::select! {
+            said = runner.run_for_daemon(&asked) => said.map_err(|text| Error::Told { text })?,
+            () = cancelled(cancel) => return Err(perilune_image::Error::Cancelled.into()),
+        };
+        let unreadable = |_error| Error::Told { text: "what it says is no UTF-8".to_owned() };
+        String::from_utf8(said).map(Done::Said).map_err(unreadable)
     }
 
     fn perform_blocking(
@@ -79,7 +104,9 @@ impl Performer {
                 tree::remove(&tree, &request)?;
                 Done::Nothing
             }
-            Task::Mounts { .. } | Task::Grab(_) | Task::Push(_) => return Err(Error::Defect),
+            Task::Mounts { .. } | Task::Grab(_) | Task::Push(_) | Task::Plugin(_) => {
+                return Err(Error::Defect);
+            }
         };
         Ok(done)
     }

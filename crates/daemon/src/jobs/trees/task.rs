@@ -37,6 +37,8 @@ pub(crate) enum Task {
     Grab(Grab),
     /// Bring a node to what a tree has.
     Push(Push),
+    /// Run a plugin that the worker's own configuration names.
+    Plugin(Plugin),
 }
 
 impl Task {
@@ -54,6 +56,7 @@ impl Task {
             Self::Mounts { .. } => "mounts",
             Self::Grab(_) => "grab",
             Self::Push(_) => "push",
+            Self::Plugin(_) => "plugin",
         }
     }
 
@@ -69,7 +72,7 @@ impl Task {
             | Self::Grab(Grab { tree, .. })
             | Self::Push(Push { tree, .. }) => tree,
             Self::Copy { to, .. } | Self::Move { to, .. } => to,
-            Self::Mounts { .. } => return None,
+            Self::Mounts { .. } | Self::Plugin(_) => return None,
         };
         Some(tree.display().to_string())
     }
@@ -115,6 +118,19 @@ pub(crate) struct Push {
     pub(crate) exclude: Vec<String>,
     /// Whether anything is changed.
     pub(crate) really: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plugin {
+    /// Its path below the plugins' directory, without an ending.
+    pub(crate) path: String,
+    pub(crate) arguments: Vec<String>,
+    /// Its standard input.
+    pub(crate) question: String,
+    /// It may take so long, and say so many bytes.
+    pub(crate) seconds: u64,
+    pub(crate) output: u64,
 }
 
 /// Where a node is reached.
@@ -183,6 +199,8 @@ pub(crate) enum Done {
     /// `None` where the node does not say.
     Mounts(Option<Vec<OsString>>),
     Count(Count),
+    /// What a plugin says.
+    Said(String),
 }
 
 /// One line of the check list of an OS image.
