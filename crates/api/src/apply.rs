@@ -8,6 +8,8 @@ use perilune_wire::document::{self, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::AdditionalProperties::FreeForm;
+use utoipa::openapi::{ObjectBuilder, Type};
 use utoipa_axum::routes;
 
 use crate::answer::shown;
@@ -103,11 +105,23 @@ async fn as_of(state: &State, now: &Cluster, revision: u64) -> Result<Cluster, A
     Ok(cluster)
 }
 
+/// A document that says something: objects by kind and name, as `GET /config/export` answers them.
+struct SomeDocument;
+
+impl utoipa::PartialSchema for SomeDocument {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let object = ObjectBuilder::new().schema_type(Type::Object);
+        object.min_properties(Some(1)).additional_properties(Some(FreeForm(true))).into()
+    }
+}
+
+impl ToSchema for SomeDocument {}
+
 /// Brings the cluster to what a document says, all of it in one change. Objects that it does not name stay, unless they are pruned.
 #[utoipa::path(post, path = "/config/apply", tag = "apply", params(
     ("prune" = Option<bool>, Query, description = "true: objects of the kinds in the document that it does not name are removed, but for controllers"),
     ("merge" = Option<bool>, Query, description = "true: what the document does not say of an object stays as it is; null unsets a field"),
-), request_body = Value, responses(
+), request_body = SomeDocument, responses(
     (status = 200, description = "The cluster is as the document says", body = Applied),
     (status = 400, description = "The document cannot be, and why; nothing is changed", body = Problem),
 ))]

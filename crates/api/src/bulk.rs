@@ -72,6 +72,7 @@ struct Bulk {
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     /// `POST`, or `GET` for what is asked for so, such as `_delete`; `POST` when it is left out.
+    #[schema(value_type = Option<EditMethod>)]
     method: Option<String>,
     /// The path, such as `/config/node/node001`: of a node, group, interface, network, switch, other device, cloud, rack, BMC setup, DNS host or
     /// secret.
@@ -80,6 +81,15 @@ pub(super) struct Edit {
     body: Option<Value>,
     /// `new`: refused when it is there already; `known`: refused when it is not there. Either may be without.
     expect: Option<Expect>,
+}
+
+/// What a request of them may be made by.
+#[derive(ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+enum EditMethod {
+    Post,
+    Get,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use super::parameters;
 use super::permissions::{Access, Declared};
 use super::problem::Trial;
 use super::routes::operations_mut;
@@ -31,6 +32,7 @@ pub(super) fn complete(document: &mut OpenApi, declared: &Declared) {
         for (method, operation) in operations_mut(item) {
             name(operation);
             add_path_parameters(path, operation);
+            parameters::describe(path, operation);
             let access = declared.of(path, &method);
             if access.is_protected() {
                 let token = SecurityRequirement::new::<_, [&str; 0], &str>(TOKEN, []);
@@ -56,11 +58,14 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters = operation.parameters.get_or_insert_default();
     for name in names {
+        if parameters.iter().any(|parameter| named(parameter) == Some(name)) {
+            continue;
+        }
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .schema(Some(text()));
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
         parameters.push(RefOr::T(parameter.build()));
     }
 }
@@ -125,8 +130,4 @@ fn named(parameter: &RefOr<Parameter>) -> Option<&str> {
         RefOr::T(parameter) => Some(&parameter.name),
         RefOr::Ref(_) => None,
     }
-}
-
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
 }

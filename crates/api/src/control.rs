@@ -38,14 +38,14 @@ const NOTHING: &str = "No data for this request";
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers().acts(), routes!(act_on_one))
-        .add(operators().acts(), routes!(act_on_many))
+        .add(operators().acts().reads_at("control * *"), routes!(act_on_many))
         .add(everybody(), routes!(poll))
         .add(viewers().answers_at("control"), routes!(power_of))
         .add(viewers().answers_at("control request []"), routes!(requests))
         .add(viewers().answers_at("control request"), routes!(results))
         .add(operators().acts(), routes!(cancel))
-        .add(operators().acts(), routes!(forget))
-        .add(viewers().answers_at("control check []"), routes!(check))
+        .add(operators().acts().reads_at("control forget"), routes!(forget))
+        .add(viewers().answers_at("control check []").reads_at("control check"), routes!(check))
 }
 
 /// Does something with one machine, and waits until it is done.
@@ -140,11 +140,17 @@ async fn one(state: &State, action: Action, hostname: &str) -> Result<Row, ApiEr
     }
 }
 
+perilune_wire::described! {
+    /// What is to be done with which nodes.
+    Batch, |fields| { fields.require("hostlist", "say with which nodes"); fields.raw("hostlist"); wishes(fields) },
+    { "hostlist": "node[001-004]" }
+}
+
 /// Does something with many machines at once. The words that count are those in the body.
 #[utoipa::path(post, path = "/control/action/{subsystem}/{_action}", tag = "control", params(
     ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
     ("_action" = String, Path, description = "The action after an underscore"),
-), request_body = Value, responses(
+), request_body = Batch, responses(
     (status = 200, description = "request_id, to be polled, and the first results", body = Value),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read", body = Problem),
@@ -296,6 +302,16 @@ async fn cancel(
     Ok(answer::done())
 }
 
+/// Nodes by their names.
+#[derive(utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ControlNodes)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct Nodes {
+    /// A host list, such as `node[001-004]`.
+    hostlist: String,
+}
+
 /// A BMC's address that was another node's.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 struct FormerOwner {
@@ -310,7 +326,7 @@ struct FormerOwner {
 }
 
 /// What should be known before something is done to machines: BMC addresses that were another node's within the last day.
-#[utoipa::path(post, path = "/control/check", tag = "control", request_body = Value, responses(
+#[utoipa::path(post, path = "/control/check", tag = "control", request_body = Nodes, responses(
     (status = 200, description = "A list below control and check", body = FormerOwner),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read", body = Problem),
@@ -343,7 +359,7 @@ fn hostlist(body: &Body, action: &str) -> Result<String, ApiError> {
 }
 
 /// Forgets what is remembered of BMCs: failures, refused passwords, pinned certificates.
-#[utoipa::path(post, path = "/control/forget", tag = "control", request_body = Value, responses(
+#[utoipa::path(post, path = "/control/forget", tag = "control", request_body = Nodes, responses(
     (status = 200, description = "It is forgotten", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read, or one of them has no BMC", body = Problem),

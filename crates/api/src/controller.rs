@@ -7,6 +7,7 @@ use perilune_daemon::clock::rfc3339;
 use perilune_daemon::controllers::Known;
 use perilune_model::Cluster;
 use perilune_model::image::ImageFiles;
+use perilune_wire::fields::Fields;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -118,9 +119,23 @@ fn files_of(cluster: &Cluster) -> BTreeSet<String> {
     files.flat_map(ImageFiles::names).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
+perilune_wire::described! {
+    /// Whether a controller is about to be stopped.
+    DrainRequest, drained, { "drained": true }
+}
+
+fn drained(fields: &mut Fields<'_>) -> bool {
+    fields
+        .help("It is about to be stopped (yes)")
+        .boolean("drained")
+        .value()
+        .copied()
+        .unwrap_or(true)
+}
+
 /// Says that a controller is about to be stopped, or, with `drained` false, that it is not: it is the master no longer, and `/ha/ready` of it
 /// tells others to go elsewhere. Whatever it is asked it still answers.
-#[utoipa::path(post, path = "/controller/{name}/_drain", tag = "controller", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/controller/{name}/_drain", tag = "controller", request_body = DrainRequest, responses(
     (status = 200, description = "The controllers by name", body = Answer),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such controller", body = Problem),
@@ -132,8 +147,7 @@ async fn drain(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let wanted =
-        body.read(&[], |fields| fields.boolean("drained").value().copied().unwrap_or(true))?;
+    let wanted = body.read(&[], drained)?;
     check_known(&state, &name)?;
     state.controllers.drain(&name, wanted).await?;
     Ok(Json(answer(&state)).into_response())

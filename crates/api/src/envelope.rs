@@ -12,6 +12,8 @@ use super::routes::operations_mut;
 const ANY: &str = "*";
 /// Several of what follows, in a list.
 const LIST: &str = "[]";
+/// A list likewise, which is not empty.
+const SOME: &str = "[+]";
 /// Lists by kind and name of their owner; that of the cluster, which has no name, beside them.
 const OWNERS: &str = "owners";
 
@@ -52,6 +54,7 @@ fn wrap(content: &mut RefOr<Content>, place: &[&str]) {
     let Some(inner) = content.schema.take() else { return };
     let outer = place.iter().rev().fold(inner, |inner: RefOr<Schema>, word| match *word {
         LIST => ArrayBuilder::new().items(inner).into(),
+        SOME => ArrayBuilder::new().items(inner).min_items(Some(1)).into(),
         ANY => {
             let object = ObjectBuilder::new().schema_type(Type::Object);
             object.additional_properties(Some(AdditionalProperties::RefOr(inner))).into()

@@ -20,9 +20,22 @@ pub(super) fn routes() -> Routes {
     Routes::new().add(everybody().acts(), routes!(exchange))
 }
 
+/// A ticket, and the key that the answer is sealed to.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct TicketRequest {
+    /// The text of the kernel argument `perilune.ticket`.
+    ticket: String,
+    /// The public key of this boot, 32 bytes in base64.
+    #[schema(pattern = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
+    key: String,
+    /// What the machine's TPM measured: its register 0 for SHA-256, hexadecimal. Unset without a TPM.
+    tpm_sha256: Option<String>,
+}
+
 /// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured. The
 /// answer is sealed to the key that is shown; the ticket is good for no other key from then on.
-#[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = TicketRequest, responses(
     (status = 201, description = "The token, sealed", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "The ticket is for another node, another address, another key, or a boot that is over, or the TPM is not the node's", body = Problem),

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Body, Path};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
@@ -126,7 +126,7 @@ async fn put(
     if !body.is_object() {
         return Err(ApiError::Malformed("an inventory is an object of what was found".to_owned()));
     }
-    let inventory: Inventory = serde_json::from_value(body).map_err(|error| {
+    let inventory: Inventory = json::read(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
     let node = state.cluster.published().node(&name)?.name.clone();

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
         .add(everybody().answers_at(""), routes!(poll_service))
         .add(viewers().answers_at("monitor queue []"), routes!(queue))
         .add(viewers().answers_at("monitor status []"), routes!(messages))
-        .add(operators().acts(), routes!(take_messages))
+        .add(operators().acts().reads_at("monitor status"), routes!(take_messages))
 }
 
 /// What is new about a long operation.
@@ -218,8 +218,26 @@ async fn messages(state: axum::extract::State<State>) -> Response {
     Json(json!({ "monitor": { "status": kept.collect::<Vec<_>>() } })).into_response()
 }
 
+/// Messages of another controller.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct PassedOn {
+    /// The request that they are about.
+    #[schema(max_length = 256)]
+    request_id: String,
+    /// The messages. Without them the other controller asks to be polled, which is refused.
+    messages: Option<Vec<PassedOnMessage>>,
+}
+
+/// A message of another controller.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct PassedOnMessage {
+    message: String,
+}
+
 /// Takes messages of another controller for a request that is polled here.
-#[utoipa::path(post, path = "/monitor/status", tag = "job", request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/status", tag = "job", request_body = PassedOn, responses(
     (status = 201, description = "They are taken", body = Message),
     (status = 404, description = "The request is refused", body = Problem),
     (status = 503, description = "Polls are not passed on to another controller", body = Problem),

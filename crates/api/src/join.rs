@@ -51,8 +51,22 @@ async fn invite(state: axum::extract::State<State>, _: Caller) -> Result<Respons
     Ok(Json(Invitation { code, url, seconds: LIFE / 1000 }).into_response())
 }
 
+/// What a new controller sends.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct JoinRequest {
+    /// What it is to be called.
+    #[schema(pattern = "^[-_.0-9A-Za-z]{1,64}$")]
+    name: String,
+    /// The key that the answer is sealed to, 32 bytes in base64.
+    #[schema(pattern = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
+    key: String,
+    /// That it has the code.
+    proof: String,
+}
+
 /// Gives a new controller what all have alike, sealed to its key: `name`, `key` and `proof`, which shows that it has a code.
-#[utoipa::path(post, path = "/controller/_join", tag = "controller", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/controller/_join", tag = "controller", request_body = JoinRequest, responses(
     (status = 200, description = "What all controllers have alike, sealed", body = serde_json::Value),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 403, description = "No code that is good was shown", body = Problem),

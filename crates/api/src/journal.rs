@@ -36,7 +36,7 @@ const ACCEPTED: &str = "success";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .add(admins().acts(), routes!(receive))
+        .add(admins().acts().reads_at("journal []"), routes!(receive))
         .add(admins(), routes!(waiting))
         .add(admins(), routes!(waiting_for))
         .add(admins().acts(), routes!(forget))
@@ -45,7 +45,8 @@ pub(super) fn routes() -> Routes {
 }
 
 /// A row, with the columns of the old database.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[schema(as = JournalRow)]
 #[serde(deny_unknown_fields)]
 struct Row {
     function: String,
@@ -103,7 +104,7 @@ impl Row {
 
 /// Makes the changes that another controller's journal has, each once, in their order. Rows about files of that controller have nothing to do here;
 /// those about images and their work are left to people, and said in the log.
-#[utoipa::path(post, path = "/journal", tag = "ha", request_body = Value, responses(
+#[utoipa::path(post, path = "/journal", tag = "ha", request_body = Row, responses(
     (status = 201, description = "All of them are done, were done before, or are refused", body = answer::Message),
     (status = 400, description = "A row has other columns", body = Problem),
     (status = 403, description = "A row is by no controller that is described", body = Problem),

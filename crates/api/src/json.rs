@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::ser::Formatter;
 
 /// An answer in that form.
@@ -23,6 +25,27 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
+    }
+}
+
+/// Reads a value, in which whole numbers may be written as `5.0`: some clients know only floating point numbers.
+pub(crate) fn read<T: DeserializeOwned>(mut value: Value) -> Result<T, serde_json::Error> {
+    make_whole(&mut value);
+    serde_json::from_value(value)
+}
+
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            let whole = float.and_then(|float| format!("{float:.0}").parse::<u64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
@@ -74,5 +97,14 @@ mod tests {
         let value = serde_json::json!({ "token": "a:b,c", "list": [1, 2], "empty": {} });
         let text = String::from_utf8(to_vec(&value).unwrap()).unwrap();
         assert_eq!(text, r#"{"token": "a:b,c", "list": [1, 2], "empty": {}}"#);
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point() {
+        let numbers: Vec<u64> = read(serde_json::json!([8660.0, 0.0, 7, u64::MAX])).unwrap();
+        assert_eq!(numbers, [8660, 0, 7, u64::MAX]);
+        for wrong in [serde_json::json!(0.5), serde_json::json!(-1.0), serde_json::json!(1e300)] {
+            assert!(read::<u64>(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }

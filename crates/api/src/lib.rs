@@ -32,6 +32,7 @@ mod history;
 mod identity;
 mod import;
 mod install_log;
+mod integers;
 mod interface;
 mod inventory;
 mod job;
@@ -50,6 +51,7 @@ mod osimage_sync;
 mod osimage_work;
 mod other_device;
 mod pace;
+mod parameters;
 mod patience;
 mod permissions;
 mod pieces;
@@ -171,6 +173,7 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .into_router(state, document());
     envelope::put_in_place(&mut document, &declared);
     common::complete(&mut document, &declared);
+    integers::bound(&mut document);
     if let Some(components) = &mut document.components {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
         components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());

@@ -12,7 +12,7 @@ use perilune_daemon::status::{ERROR, SUCCESS, is_milestone};
 use perilune_model::discovery::Place;
 use perilune_model::effective::Effective;
 use perilune_model::{MacAddress, Name};
-use perilune_plan::{Installation, Progress, Root};
+use perilune_plan::{Installation, Phase, Progress, Root};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use crate::answer;
 use crate::answer::shown;
 use crate::extract::{Body, Path};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::permissions::{Routes, everybody, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::query::Query;
@@ -35,9 +35,12 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(everybody().answers_at("monitor status node *"), routes!(nodes))
         .add(everybody().answers_at("monitor status *"), routes!(node))
-        .add(operators().acts().or_node("node"), routes!(report))
+        .add(operators().acts().or_node("node").reads_at("monitor status *"), routes!(report))
         .add(everybody().answers_at("monitor status *"), routes!(node_by_its_documented_path))
-        .add(operators().acts().or_node("node"), routes!(report_by_its_documented_path))
+        .add(
+            operators().acts().or_node("node").reads_at("monitor status *"),
+            routes!(report_by_its_documented_path),
+        )
         .add(operators().acts().or_node("node"), routes!(progress_of_node))
         .add(viewers().answers_at("monitor progress *"), routes!(progress))
         .add(viewers().answers_at("monitor unknown []"), routes!(unknown))
@@ -92,8 +95,74 @@ async fn node(
     Ok(Json(json!({ "monitor": { "status": entry } })).into_response())
 }
 
+/// What a node reports.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct StatusReport {
+    /// Its state, such as `install.success`; control characters are left out.
+    #[schema(value_type = StateText)]
+    state: String,
+    /// A code, or what is to be said about it. What is neither text nor number says nothing.
+    status: Option<Value>,
+    /// With `install.success`: where the node starts from by itself; null for a root in memory.
+    installation: Option<InstallationReport>,
+}
+
+/// A text or a number with something in it that can be seen.
+struct StateText;
+
+impl utoipa::PartialSchema for StateText {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let types = [utoipa::openapi::Type::String, utoipa::openapi::Type::Number];
+        let types: utoipa::openapi::schema::SchemaType = types.into_iter().collect();
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(types);
+        text.pattern(Some(r"[^\u0000-\u001f\u007f-\u009f]")).into()
+    }
+}
+
+impl ToSchema for StateText {}
+
+/// The file that firmware or a boot loader starts.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct InstallationReport {
+    /// The UUID of its file system.
+    filesystem: Option<String>,
+    /// Its path there.
+    file: Option<String>,
+}
+
+/// How far an installation is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the request in the API's document")]
+struct ProgressReport {
+    /// The step.
+    #[schema(value_type = PhaseWord)]
+    phase: Phase,
+    /// Bytes that are done, of those that are counted in this step.
+    bytes_done: Option<u64>,
+    /// Bytes in all.
+    bytes_total: Option<u64>,
+    /// Bytes per second.
+    rate: Option<u64>,
+    /// A sentence for a person, such as what is being retried.
+    message: Option<String>,
+}
+
+/// The word of a step.
+struct PhaseWord;
+
+impl utoipa::PartialSchema for PhaseWord {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+        text.enum_values(Some(Phase::ALL.map(Phase::word))).into()
+    }
+}
+
+impl ToSchema for PhaseWord {}
+
 /// A node, or somebody for it, reports its state.
-#[utoipa::path(post, path = "/monitor/node/{node}", tag = "monitor", request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/node/{node}", tag = "monitor", request_body = StatusReport, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -209,7 +278,7 @@ async fn node_by_its_documented_path(
 }
 
 /// The same as `/monitor/node/{node}`.
-#[utoipa::path(post, path = "/monitor/status/{node}", tag = "monitor", request_body = Value, responses(
+#[utoipa::path(post, path = "/monitor/status/{node}", tag = "monitor", request_body = StatusReport, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -223,7 +292,7 @@ async fn report_by_its_documented_path(
 }
 
 /// A node reports how far its installation is.
-#[utoipa::path(post, path = "/boot/progress/{node}", tag = "boot", request_body = Value, responses(
+#[utoipa::path(post, path = "/boot/progress/{node}", tag = "boot", request_body = ProgressReport, responses(
     (status = 204, description = "It is noted"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),
@@ -233,7 +302,7 @@ async fn progress_of_node(
     Path(node): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let progress: Progress = serde_json::from_value(body).map_err(|error| {
+    let progress: Progress = json::read(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
     let node = state.cluster.published().node(&node)?.name.clone();
@@ -278,6 +347,7 @@ struct NodeProgress {
 #[utoipa::path(get, path = "/monitor/progress", tag = "monitor", params(Which), responses(
     (status = 200, description = "By node, below monitor and progress", body = NodeProgress),
     (status = 400, description = "The host list cannot be read", body = Problem),
+    (status = 404, description = "The host list names what is not there", body = Problem),
 ))]
 async fn progress(
     state: axum::extract::State<State>,

@@ -30,30 +30,30 @@ pub(super) fn routes() -> Routes {
             routes!(of_node),
         )
         .add(
-            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            admins().changes().in_bulk().reads_at("config secrets node * [+]"),
             routes!(save_of_node),
         )
         .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(of_group))
         .add(
-            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            admins().changes().in_bulk().reads_at("config secrets group * [+]"),
             routes!(save_of_group),
         )
         .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(one_of_node))
         .add(
-            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            admins().changes().in_bulk().reads_at("config secrets node * [+]"),
             routes!(save_one_of_node),
         )
         .add(admins().reveals(READ).answers_at("config secrets * * []"), routes!(one_of_group))
         .add(
-            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            admins().changes().in_bulk().reads_at("config secrets group * [+]"),
             routes!(save_one_of_group),
         )
         .add(
-            admins().changes().in_bulk().reads_at("config secrets node * []"),
+            admins().changes().in_bulk().reads_at("config secrets node * [+]"),
             routes!(clone_of_node),
         )
         .add(
-            admins().changes().in_bulk().reads_at("config secrets group * []"),
+            admins().changes().in_bulk().reads_at("config secrets group * [+]"),
             routes!(clone_of_group),
         )
         .add(admins().changes().in_bulk(), routes!(remove_of_node))

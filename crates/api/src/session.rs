@@ -81,7 +81,7 @@ pub(super) struct LogIn {
     #[schema(value_type = String)]
     password: Given,
     /// What the TPM of a machine measured: a register in hexadecimal digits. For `/tpm` alone.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9A-Za-z]{0,128}$")]
     pub(super) tpm_sha256: Given,
     /// Whether it says nothing at all.
     #[schema(ignore)]

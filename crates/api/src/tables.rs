@@ -10,6 +10,9 @@ use perilune_wire::import::FindingKeys;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::AdditionalProperties::FreeForm;
+use utoipa::openapi::schema::ArrayBuilder;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
@@ -59,8 +62,22 @@ pub(super) fn exported(state: &State) -> Result<Value, ApiError> {
     Ok(tables)
 }
 
+/// One table at least, each a list of rows.
+struct SomeTables;
+
+impl utoipa::PartialSchema for SomeTables {
+    fn schema() -> RefOr<Schema> {
+        let row = ObjectBuilder::new().schema_type(Type::Object);
+        let rows = ArrayBuilder::new().items(row.additional_properties(Some(FreeForm(true))));
+        let object = ObjectBuilder::new().schema_type(Type::Object).min_properties(Some(1));
+        object.additional_properties(Some(RefOr::<Schema>::from(rows))).into()
+    }
+}
+
+impl ToSchema for SomeTables {}
+
 /// Replaces tables of the cluster, all in one change; tables that are not named stay, and so do users. What `export` answers can be sent back.
-#[utoipa::path(post, path = "/config/cluster/import", tag = "cluster", request_body = Value, responses(
+#[utoipa::path(post, path = "/config/cluster/import", tag = "cluster", request_body = SomeTables, responses(
     (status = 201, description = "It is done", body = Imported),
     (status = 400, description = "A table or a row cannot be read or taken", body = Problem),
     (status = 404, description = "There is no such table, or rows of it cannot be together", body = Problem),

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::permissions::{Routes, operators, viewers};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
@@ -46,6 +46,7 @@ struct WindowRequest {
     nodes: String,
     /// How long: seconds, 86,400 at most; 1,800 when it is left out, and 0 closes the windows.
     #[serde(default)]
+    #[schema(maximum = 86400)]
     seconds: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ async fn arm(
     caller: Caller,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let WindowRequest { nodes, seconds } = serde_json::from_value(body).map_err(|error| {
+    let WindowRequest { nodes, seconds } = json::read(body).map_err(|error| {
         ApiError::Malformed(format!("data structure incomplete or incorrect: {error}"))
     })?;
     let length = seconds.map_or(WINDOW, Duration::from_secs);
@@ -105,4 +106,17 @@ fn shown(state: &State) -> Windows {
     });
     let evidence = state.boots.accepted().iter().map(|kind| kind.word());
     Windows { windows: windows.collect(), evidence: evidence.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+
+    #[test]
+    fn the_document_says_how_long_a_window_may_be() {
+        let schema = serde_json::json!(WindowRequest::schema());
+        assert_eq!(schema["properties"]["seconds"]["maximum"], LONGEST_ARMED.as_secs());
+    }
 }

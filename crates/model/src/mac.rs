@@ -49,6 +49,12 @@ pub struct NotOfAMachine {
 }
 
 impl MacAddress {
+    /// How it is written, as a regular expression.
+    pub const FORM: &str = concat!(
+        "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}",
+        "(([:-][0-9A-Fa-f]{2}){2}(([:-][0-9A-Fa-f]{2}){12})?)?$"
+    );
+
     /// That of an Ethernet card.
     pub const fn ethernet(bytes: [u8; 6]) -> Self {
         let mut all = [0; LONGEST];
@@ -56,6 +62,15 @@ impl MacAddress {
             *first = bytes;
         }
         Self { length: 6, bytes: all }
+    }
+
+    /// How one that [`MacAddress::of_one_machine`] takes is written.
+    pub fn form_of_one_machine() -> String {
+        let all = |pair: &str| {
+            format!("(?!({pair}[:-]){{5}}{pair}$)(?!(.{{36}})?({pair}[:-]){{7}}{pair}$)")
+        };
+        let form = Self::FORM.trim_start_matches('^');
+        format!("^{}{}{form}", all("00"), all("[Ff]{2}"))
     }
 
     /// From its bytes: 6, 8 or 20.
@@ -135,6 +150,19 @@ mod tests {
     fn both_separators_and_cases_are_read_and_one_form_is_shown() {
         let mac: MacAddress = "52-54:00:AB:cd:Ef".parse().unwrap();
         assert_eq!(mac.to_string(), "52:54:00:ab:cd:ef");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_text_of_the_form_is_read(text in form()) {
+            text.parse::<MacAddress>().unwrap();
+        }
+    }
+
+    /// What makes the texts knows no ends of them.
+    fn form() -> impl proptest::strategy::Strategy<Value = String> {
+        let inner = MacAddress::FORM.trim_start_matches('^').trim_end_matches('$');
+        proptest::string::string_regex(inner).unwrap()
     }
 
     #[test]

@@ -19,6 +19,11 @@ const LONGEST_NAME: usize = 253;
 const RESERVED: [&str; 2] = ["default", "inventory"];
 
 impl Name {
+    /// How [`Name::general`] wants a name, but for its length and reserved words, as a regular expression.
+    pub const GENERAL_FORM: &str = r"^[A-Za-z0-9]([-A-Za-z0-9._ ]{0,250}[-A-Za-z0-9_])?$";
+    /// Likewise of [`Name::host`].
+    pub const HOST_FORM: &str = r"^[a-z0-9]([-a-z0-9.]{0,61}[-a-z0-9])?$";
+
     /// A name of letters, digits, `-`, `.`, `_` and blanks: groups, images, BMC setups and most others.
     pub fn general(text: &str) -> Result<Self, NameError> {
         let name = collapse_dots(text);
@@ -194,6 +199,23 @@ mod tests {
         assert_eq!(Name::domain("ib.cluster").unwrap(), "ib.cluster");
         assert_eq!(Name::domain("default").unwrap(), "default");
         assert_eq!(Name::interface("eth0.100").unwrap(), "eth0.100");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_of_a_form_is_taken(
+            general in without_ends(Name::GENERAL_FORM),
+            host in without_ends(Name::HOST_FORM),
+        ) {
+            assert!(Name::general(&general).is_ok(), "{general:?}");
+            assert!(Name::host(&host).is_ok(), "{host:?}");
+        }
+    }
+
+    /// Texts of the form: what makes them knows no ends of texts.
+    fn without_ends(form: &str) -> impl proptest::strategy::Strategy<Value = String> + use<> {
+        let inner = form.trim_start_matches('^').trim_end_matches('$');
+        proptest::string::string_regex(inner).unwrap()
     }
 
     #[test]

@@ -3,11 +3,16 @@
 
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, OneOfBuilder, Schema, SchemaType,
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, OneOfBuilder, Schema, SchemaType,
 };
 use utoipa::openapi::{ObjectBuilder, RefOr, Type};
 
 use crate::fields::Fields;
+
+/// The spellings of a boolean as a text, as a regular expression; an empty one unsets it.
+const FLAG: &str = "^([Tt][Rr][Uu][Ee]|[Yy]([Ee][Ss])?|[Oo][Nn]|1|[Ff][Aa][Ll][Ss][Ee]|[Nn][Oo]?|[Oo][Ff][Ff]|0)?$";
+/// Those of a whole number.
+const NUMBER: &str = "^(-?(0|[1-9][0-9]*))?$";
 
 /// One field of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +31,8 @@ pub struct Field {
     pub is_needed: bool,
     /// It may be there, since answers have it, and changes nothing.
     pub is_ignored: bool,
+    /// `false` says as little as leaving it out.
+    pub takes_false: bool,
 }
 
 /// How the value of a field is written.
@@ -62,6 +69,7 @@ pub(crate) struct About {
     pub(crate) words: &'static [&'static str],
     pub(crate) is_encoded: bool,
     pub(crate) is_password: bool,
+    pub(crate) takes_false: bool,
 }
 
 impl About {
@@ -73,9 +81,9 @@ impl About {
             Kind::Text if !self.words.is_empty() => Kind::Words(self.words.to_vec()),
             kind => kind,
         };
-        let Self { help, of, alias, .. } = self;
+        let Self { help, of, alias, takes_false, .. } = self;
         let name = name.to_owned();
-        Field { name, kind, help, of, alias, is_needed: false, is_ignored: false }
+        Field { name, kind, help, of, alias, is_needed: false, is_ignored: false, takes_false }
     }
 }
 
@@ -115,15 +123,24 @@ fn property(field: &Field) -> RefOr<Schema> {
     };
     match &field.kind {
         // Some clients send numbers for texts of digits.
+        Kind::Text | Kind::Encoded | Kind::Password | Kind::Address if field.takes_false => {
+            let text = of(&[Type::String, Type::Number, Type::Null]);
+            let no = of(&[Type::Boolean]).enum_values(Some([false]));
+            AnyOfBuilder::new().item(text).item(no).description(description).into()
+        }
         Kind::Text | Kind::Encoded | Kind::Password | Kind::Address => {
             of(&[Type::String, Type::Number, Type::Null]).description(description).into()
         }
-        Kind::Flag => of(&[Type::Boolean, Type::String, Type::Number, Type::Null])
+        Kind::Flag => of(&[Type::Boolean, Type::String, Type::Integer, Type::Null])
+            .pattern(Some(FLAG))
+            .minimum(Some(0_usize))
+            .maximum(Some(1_usize))
             .description(description)
             .into(),
-        Kind::Number => {
-            of(&[Type::Integer, Type::String, Type::Null]).description(description).into()
-        }
+        Kind::Number => of(&[Type::Integer, Type::String, Type::Null])
+            .pattern(Some(NUMBER))
+            .description(description)
+            .into(),
         Kind::Words(words) => {
             let empty = [Value::from(""), Value::Null];
             let words = words.iter().map(|word| Value::from(*word)).chain(empty);

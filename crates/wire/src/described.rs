@@ -236,7 +236,16 @@ mod tests {
         assert_eq!(schema["required"], serde_json::json!(["newsecretname", "name"]));
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["properties"]["mode"]["description"], "Its mode, in octal digits (600)");
+        assert_eq!(
+            schema["properties"]["path"]["anyOf"][1]["enum"],
+            serde_json::json!([false]),
+            "some clients send it for what was not given"
+        );
         let schema = serde_json::to_value(NodeRequest::schema()).unwrap();
+        let netboot = &schema["properties"]["netboot"];
+        let bounds = (&netboot["minimum"], &netboot["maximum"]);
+        assert_eq!(bounds, (&serde_json::json!(0), &serde_json::json!(1)));
+        assert!(netboot["pattern"].is_string(), "{netboot}");
         assert_eq!(schema.get("required"), None, "a change may say nothing of any field");
         let interface = &schema["properties"]["interfaces"]["items"];
         assert_eq!(interface["required"], serde_json::json!(["interface"]));

@@ -88,6 +88,12 @@ impl<'a> Fields<'a> {
         self
     }
 
+    /// The field that is read next may be `false`, which says as little as leaving it out.
+    pub(crate) fn or_false(&mut self) -> &mut Self {
+        self.about.takes_false = true;
+        self
+    }
+
     /// A field is read in such a way. Of readers within readers the outermost knows best.
     fn tell(&mut self, field: &str, kind: impl FnOnce() -> Kind) {
         let about = std::mem::take(&mut self.about);

@@ -60,7 +60,7 @@ pub fn copy_request(fields: &mut Fields<'_>) -> (Name, Request) {
 /// Installers take these texts out of the answer without decoding JSON, so nothing in them may need an escape.
 fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
     // What some clients send for an option that was not given.
-    let given = fields.raw(field);
+    let given = fields.or_false().raw(field);
     if matches!(given, Some(Value::Bool(false) | Value::Null)) {
         return None;
     }

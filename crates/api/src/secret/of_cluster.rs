@@ -16,11 +16,14 @@ use crate::state::State;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(admins().reveals(READ).answers_at("config secrets cluster []"), routes!(list))
-        .add(admins().changes().in_bulk().reads_at("config secrets cluster []"), routes!(save))
+        .add(admins().changes().in_bulk().reads_at("config secrets cluster [+]"), routes!(save))
         .add(admins().reveals(READ).answers_at("config secrets cluster []"), routes!(one))
         .add(admins().reveals(READ).answers_at("config secrets cluster []"), routes!(one_to_edit))
-        .add(admins().changes().in_bulk().reads_at("config secrets cluster []"), routes!(save_this))
-        .add(admins().changes().in_bulk().reads_at("config secrets cluster []"), routes!(clone))
+        .add(
+            admins().changes().in_bulk().reads_at("config secrets cluster [+]"),
+            routes!(save_this),
+        )
+        .add(admins().changes().in_bulk().reads_at("config secrets cluster [+]"), routes!(clone))
         .add(admins().changes().in_bulk(), routes!(delete))
 }
 

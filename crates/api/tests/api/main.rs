@@ -39,6 +39,7 @@ mod newer_clients;
 mod nodes;
 mod os_users;
 mod osimage;
+mod parameters;
 mod plugins;
 mod readers;
 mod redfish;
