@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use perilune_daemon::boot_plugins;
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
+use perilune_daemon::plugins::Unanswered;
 use perilune_daemon::prometheus::{self, Prometheus, targets};
 use perilune_model::Cluster;
 use perilune_program::Limits;
@@ -25,6 +26,8 @@ use crate::state::State;
 
 /// What a site's own program may take.
 const LIMITS: Limits = Limits::of(Duration::from_secs(30), 64 << 20);
+/// Seconds until a client may ask again for a program that is busy.
+const RETRY: u64 = 5;
 /// The hardware rules of a node, which the node may have made itself.
 const HARDWARE: &str = "prometheus_hw_rules";
 
@@ -56,6 +59,7 @@ pub(super) async fn admit_reader(parts: &mut Parts, state: &State) -> Result<(),
     (status = 200, description = "What is asked for, as its reader expects it", body = Value),
     (status = 401, description = "A token is missing, and the address is not one of [PLUGINS] EXPORT_CLIENTS", body = Problem),
     (status = 404, description = "It is not allowed, not there, or there is nothing to tell", body = Problem),
+    (status = 503, description = "The site's own program for it runs as often as it may; ask again after `Retry-After`", body = Problem),
 ))]
 async fn export(
     state: Shared<State>,
@@ -98,6 +102,7 @@ async fn export(
     (status = 200, description = "It is done, in words or as a list of what became of each", body = Value),
     (status = 403, description = "The token is of a node, and this is not about its own hardware", body = Problem),
     (status = 404, description = "It is not allowed, not there, or what is wrong with it", body = Problem),
+    (status = 503, description = "The site's own program for it runs as often as it may; ask again after `Retry-After`", body = Problem),
 ))]
 async fn import(
     state: Shared<State>,
@@ -170,11 +175,15 @@ async fn ask_own(
 ) -> Option<Result<Response, ApiError>> {
     let is_plain = !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     let plugin = format!("{kind}/{name}");
-    let asked =
-        if is_plain { state.runner.ask(&plugin, question, LIMITS).await? } else { return None };
-    let answer = match asked {
+    if !is_plain {
+        return None;
+    }
+    let answer = match state.runner.exchange(&plugin, question, LIMITS).await? {
         Ok(answer) => answer,
-        Err(reason) => {
+        Err(busy @ Unanswered::Busy(_)) => {
+            return Some(Err(ApiError::Busy { message: busy.to_string(), seconds: RETRY }));
+        }
+        Err(Unanswered::Failed(reason)) => {
             tracing::warn!(program = plugin, reason, "a program of the site failed");
             return Some(Err(ApiError::NotFound(reason)));
         }

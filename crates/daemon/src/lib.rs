@@ -37,7 +37,7 @@ mod own_addresses;
 mod own_holdings;
 pub mod owner;
 mod peer;
-mod plugins;
+pub mod plugins;
 pub mod prometheus;
 pub mod rate;
 mod seeder;

@@ -3,22 +3,28 @@
 
 pub(crate) mod names;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use perilune_program::{Limits, User};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// What calls the class of a Python file: its standard input is the same as any program's.
 const SHIM: &str = include_str!("plugins/shim.py");
 const LIMITS: Limits = Limits::of(Duration::from_mins(5), 1 << 20);
 /// As many hooks run at one moment.
 const AT_ONCE: usize = 4;
+/// As many programs of one name answer clients at one moment: who asks for a slow one again and again keeps waiting who else asks for it.
+const OF_ONE: usize = 4;
+/// As long a client waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// As many programs run at one moment that work for a request or a job: they do not wait for hooks.
 const WORKING_AT_ONCE: usize = 16;
 
@@ -46,6 +52,18 @@ pub struct Runner {
     limits: Limits,
     turns: Arc<Semaphore>,
     working: Arc<Semaphore>,
+    exchanging: Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>,
+}
+
+/// Why a client has no answer of a plugin.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Others have asked for it, and it is slow.
+    #[error("{0} runs as often as it may at one moment; ask again")]
+    Busy(String),
+    /// In words for people.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Default for Runner {
@@ -75,6 +93,7 @@ impl Runner {
             limits: LIMITS,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             working: Arc::new(Semaphore::new(WORKING_AT_ONCE)),
+            exchanging: Arc::default(),
         }
     }
 
@@ -155,8 +174,27 @@ impl Runner {
         value.map_err(|error| format!("its answer is no JSON: {error}"))
     }
 
+    /// Asks it for a client, who may be anybody; `None` where there is none. Names are few: the configuration allows each.
+    pub async fn exchange(
+        &self,
+        plugin: &str,
+        question: &Value,
+        limits: Limits,
+    ) -> Option<Result<Vec<u8>, Unanswered>> {
+        self.find(plugin)?;
+        let turns = {
+            let mut all = self.exchanging.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = || Arc::new(Semaphore::new(OF_ONE));
+            Arc::clone(all.entry(plugin.to_owned()).or_insert_with(made))
+        };
+        let turn = timeout(PATIENCE, turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Some(Err(Unanswered::Busy(plugin.to_owned()))) };
+        let answer = self.ask(plugin, question, limits).await?;
+        Some(answer.map_err(Unanswered::Failed))
+    }
+
     /// Asks it at once, whatever else runs: whoever calls has turns of its own.
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         plugin: &str,
         question: &Value,

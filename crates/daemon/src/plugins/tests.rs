@@ -93,4 +93,34 @@ fn what_runs_as_root_can_be_written_by_nobody_else() {
     }
 }
 
+#[tokio::test]
+async fn a_program_answers_few_clients_at_once_and_keeps_others_waiting_not_for_long() {
+    let plugins = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\necho $$ >> $(dirname $0)/begun\nexec sleep 1000\n";
+    write(plugins.path(), "export/slow", script, 0o755);
+    write(plugins.path(), "export/quick", "#!/bin/sh\necho 1\n", 0o755);
+    let own = runner(plugins.path());
+    let ask = async |runner: Runner, plugin: &str| {
+        runner.exchange(plugin, &Value::Null, LIMITS).await.unwrap()
+    };
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..OF_ONE * 5 {
+        let own = own.clone();
+        waiting.spawn(async move { ask(own, "export/slow").await });
+    }
+    // All but those that run are told so.
+    for _ in 0..OF_ONE * 4 {
+        let told = waiting.join_next().await.unwrap().unwrap();
+        assert_eq!(told, Err(Unanswered::Busy("export/slow".to_owned())));
+    }
+    let begun = fs::read_to_string(plugins.path().join("export/begun")).unwrap();
+    assert_eq!(begun.lines().count(), OF_ONE);
+    assert_eq!(ask(own.clone(), "export/quick").await, Ok(b"1\n".to_vec()), "another is free");
+    // Who hangs up gives his turn back, and the program ends.
+    waiting.shutdown().await;
+    write(plugins.path(), "export/slow", "#!/bin/sh\necho 2\n", 0o755);
+    assert_eq!(ask(own.clone(), "export/slow").await, Ok(b"2\n".to_vec()));
+    assert!(own.exchange("export/none", &Value::Null, LIMITS).await.is_none());
+}
+
 mod classes;
