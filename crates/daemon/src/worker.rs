@@ -153,14 +153,15 @@ async fn answer(stream: UnixStream, performer: Performer, has_place: bool) -> io
             .await;
     }
     let verb = task.verb();
-    tracing::info!(verb, tree = task.tree(), "begins");
+    let subject = task.subject();
+    tracing::info!(verb, subject, "begins");
     let last = match perform(task, performer, reading, &mut writing).await? {
         Ok(done) => Answer::Done(done),
         Err(error) => Answer::Failed(Failure::from(&error)),
     };
     match &last {
-        Answer::Failed(failure) => tracing::info!(verb, ?failure, "failed"),
-        Answer::Told(_) | Answer::Done(_) => tracing::info!(verb, "done"),
+        Answer::Failed(failure) => tracing::info!(verb, subject, ?failure, "failed"),
+        Answer::Told(_) | Answer::Done(_) => tracing::info!(verb, subject, "done"),
     }
     write(&mut writing, &last).await
 }

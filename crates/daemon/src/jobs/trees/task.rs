@@ -60,8 +60,8 @@ impl Task {
         }
     }
 
-    /// The tree that it is about, for logs.
-    pub(crate) fn tree(&self) -> Option<String> {
+    /// What it is about, for logs: a tree, or a plugin.
+    pub(crate) fn subject(&self) -> Option<String> {
         let tree = match self {
             Self::Pack(Pack { tree, .. })
             | Self::Check { tree, .. }
@@ -72,7 +72,8 @@ impl Task {
             | Self::Grab(Grab { tree, .. })
             | Self::Push(Push { tree, .. }) => tree,
             Self::Copy { to, .. } | Self::Move { to, .. } => to,
-            Self::Mounts { .. } | Self::Plugin(_) => return None,
+            Self::Plugin(Plugin { path, .. }) => return Some(path.escape_debug().to_string()),
+            Self::Mounts { .. } => return None,
         };
         Some(tree.display().to_string())
     }
