@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
                     question.is_answered_by(bytes, 7);
                     question.to_client(bytes, true);
                 }
-                Decision::Transfer(_) | Decision::Ignore => {}
+                Decision::Transfer(_) | Decision::Follow { .. } | Decision::Ignore => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `/config/dns`: DNS hosts of a network that are not devices of the cluster.
+//! `/config/dns`: DNS hosts of a network that are not devices of the cluster, and other records of its domain.
 
 use axum::response::{IntoResponse, Response};
 use perilune_model::dns;
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Routes {
         .add(operators().changes().in_bulk(), routes!(remove))
 }
 
-/// The DNS hosts of a network.
+/// The DNS hosts and records of a network.
 #[utoipa::path(get, path = "/config/dns/{network}", tag = "dns", responses(
     (status = 200, description = "A list below config, dns and the network's name", body = DnsHostKeys),
     (status = 404, description = "There is no such network, or it has none", body = Problem),
@@ -35,11 +35,13 @@ async fn show(
     let Some(list) = cluster.dns_hosts().get(name) else {
         return Err(ApiError::NotFound(format!("the network '{network}' has no DNS hosts")));
     };
-    let hosts: Vec<_> = list.hosts.iter().map(DnsHostKeys::new).collect();
+    let records = list.records.iter().map(DnsHostKeys::record);
+    let hosts: Vec<_> = list.hosts.iter().map(DnsHostKeys::new).chain(records).collect();
     Ok(Json(Config::one("dns", &network, hosts)).into_response())
 }
 
-/// Gives hosts of a network their addresses; those that are not named stay.
+/// Gives hosts of a network their addresses, and names in its domain their other records: what is given of a name and a type is all that the
+/// name has of the type. Hosts and records that are not named stay.
 #[utoipa::path(post, path = "/config/dns/{network}", tag = "dns", request_body = described::HostRequest, responses(
     (status = 201, description = "They are as was asked", body = Message),
     (status = 400, description = "The request is refused", body = Problem),
@@ -58,7 +60,7 @@ async fn save(
     Ok(answer::created(message))
 }
 
-/// Removes a DNS host.
+/// Removes a DNS host, with all its records.
 #[utoipa::path(get, path = "/config/dns/{network}/{host}/_delete", tag = "dns", responses(
     (status = 204, description = "It is gone"),
     (status = 404, description = "There is no such network, or it has no such host", body = Problem),

@@ -8,7 +8,7 @@
 
 use std::time::Instant;
 
-use perilune_model::dns::DnsHost;
+use perilune_model::dns::{DnsHost, Entry};
 use perilune_model::group::Group;
 use perilune_model::interface::{MOST_INTERFACES, of_group, of_node};
 use perilune_model::network::{self, Network};
@@ -170,6 +170,7 @@ fn lists(site: &Cluster, nodes: usize) {
             host: name(&format!("host{number}")),
             ipaddress: [10, 200, 0, 1].into(),
         })
+        .map(Entry::Address)
         .collect();
     decided("100,000 DNS hosts in one request", site, |draft| dns::save(draft, "cluster", &hosts));
     let secrets: Vec<_> = (0..100_000).map(secret).collect();

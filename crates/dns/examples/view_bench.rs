@@ -113,6 +113,7 @@ fn cluster(block: u8) -> Cluster {
         host: Name::trusted(&format!("host{number:04}")),
         ipaddress: address(9, number).into(),
     };
-    draft.put(DnsHosts { name: network, hosts: (0..HOSTS).map(host).collect() }).unwrap();
+    let hosts = (0..HOSTS).map(host).collect();
+    draft.put(DnsHosts { name: network, hosts, ..DnsHosts::default() }).unwrap();
     draft.finish().0
 }

@@ -1,12 +1,13 @@
 //! One message in, and what becomes of it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::DNSClass;
 
 use crate::keys;
-use crate::records::{Found, Record};
+use crate::records::{Data, Found, Record};
 use crate::transfer::Transfer;
 use crate::tsig::{self, Checked, Keys, Refusal, Signer};
 use crate::view::View;
@@ -16,6 +17,8 @@ use crate::zone::{Place, Zone};
 
 /// The smallest that a client takes by UDP (RFC 1035, section 4.2.1).
 const SMALLEST: u16 = 512;
+/// A name that is another's is followed so often: what is described has no circles, until something beside it is renamed.
+const LONGEST_CHAIN: usize = 9;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +49,13 @@ pub enum Decision {
     Refuse(Vec<u8>),
     /// Other servers know.
     Forward(Vec<IpAddr>),
+    /// What is asked for is another name, which other servers know.
+    Follow {
+        /// What there is on the way to that name; the last record leads to it.
+        names: Vec<Record>,
+        /// The servers.
+        servers: Vec<IpAddr>,
+    },
     /// A whole zone goes back.
     Transfer(Box<Transfer>),
     /// Nothing goes back: it is no request.
@@ -65,6 +75,8 @@ struct Request<'a> {
 struct Sections {
     answers: Vec<Record>,
     authorities: Vec<Record>,
+    /// What the client would ask next; left out where there is no room.
+    additional: Vec<Record>,
 }
 
 /// Decides on a message. `now` is in milliseconds since 1970; `keys` are those that zones are given out by: without any, the address of a
@@ -123,16 +135,14 @@ fn decide(view: &View, keys: &Keys, client: Client, request: &Request<'_>, now: 
     if (128..kind::ANY).contains(&wanted) || wanted == 41 {
         return Decision::Answer(request.say(ResponseCode::NotImp, now));
     }
-    let may_ask_others = client.is_served
-        && message.recursion_desired
-        && matches!(request.signature, Checked::Unsigned);
+    let may_ask_others = request.may_ask_others(client);
     let others =
         |servers: Vec<IpAddr>| Some(servers).filter(|all| may_ask_others && !all.is_empty());
     match view.place(&key) {
-        Place::Ours(zone) => Decision::Answer(of_zone(view, request, client, (&zone, key), now)),
+        Place::Ours(zone) => of_zone(view, request, client, (&zone, key), now),
         Place::Beside(zone) => match others(view.forwarders()) {
             Some(servers) => Decision::Forward(servers),
-            None => Decision::Answer(of_zone(view, request, client, (&zone, key), now)),
+            None => of_zone(view, request, client, (&zone, key), now),
         },
         Place::Theirs(network) => match others(view.servers_of(network)) {
             Some(servers) => Decision::Forward(servers),
@@ -151,23 +161,75 @@ fn of_zone(
     client: Client,
     (zone, key): (&Zone, String),
     now: u64,
-) -> Vec<u8> {
-    let (code, sections) = match view.find(zone, &key, now) {
-        Found::Absent => (ResponseCode::NXDomain, negative(view, zone)),
-        Found::There(records) => {
-            let answers = chosen(records, request.wanted());
-            let is_empty = answers.is_empty();
-            let sections = if is_empty {
-                negative(view, zone)
-            } else {
-                Sections { answers, ..Sections::default() }
-            };
-            (ResponseCode::NoError, sections)
+) -> Decision {
+    let (code, sections, elsewhere) = found(view, request.wanted(), (zone, &key), now);
+    if let Some(elsewhere) = elsewhere.filter(|_| request.may_ask_others(client)) {
+        let servers = match view.place(&elsewhere) {
+            Place::Theirs(network) => view.servers_of(network),
+            Place::Ours(_) | Place::Beside(_) | Place::Elsewhere => view.forwarders(),
+        };
+        if !servers.is_empty() {
+            return Decision::Follow { names: sections.answers, servers };
         }
-    };
+    }
     let offers = client.is_served && !view.forwarders().is_empty();
     let recursion = if offers { flag::RECURSION_AVAILABLE } else { 0 };
-    request.write(code, flag::AUTHORITATIVE | recursion, key, &sections, now)
+    Decision::Answer(request.write(code, flag::AUTHORITATIVE | recursion, key, &sections, now))
+}
+
+/// What is found at a name, and at those that it is another name of, as far as they are ours (RFC 1034, section 4.3.2); and where it goes on, if it
+/// does elsewhere.
+fn found(
+    view: &View,
+    wanted: u16,
+    (zone, key): (&Zone, &str),
+    now: u64,
+) -> (ResponseCode, Sections, Option<String>) {
+    let (mut zone, mut key) = (zone.clone(), key.to_owned());
+    let mut answers = Vec::new();
+    for _ in 0..LONGEST_CHAIN {
+        let Found::There(records) = view.find(&zone, &key, now) else {
+            // Of the last name (RFC 6604).
+            let sections = Sections { answers, ..negative(view, &zone) };
+            return (ResponseCode::NXDomain, sections, None);
+        };
+        let other = records.iter().find_map(|record| match &record.data {
+            Data::Cname(name) => Some((record.clone(), name.clone())),
+            _ => None,
+        });
+        let chosen = chosen(records, wanted);
+        if !chosen.is_empty() {
+            let additional = additional(view, &chosen, now);
+            answers.extend(chosen);
+            let sections = Sections { answers, additional, ..Sections::default() };
+            return (ResponseCode::NoError, sections, None);
+        }
+        let Some((record, name)) = other else {
+            let sections = Sections { answers, ..negative(view, &zone) };
+            return (ResponseCode::NoError, sections, None);
+        };
+        answers.push(record);
+        match view.place(&name) {
+            Place::Ours(other) => (zone, key) = (other, name),
+            Place::Beside(_) | Place::Theirs(_) | Place::Elsewhere => {
+                let sections = Sections { answers, ..Sections::default() };
+                return (ResponseCode::NoError, sections, Some(name));
+            }
+        }
+    }
+    (ResponseCode::NoError, Sections { answers, ..Sections::default() }, None)
+}
+
+/// The addresses of servers that are named.
+fn additional(view: &View, answers: &[Record], now: u64) -> Vec<Record> {
+    let servers: BTreeSet<&str> = answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            Data::Mx { server, .. } | Data::Srv { server, .. } => Some(server.as_str()),
+            _ => None,
+        })
+        .collect();
+    servers.into_iter().flat_map(|server| view.addresses_of(server, now)).collect()
 }
 
 /// RFC 2308: who asks in vain learns from the zone's beginning for how long that holds.
@@ -246,6 +308,13 @@ impl Request<'_> {
         }
     }
 
+    /// Whether other servers are asked for whoever asks.
+    fn may_ask_others(&self, client: Client) -> bool {
+        client.is_served
+            && self.message.recursion_desired
+            && matches!(self.signature, Checked::Unsigned)
+    }
+
     fn signer(&self) -> Option<Signer> {
         match &self.signature {
             Checked::Right(signer) => Some(signer.clone()),
@@ -282,13 +351,30 @@ impl Request<'_> {
         let mut bytes = if whole.len() <= limit {
             whole.into_bytes()
         } else {
-            let empty = Sections::default();
-            self.body(code, flags | flag::TRUNCATED, key, &empty).into_bytes()
+            self.shorter(code, flags, key, sections, limit).into_bytes()
         };
         if let Some(signer) = &mut signer {
             signer.sign(&mut bytes, now / 1000);
         }
         bytes
+    }
+
+    /// Without what was not asked for; where that is too long as well, the client must ask by TCP.
+    fn shorter(
+        &self,
+        code: ResponseCode,
+        flags: u16,
+        key: String,
+        sections: &Sections,
+        limit: usize,
+    ) -> Writer {
+        let (answers, authorities) = (sections.answers.clone(), sections.authorities.clone());
+        let asked = Sections { answers, authorities, additional: Vec::new() };
+        let asked = self.body(code, flags, key.clone(), &asked);
+        if asked.len() <= limit {
+            return asked;
+        }
+        self.body(code, flags | flag::TRUNCATED, key, &Sections::default())
     }
 
     fn body(&self, code: ResponseCode, flags: u16, key: String, sections: &Sections) -> Writer {
@@ -307,6 +393,9 @@ impl Request<'_> {
         }
         for record in &sections.authorities {
             writer.record(Section::Authority, record);
+        }
+        for record in &sections.additional {
+            writer.record(Section::Additional, record);
         }
         if let Some(edns) = &message.edns {
             writer.edns(code, edns.flags().dnssec_ok);

@@ -1,7 +1,11 @@
 //! A question that other servers are asked, and their answer. It goes on as it came, byte for byte, so that records of every type do.
 
 use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{Name as DnsName, RData, Record as DnsRecord};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
+use crate::records::{Data, Record};
 use crate::walk;
 use crate::writer::{HEADER, PAYLOAD, Writer, flag};
 
@@ -15,7 +19,11 @@ const REFUSED: u16 = 5;
 pub struct Question {
     id: u16,
     /// Name, type and class as the client wrote them.
+    own: Vec<u8>,
+    /// Those that other servers are asked for.
     bytes: Vec<u8>,
+    /// What leads from the one name to the other.
+    names: Vec<Record>,
     is_recursive: bool,
     /// Whether the client checks signatures itself.
     is_unchecked: bool,
@@ -36,14 +44,32 @@ impl Question {
     pub fn read(request: &[u8]) -> Option<Self> {
         let message = Message::from_vec(request).ok()?;
         let edns = message.edns.as_ref();
+        let own = walk::question(request)?.to_vec();
         Some(Self {
             id: message.id,
-            bytes: walk::question(request)?.to_vec(),
+            bytes: own.clone(),
+            own,
+            names: Vec::new(),
             is_recursive: message.recursion_desired,
             is_unchecked: message.checking_disabled,
             edns: edns
                 .map(|edns| (edns.max_payload().clamp(SMALLEST, PAYLOAD), edns.flags().dnssec_ok)),
         })
+    }
+
+    /// The same for the name that these records lead to, the last of them from name to name.
+    pub fn behind(mut self, names: Vec<Record>) -> Option<Self> {
+        let Data::Cname(name) = &names.last()?.data else { return None };
+        let mut bytes = Vec::with_capacity(name.len() + 6);
+        for label in name.split('.') {
+            bytes.push(u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?);
+            bytes.extend(label.as_bytes());
+        }
+        bytes.push(0);
+        bytes.extend(self.own.last_chunk::<4>()?);
+        self.bytes = bytes;
+        self.names = names;
+        Some(self)
     }
 
     /// What tells whether the answer to this question serves another.
@@ -79,7 +105,12 @@ impl Question {
 
     /// What the client is sent of an answer that was taken, by UDP or TCP.
     pub fn to_client(&self, answer: &[u8], is_udp: bool) -> Vec<u8> {
-        let mut bytes = answer.to_vec();
+        let mut bytes = if self.names.is_empty() {
+            answer.to_vec()
+        } else {
+            let Some(bytes) = self.with_names(answer) else { return self.failed() };
+            bytes
+        };
         let flags = walk::u16_at(&bytes, 2).unwrap_or_default();
         // It is not our own word, and we have not checked it.
         let flags = flags & !(flag::AUTHORITATIVE | flag::AUTHENTIC | flag::RECURSION_DESIRED);
@@ -91,10 +122,30 @@ impl Question {
         if let Some(head) = bytes.get_mut(..4) {
             head.copy_from_slice(&[self.id.to_be_bytes(), flags.to_be_bytes()].concat());
         }
-        if let Some(question) = bytes.get_mut(HEADER..HEADER + self.bytes.len()) {
-            question.copy_from_slice(&self.bytes);
+        if let Some(question) = bytes.get_mut(HEADER..HEADER + self.own.len()) {
+            question.copy_from_slice(&self.own);
         }
         bytes
+    }
+
+    /// An answer for the other name as one for the name that was asked for. It is written anew: names in it point to the question.
+    fn with_names(&self, answer: &[u8]) -> Option<Vec<u8>> {
+        let mut message = Message::from_vec(answer).ok()?;
+        let [query] = message.queries.as_mut_slice() else { return None };
+        let mut own = BinDecoder::new(&self.own);
+        query.set_name(DnsName::read(&mut own).ok()?);
+        let whole = |name: &str| DnsName::from_ascii(format!("{name}.")).ok();
+        let names = self.names.iter().map(|record| match &record.data {
+            Data::Cname(target) => {
+                let data = RData::CNAME(CNAME(whole(target)?));
+                Some(DnsRecord::from_rdata(whole(&record.name)?, record.ttl, data))
+            }
+            _ => None,
+        });
+        let mut answers: Vec<DnsRecord> = names.collect::<Option<_>>()?;
+        answers.append(&mut message.answers);
+        message.answers = answers;
+        message.to_vec().ok()
     }
 
     /// What the client is sent when no server answers.
@@ -115,7 +166,7 @@ impl Question {
 
     fn without_records(&self, flags: u16) -> Vec<u8> {
         let mut writer = Writer::new(self.id, flags);
-        writer.question(&self.bytes, String::new());
+        writer.question(&self.own, String::new());
         if let Some((_, wants_signatures)) = self.edns {
             writer.edns(0, wants_signatures);
         }

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use perilune_model::dns::{APEX, DnsRecord, RecordData};
 use perilune_model::{Cluster, Name};
 
 use crate::keys::{parents, splits};
+use crate::records::Data;
 
 /// The DNS hosts of all networks.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     addresses: BTreeMap<Name, BTreeMap<String, Vec<IpAddr>>>,
     names: BTreeMap<IpAddr, (String, Name)>,
+    /// What is said of names beside addresses, with whole names in it.
+    records: BTreeMap<Name, BTreeMap<String, Vec<Data>>>,
 }
 
 impl Hosts {
@@ -25,8 +29,19 @@ impl Hosts {
                 all.names.entry(known.ipaddress).or_insert(name);
                 hosts.entry(host).or_default().push(known.ipaddress);
             }
+            let records = all.records.entry(network.clone()).or_default();
+            for DnsRecord { host, data } in &list.records {
+                let host = host.as_str().to_ascii_lowercase();
+                records.entry(host).or_default().push(said(data, network));
+            }
         }
         all
+    }
+
+    /// What is said of a name in the domain of a network, beside addresses.
+    pub(crate) fn records(&self, network: &str, host: &str) -> &[Data] {
+        let records = self.records.get(network).and_then(|records| records.get(host));
+        records.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The addresses of a host of a network.
@@ -49,10 +64,32 @@ impl Hosts {
         self.names.keys().copied()
     }
 
-    /// Every host with its network.
+    /// Every host with its network, and every other name with records; what is said of a network's own name is not among it.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Name)> {
         let networks = self.addresses.iter();
-        networks.flat_map(|(network, hosts)| hosts.keys().map(move |host| (host.as_str(), network)))
+        let hosts = networks
+            .flat_map(|(network, hosts)| hosts.keys().map(move |host| (host.as_str(), network)));
+        let networks = self.records.iter();
+        let others = networks
+            .flat_map(|(network, all)| all.keys().map(move |host| (host.as_str(), network)));
+        hosts.chain(others.filter(|(host, _)| *host != APEX))
+    }
+}
+
+/// What a described record says, with whole names.
+fn said(data: &RecordData, network: &Name) -> Data {
+    match data {
+        RecordData::Cname { target } => Data::Cname(target.whole(network)),
+        RecordData::Mx { preference, target } => {
+            Data::Mx { preference: *preference, server: target.whole(network) }
+        }
+        RecordData::Srv { priority, weight, port, target } => Data::Srv {
+            priority: *priority,
+            weight: *weight,
+            port: *port,
+            server: target.whole(network),
+        },
+        RecordData::Txt { text } => Data::Txt(text.clone()),
     }
 }
 

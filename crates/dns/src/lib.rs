@@ -30,4 +30,5 @@ pub use records::{Data, Record, Soa};
 pub use transfer::{Transfer, is_transfer};
 pub use tsig::{Key, KeyError, Keys};
 pub use view::View;
+pub use writer::text_pieces;
 pub use zone::{Place, Zone};

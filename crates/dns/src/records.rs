@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use perilune_model::dns::APEX;
 use perilune_model::network::Network;
 use perilune_model::{Family, Holder, Name};
 
@@ -43,6 +44,34 @@ pub enum Data {
     Aaaa(Ipv6Addr),
     /// The name of an address.
     Ptr(String),
+    /// What this is another name of.
+    Cname(String),
+    /// A server that takes mail.
+    Mx {
+        /// Servers with lower numbers are tried first.
+        preference: u16,
+        /// The server.
+        server: String,
+    },
+    /// A server of a service (RFC 2782).
+    Srv {
+        /// Servers with lower numbers are tried first.
+        priority: u16,
+        /// How often it is chosen among those of its priority.
+        weight: u16,
+        /// Its port.
+        port: u16,
+        /// The server.
+        server: String,
+    },
+    /// A text; on the wire, pieces of 255 bytes.
+    Txt(String),
+}
+
+impl Record {
+    fn is_address(&self) -> bool {
+        matches!(self.data, Data::A(_) | Data::Aaaa(_))
+    }
 }
 
 /// The beginning of a zone (RFC 1035, section 3.3.13). Times are in seconds.
@@ -87,6 +116,9 @@ impl View {
         let is_apex = key == zone.name();
         if is_apex {
             records.extend([self.soa(zone), self.name_server(zone, key)]);
+            if let Zone::Forward(network) = zone {
+                records.extend(self.said(network.as_str(), APEX, key));
+            }
         }
         let exists = match zone {
             Zone::Forward(_) => self.find_host(key, now, &mut records),
@@ -94,6 +126,12 @@ impl View {
                 self.find_address(zone, key, now, &mut records)
             }
         };
+        // Whoever is another name is nothing else (RFC 1034, section 3.6.2): what was described of it since, counts.
+        let is_other_name = |record: &Record| matches!(record.data, Data::Cname(_));
+        if records.iter().any(|record| !is_other_name(record)) {
+            records.retain(|record| !is_other_name(record));
+        }
+        records.dedup();
         if exists || is_apex { Found::There(records) } else { Found::Absent }
     }
 
@@ -144,9 +182,8 @@ impl View {
 
     /// The addresses of a name, and whether it exists: what is described, else what is lent.
     fn find_host(&self, key: &str, now: u64, records: &mut Vec<Record>) -> bool {
-        let described = self.described_host(key, now);
-        if let Some(addresses) = described {
-            records.extend(addresses.into_iter().map(|at| of_host(key, DESCRIBED, at)));
+        if let Some(described) = self.described_host(key, now) {
+            records.extend(described);
             return true;
         }
         let lent = self.lent_host(key, now);
@@ -154,18 +191,41 @@ impl View {
         !lent.is_empty()
     }
 
-    /// The addresses that are described of a name, in every way to read it as a host and a domain; `None` for one that is not described.
-    fn described_host(&self, key: &str, now: u64) -> Option<Vec<IpAddr>> {
+    /// The addresses and other records that are described of a name, in every way to read it as a host and a domain; `None` for one that is
+    /// not described.
+    fn described_host(&self, key: &str, now: u64) -> Option<Vec<Record>> {
         let mut exists = self.is_empty_name(key);
-        let mut addresses = Vec::new();
+        let (mut records, mut others) = (Vec::new(), Vec::new());
         for (host, domain) in splits(key).filter(|(host, _)| !host.is_empty()) {
             let network = self.cluster().networks().get(domain);
             let Some(network) = network.filter(|own| !own.non_authoritative) else { continue };
             let found = self.host(network, host, now);
             exists |= found.is_described;
-            addresses.extend(found.addresses);
+            records.extend(found.addresses.iter().map(|at| of_host(key, DESCRIBED, *at)));
+            others.extend(self.said(domain, host, key));
         }
-        exists.then_some(addresses)
+        exists |= !others.is_empty();
+        records.extend(others);
+        exists.then_some(records)
+    }
+
+    /// What is said of a name in the domain of a network beside addresses.
+    fn said(&self, network: &str, host: &str, key: &str) -> impl Iterator<Item = Record> {
+        let record =
+            |data: &Data| Record { name: key.to_owned(), ttl: DESCRIBED, data: data.clone() };
+        self.hosts().records(network, host).iter().map(record)
+    }
+
+    /// The addresses of a name of ours, to be told beside what leads to it.
+    pub(crate) fn addresses_of(&self, key: &str, now: u64) -> Vec<Record> {
+        let Place::Ours(zone) = self.place(key) else { return Vec::new() };
+        match self.find(&zone, key, now) {
+            Found::There(mut records) => {
+                records.retain(Record::is_address);
+                records
+            }
+            Found::Absent => Vec::new(),
+        }
     }
 
     /// The addresses of the stranger that has a name. It never has one that is described, in whatever network, nor one that a domain has.
@@ -375,7 +435,9 @@ impl View {
                 let child = Zone::Forward(own.name.clone());
                 let server = self.primary(&child);
                 let mut records = vec![self.name_server(&child, own.name.as_str())];
-                self.find_host(&server, 0, &mut records);
+                let mut known = Vec::new();
+                self.find_host(&server, 0, &mut known);
+                records.extend(known.into_iter().filter(Record::is_address));
                 records
             })
             .collect()

@@ -9,8 +9,8 @@ use crate::zone::Zone;
 
 /// As large as each message is: pointers reach as far.
 const MESSAGE: usize = 16 << 10;
-/// The largest record of ours, with two names of 255 bytes.
-const RECORD: usize = 600;
+/// The largest record of ours: a name of 255 bytes, and a text of 2048 with the lengths of its pieces.
+const RECORD: usize = 2400;
 
 /// Whether a message asks for a whole zone, before it is looked at any further: gathering one takes time and memory.
 pub fn is_transfer(message: &[u8]) -> bool {

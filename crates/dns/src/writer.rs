@@ -19,8 +19,12 @@ pub(crate) mod kind {
     pub(crate) const A: u16 = 1;
     pub(crate) const NS: u16 = 2;
     pub(crate) const SOA: u16 = 6;
+    pub(crate) const CNAME: u16 = 5;
     pub(crate) const PTR: u16 = 12;
+    pub(crate) const MX: u16 = 15;
+    pub(crate) const TXT: u16 = 16;
     pub(crate) const AAAA: u16 = 28;
+    pub(crate) const SRV: u16 = 33;
     pub(crate) const IXFR: u16 = 251;
     pub(crate) const AXFR: u16 = 252;
     pub(crate) const ANY: u16 = 255;
@@ -42,6 +46,7 @@ pub(crate) mod flag {
 pub(crate) enum Section {
     Answer,
     Authority,
+    Additional,
 }
 
 impl Section {
@@ -50,6 +55,7 @@ impl Section {
         match self {
             Self::Answer => 6,
             Self::Authority => 8,
+            Self::Additional => ADDITIONAL_COUNT,
         }
     }
 }
@@ -92,8 +98,20 @@ impl Writer {
         match &record.data {
             Data::A(address) => self.bytes.extend(address.octets()),
             Data::Aaaa(address) => self.bytes.extend(address.octets()),
-            Data::Ns(name) | Data::Ptr(name) => self.name(name),
+            Data::Ns(name) | Data::Ptr(name) | Data::Cname(name) => self.name(name),
             Data::Soa(soa) => self.soa(soa),
+            Data::Mx { preference, server } => {
+                self.u16(*preference);
+                self.name(server);
+            }
+            Data::Srv { priority, weight, port, server } => {
+                for number in [*priority, *weight, *port] {
+                    self.u16(number);
+                }
+                // RFC 2782: no pointers here.
+                self.labels(server, |_, _| None);
+            }
+            Data::Txt(text) => self.text(text),
         }
         let length = self.bytes.len() - place - 2;
         self.put(place, u16::try_from(length).unwrap_or_default());
@@ -128,11 +146,23 @@ impl Writer {
         self.bytes
     }
 
+    /// Pieces, each after its length; one of nothing for nothing (RFC 1035, section 3.3.14).
+    fn text(&mut self, text: &str) {
+        for piece in text_pieces(text) {
+            self.bytes.push(u8::try_from(piece.len()).unwrap_or_default());
+            self.bytes.extend(piece);
+        }
+    }
+
     /// A name; what ends as the question does points there.
     fn name(&mut self, name: &str) {
+        self.labels(name, Self::pointer);
+    }
+
+    fn labels(&mut self, name: &str, pointer: impl Fn(&Self, &str) -> Option<u16>) {
         let mut rest = name;
         while !rest.is_empty() {
-            if let Some(pointer) = self.pointer(rest) {
+            if let Some(pointer) = pointer(self, rest) {
                 self.u16(pointer);
                 return;
             }
@@ -167,6 +197,13 @@ impl Writer {
     }
 }
 
+/// The pieces of a text (RFC 1035, section 3.3.14): readers put them together again.
+pub fn text_pieces(text: &str) -> impl Iterator<Item = &[u8]> {
+    const LONGEST: usize = 255;
+    let nothing = text.is_empty().then_some(&[][..]);
+    text.as_bytes().chunks(LONGEST).chain(nothing)
+}
+
 /// Raises a count of a header.
 pub(crate) fn add(message: &mut [u8], place: usize, count: u16) {
     if let Some([high, low]) = message.get_mut(place..place + 2) {
@@ -184,6 +221,10 @@ impl Data {
             Self::A(_) => kind::A,
             Self::Aaaa(_) => kind::AAAA,
             Self::Ptr(_) => kind::PTR,
+            Self::Cname(_) => kind::CNAME,
+            Self::Mx { .. } => kind::MX,
+            Self::Srv { .. } => kind::SRV,
+            Self::Txt(_) => kind::TXT,
         }
     }
 }

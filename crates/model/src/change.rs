@@ -17,7 +17,7 @@ use crate::interface;
 use crate::object::{Holder, Object};
 use crate::references::{self, Reference};
 use crate::reservation::Reservation;
-use crate::{Cluster, Error, Kind, MacAddress, Name, group, user};
+use crate::{Cluster, Error, Kind, MacAddress, Name, dns, group, user};
 
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +110,9 @@ impl Draft {
         group::parent::check(&self.cluster, &object)?;
         self.check_addresses(&object)?;
         self.check_hardware(&object)?;
+        if let Object::DnsHosts(list) = &object {
+            dns::check(&self.cluster, list)?;
+        }
         self.put_unchecked(object);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use perilune_boot::{Error, Templates};
-use perilune_dns::{Data, LentNames, Record, View, Zone};
+use perilune_dns::{Data, LentNames, Record, View, Zone, text_pieces};
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Family};
 use serde::Serialize;
@@ -268,11 +268,21 @@ impl Names {
                     Data::A(address) => ("A", address.to_string()),
                     Data::Aaaa(address) => ("AAAA", address.to_string()),
                     Data::Ptr(host) => ("PTR", format!("{host}.")),
+                    Data::Cname(host) => ("CNAME", format!("{host}.")),
+                    Data::Mx { preference, server } => ("MX", format!("{preference} {server}.")),
+                    Data::Srv { priority, weight, port, server } => {
+                        ("SRV", format!("{priority} {weight} {port} {server}."))
+                    }
+                    Data::Txt(text) => ("TXT", quoted(&text)),
                 };
                 if let Some(key) = name.strip_suffix(&suffix).filter(|_| r#type != "NS") {
                     let one = One { key: key.to_owned(), r#type, value: value.clone() };
-                    // Their templates have one record for a name: the last is that of IPv6.
-                    file.by_name.insert(key.to_owned(), one);
+                    // Their templates have one record for a name: the last is that of IPv6, and others stand where there is no address.
+                    if matches!(r#type, "A" | "AAAA" | "PTR") {
+                        file.by_name.insert(key.to_owned(), one);
+                    } else {
+                        file.by_name.entry(key.to_owned()).or_insert(one);
+                    }
                 }
                 let is_own = r#type == "NS" && name == file.zone;
                 if !is_own {
@@ -297,6 +307,19 @@ impl ZoneFile {
         let all = self.records.iter().filter(|record| record.r#type != "NS");
         all.map(|own| (own.name.clone(), own.r#type.to_owned(), own.value.clone())).collect()
     }
+}
+
+/// A text as zone files and `nsupdate` have it (RFC 1035, section 5.1): whatever it has, it ends where it ends, and on its line.
+fn quoted(text: &str) -> String {
+    let piece = |piece: &[u8]| {
+        let letters = piece.iter().map(|byte| match byte {
+            b'"' | b'\\' => format!("\\{}", char::from(*byte)),
+            b' '..=b'~' => char::from(*byte).to_string(),
+            other => format!("\\{other:03}"),
+        });
+        format!("\"{}\"", letters.collect::<String>())
+    };
+    text_pieces(text).map(piece).collect::<Vec<_>>().join(" ")
 }
 
 /// The file of a zone. Zones of RFC 2317 have a slash in their names.

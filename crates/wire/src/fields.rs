@@ -43,6 +43,11 @@ impl<'a> Fields<'a> {
         Self { told: Some(Vec::new()), ..Self::new(nothing) }
     }
 
+    /// Whether the fields are only told.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// What was told. What is refused where nothing is said is needed.
     pub(crate) fn told(self) -> Vec<Field> {
         let mut told = self.told.unwrap_or_default();

@@ -201,6 +201,66 @@ fn dns_hosts_are_a_list_that_keeps_its_order() {
 }
 
 #[test]
+fn other_records_stand_beside_dns_hosts_and_change_nothing_for_who_uses_none() {
+    let site = ImageSite::start();
+    let save = |entries: Value| post(&site, "dns/cluster", &entries);
+    let shown = || site.get("/config/dns/cluster").1["config"]["dns"]["cluster"].clone();
+    let printer = json!({ "host": "printer", "ipaddress": "10.141.0.77" });
+    assert_eq!(
+        save(json!([{ "host": "printer", "ipaddress": "10.141.0.77", "type": "a" }])).0,
+        201
+    );
+    assert_eq!(shown(), json!([printer]), "an address is shown as it always was");
+    let text = "say \"no\" \\ or\nyes";
+    let records = json!([
+        { "host": "@", "type": "mx", "value": "10 mail" },
+        { "host": "@", "type": "MX", "value": "20 mx.example.org." },
+        { "host": "printer", "type": "TXT", "value": text },
+        { "host": "_ldap._tcp", "type": "SRV", "value": "0 5 389 ldap01", "ipaddress": "" },
+        { "host": "www", "type": "CNAME", "value": "printer" },
+    ]);
+    assert_eq!(save(records.clone()).0, 201);
+    let expected = json!([
+        printer,
+        { "host": "@", "type": "MX", "value": "10 mail" },
+        { "host": "@", "type": "MX", "value": "20 mx.example.org" },
+        { "host": "_ldap._tcp", "type": "SRV", "value": "0 5 389 ldap01" },
+        { "host": "printer", "type": "TXT", "value": text },
+        { "host": "www", "type": "CNAME", "value": "printer" },
+    ]);
+    assert_eq!(shown(), expected);
+    assert_eq!(save(records).0, 201);
+    assert_eq!(shown(), expected, "what is said again changes nothing");
+    assert_eq!(save(expected).0, 201, "what is shown is taken");
+    for (wrong, field) in [
+        (json!({ "host": "x", "type": "TXT" }), "value"),
+        (json!({ "type": "TXT", "value": "x" }), "host"),
+        (json!({ "host": "x y", "type": "TXT", "value": "x" }), "host"),
+        (json!({ "host": "x", "type": "LOC", "value": "x" }), "type"),
+        (json!({ "host": "x", "type": "AAAA", "ipaddress": "10.141.0.1" }), "type"),
+        (json!({ "host": "x", "ipaddress": "10.141.0.1", "value": "x" }), "value"),
+        (
+            json!({ "host": "x", "type": "MX", "value": "10 mail", "ipaddress": "10.141.0.1" }),
+            "ipaddress",
+        ),
+        (json!({ "host": "x", "type": "MX", "value": "mail" }), "value"),
+        (json!({ "host": "x", "type": "TXT", "value": "x".repeat(2049) }), "value"),
+        (json!({ "host": "@", "type": "CNAME", "value": "printer" }), "type"),
+        (json!({ "host": "printer", "type": "CNAME", "value": "www" }), "type"),
+        (json!({ "host": "y", "type": "CNAME", "value": "y" }), "value"),
+    ] {
+        let (status, answer) = save(json!([wrong]));
+        assert_eq!(status, 400, "{wrong}");
+        assert!(answer["errors"].to_string().contains(field), "{wrong}: {answer}");
+    }
+    assert_eq!(save(json!([{ "host": "@", "type": "MX", "value": "" }])).0, 201);
+    assert_eq!(site.get("/config/dns/cluster/www/_delete").0, 204);
+    assert_eq!(site.get("/config/dns/cluster/_ldap._tcp/_delete").0, 204);
+    assert_eq!(site.get("/config/dns/cluster/printer/_delete").0, 204, "with its text");
+    assert_eq!(site.get("/config/dns/cluster").0, 404);
+}
+
+#[test]
 fn racks_hold_devices_and_the_inventory_knows_all_of_them() {
     let site = ImageSite::start();
     site.describe();

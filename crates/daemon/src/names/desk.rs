@@ -127,7 +127,13 @@ impl Desk {
                     (Fate::Ignored, Outcome::Nothing)
                 }
             }
-            Decision::Forward(servers) => (Fate::Forwarded, forward(bytes, servers, address)),
+            Decision::Forward(servers) => {
+                (Fate::Forwarded, forward(Question::read(bytes), servers, address))
+            }
+            Decision::Follow { names, servers } => {
+                let question = Question::read(bytes).and_then(|own| own.behind(names));
+                (Fate::Forwarded, forward(question, servers, address))
+            }
             Decision::Transfer(transfer) => (Fate::Transferred, Outcome::Transfer(transfer)),
             Decision::Ignore => (Fate::Ignored, Outcome::Nothing),
         };
@@ -137,8 +143,8 @@ impl Desk {
 }
 
 /// A server that asks us what we would ask it would be asked for ever.
-fn forward(bytes: &[u8], mut servers: Vec<IpAddr>, client: IpAddr) -> Outcome {
-    let Some(question) = Question::read(bytes) else { return Outcome::Nothing };
+fn forward(question: Option<Question>, mut servers: Vec<IpAddr>, client: IpAddr) -> Outcome {
+    let Some(question) = question else { return Outcome::Nothing };
     servers.retain(|server| *server != client);
     if servers.is_empty() {
         Outcome::Say(question.refused())

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use operation::{ACTIONS, Action, Operation, operation};
 use perilune_model::controller::Controller;
 use perilune_model::device::{cloud, other, switch};
-use perilune_model::dns::{self, DnsHost};
+use perilune_model::dns::{self, DnsHost, Entry};
 use perilune_model::interface::of_group;
 use perilune_model::rack::{DeviceType, PlacementRequest};
 use perilune_model::secret::{self, Owner};
@@ -88,7 +88,7 @@ fn beginning(draft: &mut Draft) -> Result<(), Error> {
     secret::save(draft, Owner::Node, "node001", std::slice::from_ref(&secret))?;
     secret::save(draft, Owner::Group, "compute", &[secret])?;
     let host = DnsHost { host: name("one"), ipaddress: "198.51.100.7".parse().unwrap() };
-    dns::save(draft, "cluster", &[host])
+    dns::save(draft, "cluster", &[Entry::Address(host)])
 }
 
 /// Takes back a commit of which nothing was changed since, as the history does.

@@ -2,7 +2,7 @@
 
 use perilune_model::bmc_setup::{self, Certificate, Driver};
 use perilune_model::device::{PlaceRequest, cloud, other, switch};
-use perilune_model::dns::{self, DnsHost};
+use perilune_model::dns::{self, DnsHost, DnsRecord, Entry, RecordData, RecordType};
 use perilune_model::identity::{self, NodeIdentity};
 use perilune_model::image::{self, ImageFiles};
 use perilune_model::interface::{of_group, of_node};
@@ -415,8 +415,24 @@ fn change_dns(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> Res
     if action == Action::RemoveDns {
         return dns::remove(draft, network.as_str(), choice.part().as_str());
     }
-    let hosts = choice.few(|choice| DnsHost { host: choice.part(), ipaddress: choice.address() });
-    dns::save(draft, network.as_str(), &hosts)
+    let entries = choice.few(|choice| {
+        let host = choice.part();
+        let word = choice.part();
+        match choice.number() % 5 {
+            0 => dns_record(host, RecordType::Cname, word.as_str()),
+            1 => dns_record(host, RecordType::Mx, &format!("10 {word}")),
+            2 => Entry::None(host, RecordType::Cname),
+            _ => Entry::Address(DnsHost { host, ipaddress: choice.address() }),
+        }
+    });
+    dns::save(draft, network.as_str(), &entries)
+}
+
+fn dns_record(host: Name, of: RecordType, value: &str) -> Entry {
+    match RecordData::read(of, value) {
+        Ok(data) => Entry::Record(DnsRecord { host, data }),
+        Err(_) => Entry::None(host, of),
+    }
 }
 
 /// Removes something, or tries to.

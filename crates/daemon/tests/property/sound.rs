@@ -195,7 +195,8 @@ fn check_addresses(cluster: &Cluster) {
 fn check_lists(cluster: &Cluster) {
     for list in cluster.dns_hosts().values() {
         exists(cluster, Kind::Network, &list.name, list);
-        assert!(!list.hosts.is_empty(), "an empty list of hosts is kept");
+        assert!(!list.hosts.is_empty() || !list.records.is_empty(), "an empty list is kept");
+        assert!(list.records.is_sorted(), "records are found by their order");
         all_different(list.hosts.iter().map(|host| &host.host), list);
     }
     let of_nodes = cluster.node_secrets().values().map(|list| (Kind::Node, &list.0));

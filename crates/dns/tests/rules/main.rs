@@ -6,5 +6,6 @@ mod forwarded;
 mod lent;
 mod messages;
 mod names;
+mod other_records;
 mod site;
 mod transfers;

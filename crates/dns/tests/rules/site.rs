@@ -58,7 +58,8 @@ pub(crate) fn hosts(network: &str, list: &[(&str, &str)]) -> DnsHosts {
         host: Name::trusted(host),
         ipaddress: address.parse().unwrap(),
     };
-    DnsHosts { name: Name::trusted(network), hosts: list.iter().map(host).collect() }
+    let hosts = list.iter().map(host).collect();
+    DnsHosts { name: Name::trusted(network), hosts, ..DnsHosts::default() }
 }
 
 /// Three networks of both families, a controller, three nodes, a switch, another device and DNS hosts, at revision 42.

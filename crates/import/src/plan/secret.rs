@@ -90,7 +90,7 @@ impl Planner<'_> {
             };
             let hosts = networks
                 .entry(network.clone())
-                .or_insert_with(|| DnsHosts { name: network, hosts: Vec::new() });
+                .or_insert_with(|| DnsHosts { name: network, ..DnsHosts::default() });
             if hosts.hosts.iter().any(|other| other.host == host) {
                 reading.refuse("host", "its network has another host of this name, which is taken");
                 continue;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::addresses::Family;
+use crate::dns;
 use crate::effective::Effective;
 use crate::group::{Group, MOST_ANCESTORS};
 use crate::image::Image;
@@ -24,6 +25,7 @@ impl Draft {
             Object::Node(node) => self.check_tag(node),
             Object::Group(group) => self.check_group(group),
             Object::Placement(placement) => check_place(self, placement),
+            Object::DnsHosts(list) => dns::check(self, list),
             Object::Settings(_)
             | Object::Route(_)
             | Object::Controller(_)
@@ -31,7 +33,6 @@ impl Draft {
             | Object::Switch(_)
             | Object::OtherDevice(_)
             | Object::Cloud(_)
-            | Object::DnsHosts(_)
             | Object::NodeSecrets(_)
             | Object::NodeIdentity(_)
             | Object::GroupSecrets(_)

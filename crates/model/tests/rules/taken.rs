@@ -32,7 +32,7 @@ fn site() -> Cluster {
         };
         draft.put(network)?;
         let host = DnsHost { host: name("www"), ipaddress: ip("10.9.0.4") };
-        draft.put(DnsHosts { name: name("n"), hosts: vec![host] })?;
+        draft.put(DnsHosts { name: name("n"), hosts: vec![host], ..DnsHosts::default() })?;
         draft.put(Settings {
             nameserver_ip: vec![ip("10.9.0.5")],
             forwardserver_ip: vec![ip("10.9.0.6")],

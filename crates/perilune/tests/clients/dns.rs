@@ -15,6 +15,9 @@ use crate::tools::{DIG, UDHCPC};
 
 /// A machine of the cluster that is no node.
 const CLIENT: &str = "52:54:00:00:00:77";
+/// A text that ends nowhere but at its end.
+const TEXT: &str = "a \"b\" \\ ; c";
+const SHOWN_TEXT: &str = r#""a \"b\" \\ ; c""#;
 const CLIENT_ADDRESS: &str = "10.141.0.99/16";
 /// A network that is none of the cluster's, and this host's address in it.
 const OUTSIDE: &str = "192.0.2.1";
@@ -42,6 +45,10 @@ fn site() -> Site {
         &["node", "interface", "set", "node001", "BOOTIF", "--ip", "fd00:141::1"],
         &["dns", "set", "cluster", "printer", "10.141.210.1"],
         &["dns", "set", "cluster", "printer6", "fd00:141::77"],
+        &["dns", "set", "cluster", "www", "node001", "--type", "CNAME"],
+        &["dns", "set", "cluster", "@", "10 printer", "20 mx.example.org", "--type", "mx"],
+        &["dns", "set", "cluster", "_ldap._tcp", "0 5 389 node001", "--type", "SRV"],
+        &["dns", "set", "cluster", "node001", TEXT, "--type", "TXT"],
     ] {
         site.cli(words);
     }
@@ -100,6 +107,10 @@ fn names_and_addresses_of_the_cluster_are_answered_by_udp_and_tcp() {
             (&["printer.cluster", "A"], &["10.141.210.1"]),
             (&["printer6.cluster", "AAAA"], &["fd00:141::77"]),
             (&["printer.cluster", "AAAA"], &[]),
+            (&["www.cluster", "AAAA"], &["fd00:141::1", "node001.cluster."]),
+            (&["cluster", "MX"], &["10 printer.cluster.", "20 mx.example.org."]),
+            (&["_ldap._tcp.cluster", "SRV"], &["0 5 389 node001.cluster."]),
+            (&["node001.cluster", "TXT"], &[SHOWN_TEXT]),
             (&["controller.cluster", "A"], &[CONTROLLER]),
             (&["cluster", "NS"], &["controller.cluster."]),
             (&["gone.cluster", "A"], &[]),

@@ -187,6 +187,7 @@ fn a_bind_of_the_site_answers_from_files_that_follow_the_cluster() {
     assert_eq!(dig(&beside, &["fileserver6.ib", "AAAA"]), "fd00:149::7\n");
     assert_eq!(dig(&beside, &["-x", "fd00:149::7"]), "fileserver6.ib.\n");
     assert!(beside.file("ib.luna.zone").exists());
+    other_records(&beside);
     let serial = || dig(&beside, &["cluster", "SOA"]).split(' ').nth(2).map(str::to_owned);
     let before = serial();
     // A zone of somebody else's is asked of its own server, and a zone that says nothing new keeps its number.
@@ -225,6 +226,31 @@ fn a_bind_of_the_site_answers_from_files_that_follow_the_cluster() {
     // What nobody knows is said in the stream, as before.
     assert!(beside.act("dns/dance").contains("Service Action dance Is Not Recognized"));
     assert!(beside.act("cups/start").contains("Service Name cups Is Not Recognized."));
+}
+
+/// BIND reads what is described beside addresses, whatever its texts have.
+fn other_records(beside: &Beside) {
+    let long = "x".repeat(600);
+    let texts = ["a \"b\" \\ ; $ORIGIN x. ( @", "one\ntwo", "caf\u{e9}", long.as_str()];
+    let set = |words: &[&str]| beside.site.cli(&[&["dns", "set", "ib"], words].concat());
+    set(&[&["text"], &texts[..], &["--type", "TXT"]].concat());
+    set(&["www", "fileserver", "--type", "CNAME"]);
+    set(&["_ldap._tcp", "0 5 389 fileserver", "0 0 0 .", "--type", "SRV"]);
+    set(&["@", "10 fileserver", "--type", "MX"]);
+    let has = |words: &[&str], expected: &str| dig(beside, words) == expected;
+    beside.until("MX does not follow", || has(&["ib", "MX"], "10 fileserver.ib.\n"));
+    assert_eq!(dig(beside, &["www.ib"]), "fileserver.ib.\n10.149.3.7\n");
+    let mut services: Vec<String> =
+        dig(beside, &["_ldap._tcp.ib", "SRV"]).lines().map(str::to_owned).collect();
+    services.sort();
+    assert_eq!(services, ["0 0 0 .", "0 5 389 fileserver.ib."]);
+    let told = dig(beside, &["text.ib", "TXT"]);
+    let pieces = format!("\"{}\" \"{}\" \"{}\"", "x".repeat(255), "x".repeat(255), "x".repeat(90));
+    for expected in
+        [r#""a \"b\" \\ ; $ORIGIN x. ( @""#, r#""one\010two""#, r#""caf\195\169""#, &pieces]
+    {
+        assert!(told.lines().any(|line| line == expected), "{expected}: {told}");
+    }
 }
 
 /// A network of BMCs on the wire of the nodes: they are told apart by their vendor class.
@@ -506,6 +532,14 @@ fn a_zone_that_the_dhcp_server_changes_as_well_is_told_and_not_written() {
     beside.until("BIND is not told", || dig(&beside, &["www.cluster"]) == "10.141.200.3\n");
     site.cli(&["dns", "set", "cluster", "www", "10.141.200.4"]);
     beside.until("a former address is left", || dig(&beside, &["www.cluster"]) == "10.141.200.4\n");
+    let text = ["dns", "set", "cluster", "www", "a \"b\" \\ ; c", "one\ntwo", "--type", "TXT"];
+    site.cli(&text);
+    beside.until("BIND is not told of a text", || {
+        let told = dig(&beside, &["www.cluster", "TXT"]);
+        told.contains(r#""a \"b\" \\ ; c""#) && told.contains(r#""one\010two""#)
+    });
+    site.cli(&["dns", "remove", "cluster", "www", "--type", "TXT"]);
+    beside.until("a former text is left", || dig(&beside, &["www.cluster", "TXT"]).is_empty());
     assert_eq!(dig(&beside, &["laptop.cluster"]), "10.141.100.7\n", "what is lent is lost");
     assert_eq!(fs::metadata(&zone).unwrap().modified().unwrap(), written, "the file is BIND's own");
 }

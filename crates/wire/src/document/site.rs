@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use perilune_model::dns::{DnsHost, DnsHosts};
+use perilune_model::dns::{DnsHost, DnsHosts, DnsRecord, Entry};
 use perilune_model::network::{Network, Zone, check_relays, parse_range};
 use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
@@ -267,26 +267,33 @@ pub(super) fn show_route(route: &Route) -> Said {
 }
 
 pub(super) fn dns_hosts(fields: &mut Fields<'_>, name: Name) -> Object {
-    let hosts = fields.objects(LIST, |fields| {
-        for field in ["host", "ipaddress"] {
-            if !fields.has(field) {
-                fields.refuse(field, "it is missing");
-            }
+    let entries = fields.objects(LIST, crate::dns::host);
+    let mut all = DnsHosts { name, ..DnsHosts::default() };
+    for entry in entries.unwrap_or_default().into_iter().flatten() {
+        match entry {
+            Entry::Address(host) => all.hosts.push(host),
+            Entry::Record(record) => all.records.push(record),
+            // What is not there is not there.
+            Entry::None(..) => {}
         }
-        let host = fields.new_name("host", Name::host);
-        let address = fields.address("ipaddress").value().copied();
-        host.zip(address).map(|(host, ipaddress)| DnsHost { host, ipaddress })
-    });
-    let hosts: Vec<DnsHost> = hosts.unwrap_or_default().into_iter().flatten().collect();
-    unique(fields, hosts.iter().map(|host| &host.host));
-    DnsHosts { name, hosts }.into()
+    }
+    all.records.sort_unstable();
+    unique(fields, all.hosts.iter().map(|host| &host.host));
+    all.into()
 }
 
 pub(super) fn show_dns_hosts(hosts: &DnsHosts) -> Value {
     let host = |host: &DnsHost| {
         Said::default().text("host", Some(&host.host)).text("ipaddress", Some(host.ipaddress)).0
     };
-    hosts.hosts.iter().map(host).collect()
+    let record = |record: &DnsRecord| {
+        Said::default()
+            .text("host", Some(&record.host))
+            .put("type", Some(record.data.of().word()))
+            .text("value", Some(&record.data))
+            .0
+    };
+    hosts.hosts.iter().map(host).chain(hosts.records.iter().map(record)).collect()
 }
 
 pub(super) fn secrets(fields: &mut Fields<'_>, kind: Kind, name: Name) -> Object {

@@ -81,6 +81,9 @@ fn bind_as_secondary_takes_zones_hears_of_changes_and_takes_those() {
     has(&["node001.cluster"], "10.141.0.1");
     has(&["-x", "10.141.0.1"], "node001.cluster.");
     has(&["130.128-255.0.150.10.in-addr.arpa", "PTR"], "node001.small.");
+    has(&["www.cluster", "A"], "node001.cluster.\n10.141.0.1");
+    has(&["_ldap._tcp.cluster", "SRV"], "0 5 389 node001.cluster.");
+    has(&["node001.cluster", "TXT"], super::SHOWN_TEXT);
     // A refresh by itself would be 15 minutes away.
     site.cli(&["dns", "set", "cluster", "scanner", "10.141.210.9"]);
     has(&["scanner.cluster"], "10.141.210.9");
