@@ -46,10 +46,8 @@ pub(crate) fn start(
     }
     let others = state.settings.tftp_interfaces.iter();
     for interface in others.filter(|own| !options.dhcp_interfaces.contains(own)) {
-        let failed = |source| Error::Interface { interface: interface.clone(), source };
-        let address = address_of(interface, &state.cluster.published()).map_err(failed)?;
-        listeners.push(tftp_at(interface, address.into()));
-        tracing::info!(interface, %address, "serving TFTP");
+        serve_files(interface, state, &mut listeners)?;
+        answer_solicitations(interface, state, tasks, stop);
     }
     if listeners.is_empty() {
         return Ok(());
@@ -65,6 +63,29 @@ pub(crate) fn start(
         tftp::Settings { root, fallbacks, transfers: TRANSFERS, counters: state.metrics.tftp() };
     let server = tftp::Server::bind(&listeners, settings)?;
     tasks.spawn(server.run(stop.clone()));
+    Ok(())
+}
+
+/// Adds where TFTP is to be served for machines that another DHCP server sends here. An interface may have addresses of one family alone.
+fn serve_files(
+    interface: &str,
+    state: &State,
+    listeners: &mut Vec<tftp::Listener>,
+) -> Result<(), Error> {
+    let has_ipv6 = has_ipv6_address(interface);
+    match address_of(interface, &state.cluster.published()) {
+        Ok(address) => {
+            listeners.push(tftp_at(interface, address.into()));
+            tracing::info!(interface, %address, "serving TFTP");
+        }
+        Err(_) if has_ipv6 => tracing::info!(interface, "serving TFTP by IPv6 alone"),
+        Err(source) => {
+            return Err(Error::Interface { interface: interface.to_owned(), source });
+        }
+    }
+    if has_ipv6 {
+        listeners.push(tftp_at(interface, Ipv6Addr::UNSPECIFIED.into()));
+    }
     Ok(())
 }
 
@@ -227,8 +248,8 @@ fn observe(
 /// The interfaces on which this machine has an address of a network of the cluster.
 pub(crate) fn interfaces_of(cluster: &Cluster) -> std::io::Result<Vec<String>> {
     let on_network = getifaddrs()?.filter(|known| {
-        let address = known.address.as_ref().and_then(|address| address.as_sockaddr_in());
-        address.is_some_and(|address| cluster.network_of(IpAddr::V4(address.ip())).is_some())
+        let address = own_addresses::address_of(known);
+        address.is_some_and(|address| cluster.network_of(address).is_some())
     });
     let names: BTreeSet<String> = on_network.map(|known| known.interface_name).collect();
     Ok(names.into_iter().collect())
@@ -256,8 +277,7 @@ fn answer_solicitations(
         None => Rule::UnlessRouter,
     };
     let (cluster, name) = (state.cluster.clone(), interface.to_owned());
-    // A site that has its own server for IPv6 has its own router as well.
-    let is_ours = !state.settings.servers.has_dhcp6;
+    let is_ours = state.settings.servers.is_dhcp6_ours();
     let prefixes: Prefixes =
         Arc::new(move || if is_ours { by_dhcp(&cluster.published(), &name) } else { Vec::new() });
     match Responder::open(interface, rule, prefixes) {

@@ -166,7 +166,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "TFTP_INTERFACES",
                 "none",
-                "where TFTP is served though DHCP is not, with commas: beside another DHCP server",
+                "where TFTP is served and machines that look for an IPv6 router are answered though DHCP is not served, with commas: beside another DHCP server",
             ),
             key(
                 "ROUTER_ADVERTISEMENTS",

@@ -72,6 +72,12 @@ pub(crate) struct NameServer {
 }
 
 impl ServerSettings {
+    /// Whether addresses come by DHCPv6 as the cluster describes: the daemon serves it, or writes the file of the site's server. A server that
+    /// is configured elsewhere may serve other networks, and whoever configures it has a router that sends machines to it.
+    pub(crate) fn is_dhcp6_ours(&self) -> bool {
+        !self.has_dhcp6 || self.dhcp6.is_some()
+    }
+
     /// Nothing where the daemon serves itself. For IPv6 it leaves a site's own server alone.
     pub(crate) fn beside(mut self, serves_dhcp: bool, serves_names: bool) -> Self {
         if serves_dhcp {
@@ -240,6 +246,13 @@ mod tests {
     fn files_can_be_left_to_others() {
         let settings = parsed("[SERVICES]\nDHCP = dhcpd\nDNS = named\nWRITE_FILES = no\n").unwrap();
         assert!(settings.dhcp.is_none() && settings.dns.is_none());
+        for (text, is_ours) in [
+            ("", true),
+            ("[SERVICES]\nDHCP6 = dhcpd6\n", true),
+            ("[SERVICES]\nDHCP6 = dhcpd6\nWRITE_FILES = no\n", false),
+        ] {
+            assert_eq!(parsed(text).unwrap().is_dhcp6_ours(), is_ours, "{text}");
+        }
     }
 
     #[test]
