@@ -154,6 +154,25 @@ impl Inventories {
         [number, backwards(number)].iter().find_map(|number| index.nodes.get(number)?.clone())
     }
 
+    /// The numbers of machines that are one node's alone, in either order of their bytes.
+    pub(crate) fn numbers(&self) -> BTreeMap<Name, Vec<[u8; 16]>> {
+        let snapshot = self.board.snapshot();
+        let mut index = ByUuid::default();
+        index.fill(&snapshot);
+        let own = index.nodes.into_iter().filter_map(|(number, node)| Some((node?, number)));
+        own.map(|(node, number)| {
+            let mut both = vec![number, backwards(number)];
+            both.dedup();
+            (node, both)
+        })
+        .collect()
+    }
+
+    /// Another one when any inventory has changed.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.board.snapshot().sequence()
+    }
+
     /// What every node told.
     pub fn all(&self) -> Snapshot<Name, Kept> {
         self.board.snapshot()
@@ -242,8 +261,11 @@ mod tests {
         put("node001", TEXT, 10_000);
         assert_eq!(inventories.node_of(number), Some(Name::trusted("node001")));
         assert_eq!(inventories.node_of(backwards(number)), Some(Name::trusted("node001")));
+        let both = vec![number, backwards(number)];
+        assert_eq!(inventories.numbers(), [(Name::trusted("node001"), both)].into());
         put("node002", &TEXT.to_uppercase(), 10_000);
         assert_eq!(inventories.node_of(number), None, "two say so");
+        assert_eq!(inventories.numbers(), BTreeMap::new());
         inventories.remove("node001");
         assert_eq!(inventories.node_of(number), Some(Name::trusted("node002")));
     }

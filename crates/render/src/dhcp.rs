@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use perilune_boot::{Error, Templates};
 use perilune_model::effective::Effective;
+use perilune_model::interface::BMC_INTERFACE;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
@@ -30,6 +31,8 @@ pub struct Place {
     pub kea_socket: String,
     /// Addresses of this host, with the interfaces that have them.
     pub own: Vec<(IpAddr, String)>,
+    /// The numbers that makers have given the machines of nodes, in each order of bytes in which firmware may show them.
+    pub numbers: BTreeMap<Name, Vec<[u8; 16]>>,
 }
 
 /// What templates for a DHCP server are told of a cluster, for one family.
@@ -153,6 +156,8 @@ struct Host {
     nextport: Option<u16>,
     /// A name that no other host has: a node can have several interfaces in a network.
     unique_name: String,
+    /// For IPv6, the DUIDs by which its firmware may name it, as bytes with colons: dhcpd does not see the card that a request came from.
+    duids: Vec<String>,
 }
 
 impl Dhcp {
@@ -357,6 +362,12 @@ fn unique(name: &Name, network: &Name, mac: MacAddress) -> String {
     format!("{name}.{network}-{}", mac.to_string().replace(':', ""))
 }
 
+/// The DUID of a machine that names itself by its number (RFC 6355).
+fn duid(number: &[u8; 16]) -> String {
+    let bytes = [0, 4].iter().chain(number).map(|byte| format!("{byte:02x}"));
+    bytes.collect::<Vec<_>>().join(":")
+}
+
 /// A number of a range of addresses, from 1 to 4,294,967,294, by FNV-1a.
 fn number(range: IpNet) -> u32 {
     const FIRST: u32 = 0x811c_9dc5;
@@ -375,7 +386,7 @@ fn next_server(cluster: &Cluster, network: &Network, family: Family) -> Option<I
         Family::V4 => network.gateway.is_some(),
         Family::V6 => network.gateway_ipv6.is_some(),
     };
-    if is_there || has_router { own.or_else(|| addresses.ipv4.map(IpAddr::V4)) } else { None }
+    own.filter(|_| is_there || has_router)
 }
 
 fn address_of(addresses: &Addresses, family: Family) -> Option<IpAddr> {
@@ -429,6 +440,7 @@ fn reservations(
         .collect();
     for node in cluster.nodes().values() {
         let kernel = kernel_of(cluster, node);
+        let numbers = place.numbers.get(&node.name).filter(|_| family == Family::V6);
         for interface in &node.interfaces {
             let Some((own, mac)) = interface.network.as_ref().zip(interface.macaddress) else {
                 continue;
@@ -440,6 +452,9 @@ fn reservations(
             }
             let next = next.get(own).copied().flatten();
             let hosts = all.entry(own.to_string()).or_default();
+            // A machine has one number for all its interfaces, and a BMC does not know it.
+            let is_first = hosts.last().is_none_or(|last| last.name != node.name.as_str());
+            let numbers = numbers.filter(|_| is_first && interface.name != BMC_INTERFACE);
             hosts.push(Host {
                 name: node.name.to_string(),
                 domain: own.to_string(),
@@ -451,6 +466,7 @@ fn reservations(
                 nextserver: next,
                 nextport: next.map(|_| place.boot_port),
                 unique_name: unique(&node.name, own, mac),
+                duids: numbers.into_iter().flatten().map(duid).collect(),
             });
         }
     }
@@ -481,6 +497,7 @@ fn reservations(
             nextserver: None,
             nextport: None,
             unique_name: unique(name, network, mac),
+            duids: Vec::new(),
         });
     }
     all

@@ -1,11 +1,12 @@
 //! Writes the file of a DHCP server.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use perilune_boot::{Environment, Templates};
-use perilune_model::Cluster;
+use perilune_model::{Cluster, Family};
 use perilune_render::{Dhcp, DhcpKeys, Place};
 use tokio::task::spawn_blocking;
 
@@ -75,5 +76,8 @@ fn place(state: &State, cluster: &Cluster, server: &DhcpServer) -> Place {
     let own = cluster.own_addresses().iter();
     let own: Vec<(IpAddr, String)> =
         own.map(|(address, interface)| (*address, interface.clone())).collect();
-    Place { boot_port: environment.boot_port, kea_socket: server.socket.clone(), own }
+    let numbers =
+        if server.family == Family::V6 { state.inventories.numbers() } else { BTreeMap::new() };
+    let boot_port = environment.boot_port;
+    Place { boot_port, kea_socket: server.socket.clone(), own, numbers }
 }

@@ -58,6 +58,8 @@ struct Worker {
     due: Option<(Instant, Instant)>,
     /// The addresses of this host that the files have.
     own: Vec<IpAddr>,
+    /// The state of the inventories that the files have: DHCPv6 knows machines by their numbers.
+    inventories: u64,
     /// Servers whose files are there, and that have not read them yet.
     unread: Vec<Kind>,
 }
@@ -71,7 +73,7 @@ impl Worker {
         let fence = Fence::new(&state.controllers, &settings);
         let master = fence.follow();
         let epoch = master.as_ref().and_then(|master| *master.borrow());
-        let (own, unread) = (Vec::new(), Vec::new());
+        let (own, inventories, unread) = (Vec::new(), 0, Vec::new());
         Self {
             state,
             servers,
@@ -83,6 +85,7 @@ impl Worker {
             cluster,
             due,
             own,
+            inventories,
             unread,
         }
     }
@@ -140,8 +143,9 @@ impl Worker {
     }
 
     fn look(&mut self) {
-        let now = self.own_addresses();
-        if now != self.own {
+        let is_told = self.settings.dhcp6.is_some();
+        let has_numbers = is_told && self.state.inventories.sequence() != self.inventories;
+        if has_numbers || self.own_addresses() != self.own {
             self.note_change();
         }
     }
@@ -160,6 +164,7 @@ impl Worker {
     async fn write_all(&mut self, stop: &CancellationToken) {
         self.due = None;
         self.own = self.own_addresses();
+        self.inventories = self.state.inventories.sequence();
         if self.fence.confirm().await.is_err() {
             self.leave_to_master();
             return;

@@ -5,6 +5,7 @@ use perilune_model::Draft;
 use perilune_model::controller::Controller;
 use perilune_model::group::Group;
 use perilune_model::interface::Interface;
+use perilune_model::provisioning::IpxeKernel;
 use perilune_model::settings::Settings;
 
 use super::*;
@@ -97,4 +98,45 @@ fn networks_of_one_wire_are_told_together() {
     assert_eq!(told["CLASSES"]["ipmi"]["match"], "udhcp");
     assert_eq!(told["RESERVATIONS"]["cluster"][0]["ipaddress"], "10.9.0.1");
     assert_eq!(told["NAMESERVERS"], "10.9.0.254");
+}
+
+/// Rendered for a node whose machine has told its number, and that starts by another boot program.
+fn by_ipv6(template: &str) -> String {
+    let mut draft = Draft::new(&site());
+    let mut node = Node::clone(&draft.nodes()["node001"]);
+    let mut provisioning = (*node.provisioning).clone();
+    provisioning.ipxe_kernel = Some(IpxeKernel::Alternative);
+    node.provisioning = provisioning.into();
+    draft.put(node).unwrap();
+    let numbers = [(Name::trusted("node001"), vec![[0x4c; 16], [0x50; 16]])].into();
+    let place = Place { boot_port: 7050, numbers, ..Place::default() };
+    let cluster = draft.finish().0;
+    let variables = Dhcp::new(&cluster, Family::V6, &DhcpKeys::default(), &place).unwrap();
+    variables.render(&templates(Directories::default()), template).unwrap()
+}
+
+#[test]
+fn firmware_has_the_program_of_its_processor_by_the_way_that_it_boots() {
+    let text = by_ipv6(DHCPD6);
+    for url in ["tftp://[fd00:9::fe]/", "http://[fd00:9::fe]:7050/files/"] {
+        for file in ["luna_ipxe", "luna_ipxe_arm64", "luna_snponly", "luna_snponly_arm64"] {
+            for text in [&text, &by_ipv6(KEA6)] {
+                assert!(text.contains(&format!("\"{url}{file}.efi\"")), "{url}{file}: {text}");
+            }
+        }
+    }
+    assert!(text.contains("http://[fd00:9::fe]:7050/boot"), "{text}");
+    // What firmware that boots by HTTP wants to see in an answer.
+    assert!(text.contains("00:00:01:57:00:0a:48:54:54:50:43:6c:69:65:6e:74"), "{text}");
+    assert!(by_ipv6(KEA6).contains("00000157000a48545450436c69656e74"));
+}
+
+#[test]
+fn dhcpd_knows_a_machine_by_its_number_in_each_order_of_bytes() {
+    let text = by_ipv6(DHCPD6);
+    for byte in ["4c", "50"] {
+        let duid = format!("client-id 00:04{};", format!(":{byte}").repeat(16));
+        assert_eq!(text.matches(&duid).count(), 1, "{duid}: {text}");
+    }
+    assert_eq!(text.matches("fixed-address6 fd00:9::1;").count(), 3, "{text}");
 }
