@@ -10,6 +10,7 @@ mod node;
 mod package;
 mod secure_boot;
 mod site_dhcp;
+mod site_dhcp6;
 mod torrent;
 
 use anyhow::{Context, Result, ensure};
@@ -46,6 +47,8 @@ pub(crate) enum Subject {
     DualStack,
     /// Machines boot where ISC dhcpd or Kea gives addresses, by the files that the daemon writes
     SiteDhcp,
+    /// The same by IPv6 alone, with Kea and ISC dhcpd for DHCPv6
+    SiteDhcp6,
     /// Machines fetch their image by BitTorrent
     Torrent,
     /// The package for Debian is installed, upgraded, removed and purged
@@ -68,6 +71,7 @@ impl Subject {
             Self::Ipv6 => "ipv6",
             Self::DualStack => "dual-stack",
             Self::SiteDhcp => "site-dhcp",
+            Self::SiteDhcp6 => "site-dhcp6",
             Self::Torrent => "torrent",
             Self::Package => "package",
         }
@@ -86,6 +90,7 @@ impl Subject {
             | Self::Ipv6
             | Self::DualStack
             | Self::SiteDhcp
+            | Self::SiteDhcp6
             | Self::Torrent => Ok(()),
         }
     }
@@ -96,6 +101,7 @@ impl Subject {
             Self::Ipv6 => Some(ipv6::run),
             Self::DualStack => Some(ipv6::run_beside_ipv4),
             Self::SiteDhcp => Some(site_dhcp::run),
+            Self::SiteDhcp6 => Some(site_dhcp6::run),
             Self::Torrent => Some(torrent::run),
             _ => None,
         }
@@ -110,7 +116,9 @@ impl Subject {
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
             // On sites of their own.
-            Self::Ipv6 | Self::DualStack | Self::SiteDhcp | Self::Torrent => Ok(()),
+            Self::Ipv6 | Self::DualStack | Self::SiteDhcp | Self::SiteDhcp6 | Self::Torrent => {
+                Ok(())
+            }
             Self::Package => package::test(bench),
         }
     }

@@ -48,6 +48,12 @@ impl Member {
         Self { address: address.to_owned(), ..self }
     }
 
+    /// The same machine with a card whose address its maker has given it: Kea knows no other by a link-local address.
+    pub(crate) fn with_a_makers_card(self) -> Self {
+        let mac_address = self.mac_address.replacen("52:54:00", "00:16:3e", 1);
+        Self { mac_address, ..self }
+    }
+
     pub(crate) fn address(&self) -> String {
         self.address.clone()
     }

@@ -18,6 +18,7 @@ start() {
     case "$2" in
         named) set -- named -f -c "$at/named.conf" ;;
         dhcpd) set -- dhcpd -f -q -cf "$at/dhcpd.conf" -lf "$at/dhcpd.leases" --no-pid br0; touch "$at/dhcpd.leases" ;;
+        dhcpd6) set -- dhcpd -6 -f -q -cf "$at/dhcpd6.conf" -lf "$at/dhcpd6.leases" --no-pid br0; touch "$at/dhcpd6.leases" ;;
         kea-dhcp4) set -- kea-dhcp4 -c "$at/kea-dhcp4.conf" ;;
         kea-dhcp6) set -- kea-dhcp6 -c "$at/kea-dhcp6.conf" ;;
         *) echo "Unit $2 not found." >&2; exit 5 ;;

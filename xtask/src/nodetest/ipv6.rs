@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::scenario::{self, Member, Root};
 use crate::site::{self, Site};
 
-const CONTROLLER: &str = "fd00:141::fe";
+pub(super) const CONTROLLER: &str = "fd00:141::fe";
 const NETWORK: &str = "fd00:141::/64";
 /// Of the nodes that have it alone.
 const ALONE: [&str; 2] = ["fd00:141::47", "fd00:141::48"];
@@ -29,13 +29,7 @@ pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &St
     let daemon = Daemon::start_at(&[CONTROLLER], &site, programs, output, stop)?;
     let perilune = CommandLine { site: &site, daemon: &daemon, output, stop };
     let test = || -> Result<()> {
-        let network = ["network", "add", "cluster", "--network", NETWORK];
-        perilune
-            .perilune(&[&network[..], &["--dhcp-nodes-only", "yes", "--dhcp", "yes"]].concat())?;
-        let controller = ["--controller", CONTROLLER, "--controller-network", "cluster"];
-        perilune.perilune(&[&["cluster", "change"], &controller[..]].concat())?;
-        let (key, public_key) = lifecycle::make_key(&site)?;
-        perilune.describe_image(image, &public_key)?;
+        let key = describe(&perilune, image)?;
         let members = [
             scenario::in_memory_by_own_firmware(47),
             scenario::on_disk(48, Firmware::UefiWithoutRom),
@@ -68,8 +62,19 @@ pub(super) fn run_beside_ipv4(
     test().map_err(|error| lifecycle::explain_failure(&site, &daemon, output, error))
 }
 
-fn with_prefix() -> String {
+pub(super) fn with_prefix() -> String {
     format!("{CONTROLLER}/64")
+}
+
+/// Describes a cluster with IPv6 alone. Answers the file of the key that nodes let in.
+pub(super) fn describe(perilune: &CommandLine<'_>, image: &Image) -> Result<String> {
+    let network = ["network", "add", "cluster", "--network", NETWORK];
+    perilune.perilune(&[&network[..], &["--dhcp-nodes-only", "yes", "--dhcp", "yes"]].concat())?;
+    let controller = ["--controller", CONTROLLER, "--controller-network", "cluster"];
+    perilune.perilune(&[&["cluster", "change"], &controller[..]].concat())?;
+    let (key, public_key) = lifecycle::make_key(perilune.site)?;
+    perilune.describe_image(image, &public_key)?;
+    Ok(key)
 }
 
 fn boot_alone(bench: &Follower<'_>, member: Member) -> Result<()> {
