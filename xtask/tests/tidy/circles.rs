@@ -10,7 +10,7 @@ use super::root;
 /// No circle has more files.
 const LARGEST: usize = 5;
 /// Crates whose largest circle has more, and how many. It may only become smaller.
-const LARGER: &[(&str, usize)] = &[("model", 61)];
+const LARGER: &[(&str, usize)] = &[("model", 59)];
 /// A name is handed on by fewer modules than this.
 const HANDED_ON: usize = 8;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::list::{DnsHosts, MOST_OF_A_NAME};
 use super::record::{APEX, DnsRecord, RecordData, RecordType};
-use super::{DnsHosts, MOST_OF_A_NAME};
 use crate::{Cluster, Error, Name, Violation};
 
 /// The longest name (RFC 1035, section 2.3.4), without the dot of the root.

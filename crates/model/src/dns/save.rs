@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::list::{DnsHost, DnsHosts};
 use super::record::{DnsRecord, RecordData, RecordType};
-use crate::dns::{DnsHost, DnsHosts};
 use crate::{Draft, Error, Kind, Name};
 
 /// What is asked for of a name.
