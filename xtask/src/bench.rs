@@ -296,19 +296,24 @@ impl Daemon {
         Ok(Figure { what, value, unit: "/s", goal, cost: Some(cost) })
     }
 
-    /// How much of a processor it has taken so far (proc(5), `/proc/pid/stat`, fields 14 and 15).
+    /// How much of a processor it has taken so far.
     fn processor_seconds(&self) -> Result<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let (_, fields) = text.rsplit_once(')').context("no name in /proc/pid/stat")?;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-        let ticks = ticks.sum::<Result<f64, _>>()?;
-        // USER_HZ of the kernel, whatever its own clock is.
-        Ok(ticks / 100.0)
+        processor_seconds(&self.process)
     }
 
     fn stop(&mut self) {
         end(&mut self.process);
     }
+}
+
+/// How much of a processor a process has taken so far (proc(5), `/proc/pid/stat`, fields 14 and 15).
+fn processor_seconds(process: &Child) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
+    let (_, fields) = text.rsplit_once(')').context("no name in /proc/pid/stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    let ticks = ticks.sum::<Result<f64, _>>()?;
+    // USER_HZ of the kernel, whatever its own clock is.
+    Ok(ticks / 100.0)
 }
 
 impl Drop for Daemon {

@@ -37,12 +37,15 @@ struct Outcome {
     ended: f64,
     /// From DISCOVER to OFFER and from REQUEST to ACK, in milliseconds on average.
     delays: (f64, f64),
+    /// What an exchange that ended cost the server, in microseconds of a processor.
+    cost: f64,
 }
 
 /// What became of the exchanges of one run.
 struct Run {
     ended: f64,
     delays: (f64, f64),
+    cost: f64,
 }
 
 /// A server in a network of its own, and the clients that ask it.
@@ -58,6 +61,15 @@ struct Site {
 enum Server {
     Perilune(Daemon),
     Kea(Kea),
+}
+
+impl Server {
+    fn processor_seconds(&self) -> Result<f64> {
+        match self {
+            Self::Perilune(daemon) => daemon.processor_seconds(),
+            Self::Kea(kea) => kea.processor_seconds(),
+        }
+    }
 }
 
 /// Exchanges of 4,000 machines that are nodes, and of 4,000 that are not and whose leases are stored before they are told.
@@ -95,7 +107,8 @@ pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
                 let middle = |read: fn(&Run) -> f64| median(runs.iter().map(read));
                 let delays = (middle(|run| run.delays.0), middle(|run| run.delays.1));
                 let ended = middle(|run| run.ended);
-                outcomes.push(Outcome { server, machines, offered, ended, delays });
+                let cost = middle(|run| run.cost);
+                outcomes.push(Outcome { server, machines, offered, ended, delays, cost });
             }
         }
     }
@@ -153,6 +166,7 @@ impl Site {
             .args(["-p", &TIME.as_secs().to_string(), "-W", "1000000"])
             .args(who)
             .arg(CONTROLLER);
+        let before = self.process.processor_seconds()?;
         // It fails when a single packet was lost, which the figures say.
         let text = match run(&mut generator, &Limit::seconds(60)) {
             Ok(text) => text,
@@ -163,7 +177,9 @@ impl Site {
         // Its own rate counts the last second, in which it only listens.
         let ended = number(last, "received packets:")? / TIME.as_secs_f64();
         let delays = (number(first, "avg delay:")?, number(last, "avg delay:")?);
-        Ok(Run { ended, delays })
+        let all = ended * TIME.as_secs_f64();
+        let cost = (self.process.processor_seconds()? - before) / all * 1e6;
+        Ok(Run { ended, delays, cost })
     }
 }
 
@@ -203,6 +219,7 @@ fn show(outcomes: &[Outcome], as_json: bool) {
                 json!({
                     "server": outcome.server, "machines": outcome.machines, "offered": outcome.offered, "ended": outcome.ended,
                     "discover_to_offer_ms": outcome.delays.0, "request_to_ack_ms": outcome.delays.1,
+                    "processor_us": outcome.cost,
                 })
             })
             .collect();
@@ -210,12 +227,18 @@ fn show(outcomes: &[Outcome], as_json: bool) {
         return;
     }
     output::block(&format!(
-        "\n{:<10} {:<10} {:>10} {:>10} {:>20} {:>18}",
-        "server", "machines", "offered /s", "ended /s", "DISCOVER-OFFER, ms", "REQUEST-ACK, ms"
+        "\n{:<10} {:<10} {:>10} {:>10} {:>20} {:>18} {:>14}",
+        "server",
+        "machines",
+        "offered /s",
+        "ended /s",
+        "DISCOVER-OFFER, ms",
+        "REQUEST-ACK, ms",
+        "processor, us"
     ));
-    for Outcome { server, machines, offered, ended, delays } in outcomes {
+    for Outcome { server, machines, offered, ended, delays, cost } in outcomes {
         output::block(&format!(
-            "{server:<10} {machines:<10} {offered:>10} {ended:>10.0} {:>20.2} {:>18.2}",
+            "{server:<10} {machines:<10} {offered:>10} {ended:>10.0} {:>20.2} {:>18.2} {cost:>14.1}",
             delays.0, delays.1
         ));
     }

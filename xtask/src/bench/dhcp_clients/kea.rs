@@ -10,7 +10,7 @@ use perilune_testkit::process::{end, wait_for};
 use perilune_testkit::{Lab, Limit};
 use serde_json::{Value, json};
 
-use super::super::{NODES, mac};
+use super::super::{NODES, mac, processor_seconds};
 use super::{CONTROLLER, RANGE};
 
 const PROGRAM: &str = "/usr/sbin/kea-dhcp4";
@@ -43,6 +43,10 @@ impl Kea {
         let told = || fs::read_to_string(&log).unwrap_or_default();
         ensure!(serves.is_some(), "Kea does not serve:\n{}", told());
         Ok(Some(kea))
+    }
+
+    pub(super) fn processor_seconds(&self) -> Result<f64> {
+        processor_seconds(&self.0)
     }
 
     pub(super) fn stop(&mut self) {
