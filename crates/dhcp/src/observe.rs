@@ -6,19 +6,22 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{LinkAddr, recvfrom};
+use nix::sys::socket::LinkAddr;
+use perilune_datagrams::Inbox;
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Family, MacAddress};
-use socket2::{Domain, SockFilter, Socket, Type};
+use socket2::SockFilter;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::frames::{self, keep_much};
 use crate::hardware::is_infiniband;
 use crate::request::{Kind, Request};
 use crate::v6;
@@ -28,6 +31,11 @@ const SERVER_PORT: u16 = 67;
 const UDP: u8 = 17;
 /// As large as any request of a machine is.
 const LARGEST: usize = 2048;
+/// Frames that are read at once.
+const AT_ONCE: usize = 64;
+/// Frames are gathered for so long before they are looked at: in a boot storm waking for each costs more than reading it. Firmware has
+/// its address and fetches a program before it asks for what its window opens.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// The firmware of a machine asked for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +51,6 @@ pub struct Beginning {
 pub struct Observer {
     /// The runtime has no packet sockets of its own. What it is asked about this one is when something can be read.
     socket: UdpSocket,
-    interfaces: Vec<u32>,
     family: Family,
 }
 
@@ -70,71 +77,52 @@ impl Observer {
     /// Of requests by one family. Needs the right to raw sockets (`CAP_NET_RAW`), and a runtime.
     pub fn open(interfaces: &[String], family: Family) -> io::Result<Self> {
         let indexes = interfaces.iter().map(|name| if_nametoindex(name.as_str()));
-        let interfaces = indexes.collect::<Result<_, _>>()?;
-        // packet(7): the protocol stands in the order of the network. One socket sees every interface; binding it to one needs an
-        // address that only unsafe code can make, so frames of other interfaces are left out below.
-        let (protocol, filter) = match family {
+        let indexes = indexes.collect::<Result<Vec<u32>, _>>()?;
+        let (ethernet_type, filter) = match family {
             Family::V4 => (libc::ETH_P_IP, only_requests()),
             Family::V6 => (libc::ETH_P_IPV6, v6::only_requests()),
         };
-        let protocol = u16::try_from(protocol).unwrap_or_default().to_be();
-        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(i32::from(protocol).into()))?;
-        socket.attach_filter(&filter)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces, family })
+        let socket = frames::open(&indexes, ethernet_type, filter)?;
+        keep_much(&socket)?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, family })
     }
 
     /// Tells of boots that begin until `stop`, or until nobody listens.
     pub async fn run(
         self,
-        cluster: watch::Receiver<std::sync::Arc<Cluster>>,
+        cluster: watch::Receiver<Arc<Cluster>>,
         told: mpsc::Sender<Beginning>,
         stop: CancellationToken,
     ) {
-        let mut buffer = [0; LARGEST];
+        let mut inbox = Inbox::new(AT_ONCE, LARGEST);
         loop {
+            let read = || inbox.look(&self.socket);
             let received = tokio::select! {
                 () = stop.cancelled() => return,
-                received = self.receive(&mut buffer) => received,
+                received = self.socket.async_io(Interest::READABLE, read) => received,
             };
-            let published = std::sync::Arc::clone(&cluster.borrow());
-            let beginning = match &received {
-                Ok((length, link)) if self.is_watched(link) => {
-                    let packet = buffer.get(..*length).unwrap_or_default();
-                    match self.family {
-                        Family::V4 => {
-                            Frame::read(packet, link).and_then(|frame| frame.beginning(&published))
-                        }
-                        Family::V6 => v6::beginning(packet, link, &published),
-                    }
+            if let Err(error) = received {
+                tracing::warn!(%error, "DHCP requests cannot be observed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+            let published = Arc::clone(&cluster.borrow());
+            for frame in inbox.messages() {
+                let Some(link) = frame.link() else { continue };
+                let beginning = match self.family {
+                    Family::V4 => Frame::read(frame.bytes, &link)
+                        .and_then(|frame| frame.beginning(&published)),
+                    Family::V6 => v6::beginning(frame.bytes, &link, &published),
+                };
+                if let Some(beginning) = beginning {
+                    // A flood must not make the memory grow; firmware asks again.
+                    told.try_send(beginning).ok();
                 }
-                Ok(_) => None,
-                Err(error) => {
-                    tracing::warn!(%error, "DHCP requests cannot be observed");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    None
-                }
-            };
-            if let Some(beginning) = beginning {
-                // A flood must not make the memory grow; firmware asks again.
-                told.try_send(beginning).ok();
+            }
+            if !inbox.was_full() {
+                tokio::time::sleep(GATHER).await;
             }
         }
-    }
-
-    fn is_watched(&self, link: &LinkAddr) -> bool {
-        self.interfaces.iter().any(|index| usize::try_from(*index) == Ok(link.ifindex()))
-    }
-
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, LinkAddr)> {
-        self.socket
-            .async_io(Interest::READABLE, || {
-                let (length, sender) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), buffer)?;
-                let sender =
-                    sender.ok_or_else(|| io::Error::other("a frame came without a sender"))?;
-                Ok((length, sender))
-            })
-            .await
     }
 }
 

@@ -3,22 +3,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::AsRawFd;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{LinkAddr, recvfrom};
+use perilune_datagrams::Inbox;
 use perilune_model::MacAddress;
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use socket2::{SockFilter, Socket};
 
-use crate::server::keep_much;
+use crate::frames::{self, keep_much};
 
 /// As many frames are remembered until their packets are read.
 const REMEMBERED: usize = 16_384;
-/// Frames that are taken at a time: more than come while one is asked for.
-const AT_ONCE: usize = 512;
-/// Room for what is read of a frame, whatever the family.
-const ROOM: usize = 128;
+/// Frames that are read with one call, and calls while one frame is asked for: more than come meanwhile.
+const AT_ONCE: usize = 64;
+const CALLS: usize = 8;
 
 /// An exchange as a frame tells it, in one family of addresses.
 pub(crate) trait Exchange: Ord + Copy {
@@ -48,7 +46,7 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub(crate) struct Tap<E> {
     socket: Socket,
-    index: usize,
+    inbox: Inbox,
     cards: BTreeMap<E, Option<MacAddress>>,
     order: VecDeque<E>,
 }
@@ -56,35 +54,35 @@ pub(crate) struct Tap<E> {
 impl<E: Exchange> Tap<E> {
     /// Needs the right to raw sockets (`CAP_NET_RAW`).
     pub(crate) fn open(interface: &str) -> io::Result<Self> {
-        let index = if_nametoindex(interface)?.try_into().unwrap_or(usize::MAX);
-        // What comes before the filter is there is read as what it is, or not at all.
-        let protocol = u16::try_from(E::PROTOCOL).unwrap_or_default().to_be();
-        let socket =
-            Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(protocol))))?;
-        socket.set_nonblocking(true)?;
-        socket.attach_filter(&E::filter())?;
+        let socket = frames::open(&[if_nametoindex(interface)?], E::PROTOCOL, E::filter())?;
         keep_much(&socket)?;
-        Ok(Self { socket, index, cards: BTreeMap::new(), order: VecDeque::new() })
+        let inbox = Inbox::new(AT_ONCE, E::READ);
+        Ok(Self { socket, inbox, cards: BTreeMap::new(), order: VecDeque::new() })
     }
 
     /// The frame of this exchange; `None` where it was missed. Where frames of several cards say the same, the machine's own counts: nobody
     /// can take it away from it by saying the same.
     pub(crate) fn frame_of(&mut self, exchange: E) -> Option<Seen> {
-        self.take_frames();
+        let own = exchange.own();
+        // That nothing can change, so that nothing is read for it.
+        if !self.cards.get(&exchange).is_some_and(|card| card.is_some() && *card == own) {
+            self.take_frames();
+        }
         self.cards.get(&exchange).map(|card| Seen { card: *card })
     }
 
     fn take_frames(&mut self) {
-        let mut buffer = [0; ROOM];
-        let buffer = buffer.get_mut(..E::READ.min(ROOM)).unwrap_or_default();
-        for _ in 0..AT_ONCE {
-            let Ok((length, from)) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), buffer) else {
+        for _ in 0..CALLS {
+            if self.inbox.look(&self.socket).is_err() {
                 return;
-            };
-            let Some(from) = from.filter(|from| from.ifindex() == self.index) else { continue };
-            let is_ethernet = from.hatype() == libc::ARPHRD_ETHER;
-            let card = from.addr().filter(|_| is_ethernet).map(MacAddress::ethernet);
-            if let Some(exchange) = buffer.get(..length).and_then(E::of) {
+            }
+            let seen = self.inbox.messages().filter_map(|frame| {
+                let link = frame.link()?;
+                let is_ethernet = link.hatype() == libc::ARPHRD_ETHER;
+                let card = link.addr().filter(|_| is_ethernet).map(MacAddress::ethernet);
+                Some((E::of(frame.bytes)?, card))
+            });
+            for (exchange, card) in seen.collect::<Vec<_>>() {
                 self.remember(exchange, card);
             }
         }
