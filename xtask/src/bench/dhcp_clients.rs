@@ -22,7 +22,7 @@ pub(super) const CONTROLLER: &str = "10.141.255.254";
 /// Of these addresses strangers get theirs.
 const RANGE: (&str, &str) = ("10.141.192.0", "10.141.219.255");
 /// Exchanges that are begun in a second: a few, then more than generator and servers can do on two cores.
-const RATES: [u32; 6] = [2_000, 5_000, 8_000, 10_000, 14_000, 20_000];
+const RATES: [u32; 7] = [2_000, 5_000, 10_000, 14_000, 20_000, 28_000, 40_000];
 /// Each server is asked for so long at a time, and both in turn, so often: what else runs on the machine disturbs both alike.
 const TIME: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 5;
