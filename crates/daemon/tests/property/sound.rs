@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use perilune_model::group::Group;
 use perilune_model::interface::Link;
 use perilune_model::network::Network;
 use perilune_model::provisioning::{Provisioning, TagChoice};
@@ -79,6 +81,12 @@ fn check_apart(one: &Network, other: &Network) {
 }
 
 fn check_provisioning(cluster: &Cluster) {
+    // Of a group or the nearest above it that names one.
+    let image_of = |group: &Name| {
+        let parent = |group: &&Arc<Group>| cluster.groups().get(group.parent.as_ref()?);
+        let own = cluster.groups().get(group);
+        std::iter::successors(own, parent).find_map(|group| group.provisioning.osimage.as_ref())
+    };
     let check = |settings: &Provisioning, inherited: Option<&Name>, of: &dyn Debug| {
         if let Some(setup) = &settings.bmcsetup {
             exists(cluster, Kind::BmcSetup, setup, of);
@@ -94,12 +102,10 @@ fn check_provisioning(cluster: &Cluster) {
         }
     };
     for group in cluster.groups().values() {
-        check(&group.provisioning, None, group);
+        check(&group.provisioning, group.parent.as_ref().and_then(image_of), group);
     }
     for node in cluster.nodes().values() {
-        let group = cluster.groups().get(&node.group);
-        let inherited = group.and_then(|group| group.provisioning.osimage.as_ref());
-        check(&node.provisioning, inherited, node);
+        check(&node.provisioning, image_of(&node.group), node);
         exists(cluster, Kind::Group, &node.group, node);
         if let Some(switch) = &node.switch {
             exists(cluster, Kind::Switch, switch, node);
