@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perilune_model::controller::Controller;
+use perilune_model::dns::{DnsHosts, RecordType};
 use perilune_model::group::Group;
 use perilune_model::node::{Node, Reported};
 use perilune_model::{Cluster, Draft, Error, Kind, Name, Object, Violation};
@@ -28,7 +29,7 @@ pub struct Outcome {
 ///
 /// A cluster that has neither nodes nor groups is new: what its first start made gives way to the import. So does a used one with
 /// `replace`: it becomes what the database says, but for the users, and, where tables are replaced that say nothing of them, for reservations, the cluster's
-/// own secrets, and the identities of nodes. Else the import is added to what is there, and refused where
+/// own secrets, DNS records that are no addresses, and the identities of nodes. Else the import is added to what is there, and refused where
 /// something of the same name is there already and different.
 pub fn commit(plan: &Plan, draft: &mut Draft, replace: bool) -> Result<Outcome, Error> {
     let is_new = draft.nodes().is_empty() && draft.groups().is_empty();
@@ -44,9 +45,13 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
         Kind::User | Kind::ApiToken | Kind::ClaimRule | Kind::Settings => true,
         // Tables that replace others have no place for them, and a decision about one is nobody's but an administrator's.
         Kind::Reservation | Kind::ClusterSecrets => plan.is_of_tables,
-        _ => false,
+        _ => match object {
+            Object::DnsHosts(list) => plan.is_of_tables && list.hosts.is_empty(),
+            _ => false,
+        },
     };
     let unsaid = if plan.is_of_tables { unsaid(draft, plan.cluster()) } else { Vec::new() };
+    let records = if plan.is_of_tables { records(draft, plan.cluster()) } else { Vec::new() };
     let there: Vec<Object> = draft.objects().filter(|object| !stays(object)).collect();
     // Nothing is above another while they go.
     for group in draft.groups().values().map(Arc::clone).collect::<Vec<_>>() {
@@ -63,7 +68,26 @@ fn take_over(plan: &Plan, draft: &mut Draft) -> Result<Outcome, Error> {
     }
     plan.puts().try_for_each(|object| draft.put(object))?;
     unsaid.into_iter().try_for_each(|object| draft.put(object))?;
+    for mut list in records {
+        if draft.put(list.clone()).is_err() {
+            // What is described now has the name of one that was another name for something.
+            list.records.retain(|record| record.data.of() != RecordType::Cname);
+            draft.put(list)?;
+        }
+    }
     Ok(outcome)
+}
+
+/// The DNS records that are no addresses, of networks that stay: tables have no place for them, either.
+fn records(before: &Cluster, planned: &Cluster) -> Vec<DnsHosts> {
+    let lists = before.dns_hosts().values().filter(|list| !list.records.is_empty());
+    let stay = lists.filter(|list| planned.networks().contains_key(&list.name));
+    let beside = stay.map(|list| {
+        let planned = planned.dns_hosts().get(&list.name);
+        let hosts = planned.map(|planned| planned.hosts.clone()).unwrap_or_default();
+        DnsHosts { hosts, ..DnsHosts::clone(list) }
+    });
+    beside.collect()
 }
 
 /// What tables have no place for, of nodes that stay: the identities that they have shown to others, what their hardware told of itself,

@@ -1,7 +1,8 @@
 //! What a plan does to a cluster: new ones give way, used ones are added to or replaced.
 
-use perilune_import::{Outcome, Plan, commit};
+use perilune_import::{Outcome, Plan, commit, export, plan_tables};
 use perilune_model::bootstrap::{FirstController, small_cluster};
+use perilune_model::dns::{DnsHost, DnsHosts, DnsRecord, RecordData, RecordType};
 use perilune_model::network::Network;
 use perilune_model::user::User;
 use perilune_model::{Cluster, Draft, Error, Kind, Name, group, node};
@@ -139,4 +140,42 @@ fn ten_thousand_nodes_are_imported_and_replaced() {
     assert_eq!(cluster.nodes().len(), 10_002);
     let (cluster, _) = import(&cluster, &plan(&database), true).unwrap();
     assert_eq!(cluster.nodes().len(), 10_002);
+}
+
+#[test]
+fn dns_records_that_tables_cannot_say_stay_unless_a_name_is_a_hosts_now() {
+    let record = |host: &str, of, value: &str| DnsRecord {
+        host: Name::trusted(host),
+        data: RecordData::read(of, value).unwrap(),
+    };
+    let mail = record("www", RecordType::Mx, "10 other1");
+    let other_name = record("wiki", RecordType::Cname, "other1");
+    let list = |hosts: &[&str], records: &[DnsRecord]| DnsHosts {
+        name: Name::trusted("first"),
+        hosts: hosts
+            .iter()
+            .map(|host| DnsHost {
+                host: Name::trusted(host),
+                ipaddress: "198.51.100.7".parse().unwrap(),
+            })
+            .collect(),
+        records: records.to_vec(),
+    };
+    let with = |list: DnsHosts| {
+        let mut draft = Draft::new(&used_cluster());
+        draft.put(list).unwrap();
+        draft.finish().0
+    };
+    let both = [other_name, mail.clone()];
+    let cases = [(&["www"][..], &both[..]), (&[], &both), (&["wiki"], &[mail])];
+    for (hosts, left) in cases {
+        let tables = export(&with(list(hosts, &[])));
+        let before = with(list(&[], &both));
+        let plan = plan_tables(&tables, &before).unwrap();
+        let (after, outcome) = import(&before, &plan, true).unwrap();
+        let known = after.dns_hosts().get("first").map(|list| &**list);
+        assert_eq!(known, Some(&list(hosts, left)), "{hosts:?}");
+        let is_removed = outcome.removed.iter().any(|(kind, _)| *kind == Kind::DnsHosts);
+        assert!(!is_removed, "{outcome:?}");
+    }
 }
