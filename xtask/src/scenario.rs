@@ -98,6 +98,11 @@ pub(crate) fn in_memory_by_own_firmware(number: u8) -> Member {
     Member::new(number, Firmware::UefiWithoutRom, Root::Ram, true)
 }
 
+/// The same by the firmware's HTTP boot.
+pub(crate) fn in_memory_by_http(number: u8) -> Member {
+    Member::new(number, Firmware::UefiHttp, Root::Ram, true)
+}
+
 /// A node whose root is in memory.
 pub(crate) fn in_memory(number: u8) -> Member {
     Member::new(number, Firmware::Bios, Root::Ram, true)

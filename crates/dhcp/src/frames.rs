@@ -11,23 +11,35 @@ const KEPT_BYTES: usize = 8 << 20;
 /// More frames than come while a socket is made.
 const MOST_BEFORE: usize = 65_536;
 
-/// Opens a socket for packets of this Ethernet type that come in on these interfaces, and that the filter lets through, which is classic BPF
-/// over the packet. Needs the right to raw sockets (`CAP_NET_RAW`).
+/// Which way packets go that a socket sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
+/// Opens a socket for packets of this Ethernet type that go this way on these interfaces, and that the filter lets through, which is classic
+/// BPF over the packet. Needs the right to raw sockets (`CAP_NET_RAW`).
 ///
 /// A machine's frame is seen on a port of a bridge and again on the bridge, and what a server answers to a relay looks like a request: in a
 /// boot storm most of what a socket without this would read is in vain. Binding a socket to an interface would need an address that
 /// only unsafe code can make.
 pub(crate) fn open(
     interfaces: &[u32],
+    way: Way,
     ethernet_type: i32,
     filter: Vec<SockFilter>,
 ) -> io::Result<Socket> {
+    let ethernet_type = u16::try_from(ethernet_type).unwrap_or_default();
+    // What goes out is shown to sockets of every protocol alone.
+    let every = u16::try_from(libc::ETH_P_ALL).unwrap_or_default();
     // packet(7): the protocol stands in the order of the network.
-    let protocol = u16::try_from(ethernet_type).unwrap_or_default().to_be();
+    let protocol = if way == Way::In { ethernet_type } else { every }.to_be();
     let socket =
         Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(protocol))))?;
     socket.set_nonblocking(true)?;
-    let whole: Vec<SockFilter> = incoming(interfaces).into_iter().chain(filter).collect();
+    let whole: Vec<SockFilter> =
+        only(interfaces, way, ethernet_type).into_iter().chain(filter).collect();
     socket.attach_filter(&whole)?;
     // What came before the filter was there is of any interface.
     for _ in 0..MOST_BEFORE {
@@ -46,19 +58,24 @@ pub(crate) fn keep_much(socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// Only what comes in, and on these interfaces. What the system knows of a frame stands at addresses beyond it (`SKF_AD_OFF`).
-fn incoming(interfaces: &[u32]) -> Vec<SockFilter> {
+/// Only what goes this way, and on these interfaces. What the system knows of a frame stands at addresses beyond it (`SKF_AD_OFF`).
+fn only(interfaces: &[u32], way: Way, ethernet_type: u16) -> Vec<SockFilter> {
     const LOAD_WORD: u16 = 0x20;
     const JUMP: u16 = 0x05;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     const KNOWN: u32 = 0xffff_f000;
+    const PROTOCOL: u32 = KNOWN;
     const PACKET_TYPE: u32 = KNOWN + 4;
     const INTERFACE: u32 = KNOWN + 8;
     let outgoing = u32::from(libc::PACKET_OUTGOING);
+    let (if_out, if_in) = if way == Way::Out { (1, 0) } else { (0, 1) };
     let mut filter = vec![
         SockFilter::new(LOAD_WORD, 0, 0, PACKET_TYPE),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, outgoing),
+        SockFilter::new(JUMP_IF_EQUAL, if_out, if_in, outgoing),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(LOAD_WORD, 0, 0, PROTOCOL),
+        SockFilter::new(JUMP_IF_EQUAL, 1, 0, u32::from(ethernet_type)),
         SockFilter::new(RETURN, 0, 0, 0),
         SockFilter::new(LOAD_WORD, 0, 0, INTERFACE),
     ];
@@ -73,6 +90,36 @@ fn incoming(interfaces: &[u32]) -> Vec<SockFilter> {
     filter
 }
 
+/// A port of a packet, by its place behind the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Source = 0,
+    Destination = 2,
+}
+
+/// Classic BPF over the IPv4 header: UDP with this port, whole or the first part.
+pub(crate) fn datagrams(port: Port, number: u16) -> Vec<SockFilter> {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_HALF_AFTER_HEADER: u16 = 0x48;
+    const HEADER_LENGTH: u16 = 0xb1;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const UDP: u32 = 17;
+    vec![
+        SockFilter::new(LOAD_BYTE, 0, 0, 9),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 6, UDP),
+        SockFilter::new(LOAD_HALF, 0, 0, 6),
+        SockFilter::new(JUMP_IF_SET, 4, 0, 0x1fff),
+        SockFilter::new(HEADER_LENGTH, 0, 0, 0),
+        SockFilter::new(LOAD_HALF_AFTER_HEADER, 0, 0, port as u32),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(number)),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -82,9 +129,9 @@ mod tests {
     use super::*;
 
     /// How many frames of three messages over the loopback are seen by whoever looks at these interfaces.
-    fn seen(interfaces: &[u32]) -> usize {
+    fn seen(interfaces: &[u32], way: Way) -> usize {
         let all = vec![SockFilter::new(0x06, 0, 0, u32::MAX)];
-        let tap = open(interfaces, libc::ETH_P_IP, all).unwrap();
+        let tap = open(interfaces, way, libc::ETH_P_IP, all).unwrap();
         let here = UdpSocket::bind("127.0.0.1:0").unwrap();
         let marked = format!("frames of {:?}", here.local_addr().unwrap());
         for _ in 0..3 {
@@ -99,13 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_out_and_what_is_on_other_interfaces_is_not_seen() {
+    fn what_goes_the_other_way_and_what_is_on_other_interfaces_is_not_seen() {
         let own = if_nametoindex("lo").unwrap();
         let others: Vec<u32> = (10_000..10_400).collect();
-        assert_eq!(seen(&[own]), 3, "each goes out and comes in");
-        assert_eq!(seen(&others), 0);
-        assert_eq!(seen(&[]), 0);
-        assert_eq!(seen(&[&[own][..], &others].concat()), 3, "a long jump");
-        assert_eq!(seen(&[&others[..], &[own]].concat()), 3);
+        for way in [Way::In, Way::Out] {
+            assert_eq!(seen(&[own], way), 3, "each goes out and comes in");
+            assert_eq!(seen(&others, way), 0);
+            assert_eq!(seen(&[], way), 0);
+            assert_eq!(seen(&[&[own][..], &others].concat(), way), 3, "a long jump");
+            assert_eq!(seen(&[&others[..], &[own]].concat(), way), 3);
+        }
     }
 }

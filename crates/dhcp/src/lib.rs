@@ -10,6 +10,7 @@ mod domain_search;
 mod exchange;
 mod frames;
 mod hardware;
+mod held;
 mod leases;
 mod network;
 mod observe;
@@ -26,6 +27,7 @@ mod turns;
 pub mod v6;
 
 pub use counters::{Count, Counters};
+pub use held::{Given, Held};
 pub use leases::{Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use peers::{BootServer, Peer, Peers};

@@ -15,22 +15,21 @@ use nix::sys::socket::LinkAddr;
 use perilune_datagrams::Inbox;
 use perilune_model::network::Network;
 use perilune_model::{Cluster, Family, MacAddress};
-use socket2::SockFilter;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::frames::{self, keep_much};
+use crate::frames::{self, Port, Way, keep_much};
 use crate::hardware::is_infiniband;
 use crate::request::{Kind, Request};
 use crate::v6;
 
 const CLIENT_PORT: u16 = 68;
-const SERVER_PORT: u16 = 67;
+pub(crate) const SERVER_PORT: u16 = 67;
 const UDP: u8 = 17;
 /// As large as any request of a machine is.
-const LARGEST: usize = 2048;
+pub(crate) const LARGEST: usize = 2048;
 /// Frames that are read at once.
 const AT_ONCE: usize = 64;
 /// Frames are gathered for so long before they are looked at: in a boot storm waking for each costs more than reading it. Firmware has
@@ -79,10 +78,10 @@ impl Observer {
         let indexes = interfaces.iter().map(|name| if_nametoindex(name.as_str()));
         let indexes = indexes.collect::<Result<Vec<u32>, _>>()?;
         let (ethernet_type, filter) = match family {
-            Family::V4 => (libc::ETH_P_IP, only_requests()),
+            Family::V4 => (libc::ETH_P_IP, frames::datagrams(Port::Destination, SERVER_PORT)),
             Family::V6 => (libc::ETH_P_IPV6, v6::only_requests()),
         };
-        let socket = frames::open(&indexes, ethernet_type, filter)?;
+        let socket = frames::open(&indexes, Way::In, ethernet_type, filter)?;
         keep_much(&socket)?;
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, family })
     }
@@ -182,28 +181,6 @@ impl<'a> Frame<'a> {
         let beginning = Beginning { mac: request.mac, chosen: chosen.map(IpAddr::V4) };
         (asks && request.is_firmware() && is_believed).then_some(beginning)
     }
-}
-
-/// Classic BPF over the IPv4 header: UDP, no later fragment, destination port 67.
-fn only_requests() -> Vec<SockFilter> {
-    const LOAD_BYTE: u16 = 0x30;
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_HALF_AFTER_HEADER: u16 = 0x48;
-    const HEADER_LENGTH: u16 = 0xb1;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const JUMP_IF_SET: u16 = 0x45;
-    const RETURN: u16 = 0x06;
-    vec![
-        SockFilter::new(LOAD_BYTE, 0, 0, 9),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 6, u32::from(UDP)),
-        SockFilter::new(LOAD_HALF, 0, 0, 6),
-        SockFilter::new(JUMP_IF_SET, 4, 0, 0x1fff),
-        SockFilter::new(HEADER_LENGTH, 0, 0, 0),
-        SockFilter::new(LOAD_HALF_AFTER_HEADER, 0, 0, 2),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(SERVER_PORT)),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-        SockFilter::new(RETURN, 0, 0, 0),
-    ]
 }
 
 #[cfg(test)]

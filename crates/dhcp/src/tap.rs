@@ -10,7 +10,7 @@ use perilune_datagrams::Inbox;
 use perilune_model::MacAddress;
 use socket2::{SockFilter, Socket};
 
-use crate::frames::{self, keep_much};
+use crate::frames::{self, Way, keep_much};
 
 /// As many frames are remembered until their packets are read.
 const REMEMBERED: usize = 16_384;
@@ -54,7 +54,8 @@ pub(crate) struct Tap<E> {
 impl<E: Exchange> Tap<E> {
     /// Needs the right to raw sockets (`CAP_NET_RAW`).
     pub(crate) fn open(interface: &str) -> io::Result<Self> {
-        let socket = frames::open(&[if_nametoindex(interface)?], E::PROTOCOL, E::filter())?;
+        let socket =
+            frames::open(&[if_nametoindex(interface)?], Way::In, E::PROTOCOL, E::filter())?;
         keep_much(&socket)?;
         let inbox = Inbox::new(AT_ONCE, E::READ);
         Ok(Self { socket, inbox, cards: BTreeMap::new(), order: VecDeque::new() })

@@ -30,10 +30,13 @@ struct Server {
 }
 
 pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &Stop) -> Result<()> {
-    let dhcpd = Server { unit: "dhcpd", member: scenario::in_memory(51) };
-    let by_uefi = scenario::in_memory_by_own_firmware(52);
-    let kea = Server { unit: "kea-dhcp4", member: by_uefi };
-    for server in [dhcpd, kea] {
+    let server = |unit, member| Server { unit, member };
+    for server in [
+        server("dhcpd", scenario::in_memory(51)),
+        server("kea-dhcp4", scenario::in_memory_by_own_firmware(52)),
+        server("dhcpd", scenario::in_memory_by_http(55)),
+        server("kea-dhcp4", scenario::in_memory_by_http(56)),
+    ] {
         output.step(server.unit);
         boot_by(&server, (programs, image), output, stop)?;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use perilune_boot::{Environment, Templates};
+use perilune_dhcp::Held;
 use perilune_model::{Cluster, Family};
 use perilune_render::{Dhcp, DhcpKeys, Place};
 use tokio::task::spawn_blocking;
@@ -15,7 +16,10 @@ use super::kea::{self, Taken};
 use super::{command, files};
 use crate::causes::chain;
 use crate::config::DhcpServer;
+use crate::machines::interfaces_of;
 use crate::state::State;
+
+const NOT_HELD: &str = "what machines ask while the DHCP server takes a configuration is lost, and they ask again. Give this program CAP_NET_RAW";
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +61,24 @@ pub(super) async fn write(
     let refused = |words: &str| format!("{} config file has errors: {words}", server.unit);
     command::check(&server.test, &[], staged.file()).await.map_err(|words| refused(&words))?;
     fence.check()?;
+    let held = hold(state, server.family);
     let asked = Instant::now();
     let taken = kea::set(staged.text()).await;
     if taken == Taken::Yes {
         let milliseconds = asked.elapsed().as_millis();
         tracing::info!(server = server.unit, %milliseconds, "has taken the cluster as it is");
+    }
+    // Also where it refuses: it has not heard either.
+    if let Some(held) = held.filter(|_| taken != Taken::Nobody) {
+        match held.give_on().await {
+            Ok(given) => tracing::debug!(
+                server = server.unit,
+                requests = given.requests,
+                answers = given.answers,
+                "it was shown what machines asked meanwhile"
+            ),
+            Err(error) => tracing::warn!(%error, server = server.unit, "{NOT_HELD}"),
+        }
     }
     if let Taken::Refused(words) = taken {
         return Err(refused(&words));
@@ -69,6 +86,22 @@ pub(super) async fn write(
     fence.check()?;
     staged.replace()?;
     Ok(if taken == Taken::Yes { Written::Taken } else { Written::File })
+}
+
+/// Holds what machines ask from now on: Kea closes its sockets while it takes a configuration, half a second with 10,000 reservations. For
+/// IPv6 its socket is one for UDP, which cannot be shown anything: there machines ask again.
+fn hold(state: &State, family: Family) -> Option<Held> {
+    if family == Family::V6 {
+        return None;
+    }
+    let interfaces = interfaces_of(&state.cluster.published());
+    match interfaces.and_then(|interfaces| Held::begin(&interfaces)) {
+        Ok(held) => Some(held),
+        Err(error) => {
+            tracing::warn!(%error, "{NOT_HELD}");
+            None
+        }
+    }
 }
 
 fn place(state: &State, cluster: &Cluster, server: &DhcpServer) -> Place {
