@@ -406,20 +406,25 @@ impl<K: Ord + Clone, V> Inner<K, V> {
     }
 
     fn set(&mut self, key: &K, value: Option<Arc<V>>) {
-        self.note(key, value);
+        self.note(key, value, false);
         if self.is_stored {
             self.unwritten.insert(key.clone(), self.current.sequence);
         }
     }
 
-    /// A change that is not for this board to store.
-    pub(crate) fn note(&mut self, key: &K, value: Option<Arc<V>>) {
+    /// A change that another controller has stored.
+    pub(crate) fn note_others(&mut self, key: &K, value: Option<Arc<V>>) {
+        self.note(key, value, true);
+    }
+
+    fn note(&mut self, key: &K, value: Option<Arc<V>>, is_others: bool) {
         self.current.sequence += 1;
         self.replace(key, value.as_ref().map(Arc::clone));
         if self.changes.len() >= self.rules.changes {
             self.changes.pop_front();
         }
-        self.changes.push_back(Change { sequence: self.current.sequence, key: key.clone(), value });
+        let (sequence, key) = (self.current.sequence, key.clone());
+        self.changes.push_back(Change { sequence, key, value, is_others });
     }
 
     fn replace(&mut self, key: &K, value: Option<Arc<V>>) {

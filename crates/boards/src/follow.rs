@@ -16,12 +16,15 @@ pub struct Change<K, V> {
     pub key: K,
     /// What it is now; `None` when it was removed.
     pub value: Option<Arc<V>>,
+    /// Another controller made it.
+    pub is_others: bool,
 }
 
 impl<K: Clone, V> Clone for Change<K, V> {
     fn clone(&self) -> Self {
         let value = self.value.as_ref().map(Arc::clone);
-        Self { sequence: self.sequence, key: self.key.clone(), value }
+        let (sequence, key, is_others) = (self.sequence, self.key.clone(), self.is_others);
+        Self { sequence, key, value, is_others }
     }
 }
 

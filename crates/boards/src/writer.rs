@@ -311,6 +311,6 @@ fn take<K: Ord + Clone, V>(
 ) {
     // A change that came while this one was looked up was decided on what is no longer so, too.
     let ours = inner.unwritten.remove(&key).or(taken.get(&key).copied());
-    inner.note(&key, value);
+    inner.note_others(&key, value);
     lost.extend(ours.map(|sequence| (key, sequence)));
 }

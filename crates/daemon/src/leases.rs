@@ -1,7 +1,11 @@
 //! Addresses that are lent to machines: a board of leases, each stored before its machine hears of it, and beside it the table by which
 //! DHCP decides, which also has what is only offered or put aside.
 //!
+//! What other controllers lend comes by the board, and is learnt for the table: nobody is offered what another has.
+//!
 //! On the board, a lease ends at a time of day, so that the next start knows when. In the table it ends on a clock that never jumps.
+
+mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,6 +34,9 @@ const RULES: Rules = Rules { keys: 1 << 19, changes: 4096 };
 pub struct Leases {
     board: Board<IpAddr, Lease>,
     table: Arc<Mutex<LeaseTable>>,
+    is_shared: bool,
+    /// The last change of the board that the table knows.
+    learnt: Arc<Mutex<u64>>,
 }
 
 impl Leases {
@@ -47,9 +54,11 @@ impl Leases {
             restored(Lease { address: *address, ..Lease::clone(lease) }, now, steady)
         };
         let mut table = LeaseTable::restore(stored.iter().map(of_key));
-        let over = table.take_over();
+        let over: Vec<IpAddr> = table.take_over().iter().map(Edit::address).collect();
         board.update_each(&over, |_, _| Update::Remove);
-        Ok((Self { board, table: Arc::new(Mutex::new(table)) }, writer, unreadable))
+        let (table, learnt) =
+            (Arc::new(Mutex::new(table)), Arc::new(Mutex::new(stored.sequence())));
+        Ok((Self { board, table, is_shared: store.is_shared(), learnt }, writer, unreadable))
     }
 
     /// All leases, and every change from now on.
@@ -76,6 +85,7 @@ impl Leases {
     /// Returns when what other controllers have lent before this was called is known here.
     pub async fn look(&self) {
         self.board.look().await;
+        self.learn();
     }
 
     /// The machine that an address is lent to.
@@ -100,28 +110,41 @@ impl Leases {
     /// lease is stored first has lent it.
     fn store(&self, edits: Vec<Edit>) -> Storing {
         let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
-        let edits = edits
-            .into_iter()
-            .map(|(address, lease)| (address, lease.map(|lease| to_be_stored(lease, now, steady))));
         // The last word on an address counts: it may be over and lent again among these.
-        let edits: BTreeMap<IpAddr, Option<Lease>> = edits.collect();
-        let addresses: Vec<IpAddr> = edits.keys().copied().collect();
+        let (mut wanted, mut over) = (BTreeMap::new(), BTreeSet::new());
+        for edit in edits {
+            let address = edit.address();
+            let lease = match edit {
+                Edit::Lent(lease) => Some(to_be_stored(lease, now, steady)),
+                Edit::Over(_, mac) => {
+                    over.insert((address, mac));
+                    None
+                }
+            };
+            wanted.insert(address, lease);
+        }
+        let addresses: Vec<IpAddr> = wanted.keys().copied().collect();
         let others = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::clone(&others);
-        let mut decided = BTreeSet::new();
+        let (mut decided, is_shared) = (BTreeSet::new(), self.is_shared);
         let decide = move |address: &IpAddr, known: Option<&Arc<Lease>>| {
-            // The table has decided. What is there at a second look is another controller's.
             let is_first = decided.insert(*address);
-            let wanted = edits.get(address).and_then(Option::as_ref);
-            match (wanted, known.filter(|_| !is_first)) {
-                (Some(lease), Some(other)) if other.mac != lease.mac && other.until > now => {
+            let is_over = |known: &Lease| is_first && over.contains(&(*address, known.mac));
+            match (wanted.get(address).and_then(Option::as_ref), known) {
+                // The table has decided; of what another controller has lent it may not have known yet, and cannot have at a second look.
+                (Some(lease), Some(other))
+                    if (is_shared || !is_first)
+                        && other.mac != lease.mac
+                        && other.until > now
+                        && !is_over(other) =>
+                {
                     let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
                     lost.push(Lease::clone(other));
                     Update::Keep
                 }
                 (Some(lease), _) => Update::Put(lease.clone()),
-                (None, Some(_)) => Update::Keep,
-                (None, None) => Update::Remove,
+                (None, Some(known)) if is_over(known) => Update::Remove,
+                (None, _) => Update::Keep,
             }
         };
         let stored = self.board.update_each_stored(&addresses, decide);
@@ -137,7 +160,7 @@ impl Leases {
             let others =
                 std::mem::take(&mut *others.lock().unwrap_or_else(PoisonError::into_inner));
             for other in &others {
-                leases.lock().lend(restored(other.clone(), now, steady));
+                leases.lock().learn(restored(other.clone(), now, steady));
             }
             Stored::Durable(others.into_iter().map(|other| other.address).collect())
         })

@@ -13,6 +13,8 @@ pub use pool::Source;
 pub(crate) use pool::numbered;
 use pool::{Count, Pool};
 
+use crate::site::Edit;
+
 /// How long an offer is kept for the node that it was made to.
 const OFFER_MILLISECONDS: u64 = 60_000;
 /// How long one to a stranger is: firmware takes its time to choose, a flood takes every offer there is.
@@ -74,7 +76,7 @@ pub struct Leases {
     pools: BTreeMap<(IpAddr, IpAddr), Pool>,
     needs: Option<Needs>,
     /// Leases that are over, for whoever stores leases.
-    over: Vec<IpAddr>,
+    over: Vec<Edit>,
 }
 
 /// How many interfaces of nodes need an address of each network's dynamic range, counted for this cluster.
@@ -96,9 +98,8 @@ impl Leases {
         all
     }
 
-    /// Addresses whose leases are over before their time, or forgotten, since this was last asked. Those that were lent anew are among
-    /// them.
-    pub fn take_over(&mut self) -> Vec<IpAddr> {
+    /// What was lent and is over before its time, or forgotten, since this was last asked. Addresses that were lent anew are among it.
+    pub fn take_over(&mut self) -> Vec<Edit> {
         std::mem::take(&mut self.over)
     }
 
@@ -152,6 +153,33 @@ impl Leases {
     /// Lends an address.
     pub fn lend(&mut self, lease: Lease) {
         self.insert(State::Lent, lease);
+    }
+
+    /// Takes what another controller has lent, which it stores. Of two addresses of one machine, the one that is lent for longer counts:
+    /// answers the other one, with the one that counts.
+    pub fn learn(&mut self, lease: Lease) -> Option<(IpAddr, IpAddr)> {
+        let (address, machine) = (lease.address, (lease.mac, Family::of(lease.address)));
+        let former = self.machines.get(&machine).copied().filter(|former| *former != address);
+        let lent = former.and_then(|former| self.entries.get(&former));
+        let lent = lent.filter(|entry| entry.state == State::Lent).map(|entry| &entry.lease);
+        let Some((former, until)) = lent.map(|former| (former.address, former.until)) else {
+            self.insert(State::Lent, lease);
+            return None;
+        };
+        if until > lease.until {
+            return Some((address, former));
+        }
+        // It is not over by what was decided here.
+        self.take(former);
+        self.insert(State::Lent, lease);
+        Some((former, address))
+    }
+
+    /// Another controller has taken an address back, or forgotten it.
+    pub fn forget(&mut self, address: IpAddr) {
+        if self.entries.get(&address).is_some_and(|entry| entry.state == State::Lent) {
+            self.take(address);
+        }
     }
 
     /// Takes an address back; answers whether it was lent to this machine.
@@ -287,9 +315,9 @@ impl Leases {
         let address = entry.lease.address;
         let former = self.take(address);
         // One that has ended may be stored until its address is lent again: an offer costs no write.
-        let is_over = former.is_some_and(|former| former.state == State::Lent && former.runs);
-        if is_over && entry.state != State::Lent {
-            self.over.push(address);
+        let former = former.filter(|former| former.state == State::Lent && former.runs);
+        if let Some(former) = former.filter(|_| entry.state != State::Lent) {
+            self.over.push(Edit::Over(address, former.lease.mac));
         }
         self.running.insert((entry.lease.until, address));
         known(&mut self.pools, address, Count::More);
@@ -297,15 +325,15 @@ impl Leases {
         self.entries.insert(address, entry);
         while self.entries.len() > REMEMBERED
             && let Some((_, oldest)) = self.ended.first().copied()
+            && let Some(former) = self.take(oldest)
         {
-            self.take(oldest);
-            self.over.push(oldest);
+            self.over.push(Edit::Over(oldest, former.lease.mac));
         }
     }
 
     fn remove(&mut self, address: IpAddr) {
-        if self.take(address).is_some_and(|former| former.state == State::Lent) {
-            self.over.push(address);
+        if let Some(former) = self.take(address).filter(|former| former.state == State::Lent) {
+            self.over.push(Edit::Over(address, former.lease.mac));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::leases::Leases;
 use crate::queue::Line;
 use crate::reply::{Answer, Decision, Policy, reply};
 use crate::request::{Kind, Request};
-use crate::site::Site;
+use crate::site::{Edit, Site};
 use crate::tap::Tap;
 use crate::turns::{self, Counter, DAY, Group, MINUTE, Moment};
 
@@ -104,7 +104,7 @@ impl turns::Desk for Desk {
             return;
         }
         let (decision, sighting) = reply(now.cluster, leases, &self.policy, &request, now.now);
-        group.edits.extend(leases.take_over().into_iter().map(|address| (address, None)));
+        group.edits.extend(leases.take_over());
         if let Some(sighting) = sighting {
             // Nobody must wait for a list of strangers.
             drop(self.counter.site.sightings.try_send(sighting));
@@ -154,7 +154,7 @@ impl Desk {
                 }
                 match lease {
                     Some(lease) => {
-                        group.edits.push((address, Some(lease)));
+                        group.edits.push(Edit::Lent(lease));
                         group.promised.push((address, packet, to.into()));
                     }
                     None => group.said.push((packet, to.into())),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use perilune_model::Cluster;
+use perilune_model::{Cluster, MacAddress};
 use tokio::sync::{mpsc, watch};
 
 use crate::counters::Counters;
@@ -13,8 +13,24 @@ use crate::leases::{Lease, Leases};
 use crate::peers::Peers;
 use crate::reply::Sighting;
 
-/// An address with its lease; without one when it is over.
-pub type Edit = (IpAddr, Option<Lease>);
+/// What becomes of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// It is lent.
+    Lent(Lease),
+    /// It is lent to this machine no longer.
+    Over(IpAddr, MacAddress),
+}
+
+impl Edit {
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        match self {
+            Self::Lent(lease) => lease.address,
+            Self::Over(address, _) => *address,
+        }
+    }
+}
 
 /// What becomes of leases that are to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,14 @@
 //! What is lent outlives the daemon, and is lent once.
 
+mod several;
+
 use std::time::Duration;
 
 use perilune_boards::News;
 use perilune_dhcp::Source;
 use perilune_store::Write;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -53,7 +56,7 @@ async fn open(store: &Store) -> (Leases, JoinSet<()>) {
 /// As DHCP does it: decided in the table, then stored.
 fn lend(leases: &Leases, lease: Lease) -> Storing {
     leases.lock().lend(lease.clone());
-    leases.store(vec![(lease.address, Some(lease))])
+    leases.store(vec![Edit::Lent(lease)])
 }
 
 #[test]
@@ -100,7 +103,7 @@ async fn a_lease_that_is_over_is_not_there_after_a_restart() {
     let (leases, mut tasks) = open(&store).await;
     lend(&leases, lease(1, HOUR)).await;
     assert!(leases.lock().release(ADDRESS, mac(1)));
-    let over = leases.lock().take_over().into_iter().map(|address| (address, None)).collect();
+    let over = leases.lock().take_over();
     assert_eq!(leases.store(over).await, Stored::Durable(vec![]));
     tasks.shutdown().await;
     drop((leases, store));
@@ -150,7 +153,7 @@ async fn a_slow_follower_begins_anew_and_a_number_of_a_former_life_is_told_every
     let last = u32::try_from(RULES.changes).unwrap() + 2;
     let edits = (0..last).map(|number| {
         let address = std::net::Ipv4Addr::from(u32::from(FIRST) + number % 256).into();
-        (address, Some(Lease { address, ..lease(u8::try_from(number % 256).unwrap(), HOUR) }))
+        Edit::Lent(Lease { address, ..lease(u8::try_from(number % 256).unwrap(), HOUR) })
     });
     for edit in edits {
         // Nobody waits for the one who is slow.

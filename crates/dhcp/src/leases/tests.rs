@@ -48,6 +48,13 @@ fn at(last: u8) -> IpAddr {
     [10, 141, 0, last].into()
 }
 
+/// What is over is stored no longer.
+fn forget(stored: &mut BTreeMap<IpAddr, Lease>, leases: &mut Leases) {
+    for over in leases.take_over() {
+        stored.remove(&over.address());
+    }
+}
+
 proptest! {
     #[test]
     fn counts_are_right_whatever_happened(steps in prop::collection::vec(step(), 1..150)) {
@@ -63,8 +70,7 @@ proptest! {
                     let (address, until) = (at(last), now + u64::from(lasts));
                     let lease = Lease { address, mac: mac(machine), until, source: source(by), name: None };
                     leases.lend(lease.clone());
-                    stored.retain(|address, _| !leases.over.contains(address));
-                    leases.take_over();
+                    forget(&mut stored, &mut leases);
                     stored.insert(address, lease);
                 }
                 Step::Release(machine, last) => drop(leases.release(at(last), mac(machine))),
@@ -79,8 +85,7 @@ proptest! {
             let kept = leases.running.len() + leases.ended.len();
             prop_assert_eq!(kept, leases.entries.len());
             prop_assert!(leases.entries.values().all(|entry| entry.runs == (entry.lease.until > now)));
-            stored.retain(|address, _| !leases.over.contains(address));
-            leases.take_over();
+            forget(&mut stored, &mut leases);
             let lent = leases.entries.iter().filter(|(_, entry)| entry.state == State::Lent);
             for (address, entry) in lent {
                 prop_assert_eq!(stored.get(address), Some(&entry.lease));
@@ -125,6 +130,7 @@ fn what_is_remembered_has_a_bound_and_what_runs_is_not_forgotten() {
     }
     assert_eq!(leases.entries.len(), REMEMBERED);
     assert!(leases.is_lent(lease(0, 0).address, machine(0), 10));
-    let over: Vec<_> = (1..=10).map(|number| lease(number, 0).address).collect();
+    let over = |number| Edit::Over(lease(number, 0).address, machine(number));
+    let over: Vec<_> = (1..=10).map(over).collect();
     assert_eq!(leases.take_over(), over);
 }

@@ -21,7 +21,7 @@ use super::request::Request;
 use crate::counters::{Counted, Fate};
 use crate::leases::Leases;
 use crate::queue::{Line, Waits};
-use crate::site::Site;
+use crate::site::{Edit, Site};
 use crate::tap::Tap;
 use crate::turns::{self, Counter, DAY, Group, MINUTE, Moment};
 
@@ -182,7 +182,7 @@ impl turns::Desk for Desk {
             return;
         }
         let (decision, sighting) = reply(now.cluster, leases, policy, &request, now.now);
-        group.edits.extend(leases.take_over().into_iter().map(|address| (address, None)));
+        group.edits.extend(leases.take_over());
         if let Some(sighting) = sighting {
             // Nobody must wait for a list of strangers.
             drop(site.sightings.try_send(sighting));
@@ -275,7 +275,7 @@ impl Desk {
                 match lease {
                     Some(lease) => {
                         let address = lease.address;
-                        group.edits.push((address, Some(lease)));
+                        group.edits.push(Edit::Lent(lease));
                         group.promised.push((address, message, to));
                     }
                     None => group.said.push((message, to)),
