@@ -35,7 +35,11 @@ struct Shared {
 impl Proxy {
     /// Starts a proxy to a port on loopback.
     pub fn start(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), port)
+    }
+
+    /// The same for those who connect to this listener, which may be in another network.
+    pub fn on(listener: TcpListener, port: u16) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::<Shared>::default();
         let accepting = Arc::clone(&shared);

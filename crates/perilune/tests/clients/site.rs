@@ -165,7 +165,7 @@ impl Drop for Site {
     }
 }
 
-fn serve(
+pub(crate) fn serve(
     network: &Lab,
     directory: &Path,
     starter: &[&str],
@@ -189,7 +189,7 @@ fn serve(
 }
 
 /// A name that no other test has, also when tests run in one process.
-fn unique(role: &str) -> String {
+pub(crate) fn unique(role: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("clients-{}-{}-{role}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,0 +1,263 @@
+//! Two controllers on one database that serve DHCP on one wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use perilune_testkit::process::{end, run, wait_for};
+use perilune_testkit::{Lab, Postgres, Proxy};
+
+use crate::site::{self, Machine, NODE_MAC, limit, unique};
+use crate::tools::UDHCPC;
+
+const CARD: &str = "eth0";
+const CONTROLLERS: [&str; 2] = ["10.141.255.254", "10.141.255.253"];
+const NODES: u8 = 8;
+const STRANGERS: u8 = 12;
+/// How long offers are waited for.
+const OFFERS: Duration = Duration::from_millis(700);
+/// The wish of firmware that boots by the network: the class, and the kind of machine.
+const PXE: &[u8] = b"\x3c\x20PXEClient:Arch:00007:UNDI:003016\x5d\x02\x00\x07";
+
+struct Controller {
+    network: Lab,
+    directory: tempfile::TempDir,
+    daemon: Child,
+    /// How it finds the database.
+    _way: Proxy,
+}
+
+/// The controllers, and the wire that they share.
+struct Wire {
+    hub: Lab,
+    controllers: Vec<Controller>,
+    server: Postgres,
+}
+
+impl Wire {
+    fn start() -> Option<Self> {
+        let mut server = Postgres::start()?;
+        let database = server.fresh();
+        let hub = Lab::create(&unique("wire"), &[]).unwrap();
+        let mut wire = Self { hub, controllers: Vec::new(), server };
+        for number in 0..CONTROLLERS.len() {
+            let controller = wire.controller(number, &database);
+            wire.controllers.push(controller);
+        }
+        wire.cli(0, &["cluster", "show"]);
+        wire.cli(1, &["cluster", "show"]);
+        let range = ["--dhcp-range-begin", "10.141.200.1", "--dhcp-range-end", "10.141.200.200"];
+        wire.cli(0, &[&["network", "change", "cluster", "--dhcp", "yes"], &range[..]].concat());
+        wire.cli(0, &["group", "add", "compute"]);
+        for number in 1..=NODES {
+            let (name, mac) = (format!("node00{number}"), node_mac(number));
+            wire.cli(0, &["node", "add", &name, "--group", "compute", "--mac", &mac]);
+        }
+        Some(wire)
+    }
+
+    fn controller(&self, number: usize, database: &str) -> Controller {
+        let network = Lab::create(&unique("controller"), &[]).unwrap();
+        site::connect(&self.hub, &network, CARD, &format!("02:00:00:00:01:0{number}"));
+        let address = format!("{}/16", CONTROLLERS[number]);
+        run(network.command("ip").args(["address", "add", &address, "dev", CARD]), &limit())
+            .unwrap();
+        // Nothing on this wire is hardware that makes checksums.
+        run(network.command("ethtool").args(["-K", CARD, "tx", "off"]), &limit()).unwrap();
+        let inside = network.inside(|| TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let way = Proxy::on(inside, self.server.port());
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        if number > 0 {
+            // As an administrator copies it.
+            let key = self.controllers[0].directory.path().join("data/luna.key");
+            std::fs::create_dir(&data).unwrap();
+            std::fs::copy(key, data.join("luna.key")).unwrap();
+        }
+        let url = Postgres::url(database, way.port());
+        let mut init = network.command(env!("CARGO_BIN_EXE_perilune"));
+        init.args(["database", "init", "--database", &url, "--data-dir"]).arg(&data);
+        run(init.env("HOME", directory.path()).env_remove("PERILUNE_CONFIG"), &limit()).unwrap();
+        let ini = data.join("luna.ini");
+        let text = std::fs::read_to_string(&ini).unwrap();
+        let named = format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n");
+        std::fs::write(&ini, named).unwrap();
+        let variable = format!("PERILUNE_DATABASE={url}");
+        let listen = ["0.0.0.0:7050".to_owned()];
+        let starter = ["env", &variable];
+        let daemon = site::serve(&network, directory.path(), &starter, (&listen, &[CARD]));
+        Controller { network, directory, daemon, _way: way }
+    }
+
+    /// Runs `perilune` on a controller, once that answers.
+    fn cli(&self, controller: usize, arguments: &[&str]) -> String {
+        let Controller { network, directory, .. } = &self.controllers[controller];
+        let mut command = network.command(env!("CARGO_BIN_EXE_perilune"));
+        command.args(arguments).env("HOME", directory.path());
+        command.env("PERILUNE_CONFIG", directory.path().join("data/luna.ini"));
+        let said = wait_for(&limit(), || run(&mut command, &limit()).ok()).unwrap();
+        said.unwrap_or_else(|| panic!("{arguments:?}: {:?}", run(&mut command, &limit())))
+    }
+
+    fn machine(&self, mac: &str) -> Machine {
+        Machine::connect(&self.hub, mac)
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self, controller: usize) {
+        self.controllers[controller].daemon.kill().unwrap();
+        self.controllers[controller].daemon.wait().unwrap();
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for controller in &mut self.controllers {
+            end(&mut controller.daemon);
+            if std::thread::panicking() {
+                let log = std::fs::read_to_string(controller.directory.path().join("log"));
+                eprintln!("The log of a daemon:\n{}", log.unwrap_or_default());
+            }
+        }
+    }
+}
+
+fn node_mac(number: u8) -> String {
+    NODE_MAC.replace(":01", &format!(":0{number}"))
+}
+
+/// What one controller offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Offer {
+    address: Ipv4Addr,
+    boot_server: Ipv4Addr,
+}
+
+/// Looks for a server in the name of a machine; what each controller that runs offers, by its address.
+fn offers(asker: &Machine, mac: [u8; 6], running: usize) -> BTreeMap<String, Offer> {
+    let ask = || {
+        let mut packet = vec![0; 240];
+        packet[..8].copy_from_slice(&[1, 1, 6, 0, 9, mac[3], mac[4], mac[5]]);
+        packet[10] = 0x80;
+        packet[28..34].copy_from_slice(&mac);
+        packet[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+        packet.extend([53, 1, 1]);
+        packet.extend_from_slice(PXE);
+        packet.push(255);
+        let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
+        socket.set_broadcast(true).unwrap();
+        socket.set_read_timeout(Some(OFFERS)).unwrap();
+        socket.send_to(&packet, "10.141.255.255:67").unwrap();
+        let mut offered = BTreeMap::new();
+        let mut answer = [0; 2048];
+        let begun = Instant::now();
+        while begun.elapsed() < OFFERS && offered.len() < running {
+            let Ok((_, from)) = socket.recv_from(&mut answer) else { break };
+            if answer[28..34] == mac {
+                let at =
+                    |place: usize| Ipv4Addr::from(*answer[place..].first_chunk::<4>().unwrap());
+                let offer = Offer { address: at(16), boot_server: at(20) };
+                offered.insert(from.ip().to_string(), offer);
+            }
+        }
+        offered
+    };
+    asker.lab.inside(ask).unwrap()
+}
+
+/// Waits until it is so.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    assert!(wait_for(&limit(), || condition().then_some(())).unwrap().is_some(), "{what}");
+}
+
+/// The addresses that strangers have who all ask at once.
+fn ask_at_once(udhcpc: &str, strangers: &[Machine]) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let asking = strangers.iter().map(|stranger| {
+            scope.spawn(|| stranger.udhcpc(udhcpc, &[]).unwrap().get("ip").to_owned())
+        });
+        let asking: Vec<_> = asking.collect();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn two_controllers_answer_nodes_alike_lend_each_address_once_and_one_goes_on_alone() {
+    let Some(udhcpc) = UDHCPC.find() else { return };
+    let Some(mut wire) = Wire::start() else { return };
+    let asker = wire.machine("52:54:00:00:00:66");
+    asker.take("10.141.0.99/16");
+
+    // Both answer a node, with one address and one boot server.
+    let node = |number: u8| [0x52, 0x54, 0, 0, 0, number];
+    until("the controllers do not know each other", || {
+        let told = (1..=NODES).map(|number| offers(&asker, node(number), 2));
+        told.into_iter().all(|told| {
+            let all: Vec<&Offer> = told.values().collect();
+            all.len() == 2 && all[0] == all[1]
+        })
+    });
+    let mut servers = BTreeSet::new();
+    for number in 1..=NODES {
+        let told = offers(&asker, node(number), 2);
+        let all: Vec<&Offer> = told.values().collect();
+        assert!(all.len() == 2 && all[0] == all[1], "{told:?}");
+        assert_eq!(all[0].address, Ipv4Addr::new(10, 141, 0, number));
+        servers.insert(all[0].boot_server.to_string());
+    }
+    assert_eq!(servers.len(), 2, "each is the boot server of some: {servers:?}");
+    let machine = wire.machine(NODE_MAC);
+    let told = machine.udhcpc(&udhcpc, &["-V", "PXEClient:Arch:00007", "-x", "0x5d:0007"]).unwrap();
+    assert_eq!(told.get("ip"), "10.141.0.1", "{told:?}");
+    let one = offers(&asker, node(1), 2).into_values().next().unwrap();
+    assert_eq!(told.get("siaddr"), one.boot_server.to_string(), "{told:?}");
+
+    // Each offers a stranger an address of its own share.
+    let mut shares: [BTreeSet<Ipv4Addr>; 2] = Default::default();
+    for number in 0..20 {
+        let told = offers(&asker, [0x52, 0x60, 0, 1, 0, number], 2);
+        for (share, controller) in shares.iter_mut().zip(CONTROLLERS) {
+            share.insert(told[controller].address);
+        }
+    }
+    assert!(shares[0].is_disjoint(&shares[1]), "{shares:?}");
+    let stranger = |number: u8| wire.machine(&format!("52:61:00:00:02:{number:02x}"));
+    let strangers: Vec<Machine> = (0..STRANGERS).map(stranger).collect();
+    let lent = ask_at_once(&udhcpc, &strangers);
+    let unique: BTreeSet<&String> = lent.iter().collect();
+    assert_eq!(unique.len(), lent.len(), "{lent:?}");
+    // What one has lent the other offers to nobody else, and to its machine again.
+    for (number, address) in (0..STRANGERS).zip(&lent) {
+        until("a lease is not known to both", || {
+            let told = offers(&asker, [0x52, 0x61, 0, 0, 2, number], 2);
+            told.len() == 2 && told.values().all(|offer| offer.address.to_string() == *address)
+        });
+    }
+
+    // One is killed: the other goes on at once.
+    wire.kill(0);
+    let begun = Instant::now();
+    assert_eq!(machine.udhcpc(&udhcpc, &[]).unwrap().get("ip"), "10.141.0.1");
+    println!("a node was answered {:?} after one controller was killed", begun.elapsed());
+    assert_eq!(ask_at_once(&udhcpc, &strangers), lent, "strangers keep what either had lent");
+    let more = wire.machine("52:61:00:00:03:01").udhcpc(&udhcpc, &[]).unwrap().get("ip").to_owned();
+    assert!(!lent.contains(&more), "{more} is lent twice");
+    // Its machines boot from the other, which lends of its share as well.
+    until("nodes are still sent to the one that is gone", || {
+        (1..=NODES).all(|number| {
+            let told = offers(&asker, node(number), 1);
+            told.values().all(|offer| offer.boot_server.to_string() == CONTROLLERS[1])
+        })
+    });
+    println!("all nodes boot from the other after {:?}", begun.elapsed());
+    let mut of_others_share = 0;
+    for number in 0..20 {
+        // Machines whose addresses are looked for where those of the former ones were.
+        let told = offers(&asker, [0x52, 0x62, 0, 1, 0, number], 1);
+        let address = told[CONTROLLERS[1]].address;
+        of_others_share += usize::from(shares[0].contains(&address));
+        assert!(!lent.contains(&address.to_string()), "{address} is offered, and lent");
+    }
+    assert!(of_others_share > 0, "its share is lent by nobody");
+}
