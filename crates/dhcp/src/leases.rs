@@ -13,8 +13,6 @@ pub use pool::Source;
 pub(crate) use pool::numbered;
 use pool::{Count, Pool};
 
-use crate::site::Edit;
-
 /// How long an offer is kept for the node that it was made to.
 const OFFER_MILLISECONDS: u64 = 60_000;
 /// How long one to a stranger is: firmware takes its time to choose, a flood takes every offer there is.
@@ -40,6 +38,25 @@ pub struct Lease {
     /// What the machine calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// What becomes of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// It is lent.
+    Lent(Lease),
+    /// It is lent to this machine no longer.
+    Over(IpAddr, MacAddress),
+}
+
+impl Edit {
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        match self {
+            Self::Lent(lease) => lease.address,
+            Self::Over(address, _) => *address,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

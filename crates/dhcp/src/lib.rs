@@ -28,10 +28,10 @@ pub mod v6;
 
 pub use counters::{Count, Counters};
 pub use held::{Given, Held};
-pub use leases::{Lease, Leases, Source};
+pub use leases::{Edit, Lease, Leases, Source};
 pub use observe::{Beginning, Observer};
 pub use peers::{BootServer, Peer, Peers};
 pub use reply::{Answer, Decision, Policy, Sighting, reply};
 pub use request::{Kind, Request};
 pub use server::Server;
-pub use site::{Edit, Site, StoreLeases, Stored, Storing};
+pub use site::{Site, StoreLeases, Stored, Storing};

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::{Counted, Fate};
 use crate::exchange::Exchange;
-use crate::leases::Leases;
+use crate::leases::{Edit, Leases};
 use crate::queue::Line;
 use crate::reply::{Answer, Decision, Policy, reply};
 use crate::request::{Kind, Request};
-use crate::site::{Edit, Site};
+use crate::site::Site;
 use crate::tap::Tap;
 use crate::turns::{self, Counter, DAY, Group, MINUTE, Moment};
 

@@ -5,32 +5,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use perilune_model::{Cluster, MacAddress};
+use perilune_model::Cluster;
 use tokio::sync::{mpsc, watch};
 
 use crate::counters::Counters;
-use crate::leases::{Lease, Leases};
+use crate::leases::{Edit, Leases};
 use crate::peers::Peers;
 use crate::reply::Sighting;
-
-/// What becomes of an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Edit {
-    /// It is lent.
-    Lent(Lease),
-    /// It is lent to this machine no longer.
-    Over(IpAddr, MacAddress),
-}
-
-impl Edit {
-    /// The address.
-    pub fn address(&self) -> IpAddr {
-        match self {
-            Self::Lent(lease) => lease.address,
-            Self::Over(address, _) => *address,
-        }
-    }
-}
 
 /// What becomes of leases that are to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

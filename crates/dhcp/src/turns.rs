@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::keep_much;
-use crate::leases::Leases;
+use crate::leases::{Edit, Leases};
 use crate::peers::HeardOnce;
 use crate::queue::{Queue, Waits};
-use crate::site::{Edit, Site, Stored, Storing};
+use crate::site::{Site, Stored, Storing};
 use crate::told::Told;
 
 /// As large as any message of ours or a machine's is.

@@ -19,9 +19,9 @@ use super::observe::{CLIENT_PORT, SERVER_PORT};
 use super::reply::{Answer, Decision, Policy, reply};
 use super::request::Request;
 use crate::counters::{Counted, Fate};
-use crate::leases::Leases;
+use crate::leases::{Edit, Leases};
 use crate::queue::{Line, Waits};
-use crate::site::{Edit, Site};
+use crate::site::Site;
 use crate::tap::Tap;
 use crate::turns::{self, Counter, DAY, Group, MINUTE, Moment};
 
