@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};
+use crate::elsewhere::{self, Asking, Found};
 use crate::extract::{Body, Caller, Follower, Path};
 use crate::json::Json;
 use crate::permissions::{Routes, everybody, operators, viewers};
@@ -206,9 +207,18 @@ fn expand(state: &State, list: &str) -> Result<Vec<String>, ApiError> {
 ))]
 async fn poll(
     state: axum::extract::State<State>,
+    asking: Asking,
     follower: Follower,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
+    match elsewhere::of_request(&state, &asking, &request_id).await {
+        // It may have results in a moment.
+        Some(Found::Silent(_)) => {
+            return Ok(Json(json!({ "control": nothing_new() })).into_response());
+        }
+        Some(found) => return found.answer(),
+        None => {}
+    }
     let nothing = || ApiError::NotFound(NOTHING.to_owned());
     let run = state.control.run(&request_id).ok_or_else(nothing)?;
     let news = told(&state, &run, &follower).ok_or_else(nothing)?;
@@ -224,6 +234,11 @@ fn told(state: &State, run: &Run, follower: &Follower) -> Option<Vec<Arc<Row>>> 
         let last = known.saturating_add(news.len());
         Some(Told { news, last: u64::try_from(last).unwrap_or(u64::MAX), is_over: run.is_over })
     })
+}
+
+/// No results, as existing clients read them.
+fn nothing_new() -> Value {
+    json!({ "unknown": { "ok": {}, "on": {}, "off": {} }, "failed": {} })
 }
 
 /// Results as existing clients read them.
@@ -276,9 +291,13 @@ struct Which {
 async fn results(
     state: axum::extract::State<State>,
     caller: Caller,
+    asking: Asking,
     Path(request_id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
+    if let Some(found) = elsewhere::of_request(&state, &asking, &request_id).await {
+        return found.answer();
+    }
     own(&state, &caller, &request_id)?;
     let patience = Duration::from_secs(which.wait.min(LONGEST_WAIT));
     let run = state.control.more_than(&request_id, which.after, patience).await;
@@ -296,8 +315,12 @@ async fn results(
 async fn cancel(
     state: axum::extract::State<State>,
     caller: Caller,
+    asking: Asking,
     Path(request_id): Path<String>,
 ) -> Result<Response, ApiError> {
+    if let Some(found) = elsewhere::of_request(&state, &asking, &request_id).await {
+        return found.answer();
+    }
     own(&state, &caller, &request_id)?.request.cancel();
     Ok(answer::done())
 }

@@ -32,6 +32,8 @@ use crate::source;
 use crate::state::{State, check_token};
 
 pub(super) const TOKEN_HEADER: &str = "x-access-tokens";
+/// Who polls, where another controller passes that on. It decides what is told as new, and nothing else.
+pub(super) const FOLLOWER_HEADER: &str = "x-perilune-follower";
 
 /// The address that a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,8 @@ impl FromRequestParts<State> for Follower {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let Peer(address) = peer(parts);
+        let told = parts.headers.get(FOLLOWER_HEADER).and_then(|value| value.to_str().ok());
+        let address = told.and_then(|text| text.parse().ok()).unwrap_or_else(|| peer(parts).0);
         let user = match identify(parts, state) {
             Ok(Identity::User { name, .. }) => Some(name),
             Ok(Identity::ApiToken(name)) => Some(token_text(&name, None)),

@@ -1,9 +1,10 @@
 //! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::{self, rfc3339};
 use perilune_daemon::followers::Told;
-use perilune_daemon::jobs::{self, timestamp};
+use perilune_daemon::jobs::{self, Job, timestamp};
 use perilune_wire::job::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
+use crate::elsewhere::{self, Asking, Found};
 use crate::extract::{Body, Follower, Path};
 use crate::json::Json;
 use crate::permissions::{Routes, everybody, operators, viewers};
@@ -80,11 +82,12 @@ struct From {
 ))]
 async fn poll(
     state: axum::extract::State<State>,
+    asking: Asking,
     follower: Follower,
     Path(request_id): Path<String>,
     Query(from): Query<From>,
 ) -> Result<Response, ApiError> {
-    news(&state, &follower, &request_id, &from)
+    news(&state, &asking, &follower, (&request_id, &from)).await
 }
 
 /// The same as `/config/status/{request_id}`.
@@ -95,18 +98,19 @@ async fn poll(
 ))]
 async fn poll_service(
     state: axum::extract::State<State>,
+    asking: Asking,
     follower: Follower,
     Path(request_id): Path<String>,
     Query(from): Query<From>,
 ) -> Result<Response, ApiError> {
-    news(&state, &follower, &request_id, &from)
+    news(&state, &asking, &follower, (&request_id, &from)).await
 }
 
-fn news(
+async fn news(
     state: &State,
+    asking: &Asking,
     follower: &Follower,
-    request_id: &str,
-    from: &From,
+    (request_id, from): (&str, &From),
 ) -> Result<Response, ApiError> {
     if request_id.len() > LONGEST {
         return Err(ApiError::Malformed(format!(
@@ -114,6 +118,17 @@ fn news(
         )));
     }
     let nothing = || ApiError::NotFound(NOTHING.to_owned());
+    match elsewhere::of_request(state, asking, request_id).await {
+        Some(Found::Told(response)) => return Ok(response),
+        // It may have said something in a moment.
+        Some(Found::Silent(_)) => return Ok(Json(nothing_new(from)).into_response()),
+        Some(Found::Gone(gone)) => {
+            let text = elsewhere::job_is_lost(&gone, request_id);
+            let fresh = failed(state, follower, (request_id, from), text);
+            return Ok(Json(fresh.ok_or_else(nothing)?).into_response());
+        }
+        None => {}
+    }
     if let Some(known) = from.after {
         let news = state.jobs.after(request_id, known).ok_or_else(nothing)?;
         let fresh = Fresh {
@@ -130,6 +145,34 @@ fn news(
         Some(Told { news, last, is_over })
     });
     Ok(Json(fresh(&told.ok_or_else(nothing)?)).into_response())
+}
+
+/// That nothing was said since.
+fn nothing_new(from: &From) -> Fresh {
+    let asked = from.after.is_some();
+    let messages = asked.then(Vec::new);
+    let (last, is_over) = (from.after, asked.then_some(false));
+    Fresh { message: String::new(), status: jobs::OK, messages, last, is_over }
+}
+
+/// That the controller which did this is gone: the last message of all, told once to each who follows. `None` for who was told.
+fn failed(
+    state: &State,
+    follower: &Follower,
+    (request_id, from): (&str, &From),
+    text: String,
+) -> Option<Fresh> {
+    let (now, status) = (clock::milliseconds(), StatusCode::SERVICE_UNAVAILABLE.as_u16());
+    let message = format!("{} :: error {text}", timestamp(now));
+    if let Some(known) = from.after {
+        let said = Said { at: rfc3339(now), text, status, progress: None };
+        let (messages, last, is_over) = (Some(vec![said]), Some(known), Some(true));
+        return Some(Fresh { message, status, messages, last, is_over });
+    }
+    state.followers.next(request_id, &follower.key(), |_| {
+        let news = Fresh { message, status, messages: None, last: None, is_over: None };
+        Some(Told { news, last: 0, is_over: true })
+    })
 }
 
 /// Messages as existing clients read them.
@@ -165,28 +208,47 @@ pub(super) struct QueueEntry {
     subsystem: &'static str,
     task: String,
     username_initiator: String,
+    /// Which controller does it, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controller: Option<String>,
 }
 
-/// What is being done, and what waits. Cleaning up is listed under the time when it is due.
+impl QueueEntry {
+    fn new(job: Job, runs: bool, controller: Option<String>) -> Self {
+        let (subsystem, task) = job.work.task();
+        Self {
+            created: timestamp(job.due),
+            level: "maintask",
+            queue_id: job.number,
+            request_id: job.request,
+            status: if runs { "in progress" } else { "queued" },
+            subsystem,
+            task,
+            username_initiator: job.user,
+            controller,
+        }
+    }
+}
+
+/// What is being done, and what waits, at all controllers; a job of one that does not run waits for it. Cleaning up is listed under the time when it is due.
 #[utoipa::path(get, path = "/monitor/queue", tag = "job", responses(
     (status = 200, description = "A list, below monitor and queue", body = QueueEntry),
 ))]
 async fn queue(state: axum::extract::State<State>) -> Response {
-    let mut listed = state.jobs.list();
-    listed.sort_by_key(|listed| listed.job.due);
-    let tasks = listed.into_iter().map(|listed| {
-        let (subsystem, task) = listed.job.work.task();
-        QueueEntry {
-            created: timestamp(listed.job.due),
-            level: "maintask",
-            queue_id: listed.job.number,
-            request_id: listed.job.request,
-            status: if listed.runs { "in progress" } else { "queued" },
-            subsystem,
-            task,
-            username_initiator: listed.job.user,
-        }
-    });
+    let (known, own) = (state.controllers.known(), state.controllers.name());
+    let own = state.controllers.is_shared().then(|| own.to_owned());
+    let here = state.jobs.list().into_iter();
+    let mut listed: Vec<_> = here.map(|listed| (listed.job, listed.runs, own.clone())).collect();
+    match state.jobs.of_others().await {
+        Ok(others) => listed.extend(others.into_iter().map(|(controller, job)| {
+            let runs = job.begun && known.live().any(|one| one.name == controller);
+            (job, runs, Some(controller))
+        })),
+        // What is here is known all the same.
+        Err(error) => tracing::debug!(%error, "what other controllers do is not known"),
+    }
+    listed.sort_by_key(|(job, ..)| job.due);
+    let tasks = listed.into_iter().map(|(job, runs, at)| QueueEntry::new(job, runs, at));
     Json(json!({ "monitor": { "queue": tasks.collect::<Vec<_>>() } })).into_response()
 }
 

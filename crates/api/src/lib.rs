@@ -20,6 +20,7 @@ mod connections;
 mod control;
 mod controller;
 mod dns;
+mod elsewhere;
 mod envelope;
 mod exchange;
 mod export;

@@ -120,7 +120,7 @@ async fn move_tree(
 ) -> Result<Option<(PathBuf, PathBuf)>, ApiError> {
     let cluster = state.cluster.published();
     let image = cluster.image(key.as_str())?;
-    refuse_at_work(state, key.as_str())?;
+    refuse_at_work(state, key.as_str()).await?;
     let (target, asked) = (key.clone(), request.clone());
     let decide = move |draft: &mut _| image::save(draft, &target, &asked);
     if caller.is_trial() {
@@ -223,7 +223,7 @@ async fn remove(
     Query(removal): Query<Removal>,
 ) -> Result<Response, ApiError> {
     let Removal { tree: with_tree } = removal;
-    refuse_at_work(&state, &name)?;
+    refuse_at_work(&state, &name).await?;
     let image = Arc::clone(state.cluster.published().image(&name)?);
     let tree = image.tree(&state.settings.image_directory);
     let fate = if with_tree { "is removed, too" } else { "stays" };
@@ -335,8 +335,8 @@ pub(super) fn image_name(name: &str) -> Result<Name, ApiError> {
 }
 
 /// The tree and the files of an image that is worked on stay where they are.
-fn refuse_at_work(state: &State, name: &str) -> Result<(), ApiError> {
-    let Some(request) = state.jobs.at_work_on(name) else { return Ok(()) };
+async fn refuse_at_work(state: &State, name: &str) -> Result<(), ApiError> {
+    let Some(request) = state.jobs.at_work_on(name).await? else { return Ok(()) };
     let by = vec![format!("job {request} (perilune osimage cancel {name} stops it)")];
     Err(Refusal::InUse { kind: Kind::Image, name: name.to_owned(), by }.into())
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
 use perilune_daemon::jobs::trees::Finding;
-use perilune_daemon::jobs::{Format, Mounted, Work};
+use perilune_daemon::jobs::{Format, Job, Mounted, Work};
 use perilune_model::{Name, image};
 use perilune_wire::described;
 use perilune_wire::osimage::{self, CloneRequest};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
+use crate::elsewhere::{self, Asking, Found};
 use crate::extract::{Body, Caller, Path};
 use crate::json::Json;
 use crate::osimage::may_name_tree;
@@ -156,14 +157,36 @@ async fn refresh_certificates(
 ))]
 async fn cancel(
     state: axum::extract::State<State>,
+    asking: Asking,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     state.cluster.published().image(&name)?;
     let message = match state.jobs.cancel(clock::milliseconds(), &name).await? {
-        0 => format!("nothing is done with osimage {name}"),
+        0 => match cancel_elsewhere(&state, &asking, &name).await {
+            Some(answer) => return answer,
+            None => format!("nothing is done with osimage {name}"),
+        },
         _ => format!("osimage {name} is cancelled; what was in service before stays"),
     };
     Ok(Json(Message { message }).into_response())
+}
+
+/// Where another controller makes files or a tree for an OS image, that one is asked.
+async fn cancel_elsewhere(
+    state: &State,
+    asking: &Asking,
+    image: &str,
+) -> Option<Result<Response, ApiError>> {
+    let jobs = state.jobs.of_others().await.ok()?;
+    let makes = |job: &Job| job.work.target().is_some_and(|target| *target == image);
+    let (controller, _) = jobs.iter().find(|(_, job)| makes(job))?;
+    Some(match elsewhere::at(state, asking, controller).await? {
+        Found::Gone(gone) => Err(ApiError::Conflict(format!(
+            "{}; it goes on with this when it runs again. Where it is gone for good: perilune controller remove {controller}",
+            elsewhere::of(&gone)
+        ))),
+        found => found.answer(),
+    })
 }
 
 /// Changes an OS image, its kernel above all, and packs it.

@@ -32,11 +32,12 @@ use tokio_util::sync::CancellationToken;
 pub use run::{Order, Request, Row, Run, Verdict};
 
 use crate::boots::{Boots, Evidence};
+use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::{self, Settings};
+use crate::jobs::RequestIds;
 use crate::plugins::Runner;
 use crate::status::Status;
-use crate::{clock, jobs};
 use acquaintance::{Acquaintances, News};
 use former::FormerOwners;
 pub use former::HandedOver;
@@ -80,6 +81,7 @@ struct Shared {
     /// As many hooks as may run at one moment.
     hooks: Arc<Semaphore>,
     runs: Runs,
+    requests: RequestIds,
     pins: PinnedCertificates,
     acquaintances: Mutex<Acquaintances>,
     former: FormerOwners,
@@ -133,6 +135,7 @@ impl Control {
             runner,
             hooks: Arc::new(Semaphore::new(HOOKS)),
             runs: Runs::new(store.life()),
+            requests: RequestIds::at(&settings.controller),
             pins,
             acquaintances: Mutex::default(),
             former: FormerOwners::default(),
@@ -156,7 +159,7 @@ impl Control {
             Err(unknown) => (Vec::new(), nodes.iter().map(|node| refused(node, unknown)).collect()),
         };
         let total = targets.len() + rows.len();
-        let (id, cancel) = (jobs::new_request_id(now), CancellationToken::new());
+        let (id, cancel) = (self.shared.requests.next(now), CancellationToken::new());
         let request =
             Request { id: id.clone(), order, total, user: user.to_owned(), begun: now, cancel };
         let request = Arc::new(request);

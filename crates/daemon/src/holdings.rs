@@ -184,6 +184,16 @@ impl Holdings {
         Ok((holdings, writer, unreadable))
     }
 
+    /// The name of this controller.
+    pub(crate) fn own(&self) -> &str {
+        self.own.as_str()
+    }
+
+    /// Whether there are others.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.is_shared
+    }
+
     /// What a controller said.
     pub fn of(&self, controller: &str) -> Option<Arc<Holding>> {
         self.board.get(controller)

@@ -39,11 +39,11 @@ use perilune_boards::{Board, Durability, Rules, Unreadable, Writer};
 use perilune_image::CancelFlag;
 use perilune_model::Name;
 use perilune_model::image::Image;
-use perilune_store::{Store, Table};
+use perilune_store::{Record, Store, Table};
 pub(crate) use places::Site;
 pub use places::{Places, Torrents};
 use queue::Number;
-pub(crate) use request_id::new as new_request_id;
+pub(crate) use request_id::RequestIds;
 pub use shared::Jobs;
 use shared::{Shared, State};
 use tokio::sync::Notify;
@@ -96,6 +96,7 @@ impl Jobs {
             last_epoch: 0,
             streams: Streams::new(store.life()),
         };
+        let requests = RequestIds::at(holdings.own());
         jobs.update_all(|number, job| state.resume(now, *number, job));
         match perilune_image::clean_litter(&places.files) {
             Ok(removed) if removed.is_empty() => {}
@@ -105,7 +106,8 @@ impl Jobs {
             }
         }
         let (state, wake) = (Mutex::new(state), Notify::new());
-        let shared = Shared { jobs, state, wake, cluster, places, holdings };
+        let store = store.clone();
+        let shared = Shared { jobs, state, wake, cluster, places, holdings, requests, store };
         Ok((Self { shared: Arc::new(shared) }, Records(records), unreadable))
     }
 
@@ -130,12 +132,15 @@ impl Jobs {
         jobs.iter().any(|(_, job)| job.work.packs().is_some_and(|name| *name == image))
     }
 
-    /// The request of a job that works on this image or is about to.
-    pub fn at_work_on(&self, image: &str) -> Option<String> {
-        let jobs = self.shared.jobs.snapshot();
+    /// The request of a job that works on this image or is about to, at whichever controller.
+    pub async fn at_work_on(&self, image: &str) -> Result<Option<String>, perilune_store::Error> {
         let is_on_image = |job: &Job| job.work.images().iter().any(|name| **name == *image);
-        let found = jobs.iter().find(|(_, job)| is_on_image(job));
-        found.map(|(_, job)| job.request.clone())
+        let jobs = self.shared.jobs.snapshot();
+        if let Some((_, job)) = jobs.iter().find(|(_, job)| is_on_image(job)) {
+            return Ok(Some(job.request.clone()));
+        }
+        let others = self.of_others().await?;
+        Ok(others.into_iter().map(|(_, job)| job).find(is_on_image).map(|job| job.request))
     }
 
     /// Has files removed in an hour, unless they are used again by then.
@@ -182,7 +187,8 @@ impl Jobs {
 
     /// Gives a place to another tree, and has what was left there removed.
     pub async fn make_way(&self, now: Time, tree: &Path) -> Result<(), Error> {
-        let task = Task::PutAside { tree: tree.to_owned(), request: request_id::new(now) };
+        let request = self.shared.requests.next(now);
+        let task = Task::PutAside { tree: tree.to_owned(), request };
         let Done::Aside(aside) = self.trees().at_once(task).await? else {
             return Err(Error::Defect);
         };
@@ -205,6 +211,17 @@ impl Jobs {
             .collect()
     }
 
+    /// The jobs of other controllers, each with the name of its controller: as they are stored.
+    pub async fn of_others(&self) -> Result<Vec<(String, Job)>, perilune_store::Error> {
+        let stored = self.shared.store.records_of_others(Table::Jobs).await?;
+        let read = |(controller, record): (String, Record)| {
+            // A newer version may know other work; it is told by that controller.
+            let job = serde_json::from_str(record.body.as_deref()?).ok()?;
+            Some((controller, job))
+        };
+        Ok(stored.into_iter().filter_map(read).collect())
+    }
+
     /// Every message that is kept, with its request.
     pub fn messages(&self) -> Vec<(String, Arc<Message>)> {
         self.shared.lock().streams.all()
@@ -222,7 +239,7 @@ impl Jobs {
 
     /// Begins a stream for what is done bit by bit; answers its request.
     pub fn begin_telling(&self, now: Time, user: &str) -> String {
-        let request = request_id::new(now);
+        let request = self.shared.requests.next(now);
         self.shared.lock().streams.begin(now, &request, user);
         request
     }

@@ -16,6 +16,7 @@ pub mod control;
 pub mod controllers;
 pub mod database;
 pub mod discovery;
+pub mod elsewhere;
 pub mod error;
 mod first_cluster;
 pub mod followers;

@@ -88,6 +88,19 @@ impl Peer {
         Err(Error::Refused { place, status, message: told.unwrap_or_else(usual) })
     }
 
+    /// The same, whatever the answer is: for somebody else.
+    pub(crate) async fn pass(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Bytes,
+    ) -> Result<(StatusCode, Vec<u8>), Error> {
+        let answer = self.send(method, path, headers, body).await?;
+        let status = answer.status;
+        Ok((status, answer.text().await?))
+    }
+
     async fn send(
         &self,
         method: Method,

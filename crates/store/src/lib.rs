@@ -157,6 +157,14 @@ impl Store {
         }
     }
 
+    /// Every record that other controllers have of a table of which each has its own, with the name of the controller.
+    pub async fn records_of_others(&self, table: Table) -> Result<Vec<(String, Record)>, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(Vec::new()),
+            Engine::Postgres(engine) => engine.records_of_others(table).await,
+        }
+    }
+
     /// Takes records that cannot be read out of their table, and keeps them for whoever can make sense of them.
     pub async fn set_aside(&self, table: Table, records: Vec<Aside>) -> Result<(), Error> {
         match &self.engine {

@@ -205,6 +205,15 @@ impl Postgres {
         self.noting(read).await
     }
 
+    pub(crate) async fn records_of_others(
+        &self,
+        table: Table,
+    ) -> Result<Vec<(String, Record)>, Error> {
+        let (all, own) = (board_of(table, ""), self.board(table));
+        let read = async { record::of_others(&*self.link.any().await?, (&all, &own)).await };
+        self.noting(read).await
+    }
+
     pub(crate) async fn set_aside(&self, table: Table, records: &[Aside]) -> Result<(), Error> {
         let write = async { record::set_aside(&*self.link.any().await?, records).await };
         self.noting(write).await?;

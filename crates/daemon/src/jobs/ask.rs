@@ -6,10 +6,10 @@ use perilune_boards::{Error, Update};
 
 use super::error::chain;
 use super::message::{OK, Time};
+use super::pack;
 use super::queue::{Number, Queue, Running};
 use super::shared::{Jobs, Shared, State};
 use super::work::{Job, Work};
-use super::{pack, request_id};
 
 /// Nodes that boot from files which were just replaced have this many milliseconds to fetch them.
 pub(super) const GRACE: Time = 60 * 60 * 1000;
@@ -127,9 +127,18 @@ impl Shared {
     /// Puts a job of its own number and epoch on the board. It does not begin before it is stored.
     fn put(&self, state: &mut State, now: Time, due: Time, user: &str, work: Work) -> Job {
         state.last_epoch = (now / 1000).max(state.last_epoch + 1);
-        let (request, user, epoch) = (request_id::new(now), user.to_owned(), state.last_epoch);
-        let job =
-            Job { number: 0, request, user, created: now, due, epoch, work, cancelled: false };
+        let (request, user, epoch) = (self.requests.next(now), user.to_owned(), state.last_epoch);
+        let job = Job {
+            number: 0,
+            request,
+            user,
+            created: now,
+            due,
+            epoch,
+            work,
+            cancelled: false,
+            begun: false,
+        };
         self.renumber(state, job)
     }
 

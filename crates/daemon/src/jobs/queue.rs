@@ -138,7 +138,8 @@ mod tests {
         fn add(&self, number: u64, due: Time, work: Work) {
             let (request, user) = (format!("{number}.1"), "luna".to_owned());
             let (created, cancelled) = (NOW, false);
-            let job = Job { number, request, user, created, due, epoch: number, work, cancelled };
+            let (epoch, begun) = (number, false);
+            let job = Job { number, request, user, created, due, epoch, work, cancelled, begun };
             self.board.update(&Number(number), |_| Update::Put(job));
         }
 

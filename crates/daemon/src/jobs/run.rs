@@ -65,6 +65,13 @@ impl Jobs {
         let running = Running::default();
         let cancel = running.cancel.clone();
         state.running.insert(Number(job.number), running);
+        if self.shared.holdings.are_shared() {
+            let begun = |job: Option<&Arc<Job>>| match job {
+                Some(job) => Update::Put(Job { begun: true, ..Job::clone(job) }),
+                None => Update::Keep,
+            };
+            self.shared.jobs.update(&Number(job.number), begun);
+        }
         Some((job, cancel))
     }
 

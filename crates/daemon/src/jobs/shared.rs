@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use perilune_boards::{Board, Update};
 use perilune_model::image::Image;
+use perilune_store::Store;
 use tokio::sync::Notify;
 
 use super::error::FAILED;
 use super::message::{OK, Streams, Time};
 use super::places::Places;
 use super::queue::{Number, Running};
+use super::request_id::RequestIds;
 use super::work::Job;
 use crate::cluster::ClusterService;
 use crate::holdings::Holdings;
@@ -29,6 +31,9 @@ pub(super) struct Shared {
     pub(super) cluster: ClusterService,
     pub(super) places: Places,
     pub(super) holdings: Holdings,
+    pub(super) requests: RequestIds,
+    /// Where other controllers' jobs are seen.
+    pub(super) store: Store,
 }
 
 pub(super) struct State {
@@ -54,6 +59,9 @@ impl State {
             let say =
                 format!("resumed {title} with id {} after a restart of the daemon", job.number);
             self.streams.say(now, &job.request, &job.user, OK, &say);
+        }
+        if job.begun {
+            return Update::Put(Job { begun: false, ..job.clone() });
         }
         Update::Keep
     }

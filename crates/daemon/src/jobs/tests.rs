@@ -297,7 +297,7 @@ async fn the_same_wish_gets_the_same_request_and_later_ones_wait() {
     assert!(jobs.is_packing("compute") && !jobs.is_packing("copy"));
     let third = jobs.submit(now(), "luna", clone("copy", true)).await.unwrap();
     assert!(jobs.is_packing("copy"));
-    assert_eq!(jobs.at_work_on("copy"), Some(third.request.clone()));
+    assert_eq!(jobs.at_work_on("copy").await.unwrap(), Some(third.request.clone()));
     let last = |request: &str| {
         let news = jobs.after(request, 0).unwrap();
         news.messages.last().unwrap().text().unwrap()

@@ -159,6 +159,9 @@ pub struct Job {
     /// Somebody does not want it any more; it ends as soon as it can.
     #[serde(default)]
     pub cancelled: bool,
+    /// It is being done, for other controllers to see; this one knows better.
+    #[serde(default)]
+    pub begun: bool,
 }
 
 impl Work {

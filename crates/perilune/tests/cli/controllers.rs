@@ -39,14 +39,15 @@ impl Site {
             let prepared = self::database(directory.path(), &url, &["init"]);
             assert!(prepared.contains("is prepared"), "{prepared}");
             let ini = directory.path().join("luna.ini");
-            let text = std::fs::read_to_string(&ini).unwrap();
-            let secret = |text: &str| {
-                let line = text.lines().find(|line| line.starts_with("SECRET_KEY = "));
-                line.unwrap().to_owned()
-            };
-            // What one controller signs is good at all.
+            let mut text = std::fs::read_to_string(&ini).unwrap();
+            // Who is logged in at one controller is at all.
             let first = std::fs::read_to_string(data[0].path().join("luna.ini")).unwrap();
-            let text = text.replace(&secret(&text), &secret(&first));
+            for key in ["SECRET_KEY = ", "PASSWORD = "] {
+                let line = |text: &str| {
+                    text.lines().find(|line| line.starts_with(key)).unwrap().to_owned()
+                };
+                text = text.replace(&line(&text), &line(&first));
+            }
             std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
                 .unwrap();
         }

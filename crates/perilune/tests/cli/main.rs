@@ -19,6 +19,7 @@ mod select;
 mod serve;
 mod setup;
 mod shared_images;
+mod shared_jobs;
 mod slips;
 mod sync;
 mod terminal;

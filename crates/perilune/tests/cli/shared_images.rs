@@ -11,7 +11,7 @@ use crate::kill::Daemon;
 const VERSION: &str = "6.1.0-9-test";
 
 /// A tree that can be packed.
-fn make_tree(tree: &Path) {
+pub(crate) fn make_tree(tree: &Path) {
     let modules = tree.join("lib/modules").join(VERSION);
     for directory in [modules.join("kernel"), tree.join("boot"), tree.join("etc")] {
         fs::create_dir_all(directory).unwrap();
@@ -24,7 +24,7 @@ fn make_tree(tree: &Path) {
 }
 
 /// A header of a 64-bit ELF file that needs nothing, for a program that could be `/init`.
-fn smallest_program() -> Vec<u8> {
+pub(crate) fn smallest_program() -> Vec<u8> {
     let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
     header.extend([0; 28]);
     header.extend([64, 56, 0, 64, 0, 0].map(u16::to_le_bytes).concat());

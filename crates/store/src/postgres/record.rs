@@ -276,6 +276,18 @@ pub(super) async fn all(client: &Client, board: &str) -> Result<Vec<Record>, Err
     rows.iter().map(read).collect()
 }
 
+/// What stands in tables whose names begin so, but for one of them; each with the rest of its table's name.
+pub(super) async fn of_others(
+    client: &Client,
+    (all, own): (&str, &str),
+) -> Result<Vec<(String, Record)>, Error> {
+    let sql = "SELECT key, body, sequence, substr(board, length($1) + 1) FROM record
+        WHERE board IN (SELECT board FROM board WHERE starts_with(board, $1) AND board <> $2) AND body IS NOT NULL
+        ORDER BY board, key";
+    let rows = client.query(sql, &[&all, &own]).await?;
+    rows.iter().map(|row| Ok((row.try_get(3)?, read(row)?))).collect()
+}
+
 fn read(row: &Row) -> Result<Record, Error> {
     let sequence = row.try_get::<_, i64>(2)?.unsigned_abs();
     Ok(Record { key: row.try_get(0)?, body: row.try_get(1)?, sequence })

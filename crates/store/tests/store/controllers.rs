@@ -146,6 +146,9 @@ async fn a_controller_that_runs_no_more_is_forgotten_with_what_was_its_own() {
     let job = || vec![Write::put("1".to_owned(), "{}".to_owned())];
     one.put_if(Table::Jobs, job()).await.unwrap();
     other.put_if(Table::Jobs, job()).await.unwrap();
+    let others = one.records_of_others(Table::Jobs).await.unwrap();
+    let others: Vec<_> = others.iter().map(|(at, job)| (at.as_str(), job.key.as_str())).collect();
+    assert_eq!(others, [(OTHER, "1")]);
     let runs = one.forget_controller(OTHER).await;
     assert!(matches!(runs, Err(Error::ControllerRuns { .. })), "{runs:?}");
     silence(&site, OTHER);
@@ -155,6 +158,7 @@ async fn a_controller_that_runs_no_more_is_forgotten_with_what_was_its_own() {
     assert_eq!(names(&one.beat(&beat("one", 3)).await.unwrap()), ["one"]);
     assert_eq!(one.records(Table::Jobs).await.unwrap().len(), 1, "its own are there");
     assert_eq!(other.records(Table::Jobs).await.unwrap().len(), 0);
+    assert_eq!(one.records_of_others(Table::Jobs).await.unwrap(), []);
     one.overrule(true).await.unwrap();
     assert!(other.beat(&beat("one", 3)).await.unwrap().overrule);
 }
