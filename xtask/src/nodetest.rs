@@ -10,7 +10,6 @@ mod node;
 mod package;
 mod secure_boot;
 mod site_dhcp;
-mod site_dhcp6;
 mod torrent;
 
 use anyhow::{Context, Result, ensure};
@@ -101,7 +100,7 @@ impl Subject {
             Self::Ipv6 => Some(ipv6::run),
             Self::DualStack => Some(ipv6::run_beside_ipv4),
             Self::SiteDhcp => Some(site_dhcp::run),
-            Self::SiteDhcp6 => Some(site_dhcp6::run),
+            Self::SiteDhcp6 => Some(site_dhcp::run_by_ipv6),
             Self::Torrent => Some(torrent::run),
             _ => None,
         }
