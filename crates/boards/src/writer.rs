@@ -17,6 +17,9 @@ use crate::load::read;
 
 /// How long a change may be in memory alone when nobody waits for it.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// From one write to the next at least. What comes meanwhile shares a transaction and a write to the disk, which cost as much for one
+/// change as for fifty: strangers in a boot storm wait for their leases, and a single one does not.
+const BETWEEN: Duration = Duration::from_millis(2);
 /// How often it is looked for what other controllers have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
@@ -69,10 +72,15 @@ where
     pub async fn run(mut self) {
         let mut is_failing = false;
         let mut is_last = false;
+        let mut next = Instant::now();
         let is_shared = self.is_shared();
         while !is_last {
             let wake = self.wait(is_failing).await;
             is_last = wake == Wake::Last;
+            if wake == Wake::Write {
+                tokio::time::sleep_until(next).await;
+                next = Instant::now() + BETWEEN;
+            }
             // Those who come later want a later look.
             let lookers = std::mem::take(&mut self.shared.lock().lookers);
             let done = match wake {
