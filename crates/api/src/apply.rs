@@ -64,7 +64,7 @@ struct Applied {
     ("secrets" = Option<bool>, Query, description = "true: with the passwords of BMCs, and secrets as they are stored"),
     ("at" = Option<u64>, Query, description = "As it was after this revision"),
 ), responses(
-    (status = 200, description = "Objects by kind and name", body = Value),
+    (status = 200, description = "Objects by kind and name", body = SomeDocument),
     (status = 400, description = "The query cannot be read, or the revision is too long ago", body = Problem),
     (status = 404, description = "There is no such revision", body = Problem),
 ))]

@@ -3,11 +3,12 @@
 mod asker;
 mod claimed;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perilune_boot::{Error as Failure, Machine, OnDisk, Site};
+use perilune_boot::{Error as Failure, Machine, NamedScript, OnDisk, Site};
 use perilune_daemon::boots::Evidence;
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
@@ -15,10 +16,10 @@ use perilune_daemon::identity;
 use perilune_daemon::status::{RENDERED, RunningImage, SUCCESS};
 use perilune_model::discovery::{Identified, Wish};
 use perilune_model::{Cluster, MacAddress, Name, NotAMacAddress};
-use perilune_plan::Purpose;
+use perilune_plan::{Plan, Purpose};
 use perilune_store::Meta;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer::shown;
@@ -31,7 +32,7 @@ use crate::problem::{ApiError, Problem};
 use crate::query::Query;
 use crate::source::Source;
 use crate::state::State;
-use crate::ticket;
+use crate::ticket::{self, SealedKeys};
 use crate::view::View;
 
 const DISCOVERED: &str = "install.discovered";
@@ -225,9 +226,47 @@ async fn kickstart(
     Ok(rendered(&state, &view, (&node, &bearer), |site| site.kickstart_file(&node, &token)))
 }
 
+/// A role, below its name.
+#[derive(Serialize, ToSchema)]
+struct RoleKeys {
+    role: BTreeMap<String, RoleTexts>,
+}
+
+/// What a role runs.
+#[derive(Serialize, ToSchema)]
+struct RoleTexts {
+    /// The unit for systemd, base64.
+    unit: String,
+    /// The script that it runs, base64.
+    script: String,
+}
+
+/// A named script, below its name.
+#[derive(Serialize, ToSchema)]
+struct ScriptKeys {
+    script: BTreeMap<String, ScriptParts>,
+}
+
+/// The parts of a named script, base64, none of them empty.
+#[derive(Serialize, ToSchema)]
+struct ScriptParts {
+    prescript: String,
+    partscript: String,
+    postscript: String,
+}
+
+/// What the installer is to do, plain or sealed to the key of its boot.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+enum PlanAnswer {
+    Plain(Box<Plan>),
+    Sealed(SealedKeys),
+}
+
 /// A role's unit and script, for installers.
 #[utoipa::path(get, path = "/boot/roles/{role}", tag = "boot", responses(
-    (status = 200, description = "The unit and the script, base64", body = serde_json::Value),
+    (status = 200, description = "The unit and the script, base64", body = RoleKeys),
     (status = 404, description = "There is no such role", body = Problem),
 ))]
 async fn role(
@@ -237,12 +276,13 @@ async fn role(
     let found = state.templates.role(&role);
     let found =
         found.ok_or_else(|| ApiError::NotFound(format!("there is no role '{}'", shown(&role))))?;
-    Ok(Json(json!({ "role": { role: found } })).into_response())
+    let found = RoleTexts { unit: found.unit, script: found.script };
+    Ok(Json(RoleKeys { role: [(role, found)].into() }).into_response())
 }
 
 /// A named script, for installers.
 #[utoipa::path(get, path = "/boot/scripts/{script}", tag = "boot", responses(
-    (status = 200, description = "Its parts, base64", body = serde_json::Value),
+    (status = 200, description = "Its parts, base64", body = ScriptKeys),
     (status = 404, description = "There is no such script", body = Problem),
 ))]
 async fn script(
@@ -252,12 +292,14 @@ async fn script(
     let found = state.templates.named_script(&script);
     let found = found
         .ok_or_else(|| ApiError::NotFound(format!("there is no script '{}'", shown(&script))))?;
-    Ok(Json(json!({ "script": { script: found } })).into_response())
+    let NamedScript { prescript, partscript, postscript } = found;
+    let found = ScriptParts { prescript, partscript, postscript };
+    Ok(Json(ScriptKeys { script: [(script, found)].into() }).into_response())
 }
 
 /// What the node's installer is to do.
 #[utoipa::path(get, path = "/boot/plan/{node}", tag = "boot", responses(
-    (status = 200, description = "The plan", body = serde_json::Value),
+    (status = 200, description = "The plan", body = PlanAnswer),
     (status = 404, description = "There is no such node", body = Problem),
     (status = 409, description = "The node cannot be installed; the message says why", body = Problem),
 ))]

@@ -11,7 +11,6 @@ use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::fields::Fields;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -57,6 +56,15 @@ struct ClaimKeys {
     since: String,
 }
 
+/// What a machine has become.
+#[derive(Serialize, ToSchema)]
+struct Accepted {
+    /// The node.
+    node: String,
+    /// The MAC address whose place it took.
+    replaced: Option<String>,
+}
+
 /// Machines that say, or seem, to be a node, and wait for a yes.
 #[utoipa::path(get, path = "/boot/claim", tag = "boot", responses(
     (status = 200, description = "A list below claims", body = Waiting),
@@ -96,7 +104,7 @@ perilune_wire::described! {
 
 /// Makes an unknown machine what it claims to be, or the node that the request names, and expects its boot.
 #[utoipa::path(post, path = "/boot/claim/{macaddress}/_accept", tag = "boot", security(("token" = [])), request_body = Acceptance, responses(
-    (status = 200, description = "The node that it became, and the MAC address whose place it took", body = serde_json::Value),
+    (status = 200, description = "The node that it became, and the MAC address whose place it took", body = Accepted),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "The machine claims nothing, or what it claims is not there", body = Problem),
     (status = 409, description = "The node is another machine already, and the request does not say that this one replaces it", body = Problem),
@@ -145,7 +153,7 @@ async fn accept(
     }
     state.boots.expect(&node, Evidence::Arm, None);
     let replaced = replaced.map(|mac| mac.to_string());
-    Ok(Json(json!({ "node": node, "replaced": replaced })).into_response())
+    Ok(Json(Accepted { node: node.to_string(), replaced }).into_response())
 }
 
 fn keys(rule: &discovery::ClaimRule) -> ClaimRuleKeys<'_> {

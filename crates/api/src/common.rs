@@ -5,7 +5,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, Type,
+    ContentBuilder, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Required, Response, Type,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -84,6 +84,20 @@ fn add_trial(operation: &mut Operation) {
         .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)));
     parameters.push(RefOr::T(parameter.build()));
     add(operation, "200", "A trial was asked for: this would change", TRIAL);
+    or_trial(operation);
+}
+
+/// What answers 200 without a trial answers one thing or the other.
+fn or_trial(operation: &mut Operation) {
+    let answer = operation.responses.responses.get_mut("200");
+    let Some(RefOr::T(Response { content, .. })) = answer else { return };
+    for content in content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        let trial = Ref::from_schema_name(TRIAL);
+        if let Some(own) = content.schema.take_if(|own| *own != RefOr::Ref(trial.clone())) {
+            content.schema = Some(OneOfBuilder::new().item(own).item(trial).into());
+        }
+    }
 }
 
 /// What a route says about itself stands; this is for what it leaves out.

@@ -1,5 +1,6 @@
 //! `/control`: power, identification, event log, sensors and inventory of machines, by their BMCs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use perilune_model::user::Role;
 use perilune_wire::control::{ResultKeys, RunKeys, wishes};
 use perilune_wire::fields::Fields;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use crate::answer::shown;
@@ -49,17 +50,59 @@ pub(super) fn routes() -> Routes {
         .add(viewers().answers_at("control check []").reads_at("control check"), routes!(check))
 }
 
+/// What became of one machine.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct MachineResult {
+    /// By the subsystem.
+    control: BTreeMap<String, String>,
+}
+
+/// What a request for many machines has come to.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct MachineResults {
+    control: ResultsByMachine,
+}
+
+/// The number of a request for many machines, and its first results.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct FirstMachineResults {
+    /// To be polled.
+    request_id: String,
+    control: ResultsByMachine,
+}
+
+/// Results by what they are and by machine.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct ResultsByMachine {
+    /// Why, for machines where it failed.
+    failed: BTreeMap<String, String>,
+    /// The others, by the subsystem.
+    #[serde(flatten)]
+    done: BTreeMap<String, DoneByMachine>,
+}
+
+/// Machines where it is done.
+#[derive(Debug, Default, serde::Serialize, utoipa::ToSchema)]
+struct DoneByMachine {
+    /// What was done.
+    ok: BTreeMap<String, String>,
+    /// Machines that are switched on, where that was asked.
+    on: BTreeMap<String, String>,
+    /// Machines that are switched off.
+    off: BTreeMap<String, String>,
+}
+
 /// Does something with one machine, and waits until it is done.
 #[utoipa::path(get, path = "/control/action/{subsystem}/{hostname}/{_action}", tag = "control", params(
     ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
     ("hostname" = String, Path, description = "The node"),
     ("_action" = String, Path, description = "_on, _off, _status, _cycle, _reset, _soft; _identify, _noidentify; _list, _clear"),
 ), responses(
-    (status = 200, description = "What was asked for, below control and the subsystem", body = Value),
+    (status = 200, description = "What was asked for, below control and the subsystem", body = MachineResult),
     (status = 204, description = "It is done"),
     (status = 400, description = "The host name cannot be one", body = Problem),
     (status = 404, description = "There is no such node, or it has no BMC, or no BMC setup", body = Problem),
-    (status = 501, description = "The BMC did not do it; why stands below control and the subsystem", body = Value),
+    (status = 501, description = "The BMC did not do it; why stands below control and the subsystem", body = MachineResult),
 ))]
 async fn act_on_one(
     state: axum::extract::State<State>,
@@ -79,7 +122,7 @@ async fn act_on_one(
     }
     host(&hostname)?;
     let not_done = |text: String| {
-        let answer = Json(json!({ "control": { order.subsystem.clone(): text } }));
+        let answer = Json(MachineResult { control: [(order.subsystem.clone(), text)].into() });
         (StatusCode::NOT_IMPLEMENTED, answer).into_response()
     };
     let action = match &order.meant {
@@ -94,7 +137,7 @@ async fn act_on_one(
         return Ok(answer::done());
     }
     let text = row.text.replace('\n', ";;");
-    Ok(Json(json!({ "control": { order.subsystem: text } })).into_response())
+    Ok(Json(MachineResult { control: [(order.subsystem, text)].into() }).into_response())
 }
 
 /// Whether a machine is switched on.
@@ -152,7 +195,7 @@ perilune_wire::described! {
     ("subsystem" = String, Path, description = "power, chassis, sel, sensors or inventory"),
     ("_action" = String, Path, description = "The action after an underscore"),
 ), request_body = Batch, responses(
-    (status = 200, description = "request_id, to be polled, and the first results", body = Value),
+    (status = 200, description = "request_id, to be polled, and the first results", body = FirstMachineResults),
     (status = 400, description = "The request is refused", body = Problem),
     (status = 404, description = "The host list cannot be read", body = Problem),
 ))]
@@ -182,10 +225,8 @@ async fn act_on_many(
     let news = told(&state, &run, &follower).unwrap_or_default();
     // Whoever is told the first results here polls for the others, often without a token.
     told(&state, &run, &follower.unnamed());
-    let mut answer = Map::new();
-    answer.insert("request_id".to_owned(), id.into());
-    answer.insert("control".to_owned(), batch(&run, subsystem, &news));
-    Ok(Json(answer).into_response())
+    let control = batch(&run, subsystem, &news);
+    Ok(Json(FirstMachineResults { request_id: id, control }).into_response())
 }
 
 fn expand(state: &State, list: &str) -> Result<Vec<String>, ApiError> {
@@ -202,7 +243,7 @@ fn expand(state: &State, list: &str) -> Result<Vec<String>, ApiError> {
 
 /// New results of a request for many machines, each given once. When it is over and all was told, there is none any more.
 #[utoipa::path(get, path = "/control/status/{request_id}", tag = "control", responses(
-    (status = 200, description = "ok, on and off below control and the subsystem, failed beside it", body = Value),
+    (status = 200, description = "ok, on and off below control and the subsystem, failed beside it", body = MachineResults),
     (status = 404, description = "The request is over, or unknown", body = Problem),
 ))]
 async fn poll(
@@ -223,7 +264,7 @@ async fn poll(
     let run = state.control.run(&request_id).ok_or_else(nothing)?;
     let news = told(&state, &run, &follower).ok_or_else(nothing)?;
     let subsystem = if news.is_empty() { "unknown" } else { run.request.order.subsystem.as_str() };
-    Ok(Json(json!({ "control": batch(&run, subsystem, &news) })).into_response())
+    Ok(Json(MachineResults { control: batch(&run, subsystem, &news) }).into_response())
 }
 
 /// The results that this client was not told yet; `None` when it was told the end.
@@ -242,23 +283,24 @@ fn nothing_new() -> Value {
 }
 
 /// Results as existing clients read them.
-fn batch(run: &Run, subsystem: &str, rows: &[Arc<Row>]) -> Value {
-    let (mut ok, mut on, mut off, mut failed) = (Map::new(), Map::new(), Map::new(), Map::new());
+fn batch(run: &Run, subsystem: &str, rows: &[Arc<Row>]) -> ResultsByMachine {
+    let (mut done, mut failed) = (DoneByMachine::default(), BTreeMap::new());
     let order = &run.request.order;
     let asks_for_power = order.meant == Ok(Action::PowerStatus);
     for row in rows {
         let (list, text) = match (row.verdict, row.power.filter(|_| asks_for_power)) {
-            (Verdict::Done, Some(PowerState::On)) => (&mut on, "None".to_owned()),
-            (Verdict::Done, Some(PowerState::Off)) => (&mut off, "None".to_owned()),
-            (Verdict::Done, None) => (&mut ok, format!("{} {}", order.subsystem, order.action)),
+            (Verdict::Done, Some(PowerState::On)) => (&mut done.on, "None".to_owned()),
+            (Verdict::Done, Some(PowerState::Off)) => (&mut done.off, "None".to_owned()),
+            (Verdict::Done, None) => {
+                (&mut done.ok, format!("{} {}", order.subsystem, order.action))
+            }
             (Verdict::Failed | Verdict::Impossible, _) => (&mut failed, row.text.clone()),
         };
-        list.insert(row.node.clone(), text.into());
+        list.insert(row.node.clone(), text);
     }
-    let mut control = Map::new();
-    control.insert(subsystem.to_owned(), json!({ "ok": ok, "on": on, "off": off }));
-    control.insert("failed".to_owned(), failed.into());
-    control.into()
+    // There is no such subsystem, and one name has one meaning.
+    let done = Some((subsystem.to_owned(), done)).filter(|(subsystem, _)| subsystem != "failed");
+    ResultsByMachine { failed, done: done.into_iter().collect() }
 }
 
 /// Requests for many machines that are remembered, the latest first.

@@ -11,7 +11,7 @@ use crate::permissions::{Routes, everybody};
 use crate::problem::{ApiError, Problem};
 use crate::receive::Typed;
 use crate::state::State;
-use crate::ticket::{bind, redeem, refusal, sealed, token_of};
+use crate::ticket::{SealedKeys, bind, redeem, refusal, sealed, token_of};
 use crate::tpm;
 use crate::unproven::Unproven;
 use crate::view::View;
@@ -36,7 +36,7 @@ struct TicketRequest {
 /// A node's token, for the ticket that its kernel was given and, where the cluster demands it (`security`), what its TPM measured. The
 /// answer is sealed to the key that is shown; the ticket is good for no other key from then on.
 #[utoipa::path(post, path = "/boot/ticket/{node}", tag = "boot", request_body = TicketRequest, responses(
-    (status = 201, description = "The token, sealed", body = serde_json::Value),
+    (status = 201, description = "The token, sealed", body = SealedKeys),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 401, description = "The ticket is for another node, another address, another key, or a boot that is over, or the TPM is not the node's", body = Problem),
     (status = 503, description = "Machines there asked too often; Retry-After says for how long to wait", body = Problem),

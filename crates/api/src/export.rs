@@ -12,6 +12,7 @@ use perilune_daemon::plugins::Unanswered;
 use perilune_daemon::prometheus::{self, Prometheus, targets};
 use perilune_model::Cluster;
 use perilune_program::Limits;
+use perilune_wire::any_json::AnyJson;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -56,7 +57,7 @@ pub(super) async fn admit_reader(parts: &mut Parts, state: &State) -> Result<(),
 
 /// What monitoring reads of the cluster: targets and rules of Prometheus, boot plugins, and what the site's own programs tell.
 #[utoipa::path(get, path = "/export/{name}", tag = "export", responses(
-    (status = 200, description = "What is asked for, as its reader expects it", body = Value),
+    (status = 200, description = "What is asked for, as its reader expects it", body = AnyJson),
     (status = 401, description = "A token is missing, and the address is not one of [PLUGINS] EXPORT_CLIENTS", body = Problem),
     (status = 404, description = "It is not allowed, not there, or there is nothing to tell", body = Problem),
     (status = 503, description = "The site's own program for it runs as often as it may; ask again after `Retry-After`", body = Problem),
@@ -98,8 +99,8 @@ async fn export(
 }
 
 /// Changes rules of Prometheus, boot plugins, or what the site's own program takes. A node may have its own hardware rules made.
-#[utoipa::path(post, path = "/import/{name}", tag = "export", request_body = Value, responses(
-    (status = 200, description = "It is done, in words or as a list of what became of each", body = Value),
+#[utoipa::path(post, path = "/import/{name}", tag = "export", request_body = AnyJson, responses(
+    (status = 200, description = "It is done, in words or as a list of what became of each", body = AnyJson),
     (status = 403, description = "The token is of a node, and this is not about its own hardware", body = Problem),
     (status = 404, description = "It is not allowed, not there, or what is wrong with it", body = Problem),
     (status = 503, description = "The site's own program for it runs as often as it may; ask again after `Retry-After`", body = Problem),

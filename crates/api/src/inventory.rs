@@ -25,7 +25,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .add(viewers(), routes!(list))
         .add(viewers().answers_at("config node * inventory []"), routes!(show))
-        .add(operators().acts().or_node("name"), routes!(put))
+        .add(operators().acts().or_node("name").reads_at(""), routes!(put))
 }
 
 /// What lists show of a machine.
@@ -111,7 +111,7 @@ async fn show(
 }
 
 /// A node's installer tells what its machine is made of, in place of what was told before.
-#[utoipa::path(post, path = "/config/node/{name}/inventory", tag = "node", request_body = serde_json::Value, responses(
+#[utoipa::path(post, path = "/config/node/{name}/inventory", tag = "node", request_body = Inventory, responses(
     (status = 204, description = "It is kept"),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such node", body = Problem),

@@ -15,6 +15,7 @@ use crate::permissions::{Routes, admins, everybody};
 use crate::problem::{ApiError, Problem};
 use crate::source::Source;
 use crate::state::State;
+use crate::ticket::SealedKeys;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -67,7 +68,7 @@ struct JoinRequest {
 
 /// Gives a new controller what all have alike, sealed to its key: `name`, `key` and `proof`, which shows that it has a code.
 #[utoipa::path(post, path = "/controller/_join", tag = "controller", request_body = JoinRequest, responses(
-    (status = 200, description = "What all controllers have alike, sealed", body = serde_json::Value),
+    (status = 200, description = "What all controllers have alike, sealed", body = SealedKeys),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 403, description = "No code that is good was shown", body = Problem),
     (status = 409, description = "A controller of this name runs; the code is still good", body = Problem),

@@ -164,9 +164,22 @@ async fn members(
     Ok(Json(Config::one("network", &name, TakenAddresses { taken })).into_response())
 }
 
+/// An address that is free.
+#[derive(Serialize, ToSchema)]
+struct NextAddress {
+    nextip: String,
+}
+
+/// Whether an address is taken.
+#[derive(Serialize, ToSchema)]
+struct AddressStatus {
+    /// `free` or `taken`.
+    status: &'static str,
+}
+
 /// An address that is free, and stays so for ten minutes unless somebody asks for it by itself.
 #[utoipa::path(get, path = "/config/network/{name}/_nextfreeip", tag = "network", responses(
-    (status = 200, description = "The address, below config, network, the network's name and nextip", body = serde_json::Value),
+    (status = 200, description = "The address, below config, network, the network's name and nextip", body = NextAddress),
     (status = 404, description = "There is no such network, or it is full", body = Problem),
 ))]
 async fn next_free(
@@ -181,13 +194,13 @@ async fn next_free(
         };
     let free = state.cluster.promise(find).await?;
     let free = free.ok_or(ApiError::NotFound(full))?;
-    let next = serde_json::json!({ "nextip": free });
+    let next = NextAddress { nextip: free.to_string() };
     Ok(Json(Config::one("network", &name, next)).into_response())
 }
 
 /// Whether an address of a network is taken.
 #[utoipa::path(get, path = "/config/network/{name}/{ipaddress}", tag = "network", responses(
-    (status = 200, description = "free or taken, below config, network, the address and status", body = serde_json::Value),
+    (status = 200, description = "free or taken, below config, network, the address and status", body = AddressStatus),
     (status = 400, description = "It is no address", body = Problem),
     (status = 404, description = "There is no such network, or the address is outside of it", body = Problem),
 ))]
@@ -204,7 +217,7 @@ async fn look_up(
     }
     // One that was promised is free: who was promised it asks about it before using it.
     let status = if cluster.taken(address).is_none() { "free" } else { "taken" };
-    Ok(Json(Config::one("network", &text, serde_json::json!({ "status": status }))).into_response())
+    Ok(Json(Config::one("network", &text, AddressStatus { status })).into_response())
 }
 
 fn network_name(name: &str) -> Result<Name, ApiError> {

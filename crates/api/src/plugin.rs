@@ -65,9 +65,16 @@ struct PluginRequest {
     plugin: String,
 }
 
+/// What a hook said.
+#[derive(serde::Serialize, ToSchema)]
+struct PluginSaid {
+    /// The beginning of it.
+    output: String,
+}
+
 /// Calls a hook once with all that there is, as if everything had to be told anew.
 #[utoipa::path(post, path = "/monitor/plugin", tag = "monitor", request_body = PluginRequest, responses(
-    (status = 200, description = "It went well: `output` is what it said", body = serde_json::Value),
+    (status = 200, description = "It went well: `output` is what it said", body = PluginSaid),
     (status = 400, description = "The request cannot be read", body = Problem),
     (status = 404, description = "There is no such hook, or no program of it", body = Problem),
     (status = 409, description = "It failed; the message says why", body = Problem),
@@ -90,6 +97,6 @@ async fn run(
     let cluster = state.cluster.published();
     let output = state.hooks.run_once(hook, &cluster).await;
     let output = output.map_err(|reason| ApiError::Conflict(format!("{plugin}: {reason}")))?;
-    let text: String = String::from_utf8_lossy(&output).chars().take(SHOWN).collect();
-    Ok(Json(json!({ "output": text })).into_response())
+    let output = String::from_utf8_lossy(&output).chars().take(SHOWN).collect();
+    Ok(Json(PluginSaid { output }).into_response())
 }

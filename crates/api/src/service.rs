@@ -1,6 +1,8 @@
 //! `/service` and `/monitor/service`: the services that existing clients know as programs of their own. Here they are parts of the
 //! daemon, and follow the cluster by themselves, or servers of the site whose files are written.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock;
@@ -9,7 +11,6 @@ use perilune_daemon::names;
 use perilune_daemon::servers::{Action, Kind};
 use perilune_model::user::Role;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -20,9 +21,7 @@ use crate::problem::ApiError;
 use crate::state::State;
 
 pub(super) fn routes() -> Routes {
-    Routes::new()
-        .add(viewers().acts(), routes!(act))
-        .add(everybody().answers_at("monitor Service *"), routes!(look))
+    Routes::new().add(viewers().acts(), routes!(act)).add(everybody(), routes!(look))
 }
 
 /// A service, and whether this daemon serves it.
@@ -66,11 +65,34 @@ struct Queued {
     request_id: String,
 }
 
+/// Whether a service runs.
+#[derive(Serialize, ToSchema)]
+struct ServiceStatus {
+    monitor: OfServices,
+}
+
+/// What is said of services.
+#[derive(Serialize, ToSchema)]
+struct OfServices {
+    /// `OK, running`, or why it does not, by the name of the service.
+    #[serde(rename = "Service")]
+    service: BTreeMap<String, String>,
+}
+
+/// Whether a service runs, or what is asked of it.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+enum ServiceAnswer {
+    Status(ServiceStatus),
+    Queued(Queued),
+}
+
 /// Tells whether a service runs (`status`), or has it start, stop, read its files anew (`reload`, `restart`). DHCP, TFTP and DNS of the
 /// daemon always know the cluster as it is, so there is nothing to wait for. The files of a server of the site are written before it acts.
 #[utoipa::path(get, path = "/service/{name}/{action}", tag = "service", responses(
-    (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = serde_json::Value),
-    (status = 503, description = "It does not run", body = serde_json::Value),
+    (status = 200, description = "It runs; or it is asked for, and request_id is to be polled", body = ServiceAnswer),
+    (status = 503, description = "It does not run", body = ServiceStatus),
 ))]
 async fn act(
     state: axum::extract::State<State>,
@@ -145,8 +167,8 @@ fn at_once(state: &State, user: &str, service: Service, (name, action): (&str, &
 
 /// Whether a service runs.
 #[utoipa::path(get, path = "/monitor/service/{name}", tag = "service", responses(
-    (status = 200, description = "It runs, below monitor and Service", body = serde_json::Value),
-    (status = 503, description = "It does not run", body = serde_json::Value),
+    (status = 200, description = "It runs", body = ServiceStatus),
+    (status = 503, description = "It does not run", body = ServiceStatus),
 ))]
 async fn look(state: axum::extract::State<State>, Path(name): Path<String>) -> Response {
     told(&state, &name).await
@@ -169,6 +191,6 @@ async fn told(state: &State, name: &str) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, format!("Service Name {name} Is Not Recognized."))
         }
     };
-    let answer = json!({ "monitor": { "Service": { name: text } } });
-    (status, Json(answer)).into_response()
+    let service = [(name.to_owned(), text)].into();
+    (status, Json(ServiceStatus { monitor: OfServices { service } })).into_response()
 }

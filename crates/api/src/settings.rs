@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
 
 /// The cluster's settings and controllers.
 #[utoipa::path(get, path = "/config/cluster", tag = "cluster", responses(
-    (status = 200, description = "Settings, and each controller under its name, below config and cluster", body = serde_json::Value),
+    (status = 200, description = "Settings, and each controller under its name, below config and cluster", body = ClusterKeys),
     (status = 404, description = "There is no controller", body = Problem),
 ))]
 async fn show(state: axum::extract::State<State>) -> Result<Response, ApiError> {
@@ -31,7 +31,7 @@ async fn show(state: axum::extract::State<State>) -> Result<Response, ApiError> 
         return Err(ApiError::NotFound("the cluster has no controller".to_owned()));
     }
     let configuration = state.settings.file.to_string_lossy();
-    let keys = ClusterKeys { cluster: &cluster, configuration: &configuration };
+    let keys = ClusterKeys::new(&cluster, &configuration);
     Ok(Json(serde_json::json!({ "config": { "cluster": keys } })).into_response())
 }
 

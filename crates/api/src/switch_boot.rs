@@ -8,7 +8,8 @@ use perilune_model::device::Switch;
 use perilune_model::device::ztp::Format;
 use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::decode_if_encoded;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::answer::shown;
@@ -25,9 +26,96 @@ pub(super) fn routes() -> Routes {
     Routes::new().add(everybody(), routes!(recipe)).add(everybody(), routes!(commands))
 }
 
+/// What a switch does to set itself up, as NVIDIA's switches read it.
+#[derive(Serialize, ToSchema)]
+struct Recipe {
+    ztp: Steps,
+}
+
+/// Its steps, which are done in the order of their names.
+#[derive(Serialize, ToSchema)]
+struct Steps {
+    #[serde(rename = "01-image", skip_serializing_if = "Option::is_none")]
+    image: Option<ImageStep>,
+    #[serde(rename = "02-startup-file", skip_serializing_if = "Option::is_none")]
+    file: Option<FileStep>,
+    #[serde(rename = "02-commands-list", skip_serializing_if = "Option::is_none")]
+    commands: Option<CommandsStep>,
+    #[serde(rename = "03-connectivity-check")]
+    check: CheckStep,
+}
+
+/// An image of its system is installed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct ImageStep {
+    image: Image,
+    halt_on_failure: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SwitchImage)]
+#[serde(rename_all = "kebab-case")]
+struct Image {
+    install: Install,
+    skip_reboot: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SwitchInstall)]
+struct Install {
+    url: String,
+}
+
+/// A file is its configuration from now on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct FileStep {
+    startup_file: StartupFile,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct StartupFile {
+    url: String,
+    clear_config: bool,
+    save_config: bool,
+}
+
+/// Commands are run.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct CommandsStep {
+    commands_list: CommandsList,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct CommandsList {
+    url: String,
+    /// As existing switches are told: words here, and booleans elsewhere.
+    clear_config: &'static str,
+    save_config: &'static str,
+}
+
+/// The controller is reached.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct CheckStep {
+    connectivity_check: ConnectivityCheck,
+    ignore_result: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+struct ConnectivityCheck {
+    ping_hosts: Vec<String>,
+    ping_count: u32,
+}
+
 /// What a switch does to set itself up, step by step.
 #[utoipa::path(get, path = "/boot/switch/{name}", tag = "boot", responses(
-    (status = 200, description = "An object `ztp` of steps", body = serde_json::Value),
+    (status = 200, description = "An object `ztp` of steps", body = Recipe),
     (status = 400, description = "No switch can have this name", body = Problem),
     (status = 404, description = "There is no such switch", body = Problem),
 ))]
@@ -38,7 +126,7 @@ async fn recipe(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let switch = named(&view.cluster, &name)?;
-    Ok(Json(steps(switch, &state.environment(&view.cluster))).into_response())
+    Ok(Json(recipe_of(switch, &state.environment(&view.cluster))).into_response())
 }
 
 /// The configuration of a switch, for the switch itself.
@@ -86,31 +174,29 @@ fn is_itself(state: &State, switch: &Switch, source: Source) -> bool {
     switch.has_address(source.address) || lent.any(|own| own == source.address)
 }
 
-/// What NVIDIA's switches call a recipe: steps in the order of their names.
-fn steps(switch: &Switch, environment: &Environment) -> Value {
+/// What NVIDIA's switches call a recipe.
+fn recipe_of(switch: &Switch, environment: &Environment) -> Recipe {
     let (plain, secure) = (environment.boot_url(), environment.api_url());
     let url = |path: &str| switch.ztp.url(path, &plain, &secure);
-    let mut steps = Map::new();
-    if let Some(image) = &switch.ztp.default_url {
-        let install = json!({ "install": { "url": url(image) }, "skip-reboot": false });
-        steps.insert("01-image".to_owned(), json!({ "image": install, "halt-on-failure": true }));
-    }
+    let image = switch.ztp.default_url.as_deref().map(|image| ImageStep {
+        image: Image { install: Install { url: url(image) }, skip_reboot: false },
+        halt_on_failure: true,
+    });
     let commands = url(&format!("boot/switch/{}/commands", switch.name));
     let is_file = switch.ztp.ztpformat == Some(Format::Yaml) && switch.ztp.ztpconfig.is_some();
-    if is_file {
-        let file = json!({ "url": commands, "clear-config": true, "save-config": true });
-        steps.insert("02-startup-file".to_owned(), json!({ "startup-file": file }));
+    let (file, commands) = if is_file {
+        let file = StartupFile { url: commands, clear_config: true, save_config: true };
+        (Some(FileStep { startup_file: file }), None)
     } else {
-        // As existing switches are told: words here, and booleans above.
-        let list = json!({ "url": commands, "clear-config": "true", "save-config": "true" });
-        steps.insert("02-commands-list".to_owned(), json!({ "commands-list": list }));
-    }
-    let ping = json!({ "ping-hosts": [environment.controller.to_string()], "ping-count": 5 });
-    steps.insert(
-        "03-connectivity-check".to_owned(),
-        json!({ "connectivity-check": ping, "ignore-result": true }),
-    );
-    json!({ "ztp": steps })
+        let list = CommandsList { url: commands, clear_config: "true", save_config: "true" };
+        (None, Some(CommandsStep { commands_list: list }))
+    };
+    let hosts = vec![environment.controller.to_string()];
+    let check = CheckStep {
+        connectivity_check: ConnectivityCheck { ping_hosts: hosts, ping_count: 5 },
+        ignore_result: true,
+    };
+    Recipe { ztp: Steps { image, file, commands, check } }
 }
 
 fn usual_commands(name: &Name) -> String {

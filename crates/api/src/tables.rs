@@ -48,7 +48,7 @@ struct Imported {
 
 /// The whole cluster as tables of the old database: passwords of BMCs in the clear, secrets as tokens of the site's key, users without passwords.
 #[utoipa::path(get, path = "/config/cluster/export", tag = "cluster", responses(
-    (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = Value),
+    (status = 200, description = "Each table: what describes it (SQLITE_SEQUENCE, STRUCTURE), then its rows", body = SomeTables),
 ))]
 async fn export(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     Ok(Json(exported(&state)?).into_response())
@@ -63,7 +63,7 @@ pub(super) fn exported(state: &State) -> Result<Value, ApiError> {
 }
 
 /// One table at least, each a list of rows.
-struct SomeTables;
+pub(super) struct SomeTables;
 
 impl utoipa::PartialSchema for SomeTables {
     fn schema() -> RefOr<Schema> {

@@ -37,6 +37,16 @@ const STORING: Duration = Duration::from_millis(400);
 /// Characters that tell which controller began to serve a boot.
 const MARK_LENGTH: usize = 6;
 
+/// An answer that only the holder of the private key can read.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+pub(super) struct SealedKeys {
+    /// The encapsulated secret, base64.
+    enc: String,
+    /// The ciphertext, base64.
+    sealed: String,
+}
+
 /// An answer that the machine with this key alone can read.
 pub(super) fn sealed(
     key: &PublicKey,

@@ -18,6 +18,7 @@ const FORMAT: &str = "docs/disk-layout.md tells how one is written";
 
 /// How disks are laid out. Without a disk: the first one, with an EFI system partition and a root over the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanDiskLayout))]
 #[serde(deny_unknown_fields)]
 pub struct DiskLayout {
     /// The disks; all others are left alone.
@@ -25,6 +26,7 @@ pub struct DiskLayout {
     pub disks: Vec<Disk>,
     /// What the existing command line adds to any layout; it says nothing.
     #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "schema", schema(ignore))]
     version: Option<Value>,
 }
 
@@ -52,6 +54,7 @@ fn is_filled_in(version: &Value) -> bool {
 
 /// One disk and its GPT partitions. All that was on it is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanDisk))]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
     /// The device, such as `/dev/nvme0n1` or `/dev/disk/by-id/…`; unset means the first disk that is not removable.
@@ -81,6 +84,7 @@ pub struct Disk {
 
 /// What a disk is connected by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanBus))]
 #[serde(rename_all = "lowercase")]
 pub enum Bus {
     /// Non-volatile memory express.
@@ -101,6 +105,7 @@ pub enum Bus {
 
 /// Which of several disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanPick))]
 #[serde(rename_all = "lowercase")]
 pub enum Pick {
     /// The smallest.
@@ -111,6 +116,7 @@ pub enum Pick {
 
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanPartition))]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
     /// How large it is; unset means all that is left (one partition of a disk at most, the last).
@@ -131,6 +137,7 @@ pub struct Partition {
 
 /// What is made on a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanFileSystem))]
 #[serde(rename_all = "lowercase")]
 pub enum FileSystem {
     /// FAT on an EFI system partition.
@@ -147,6 +154,7 @@ pub enum FileSystem {
 
 /// A size in bytes, written as a number with `K`, `M`, `G` or `T` (powers of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanSize, value_type = String, example = "512M"))]
 #[serde(try_from = "String", into = "String")]
 pub struct Size(pub u64);
 

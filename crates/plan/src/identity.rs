@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The identity of a node. `Debug` shows nothing that is secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanIdentity))]
 pub struct Identity {
     /// The content of `/etc/machine-id`: 32 hexadecimal digits.
     pub machine_id: String,
@@ -17,6 +18,7 @@ pub struct Identity {
 
 /// A host key of SSH. `Debug` does not show the private key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanHostKey))]
 pub struct HostKey {
     /// `ed25519`, `ecdsa` or `rsa`, as in the names of files.
     pub algorithm: String,

@@ -9,6 +9,7 @@ pub const LONGEST: usize = 128;
 
 /// What a machine is made of. What is not known is unset or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Inventory {
     /// Who made the machine.
@@ -55,6 +56,7 @@ pub struct Inventory {
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = InventoryDisk))]
 #[serde(default)]
 pub struct Disk {
     /// The name of the device, such as `nvme0n1`.
@@ -71,6 +73,7 @@ pub struct Disk {
 
 /// A graphics processor or accelerator.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = InventoryGpu))]
 #[serde(default)]
 pub struct Gpu {
     /// Its place on the PCI bus.
@@ -87,6 +90,7 @@ pub struct Gpu {
 
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = InventoryNic))]
 #[serde(default)]
 pub struct Nic {
     /// The name of the device.
@@ -107,6 +111,7 @@ pub struct Nic {
 
 /// A device of the PCI bus.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = InventoryPciDevice))]
 #[serde(default)]
 pub struct PciDevice {
     /// Its place.

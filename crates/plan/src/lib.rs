@@ -28,6 +28,7 @@ pub use wipe::Wipe;
 
 /// Everything that the agent needs to make a machine the node that it is described as. Scripts are plain text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Plan {
     /// The node's name; also its host name.
     pub node: String,
@@ -60,6 +61,7 @@ pub struct Plan {
     /// The name of the interface that it boots from.
     pub boot_interface: String,
     /// Name servers.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
     pub nameservers: Vec<IpAddr>,
     /// DNS search domains.
     pub search: Vec<String>,
@@ -80,6 +82,7 @@ pub struct Plan {
     pub hosts: Vec<Host>,
     /// Time servers; none where the image is to keep its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
     pub ntp_servers: Vec<IpAddr>,
     /// The time zone, such as `Europe/Amsterdam`; unset keeps the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,7 @@ pub struct Plan {
 
 /// A controller that does the same as the one that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanOtherController))]
 pub struct OtherController {
     /// Where its API is, without a slash at the end.
     pub url: String,
@@ -134,8 +138,10 @@ fn default_script_timeout() -> u64 {
 
 /// A line of `/etc/hosts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanHost))]
 pub struct Host {
     /// The address.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub address: IpAddr,
     /// The names, the longest first.
     pub names: Vec<String>,
@@ -143,6 +149,7 @@ pub struct Host {
 
 /// The image that is installed. Files are names below `/files/` of the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanImage))]
 pub struct Image {
     /// Its name.
     pub name: String,
@@ -167,6 +174,7 @@ pub struct Image {
 
 /// Where the root is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanRoot))]
 #[serde(rename_all = "snake_case")]
 pub enum Root {
     /// In memory.
@@ -179,6 +187,7 @@ pub enum Root {
 
 /// A script that bash runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanScript))]
 pub struct Script {
     /// What people call it, such as `prescript` or `partscript of raid1`.
     pub name: String,
@@ -188,6 +197,7 @@ pub struct Script {
 
 /// A service that a site gives to nodes by name: a script, and the systemd unit that runs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanRole))]
 pub struct Role {
     /// Its name, a harmless one for a file.
     pub name: String,
@@ -199,6 +209,7 @@ pub struct Role {
 
 /// An interface of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanInterface))]
 #[serde(default)]
 pub struct Interface {
     /// Its name in the cluster, such as `BOOTIF` or `ib0`.
@@ -210,6 +221,7 @@ pub struct Interface {
     /// Whether the node asks DHCP.
     pub dhcp: bool,
     /// The routers, one of each family.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
     pub gateways: Vec<IpAddr>,
     /// How much the route through the gateways is avoided.
     pub gateway_metric: Option<u32>,
@@ -236,11 +248,13 @@ pub struct Interface {
 
 /// A static route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanRoute))]
 pub struct Route {
     /// Where it leads: a range with the length of its prefix, such as `10.0.0.0/8`.
     pub destination: String,
     /// The router; unset where what it leads to is on the wire itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub gateway: Option<IpAddr>,
     /// How much it is avoided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -252,6 +266,7 @@ pub struct Route {
 
 /// A file with a content that few may read. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanSecret))]
 pub struct Secret {
     /// Its name.
     pub name: String,
@@ -279,10 +294,12 @@ impl std::fmt::Debug for Secret {
 
 /// How a BMC is to be set up. `Debug` does not show the password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanBmc))]
 pub struct Bmc {
     /// Its address with prefix length.
     pub address: String,
     /// Its router.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub gateway: Option<IpAddr>,
     /// VLAN identifier; unset switches it off.
     pub vlanid: Option<u16>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What may be wiped of a disk that the layout does not name: that it takes by default, or by size, model or bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PlanWipe))]
 #[serde(rename_all = "lowercase")]
 pub enum Wipe {
     /// What Perilune has installed, and disks with nothing on them.

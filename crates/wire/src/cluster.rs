@@ -1,5 +1,6 @@
 //! The cluster's settings, as clients read and ask for them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use perilune_model::controller::{BEACON_KEY, Controller};
@@ -8,7 +9,6 @@ use perilune_model::provisioning::InstallPolicy;
 use perilune_model::settings::{Request, Settings};
 use perilune_model::{Cluster, Name, Patch};
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
@@ -16,12 +16,42 @@ use crate::network::controllers;
 use crate::requests::{install_policy, provision_fallback, provision_method};
 
 /// The cluster's settings and its controllers, each under its name; the one that the cluster talks to is `controller`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the flags that clients read")]
 pub struct ClusterKeys<'a> {
-    /// The cluster.
-    pub cluster: &'a Cluster,
-    /// The configuration that the answering daemon reads.
-    pub configuration: &'a str,
+    name: &'a str,
+    user: Option<&'a str>,
+    /// Separated by commas, as all lists here.
+    domain_search: Option<String>,
+    nameserver_ip: Option<String>,
+    forwardserver_ip: Option<String>,
+    ntp_server: Option<String>,
+    technical_contacts: Option<&'a str>,
+    provision_method: Option<&'a str>,
+    provision_fallback: Option<&'a str>,
+    install_policy: Option<&'static str>,
+    install_mode: Option<&'static str>,
+    debug: bool,
+    security: bool,
+    packing_bootpause: bool,
+    createnode_ondemand: bool,
+    createnode_macashost: bool,
+    nextnode_discover: bool,
+    bind_legacy: bool,
+    dnssec_enable: Applicable,
+    dnssec_validation: Option<bool>,
+    #[serde(flatten)]
+    controllers: BTreeMap<&'a str, ControllerKeys<'a>>,
+}
+
+/// What has a meaning in some clusters only.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Applicable {
+    /// It has.
+    Yes(Option<bool>),
+    /// `N/A`.
+    No(&'static str),
 }
 
 /// One controller.
@@ -41,48 +71,43 @@ pub struct ControllerKeys<'a> {
 /// What `dnssec_enable` is while it has no meaning.
 const NOT_APPLICABLE: &str = "N/A";
 
-impl Serialize for ClusterKeys<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let settings: &Settings = self.cluster.settings();
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &settings.title)?;
-        map.serialize_entry("user", &settings.user)?;
-        map.serialize_entry("domain_search", &list(&settings.domain_search))?;
-        map.serialize_entry("nameserver_ip", &list(&settings.nameserver_ip))?;
-        map.serialize_entry("forwardserver_ip", &list(&settings.forwardserver_ip))?;
-        map.serialize_entry("ntp_server", &list(&settings.ntp_server))?;
-        map.serialize_entry("technical_contacts", &settings.technical_contacts)?;
-        map.serialize_entry("provision_method", &settings.provision_method)?;
-        map.serialize_entry("provision_fallback", &settings.provision_fallback)?;
-        let policy = settings.install_policy;
-        map.serialize_entry("install_policy", &policy.map(InstallPolicy::word))?;
-        map.serialize_entry("install_mode", &policy.map(InstallPolicy::mode))?;
-        map.serialize_entry("debug", &settings.debug)?;
-        map.serialize_entry("security", &settings.security)?;
-        map.serialize_entry("packing_bootpause", &settings.packing_bootpause)?;
-        map.serialize_entry("createnode_ondemand", &settings.createnode_ondemand)?;
-        map.serialize_entry("createnode_macashost", &settings.createnode_macashost)?;
-        map.serialize_entry("nextnode_discover", &settings.nextnode_discover)?;
-        map.serialize_entry("bind_legacy", &settings.bind_legacy)?;
-        if settings.bind_legacy {
-            map.serialize_entry("dnssec_enable", &settings.dnssec_enable)?;
-        } else {
-            map.serialize_entry("dnssec_enable", NOT_APPLICABLE)?;
+impl<'a> ClusterKeys<'a> {
+    /// Those of a cluster, by a daemon that reads this configuration.
+    pub fn new(cluster: &'a Cluster, configuration: &'a str) -> Self {
+        let settings: &Settings = cluster.settings();
+        let beacon = cluster.beacon().map(|beacon| &beacon.name);
+        let controllers = cluster.controllers().values().map(|controller| {
+            let is_beacon = Some(&controller.name) == beacon;
+            let key = if is_beacon { BEACON_KEY } else { controller.name.as_str() };
+            (key, ControllerKeys::new(controller, configuration))
+        });
+        Self {
+            name: &settings.title,
+            user: settings.user.as_deref(),
+            domain_search: list(&settings.domain_search),
+            nameserver_ip: list(&settings.nameserver_ip),
+            forwardserver_ip: list(&settings.forwardserver_ip),
+            ntp_server: list(&settings.ntp_server),
+            technical_contacts: settings.technical_contacts.as_deref(),
+            provision_method: settings.provision_method.as_deref(),
+            provision_fallback: settings.provision_fallback.as_deref(),
+            install_policy: settings.install_policy.map(InstallPolicy::word),
+            install_mode: settings.install_policy.map(InstallPolicy::mode),
+            debug: settings.debug,
+            security: settings.security,
+            packing_bootpause: settings.packing_bootpause,
+            createnode_ondemand: settings.createnode_ondemand,
+            createnode_macashost: settings.createnode_macashost,
+            nextnode_discover: settings.nextnode_discover,
+            bind_legacy: settings.bind_legacy,
+            dnssec_enable: if settings.bind_legacy {
+                Applicable::Yes(settings.dnssec_enable)
+            } else {
+                Applicable::No(NOT_APPLICABLE)
+            },
+            dnssec_validation: settings.dnssec_validation,
+            controllers: controllers.collect(),
         }
-        map.serialize_entry("dnssec_validation", &settings.dnssec_validation)?;
-        let beacon = self.cluster.beacon().map(|beacon| beacon.name.clone());
-        if let Some(beacon) = self.cluster.beacon() {
-            map.serialize_entry(BEACON_KEY, &ControllerKeys::new(beacon, self.configuration))?;
-        }
-        for controller in
-            self.cluster.controllers().values().filter(|other| Some(&other.name) != beacon.as_ref())
-        {
-            map.serialize_entry(
-                controller.name.as_str(),
-                &ControllerKeys::new(controller, self.configuration),
-            )?;
-        }
-        map.end()
     }
 }
 

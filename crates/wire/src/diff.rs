@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::any_json::AnyJson;
 use crate::hidden::HIDDEN;
 
 /// Fields whose values only few may see, wherever they stand.
@@ -32,14 +33,15 @@ pub struct ObjectChange {
     /// `create`, `change` or `remove`.
     pub action: &'static str,
     /// The fields that differ. For a new object those that are set; for one that goes, those that were.
-    #[schema(value_type = Object)]
     pub fields: BTreeMap<String, FieldChange>,
 }
 
 /// One field before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FieldChange {
+    #[schema(value_type = AnyJson)]
     from: Value,
+    #[schema(value_type = AnyJson)]
     to: Value,
 }
 

@@ -1,6 +1,7 @@
 //! The API's contract: what requests say and what answers show.
 
 mod ancestors;
+pub mod any_json;
 pub mod api_token;
 pub mod bmc_setup;
 pub mod claim;

@@ -5,22 +5,60 @@ use std::fmt::Write as _;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use crate::answer::Message;
 use crate::extract::Path;
 use crate::json::{self, Json};
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::tables;
+use crate::tables::{self, SomeTables};
 
 /// What of a list is no row.
 const ABOUT: [&str; 2] = ["SQLITE_SEQUENCE", "STRUCTURE"];
 
+/// Digests of tables.
+#[derive(Serialize, ToSchema)]
+struct TableHashes {
+    table: Hashes,
+}
+
+/// Digests of tables.
+#[derive(Serialize, ToSchema)]
+struct Hashes {
+    /// SHA-256 by table, hexadecimal; 0 for one without rows.
+    hashes: BTreeMap<String, String>,
+}
+
+/// What the master says, or another.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+enum HashesAnswer {
+    Hashes(TableHashes),
+    NotMaster(Message),
+}
+
+/// A table.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+struct TableData {
+    table: RowsByTable,
+}
+
+/// Its rows below its name.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the answer in the API's document")]
+struct RowsByTable {
+    data: SomeTables,
+}
+
 /// A digest of each table, from the master alone.
 #[utoipa::path(get, path = "/table/hashes", tag = "ha", responses(
-    (status = 200, description = "SHA-256 by table, below table and hashes; or the message that this is not the master", body = Value),
+    (status = 200, description = "SHA-256 by table, below table and hashes; or the message that this is not the master", body = HashesAnswer),
 ))]
 pub(super) async fn hashes(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let Some(tables) = of_master(&state).await? else { return Ok(not_master()) };
@@ -28,12 +66,12 @@ pub(super) async fn hashes(state: axum::extract::State<State>) -> Result<Respons
     for (name, list) in &tables {
         hashes.insert(name.clone(), digest(list.as_array().map_or(&[], Vec::as_slice))?);
     }
-    Ok(Json(json!({ "table": { "hashes": hashes } })).into_response())
+    Ok(Json(TableHashes { table: Hashes { hashes } }).into_response())
 }
 
 /// A table, from the master alone: what describes it, and its rows. Of tables that are not told of, nothing.
 #[utoipa::path(get, path = "/table/data/{table}", tag = "ha", responses(
-    (status = 201, description = "Its rows, below table, data and its name", body = Value),
+    (status = 201, description = "Its rows, below table, data and its name", body = TableData),
     (status = 200, description = "The message that this is not the master", body = Message),
 ))]
 pub(super) async fn data(

@@ -112,7 +112,14 @@ const QUERIES: [(&str, &str); 8] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 24] = [
+const SHOWN_ONLY: [&str; 31] = [
+    "clear-config",
+    "halt-on-failure",
+    "ignore-result",
+    "save-config",
+    "skip-reboot",
+    "on_link",
+    "once",
     "shared",
     "drained",
     "here",
