@@ -75,7 +75,10 @@ pub(super) async fn look_elsewhere(
                 .is_some_and(|window| address_of(state, interface, mac, &window, source).is_some())
         })
     };
-    if !state.controllers.is_shared() || is_known() {
+    // Where the search itself shows that a boot is expected, no other controller knows better.
+    let is_at_home = interface.addresses.iter().any(|own| own == source.address);
+    let shows = is_at_home && state.boots.accepts(Evidence::Search);
+    if !state.controllers.is_shared() || shows || is_known() {
         return;
     }
     tokio::join!(state.boots.look(), state.leases.look());
