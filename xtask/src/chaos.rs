@@ -1,5 +1,5 @@
 //! `cargo xtask chaos`: several controllers on one database while everything fails that can, for longer than the tests do it. What is done, and
-//! what must hold, is in `crates/perilune/tests/cli/chaos.rs`.
+//! what must hold, is in `crates/perilune/tests/cli/chaos.rs`, and for machines that boot meanwhile in `crates/perilune/tests/clients/boot_storm.rs`.
 
 use std::process::Command;
 
@@ -10,11 +10,18 @@ use crate::build::root;
 /// How the test is told how many faults there are to be.
 const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
 
+pub(crate) fn run(faults: u32) -> Result<()> {
+    for (test, module) in [("cli", "chaos::"), ("clients", "boot_storm::")] {
+        run_one(test, module, faults)?;
+    }
+    Ok(())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a test takes as long as it takes, in the terminal's foreground"
 )]
-pub(crate) fn run(faults: u32) -> Result<()> {
+fn run_one(test: &str, module: &str, faults: u32) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "test",
@@ -22,9 +29,9 @@ pub(crate) fn run(faults: u32) -> Result<()> {
         "--package",
         "perilune",
         "--test",
-        "cli",
+        test,
         "--",
-        "chaos::",
+        module,
         "--nocapture",
     ]);
     cargo.current_dir(root()).env(VARIABLE, faults.to_string());

@@ -143,7 +143,8 @@ impl Drop for Daemon {
 fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<(u16, Value)> {
     let mut answer = answer.ok()?;
     let code = answer.status().as_u16();
-    let text = answer.body_mut().read_to_string().ok()?;
+    // Lists of long runs are long.
+    let text = answer.body_mut().with_config().limit(1 << 30).read_to_string().ok()?;
     Some((code, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 

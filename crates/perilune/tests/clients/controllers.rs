@@ -1,20 +1,24 @@
 //! Two controllers on one database that serve DHCP on one wire.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use perilune_testkit::process::{end, run, wait_for};
+use perilune_testkit::process::{command, end, run, wait_for};
 use perilune_testkit::{Lab, Postgres, Proxy};
 
 use crate::site::{self, Machine, NODE_MAC, limit, unique};
 use crate::tools::UDHCPC;
 
 const CARD: &str = "eth0";
-const CONTROLLERS: [&str; 2] = ["10.141.255.254", "10.141.255.253"];
+pub(crate) const CONTROLLERS: [&str; 2] = ["10.141.255.254", "10.141.255.253"];
+/// Where those ask from who speak for machines.
+const ASKERS: &str = "10.141.99.0/24";
 const NODES: u8 = 8;
 const STRANGERS: u8 = 12;
+pub(crate) const DISCOVER: u8 = 1;
 /// How long offers are waited for.
 const OFFERS: Duration = Duration::from_millis(700);
 /// The wish of firmware that boots by the network: the class, and the kind of machine.
@@ -25,18 +29,20 @@ struct Controller {
     directory: tempfile::TempDir,
     daemon: Child,
     /// How it finds the database.
-    _way: Proxy,
+    way: Proxy,
+    url: String,
 }
 
 /// The controllers, and the wire that they share.
-struct Wire {
+pub(crate) struct Wire {
     hub: Lab,
     controllers: Vec<Controller>,
-    server: Postgres,
+    pub(crate) server: Postgres,
 }
 
 impl Wire {
-    fn start() -> Option<Self> {
+    /// Two controllers that serve DHCP, with a range for strangers and the group `compute`.
+    pub(crate) fn start() -> Option<Self> {
         let mut server = Postgres::start()?;
         let database = server.fresh();
         let hub = Lab::create(&unique("wire"), &[]).unwrap();
@@ -50,10 +56,6 @@ impl Wire {
         let range = ["--dhcp-range-begin", "10.141.200.1", "--dhcp-range-end", "10.141.200.200"];
         wire.cli(0, &[&["network", "change", "cluster", "--dhcp", "yes"], &range[..]].concat());
         wire.cli(0, &["group", "add", "compute"]);
-        for number in 1..=NODES {
-            let (name, mac) = (format!("node00{number}"), node_mac(number));
-            wire.cli(0, &["node", "add", &name, "--group", "compute", "--mac", &mac]);
-        }
         Some(wire)
     }
 
@@ -81,17 +83,19 @@ impl Wire {
         run(init.env("HOME", directory.path()).env_remove("PERILUNE_CONFIG"), &limit()).unwrap();
         let ini = data.join("luna.ini");
         let text = std::fs::read_to_string(&ini).unwrap();
-        let named = format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n");
+        let own =
+            format!("[DATABASE]\nCONTROLLER = controller{number}\n[BOOT]\nEVIDENCE = search\n");
+        let named = format!("{text}\n{own}");
+        // Scripts are asked for where the tests listen, by tests that speak for machines.
+        let named = named.replace("PROTOCOL = https", "PROTOCOL = http");
+        let named = named.replace("[API]\n", &format!("[API]\nPROXIES = {ASKERS}\n"));
         std::fs::write(&ini, named).unwrap();
-        let variable = format!("PERILUNE_DATABASE={url}");
-        let listen = ["0.0.0.0:7050".to_owned()];
-        let starter = ["env", &variable];
-        let daemon = site::serve(&network, directory.path(), &starter, (&listen, &[CARD]));
-        Controller { network, directory, daemon, _way: way }
+        let daemon = serve(&network, directory.path(), &url);
+        Controller { network, directory, daemon, way, url }
     }
 
     /// Runs `perilune` on a controller, once that answers.
-    fn cli(&self, controller: usize, arguments: &[&str]) -> String {
+    pub(crate) fn cli(&self, controller: usize, arguments: &[&str]) -> String {
         let Controller { network, directory, .. } = &self.controllers[controller];
         let mut command = network.command(env!("CARGO_BIN_EXE_perilune"));
         command.args(arguments).env("HOME", directory.path());
@@ -100,14 +104,40 @@ impl Wire {
         said.unwrap_or_else(|| panic!("{arguments:?}: {:?}", run(&mut command, &limit())))
     }
 
-    fn machine(&self, mac: &str) -> Machine {
+    pub(crate) fn machine(&self, mac: &str) -> Machine {
         Machine::connect(&self.hub, mac)
     }
 
     /// SIGKILL.
-    fn kill(&mut self, controller: usize) {
+    pub(crate) fn kill(&mut self, controller: usize) {
         self.controllers[controller].daemon.kill().unwrap();
         self.controllers[controller].daemon.wait().unwrap();
+    }
+
+    /// Starts one that was killed.
+    pub(crate) fn start_again(&mut self, controller: usize) {
+        let Controller { network, directory, daemon, url, .. } = &mut self.controllers[controller];
+        *daemon = serve(network, directory.path(), url);
+    }
+
+    /// Sends one a signal, such as `STOP`.
+    pub(crate) fn signal(&self, controller: usize, name: &str) {
+        let process = self.controllers[controller].daemon.id().to_string();
+        run(command("kill").args([&format!("-{name}"), &process]), &limit()).unwrap();
+    }
+
+    /// Has every controller have a file of images.
+    pub(crate) fn put_file(&self, name: &str) {
+        for controller in &self.controllers {
+            let files = controller.directory.path().join("data/files");
+            std::fs::create_dir_all(&files).unwrap();
+            std::fs::write(files.join(name), name).unwrap();
+        }
+    }
+
+    /// The way of a controller to the database.
+    pub(crate) fn way(&self, controller: usize) -> &Proxy {
+        &self.controllers[controller].way
     }
 }
 
@@ -123,51 +153,79 @@ impl Drop for Wire {
     }
 }
 
+fn serve(network: &Lab, directory: &Path, url: &str) -> Child {
+    let variable = format!("PERILUNE_DATABASE={url}");
+    let listen = ["0.0.0.0:7050".to_owned()];
+    site::serve(network, directory, &["env", &variable], (&listen, &[CARD]))
+}
+
 fn node_mac(number: u8) -> String {
     NODE_MAC.replace(":01", &format!(":0{number}"))
 }
 
 /// What one controller offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Offer {
-    address: Ipv4Addr,
-    boot_server: Ipv4Addr,
+pub(crate) struct Offer {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) boot_server: Ipv4Addr,
 }
 
 /// Looks for a server in the name of a machine; what each controller that runs offers, by its address.
-fn offers(asker: &Machine, mac: [u8; 6], running: usize) -> BTreeMap<String, Offer> {
+pub(crate) fn offers(asker: &Machine, mac: [u8; 6], running: usize) -> BTreeMap<String, Offer> {
     let ask = || {
-        let mut packet = vec![0; 240];
-        packet[..8].copy_from_slice(&[1, 1, 6, 0, 9, mac[3], mac[4], mac[5]]);
-        packet[10] = 0x80;
-        packet[28..34].copy_from_slice(&mac);
-        packet[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
-        packet.extend([53, 1, 1]);
-        packet.extend_from_slice(PXE);
-        packet.push(255);
-        let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
-        socket.set_broadcast(true).unwrap();
+        let socket = client();
         socket.set_read_timeout(Some(OFFERS)).unwrap();
-        socket.send_to(&packet, "10.141.255.255:67").unwrap();
+        socket.send_to(&message(mac, DISCOVER, &[]), "10.141.255.255:67").unwrap();
         let mut offered = BTreeMap::new();
-        let mut answer = [0; 2048];
         let begun = Instant::now();
         while begun.elapsed() < OFFERS && offered.len() < running {
-            let Ok((_, from)) = socket.recv_from(&mut answer) else { break };
-            if answer[28..34] == mac {
-                let at =
-                    |place: usize| Ipv4Addr::from(*answer[place..].first_chunk::<4>().unwrap());
-                let offer = Offer { address: at(16), boot_server: at(20) };
-                offered.insert(from.ip().to_string(), offer);
-            }
+            let Some((_, server, offer)) = heard(&socket, mac) else { break };
+            offered.insert(server.to_string(), offer);
         }
         offered
     };
     asker.lab.inside(ask).unwrap()
 }
 
+/// The port of clients, in the network of the thread that calls this.
+pub(crate) fn client() -> UdpSocket {
+    let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
+    socket.set_broadcast(true).unwrap();
+    socket
+}
+
+/// What a machine's firmware says, which is to be answered to all.
+pub(crate) fn message(mac: [u8; 6], kind: u8, more: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0; 240];
+    packet[..8].copy_from_slice(&[1, 1, 6, 0, 9, mac[3], mac[4], mac[5]]);
+    packet[10] = 0x80;
+    packet[28..34].copy_from_slice(&mac);
+    packet[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+    packet.extend([53, 1, kind]);
+    packet.extend_from_slice(PXE);
+    packet.extend_from_slice(more);
+    packet.push(255);
+    packet
+}
+
+/// The next answer to a machine: its kind, whose it is, and what it gives. `None` when nothing comes for a while.
+pub(crate) fn heard(socket: &UdpSocket, mac: [u8; 6]) -> Option<(u8, Ipv4Addr, Offer)> {
+    let mut answer = [0; 2048];
+    let (begun, patience) = (Instant::now(), socket.read_timeout().unwrap().unwrap());
+    // Others are answered meanwhile.
+    while begun.elapsed() < patience {
+        let (_, from) = socket.recv_from(&mut answer).ok()?;
+        let IpAddr::V4(from) = from.ip() else { continue };
+        if answer[28..34] == mac {
+            let at = |place: usize| Ipv4Addr::from(*answer[place..].first_chunk::<4>().unwrap());
+            return Some((answer[242], from, Offer { address: at(16), boot_server: at(20) }));
+        }
+    }
+    None
+}
+
 /// Waits until it is so.
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     assert!(wait_for(&limit(), || condition().then_some(())).unwrap().is_some(), "{what}");
 }
 
@@ -186,6 +244,10 @@ fn ask_at_once(udhcpc: &str, strangers: &[Machine]) -> Vec<String> {
 fn two_controllers_answer_nodes_alike_lend_each_address_once_and_one_goes_on_alone() {
     let Some(udhcpc) = UDHCPC.find() else { return };
     let Some(mut wire) = Wire::start() else { return };
+    for number in 1..=NODES {
+        let (name, mac) = (format!("node00{number}"), node_mac(number));
+        wire.cli(0, &["node", "add", &name, "--group", "compute", "--mac", &mac]);
+    }
     let asker = wire.machine("52:54:00:00:00:66");
     asker.take("10.141.0.99/16");
 

@@ -1,6 +1,7 @@
 //! The DHCP, DNS and TFTP clients, other name servers and the SNMP agent of distributions against the real daemon, in network namespaces that touch no other network.
 #![cfg(test)]
 
+mod boot_storm;
 mod controllers;
 mod dhcp;
 mod dhcp6;
