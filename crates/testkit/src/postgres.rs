@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -29,11 +30,22 @@ pub struct Postgres {
     port: u16,
     process: Option<Child>,
     databases: u32,
+    /// A disk of its own, of so many MiB, which can be filled.
+    disk: Option<u32>,
 }
 
 impl Postgres {
     /// Starts a server. `None`, said aloud, where the distribution has none installed.
     pub fn start() -> Option<Self> {
+        Self::start_on(None)
+    }
+
+    /// The same on a disk of its own, of so many MiB; as are its standbys. Who is not root has none, and nothing fills.
+    pub fn start_on_disk(size: u32) -> Option<Self> {
+        Self::start_on(Some(size))
+    }
+
+    fn start_on(disk: Option<u32>) -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -44,7 +56,8 @@ impl Postgres {
             );
             return None;
         };
-        let mut server = Self::empty(programs);
+        let disk = disk.filter(|_| rustix::process::geteuid().is_root());
+        let mut server = Self::empty(programs, disk);
         // What it holds does not outlive the test; a crash of the server alone loses nothing without it.
         let made = server
             .program("initdb")
@@ -65,13 +78,58 @@ impl Postgres {
     }
 
     /// A server that does not run and has nothing yet.
-    fn empty(programs: PathBuf) -> Self {
+    fn empty(programs: PathBuf, disk: Option<u32>) -> Self {
         let account = rustix::process::geteuid().is_root().then(|| account("postgres"));
         let directory = tempfile::tempdir().unwrap();
         if let Some((user, group)) = account {
             std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
         }
-        Self { programs, directory, account, port: free_port(), process: None, databases: 0 }
+        let (port, process, databases) = (free_port(), None, 0);
+        let server = Self { programs, directory, account, port, process, databases, disk };
+        server.mount();
+        server
+    }
+
+    fn mount(&self) {
+        let (Some(size), Some((user, group))) = (self.disk, self.account) else { return };
+        fs::create_dir(self.data()).unwrap();
+        let options = format!("size={size}m,mode=0700,uid={user},gid={group}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(self.data());
+        assert!(mount.status().unwrap().success(), "the disk of the server is not mounted");
+    }
+
+    /// Fills the server's disk to the last byte.
+    pub fn fill_disk(&self) {
+        if self.disk.is_none() {
+            return;
+        }
+        let mut file = fs::File::create(self.filler()).unwrap();
+        for size in [1 << 20, 1 << 12] {
+            let zeros = vec![0; size];
+            while file.write_all(&zeros).is_ok() {}
+        }
+    }
+
+    /// Makes room again; starts the server where it has ended for want of it.
+    pub fn free_disk(&mut self) {
+        if self.disk.is_none() {
+            return;
+        }
+        fs::remove_file(self.filler()).unwrap();
+        let started = Instant::now();
+        while !self.answers() {
+            if self.process.as_mut().is_none_or(|own| own.try_wait().unwrap().is_some()) {
+                self.process = None;
+                return self.run(&[]);
+            }
+            assert!(started.elapsed() < DEADLINE, "postgres does not answer\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.data().join("filler")
     }
 
     /// Starts the server again, with these settings beside its own, such as `max_connections=20`.
@@ -84,6 +142,7 @@ impl Postgres {
             "fsync=off",
             "full_page_writes=off",
             "shared_buffers=16MB",
+            "max_wal_size=128MB",
         ];
         for setting in own.iter().chain(settings) {
             command.arg("-c").arg(setting);
@@ -155,7 +214,7 @@ impl Postgres {
     /// Starts a standby of this server, without which no commit is acknowledged from now on.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let mut standby = Self::empty(self.programs.clone());
+        let mut standby = Self::empty(self.programs.clone(), self.disk);
         let copied = standby
             .program("pg_basebackup")
             .args(["--no-sync", "--write-recovery-conf", "--checkpoint=fast", "-U", USER, "-h"])
@@ -217,6 +276,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.end(Signal::QUIT);
+        if self.disk.is_some() {
+            Command::new("umount").arg("--lazy").arg(self.data()).status().ok();
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::kill::Daemon;
 const CONTROLLERS: usize = 3;
 const WRITERS: usize = 2;
 /// As many faults as a short run has: one of each kind.
-const FAULTS: usize = 7;
+const FAULTS: usize = 8;
 /// How many there are to be, where somebody says so.
 const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
 /// How long changes are made between two faults.
@@ -39,6 +39,8 @@ enum Fault {
     Failover,
     /// The database is killed, and started again.
     Restart,
+    /// The disk of the database is full for a while.
+    Full,
 }
 
 const KINDS: [Fault; FAULTS] = [
@@ -46,6 +48,7 @@ const KINDS: [Fault; FAULTS] = [
     Fault::Stopped,
     Fault::Killed,
     Fault::Away,
+    Fault::Full,
     Fault::Failover,
     Fault::Cut,
     Fault::Restart,
@@ -85,7 +88,8 @@ impl Drop for Over<'_> {
 
 impl Chaos {
     fn start() -> Option<Self> {
-        let mut site = Site::new(CONTROLLERS)?;
+        // Room for what is made in a long run.
+        let mut site = Site::on(Postgres::start_on_disk(1024)?, CONTROLLERS);
         let standby = site.server.standby();
         let ports = [site.server.port(), standby.port()];
         let proxies: Vec<[Proxy; 2]> = (0..CONTROLLERS).map(|_| ports.map(Proxy::start)).collect();
@@ -132,8 +136,8 @@ impl Chaos {
             let mut known = self.known.lock().unwrap();
             match code {
                 Some(201) => known.acknowledged.insert(name),
-                // Others were always first; it is as if it had not been asked for.
-                Some(409) => known.refused.insert(name),
+                // Others were always first, or there was no room for it; it is as if it had not been asked for.
+                Some(409 | 507) => known.refused.insert(name),
                 Some(503) | None => known.unsure.insert(name),
                 Some(code) => panic!("{name}: {code}"),
             };
@@ -188,6 +192,12 @@ impl Chaos {
                 site.server.crash();
                 pause(Duration::from_millis(500));
                 site.server.run(&[]);
+            }
+            Fault::Full => {
+                let mut site = self.site.lock().unwrap();
+                site.server.fill_disk();
+                pause(Duration::from_secs(2));
+                site.server.free_disk();
             }
         }
     }

@@ -26,7 +26,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(controllers: usize) -> Option<Self> {
-        let mut server = Postgres::start()?;
+        Some(Self::on(Postgres::start()?, controllers))
+    }
+
+    /// The same on a database server that was made for it.
+    pub(crate) fn on(mut server: Postgres, controllers: usize) -> Self {
         let database = server.fresh();
         let url = Postgres::url(&database, server.port());
         let data: Vec<_> = (0..controllers).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -51,7 +55,7 @@ impl Site {
             std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
                 .unwrap();
         }
-        Some(Self { server, database, url, ways: Vec::new(), data })
+        Self { server, database, url, ways: Vec::new(), data }
     }
 
     /// Adds a key to a section of every controller's configuration.
