@@ -112,7 +112,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum", &["perilune-api", "perilune-testkit"]),
     ("tower", &["perilune-api"]),
     ("tower-http", &["perilune-api"]),
-    ("utoipa", &["perilune-api", "perilune-wire"]),
+    // The plan describes itself there by a feature, without which the agent is built.
+    ("utoipa", &["perilune-api", "perilune-plan", "perilune-wire"]),
     ("utoipa-axum", &["perilune-api"]),
     ("anyhow", &["perilune", "perilune-agent", "xtask"]),
 ];
