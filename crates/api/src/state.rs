@@ -19,9 +19,12 @@ use crate::budgets::Budgets;
 use crate::problem::ApiError;
 use crate::proxied::HiddenBoots;
 
-/// What every handler can reach; clones share it.
+/// What every handler can reach. Each layer of each request has a clone, so that one is no more than a number that is counted up.
 #[derive(Clone)]
-pub(crate) struct State {
+pub(crate) struct State(Arc<Inner>);
+
+/// What it is made of.
+pub(crate) struct Inner {
     services: Services,
     /// Failed log-ins.
     pub(crate) attempts: Arc<Attempts>,
@@ -56,6 +59,14 @@ impl Default for Turns {
 }
 
 impl Deref for State {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Deref for Inner {
     type Target = Services;
 
     fn deref(&self) -> &Services {
@@ -66,18 +77,24 @@ impl Deref for State {
 impl State {
     /// Nobody has asked for anything yet.
     pub(crate) fn new(services: Services) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             services,
             attempts: Arc::default(),
             hidden_boots: Arc::default(),
             turns: Arc::default(),
-        }
+        }))
     }
 
     /// The same, with changes of the cluster only gathered.
     #[must_use]
     pub(crate) fn gathering(&self) -> Self {
-        Self { services: self.services.gathering(), ..self.clone() }
+        let Inner { services, attempts, hidden_boots, turns } = &*self.0;
+        Self(Arc::new(Inner {
+            services: services.gathering(),
+            attempts: Arc::clone(attempts),
+            hidden_boots: Arc::clone(hidden_boots),
+            turns: Arc::clone(turns),
+        }))
     }
 
     /// What a user may do; `None` when there is no such user. Who is in the configuration may do everything.
