@@ -139,7 +139,17 @@ impl Sources {
     /// The file's text, when it is there.
     fn read(&mut self, path: PathBuf) -> Option<String> {
         let stamp = stamp(&path);
-        let text = stamp.and_then(|_| fs::read_to_string(&path).ok());
+        if stamp.is_none() {
+            // One look at a directory that is missing stands for all files that it does not have.
+            let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+            let missing = path.ancestors().take_while(is_missing).last();
+            let missing = (missing.unwrap_or(&path).to_owned(), None);
+            if !self.files.contains(&missing) {
+                self.files.push(missing);
+            }
+            return None;
+        }
+        let text = fs::read_to_string(&path).ok();
         self.files.push((path, stamp));
         text
     }

@@ -92,15 +92,18 @@ pub(crate) fn built_in_plugins(kind: &str) -> impl Iterator<Item = &'static str>
     BUILT_IN.iter().filter(move |(of, _, _, _)| *of == kind).map(|(_, name, _, _)| *name)
 }
 
-/// Whether there is a plugin of this name. The default ones need no look.
-fn exists(directories: &Directories, kind: &str, plugin: &str) -> bool {
-    let built_in = BUILT_IN.iter().any(|(a, b, _, _)| (*a, *b) == (kind, plugin));
-    let own = directories.plugins.as_ref().filter(|_| is_plain(plugin));
-    built_in
-        || own.is_some_and(|directory| {
-            let directory = directory.join("boot").join(kind);
-            directory.join(plugin).is_dir() || directory.join(format!("{plugin}.py")).is_file()
-        })
+/// The first of these plugins that there is, else the default one, which needs no look.
+fn first<'a>(directories: &Directories, kind: &str, names: &[&'a str]) -> &'a str {
+    let own = directories.plugins.as_ref().map(|plugins| plugins.join("boot").join(kind));
+    // Most sites have none of their own.
+    let own = own.filter(|own| own.is_dir());
+    let exists = |plugin: &str| {
+        BUILT_IN.iter().any(|(a, b, _, _)| (*a, *b) == (kind, plugin))
+            || own.as_ref().filter(|_| is_plain(plugin)).is_some_and(|own| {
+                own.join(plugin).is_dir() || own.join(format!("{plugin}.py")).is_file()
+            })
+    };
+    names.iter().copied().find(|name| exists(name)).unwrap_or(DEFAULT)
 }
 
 /// A name that is one step of a path, and a harmless one.
@@ -134,10 +137,6 @@ impl Composition {
     }
 
     fn new(template: &str, directories: &Directories, choice: Choice<'_>) -> Self {
-        let first = |kind: &str, names: &[&str]| {
-            let found = names.iter().find(|name| exists(directories, kind, name));
-            found.map_or(DEFAULT, |name| *name).to_owned()
-        };
         let [method, fallback] = choice.methods;
         let parts = vec![
             template.to_owned(),
@@ -145,8 +144,9 @@ impl Composition {
             choice.osrelease.to_owned(),
             method.to_owned(),
             fallback.to_owned(),
-            first("bmc", &[choice.node, choice.group]),
-            first("scripts", &[choice.node, choice.group, choice.distribution]),
+            first(directories, "bmc", &[choice.node, choice.group]).to_owned(),
+            first(directories, "scripts", &[choice.node, choice.group, choice.distribution])
+                .to_owned(),
         ];
         Self { parts: parts.into_iter().map(|part| part.replace(SEPARATOR, "")).collect() }
     }

@@ -27,6 +27,31 @@ fn an_edited_template_takes_effect_at_once_and_the_built_in_one_when_it_goes() {
 }
 
 #[test]
+fn directories_that_are_made_later_count_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let site_of = |name: &str| directory.path().join("etc").join(name);
+    let (own, plugins) = (site_of("templates"), site_of("plugins"));
+    let directories = Directories { templates: Some(own.clone()), plugins: Some(plugins.clone()) };
+    let (draft, templates) = (small(), Templates::new(directories));
+    let environment = environment(&draft);
+    let site = Site { templates: &templates, environment: &environment, cluster: &draft };
+    let (menu, script) = (site.menu().unwrap(), site.install_script("node001", "").unwrap());
+    fs::create_dir_all(&own).unwrap();
+    fs::create_dir_all(plugins.join("boot/scripts")).unwrap();
+    assert_eq!(site.menu().unwrap(), menu);
+    assert_eq!(site.install_script("node001", "").unwrap(), script);
+    fs::create_dir(plugins.join("boot/scripts/node001")).unwrap();
+    fs::write(own.join("templ_boot_ipxe.cfg"), "#!ipxe\necho own\n").unwrap();
+    fs::write(plugins.join("boot/scripts/node001/prescript"), "echo the node's own").unwrap();
+    assert_eq!(site.menu().unwrap(), "#!ipxe\necho own\n");
+    let changed = site.install_script("node001", "").unwrap();
+    assert!(changed.contains("echo the node's own"), "{changed}");
+    fs::remove_dir_all(directory.path().join("etc")).unwrap();
+    assert_eq!(site.menu().unwrap(), menu);
+    assert_eq!(site.install_script("node001", "").unwrap(), script);
+}
+
+#[test]
 fn a_template_in_the_ways_of_jinja2_and_python_is_understood() {
     let directory = tempfile::tempdir().unwrap();
     let text = "{% autoescape None %}{% set ns = namespace(first=true) %}\
