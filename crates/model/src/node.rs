@@ -5,7 +5,7 @@ mod save;
 
 pub use clone::clone;
 pub use save::{Request, report, save};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Name;
 use crate::interface::{BOOT_INTERFACE, FormerAddress, Interface};
@@ -61,10 +61,18 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm_sha256: Option<String>,
     /// Its interfaces, in the order in which they were given.
+    #[serde(deserialize_with = "without_room")]
     pub interfaces: Vec<Interface>,
     /// Addresses that its interfaces had, the latest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<FormerAddress>,
+}
+
+/// A list grows by four while it is read, and most nodes have one interface: with 50,000 nodes that is 27 MB of room for nothing.
+fn without_room<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Interface>, D::Error> {
+    let mut interfaces = Vec::deserialize(deserializer)?;
+    interfaces.shrink_to_fit();
+    Ok(interfaces)
 }
 
 /// What a machine says of itself while it installs. It shows which fields of a node nobody else has set since.

@@ -78,6 +78,7 @@ impl Sqlite {
             .map_err(|error| sound::unreadable(damaged(error), &file))?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
         sound::note_made(&lock).map_err(unusable)?;
+        schema::forget_pages(&connection).map_err(damaged)?;
         let shortage = Shortage::default();
         let writer = Writer::start(connection, lock, Space::new(directory, shortage.clone()))?;
         Ok(Opened { engine: Self { writer, shortage }, life, keys, cluster })

@@ -47,6 +47,11 @@ const STEPS: &[&str] = &["
     DELETE FROM meta WHERE key = 'objects';
 "];
 
+/// Gives back the memory of pages that were read: all of them were, to see whether they are sound, and few are read again.
+pub(crate) fn forget_pages(connection: &Connection) -> Result<(), Error> {
+    Ok(connection.execute_batch("PRAGMA shrink_memory")?)
+}
+
 /// Opens the database file and brings its layout up to date.
 pub(crate) fn open(file: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(file)?;
