@@ -101,7 +101,7 @@ async fn add(
     })?;
     let asked = body.read(&["config", "apitoken", &name], |fields| {
         let asked = request(fields);
-        if let Some(unknown) = asked.routes.iter().find(|route| !document.has(route)) {
+        if let Some(unknown) = asked.routes.iter().find(|route| !document.listed.has(route)) {
             let reason = format!("there is no operation '{}'; /openapi.json lists them, such as GET /config/node/{{name}}", shown(unknown));
             fields.refuse("routes", reason);
         }

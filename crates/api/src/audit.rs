@@ -1,8 +1,9 @@
 //! `/audit`: who was refused what, who was given which secret, what was changed and done; and how it gets there.
 
-use axum::extract::{Request, State as Shared};
-use axum::http::StatusCode;
-use axum::middleware::Next;
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::audit::{Entry, Kind};
 use perilune_daemon::clock::rfc3339;
@@ -116,23 +117,34 @@ async fn list(
     Ok(Json(Entries { audit }).into_response())
 }
 
-/// Notes every answer that refuses, whoever gave it.
-pub(super) async fn note_refusals(
-    Shared(state): Shared<State>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let token = request.headers().get(extract::TOKEN_HEADER).cloned();
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let from = source::of_request(&request).address;
-    let response = next.run(request).await;
-    if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        let who = extract::whoever(token.as_ref(), &state);
-        let mut what = format!("{method} {}", shown(uri.path()));
+/// What is noted of a request when it is refused, whoever refuses it.
+pub(super) struct Refusable {
+    token: Option<HeaderValue>,
+    method: Method,
+    uri: Uri,
+    from: IpAddr,
+}
+
+impl Refusable {
+    pub(super) fn of(request: &Request) -> Self {
+        Self {
+            token: request.headers().get(extract::TOKEN_HEADER).cloned(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            from: source::of_request(request).address,
+        }
+    }
+
+    /// Notes it if this answer refuses.
+    pub(super) fn note(&self, response: &Response, state: &State) {
+        if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return;
+        }
+        let who = extract::whoever(self.token.as_ref(), state);
+        let mut what = format!("{} {}", self.method, shown(self.uri.path()));
         if let Some(Reason(reason)) = response.extensions().get::<Reason>() {
             what = format!("{what}: {reason}");
         }
-        state.audit.refused(&who, from, &what);
+        state.audit.refused(&who, self.from, &what);
     }
-    response
 }

@@ -30,7 +30,7 @@ pub(super) fn complete(document: &mut OpenApi, declared: &Declared) {
     }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
-            name(operation);
+            operation.operation_id = name_of(operation);
             add_path_parameters(path, operation);
             parameters::describe(path, operation);
             let access = declared.of(path, &method);
@@ -47,11 +47,9 @@ pub(super) fn complete(document: &mut OpenApi, declared: &Declared) {
 }
 
 /// Functions of several modules have the same name; with the tag before it, it is theirs alone.
-fn name(operation: &mut Operation) {
-    let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
-    if let Some(function) = &mut operation.operation_id {
-        *function = format!("{tag}.{function}");
-    }
+pub(super) fn name_of(operation: &Operation) -> Option<String> {
+    let tag = operation.tags.iter().flatten().next().map_or("", String::as_str);
+    operation.operation_id.as_ref().map(|function| format!("{tag}.{function}"))
 }
 
 fn add_path_parameters(path: &str, operation: &mut Operation) {

@@ -4,11 +4,12 @@
     reason = "axum's own extractors are wrapped here, and used nowhere else"
 )]
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Uri};
 use perilune_daemon::auth::Identity;
 use perilune_daemon::clock;
 use perilune_daemon::cluster::{Author, RequestKey};
@@ -123,7 +124,8 @@ struct Asked {
     origin: IpAddr,
     /// Who became the user of a program on this machine, as `sudo` says. It is noted, and gives no right.
     sudo_user: Option<String>,
-    action: String,
+    method: Method,
+    uri: Uri,
     is_trial: bool,
     key: Option<RequestKey>,
 }
@@ -134,14 +136,14 @@ const LONGEST_KEY: usize = 200;
 
 impl Asked {
     /// `who` asks: nobody's requests are taken for another's.
-    fn new(parts: &Parts, who: &str) -> Result<Self, ApiError> {
+    fn new(parts: &Parts, who: impl Display) -> Result<Self, ApiError> {
         let Peer(origin) = peer(parts);
-        let action = format!("{} {}", parts.method, parts.uri.path());
         Ok(Self {
             origin,
             sudo_user: sudo_user(parts),
-            key: key_of(parts, who, &action)?,
-            action,
+            key: key_of(parts, who)?,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
             is_trial: query::wants_trial(&parts.uri)?,
         })
     }
@@ -156,14 +158,18 @@ impl Asked {
 
     fn by(&self, author: String) -> Author {
         let (at, origin) = (clock::milliseconds(), self.origin.to_string());
-        let meta = Meta { at, author, origin, action: self.action.clone() };
+        let meta = Meta { at, author, origin, action: action(&self.method, &self.uri) };
         Author { meta, dry_run: self.is_trial, key: self.key.clone() }
     }
 }
 
+fn action(method: &Method, uri: &Uri) -> String {
+    format!("{method} {}", uri.path())
+}
+
 /// What the store knows a request by that may be sent again: the client's own word for it, for this operation on this object by this
 /// client alone. Else whoever used a word before would have another's change taken for done.
-fn key_of(parts: &Parts, who: &str, action: &str) -> Result<Option<RequestKey>, ApiError> {
+fn key_of(parts: &Parts, who: impl Display) -> Result<Option<RequestKey>, ApiError> {
     let Some(given) = parts.headers.get(KEY_HEADER) else { return Ok(None) };
     let is_plain = (1..=LONGEST_KEY).contains(&given.len());
     let given = given.to_str().ok().filter(|_| is_plain).ok_or_else(|| {
@@ -171,13 +177,14 @@ fn key_of(parts: &Parts, who: &str, action: &str) -> Result<Option<RequestKey>, 
             "the header Idempotency-Key must be a text of 1 to {LONGEST_KEY} letters, such as a UUID"
         ))
     })?;
+    let action = action(&parts.method, &parts.uri);
     let digest = Sha256::digest(format!("{who}\n{action}\n{given}"));
     Ok(Some(RequestKey::new(format!("{digest:x}"))))
 }
 
 impl Caller {
     pub(super) fn new(parts: &Parts, user: String, role: Role) -> Result<Self, ApiError> {
-        let asked = Asked::new(parts, &format!("user {user}"))?;
+        let asked = Asked::new(parts, format_args!("user {user}"))?;
         Ok(Self { user, role, nodes: None, is_token: false, asked })
     }
 
@@ -189,7 +196,7 @@ impl Caller {
         nodes: scope::Nodes,
     ) -> Result<Self, ApiError> {
         let user = token_text(&token.name, token.user.as_ref());
-        let asked = Asked::new(parts, &format!("token {}", token.name))?;
+        let asked = Asked::new(parts, format_args!("token {}", token.name))?;
         Ok(Self { user, role, nodes, is_token: true, asked })
     }
 
@@ -291,7 +298,7 @@ impl NodeToken {
         name: String,
         archive: Option<String>,
     ) -> Result<Self, ApiError> {
-        let asked = Asked::new(parts, &format!("node {name}"))?;
+        let asked = Asked::new(parts, format_args!("node {name}"))?;
         Ok(Self { name, archive, asked })
     }
 }

@@ -51,7 +51,8 @@ fn make_whole(value: &mut Value) {
 
 /// The bytes of a value in that form.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(256);
+    // As large as a node: growing from little moves it several times.
+    let mut bytes = Vec::with_capacity(4096);
     append(&mut bytes, value)?;
     Ok(bytes)
 }

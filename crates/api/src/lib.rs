@@ -4,6 +4,7 @@ mod absent;
 mod answer;
 mod api_token;
 mod apply;
+mod around;
 mod attempts;
 mod audience;
 mod audit;
@@ -91,29 +92,26 @@ mod view;
 mod warnings;
 mod window;
 
-use std::sync::Arc;
-
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::ServiceExt;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, ServiceExt};
-use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
+use crate::around::Around;
 pub use crate::connections::Limits;
 use crate::connections::Service;
 use crate::permissions::Routes;
 pub use crate::serve::serve;
 use crate::state::State;
 
-/// The routes and their document.
-fn router(state: &State) -> (Router<State>, OpenApi) {
-    let (router, mut document, declared, in_bulk) = Routes::new()
+/// All routes with who may call them, but for those of the document itself.
+fn all() -> Routes {
+    Routes::new()
         .merge(session::routes())
         .merge(warnings::routes())
         .merge(tpm::routes())
@@ -171,7 +169,11 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         .merge(window::routes())
         .merge(reinstall::routes())
         .merge(claim::routes())
-        .into_router(state, document());
+}
+
+/// The document of the routes.
+fn document() -> OpenApi {
+    let (mut document, declared) = all().into_document(empty_document());
     envelope::put_in_place(&mut document, &declared);
     common::complete(&mut document, &declared);
     integers::bound(&mut document);
@@ -179,32 +181,26 @@ fn router(state: &State) -> (Router<State>, OpenApi) {
         let key = ApiKey::Header(ApiKeyValue::new("x-access-tokens"));
         components.security_schemes.insert("token".to_owned(), SecurityScheme::ApiKey(key).into());
     }
-    (router.layer(axum::Extension(bulk::Parts::new(in_bulk))), document)
+    document
 }
 
 /// The whole service: what one listener serves.
 pub(crate) fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
-    let (router, document) = router(&state);
-    let proxies: Arc<[IpNet]> = state.proxies.clone().into();
-    let routes = routes::Document::new(document);
+    let (router, in_bulk, listed) = all().into_router(&state);
+    let around = Around::new(&state, listed, bulk::Parts::new(in_bulk));
     let router = router
         .route("/openapi.json", get(routes::openapi))
         .route("/docs", get(routes::page))
         .route("/all-routes", get(routes::all))
         .merge(absent::routes())
-        .layer(axum::Extension(routes))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(state.clone(), audit::note_refusals))
-        .layer(from_fn(receive::hold))
-        .layer(from_fn_with_state(state.clone(), requests::note))
-        .layer(from_fn_with_state(proxies, source::note))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(around, around::answer))
         .with_state(state);
     ServiceBuilder::new().layer(MapRequestLayer::new(slashes::one)).service(router)
 }
 
-fn document() -> OpenApi {
+fn empty_document() -> OpenApi {
     let description = "Bare-metal provisioning: nodes, groups, images, boot. Log in with POST /token and send the token as \
                        x-access-tokens. Every failure has a body with a message.";
     let info = InfoBuilder::new()
@@ -231,16 +227,5 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     );
     let mut response = json::Json(answer::Message { message }).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
-fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_default();
-    let mut response = problem::ApiError::Defect(text).into_response();
-    response.headers_mut().insert("connection", HeaderValue::from_static("close"));
     response
 }

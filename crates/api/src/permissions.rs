@@ -19,13 +19,14 @@ use perilune_model::user::Role;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::answer::Message;
-use crate::answer::shown;
+use crate::answer::{Message, shown};
 use crate::bodies::Sender;
+use crate::common;
 use crate::extract::{self, Bearer, Caller, NodeToken};
 use crate::json::Json;
 use crate::problem::ApiError;
 use crate::receive::LargestBody;
+use crate::routes::{self, Listed};
 use crate::state::State;
 use crate::ticket;
 
@@ -295,20 +296,31 @@ impl Routes {
         Self(self.0.into_iter().map(layered).collect())
     }
 
-    /// The router, its document, what is declared, and the router of those that may be part of a bulk.
-    pub(super) fn into_router(
-        self,
-        state: &State,
-        document: OpenApi,
-    ) -> (Router<State>, OpenApi, Declared, Router<State>) {
-        let mut router = OpenApiRouter::with_openapi(document);
-        let mut in_bulk = Router::new();
+    /// The document of them all, and what is declared.
+    pub(super) fn into_document(self, empty: OpenApi) -> (OpenApi, Declared) {
+        let mut all = OpenApiRouter::with_openapi(empty);
         let mut declared = Declared::default();
-        for (access, (schemas, paths, routes)) in self.0 {
+        for (access, route) in self.0 {
+            let (_, paths, _) = &route;
+            for (path, item) in &paths.paths {
+                for (method, _) in routes::operations(item) {
+                    declared.0.insert((path.clone(), method), access);
+                }
+            }
+            all = all.routes(route);
+        }
+        (all.into_openapi(), declared)
+    }
+
+    /// The router, the router of those that may be part of a bulk, and the list of all.
+    pub(super) fn into_router(self, state: &State) -> (Router<State>, Router<State>, Listed) {
+        let (mut all, mut in_bulk) = (Router::new(), Router::new());
+        let mut listed = Listed::default();
+        for (access, (_, paths, routes)) in self.0 {
             let mut words = BTreeMap::new();
             for (path, item) in &paths.paths {
-                for (method, operation) in super::routes::operations(item) {
-                    declared.0.insert((path.clone(), method), access);
+                for (method, operation) in routes::operations(item) {
+                    listed.add(path, method, common::name_of(operation));
                     words.insert(method, operation.summary.clone().unwrap_or_default());
                 }
             }
@@ -320,15 +332,14 @@ impl Routes {
                 let guard = Guard { access, words: Arc::new(words), state: state.clone() };
                 routes.route_layer(from_fn_with_state(guard, check))
             };
-            if access.in_bulk {
-                for path in paths.paths.keys() {
+            for path in paths.paths.keys() {
+                if access.in_bulk {
                     in_bulk = in_bulk.route(path, routes.clone());
                 }
+                all = all.route(path, routes.clone());
             }
-            router = router.routes((schemas, paths, routes));
         }
-        let (router, document) = router.split_for_parts();
-        (router, document, declared, in_bulk)
+        (all, in_bulk, listed)
     }
 }
 
@@ -378,14 +389,14 @@ impl Guard {
             return repeated.into_response();
         }
         let noted = self.what_to_note(&bearer, &parts);
-        let (who, from) = (bearer.who(), bearer.origin());
+        let noted = noted.map(|noted| (noted, bearer.who(), bearer.origin()));
         // From here on a body is read, as far as this sender may send one.
         parts.extensions.insert(if bearer.is_node() { Sender::Machine } else { Sender::Person });
         parts.extensions.insert(bearer);
         let response = next.run(Request::from_parts(parts, body)).await;
         match noted.filter(|_| response.status().is_success()) {
-            Some((Kind::Secret, what)) => self.state.audit.secret(&who, from, &what),
-            Some((_, what)) => self.state.audit.done(&who, from, &what),
+            Some(((Kind::Secret, what), who, from)) => self.state.audit.secret(&who, from, &what),
+            Some(((_, what), who, from)) => self.state.audit.done(&who, from, &what),
             None => {}
         }
         response

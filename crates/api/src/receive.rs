@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::BytesMut;
 use futures_util::TryStreamExt as _;
 use perilune_notation::{Error as Notation, read_json};
@@ -29,16 +27,7 @@ pub(super) struct LargestBody(pub(super) usize);
 
 /// What a request holds of the memory for bodies, until it is answered.
 #[derive(Debug, Clone, Default)]
-struct Held(Arc<Mutex<Vec<Share>>>);
-
-/// Keeps the memory of a body as long as its request is answered.
-pub(super) async fn hold(mut request: Request, next: Next) -> Response {
-    let held = Held::default();
-    request.extensions_mut().insert(held.clone());
-    let response = next.run(request).await;
-    drop(held);
-    response
-}
+pub(super) struct Held(Arc<Mutex<Vec<Share>>>);
 
 /// A body that arrived, and what may be made of it.
 struct Received {

@@ -1,46 +1,65 @@
 //! What is counted of every request, and what the log has of it at the level `debug`. Nothing of queries, headers and bodies: they may hold passwords and tickets.
 
-use axum::extract::{MatchedPath, Request, State as Shared};
-use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::Response;
-use tokio::time::Instant;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use super::extract;
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
+
+use crate::extract;
+use crate::source;
 use crate::state::State;
 
 /// What no route is for.
 const NO_ROUTE: &str = "none";
 
-/// Answers the request, counts and logs it.
-pub(super) async fn note(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let (began, method) = (Instant::now(), request.method().clone());
-    let response = log(&state, request, next).await;
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let method = if is_usual(&method) { method.as_str() } else { "other" };
-    state.metrics.answered(method, route, response.status().as_u16(), began.elapsed());
-    response
+/// Counts a request that is answered.
+pub(super) fn count(
+    state: &State,
+    method: &Method,
+    route: Option<&MatchedPath>,
+    status: u16,
+    took: Duration,
+) {
+    let route = route.map_or(NO_ROUTE, MatchedPath::as_str);
+    state.metrics.answered(usual(method), route, status, took);
 }
 
 /// Whoever makes words up makes no labels of them.
-fn is_usual(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]
-        .contains(method)
+fn usual(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
-async fn log(state: &State, request: Request, next: Next) -> Response {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return next.run(request).await;
+/// What the log tells of a request when it is answered.
+pub(super) struct Logged {
+    user: String,
+    peer: IpAddr,
+    method: Method,
+    path: String,
+}
+
+impl Logged {
+    /// Of this request, where the log tells of requests.
+    pub(super) fn of(request: &Request, state: &State) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then(|| Self {
+            user: extract::whoever(request.headers().get(extract::TOKEN_HEADER), state),
+            peer: source::of_request(request).address,
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        })
     }
-    let began = Instant::now();
-    let (parts, body) = request.into_parts();
-    let user = extract::whoever(parts.headers.get(extract::TOKEN_HEADER), state);
-    let extract::Peer(peer) = extract::peer(&parts);
-    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let response = next.run(Request::from_parts(parts, body)).await;
-    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
-    tracing::debug!(%method, path, status, milliseconds, %peer, user, "request");
-    response
+
+    pub(super) fn tell(self, status: u16, took: Duration) {
+        let Self { user, peer, method, path } = self;
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(%method, path, status, milliseconds, %peer, user, "request");
+    }
 }

@@ -1,40 +1,65 @@
 //! The API's document, a page that shows it, and the plain list of routes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
-use utoipa::openapi::OpenApi;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use utoipa::openapi::path::{Operation, PathItem};
 
-use crate::json::Json;
+use crate::json::{self, Json};
+use crate::problem::ApiError;
 
 const PAGE: &str = include_str!("docs.html");
 
-/// The document, made once.
-#[derive(Clone)]
-pub(super) struct Document(Arc<OpenApi>);
+/// All operations by path and method, with their names.
+#[derive(Debug, Default)]
+pub(super) struct Listed(BTreeMap<String, BTreeMap<&'static str, String>>);
 
-impl Document {
-    pub(super) fn new(document: OpenApi) -> Self {
-        Self(Arc::new(document))
+impl Listed {
+    pub(super) fn add(&mut self, path: &str, method: &'static str, name: Option<String>) {
+        let path = self.0.entry(path.to_owned()).or_default();
+        path.insert(method, name.unwrap_or_default());
     }
-}
 
-impl Document {
     /// Whether there is an operation of this name, such as `GET /config/node/{name}`.
     pub(super) fn has(&self, operation: &str) -> bool {
         let Some((method, path)) = operation.split_once(' ') else { return false };
-        let item = self.0.paths.paths.get(path);
-        item.is_some_and(|item| operations(item).any(|(known, _)| known == method))
+        self.0.get(path).is_some_and(|methods| methods.contains_key(method))
+    }
+}
+
+/// The operations, and the document when somebody asks for it: it takes twenty megabytes of memory until it is a text, and few ever ask.
+#[derive(Clone)]
+pub(super) struct Document {
+    pub(super) listed: Arc<Listed>,
+    text: Arc<OnceCell<Bytes>>,
+}
+
+impl Document {
+    pub(super) fn new(listed: Listed) -> Self {
+        Self { listed: Arc::new(listed), text: Arc::default() }
     }
 }
 
 /// The document as JSON.
-pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
-    Json(&*document).into_response()
+pub(super) async fn openapi(Extension(document): Extension<Document>) -> Response {
+    // Whoever asks meanwhile waits for the same text.
+    let made = document.text.get_or_try_init(|| async {
+        let made = spawn_blocking(|| json::to_vec(&crate::document())).await;
+        made.map_err(|error| error.to_string())?.map_err(|error| error.to_string()).map(Bytes::from)
+    });
+    match made.await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        Err(error) => {
+            ApiError::Defect(format!("the document cannot be made: {error}")).into_response()
+        }
+    }
 }
 
 /// A page that shows the document. It needs nothing from anywhere else.
@@ -44,15 +69,14 @@ pub(super) async fn page() -> Response {
 
 /// Every route, as existing clients may list them.
 pub(super) async fn all(
-    Extension(Document(document)): Extension<Document>,
+    Extension(Document { listed, .. }): Extension<Document>,
     headers: HeaderMap,
 ) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let mut routes = Vec::new();
-    for (path, item) in &document.paths.paths {
-        for (method, operation) in operations(item) {
-            let function = operation.operation_id.clone().unwrap_or_default();
-            let route = format!("http://{host}{}", path.replace('{', "<string:").replace('}', ">"));
+    for (path, methods) in &listed.0 {
+        let route = format!("http://{host}{}", path.replace('{', "<string:").replace('}', ">"));
+        for (method, function) in methods {
             routes.push(json!({ "function": function, "method": method, "route": route }));
         }
     }

@@ -3,13 +3,10 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State as Shared};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
-use axum::middleware::Next;
-use axum::response::Response;
 use ipnet::IpNet;
 
 const FORWARDED: &str = "x-forwarded-for";
@@ -93,16 +90,11 @@ fn client(text: &str) -> Option<(IpAddr, Option<u16>)> {
 }
 
 /// Notes the source of a request, once for all that ask for it.
-pub(super) async fn note(
-    Shared(proxies): Shared<Arc<[IpNet]>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) fn note(request: &mut Request, proxies: &[IpNet]) {
     let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let connected = connected.map_or(LOOPBACK, |ConnectInfo(connected)| *connected);
-    let source = Source::of(connected, request.headers(), &proxies);
+    let source = Source::of(connected, request.headers(), proxies);
     request.extensions_mut().insert(source);
-    next.run(request).await
 }
 
 /// The source that was noted.

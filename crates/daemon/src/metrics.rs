@@ -61,7 +61,7 @@ impl Default for Inner {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    method: String,
+    method: &'static str,
     /// As it is declared, such as `/config/node/{name}`: never what a client wrote.
     route: String,
     status: u16,
@@ -79,8 +79,8 @@ struct Ended {
 
 impl Metrics {
     /// A request was answered.
-    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let labels = Answered { method: method.to_owned(), route: route.to_owned(), status };
+    pub fn answered(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let labels = Answered { method, route: route.to_owned(), status };
         self.0.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
