@@ -19,6 +19,7 @@ use perilune_dhcp::{Edit, Lease, Leases as LeaseTable, StoreLeases, Stored, Stor
 use perilune_model::{Family, MacAddress};
 use perilune_store::{Store, Table};
 
+use crate::boots::SteadyClock;
 use crate::causes::chain;
 use crate::clock;
 
@@ -35,8 +36,21 @@ pub struct Leases {
     board: Board<IpAddr, Lease>,
     table: Arc<Mutex<LeaseTable>>,
     is_shared: bool,
+    time: Time,
     /// The last change of the board that the table knows.
     learnt: Arc<Mutex<u64>>,
+}
+
+/// The time of day that ends of leases are stored in. Controllers must agree about it, or one whose clock is an hour ahead lends what others have
+/// lent until then: with a shared database it is that one's when this began, and nobody sets it. Alone it is this machine's, which the next start has too.
+#[derive(Debug, Clone, Copy)]
+struct Time(Option<SteadyClock>);
+
+impl Time {
+    /// Milliseconds since 1970.
+    fn now(self) -> u64 {
+        self.0.map_or_else(clock::milliseconds, |clock| clock.now())
+    }
 }
 
 impl Leases {
@@ -47,7 +61,8 @@ impl Leases {
         let key = |text: &str| text.parse().ok();
         let (board, writer, unreadable) =
             Board::open(store, Table::Leases, key, Durability::BeforeAnswer, RULES).await?;
-        let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
+        let time = Time(store.now().await?.map(SteadyClock::start));
+        let (now, steady) = (time.now(), clock::steady_milliseconds());
         let stored = board.snapshot();
         // The key is what makes a lease the only one of its address.
         let of_key = |(address, lease): (&IpAddr, &Arc<Lease>)| {
@@ -58,7 +73,7 @@ impl Leases {
         board.update_each(&over, |_, _| Update::Remove);
         let (table, learnt) =
             (Arc::new(Mutex::new(table)), Arc::new(Mutex::new(stored.sequence())));
-        Ok((Self { board, table, is_shared: store.is_shared(), learnt }, writer, unreadable))
+        Ok((Self { board, table, is_shared: store.is_shared(), time, learnt }, writer, unreadable))
     }
 
     /// All leases, and every change from now on.
@@ -99,7 +114,12 @@ impl Leases {
         Family::BOTH.map(|family| table.of(mac.port(), family)).into_iter().flatten()
     }
 
-    /// How many addresses of a range are lent at this time, in milliseconds since 1970.
+    /// The time of day that leases end in, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.time.now()
+    }
+
+    /// How many addresses of a range are lent at this time.
     pub(crate) fn lent_within(&self, range: RangeInclusive<IpAddr>, now: u64) -> u64 {
         let leases = self.board.snapshot();
         let lent = leases.range(range).filter(|(_, lease)| lease.until > now).count();
@@ -109,7 +129,7 @@ impl Leases {
     /// Shows what DHCP has decided, and tells when it is stored. Of two controllers that lend an address at the same time, the one whose
     /// lease is stored first has lent it.
     fn store(&self, edits: Vec<Edit>) -> Storing {
-        let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
+        let (now, steady) = (self.time.now(), clock::steady_milliseconds());
         // The last word on an address counts: it may be over and lent again among these.
         let (mut wanted, mut over) = (BTreeMap::new(), BTreeSet::new());
         for edit in edits {

@@ -40,7 +40,7 @@ pub struct Warning {
 /// All warnings as of now, those about nodes last. It looks at every node and at files: for a thread that may block.
 pub fn all(state: &State) -> Vec<Warning> {
     let cluster = state.cluster.published();
-    let now = clock::milliseconds();
+    let now = state.leases.now();
     let ranges = ranges(&cluster, |range| state.leases.lent_within(range, now));
     let interfaces = state.dhcp_interfaces.iter();
     let idle = interfaces.clone().filter_map(|one| crate::machines::idle(one, &cluster));

@@ -1,6 +1,6 @@
 //! For tests and demonstrations only: a network of its own ([`lab`]) with machines that boot in it
 //! ([`machine`]), simulated BMCs ([`bmc`]) that may have a machine of their own ([`chassis`]), databases of old sites ([`luna`]),
-//! an LDAP server ([`slapd`]), a PostgreSQL ([`postgres`]) and what loses its connections ([`proxy`]), switches ([`snmpd`]),
+//! an LDAP server ([`slapd`]), a PostgreSQL ([`postgres`]) and what loses its connections ([`proxy`]), switches ([`snmpd`]), clocks that are wrong ([`wall_clock`]),
 //! servers that a site runs itself ([`services`]), and commands that
 //! cannot hang ([`process`]).
 //!
@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod services;
 pub mod slapd;
 pub mod snmpd;
+pub mod wall_clock;
 
 pub use bmc::Bmc;
 pub use lab::Lab;
@@ -25,6 +26,7 @@ pub use postgres::Postgres;
 pub use process::{Limit, Stop};
 pub use proxy::{Cut, Proxy};
 pub use snmpd::Snmpd;
+pub use wall_clock::WallClock;
 
 /// What can go wrong around machines and the commands that make them.
 #[derive(Debug, thiserror::Error)]

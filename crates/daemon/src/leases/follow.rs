@@ -71,7 +71,7 @@ impl Leases {
             table.forget(address);
             return;
         };
-        let (now, steady) = (clock::milliseconds(), clock::steady_milliseconds());
+        let (now, steady) = (self.time.now(), clock::steady_milliseconds());
         // The key is what makes a lease the only one of its address.
         let own = restored(Lease { address, ..Lease::clone(lease) }, now, steady);
         let Some((gone, counts)) = table.learn(own) else { return };

@@ -15,7 +15,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Inner, OTHER};
-use crate::clock;
 use crate::state::State;
 use crate::status::usual;
 
@@ -149,7 +148,7 @@ fn described(registry: &mut Registry, state: &State) {
     registry.register("revision", "The number of the last change of the configuration", revision);
 
     let (size, lent) = (Family::<Network, Gauge>::default(), Family::<Network, Gauge>::default());
-    let now = clock::milliseconds();
+    let now = state.leases.now();
     for network in cluster.networks().values() {
         let Some((IpAddr::V4(first), IpAddr::V4(last))) = network.lent_range(AddressFamily::V4)
         else {

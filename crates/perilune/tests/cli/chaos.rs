@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use perilune_testkit::{Cut, Postgres, Proxy};
+use perilune_testkit::{Cut, Postgres, Proxy, WallClock};
 use serde_json::json;
 
 use crate::controllers::{Site, groups, pause, wait};
@@ -16,11 +16,13 @@ use crate::kill::Daemon;
 const CONTROLLERS: usize = 3;
 const WRITERS: usize = 2;
 /// As many faults as a short run has: one of each kind.
-const FAULTS: usize = 8;
+const FAULTS: usize = 11;
 /// How many there are to be, where somebody says so.
 const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
 /// How long changes are made between two faults.
 const BETWEEN: Duration = Duration::from_millis(700);
+
+const HOUR: i32 = 60 * 60;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,15 +43,23 @@ enum Fault {
     Restart,
     /// The disk of the database is full for a while.
     Full,
+    /// The clock of a controller is set an hour ahead, or back, and stays so.
+    Ahead,
+    Behind,
+    /// The clocks of all controllers are set right.
+    Right,
 }
 
 const KINDS: [Fault; FAULTS] = [
+    Fault::Ahead,
+    Fault::Behind,
     Fault::Unanswered,
     Fault::Stopped,
     Fault::Killed,
     Fault::Away,
     Fault::Full,
     Fault::Failover,
+    Fault::Right,
     Fault::Cut,
     Fault::Restart,
 ];
@@ -99,6 +109,7 @@ impl Chaos {
             let both = format!("{own},127.0.0.1:{}", second.port());
             site.ways.push(url.replace(&own, &both));
         }
+        site.clocks = (0..CONTROLLERS).filter_map(|_| WallClock::new()).collect();
         let daemons = (0..CONTROLLERS).map(|number| RwLock::new(Arc::new(site.start(number))));
         let daemons = daemons.collect();
         Some(Self {
@@ -136,12 +147,16 @@ impl Chaos {
             let mut known = self.known.lock().unwrap();
             match code {
                 Some(201) => known.acknowledged.insert(name),
-                // Others were always first, or there was no room for it; it is as if it had not been asked for.
-                Some(409 | 507) => known.refused.insert(name),
+                // Others were always first, or there was no room for it, or the token is over by this controller's clock; it is as if it
+                // had not been asked for.
+                Some(401 | 409 | 507) => known.refused.insert(name),
                 Some(503) | None => known.unsure.insert(name),
                 Some(code) => panic!("{name}: {code}"),
             };
             drop(known);
+            if code == Some(401) {
+                daemon.log_in();
+            }
             if code != Some(201) {
                 pause(Duration::from_millis(50));
             }
@@ -153,6 +168,13 @@ impl Chaos {
         for made in &self.made {
             let before = made.load(Ordering::Relaxed);
             wait("a controller makes nothing any more", || made.load(Ordering::Relaxed) > before);
+        }
+    }
+
+    /// Sets the clock of a controller, where there is one to set.
+    fn clock(&self, controller: usize, seconds: i32) {
+        if let Some(clock) = self.site.lock().unwrap().clocks.get(controller) {
+            clock.is_ahead_by(seconds);
         }
     }
 
@@ -193,6 +215,9 @@ impl Chaos {
                 pause(Duration::from_millis(500));
                 site.server.run(&[]);
             }
+            Fault::Ahead => self.clock(controller, HOUR),
+            Fault::Behind => self.clock(controller, -HOUR),
+            Fault::Right => (0..CONTROLLERS).for_each(|number| self.clock(number, 0)),
             Fault::Full => {
                 let mut site = self.site.lock().unwrap();
                 site.server.fill_disk();
@@ -222,6 +247,11 @@ impl Chaos {
     fn check(&self) {
         let known = self.known.lock().unwrap();
         let all: Vec<Arc<Daemon>> = (0..CONTROLLERS).map(|number| self.daemon(number)).collect();
+        // Who was logged in by a clock that was wrong is not by one that is right.
+        for (number, daemon) in all.iter().enumerate() {
+            self.clock(number, 0);
+            assert_eq!(daemon.log_in(), Some(201));
+        }
         wait("not all show what was acknowledged", || {
             all.iter().all(|daemon| groups(daemon).is_superset(&known.acknowledged))
         });

@@ -89,10 +89,9 @@ impl Row {
     }
 
     fn command(&self, line: &str) -> Command {
-        let words: Vec<&str> = line
-            .split(' ')
-            .chain(["--url", &self.daemon.url, "--token", &self.daemon.token])
-            .collect();
+        let token = self.daemon.token();
+        let words: Vec<&str> =
+            line.split(' ').chain(["--url", &self.daemon.url, "--token", &token]).collect();
         let mut command = self.shell.command(&words);
         command.stdin(Stdio::null());
         command

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use perilune_testkit::Postgres;
+use perilune_testkit::{Postgres, WallClock};
 use serde_json::json;
 
 use crate::kill::Daemon;
@@ -21,6 +21,8 @@ pub(crate) struct Site {
     url: String,
     /// How each controller finds the database, where that is not the usual way.
     pub(crate) ways: Vec<String>,
+    /// What each controller takes for the time, where that is not the machine's.
+    pub(crate) clocks: Vec<WallClock>,
     pub(crate) data: Vec<tempfile::TempDir>,
 }
 
@@ -55,7 +57,7 @@ impl Site {
             std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
                 .unwrap();
         }
-        Self { server, database, url, ways: Vec::new(), data }
+        Self { server, database, url, ways: Vec::new(), clocks: Vec::new(), data }
     }
 
     /// Adds a key to a section of every controller's configuration.
@@ -82,9 +84,13 @@ impl Site {
         let url = self.ways.get(number).unwrap_or(&self.url);
         // A program that can be /init, where one was made.
         let agent = self.data[number].path().join("agent");
-        let variables = [("PERILUNE_DATABASE", Path::new(url)), ("PERILUNE_AGENT", &agent)];
-        let is_there = usize::from(agent.exists());
-        Daemon::start_with(self.data[number].path(), &variables[..=is_there])
+        let mut variables = vec![("PERILUNE_DATABASE", Path::new(url))];
+        if agent.exists() {
+            variables.push(("PERILUNE_AGENT", &agent));
+        }
+        let clock = self.clocks.get(number).map(WallClock::variables);
+        variables.extend(clock.iter().flatten().map(|(name, value)| (*name, value.as_path())));
+        Daemon::start_with(self.data[number].path(), &variables)
     }
 }
 

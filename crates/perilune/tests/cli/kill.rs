@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 pub(crate) struct Daemon {
     process: Child,
     pub(crate) url: String,
-    pub(crate) token: String,
+    token: Mutex<String>,
     pub(crate) password: String,
     agent: ureq::Agent,
 }
@@ -45,7 +45,7 @@ impl Daemon {
             ureq::Agent::config_builder().http_status_as_error(false).build(),
         );
         let mut daemon =
-            Self { process, url, token: String::new(), password: String::new(), agent };
+            Self { process, url, token: Mutex::default(), password: String::new(), agent };
         let started = Instant::now();
         while daemon.get("/ping").is_none() {
             assert!(started.elapsed() < DEADLINE, "the daemon does not answer");
@@ -53,12 +53,23 @@ impl Daemon {
         }
         let ini = std::fs::read_to_string(data.join("luna.ini")).unwrap();
         let password = ini.lines().find_map(|line| line.strip_prefix("PASSWORD = ")).unwrap();
-        let login = json!({ "username": "admin", "password": password });
-        let (code, answer) = daemon.post("/token", &login).unwrap();
-        assert_eq!(code, 201);
-        answer["token"].as_str().unwrap().clone_into(&mut daemon.token);
         password.clone_into(&mut daemon.password);
+        assert_eq!(daemon.log_in(), Some(201));
         daemon
+    }
+
+    /// Logs in, also where the token of before is over.
+    pub(crate) fn log_in(&self) -> Option<u16> {
+        let login = json!({ "username": "admin", "password": self.password });
+        let (code, answer) = self.post("/token", &login)?;
+        if let Some(token) = answer["token"].as_str() {
+            token.clone_into(&mut self.token.lock().unwrap());
+        }
+        Some(code)
+    }
+
+    pub(crate) fn token(&self) -> String {
+        self.token.lock().unwrap().clone()
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -67,17 +78,17 @@ impl Daemon {
 
     pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
         let request = self.agent.get(format!("{}{path}", self.url));
-        read(request.header("x-access-tokens", &self.token).call())
+        read(request.header("x-access-tokens", self.token()).call())
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         let request = self.agent.post(format!("{}{path}", self.url));
-        read(request.header("x-access-tokens", &self.token).send_json(body))
+        read(request.header("x-access-tokens", self.token()).send_json(body))
     }
 
     /// A request that may be sent again under this name.
     pub(crate) fn post_as(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
-        self.post_with(&self.token, key, path, body)
+        self.post_with(&self.token(), key, path, body)
     }
 
     /// The same by whom this token is of.

@@ -111,7 +111,7 @@ fn a_new_controller_joins_with_a_code_that_is_good_once() {
     // It finds the database by what it was given, and believes what the first has signed.
     let second = Daemon::start(&data);
     assert!(groups(&second).contains("before"));
-    assert_eq!(second.get_from("/config/group", &first.token, "127.0.0.1").0, 200);
+    assert_eq!(second.get_from("/config/group", &first.token(), "127.0.0.1").0, 200);
     assert_eq!(second.config("group", "after", &json!({})), Some(201));
     wait("the first does not see it", || groups(&first).contains("after"));
     wait("the first does not hear of it", || {

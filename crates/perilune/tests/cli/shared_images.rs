@@ -115,11 +115,11 @@ fn what_one_controller_packs_the_others_fetch_and_who_lacks_it_sends_machines_on
     for name in &names {
         fs::create_dir(files(2, &format!(".fetched-{name}.part"))).unwrap();
         fs::remove_file(files(2, name)).unwrap();
-        let (url, token) = (format!("{}/files/{name}", daemons[2].url), &daemons[2].token);
+        let (url, token) = (format!("{}/files/{name}", daemons[2].url), daemons[2].token());
         if name == archive {
             assert_eq!(asked(&url, "").0, 401);
         }
-        let (code, location, _) = asked(&url, if name == archive { token } else { "" });
+        let (code, location, _) = asked(&url, if name == archive { &token } else { "" });
         assert_eq!(code, 307);
         // Who was sent on by a controller needs no token there.
         let (code, _, bytes) = asked(&location, "");

@@ -222,6 +222,11 @@ fn fail_in_turn(wire: &mut Wire, storm: &Storm, prober: &Machine) {
         wire.way(controller).open();
         both("does not reach the database for 3 s");
     }
+    for seconds in [3600, -3600, 0] {
+        wire.set_clock(0, seconds);
+        pause(SHORT);
+        both(&format!("a clock that is wrong by {seconds} s"));
+    }
     wire.server.crash();
     pause(SHORT);
     wire.server.run(&[]);

@@ -7,7 +7,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use perilune_testkit::process::{command, end, run, wait_for};
-use perilune_testkit::{Lab, Postgres, Proxy};
+use perilune_testkit::{Lab, Postgres, Proxy, WallClock};
 
 use crate::site::{self, Machine, NODE_MAC, limit, unique};
 use crate::tools::UDHCPC;
@@ -31,6 +31,8 @@ struct Controller {
     /// How it finds the database.
     way: Proxy,
     url: String,
+    /// What it takes for the time; without one, the machine's.
+    clock: Option<WallClock>,
 }
 
 /// The controllers, and the wire that they share.
@@ -90,8 +92,9 @@ impl Wire {
         let named = named.replace("PROTOCOL = https", "PROTOCOL = http");
         let named = named.replace("[API]\n", &format!("[API]\nPROXIES = {ASKERS}\n"));
         std::fs::write(&ini, named).unwrap();
-        let daemon = serve(&network, directory.path(), &url);
-        Controller { network, directory, daemon, way, url }
+        let clock = WallClock::new();
+        let daemon = serve(&network, directory.path(), &url, clock.as_ref());
+        Controller { network, directory, daemon, way, url, clock }
     }
 
     /// Runs `perilune` on a controller, once that answers.
@@ -116,8 +119,16 @@ impl Wire {
 
     /// Starts one that was killed.
     pub(crate) fn start_again(&mut self, controller: usize) {
-        let Controller { network, directory, daemon, url, .. } = &mut self.controllers[controller];
-        *daemon = serve(network, directory.path(), url);
+        let Controller { network, directory, daemon, url, clock, .. } =
+            &mut self.controllers[controller];
+        *daemon = serve(network, directory.path(), url, clock.as_ref());
+    }
+
+    /// Sets the clock of a controller, by so many seconds from the right time, where there is one to set.
+    pub(crate) fn set_clock(&self, controller: usize, seconds: i32) {
+        if let Some(clock) = &self.controllers[controller].clock {
+            clock.is_ahead_by(seconds);
+        }
     }
 
     /// Sends one a signal, such as `STOP`.
@@ -153,10 +164,15 @@ impl Drop for Wire {
     }
 }
 
-fn serve(network: &Lab, directory: &Path, url: &str) -> Child {
-    let variable = format!("PERILUNE_DATABASE={url}");
+fn serve(network: &Lab, directory: &Path, url: &str, clock: Option<&WallClock>) -> Child {
+    let mut starter = vec!["env".to_owned(), format!("PERILUNE_DATABASE={url}")];
+    let variables = clock.map(WallClock::variables);
+    starter.extend(
+        variables.iter().flatten().map(|(name, value)| format!("{name}={}", value.display())),
+    );
+    let starter: Vec<&str> = starter.iter().map(String::as_str).collect();
     let listen = ["0.0.0.0:7050".to_owned()];
-    site::serve(network, directory, &["env", &variable], (&listen, &[CARD]))
+    site::serve(network, directory, &starter, (&listen, &[CARD]))
 }
 
 fn node_mac(number: u8) -> String {
@@ -322,4 +338,42 @@ fn two_controllers_answer_nodes_alike_lend_each_address_once_and_one_goes_on_alo
         assert!(!lent.contains(&address.to_string()), "{address} is offered, and lent");
     }
     assert!(of_others_share > 0, "its share is lent by nobody");
+}
+
+/// How many addresses there are in [`a_controller_with_a_wrong_clock_lends_nothing_that_is_lent`].
+const FEW: u8 = 6;
+const HOUR: i32 = 60 * 60;
+
+#[test]
+fn a_controller_with_a_wrong_clock_lends_nothing_that_is_lent() {
+    let Some(udhcpc) = UDHCPC.find() else { return };
+    if WallClock::new().is_none() {
+        return;
+    }
+    let Some(wire) = Wire::start() else { return };
+    let last = format!("10.141.200.{FEW}");
+    wire.cli(0, &["network", "change", "cluster", "--dhcp-range-end", &last]);
+    let asker = wire.machine("52:54:00:00:00:66");
+    asker.take("10.141.0.99/16");
+    let stranger = |number: u8| wire.machine(&format!("52:61:00:00:02:{number:02x}"));
+    let strangers: Vec<Machine> = (0..FEW).map(stranger).collect();
+    let address = |stranger: &Machine| {
+        let mut address = None;
+        until("a stranger has no address", || {
+            address = stranger.udhcpc(&udhcpc, &[]).ok();
+            address.is_some()
+        });
+        address.unwrap().get("ip").to_owned()
+    };
+    for (controller, seconds) in [(1, 0), (1, HOUR), (1, -HOUR), (0, HOUR), (0, 0), (1, 0)] {
+        wire.set_clock(controller, seconds);
+        // Those that are lent anew have their ends by this clock.
+        let lent: BTreeSet<String> = strangers.iter().map(address).collect();
+        assert_eq!(lent.len(), usize::from(FEW), "{lent:?}");
+        // What one has lent the other knows a moment later.
+        let another = |number| offers(&asker, [0x52, 0x62, 0, 1, 0, number], 1);
+        until(&format!("what is lent is offered, controller {controller} by {seconds} s"), || {
+            (0..5).all(|number| another(number).is_empty())
+        });
+    }
 }
