@@ -3,6 +3,7 @@
 mod boot;
 mod commands;
 mod config;
+mod controllers;
 mod dhcp_clients;
 mod kea;
 mod load;
@@ -24,6 +25,7 @@ use crate::output::{self, Output};
 pub(crate) use boot::run as run_boot;
 pub(crate) use commands::run as run_commands;
 pub(crate) use config::run as run_configuration;
+pub(crate) use controllers::run as run_controllers;
 pub(crate) use dhcp_clients::measure as dhcp_clients;
 pub(crate) use kea::measure as kea;
 use load::{Client, Request};

@@ -145,6 +145,12 @@ enum Measured {
         #[arg(long, value_delimiter = ',', default_value = "4000,50000")]
         nodes: Vec<usize>,
     },
+    /// Three controllers on a PostgreSQL with a synchronous standby, beside one on SQLite: needs the package postgresql-15
+    Controllers {
+        /// How many nodes are made in each
+        #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(2000..=60_000))]
+        nodes: u32,
+    },
     /// Commands as whole processes, and selectors, in a cluster of many nodes
     Commands {
         /// How many nodes the cluster has
@@ -272,6 +278,9 @@ fn perform(arguments: &Arguments) -> Result<()> {
             Some(Measured::Kea) => bench::kea(&program, bench.json),
             Some(Measured::Names) => bench::names(&program, bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(&program, nodes, bench.json),
+            Some(Measured::Controllers { nodes }) => {
+                bench::run_controllers(&program, usize::try_from(*nodes)?, bench.json)
+            }
             Some(Measured::Commands { nodes }) => {
                 bench::run_commands(&program, usize::try_from(*nodes)?, bench.json)
             }
