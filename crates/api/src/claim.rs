@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::boots::Evidence;
 use perilune_daemon::clock::{self, rfc3339};
-use perilune_model::discovery::{self, Wish, rule};
+use perilune_model::discovery::{self, Wish, rules};
 use perilune_model::{Draft, Error as Refusal, Kind, MacAddress, Name, NotAMacAddress};
 use perilune_wire::claim::{ClaimRuleKeys, rule_request};
 use perilune_wire::described;
@@ -204,7 +204,7 @@ async fn save_rule(
     let now = clock::milliseconds();
     let rule =
         body.read(&["config", "claimrule", &name], |fields| rule_request(fields, &key, now))?;
-    let decide = move |draft: &mut Draft| rule::save(draft, rule.clone(), now);
+    let decide = move |draft: &mut Draft| rules::save(draft, rule.clone(), now);
     let saved = state.cluster.commit(caller.meta(), decide).await?;
     Ok(answer::saved(saved, "Rule", &name))
 }

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use super::parameters;
 use super::permissions::{Access, Declared};
 use super::problem::Trial;
-use super::routes::operations_mut;
+use super::routes::{name_of, operations_mut};
 
 const PROBLEM: &str = "Problem";
 const TRIAL: &str = "Trial";
@@ -44,12 +44,6 @@ pub(super) fn complete(document: &mut OpenApi, declared: &Declared) {
             add_failures(access, operation);
         }
     }
-}
-
-/// Functions of several modules have the same name; with the tag before it, it is theirs alone.
-pub(super) fn name_of(operation: &Operation) -> Option<String> {
-    let tag = operation.tags.iter().flatten().next().map_or("", String::as_str);
-    operation.operation_id.as_ref().map(|function| format!("{tag}.{function}"))
 }
 
 fn add_path_parameters(path: &str, operation: &mut Operation) {

@@ -21,7 +21,6 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::answer::{Message, shown};
 use crate::bodies::Sender;
-use crate::common;
 use crate::extract::{self, Bearer, Caller, NodeToken};
 use crate::json::Json;
 use crate::problem::ApiError;
@@ -320,7 +319,7 @@ impl Routes {
             let mut words = BTreeMap::new();
             for (path, item) in &paths.paths {
                 for (method, operation) in routes::operations(item) {
-                    listed.add(path, method, common::name_of(operation));
+                    listed.add(path, method, routes::name_of(operation));
                     words.insert(method, operation.summary.clone().unwrap_or_default());
                 }
             }

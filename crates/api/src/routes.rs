@@ -83,6 +83,12 @@ pub(super) async fn all(
     Json(routes).into_response()
 }
 
+/// Functions of several modules have the same name; with the tag before it, it is theirs alone.
+pub(super) fn name_of(operation: &Operation) -> Option<String> {
+    let tag = operation.tags.iter().flatten().next().map_or("", String::as_str);
+    operation.operation_id.as_ref().map(|function| format!("{tag}.{function}"))
+}
+
 /// The operations of a path with their methods.
 pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
     [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)]

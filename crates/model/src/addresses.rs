@@ -1,13 +1,13 @@
-//! Addresses: which a device holds, which lie in a network, which is free.
+//! Addresses: which a device has, which lie in a range, and which is free.
+
+mod free;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub(crate) use free::is_free;
+pub use free::{first_free, first_free_from, next_after};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-
-use crate::network::Network;
-use crate::object::{Held, Holder};
-use crate::{Draft, Name};
 
 /// The families of IP addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,37 +77,6 @@ impl Addresses {
     pub fn is_empty(&self) -> bool {
         self.ipv4.is_none() && self.ipv6.is_none()
     }
-
-    pub(crate) fn held(&self, network: Option<&Name>, holder: &Holder) -> Vec<Held> {
-        self.iter()
-            .map(|address| Held { address, network: network.cloned(), holder: holder.clone() })
-            .collect()
-    }
-}
-
-/// The lowest address of the network that a host may have and nobody has: not taken (see [`Cluster::taken`](crate::Cluster::taken)),
-/// not promised to anybody, and not in the DHCP range. `None` when the network has no range of the family, or is full.
-pub fn first_free(draft: &Draft, network: &Network, family: Family) -> Option<IpAddr> {
-    first_free_from(draft, network, family, 0)
-}
-
-/// The same, of those from a place on, counted from the first that a host may have.
-pub fn first_free_from(
-    draft: &Draft,
-    network: &Network,
-    family: Family,
-    place: u32,
-) -> Option<IpAddr> {
-    let (first, last) = hosts(network.range(family)?);
-    search(draft, network, family, (first.saturating_add(u128::from(place)), last))
-}
-
-/// Whether a host could be given this address in the network now.
-pub(crate) fn is_free(draft: &Draft, network: &Network, address: IpAddr) -> bool {
-    let family = Family::of(address);
-    let number = to_number(address);
-    let is_host = network.range(family).is_some_and(|range| is_host(range, address));
-    is_host && search(draft, network, family, (number, number)).is_some()
 }
 
 /// The place of an address in a range, counted from the address of the range itself.
@@ -124,16 +93,6 @@ pub(crate) fn at_place(range: IpNet, place: u128) -> Option<IpAddr> {
     from_number(Family::of(range.addr()), number).filter(|address| range.contains(address))
 }
 
-/// One of the ten addresses after `address`, when one of them is free; else the first free one.
-pub fn next_after(draft: &Draft, network: &Network, address: IpAddr) -> Option<IpAddr> {
-    const NEAR: u128 = 10;
-    let family = Family::of(address);
-    let (first, last) = hosts(network.range(family)?);
-    let number = to_number(address);
-    let near = (first.max(number.saturating_add(1)), last.min(number.saturating_add(NEAR)));
-    search(draft, network, family, near).or_else(|| first_free(draft, network, family))
-}
-
 /// How many addresses hosts may have in a range.
 pub fn capacity(range: IpNet) -> u128 {
     let (first, last) = hosts(range);
@@ -144,31 +103,6 @@ pub fn capacity(range: IpNet) -> u128 {
 pub fn is_host(range: IpNet, address: IpAddr) -> bool {
     let (first, last) = hosts(range);
     Family::of(range.addr()) == Family::of(address) && (first..=last).contains(&to_number(address))
-}
-
-fn search(
-    draft: &Draft,
-    network: &Network,
-    family: Family,
-    (first, last): (u128, u128),
-) -> Option<IpAddr> {
-    let lent = network.lent_range(family).map(|(begin, end)| (to_number(begin), to_number(end)));
-    let mut candidate = first;
-    while candidate <= last {
-        let lent_end =
-            lent.and_then(|(begin, end)| (begin..=end).contains(&candidate).then_some(end));
-        let address = from_number(family, candidate)?;
-        let is_taken = || draft.taken(address).is_some() || draft.promised().contains(&address);
-        let taken_end = draft
-            .end_of_held(&network.name, family, candidate)
-            .or(lent_end)
-            .or_else(|| is_taken().then_some(candidate));
-        match taken_end {
-            None => return Some(address),
-            Some(end) => candidate = end.checked_add(1)?,
-        }
-    }
-    None
 }
 
 /// The first and the last number that a host may have. RFC 3021: both of a /31 are hosts; in IPv6 the lowest

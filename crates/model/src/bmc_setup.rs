@@ -1,19 +1,18 @@
 //! BMC setups: how the BMCs of nodes are reached.
 
 mod credentials;
+mod members;
 mod save;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub use credentials::check as check_credentials;
+pub use members::members;
 pub use save::{Request, clone, save};
 use serde::{Deserialize, Serialize};
 
-use crate::effective::Effective;
-use crate::node::Node;
+use crate::Name;
 use crate::provisioning::UnmanagedUsers;
-use crate::{Cluster, Error, Name};
 
 /// How BMCs are set up and reached.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,15 +102,6 @@ impl Certificate {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|certificate| certificate.word() == word)
     }
-}
-
-/// The nodes whose BMCs are set up so, in name order: those that name it, and those of its groups that name no other.
-pub fn members(cluster: &Cluster, setup: &str) -> Result<Vec<Name>, Error> {
-    cluster.bmc_setup(setup)?;
-    let uses = |node: &&Arc<Node>| {
-        Effective::of_node(cluster, node).bmcsetup().value.is_some_and(|name| *name == setup)
-    };
-    Ok(cluster.nodes().values().filter(uses).map(|node| node.name.clone()).collect())
 }
 
 impl Default for BmcSetup {

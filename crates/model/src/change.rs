@@ -1,4 +1,4 @@
-//! Changes: what one commit does, and the draft on which it is decided.
+//! The draft on which a change is decided.
 
 mod desired;
 mod remarks;
@@ -13,36 +13,12 @@ use std::sync::Arc;
 pub use desired::{Desired, Interfaces};
 
 use crate::addresses::Family;
+use crate::holder::Holder;
 use crate::interface;
-use crate::object::{Holder, Object};
+use crate::object::Object;
 use crate::references::{self, Reference};
 use crate::reservation::Reservation;
-use crate::{Cluster, Error, Kind, MacAddress, Name, dns, group, user};
-
-/// One step of a change.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edit {
-    /// The object is there afterwards, in place of one with its name.
-    Put(Object),
-    /// The object is gone afterwards.
-    Remove(Kind, Name),
-}
-
-/// The edits of one commit, and those that take it back.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Change {
-    /// What is done, in order.
-    pub edits: Vec<Edit>,
-    /// What takes it back, in order.
-    pub inverse: Vec<Edit>,
-}
-
-impl Change {
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
-    }
-}
+use crate::{Change, Cluster, Edit, Error, Kind, MacAddress, Name, dns, group, user};
 
 /// A cluster that is being changed. Reads see what was edited so far; nothing is visible elsewhere until it is committed.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 mod claim;
 mod cloud;
 mod place;
-pub mod rule;
+mod rule;
+pub mod rules;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -104,7 +105,7 @@ pub fn identify(
     if let Some(node) = discover(draft, mac)? {
         return Ok(Identified::Became(node, Reason::Next));
     }
-    let Some(group) = rule::group_for(draft, from, now) else { return Ok(Identified::Unknown) };
+    let Some(group) = rules::group_for(draft, from, now) else { return Ok(Identified::Unknown) };
     match decide(draft, mac, &Wish::NextOf(group), from, now)? {
         Decision::Accepted { node, rule: Some(rule) } => {
             Ok(Identified::Became(node, Reason::Rule(rule)))

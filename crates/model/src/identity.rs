@@ -1,14 +1,14 @@
 //! What makes a node's system itself, beside its name and addresses: the keys and numbers that others know it by. They are the node's
 //! own, not its image's and not its disk's, so that they stay over installations.
 
-use std::collections::BTreeSet;
+mod of_node;
+
 use std::fmt;
 
+pub use of_node::{complete, names_and_addresses, renew};
 use serde::{Deserialize, Serialize};
 
-use crate::interface::BMC_INTERFACE;
-use crate::node::Node;
-use crate::{Cluster, Draft, Error, Name};
+use crate::Name;
 
 /// The identity of one node, under the node's name.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,33 +53,4 @@ impl fmt::Debug for HostKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("HostKey").field("public", &self.public).finish_non_exhaustive()
     }
-}
-
-/// Gives a node an identity unless it has one by now; answers the one that it has.
-pub fn complete(draft: &mut Draft, made: NodeIdentity) -> Result<NodeIdentity, Error> {
-    draft.node(made.name.as_str())?;
-    if let Some(known) = draft.node_identities().get(&made.name) {
-        return Ok(NodeIdentity::clone(known));
-    }
-    draft.put(made.clone())?;
-    Ok(made)
-}
-
-/// Gives nodes new identities in place of those that they have.
-pub fn renew(draft: &mut Draft, made: Vec<NodeIdentity>) -> Result<(), Error> {
-    made.into_iter().try_for_each(|identity| draft.put(identity))
-}
-
-/// The names and addresses by which others reach the system of a node, the shortest name first. Those of its BMC are not among them:
-/// another system answers there.
-pub fn names_and_addresses(cluster: &Cluster, node: &Node) -> Vec<String> {
-    let mut names = vec![node.name.to_string(), node.hostname(cluster)];
-    let interfaces = || node.interfaces.iter().filter(|interface| interface.name != BMC_INTERFACE);
-    let networks = interfaces().filter_map(|interface| interface.network.as_ref());
-    names.extend(networks.map(|network| format!("{}.{network}", node.name)));
-    let addresses = interfaces().flat_map(|interface| interface.addresses.iter());
-    names.extend(addresses.map(|address| address.to_string()));
-    let mut seen = BTreeSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    names
 }

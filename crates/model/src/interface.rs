@@ -1,17 +1,20 @@
 //! Interfaces of nodes, and those that a group gives to its nodes.
 
+mod count;
 mod link;
 mod numbering;
 pub mod of_group;
 pub mod of_node;
 pub(crate) mod place;
 
+use std::net::IpAddr;
+
+pub(crate) use count::check as check_count;
 pub use link::{LinkRequest, circular, oversized_vlan};
 pub use numbering::{NotANumbering, Numbering, impossible};
-pub use place::FormerAddress;
 use serde::{Deserialize, Serialize};
 
-use crate::{Addresses, Error, MacAddress, Name, Object};
+use crate::{Addresses, MacAddress, Name};
 
 /// The interface that a node boots from, unless it names another.
 pub const BOOT_INTERFACE: &str = "BOOTIF";
@@ -45,28 +48,6 @@ pub struct Link {
 /// As many interfaces as a node or a group has at most. Each change of one looks at all.
 pub const MOST_INTERFACES: usize = 256;
 
-/// Refuses a device that would have too many. One that has, from before, can have fewer.
-pub(crate) fn check_count(old: Option<&Object>, new: &Object) -> Result<(), Error> {
-    let count = |object: &Object| {
-        if let Object::Node(node) = object {
-            node.interfaces.len()
-        } else if let Object::Group(group) = object {
-            group.interfaces.len()
-        } else {
-            0
-        }
-    };
-    let (before, now) = (old.map_or(0, count), count(new));
-    if now <= MOST_INTERFACES || now <= before {
-        return Ok(());
-    }
-    let (kind, name) = (new.kind().word(), new.name());
-    let reason = format!(
-        "{kind} '{name}' would have more than {MOST_INTERFACES} interfaces, the most that there can be"
-    );
-    Err(Error::invalid("interfaces", reason))
-}
-
 /// A port of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -85,6 +66,15 @@ pub struct Interface {
     pub dhcp: bool,
     /// MTU, VLAN, bond and options.
     pub link: Link,
+}
+
+/// An address that an interface of a node had. Nobody is kept from it; but the interface gets it back while it is free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerAddress {
+    /// The interface.
+    pub interface: Name,
+    /// The address.
+    pub address: IpAddr,
 }
 
 /// An interface that every node of a group has.

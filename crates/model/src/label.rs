@@ -3,6 +3,7 @@
 //! A node has the labels of its group and of the groups above that as well; where several have one key, the nearest counts.
 
 mod index;
+mod of_node;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +11,7 @@ use std::fmt;
 pub use index::LabelIndex;
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
-use crate::{Cluster, Violation};
+use crate::Violation;
 
 /// The field of requests that has them.
 const FIELD: &str = "labels";
@@ -42,6 +42,12 @@ impl Labels {
         for (key, value) in &others.0 {
             self.0.entry(key.clone()).or_insert_with(|| value.clone());
         }
+        self
+    }
+
+    /// Those whose keys the others do not have.
+    pub(crate) fn but(mut self, others: &Self) -> Self {
+        self.0.retain(|key, _| !others.0.contains_key(key));
         self
     }
 
@@ -143,24 +149,6 @@ fn check(text: &str, what: &str) -> Result<(), String> {
 /// A text of a request as an error shows it: not endless.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
-}
-
-impl Node {
-    /// The value of a label of the node, its own or its group's.
-    pub fn label<'a>(&'a self, cluster: &'a Cluster, key: &str) -> Option<&'a str> {
-        let of_groups = || cluster.lineage_of(&self.group).find_map(|group| group.labels.get(key));
-        self.labels.get(key).or_else(of_groups)
-    }
-
-    /// The labels of its group, and of those above that, for which it has no value of its own.
-    pub fn inherited_labels(&self, cluster: &Cluster) -> Labels {
-        let mut groups = cluster.lineage_of(&self.group).filter(|group| !group.labels.is_empty());
-        // Most groups have none, and lists ask this of thousands of nodes.
-        let Some(first) = groups.next() else { return Labels::default() };
-        let all = groups.fold(first.labels.clone(), |labels, group| labels.or(&group.labels));
-        let others = all.0.into_iter().filter(|(key, _)| !self.labels.0.contains_key(key));
-        Labels(others.collect())
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Every kind of object that a cluster is made of, and how one is stored.
+//! One object of a cluster, of whatever kind: how it is stored, and what it holds.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use crate::device::{Cloud, OtherDevice, Switch};
 use crate::discovery::ClaimRule;
 use crate::dns::DnsHosts;
 use crate::group::Group;
+use crate::holder::{Held, Holder};
 use crate::identity::NodeIdentity;
 use crate::image::Image;
 use crate::network::Network;
@@ -21,38 +21,14 @@ use crate::route::Route;
 use crate::secret::Secrets;
 use crate::settings::Settings;
 use crate::user::{ApiToken, User};
-use crate::{MacAddress, Name};
+use crate::{Kind, MacAddress, Name};
 
 macro_rules! objects {
-    ($($variant:ident($type:ty), $word:literal, $shown:literal;)*) => {
-        /// The kinds of objects.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $(#[doc = $shown] $variant,)* }
-
-        impl Kind {
-            /// All kinds, in an order in which what is referred to comes first.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The word that the store knows the kind by.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// The kind that the store knows by this word.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-
-        impl fmt::Display for Kind {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.pad(match self { $(Self::$variant => $shown,)* })
-            }
-        }
-
+    ($($variant:ident($type:ty);)*) => {
         /// One object of the cluster, shared and immutable.
         #[derive(Debug, Clone, PartialEq)]
-        pub enum Object { $(#[doc = $shown] $variant(Arc<$type>),)* }
+        #[expect(missing_docs, reason = "they are those of `Kind`")]
+        pub enum Object { $($variant(Arc<$type>),)* }
 
         impl Object {
             /// The kind of the object.
@@ -85,28 +61,28 @@ macro_rules! objects {
 }
 
 objects! {
-    Settings(Settings), "cluster", "cluster";
-    Route(Route), "route", "route";
-    Network(Network), "network", "network";
-    Controller(Controller), "controller", "controller";
-    Image(Image), "osimage", "OS image";
-    BmcSetup(BmcSetup), "bmcsetup", "BMC setup";
-    Switch(Switch), "switch", "switch";
-    OtherDevice(OtherDevice), "otherdev", "other device";
-    Cloud(Cloud), "cloud", "cloud";
-    Group(Group), "group", "group";
-    Node(Node), "node", "node";
-    DnsHosts(DnsHosts), "dns", "list of DNS hosts of network";
-    NodeSecrets(NodeSecrets), "nodesecrets", "list of secrets of node";
-    NodeIdentity(NodeIdentity), "nodeidentity", "identity of node";
-    GroupSecrets(GroupSecrets), "groupsecrets", "list of secrets of group";
-    ClusterSecrets(ClusterSecrets), "clustersecrets", "list of secrets of";
-    Rack(Rack), "rack", "rack";
-    Placement(Placement), "rackinventory", "rack inventory entry";
-    Reservation(Reservation), "reservation", "reservation";
-    ClaimRule(ClaimRule), "claimrule", "rule for claims";
-    User(User), "user", "user";
-    ApiToken(ApiToken), "apitoken", "API token";
+    Settings(Settings);
+    Route(Route);
+    Network(Network);
+    Controller(Controller);
+    Image(Image);
+    BmcSetup(BmcSetup);
+    Switch(Switch);
+    OtherDevice(OtherDevice);
+    Cloud(Cloud);
+    Group(Group);
+    Node(Node);
+    DnsHosts(DnsHosts);
+    NodeSecrets(NodeSecrets);
+    NodeIdentity(NodeIdentity);
+    GroupSecrets(GroupSecrets);
+    ClusterSecrets(ClusterSecrets);
+    Rack(Rack);
+    Placement(Placement);
+    Reservation(Reservation);
+    ClaimRule(ClaimRule);
+    User(User);
+    ApiToken(ApiToken);
 }
 
 /// The secrets of one node, under the node's name.
@@ -148,82 +124,13 @@ impl std::ops::Deref for GroupSecrets {
     }
 }
 
-/// Whose address or hardware address something is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// A controller.
-    Controller(Name),
-    /// An interface of a node.
-    Interface {
-        /// The node.
-        node: Name,
-        /// Its interface.
-        interface: Name,
-    },
-    /// A switch.
-    Switch(Name),
-    /// Another device.
-    OtherDevice(Name),
-    /// A machine about which nobody has decided yet.
-    Reservation(Name),
-}
-
-impl Holder {
-    /// The kind of the device that holds it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Controller(_) => Kind::Controller,
-            Self::Interface { .. } => Kind::Node,
-            Self::Switch(_) => Kind::Switch,
-            Self::OtherDevice(_) => Kind::OtherDevice,
-            Self::Reservation(_) => Kind::Reservation,
-        }
-    }
-
-    /// The name of the device that holds it.
-    pub fn device(&self) -> &Name {
-        match self {
-            Self::Controller(name)
-            | Self::Switch(name)
-            | Self::OtherDevice(name)
-            | Self::Reservation(name) => name,
-            Self::Interface { node, .. } => node,
-        }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Controller(name) => write!(formatter, "controller {name}"),
-            Self::Interface { node, interface } => {
-                write!(formatter, "interface {interface} of node {node}")
-            }
-            Self::Switch(name) => write!(formatter, "switch {name}"),
-            Self::OtherDevice(name) => write!(formatter, "other device {name}"),
-            Self::Reservation(name) => write!(
-                formatter,
-                "reservation {name}, about which nobody has decided yet; see perilune reservation show '{name}'"
-            ),
-        }
-    }
-}
-
-/// An address that an object holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) address: std::net::IpAddr,
-    pub(crate) network: Option<Name>,
-    pub(crate) holder: Holder,
-}
-
 impl Object {
     /// The addresses that the object holds.
     pub(crate) fn held(&self) -> Vec<Held> {
         match self {
             Self::Controller(controller) => {
                 let holder = Holder::Controller(controller.name.clone());
-                controller.addresses.held(controller.network.as_ref(), &holder)
+                Held::all(controller.addresses, controller.network.as_ref(), &holder)
             }
             Self::Node(node) => node
                 .interfaces
@@ -233,20 +140,21 @@ impl Object {
                         node: node.name.clone(),
                         interface: interface.name.clone(),
                     };
-                    interface.addresses.held(interface.network.as_ref(), &holder)
+                    Held::all(interface.addresses, interface.network.as_ref(), &holder)
                 })
                 .collect(),
             Self::Switch(switch) => {
                 let holder = Holder::Switch(switch.name.clone());
-                let own = switch.addresses.held(switch.network.as_ref(), &holder);
+                let own = Held::all(switch.addresses, switch.network.as_ref(), &holder);
                 let interfaces = switch.interfaces.iter().flat_map(|interface| {
-                    interface.addresses.held(interface.network.as_ref(), &holder)
+                    Held::all(interface.addresses, interface.network.as_ref(), &holder)
                 });
                 own.into_iter().chain(interfaces).collect()
             }
-            Self::OtherDevice(device) => device
-                .addresses
-                .held(device.network.as_ref(), &Holder::OtherDevice(device.name.clone())),
+            Self::OtherDevice(device) => {
+                let holder = Holder::OtherDevice(device.name.clone());
+                Held::all(device.addresses, device.network.as_ref(), &holder)
+            }
             Self::Reservation(reservation) => {
                 let holder = Holder::Reservation(reservation.name.clone());
                 let held = reservation.addresses.iter();

@@ -1,16 +1,17 @@
 //! Secrets of nodes, groups and the cluster.
 
 mod access;
+mod of_node;
 mod save;
 
 use std::fmt;
 
 pub use access::{check_mode, check_owner};
+pub use of_node::of_node;
 pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
-use crate::{Cluster, Name};
+use crate::Name;
 
 /// A file that the installer writes, with a content that few may read.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,18 +42,6 @@ pub struct Secrets {
     pub name: Name,
     /// Its secrets.
     pub secrets: Vec<Secret>,
-}
-
-/// The secrets that a node is given: the cluster's, those of its groups, the nearest last, its own. Of several with one path, the last is
-/// the node's.
-pub fn of_node<'a>(cluster: &'a Cluster, node: &Node) -> Vec<&'a Secrets> {
-    let of_cluster = cluster.cluster_secrets().get(CLUSTER).map(|list| -> &Secrets { list });
-    let of_groups = cluster.lineage_of(&node.group);
-    let of_groups = of_groups.filter_map(|group| cluster.group_secrets().get(&group.name));
-    let mut of_groups: Vec<&Secrets> = of_groups.map(|list| -> &Secrets { list }).collect();
-    of_groups.reverse();
-    let of_node = cluster.node_secrets().get(&node.name).map(|list| -> &Secrets { list });
-    of_cluster.into_iter().chain(of_groups).chain(of_node).collect()
 }
 
 impl fmt::Debug for Secret {

@@ -1,15 +1,17 @@
 //! Users of the API.
 
+mod add_token;
 mod generation;
 mod save;
 mod token;
 
 use std::fmt;
 
+pub use add_token::add_token;
 pub(crate) use generation::settled;
 pub use save::{Request, revoke, save};
 use serde::{Deserialize, Serialize};
-pub use token::{ApiToken, add as add_token};
+pub use token::ApiToken;
 
 use crate::Name;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::rule;
+use super::rules;
 use super::{assign, claim};
 use crate::{Cluster, Draft, Error, MacAddress, Name};
 
@@ -70,13 +70,13 @@ pub fn decide(
         return Ok(Decision::Waits);
     }
     let is_set = matches!(wish, Wish::NextOf(_)) && draft.settings().nextnode_discover;
-    let rule = rule::accepting(draft, wish.group(draft), from, now).filter(|_| !is_set);
+    let rule = rules::accepting(draft, wish.group(draft), from, now).filter(|_| !is_set);
     if !is_set && rule.is_none() {
         return Ok(Decision::Waits);
     }
     let Some(node) = accept(draft, mac, wish)? else { return Ok(Decision::NoneLeft) };
     if let Some(rule) = &rule {
-        rule::use_up(draft, rule)?;
+        rules::use_up(draft, rule)?;
     }
     Ok(Decision::Accepted { node, rule })
 }

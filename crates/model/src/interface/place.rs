@@ -2,25 +2,14 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::addresses::{self, Family};
-use crate::interface::{Interface, Numbering};
+use crate::interface::{FormerAddress, Interface, Numbering};
 use crate::network::Network;
 use crate::node::Node;
 use crate::{Draft, Error, Name};
 
 /// As many addresses that it had does a node remember.
 const REMEMBERED: usize = 16;
-
-/// An address that an interface of a node had. Nobody is kept from it; but the interface gets it back while it is free.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormerAddress {
-    /// The interface.
-    pub interface: Name,
-    /// The address.
-    pub address: IpAddr,
-}
 
 impl Node {
     /// Remembers the addresses of an interface that is removed, or leaves its network.

@@ -4,11 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Name;
 use crate::user::Role;
-use crate::{Draft, Error, Name};
-
-/// As many tokens as there may be. Each request that shows one looks at all.
-const MOST: usize = 1000;
 
 /// A token that somebody was given once and that is kept as its hash.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,17 +42,4 @@ impl fmt::Debug for ApiToken {
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
-}
-
-/// Adds a token. One is never changed: whoever wants another makes another.
-pub fn add(draft: &mut Draft, token: ApiToken) -> Result<(), Error> {
-    if draft.api_tokens().contains_key(&token.name) {
-        let (kind, name) = (crate::Kind::ApiToken, token.name.to_string());
-        return Err(Error::AlreadyExists { kind, name });
-    }
-    if draft.api_tokens().len() >= MOST {
-        let reason = format!("there are {MOST} tokens already; remove some");
-        return Err(Error::invalid("name", reason));
-    }
-    draft.put(token)
 }

@@ -2,7 +2,7 @@
 
 use perilune_model::device::{Cloud, OtherDevice, Port, Switch};
 use perilune_model::discovery::{
-    ClaimRule, Decision, Evidence, Identified, Place, Reason, Wish, rule,
+    ClaimRule, Decision, Evidence, Identified, Place, Reason, Wish, rules,
 };
 use perilune_model::node::Node;
 use perilune_model::reservation::Reservation;
@@ -257,7 +257,7 @@ fn ruled(
         left,
         until: NOW + 1,
     };
-    let ruled = change(cluster, |draft| rule::save(draft, rule, NOW).map(|_| ()));
+    let ruled = change(cluster, |draft| rules::save(draft, rule, NOW).map(|_| ()));
     (name("room"), ruled)
 }
 
@@ -320,9 +320,9 @@ fn rules_go_when_they_are_over_and_with_the_group_or_network_that_they_name() {
     let later = ClaimRule { name: name("later"), left: 1, until: NOW + 9, ..ClaimRule::default() };
     for wrong in [ClaimRule { left: 0, ..later.clone() }, ClaimRule { until: NOW, ..later.clone() }]
     {
-        assert!(rule::save(&mut draft, wrong, NOW).is_err());
+        assert!(rules::save(&mut draft, wrong, NOW).is_err());
     }
-    rule::save(&mut draft, later, NOW + 5).unwrap();
+    rules::save(&mut draft, later, NOW + 5).unwrap();
     let names: Vec<_> = draft.claim_rules().keys().map(ToString::to_string).collect();
     assert_eq!(names, ["later"]);
 }
