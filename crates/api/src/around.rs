@@ -20,7 +20,7 @@ use crate::bulk;
 use crate::problem::ApiError;
 use crate::receive::Held;
 use crate::requests;
-use crate::routes::{Document, Listed};
+use crate::routes::Document;
 use crate::source;
 use crate::state::State;
 
@@ -37,9 +37,8 @@ struct Inner {
 
 impl Around {
     /// Handlers are told what routes there are, and which may be part of a bulk.
-    pub(super) fn new(state: &State, listed: Listed, in_bulk: bulk::Parts) -> Self {
+    pub(super) fn new(state: &State, document: Document, in_bulk: bulk::Parts) -> Self {
         let (state, proxies) = (state.clone(), state.proxies.clone());
-        let document = Document::new(listed);
         Self(Arc::new(Inner { state, proxies, document, in_bulk }))
     }
 }

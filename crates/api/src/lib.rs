@@ -187,7 +187,8 @@ fn document() -> OpenApi {
 /// The whole service: what one listener serves.
 pub(crate) fn service(state: State) -> impl ServiceExt<axum::extract::Request> + Service {
     let (router, in_bulk, listed) = all().into_router(&state);
-    let around = Around::new(&state, listed, bulk::Parts::new(in_bulk));
+    let described = routes::Document::new(listed, document);
+    let around = Around::new(&state, described, bulk::Parts::new(in_bulk));
     let router = router
         .route("/openapi.json", get(routes::openapi))
         .route("/docs", get(routes::page))

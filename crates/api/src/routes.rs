@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 
 use crate::json::{self, Json};
@@ -38,20 +39,22 @@ impl Listed {
 #[derive(Clone)]
 pub(super) struct Document {
     pub(super) listed: Arc<Listed>,
+    make: fn() -> OpenApi,
     text: Arc<OnceCell<Bytes>>,
 }
 
 impl Document {
-    pub(super) fn new(listed: Listed) -> Self {
-        Self { listed: Arc::new(listed), text: Arc::default() }
+    pub(super) fn new(listed: Listed, make: fn() -> OpenApi) -> Self {
+        Self { listed: Arc::new(listed), make, text: Arc::default() }
     }
 }
 
 /// The document as JSON.
 pub(super) async fn openapi(Extension(document): Extension<Document>) -> Response {
     // Whoever asks meanwhile waits for the same text.
+    let make = document.make;
     let made = document.text.get_or_try_init(|| async {
-        let made = spawn_blocking(|| json::to_vec(&crate::document())).await;
+        let made = spawn_blocking(move || json::to_vec(&make())).await;
         made.map_err(|error| error.to_string())?.map_err(|error| error.to_string()).map(Bytes::from)
     });
     match made.await {

@@ -8,10 +8,11 @@ pub mod switch;
 pub mod switch_interface;
 pub mod ztp;
 
+use std::net::IpAddr;
+
 pub use address::PlaceRequest;
 pub use port::Port;
 use serde::{Deserialize, Serialize};
-pub use switch_interface::SwitchInterface;
 pub use ztp::Ztp;
 
 use crate::{Addresses, Name};
@@ -46,6 +47,60 @@ pub struct Switch {
     /// Ports with addresses of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<SwitchInterface>,
+}
+
+/// A port of a switch with addresses of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwitchInterface {
+    /// Its name, such as `swp1` or `eth0`.
+    pub name: Name,
+    /// Its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Name>,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Hardware address as it was sent, colons between the pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macaddress: Option<String>,
+    /// The switch is managed by it: it has the switch's own name in the domain of its network.
+    pub mgmt: bool,
+}
+
+impl Switch {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&SwitchInterface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// The interface that it is managed by.
+    pub fn management(&self) -> Option<&SwitchInterface> {
+        self.interfaces.iter().find(|interface| interface.mgmt)
+    }
+
+    /// Where the switch has its own name: each network with the addresses in it.
+    pub fn named(&self) -> impl Iterator<Item = (Option<&Name>, Addresses)> {
+        let managed = self.management().map(|own| (own.network.as_ref(), own.addresses));
+        std::iter::once((self.network.as_ref(), self.addresses)).chain(managed)
+    }
+
+    /// All of its hardware addresses, as they were sent, each with the network and the addresses that belong to it.
+    pub fn hardware(&self) -> impl Iterator<Item = (&str, Option<&Name>, Addresses)> {
+        let own =
+            self.macaddress.as_deref().map(|mac| (mac, self.network.as_ref(), self.addresses));
+        let interfaces = self.interfaces.iter().filter_map(|own| {
+            Some((own.macaddress.as_deref()?, own.network.as_ref(), own.addresses))
+        });
+        own.into_iter().chain(interfaces)
+    }
+
+    /// Whether the switch has this address.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        let interfaces = self.interfaces.iter().map(|interface| interface.addresses);
+        std::iter::once(self.addresses)
+            .chain(interfaces)
+            .any(|own| own.iter().any(|own| own == address))
+    }
 }
 
 impl Default for Switch {

@@ -3,32 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::device::Switch;
 use crate::device::address::PlaceRequest;
-use crate::{Addresses, Draft, Error, Kind, Name, Patch};
+use crate::{Draft, Error, Kind, Name, Patch};
 
 /// The most interfaces of one switch.
 pub const MOST: usize = 256;
-
-/// A port of a switch with addresses of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SwitchInterface {
-    /// Its name, such as `swp1` or `eth0`.
-    pub name: Name,
-    /// Its network.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<Name>,
-    /// Its addresses.
-    pub addresses: Addresses,
-    /// Hardware address as it was sent, colons between the pairs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub macaddress: Option<String>,
-    /// The switch is managed by it: it has the switch's own name in the domain of its network.
-    pub mgmt: bool,
-}
 
 /// What a client asks of an interface of a switch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,42 +25,6 @@ pub struct Request {
     pub macaddress: Patch<String>,
     /// Whether the switch is managed by it.
     pub mgmt: Patch<bool>,
-}
-
-impl Switch {
-    /// The interface of this name.
-    pub fn interface(&self, name: &str) -> Option<&SwitchInterface> {
-        self.interfaces.iter().find(|interface| interface.name == name)
-    }
-
-    /// The interface that it is managed by.
-    pub fn management(&self) -> Option<&SwitchInterface> {
-        self.interfaces.iter().find(|interface| interface.mgmt)
-    }
-
-    /// Where the switch has its own name: each network with the addresses in it.
-    pub fn named(&self) -> impl Iterator<Item = (Option<&Name>, Addresses)> {
-        let managed = self.management().map(|own| (own.network.as_ref(), own.addresses));
-        std::iter::once((self.network.as_ref(), self.addresses)).chain(managed)
-    }
-
-    /// All of its hardware addresses, as they were sent, each with the network and the addresses that belong to it.
-    pub fn hardware(&self) -> impl Iterator<Item = (&str, Option<&Name>, Addresses)> {
-        let own =
-            self.macaddress.as_deref().map(|mac| (mac, self.network.as_ref(), self.addresses));
-        let interfaces = self.interfaces.iter().filter_map(|own| {
-            Some((own.macaddress.as_deref()?, own.network.as_ref(), own.addresses))
-        });
-        own.into_iter().chain(interfaces)
-    }
-
-    /// Whether the switch has this address.
-    pub fn has_address(&self, address: IpAddr) -> bool {
-        let interfaces = self.interfaces.iter().map(|interface| interface.addresses);
-        std::iter::once(self.addresses)
-            .chain(interfaces)
-            .any(|own| own.iter().any(|own| own == address))
-    }
 }
 
 /// Changes interfaces of a switch, and adds those that it does not have. An interface that comes into a network without an address gets the first
