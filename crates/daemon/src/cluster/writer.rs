@@ -17,9 +17,9 @@ use super::{Answer, ChangeRequest, Error, Made, Request, Search, TRIES};
 
 /// As many requests are decided before their changes are stored together.
 const BATCH: usize = 1024;
-/// After another controller was first, one in so many requests is decided at once: what takes long to decide then keeps few others from
-/// being first.
-const SHRINK: usize = 8;
+/// After another controller was first, as many requests are decided at once as take about so long: what takes longer to decide loses again
+/// and again, and all that are decided with it. Fewer would cost each of them a round trip to the database.
+const QUICK: Duration = Duration::from_millis(10);
 /// As long as is looked whether somebody was refused on what is no longer so, at most.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// As long as others are let go first, at most.
@@ -87,7 +87,9 @@ impl Writer {
         let mut base = self.published();
         // After the base is known: whoever commits one of these from now on has this one decided again.
         let (batch, mut later) = self.answer_repeated(batch).await;
+        let deciding = Instant::now();
         let (mut working, mut decided) = self.decide(&base, batch);
+        let took = deciding.elapsed();
         // With a commit among them it shows whether another controller was first.
         let refused_alone =
             decided.iter().any(Decided::is_refused) && !decided.iter().any(Decided::needs_storing);
@@ -116,7 +118,7 @@ impl Writer {
                 later
             }
             Err(perilune_store::Error::Stale { .. }) => {
-                let mut again = self.lost(&base, decided).await;
+                let mut again = self.lost(&base, decided, took).await;
                 again.append(&mut later);
                 again
             }
@@ -231,10 +233,16 @@ impl Writer {
         (working, decided)
     }
 
-    /// Another controller was first: takes what that one did, and has everything decided again that has not lost too often.
-    async fn lost(&mut self, base: &Cluster, decided: Vec<Decided>) -> Vec<Request> {
+    /// Another controller was first: takes what that one did, and has everything decided again that has not lost too often. `took` is how
+    /// long deciding took.
+    async fn lost(
+        &mut self,
+        base: &Cluster,
+        decided: Vec<Decided>,
+        took: Duration,
+    ) -> Vec<Request> {
         self.refused = self.refused.saturating_add(1);
-        self.size = (decided.len() / SHRINK).max(1);
+        self.size = quickly_decided(decided.len(), took);
         if let Err(error) = self.catch_up(base).await {
             self.fail(base, decided, &error);
             return Vec::new();
@@ -314,6 +322,13 @@ impl Writer {
         self.pause = (self.pause * 2).max(round * 2).min(LONGEST_PAUSE);
         tokio::time::sleep(self.pause).await;
     }
+}
+
+/// As many requests as are decided quickly, where `count` took so long.
+fn quickly_decided(count: usize, took: Duration) -> usize {
+    let count = u128::try_from(count).unwrap_or(u128::MAX);
+    let quick = count.saturating_mul(QUICK.as_nanos()) / took.as_nanos().max(1);
+    usize::try_from(quick).unwrap_or(BATCH).clamp(1, BATCH)
 }
 
 /// The name of a request, where it has one.
@@ -425,4 +440,21 @@ pub(super) fn guarded<T>(
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_decide_is_decided_with_few_others() {
+        assert_eq!(quickly_decided(64, QUICK), 64);
+        assert_eq!(quickly_decided(64, QUICK / 4), 256);
+        assert_eq!(quickly_decided(64, QUICK * 16), 4);
+        assert_eq!(quickly_decided(64, Duration::from_secs(60)), 1);
+        for took in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            assert!((1..=BATCH).contains(&quickly_decided(0, took)), "{took:?}");
+            assert!((1..=BATCH).contains(&quickly_decided(usize::MAX, took)), "{took:?}");
+        }
+    }
 }
