@@ -378,8 +378,7 @@ async fn assemble(
     Ok((state, workers))
 }
 
-/// What is served lies there; nobody but who may has archives from it.
-/// The places, there and closed to others.
+/// The places, there and closed to others: what is served lies there, and nobody but who may has archives from it.
 fn made(places: Places, cluster: &ClusterService) -> Result<Places, Error> {
     make_directory(&places.files)?;
     crate::archives::hide(&places, cluster.published());
