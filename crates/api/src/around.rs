@@ -62,6 +62,7 @@ pub(super) async fn answer(
     let method = request.method().clone();
     let logged = requests::Logged::of(&request, state);
     let refusable = Refusable::of(&request);
+    // Whatever the request had is gone with it, and what is shared is whole between any two statements.
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = answered.unwrap_or_else(panicked);
     drop(held);

@@ -51,8 +51,8 @@ fn make_whole(value: &mut Value) {
 
 /// The bytes of a value in that form.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    // As large as a node: growing from little moves it several times.
-    let mut bytes = Vec::with_capacity(4096);
+    // As large as most nodes: growing from little moves it several times, and a client that reads nothing keeps it.
+    let mut bytes = Vec::with_capacity(2048);
     append(&mut bytes, value)?;
     Ok(bytes)
 }

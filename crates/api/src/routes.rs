@@ -1,14 +1,13 @@
 //! The API's document, a page that shows it, and the plain list of routes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Extension;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
-use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -40,25 +39,32 @@ impl Listed {
 pub(super) struct Document {
     pub(super) listed: Arc<Listed>,
     make: fn() -> OpenApi,
-    text: Arc<OnceCell<Bytes>>,
+    text: Arc<OnceLock<Result<Bytes, String>>>,
 }
 
 impl Document {
     pub(super) fn new(listed: Listed, make: fn() -> OpenApi) -> Self {
         Self { listed: Arc::new(listed), make, text: Arc::default() }
     }
+
+    /// The document as JSON. One thread makes it, once, and goes on when whoever asked has hung up: else anybody could have it made again
+    /// and again, at the same time, by asking and hanging up.
+    async fn text(&self) -> Result<Bytes, String> {
+        if let Some(text) = self.text.get() {
+            return text.clone();
+        }
+        let Self { make, text, .. } = self.clone();
+        let made =
+            move || json::to_vec(&make()).map(Bytes::from).map_err(|error| error.to_string());
+        let made = spawn_blocking(move || text.get_or_init(made).clone()).await;
+        made.unwrap_or_else(|error| Err(error.to_string()))
+    }
 }
 
 /// The document as JSON.
 pub(super) async fn openapi(Extension(document): Extension<Document>) -> Response {
-    // Whoever asks meanwhile waits for the same text.
-    let make = document.make;
-    let made = document.text.get_or_try_init(|| async {
-        let made = spawn_blocking(move || json::to_vec(&make())).await;
-        made.map_err(|error| error.to_string())?.map_err(|error| error.to_string()).map(Bytes::from)
-    });
-    match made.await {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+    match document.text().await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => {
             ApiError::Defect(format!("the document cannot be made: {error}")).into_response()
         }
@@ -111,4 +117,31 @@ pub(super) fn operations_mut(
     ]
     .into_iter()
     .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+
+    fn make() -> OpenApi {
+        MADE.fetch_add(1, Ordering::Relaxed);
+        OpenApi::default()
+    }
+
+    #[tokio::test]
+    async fn the_document_is_made_once_however_many_ask_and_hang_up() {
+        let document = Document::new(Listed::default(), make);
+        for _ in 0..64 {
+            // It is asked for, and not waited for.
+            drop(document.text().now_or_never());
+        }
+        assert!(document.text().await.unwrap().starts_with(b"{"));
+        assert_eq!(MADE.load(Ordering::Relaxed), 1);
+    }
 }
