@@ -258,9 +258,7 @@ impl Settings {
             key_file: path("FILES", "KEYFILE", "luna.key"),
             database: database::read(ini, data_dir)?,
             controller: database::controller(ini)?,
-            // Every boot script looks whether its template has changed: not for a directory that is not there.
-            template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates"))
-                .filter(|directory| directory.exists()),
+            template_files: Some(path("TEMPLATES", "TEMPLATE_FILES", "templates")),
             plugins: Some(path("PLUGINS", "PLUGINS_DIRECTORY", "plugins")),
             exporters: keys::exporters(ini),
             importers: keys::importers(ini),

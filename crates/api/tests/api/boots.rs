@@ -46,6 +46,19 @@ fn a_machine_that_nobody_described_is_told_what_to_do_and_is_listed() {
 }
 
 #[test]
+fn templates_that_a_site_brings_later_count_without_a_restart() {
+    let site = ImageSite::start();
+    let menu = || site.text_from("/boot", "10.141.200.7").1;
+    let built_in = menu();
+    let templates = site.directory.path().join("data/templates");
+    std::fs::create_dir(&templates).unwrap();
+    std::fs::write(templates.join("templ_boot_ipxe.cfg"), "#!ipxe\necho the site's own\n").unwrap();
+    assert_eq!(menu(), "#!ipxe\necho the site's own\n");
+    std::fs::remove_dir_all(&templates).unwrap();
+    assert_eq!(menu(), built_in);
+}
+
+#[test]
 fn a_mistyped_name_at_the_boot_menu_is_told_at_the_console() {
     let site = ImageSite::start();
     bootable(&site);
