@@ -61,6 +61,8 @@ pub struct Environment {
     pub time: u64,
     /// Controllers that do the same, where machines go on when this one is gone.
     pub others: Vec<OtherController>,
+    /// Where firmware and iPXE find the scripts of those: what [`Self::boot_url`] is of this one.
+    pub other_boots: Vec<String>,
 }
 
 /// What the configuration says about reaching the daemon.
@@ -190,6 +192,7 @@ impl Environment {
             public_key: None,
             time: 0,
             others: Vec::new(),
+            other_boots: Vec::new(),
         }
     }
 
@@ -211,6 +214,7 @@ impl Environment {
             public_key: None,
             time: 0,
             others: Vec::new(),
+            other_boots: Vec::new(),
         }
     }
 

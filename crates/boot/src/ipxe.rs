@@ -26,6 +26,35 @@ pub(crate) fn at_own_port(script: &str, environment: &Environment) -> String {
     text
 }
 
+/// As many other controllers are asked for a script.
+const OTHERS: usize = 3;
+
+/// A script that asks the other controllers for the next one where the one that it names does not answer: iPXE knows of no others, and would ask that
+/// one for ever. Scripts of a site's own templates do so as well.
+pub(crate) fn asking_others(script: String, environment: &Environment) -> String {
+    let others = environment.other_boots.iter().take(OTHERS);
+    let others: Vec<String> = others.map(|other| format!("{other}/boot")).collect();
+    if others.is_empty() {
+        return script;
+    }
+    let own = format!("{}/boot", environment.boot_url());
+    let lines = script.lines().map(|line| {
+        let asked = asked_of_others(line, &own, &others);
+        asked.unwrap_or_else(|| line.to_owned()) + "\n"
+    });
+    lines.collect()
+}
+
+/// A line that asks for a script, with the same asked of others behind it; `None` for every other line.
+fn asked_of_others(line: &str, own: &str, others: &[String]) -> Option<String> {
+    let ends = [" ||", " &&", " ;"].into_iter().filter_map(|end| line.find(end));
+    let (command, rest) = line.split_at_checked(ends.min().unwrap_or(line.len()))?;
+    let (before, path) = command.split_once(own)?;
+    before.trim_start().starts_with("chain ").then_some(())?;
+    let others = others.iter().map(|other| format!(" || {before}{other}{path}"));
+    Some(others.fold(command.to_owned(), |text, other| text + &other) + rest)
+}
+
 /// The boot menu.
 pub(crate) fn menu(templates: &Templates, context: &MenuContext) -> Result<String, Error> {
     templates.render(templates::MENU, context)
@@ -192,12 +221,14 @@ pub(crate) fn ask_again_script(
     format!(
         "#!ipxe\n\
          echo Perilune: {node}: asking for an address once more, so that the controller sees this boot\n\
+         :again\n\
          ifclose\n\
          dhcp netX || dhcp || echo No address\n\
          chain --replace --autofree {url}/boot/search/mac/{mac}?again={again} ||\n\
          echo Perilune did not answer, beginning anew in 5 seconds\n\
          sleep 5\n\
-         chain --replace --autofree {url}/boot\n"
+         chain --replace --autofree {url}/boot ||\n\
+         goto again\n"
     )
 }
 

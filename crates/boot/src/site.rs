@@ -92,7 +92,8 @@ impl<'a> Site<'a> {
 
     /// Past the menu to the machine's own script, for an answer to `GET /boot`.
     pub fn direct_script(&self, mac: MacAddress) -> String {
-        ipxe::direct_script(self.environment, &mac.to_string())
+        let text = ipxe::direct_script(self.environment, &mac.to_string());
+        ipxe::asking_others(text, self.environment)
     }
 
     /// The hardware address to send straight to its script: that of the node which has the asker's address, unless
@@ -112,7 +113,7 @@ impl<'a> Site<'a> {
     }
 
     fn at_own_port(&self, script: &str) -> String {
-        ipxe::at_own_port(script, self.environment)
+        ipxe::asking_others(ipxe::at_own_port(script, self.environment), self.environment)
     }
 
     /// What a machine is told that waits for an administrator; it asks again by itself, at `path`.
@@ -128,7 +129,8 @@ impl<'a> Site<'a> {
 
     /// What a node's machine is told whose boot the controller has not seen: it asks for an address once more, and then for its script.
     pub fn ask_again_script(&self, node: &Name, mac: MacAddress, again: u8) -> String {
-        ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again)
+        let text = ipxe::ask_again_script(self.environment, node.as_str(), &mac.to_string(), again);
+        ipxe::asking_others(text, self.environment)
     }
 
     /// The node that has this hardware address, or what its machine is told.

@@ -427,6 +427,17 @@ impl Controllers {
         known.live().filter(|one| one.name != self.0.name).cloned().collect()
     }
 
+    /// The other controllers that do not run now, and may do so in a moment.
+    pub(crate) fn silent_others(&self) -> Vec<Controller> {
+        let known = self.known();
+        let silent = known
+            .heard
+            .controllers
+            .iter()
+            .filter(|one| one.name != self.0.name && Known::health(one) == Health::Silent);
+        silent.cloned().collect()
+    }
+
     /// What somebody should look at.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let known = self.known();

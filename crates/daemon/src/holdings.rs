@@ -126,13 +126,8 @@ impl Place {
             public_key: self.public_key.clone(),
             time: here.time,
             others: Vec::new(),
+            other_boots: Vec::new(),
         }
-    }
-
-    /// As machines are told of it that are to go on there.
-    fn other(&self, environment: &Environment) -> OtherController {
-        let there = self.environment(environment);
-        OtherController { url: there.api_url(), certificate: there.certificate }
     }
 }
 
@@ -263,6 +258,15 @@ impl Holdings {
         others.collect()
     }
 
+    /// What all controllers have said, in the order in which a machine asks them that is not answered: those that do not run come last, since one may run
+    /// again by the time that it is needed.
+    fn to_be_asked(&self, controllers: &Controllers) -> impl Iterator<Item = Arc<Holding>> {
+        let (live, silent) = (controllers.live_others(), controllers.silent_others());
+        let names = live.into_iter().map(|one| one.name).chain([self.own.to_string()]);
+        let names = names.chain(silent.into_iter().map(|one| one.name));
+        names.filter_map(|name| self.of(&name))
+    }
+
     /// What machines are told, with the controllers where they go on when the one that it names is gone.
     pub fn with_others(
         &self,
@@ -270,15 +274,20 @@ impl Holdings {
         environment: Environment,
         machine: Option<IpAddr>,
     ) -> Environment {
-        let own = self.of(self.own.as_str());
-        let others = self.others(controllers).into_iter().map(|other| other.holding).chain(own);
+        let others = self.to_be_asked(controllers);
         let machine = machine.unwrap_or(environment.controller);
         let told = environment.api_url();
-        let others = others.filter_map(|holding| {
-            holding.place_for(machine).map(|place| place.other(&environment))
+        let there = others.filter_map(|holding| {
+            holding.place_for(machine).map(|place| place.environment(&environment))
         });
-        let others = others.filter(|other| other.url != told).collect();
-        Environment { others, ..environment }
+        let (others, other_boots) = there
+            .filter(|there| there.api_url() != told)
+            .map(|there| {
+                let (url, boot) = (there.api_url(), there.boot_url());
+                (OtherController { url, certificate: there.certificate }, boot)
+            })
+            .unzip();
+        Environment { others, other_boots, ..environment }
     }
 
     /// Where this controller says that machines find it.

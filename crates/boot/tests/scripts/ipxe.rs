@@ -5,13 +5,13 @@ use perilune_model::Draft;
 use perilune_plan::Installation;
 
 use crate::cluster::{
-    MAC, built_in, change_image, change_node, environment, everything, script_of, small,
+    MAC, built_in, change_image, change_node, environment, everything, name, script_of, small,
 };
 
 const COMMANDS: &[&str] = &[
     "boot", "chain", "choose", "config", "echo", "exit", "goto", "imgfree", "initrd", "iseq",
     "isset", "item", "kernel", "menu", "prompt", "read", "reboot", "sanboot", "set", "shell",
-    "sleep",
+    "sleep", "ifclose", "dhcp",
 ];
 
 /// The problems of a script.
@@ -52,10 +52,14 @@ pub(crate) fn problems(script: &str) -> Vec<String> {
 }
 
 fn all_scripts(draft: &Draft) -> Vec<String> {
+    scripts_of(draft, &environment(draft))
+}
+
+fn scripts_of(draft: &Draft, environment: &Environment) -> Vec<String> {
     let start = Installation { filesystem: Some("AB-12".to_owned()), file: Some("/x".to_owned()) };
     let on_disk = OnDisk { start: Some(&start), reinstall: false };
-    let (templates, environment) = (built_in(), environment(draft));
-    let site = Site { templates: &templates, environment: &environment, cluster: draft };
+    let templates = built_in();
+    let site = Site { templates: &templates, environment, cluster: draft };
     let mac = MAC.parse().unwrap();
     let unknown = script_of(&site, "52:54:00:ff:ff:ff".parse().unwrap(), "").unwrap_err();
     vec![
@@ -64,6 +68,8 @@ fn all_scripts(draft: &Draft) -> Vec<String> {
         site.disk_script().unwrap(),
         site.direct_script(mac),
         site.failed_script(&unknown),
+        site.busy_script("/boot", 7),
+        site.ask_again_script(&name("node001"), mac, 1),
         script_of(&site, mac, "ticket").unwrap().text,
         site.node_script(&site.machine(mac).unwrap(), "ticket", on_disk).unwrap().text,
     ]
@@ -79,6 +85,29 @@ fn every_jump_has_its_label_and_every_line_its_command() {
         for script in all_scripts(&draft) {
             assert_eq!(problems(&script), Vec::<String>::new(), "in:\n{script}");
         }
+    }
+}
+
+#[test]
+fn every_script_asks_the_other_controllers_where_the_first_does_not_answer() {
+    let draft = everything();
+    let others = ["http://10.141.255.253:7051", "http://10.141.255.252:7051"];
+    let mut environment = environment(&draft);
+    let alone = scripts_of(&draft, &environment);
+    environment.other_boots = others.map(str::to_owned).to_vec();
+    let own = environment.boot_url();
+    for (script, alone) in scripts_of(&draft, &environment).into_iter().zip(alone) {
+        assert_eq!(problems(&script), Vec::<String>::new(), "in:\n{script}");
+        let mut taken = script.clone();
+        for line in alone.lines().filter(|line| line.contains(&format!(" {own}/boot"))) {
+            let command = line.split(" ||").next().unwrap();
+            for other in others {
+                let same = format!(" || {}", command.replace(&own, other));
+                assert!(script.contains(&same), "{same}\n{script}");
+                taken = taken.replace(&same, "");
+            }
+        }
+        assert!(taken == alone && script != alone, "{script}");
     }
 }
 
