@@ -188,6 +188,9 @@ struct Brought {
     username: String,
     password: String,
     is_https: bool,
+    /// Where firmware alone is answered.
+    #[serde(default)]
+    firmware_port: Option<u16>,
     hosts: String,
     database: String,
     user: String,
@@ -220,6 +223,7 @@ pub fn bring(
         username: settings.username.clone(),
         password: settings.password.clone(),
         is_https: settings.protocol == Protocol::Https,
+        firmware_port: settings.firmware_port,
         hosts: database.hosts.iter().map(host_text).collect::<Vec<_>>().join(", "),
         database: database.database.clone(),
         user: database.user.clone(),
@@ -328,11 +332,13 @@ impl Brought {
         let protocol = if self.is_https { Protocol::Https } else { Protocol::Http };
         let endpoint = SocketAddr::new(DEFAULT_LISTEN, DEFAULT_PORT);
         let Self { secret_key, username, password, hosts, database, user, .. } = self;
+        let firmware = self.firmware_port;
+        let firmware = firmware.map(|port| format!("FIRMWARE_PORT = {port}\n")).unwrap_or_default();
         let text = format!(
             "; Made by `perilune controller join`. What else the other controllers are configured with is not brought along.\n\
              [LOGGER]\nLEVEL = info\n\n\
              [API]\nUSERNAME = {username}\nPASSWORD = {password}\nEXPIRY = 1h\nSECRET_KEY = {secret_key}\n\
-             ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = yes\n\n\
+             ENDPOINT = {endpoint}\nPROTOCOL = {protocol}\nVERIFY_CERTIFICATE = yes\n{firmware}\n\
              ; These are relative to the data directory.\n\
              [FILES]\nKEYFILE = {KEY}\nIMAGE_FILES = files\nIMAGE_DIRECTORY = images\n\n\
              [SECRETS]\nENCRYPT_SECRETS = yes\n\n\
@@ -407,7 +413,7 @@ mod tests {
         fs::write(first.join("luna.key"), "the key\n").unwrap();
         fs::write(first.join("p"), "pass word\n").unwrap();
         fs::write(first.join("ca"), "authorities").unwrap();
-        let text = "[API]\nUSERNAME = luna\nPASSWORD: lu%na;x = #y\nSECRET_KEY = 01=23\n[FILES]\nKEYFILE = luna.key\n\
+        let text = "[API]\nUSERNAME = luna\nPASSWORD: lu%na;x = #y\nPROTOCOL = https\nFIRMWARE_PORT = 7051\nSECRET_KEY = 01=23\n[FILES]\nKEYFILE = luna.key\n\
                     [DATABASE]\nENGINE = postgresql\nHOSTS = db1, [fd00::1]:5433\nPASSWORD_FILE = p\nCA_FILE = ca\n";
         fs::write(first.join("luna.ini"), text).unwrap();
         let (settings, _) = Settings::read(&first.join("luna.ini"), &first).unwrap();
@@ -426,7 +432,8 @@ mod tests {
         let (read, odd) = Settings::read(&second.join("luna.ini"), &second).unwrap();
         assert!(odd.is_empty(), "{odd:?}");
         let login = |of: &Settings| {
-            (of.username.clone(), of.password.clone(), of.secret_key.clone(), of.protocol)
+            let ports = (of.protocol, of.firmware_port);
+            (of.username.clone(), of.password.clone(), of.secret_key.clone(), ports)
         };
         assert_eq!(login(&read), login(&settings));
         assert_eq!(read.controller, "second");
