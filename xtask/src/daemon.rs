@@ -130,11 +130,24 @@ impl Daemon {
     /// Kills it at whatever it is doing, and starts it again.
     pub(crate) fn crash(&self, site: &Site, stop: &Stop) -> Result<()> {
         let mut process = self.write();
-        process.kill().context("the daemon cannot be killed")?;
-        process.wait()?;
+        kill(&mut process)?;
+        self.begin_again(site, stop, &mut process)
+    }
+
+    /// Kills it at whatever it is doing. It is away until it is started again.
+    pub(crate) fn kill(&self) -> Result<()> {
+        kill(&mut self.write())
+    }
+
+    /// Starts it again after it was killed.
+    pub(crate) fn start_again(&self, site: &Site, stop: &Stop) -> Result<()> {
+        self.begin_again(site, stop, &mut self.write())
+    }
+
+    fn begin_again(&self, site: &Site, stop: &Stop, process: &mut Child) -> Result<()> {
         let Self { programs, arguments, environment, log, .. } = self;
         *process = spawn(site, programs, arguments, environment, log)?;
-        self.wait_until_it_answers(site, stop, &mut process)
+        self.wait_until_it_answers(site, stop, process)
     }
 
     fn wait_until_it_answers(&self, site: &Site, stop: &Stop, process: &mut Child) -> Result<()> {
@@ -237,6 +250,12 @@ impl Drop for Daemon {
             end(&mut self.write());
         }
     }
+}
+
+fn kill(process: &mut Child) -> Result<()> {
+    process.kill().context("the daemon cannot be killed")?;
+    process.wait()?;
+    Ok(())
 }
 
 /// Puts the programs side by side, as a package does.

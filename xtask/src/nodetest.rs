@@ -2,6 +2,7 @@
 
 mod boot_order;
 mod cable;
+mod controllers;
 mod disk_start;
 mod ipv6;
 mod kernels;
@@ -50,6 +51,8 @@ pub(crate) enum Subject {
     SiteDhcp6,
     /// Machines fetch their image by BitTorrent
     Torrent,
+    /// Of two controllers on one database, the one that a machine talks to is killed in each phase of its installation
+    Controllers,
     /// The package for Debian is installed, upgraded, removed and purged
     Package,
 }
@@ -72,6 +75,7 @@ impl Subject {
             Self::SiteDhcp => "site-dhcp",
             Self::SiteDhcp6 => "site-dhcp6",
             Self::Torrent => "torrent",
+            Self::Controllers => "controllers",
             Self::Package => "package",
         }
     }
@@ -90,7 +94,8 @@ impl Subject {
             | Self::DualStack
             | Self::SiteDhcp
             | Self::SiteDhcp6
-            | Self::Torrent => Ok(()),
+            | Self::Torrent
+            | Self::Controllers => Ok(()),
         }
     }
 
@@ -102,6 +107,7 @@ impl Subject {
             Self::SiteDhcp => Some(site_dhcp::run),
             Self::SiteDhcp6 => Some(site_dhcp::run_by_ipv6),
             Self::Torrent => Some(torrent::run),
+            Self::Controllers => Some(controllers::run),
             _ => None,
         }
     }
@@ -115,9 +121,12 @@ impl Subject {
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
             // On sites of their own.
-            Self::Ipv6 | Self::DualStack | Self::SiteDhcp | Self::SiteDhcp6 | Self::Torrent => {
-                Ok(())
-            }
+            Self::Ipv6
+            | Self::DualStack
+            | Self::SiteDhcp
+            | Self::SiteDhcp6
+            | Self::Torrent
+            | Self::Controllers => Ok(()),
             Self::Package => package::test(bench),
         }
     }

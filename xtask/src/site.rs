@@ -19,6 +19,8 @@ pub(crate) const BMC: &str = "10.148.0.1";
 const BMCS: &str = "10.148.0.0/16";
 const PREFIX: &str = "perilune-demo-";
 const BASE: &str = "/var/tmp";
+/// What ties the bridges of two places together, on both sides.
+const WIRE: &str = "wire";
 /// The namespaces and directories of a run have its process number, which tells whether it is still at work.
 const KEPT: &str = "kept";
 
@@ -41,12 +43,8 @@ impl Site {
 
     /// With a controller that has these addresses, and no other.
     pub(crate) fn create_at(controller: &[&str]) -> Result<Self> {
-        let name = format!("{PREFIX}{}", std::process::id());
-        let directory = Directory { path: Path::new(BASE).join(&name), keep: false };
-        // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
-        fs::create_dir(directory.path())
-            .with_context(|| format!("cannot create {}", directory.path().display()))?;
-        let lab = Lab::create(&name, controller).context("no network namespace could be made")?;
+        let site = Self::named(&format!("{PREFIX}{}", std::process::id()), controller)?;
+        let lab = &site.lab;
         // The simulated BMC answers here, at an address that is no interface's of the controller: that would be the controller's own.
         for route in [["local", BMC, "lo"], ["unicast", BMCS, lab::BRIDGE]] {
             let [kind, to, device] = route;
@@ -54,6 +52,29 @@ impl Site {
             run(add.args(["route", "add", kind, to, "dev", device]), &Limit::seconds(20))
                 .context("the network of BMCs cannot be made")?;
         }
+        Ok(site)
+    }
+
+    /// Another host, with this address on the same wire.
+    pub(crate) fn neighbour(&self, address: &str) -> Result<Self> {
+        let address = format!("{address}/{PREFIX_LENGTH}");
+        let other = Self::named(&format!("{}-2", self.lab.name()), &[&address])?;
+        let (own, there) = (self.lab.name(), other.lab.name());
+        let tie = ["link", "add", WIRE, "netns", own, "type", "veth", "peer", "name", WIRE];
+        run(command("ip").args(tie).args(["netns", there]), &Limit::seconds(20))?;
+        for lab in [&self.lab, &other.lab] {
+            let up = ["link", "set", WIRE, "master", lab::BRIDGE, "up"];
+            run(lab.command("ip").args(up), &Limit::seconds(20))?;
+        }
+        Ok(other)
+    }
+
+    fn named(name: &str, controller: &[&str]) -> Result<Self> {
+        let directory = Directory { path: Path::new(BASE).join(name), keep: false };
+        // Made by this user alone, and new: nobody else's link is followed in a directory that all may write to.
+        fs::create_dir(directory.path())
+            .with_context(|| format!("cannot create {}", directory.path().display()))?;
+        let lab = Lab::create(name, controller).context("no network namespace could be made")?;
         Ok(Self { lab, directory })
     }
 
@@ -146,7 +167,8 @@ pub(crate) fn take_down() -> Result<()> {
 /// its number belongs to another program).
 fn is_over(name: &str) -> bool {
     let program = |process: &str| fs::read_link(Path::new("/proc").join(process).join("exe")).ok();
-    let running = name.strip_prefix(PREFIX).and_then(program);
+    let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+    let running = process.and_then(program);
     // The link of a program that was built again meanwhile has a remark after the name.
     let at_work = running.is_some_and(|program| program.display().to_string().contains("/xtask"));
     !at_work || Path::new(BASE).join(name).join(KEPT).exists()
