@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     for is_served in [true, false] {
         let client = Client { is_served, is_secondary: is_served, is_secondary_by_key: !is_served };
         for transport in [Transport::Udp, Transport::Tcp] {
-            match answer(&VIEW, &keys, (client, transport), bytes, 1_790_000_000_000) {
+            match answer(&VIEW, &keys, (client, transport), bytes, 1_790_000_000_000_u64) {
                 Decision::Answer(told) | Decision::Refuse(told) => {
                     let message = Message::from_vec(&told).expect("an answer can be read");
                     assert_eq!(message.id.to_be_bytes(), bytes[..2]);

@@ -40,6 +40,21 @@ pub enum Transport {
     Tcp,
 }
 
+/// What time it is, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the clock that people set: what is signed is good for a while by it.
+    pub time_of_day: u64,
+    /// By the clock that leases end by.
+    pub of_leases: u64,
+}
+
+impl From<u64> for Now {
+    fn from(now: u64) -> Self {
+        Self { time_of_day: now, of_leases: now }
+    }
+}
+
 /// What becomes of a message.
 #[derive(Debug)]
 pub enum Decision {
@@ -68,6 +83,8 @@ struct Request<'a> {
     message: Message,
     signature: Checked,
     transport: Transport,
+    /// The time of day, in seconds since 1970.
+    seconds: u64,
 }
 
 /// The records of an answer.
@@ -79,14 +96,14 @@ struct Sections {
     additional: Vec<Record>,
 }
 
-/// Decides on a message. `now` is in milliseconds since 1970; `keys` are those that zones are given out by: without any, the address of a
+/// Decides on a message. `keys` are those that zones are given out by: without any, the address of a
 /// secondary server is enough.
 pub fn answer(
     view: &View,
     keys: &Keys,
     (client, transport): (Client, Transport),
     bytes: &[u8],
-    now: u64,
+    now: impl Into<Now>,
 ) -> Decision {
     // An answer to an answer would be answered again.
     if bytes.len() < HEADER || bytes.get(2).is_none_or(|flags| flags & 0x80 != 0) {
@@ -98,42 +115,44 @@ pub fn answer(
     if message.queries.len() == 1 && walk::question(bytes).is_none() {
         return if client.is_served { Decision::Answer(broken(bytes)) } else { Decision::Ignore };
     }
-    let signature = tsig::check(bytes, &message, keys, now / 1000);
-    let request = Request { bytes, message, signature, transport };
+    let Now { time_of_day, of_leases: now } = now.into();
+    let seconds = time_of_day / 1000;
+    let signature = tsig::check(bytes, &message, keys, seconds);
+    let request = Request { bytes, message, signature, transport, seconds };
     let is_known = client.is_served || client.is_secondary;
     match &request.signature {
-        Checked::Wrong(refusal) => request.refuse_signature(refusal, now),
+        Checked::Wrong(refusal) => request.refuse_signature(refusal),
         Checked::Right(_) => {
             let is_secondary = client.is_secondary || client.is_secondary_by_key;
             decide(view, keys, Client { is_secondary, ..client }, &request, now)
         }
         Checked::Unsigned if is_known => decide(view, keys, client, &request, now),
-        Checked::Unsigned => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+        Checked::Unsigned => Decision::Refuse(request.say(ResponseCode::Refused)),
     }
 }
 
 fn decide(view: &View, keys: &Keys, client: Client, request: &Request<'_>, now: u64) -> Decision {
     let message = &request.message;
     if message.message_type != MessageType::Query || message.op_code != OpCode::Query {
-        return Decision::Answer(request.say(ResponseCode::NotImp, now));
+        return Decision::Answer(request.say(ResponseCode::NotImp));
     }
     if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
-        return Decision::Answer(request.say(ResponseCode::BADVERS, now));
+        return Decision::Answer(request.say(ResponseCode::BADVERS));
     }
     let [query] = message.queries.as_slice() else {
-        return Decision::Answer(request.say(ResponseCode::FormErr, now));
+        return Decision::Answer(request.say(ResponseCode::FormErr));
     };
     if query.query_class() != DNSClass::IN {
-        return Decision::Answer(request.say(ResponseCode::Refused, now));
+        return Decision::Answer(request.say(ResponseCode::Refused));
     }
     let key = keys::key(query.name());
     let wanted = u16::from(query.query_type());
     if matches!(wanted, kind::AXFR | kind::IXFR) {
-        return transfer(view, keys, client, request, &key, now);
+        return transfer(view, keys, client, request, &key);
     }
     // Types from here on are no types of records, but questions about questions.
     if (128..kind::ANY).contains(&wanted) || wanted == 41 {
-        return Decision::Answer(request.say(ResponseCode::NotImp, now));
+        return Decision::Answer(request.say(ResponseCode::NotImp));
     }
     let may_ask_others = request.may_ask_others(client);
     let others =
@@ -146,11 +165,11 @@ fn decide(view: &View, keys: &Keys, client: Client, request: &Request<'_>, now: 
         },
         Place::Theirs(network) => match others(view.servers_of(network)) {
             Some(servers) => Decision::Forward(servers),
-            None => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+            None => Decision::Refuse(request.say(ResponseCode::Refused)),
         },
         Place::Elsewhere => match others(view.forwarders()) {
             Some(servers) => Decision::Forward(servers),
-            None => Decision::Refuse(request.say(ResponseCode::Refused, now)),
+            None => Decision::Refuse(request.say(ResponseCode::Refused)),
         },
     }
 }
@@ -174,7 +193,7 @@ fn of_zone(
     }
     let offers = client.is_served && !view.forwarders().is_empty();
     let recursion = if offers { flag::RECURSION_AVAILABLE } else { 0 };
-    Decision::Answer(request.write(code, flag::AUTHORITATIVE | recursion, key, &sections, now))
+    Decision::Answer(request.write(code, flag::AUTHORITATIVE | recursion, key, &sections))
 }
 
 /// What is found at a name, and at those that it is another name of, as far as they are ours (RFC 1034, section 4.3.2); and where it goes on, if it
@@ -252,17 +271,16 @@ fn transfer(
     client: Client,
     request: &Request<'_>,
     key: &str,
-    now: u64,
 ) -> Decision {
     let is_signed = matches!(&request.signature, Checked::Right(signer) if signer.has(keys));
     if !client.is_secondary || (!keys.is_empty() && !is_signed) {
-        return Decision::Refuse(request.say(ResponseCode::Refused, now));
+        return Decision::Refuse(request.say(ResponseCode::Refused));
     }
     let Place::Ours(zone) = view.place(key) else {
-        return Decision::Answer(request.say(ResponseCode::NotAuth, now));
+        return Decision::Answer(request.say(ResponseCode::NotAuth));
     };
     if zone.name() != key {
-        return Decision::Answer(request.say(ResponseCode::NotAuth, now));
+        return Decision::Answer(request.say(ResponseCode::NotAuth));
     }
     let is_whole = request.wanted() == kind::AXFR;
     // What a secondary has already, by its word (RFC 1995). Nothing is between two revisions but a new whole.
@@ -275,17 +293,12 @@ fn transfer(
         // By UDP this says that there is more by TCP.
         let answers = vec![view.soa(&zone)];
         let sections = Sections { answers, ..Sections::default() };
-        let bytes = request.write(
-            ResponseCode::NoError,
-            flag::AUTHORITATIVE,
-            key.to_owned(),
-            &sections,
-            now,
-        );
+        let bytes =
+            request.write(ResponseCode::NoError, flag::AUTHORITATIVE, key.to_owned(), &sections);
         return Decision::Answer(bytes);
     }
     if request.transport == Transport::Udp {
-        return Decision::Answer(request.say(ResponseCode::FormErr, now));
+        return Decision::Answer(request.say(ResponseCode::FormErr));
     }
     let question = walk::question(request.bytes).unwrap_or_default().to_vec();
     let signer = request.signer();
@@ -323,26 +336,19 @@ impl Request<'_> {
     }
 
     /// An answer without records.
-    fn say(&self, code: ResponseCode, now: u64) -> Vec<u8> {
+    fn say(&self, code: ResponseCode) -> Vec<u8> {
         let key = self.message.queries.first().map(|query| keys::key(query.name()));
-        self.write(code, 0, key.unwrap_or_default(), &Sections::default(), now)
+        self.write(code, 0, key.unwrap_or_default(), &Sections::default())
     }
 
     /// RFC 8945, section 5.2: the answer says what is wrong with the signature.
-    fn refuse_signature(&self, refusal: &Refusal, now: u64) -> Decision {
-        let mut bytes = self.say(ResponseCode::NotAuth, now);
-        refusal.append(&mut bytes, now / 1000);
+    fn refuse_signature(&self, refusal: &Refusal) -> Decision {
+        let mut bytes = self.say(ResponseCode::NotAuth);
+        refusal.append(&mut bytes, self.seconds);
         Decision::Refuse(bytes)
     }
 
-    fn write(
-        &self,
-        code: ResponseCode,
-        flags: u16,
-        key: String,
-        sections: &Sections,
-        now: u64,
-    ) -> Vec<u8> {
+    fn write(&self, code: ResponseCode, flags: u16, key: String, sections: &Sections) -> Vec<u8> {
         let mut signer = self.signer();
         // Room for the signature, with the longest name and code that ours have.
         let reserved = if signer.is_some() { 400 } else { 0 };
@@ -354,7 +360,7 @@ impl Request<'_> {
             self.shorter(code, flags, key, sections, limit).into_bytes()
         };
         if let Some(signer) = &mut signer {
-            signer.sign(&mut bytes, now / 1000);
+            signer.sign(&mut bytes, self.seconds);
         }
         bytes
     }

@@ -16,7 +16,7 @@ const LONGEST: usize = 63;
 pub struct Lent {
     /// Who has it.
     pub mac: MacAddress,
-    /// When it ends, in milliseconds since 1970.
+    /// When it ends, in milliseconds since 1970 by the clock of leases.
     pub until: u64,
     /// What the machine calls itself, as [`lent_name`] makes it.
     pub name: Option<String>,

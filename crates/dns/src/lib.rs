@@ -21,7 +21,7 @@ mod walk;
 mod writer;
 mod zone;
 
-pub use answer::{Client, Decision, Transport, answer};
+pub use answer::{Client, Decision, Now, Transport, answer};
 pub use cache::Cache;
 pub use forward::{Question, Sameness, is_helpful, is_truncated};
 pub use leases::{Lent, LentNames, lent_name};

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perilune_dns::{
-    Client, Decision, Keys, Place, Question, Transfer, Transport, View, Zone, answer,
+    Client, Decision, Keys, Now, Place, Question, Transfer, Transport, View, Zone, answer,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::counters::{Counters, Fate};
 use super::forward::Forwarder;
+use crate::clock;
 use crate::config::NameSettings;
+use crate::leases::Leases;
 
 /// Messages of strangers that are looked at in a second; with a key one of them may be a secondary server's.
 const READ: u32 = 2_000;
@@ -28,6 +30,7 @@ pub(super) struct Desk {
     pub(super) keys: Keys,
     pub(super) views: watch::Receiver<Arc<View>>,
     pub(super) forwarder: Forwarder,
+    leases: Leases,
     counters: Arc<Counters>,
     /// Who may gather and give a whole zone; others wait.
     pub(super) transfers: Semaphore,
@@ -60,14 +63,25 @@ impl Desk {
     pub(super) fn new(
         settings: NameSettings,
         keys: Keys,
-        views: watch::Receiver<Arc<View>>,
+        (views, leases): (watch::Receiver<Arc<View>>, Leases),
         (forwarder, counters): (Forwarder, Arc<Counters>),
     ) -> (Self, mpsc::Receiver<Given>) {
         let (given, followed) = mpsc::channel(FOLLOWED);
         let (read, told) = (Window::default(), Window::default());
         let transfers = Semaphore::new(TRANSFERS);
         (
-            Self { settings, keys, views, forwarder, counters, transfers, given, read, told },
+            Self {
+                settings,
+                keys,
+                views,
+                forwarder,
+                leases,
+                counters,
+                transfers,
+                given,
+                read,
+                told,
+            },
             followed,
         )
     }
@@ -102,17 +116,23 @@ impl Desk {
         }
     }
 
-    /// Decides on a message at this time, in milliseconds since 1970.
+    /// What time it is.
+    pub(super) fn now(&self) -> Now {
+        Now { time_of_day: clock::milliseconds(), of_leases: self.leases.now() }
+    }
+
+    /// Decides on a message at this time.
     pub(super) fn decide(
         &self,
         view: &View,
         (address, transport): (IpAddr, Transport),
         bytes: &[u8],
-        now: u64,
+        now: Now,
     ) -> Outcome {
+        let time = now.of_leases;
         let client = self.client(view, address);
         let is_stranger = !client.is_served && !client.is_secondary;
-        if is_stranger && !self.read.take(READ, now) {
+        if is_stranger && !self.read.take(READ, time) {
             self.counters.count(Fate::Ignored);
             return Outcome::Nothing;
         }
@@ -120,7 +140,7 @@ impl Desk {
             Decision::Answer(told) => (Fate::Answered, Outcome::Say(told)),
             Decision::Refuse(told) => {
                 let is_small = !is_stranger || told.len() <= bytes.len();
-                let may = is_small && (!is_stranger || self.told.take(TOLD, now));
+                let may = is_small && (!is_stranger || self.told.take(TOLD, time));
                 if may {
                     (Fate::Refused, Outcome::Say(told))
                 } else {

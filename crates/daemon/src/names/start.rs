@@ -30,7 +30,8 @@ pub(crate) async fn start(
     let (forwarder, forwarding) = Forwarder::new();
     tasks.spawn(forwarding.run(stop.clone()));
     let keys: Keys = settings.keys.iter().cloned().collect();
-    let (desk, given) = Desk::new(settings, keys, views, (forwarder, state.metrics.dns()));
+    let seen = (views, state.leases.clone());
+    let (desk, given) = Desk::new(settings, keys, seen, (forwarder, state.metrics.dns()));
     let desk = Arc::new(desk);
     tasks.spawn(notify::run(Arc::clone(&desk), state.names.clone(), given, stop.clone()));
     let mut listener = Listener::new(options, state, desk, stop.clone());

@@ -155,7 +155,7 @@ async fn answer(
         let turn = if is_transfer(&bytes) { Some(desk.transfers.acquire().await) } else { None };
         // A whole zone takes a while to gather.
         let decided = spawn_blocking(move || {
-            own.decide(&seen, (from.ip(), Transport::Tcp), &bytes, clock::milliseconds())
+            own.decide(&seen, (from.ip(), Transport::Tcp), &bytes, own.now())
         });
         match decided.await.map_err(io::Error::other)? {
             Outcome::Say(answer) => write(stream, &answer).await?,

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Outcome};
 use super::forward::Asker;
-use crate::clock;
 
 /// Questions that are read at once.
 const BATCH: usize = 64;
@@ -90,7 +89,7 @@ pub(super) fn say(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
 /// Answers all that were read.
 fn answer(socket: &Arc<UdpSocket>, desk: &Desk, inbox: &Inbox) {
     let view = desk.view();
-    let now = clock::milliseconds();
+    let now = desk.now();
     let mut answers = Vec::new();
     for message in inbox.messages() {
         let Some(from) = message.address() else { continue };

@@ -10,7 +10,7 @@ use perilune_testkit::process::{command, end, run, wait_for};
 use perilune_testkit::{Lab, Postgres, Proxy, WallClock};
 
 use crate::site::{self, Machine, NODE_MAC, limit, unique};
-use crate::tools::UDHCPC;
+use crate::tools::{DIG, UDHCPC};
 
 const CARD: &str = "eth0";
 pub(crate) const CONTROLLERS: [&str; 2] = ["10.141.255.254", "10.141.255.253"];
@@ -340,13 +340,25 @@ fn two_controllers_answer_nodes_alike_lend_each_address_once_and_one_goes_on_alo
     assert!(of_others_share > 0, "its share is lent by nobody");
 }
 
-/// How many addresses there are in [`a_controller_with_a_wrong_clock_lends_nothing_that_is_lent`].
+/// How many addresses there are in [`a_controller_with_a_wrong_clock_lends_nothing_that_is_lent_and_names_who_has_it`].
 const FEW: u8 = 6;
 const HOUR: i32 = 60 * 60;
 
+/// Whether each controller says that the strangers are where they are, by the names that they have given themselves.
+fn are_named(asker: &Machine, dig: &str, addresses: &[String]) -> bool {
+    CONTROLLERS.iter().all(|server| {
+        let server = format!("@{server}");
+        (0..).zip(addresses).all(|(number, address)| {
+            let name = format!("stranger{number}.cluster");
+            let asked = ["+short", "+tries=2", "+time=2", &server, &name, "A"];
+            asker.run_both(dig, &asked).trim() == *address
+        })
+    })
+}
+
 #[test]
-fn a_controller_with_a_wrong_clock_lends_nothing_that_is_lent() {
-    let Some(udhcpc) = UDHCPC.find() else { return };
+fn a_controller_with_a_wrong_clock_lends_nothing_that_is_lent_and_names_who_has_it() {
+    let (Some(udhcpc), Some(dig)) = (UDHCPC.find(), DIG.find()) else { return };
     if WallClock::new().is_none() {
         return;
     }
@@ -357,10 +369,11 @@ fn a_controller_with_a_wrong_clock_lends_nothing_that_is_lent() {
     asker.take("10.141.0.99/16");
     let stranger = |number: u8| wire.machine(&format!("52:61:00:00:02:{number:02x}"));
     let strangers: Vec<Machine> = (0..FEW).map(stranger).collect();
-    let address = |stranger: &Machine| {
+    let address = |(number, stranger): (u8, &Machine)| {
         let mut address = None;
+        let name = format!("hostname:stranger{number}");
         until("a stranger has no address", || {
-            address = stranger.udhcpc(&udhcpc, &[]).ok();
+            address = stranger.udhcpc(&udhcpc, &["-x", &name]).ok();
             address.is_some()
         });
         address.unwrap().get("ip").to_owned()
@@ -368,12 +381,16 @@ fn a_controller_with_a_wrong_clock_lends_nothing_that_is_lent() {
     for (controller, seconds) in [(1, 0), (1, HOUR), (1, -HOUR), (0, HOUR), (0, 0), (1, 0)] {
         wire.set_clock(controller, seconds);
         // Those that are lent anew have their ends by this clock.
-        let lent: BTreeSet<String> = strangers.iter().map(address).collect();
+        let addresses: Vec<String> = (0..).zip(&strangers).map(address).collect();
+        let lent: BTreeSet<&String> = addresses.iter().collect();
         assert_eq!(lent.len(), usize::from(FEW), "{lent:?}");
         // What one has lent the other knows a moment later.
         let another = |number| offers(&asker, [0x52, 0x62, 0, 1, 0, number], 1);
         until(&format!("what is lent is offered, controller {controller} by {seconds} s"), || {
             (0..5).all(|number| another(number).is_empty())
+        });
+        until(&format!("names are not known, controller {controller} by {seconds} s"), || {
+            are_named(&asker, &dig, &addresses)
         });
     }
 }
