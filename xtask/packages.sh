@@ -75,6 +75,7 @@ TEST_NEEDS=(
     "/usr/lib/postgresql/*/bin/initdb /usr/bin/initdb|postgresql-15|postgresql-server|a database for several controllers"
     "/usr/lib/postgresql/*/bin/psql /usr/bin/psql|postgresql-client-15|postgresql|asks it"
     "/usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib64/faketime/libfaketimeMT.so.1|libfaketime|-|sets the clocks of controllers"
+    "/usr/sbin/keepalived|keepalived|keepalived|moves an address between controllers"
     "/usr/sbin/snmpd|snmpd|net-snmp|a switch to ask who is connected to it"
     "/usr/bin/nmcli|network-manager|NetworkManager|reads network profiles of nodes"
     "/usr/libexec/netplan/generate /usr/lib/netplan/generate|netplan.io|-|reads network profiles of nodes"

@@ -146,6 +146,11 @@ impl Wire {
         }
     }
 
+    /// The network of a controller's host.
+    pub(crate) fn network(&self, controller: usize) -> &Lab {
+        &self.controllers[controller].network
+    }
+
     /// The way of a controller to the database.
     pub(crate) fn way(&self, controller: usize) -> &Proxy {
         &self.controllers[controller].way

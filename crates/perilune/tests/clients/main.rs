@@ -6,6 +6,7 @@ mod controllers;
 mod dhcp;
 mod dhcp6;
 mod dns;
+mod keepalived;
 mod plugin_examples;
 mod plugins;
 mod prometheus;

@@ -44,6 +44,8 @@ pub(crate) const DHCRELAY: Tool = Tool {
 };
 pub(crate) const CURL: Tool =
     Tool { paths: &["/usr/bin/curl"], debian: "curl", enterprise: Some("curl") };
+pub(crate) const KEEPALIVED: Tool =
+    Tool { paths: &["/usr/sbin/keepalived"], debian: "keepalived", enterprise: Some("keepalived") };
 pub(crate) const NGINX: Tool =
     Tool { paths: &["/usr/sbin/nginx"], debian: "nginx-light", enterprise: Some("nginx") };
 pub(crate) const ATFTP: Tool =
