@@ -26,7 +26,7 @@ pub(crate) use boot::run as run_boot;
 pub(crate) use commands::run as run_commands;
 pub(crate) use config::run as run_configuration;
 pub(crate) use controllers::run as run_controllers;
-pub(crate) use dhcp_clients::measure as dhcp_clients;
+pub(crate) use dhcp_clients::{Terms as DhcpTerms, measure as dhcp_clients};
 pub(crate) use kea::measure as kea;
 use load::{Client, Request};
 pub(crate) use names::measure as names;

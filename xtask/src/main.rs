@@ -134,7 +134,7 @@ struct Bench {
 #[derive(Subcommand)]
 enum Measured {
     /// DHCP, with a load generator in a network namespace: needs root and the package kea-admin
-    DhcpClients,
+    DhcpClients(bench::DhcpTerms),
     /// A Kea that the daemon tells of 10,000 nodes while machines ask it: needs root and the packages kea-dhcp4-server and kea-admin
     Kea,
     /// Names, beside BIND and NSD: needs root and the packages dnsperf, bind9 and bind9-dnsutils
@@ -274,7 +274,7 @@ fn perform(arguments: &Arguments) -> Result<()> {
         let program = measured(bench.program.as_deref())?;
         return match &bench.what {
             None => bench::run(&program, bench.json),
-            Some(Measured::DhcpClients) => bench::dhcp_clients(&program, bench.json),
+            Some(Measured::DhcpClients(terms)) => bench::dhcp_clients(&program, terms, bench.json),
             Some(Measured::Kea) => bench::kea(&program, bench.json),
             Some(Measured::Names) => bench::names(&program, bench.json),
             Some(Measured::Boot { nodes }) => bench::run_boot(&program, nodes, bench.json),

@@ -17,10 +17,12 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use perilune_model::Cluster;
+use rusqlite::Connection;
 use space::{Shortage, Space};
 use writer::Writer;
 
@@ -59,29 +61,25 @@ impl Sqlite {
             |source| Error::Directory { path: directory.to_owned(), source: Arc::new(source) };
         sound::check_not_empty(&file, sound::was_made(&lock).map_err(unusable)?)?;
         let connection = schema::open(&file).map_err(damaged)?;
-        sound::check(&connection, &file).map_err(damaged)?;
-        let needed = sealed::needed(&connection).map_err(damaged)?;
-        let may_make = needed.is_none() && !sealed::has_tokens(&connection).map_err(damaged)?;
-        let (keys, is_new) = match Keys::load(key_file, needed, may_make) {
-            // Another key may take the place of one that has sealed nothing: that of a site which is taken over.
-            Err(Error::WrongKey { .. }) if !sealed::is_in_use(&connection).map_err(damaged)? => {
-                (Keys::load(key_file, None, true)?, true)
-            }
-            loaded => (loaded?, needed.is_none()),
+        // Two that read all of the file side by side: a start waits for one of them. What is read is used only when the file is whole.
+        let (checked, loaded) = std::thread::scope(|scope| {
+            let checking = scope.spawn(|| sound::check(&schema::beside(&file)?, &file));
+            let loaded = load_with_known_key(&connection, key_file);
+            (checking.join().unwrap_or_else(|panic| resume_unwind(panic)), loaded)
+        });
+        checked.map_err(damaged)?;
+        let unreadable = |error: Error| sound::unreadable(damaged(error), &file);
+        let (keys, cluster) = match loaded.map_err(unreadable)? {
+            Some(loaded) => loaded,
+            None => load_with_another_key(&connection, key_file).map_err(unreadable)?,
         };
-        let keys = Arc::new(keys);
-        if is_new {
-            sealed::reseal(&connection, &keys, &keys, true).map_err(damaged)?;
-        }
         sealed::clean(&connection).map_err(damaged)?;
-        let cluster = cluster::load(&connection, &keys)
-            .map_err(|error| sound::unreadable(damaged(error), &file))?;
         let life = schema::begin_life(&connection).map_err(damaged)?;
         sound::note_made(&lock).map_err(unusable)?;
         schema::forget_pages(&connection).map_err(damaged)?;
         let shortage = Shortage::default();
         let writer = Writer::start(connection, lock, Space::new(directory, shortage.clone()))?;
-        Ok(Opened { engine: Self { writer, shortage }, life, keys, cluster })
+        Ok(Opened { engine: Self { writer, shortage }, life, keys: Arc::new(keys), cluster })
     }
 
     pub(crate) async fn apply(
@@ -196,6 +194,43 @@ impl Sqlite {
     pub(crate) async fn backup(&self, file: PathBuf) -> Result<u64, Error> {
         self.writer.outside_transaction(move |connection| schema::backup(connection, &file)).await
     }
+}
+
+/// The cluster, when the key is there that the database says it is sealed with. Writes nothing, neither there nor beside.
+fn load_with_known_key(
+    connection: &Connection,
+    key_file: &Path,
+) -> Result<Option<(Keys, Cluster)>, Error> {
+    let Some(needed) = sealed::needed(connection)? else { return Ok(None) };
+    match Keys::load(key_file, Some(needed), false) {
+        Ok(keys) => {
+            let cluster = cluster::load(connection, &keys)?;
+            Ok(Some((keys, cluster)))
+        }
+        Err(Error::WrongKey { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The cluster, with a key that is made now or takes the place of the one that was named.
+fn load_with_another_key(
+    connection: &Connection,
+    key_file: &Path,
+) -> Result<(Keys, Cluster), Error> {
+    let needed = sealed::needed(connection)?;
+    let may_make = needed.is_none() && !sealed::has_tokens(connection)?;
+    let (keys, is_new) = match Keys::load(key_file, needed, may_make) {
+        // Another key may take the place of one that has sealed nothing: that of a site which is taken over.
+        Err(Error::WrongKey { .. }) if !sealed::is_in_use(connection)? => {
+            (Keys::load(key_file, None, true)?, true)
+        }
+        loaded => (loaded?, needed.is_none()),
+    };
+    if is_new {
+        sealed::reseal(connection, &keys, &keys, true)?;
+    }
+    let cluster = cluster::load(connection, &keys)?;
+    Ok((keys, cluster))
 }
 
 #[expect(

@@ -2,11 +2,12 @@
 
 mod kea;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
 use perilune_testkit::lab::BRIDGE;
 use perilune_testkit::process::{command, run};
 use perilune_testkit::{Lab, Limit};
@@ -25,7 +26,35 @@ const RANGE: (&str, &str) = ("10.141.192.0", "10.141.219.255");
 const RATES: [u32; 7] = [2_000, 5_000, 10_000, 14_000, 20_000, 28_000, 40_000];
 /// Each server is asked for so long at a time, and both in turn, so often: what else runs on the machine disturbs both alike.
 const TIME: Duration = Duration::from_secs(4);
-const ROUNDS: usize = 5;
+const ROUNDS: u8 = 5;
+
+/// What is measured. All of it takes a quarter of an hour.
+#[derive(Args)]
+pub(crate) struct Terms {
+    /// Which machines ask; both kinds, one after the other, without this
+    #[arg(long, value_enum)]
+    machines: Option<Machines>,
+    /// How often each rate is offered to each server
+    #[arg(long, default_value_t = ROUNDS, value_parser = clap::value_parser!(u8).range(1..=50))]
+    rounds: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Machines {
+    /// Machines of the cluster, whose address is fixed
+    Nodes,
+    /// Others, whose leases are stored before they are told
+    Strangers,
+}
+
+impl Machines {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Nodes => "nodes",
+            Self::Strangers => "strangers",
+        }
+    }
+}
 
 /// What became of the exchanges of some runs, each figure the middle one.
 struct Outcome {
@@ -39,6 +68,17 @@ struct Outcome {
     delays: (f64, f64),
     /// What an exchange that ended cost the server, in microseconds of a processor.
     cost: f64,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, machines, offered, ended, delays, cost } = self;
+        write!(
+            f,
+            "{server:<10} {machines:<10} {offered:>10} {ended:>10.0} {:>20.2} {:>18.2} {cost:>14.1}",
+            delays.0, delays.1
+        )
+    }
 }
 
 /// What became of the exchanges of one run.
@@ -73,7 +113,7 @@ impl Server {
 }
 
 /// Exchanges of 4,000 machines that are nodes, and of 4,000 that are not and whose leases are stored before they are told.
-pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
+pub(crate) fn measure(program: &Path, terms: &Terms, as_json: bool) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "network namespaces need root: run this as root");
     ensure!(Path::new(PROGRAM).exists(), "{PROGRAM} is not there: install the package kea-admin");
     let output = Output::new();
@@ -92,24 +132,20 @@ pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
     }
     let macs = macs.display().to_string();
     let mut outcomes = Vec::new();
-    for (machines, who) in
-        [("nodes", ["-M", macs.as_str()]), ("strangers", ["-b", "mac=00:0c:01:02:03:04"])]
-    {
+    for machines in [Machines::Nodes, Machines::Strangers] {
+        if terms.machines.is_some_and(|wanted| wanted != machines) {
+            continue;
+        }
+        let who = match machines {
+            Machines::Nodes => ["-M", macs.as_str()],
+            Machines::Strangers => ["-b", "mac=00:0c:01:02:03:04"],
+        };
         for offered in RATES {
-            step(&format!("{machines}, {offered} exchanges a second"));
-            let mut runs: Vec<Vec<Run>> = sites.iter().map(|_| Vec::new()).collect();
-            for _ in 0..ROUNDS {
-                for (site, runs) in sites.iter().zip(&mut runs) {
-                    runs.push(site.run(offered, who)?);
-                }
+            let found = rounds(&sites, terms.rounds, (machines, offered), who)?;
+            for outcome in &found {
+                step(&outcome.to_string());
             }
-            for (Site { server, .. }, runs) in sites.iter().zip(runs) {
-                let middle = |read: fn(&Run) -> f64| median(runs.iter().map(read));
-                let delays = (middle(|run| run.delays.0), middle(|run| run.delays.1));
-                let ended = middle(|run| run.ended);
-                let cost = middle(|run| run.cost);
-                outcomes.push(Outcome { server, machines, offered, ended, delays, cost });
-            }
+            outcomes.extend(found);
         }
     }
     for site in &mut sites {
@@ -120,6 +156,33 @@ pub(crate) fn measure(program: &Path, as_json: bool) -> Result<()> {
     }
     show(&outcomes, as_json);
     Ok(())
+}
+
+/// Offers a rate to all servers in turn, some times.
+fn rounds(
+    sites: &[Site],
+    count: u8,
+    (machines, offered): (Machines, u32),
+    who: [&str; 2],
+) -> Result<Vec<Outcome>> {
+    let mut runs: Vec<Vec<Run>> = sites.iter().map(|_| Vec::new()).collect();
+    for _ in 0..count {
+        for (site, runs) in sites.iter().zip(&mut runs) {
+            runs.push(site.run(offered, who)?);
+        }
+    }
+    let outcome = |(site, runs): (&Site, Vec<Run>)| {
+        let middle = |read: fn(&Run) -> f64| median(runs.iter().map(read));
+        Outcome {
+            server: site.server,
+            machines: machines.word(),
+            offered,
+            ended: middle(|run| run.ended),
+            delays: (middle(|run| run.delays.0), middle(|run| run.delays.1)),
+            cost: middle(|run| run.cost),
+        }
+    };
+    Ok(sites.iter().zip(runs).map(outcome).collect())
 }
 
 /// The middle one of some figures.
@@ -236,13 +299,13 @@ fn show(outcomes: &[Outcome], as_json: bool) {
         "REQUEST-ACK, ms",
         "processor, us"
     ));
-    for Outcome { server, machines, offered, ended, delays, cost } in outcomes {
-        output::block(&format!(
-            "{server:<10} {machines:<10} {offered:>10} {ended:>10.0} {:>20.2} {:>18.2} {cost:>14.1}",
-            delays.0, delays.1
-        ));
+    for outcome in outcomes {
+        output::block(&outcome.to_string());
     }
     for machines in ["nodes", "strangers"] {
+        if outcomes.iter().all(|outcome| outcome.machines != machines) {
+            continue;
+        }
         let of = |server: &str| {
             let all =
                 || outcomes.iter().filter(|one| one.machines == machines && one.server == server);

@@ -47,6 +47,9 @@ const STEPS: &[&str] = &["
     DELETE FROM meta WHERE key = 'objects';
 "];
 
+/// So long one connection waits for what another writes.
+const BUSY: Duration = Duration::from_secs(10);
+
 /// Gives back the memory of pages that were read: all of them were, to see whether they are sound, and few are read again.
 pub(crate) fn forget_pages(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch("PRAGMA shrink_memory")?)
@@ -55,7 +58,7 @@ pub(crate) fn forget_pages(connection: &Connection) -> Result<(), Error> {
 /// Opens the database file and brings its layout up to date.
 pub(crate) fn open(file: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(file)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -8_000)?;
@@ -74,6 +77,13 @@ pub(crate) fn open(file: &Path) -> Result<Connection, Error> {
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
+    Ok(connection)
+}
+
+/// Another connection to a file that was opened.
+pub(crate) fn beside(file: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY)?;
     Ok(connection)
 }
 
