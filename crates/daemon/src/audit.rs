@@ -209,10 +209,14 @@ impl Audit {
     ) -> Result<(Self, Writers, Vec<Unreadable>), perilune_store::Error> {
         let key = |text: &str| text.parse().ok().map(Number);
         let open = |table, rules| Board::open(store, table, key, Durability::Behind, rules);
-        let (people, of_people, mut unreadable) = open(Table::Audit, OF_PEOPLE).await?;
-        let (nodes, of_nodes, others) = open(Table::AuditNodes, OF_NODES).await?;
+        let ((people, of_people, mut unreadable), nodes, refusals) = tokio::try_join!(
+            open(Table::Audit, OF_PEOPLE),
+            open(Table::AuditNodes, OF_NODES),
+            open(Table::AuditRefusals, OF_REFUSALS),
+        )?;
+        let (nodes, of_nodes, others) = nodes;
         unreadable.extend(others);
-        let (refusals, of_refusals, others) = open(Table::AuditRefusals, OF_REFUSALS).await?;
+        let (refusals, of_refusals, others) = refusals;
         unreadable.extend(others);
         let last = [&people, &nodes, &refusals].map(|board| {
             let board = board.snapshot();

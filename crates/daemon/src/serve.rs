@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use opened::{Told, Work};
+use opened::{Past, Work};
 use perilune_boards::Writer;
 use perilune_boot::{Directories, Protocol, Templates};
 use perilune_dhcp::{Lease, Observer};
@@ -20,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{self, Audit, Lines};
+use crate::audit::{self, Lines};
 use crate::auth::Keys;
 use crate::backup::Database;
-use crate::boots::{self, Boots, Evidence};
+use crate::boots::{self, Evidence};
 use crate::claims::Claims;
 use crate::cluster::{self, ClusterService};
 use crate::config::{self, Listen, Options, Settings};
@@ -49,7 +49,7 @@ use crate::seeder::Seeder;
 use crate::sightings::Sightings;
 use crate::spool::Spool;
 use crate::state::{Parts, State};
-use crate::status::{NodeState, Status};
+use crate::status::NodeState;
 use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::Use;
@@ -303,18 +303,15 @@ async fn assemble(
     let places = made(places(&settings, trees, &listen, runner.clone()), &cluster)?;
     let Work { jobs, holdings, leases, token_uses, mut unreadable } =
         Work::open(&store, &settings, &cluster, places).await?;
-    let (status, states, others) = Status::open(&store).await?;
+    let past = Box::pin(Past::open(&store, evidence, lines)).await?;
+    let (told, others) = (past.told, past.unreadable);
     unreadable.extend(others);
-    let (Told { logs, installations, inventories }, others) = Told::open(&store).await?;
-    unreadable.extend(others);
-    let (boots, boots_writers, others) = Boots::open(&store, evidence).await?;
-    unreadable.extend(others);
-    let (audit, audit_writers, others) = Audit::open(&store, lines).await?;
-    unreadable.extend(others);
+    let ((status, states), (boots, boots_writers)) = (past.status, past.boots);
+    let (audit, audit_writers) = past.audit;
     let controllers = Controllers::open(&store, &cluster, &settings, &listen).await?;
-    let told = (status.clone(), boots.clone(), cluster.clone());
+    let shared = (status.clone(), boots.clone(), cluster.clone());
     let control::Opened { control, worker, pins, unreadable: others } =
-        Control::open((&settings, runner.clone()), &store, told).await?;
+        Control::open((&settings, runner.clone()), &store, shared).await?;
     unreadable.extend(others);
     let sightings = Sightings::new(store.life());
     let (discovery, switches) =
@@ -322,8 +319,8 @@ async fn assemble(
     let state = State::new(Parts {
         boots,
         spool: Spool::new(&settings.data_dir),
-        installations: installations.0,
-        inventories: inventories.0,
+        installations: told.installations.0,
+        inventories: told.inventories.0,
         swarm: Swarm::default(),
         hooks: Hooks::new(runner.clone()),
         runner: runner.clone(),
@@ -340,7 +337,7 @@ async fn assemble(
         holdings: holdings.0,
         history: History::of(store),
         status,
-        install_logs: logs.0,
+        install_logs: told.logs.0,
         jobs: jobs.0,
         directory: OsUsers::open(&settings.directory, &runner),
         control,
@@ -365,12 +362,12 @@ async fn assemble(
         pins,
         discovery: switches,
         states,
-        logs: logs.1,
+        logs: told.logs.1,
         boots: boots_writers,
         leases: leases.1,
         jobs: jobs.1,
-        installations: installations.1,
-        inventories: inventories.1,
+        installations: told.installations.1,
+        inventories: told.inventories.1,
         audit: audit_writers,
         token_uses: token_uses.1,
         holdings: holdings.1,

@@ -1,5 +1,6 @@
 //! What is stored, as it is opened: each with what stores it further.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use perilune_boards::{Unreadable, Writer};
@@ -7,6 +8,8 @@ use perilune_dhcp::Lease;
 use perilune_model::Name;
 use perilune_store::Store;
 
+use crate::audit::{self, Audit, Lines};
+use crate::boots::{self, Boots, Evidence};
 use crate::clock;
 use crate::cluster::ClusterService;
 use crate::config::Settings;
@@ -17,6 +20,7 @@ use crate::installations::{Installations, Installed};
 use crate::inventories::{self, Inventories};
 use crate::jobs::{self, Jobs, Places};
 use crate::leases::Leases;
+use crate::status::{NodeState, Status};
 use crate::token_uses::{TokenUses, Use};
 
 /// What nodes told of themselves when they were installed, and what stores it.
@@ -27,7 +31,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) async fn open(store: &Store) -> Result<(Self, Vec<Unreadable>), Error> {
+    pub(super) async fn open(
+        store: &Store,
+    ) -> Result<(Self, Vec<Unreadable>), perilune_store::Error> {
         let (logs, logs_writer, mut unreadable) = InstallLogs::open(store).await?;
         let (installations, installed, others) = Installations::open(store).await?;
         unreadable.extend(others);
@@ -39,6 +45,40 @@ impl Told {
             inventories: (inventories, kept),
         };
         Ok((told, unreadable))
+    }
+}
+
+/// What happened before, each with what stores it further.
+pub(super) struct Past {
+    pub(super) status: (Status, Writer<Name, NodeState>),
+    pub(super) told: Told,
+    pub(super) boots: (Boots, boots::Writers),
+    pub(super) audit: (Audit, audit::Writers),
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+impl Past {
+    pub(super) async fn open(
+        store: &Store,
+        evidence: BTreeSet<Evidence>,
+        lines: Option<Lines>,
+    ) -> Result<Self, Error> {
+        // Records are read from the store while others are taken apart.
+        let (states, told, boots, audit) = tokio::try_join!(
+            Status::open(store),
+            Told::open(store),
+            Boots::open(store, evidence),
+            Audit::open(store, lines),
+        )?;
+        let (status, states, mut unreadable) = states;
+        let (told, others) = told;
+        unreadable.extend(others);
+        let (boots, boots_writers, others) = boots;
+        unreadable.extend(others);
+        let (audit, audit_writers, others) = audit;
+        unreadable.extend(others);
+        let (status, boots) = ((status, states), (boots, boots_writers));
+        Ok(Self { status, told, boots, audit: (audit, audit_writers), unreadable })
     }
 }
 
