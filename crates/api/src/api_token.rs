@@ -1,6 +1,7 @@
 //! `/config/apitoken`: tokens of programs, each with what it may do, for which nodes, and until when. They are shown once, when they are
 //! made; their hashes are kept.
 
+use crate::operations::routes;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,6 @@ use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::answer::shown;

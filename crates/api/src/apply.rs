@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Cluster, Draft, Violation};
 use perilune_wire::document::{self, Document};
@@ -10,7 +11,6 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::AdditionalProperties::FreeForm;
 use utoipa::openapi::{ObjectBuilder, Type};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::{Body, Caller};

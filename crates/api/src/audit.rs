@@ -9,8 +9,8 @@ use perilune_daemon::audit::{Entry, Kind};
 use perilune_daemon::clock::rfc3339;
 use serde::{Deserialize, Serialize};
 
+use crate::operations::routes;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract;

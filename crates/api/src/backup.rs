@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::operations::routes;
 use axum::body::Body as HttpBody;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,6 @@ use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use utoipa_axum::routes;
 
 use crate::extract::Caller;
 use crate::permissions::{Routes, admins};

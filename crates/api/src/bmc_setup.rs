@@ -1,11 +1,11 @@
 //! `/config/bmcsetup`: BMC setups.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, bmc_setup};
 use perilune_wire::bmc_setup::{BmcSetupKeys, request};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -6,6 +6,7 @@ mod claimed;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::operations::routes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_boot::{Error as Failure, Machine, NamedScript, OnDisk, Site};
@@ -20,7 +21,6 @@ use perilune_plan::{Plan, Purpose};
 use perilune_store::Meta;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::boot::asker::Asker;

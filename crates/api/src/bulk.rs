@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::operations::routes;
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts as Sent;
@@ -17,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::bodies::Sender;

@@ -1,6 +1,7 @@
 //! `/boot/claim`: what unknown machines say, or seem, to be, and how an administrator accepts it; `/config/claimrule`: how many are
 //! accepted in advance.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::boots::Evidence;
 use perilune_daemon::clock::{self, rfc3339};
@@ -12,7 +13,6 @@ use perilune_wire::envelope::Config;
 use perilune_wire::fields::Fields;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -1,12 +1,12 @@
 //! `/config/cloud`: clouds.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::cloud;
 use perilune_model::{Kind, Name};
 use perilune_wire::described;
 use perilune_wire::device::{CloudKeys, cloud_request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_bmc::{Action, PowerState};
@@ -16,7 +17,6 @@ use perilune_wire::control::{ResultKeys, RunKeys, wishes};
 use perilune_wire::fields::Fields;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::rfc3339;
 use perilune_daemon::controllers::Known;
@@ -10,7 +11,6 @@ use perilune_model::image::ImageFiles;
 use perilune_wire::fields::Fields;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::{Body, Path};

@@ -1,11 +1,11 @@
 //! `/config/dns`: DNS hosts of a network that are not devices of the cluster, and other records of its domain.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::dns;
 use perilune_wire::described;
 use perilune_wire::dns::{DnsHostKeys, host};
 use perilune_wire::envelope::Config;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};

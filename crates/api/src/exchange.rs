@@ -1,10 +1,10 @@
 //! `/boot/ticket`: where the agent exchanges its ticket for a token.
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::Response;
 use perilune_plan::{Purpose, Ticket, Token};
 use perilune_seal::PublicKey;
-use utoipa_axum::routes;
 
 use crate::extract::Path;
 use crate::permissions::{Routes, everybody};

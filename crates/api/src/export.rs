@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::operations::routes;
 use axum::extract::State as Shared;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
@@ -14,7 +15,6 @@ use perilune_model::Cluster;
 use perilune_program::Limits;
 use perilune_wire::any_json::AnyJson;
 use serde_json::{Value, json};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::{Bearer, Body, Path};

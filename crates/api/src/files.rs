@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::operations::routes;
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
@@ -13,7 +14,6 @@ use perilune_daemon::clock;
 use perilune_model::image;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
-use utoipa_axum::routes;
 
 use crate::answer::Message;
 use crate::answer::shown;

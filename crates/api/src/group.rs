@@ -1,5 +1,6 @@
 //! `/config/group`: groups.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, group};
 use perilune_wire::described;
@@ -8,7 +9,6 @@ use perilune_wire::group::{GroupDetail, GroupEntry};
 use perilune_wire::requests;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::operations::routes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::rfc3339;
 use perilune_daemon::controllers::{Health, Known};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::Message;
 use crate::extract::Path;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::controllers::{Health, Known};
 use perilune_daemon::warnings;
 use serde_json::json;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::Path;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock;
 use perilune_daemon::cluster;
@@ -10,7 +11,6 @@ use perilune_store::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Caller, Path};

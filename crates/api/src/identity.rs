@@ -1,5 +1,6 @@
 //! `/config/identity`: what the systems of nodes are known by. Only what everybody may know is told here.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
 use perilune_daemon::identity;
@@ -10,7 +11,6 @@ use perilune_select::hostlist;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller};

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::operations::routes;
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use axum::http::header;
@@ -18,7 +19,6 @@ use perilune_wire::import::{FindingKeys, ImportKeys, ObjectKeys};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::NamedTempFile;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::Caller;

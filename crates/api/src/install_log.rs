@@ -1,12 +1,12 @@
 //! The logs of installations: a node sends its own, an operator reads them. What scripts say may be nobody else's business.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::{self, rfc3339};
 use perilune_daemon::install_logs::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Body, Path};

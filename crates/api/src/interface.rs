@@ -1,5 +1,6 @@
 //! `/config/node/{name}/interfaces` and `/config/group/{name}/interfaces`.
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_model::interface::{of_group, of_node};
@@ -9,7 +10,6 @@ use perilune_wire::interface::{GroupInterfaceKeys, NodeInterface};
 use perilune_wire::requests;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller, Path};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::{self, rfc3339};
 use perilune_daemon::inventories::{Kept, Refusal, Summary};
@@ -9,7 +10,6 @@ use perilune_plan::inventory::Inventory;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Body, Path};

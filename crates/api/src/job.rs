@@ -1,5 +1,6 @@
 //! What long operations tell, and what is being done: `/config/status`, `/service/status`, `/monitor/queue`, `/monitor/status`.
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::{self, rfc3339};
@@ -9,7 +10,6 @@ use perilune_wire::job::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::elsewhere::{self, Asking, Found};

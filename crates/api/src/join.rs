@@ -1,5 +1,6 @@
 //! `/controller/_invite` and `/controller/_join`: how a new controller is given what all have alike.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
@@ -7,7 +8,6 @@ use perilune_daemon::config::is_controller_name;
 use perilune_daemon::joining::{self, LIFE, Request};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
 use crate::json::Json;

@@ -7,6 +7,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::http::request::Parts as Sent;
@@ -19,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::answer::shown;
@@ -40,8 +40,7 @@ pub(super) fn routes() -> Routes {
         .add(admins(), routes!(waiting))
         .add(admins(), routes!(waiting_for))
         .add(admins().acts(), routes!(forget))
-        .add(admins(), routes!(table::hashes))
-        .add(admins().reveals("exported a table with passwords"), routes!(table::data))
+        .merge(table::routes())
 }
 
 /// A row, with the columns of the old database.

@@ -1,10 +1,10 @@
 //! `/config/key`: the key that passwords of BMCs and secrets are stored with.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::Message;
 use crate::extract::Caller;

@@ -47,6 +47,7 @@ mod monitor;
 mod neighbour;
 mod network;
 mod node;
+mod operations;
 mod os_user;
 mod osimage;
 mod osimage_sync;

@@ -1,11 +1,11 @@
 //! `/metrics`: what monitoring reads of the daemon.
 
+use crate::operations::routes;
 use axum::extract::State as Shared;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::metrics::text;
-use utoipa_axum::routes;
 
 use crate::export::admit_reader;
 use crate::permissions::{Routes, everybody};

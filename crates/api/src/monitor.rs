@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_boot::Site;
 use perilune_daemon::clock::{self, rfc3339};
@@ -16,7 +17,6 @@ use perilune_plan::{Installation, Phase, Progress, Root};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::answer::shown;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::{Family, Kind, Name, addresses, network};
 use perilune_wire::described;
@@ -9,7 +10,6 @@ use perilune_wire::envelope::Config;
 use perilune_wire::network::{NetworkKeys, request};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

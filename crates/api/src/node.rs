@@ -2,6 +2,7 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::state::Parts;
 use perilune_model::user::Role;
@@ -11,7 +12,6 @@ use perilune_wire::envelope::Config;
 use perilune_wire::node::{NodeDetail, NodeEntry, Reported};
 use perilune_wire::requests;
 use serde_json::{Map, Value};
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message, shown};
 use crate::extract::{Bearer, Body, Caller, Path};

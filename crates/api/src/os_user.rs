@@ -1,12 +1,12 @@
 //! `/config/osuser` and `/config/osgroup`: users and groups of the cluster's operating systems.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_directory::{Error, Kind};
 use perilune_model::{Name, Saved, Violation};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::os_user::{self, GroupKeys, UserKeys};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

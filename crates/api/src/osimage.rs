@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
@@ -14,7 +15,6 @@ use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::osimage::{self, ImageEntry, Site, TagEntry};
 use serde::Deserialize;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -1,11 +1,11 @@
 //! OS images and nodes that run: `_osgrab` and `_ospush`. Without `nodry` they only tell what would change.
 
+use crate::operations::routes;
 use axum::response::Response;
 use perilune_daemon::jobs::{Receiver, Work};
 use perilune_model::effective::Effective;
 use perilune_model::{Cluster, Name};
 use perilune_wire::fields::Fields;
-use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller, Path};
 use crate::osimage_work::{Begun, begin, missing};

@@ -1,5 +1,6 @@
 //! What takes long with an OS image: packing it, copying it.
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
@@ -12,7 +13,6 @@ use perilune_wire::osimage::{self, CloneRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::elsewhere::{self, Asking, Found};

@@ -17,15 +17,16 @@ use perilune_daemon::audit::Kind;
 use perilune_daemon::auth::Identity;
 use perilune_model::user::Role;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{Message, shown};
 use crate::bodies::Sender;
 use crate::extract::{self, Bearer, Caller, NodeToken};
 use crate::json::Json;
+use crate::operations::{Operations, Words};
 use crate::problem::ApiError;
 use crate::receive::LargestBody;
-use crate::routes::{self, Listed};
+use crate::routes::Listed;
 use crate::state::State;
 use crate::ticket;
 
@@ -248,7 +249,7 @@ impl Access {
 
 /// Routes, each with who may call it.
 #[derive(Default)]
-pub(super) struct Routes(Vec<(Access, UtoipaMethodRouter<State>)>);
+pub(super) struct Routes(Vec<(Access, Operations)>);
 
 /// What is declared, by path and method.
 #[derive(Debug, Default)]
@@ -277,8 +278,8 @@ impl Routes {
     }
 
     /// Adds a route.
-    pub(super) fn add(mut self, access: Access, route: UtoipaMethodRouter<State>) -> Self {
-        self.0.push((access, route));
+    pub(super) fn add(mut self, access: Access, operations: Operations) -> Self {
+        self.0.push((access, operations));
         self
     }
 
@@ -289,8 +290,9 @@ impl Routes {
 
     /// Bodies of those who are known may be this large on all of these.
     pub(super) fn bodies_up_to(self, limit: usize) -> Self {
-        let layered = |(access, (schemas, paths, router)): (Access, UtoipaMethodRouter<State>)| {
-            (access, (schemas, paths, router.route_layer(Extension(LargestBody(limit)))))
+        let layered = |(access, operations): (Access, Operations)| {
+            let router = operations.router.route_layer(Extension(LargestBody(limit)));
+            (access, Operations { router, ..operations })
         };
         Self(self.0.into_iter().map(layered).collect())
     }
@@ -299,14 +301,11 @@ impl Routes {
     pub(super) fn into_document(self, empty: OpenApi) -> (OpenApi, Declared) {
         let mut all = OpenApiRouter::with_openapi(empty);
         let mut declared = Declared::default();
-        for (access, route) in self.0 {
-            let (_, paths, _) = &route;
-            for (path, item) in &paths.paths {
-                for (method, _) in routes::operations(item) {
-                    declared.0.insert((path.clone(), method), access);
-                }
+        for (access, Operations { path, methods, words, .. }) in self.0 {
+            for method in methods {
+                declared.0.insert((path.clone(), method), access);
             }
-            all = all.routes(route);
+            all = all.routes(words.describe());
         }
         (all.into_openapi(), declared)
     }
@@ -315,28 +314,22 @@ impl Routes {
     pub(super) fn into_router(self, state: &State) -> (Router<State>, Router<State>, Listed) {
         let (mut all, mut in_bulk) = (Router::new(), Router::new());
         let mut listed = Listed::default();
-        for (access, (_, paths, routes)) in self.0 {
-            let mut words = BTreeMap::new();
-            for (path, item) in &paths.paths {
-                for (method, operation) in routes::operations(item) {
-                    listed.add(path, method, routes::name_of(operation));
-                    words.insert(method, operation.summary.clone().unwrap_or_default());
-                }
+        for (access, Operations { path, methods, router, words }) in self.0 {
+            for method in methods {
+                listed.add(&path, method);
             }
             // Who asks for what anybody may read is not looked at.
             let is_open = !access.is_protected() && !access.does_something();
-            let routes = if is_open {
-                routes
+            let router = if is_open {
+                router
             } else {
                 let guard = Guard { access, words: Arc::new(words), state: state.clone() };
-                routes.route_layer(from_fn_with_state(guard, check))
+                router.route_layer(from_fn_with_state(guard, check))
             };
-            for path in paths.paths.keys() {
-                if access.in_bulk {
-                    in_bulk = in_bulk.route(path, routes.clone());
-                }
-                all = all.route(path, routes.clone());
+            if access.in_bulk {
+                in_bulk = in_bulk.route(&path, router.clone());
             }
+            all = all.route(&path, router);
         }
         (all, in_bulk, listed)
     }
@@ -345,8 +338,7 @@ impl Routes {
 #[derive(Clone)]
 struct Guard {
     access: Access,
-    /// What each method does, as the document says it.
-    words: Arc<BTreeMap<&'static str, String>>,
+    words: Arc<Words>,
     state: State,
 }
 
@@ -423,8 +415,7 @@ impl Guard {
                 Some((Kind::Secret, format!("{secret} ({method} {path})")))
             }
             (_, Effect::Acts) if is_user && !only_looks(&path) => {
-                let words = self.words.get(method_word(method)).map(String::as_str);
-                let words = words.unwrap_or_default().trim_end_matches('.');
+                let words = self.words.summary(method_word(method)).trim_end_matches('.');
                 Some((Kind::Done, format!("{words} ({method} {path})")))
             }
             _ => None,

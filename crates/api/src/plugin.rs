@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::rfc3339;
 use perilune_daemon::hooks::{Hook, Outcome};
@@ -9,7 +10,6 @@ use perilune_daemon::unserved;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
 use crate::json::Json;

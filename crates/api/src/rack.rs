@@ -1,12 +1,12 @@
 //! `/config/rack`: racks, and the inventory of what can stand in them.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::rack::{self, Device, DeviceType};
 use perilune_model::{Kind, Name};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::rack::{DeviceKeys, RackKeys, inventory_request, request};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

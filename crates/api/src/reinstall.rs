@@ -1,5 +1,6 @@
 //! `/boot/reinstall`: nodes that are installed once are to be installed anew.
 
+use crate::operations::routes;
 use axum::response::Response;
 use perilune_daemon::selection;
 use perilune_model::effective::Effective;
@@ -7,7 +8,6 @@ use perilune_model::node::Node;
 use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, Name};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Body, Caller};

@@ -1,10 +1,10 @@
 //! `/config/reservation`: machines and addresses that are kept until somebody decides.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::Kind;
 use perilune_wire::envelope::Config;
 use perilune_wire::reservation::ReservationKeys;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Caller, Path};

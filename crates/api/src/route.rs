@@ -1,12 +1,12 @@
 //! `/config/route`: static routes, and whom they are coupled to.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::route::{self, Couple, Target};
 use perilune_model::{Draft, Kind, Name, Saved};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::route::{Assigned, RouteKeys};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

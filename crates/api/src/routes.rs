@@ -17,58 +17,85 @@ use crate::problem::ApiError;
 
 const PAGE: &str = include_str!("docs.html");
 
-/// All operations by path and method, with their names.
+/// All operations, by path and method.
 #[derive(Debug, Default)]
-pub(super) struct Listed(BTreeMap<String, BTreeMap<&'static str, String>>);
+pub(super) struct Listed(BTreeMap<String, Vec<&'static str>>);
 
 impl Listed {
-    pub(super) fn add(&mut self, path: &str, method: &'static str, name: Option<String>) {
-        let path = self.0.entry(path.to_owned()).or_default();
-        path.insert(method, name.unwrap_or_default());
+    pub(super) fn add(&mut self, path: &str, method: &'static str) {
+        self.0.entry(path.to_owned()).or_default().push(method);
     }
 
     /// Whether there is an operation of this name, such as `GET /config/node/{name}`.
     pub(super) fn has(&self, operation: &str) -> bool {
         let Some((method, path)) = operation.split_once(' ') else { return false };
-        self.0.get(path).is_some_and(|methods| methods.contains_key(method))
+        self.0.get(path).is_some_and(|methods| methods.contains(&method))
     }
 }
 
-/// The operations, and the document when somebody asks for it: it takes twenty megabytes of memory until it is a text, and few ever ask.
+/// The operations, and what describes them when somebody asks for it: it takes twenty megabytes of memory until it is a text, and few
+/// ever ask.
 #[derive(Clone)]
 pub(super) struct Document {
     pub(super) listed: Arc<Listed>,
     make: fn() -> OpenApi,
-    text: Arc<OnceLock<Result<Bytes, String>>>,
+    made: Arc<OnceLock<Result<Made, String>>>,
+}
+
+/// What is kept of the document.
+#[derive(Debug, Clone)]
+struct Made {
+    text: Bytes,
+    routes: Arc<[Listing]>,
+}
+
+/// One operation, as the plain list has it.
+#[derive(Debug)]
+struct Listing {
+    path: String,
+    method: &'static str,
+    name: String,
+}
+
+impl Made {
+    fn of(document: &OpenApi) -> Result<Self, String> {
+        let text = json::to_vec(document).map_err(|error| error.to_string())?;
+        let listing = |path: &String, (method, operation): (&'static str, &Operation)| Listing {
+            path: path.replace('{', "<string:").replace('}', ">"),
+            method,
+            name: operation.operation_id.clone().unwrap_or_default(),
+        };
+        let paths = document.paths.paths.iter();
+        let routes =
+            paths.flat_map(|(path, item)| operations(item).map(move |found| listing(path, found)));
+        Ok(Self { text: text.into(), routes: routes.collect() })
+    }
 }
 
 impl Document {
     pub(super) fn new(listed: Listed, make: fn() -> OpenApi) -> Self {
-        Self { listed: Arc::new(listed), make, text: Arc::default() }
+        Self { listed: Arc::new(listed), make, made: Arc::default() }
     }
 
-    /// The document as JSON. One thread makes it, once, and goes on when whoever asked has hung up: else anybody could have it made again
+    /// What is kept of it. One thread makes it, once, and goes on when whoever asked has hung up: else anybody could have it made again
     /// and again, at the same time, by asking and hanging up.
-    async fn text(&self) -> Result<Bytes, String> {
-        if let Some(text) = self.text.get() {
-            return text.clone();
+    async fn made(&self) -> Result<Made, ApiError> {
+        let failed = |error| ApiError::Defect(format!("the document cannot be made: {error}"));
+        if let Some(made) = self.made.get() {
+            return made.clone().map_err(failed);
         }
-        let Self { make, text, .. } = self.clone();
-        let made =
-            move || json::to_vec(&make()).map(Bytes::from).map_err(|error| error.to_string());
-        let made = spawn_blocking(move || text.get_or_init(made).clone()).await;
-        made.unwrap_or_else(|error| Err(error.to_string()))
+        let Self { make, made, .. } = self.clone();
+        let once = move || made.get_or_init(|| Made::of(&make())).clone();
+        spawn_blocking(once).await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
     }
 }
 
 /// The document as JSON.
-pub(super) async fn openapi(Extension(document): Extension<Document>) -> Response {
-    match document.text().await {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(error) => {
-            ApiError::Defect(format!("the document cannot be made: {error}")).into_response()
-        }
-    }
+pub(super) async fn openapi(
+    Extension(document): Extension<Document>,
+) -> Result<Response, ApiError> {
+    let text = document.made().await?.text;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// A page that shows the document. It needs nothing from anywhere else.
@@ -78,18 +105,14 @@ pub(super) async fn page() -> Response {
 
 /// Every route, as existing clients may list them.
 pub(super) async fn all(
-    Extension(Document { listed, .. }): Extension<Document>,
+    Extension(document): Extension<Document>,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, ApiError> {
+    let made = document.made().await?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let mut routes = Vec::new();
-    for (path, methods) in &listed.0 {
-        let route = format!("http://{host}{}", path.replace('{', "<string:").replace('}', ">"));
-        for (method, function) in methods {
-            routes.push(json!({ "function": function, "method": method, "route": route }));
-        }
-    }
-    Json(routes).into_response()
+    let route = |Listing { path, method, name }: &Listing| json!({ "function": name, "method": method, "route": format!("http://{host}{path}") });
+    let routes: Vec<_> = made.routes.iter().map(route).collect();
+    Ok(Json(routes).into_response())
 }
 
 /// Functions of several modules have the same name; with the tag before it, it is theirs alone.
@@ -139,9 +162,9 @@ mod tests {
         let document = Document::new(Listed::default(), make);
         for _ in 0..64 {
             // It is asked for, and not waited for.
-            drop(document.text().now_or_never());
+            drop(document.made().now_or_never());
         }
-        assert!(document.text().await.unwrap().starts_with(b"{"));
+        assert!(document.made().await.unwrap().text.starts_with(b"{"));
         assert_eq!(MADE.load(Ordering::Relaxed), 1);
     }
 }

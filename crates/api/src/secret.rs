@@ -1,5 +1,6 @@
 //! `/config/secrets`: secrets of nodes, groups and the cluster.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::secret::{self, CLUSTER, Owner, Request, Secret};
 use perilune_model::{Name, Saved};
@@ -7,7 +8,6 @@ use perilune_wire::described;
 use perilune_wire::fields::Fields;
 use perilune_wire::secret::{SecretKeys, copy_request, request};
 use serde_json::{Map, Value, json};
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Bearer, Body, Caller, Path};

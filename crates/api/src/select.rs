@@ -1,5 +1,6 @@
 //! `/select/node`: which nodes a selector means.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::selection;
 use perilune_select::{Selector, hostlist};
@@ -7,7 +8,6 @@ use perilune_wire::fields::Fields;
 use perilune_wire::node_column::NodeColumn;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::extract::Body;
 use crate::json::Json;

@@ -18,7 +18,7 @@ pub async fn serve(
     asked: CancellationToken,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
-    let Started { state, ports, mut tasks, stop } = start(options, asked).await?;
+    let Started { state, ports, mut tasks, stop } = Box::pin(start(options, asked)).await?;
     let addresses: Vec<SocketAddr> = ports.iter().map(|port| port.listen.address).collect();
     let ranks = Ranks::new(state.cluster.clone(), state.boots.clone(), state.proxies.clone());
     let connections = Connections::new(limits, ranks);

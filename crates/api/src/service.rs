@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock;
@@ -12,7 +13,6 @@ use perilune_daemon::servers::{Action, Kind};
 use perilune_model::user::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::extract::{Caller, Path};
 use crate::json::Json;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Formatter;
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock;
@@ -11,7 +12,6 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::Message;
 use crate::extract::Origin;

@@ -1,11 +1,11 @@
 //! `/config/cluster`: settings of the cluster as a whole, and its controllers.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::controller::BEACON_KEY;
 use perilune_model::{Saved, settings};
 use perilune_wire::cluster::{ClusterKeys, request};
 use perilune_wire::described;
-use utoipa_axum::routes;
 
 use crate::answer::{self, Message};
 use crate::extract::{Body, Caller};

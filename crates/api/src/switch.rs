@@ -1,12 +1,12 @@
 //! `/config/switch`: switches.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::switch;
 use perilune_model::{Kind, Name};
 use perilune_wire::described;
 use perilune_wire::device::{SwitchKeys, switch_request};
 use perilune_wire::envelope::Config;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

@@ -1,6 +1,7 @@
 //! `/boot/switch/{name}`: what a switch fetches when it sets itself up. Nobody has a token there: the recipe has nothing secret in it, and the
 //! configuration, which may have passwords in it, is given to the switch's own address alone.
 
+use crate::operations::routes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use perilune_boot::Environment;
@@ -10,7 +11,6 @@ use perilune_model::{Cluster, MacAddress, Name};
 use perilune_plan::decode_if_encoded;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::Path;

@@ -1,12 +1,12 @@
 //! `/config/switch/{name}/interfaces`: ports of switches with addresses of their own.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_model::device::switch_interface;
 use perilune_wire::described;
 use perilune_wire::device::{SwitchInterfaceKeys, switch_interfaces};
 use perilune_wire::envelope::Config;
 use serde::Serialize;
-use utoipa_axum::routes;
 
 use crate::answer;
 use crate::extract::{Body, Caller, Path};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock::rfc3339;
@@ -13,7 +14,6 @@ use perilune_switch::Connected;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::json::Json;
 use crate::permissions::{Routes, viewers};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::operations::routes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_import::{Finding, Plan, TablesError, Verdict};
@@ -13,7 +14,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::AdditionalProperties::FreeForm;
 use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
 use crate::import::finding_keys;

@@ -4,13 +4,13 @@
 
 use std::net::IpAddr;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock;
 use perilune_model::node::Node;
 use perilune_model::user::Role;
 use perilune_model::{Cluster, Draft, Patch, node};
 use perilune_store::Meta;
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::extract::{Origin, Path};

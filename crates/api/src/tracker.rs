@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::operations::routes;
 use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,6 @@ use perilune_daemon::swarm::{Announcement, Counts, INTERVAL, MOST_TOLD, Peer, SH
 use perilune_model::{Cluster, Holder};
 use perilune_torrent::InfoHash;
 use perilune_torrent::bencode::bytes;
-use utoipa_axum::routes;
 
 use crate::permissions::{Routes, everybody};
 use crate::source::Source;

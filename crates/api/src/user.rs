@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::operations::routes;
 use argon2::password_hash::PasswordHasher;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,6 @@ use perilune_model::{Draft, Error as Refusal, Kind, Name};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
 use perilune_wire::user::{UserKeys, password_request, request};
-use utoipa_axum::routes;
 
 use crate::answer::shown;
 use crate::answer::{self, Message};

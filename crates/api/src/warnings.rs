@@ -1,12 +1,12 @@
 //! `/monitor/warnings`: what will not work.
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::{clock, warnings};
 use perilune_select::hostlist;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::json::Json;
 use crate::permissions::{Routes, viewers};

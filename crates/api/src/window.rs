@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::boots::{Evidence, LONGEST_ARMED, WINDOW};
 use perilune_daemon::selection;
 use perilune_model::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use crate::extract::{Body, Caller};
 use crate::json::{self, Json};

@@ -13,12 +13,20 @@ use utoipa::ToSchema;
 use crate::answer::Message;
 use crate::extract::Path;
 use crate::json::{self, Json};
+use crate::operations::routes;
+use crate::permissions::{Routes, admins};
 use crate::problem::ApiError;
 use crate::state::State;
 use crate::tables::{self, SomeTables};
 
 /// What of a list is no row.
 const ABOUT: [&str; 2] = ["SQLITE_SEQUENCE", "STRUCTURE"];
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(admins(), routes!(hashes))
+        .add(admins().reveals("exported a table with passwords"), routes!(data))
+}
 
 /// Digests of tables.
 #[derive(Serialize, ToSchema)]

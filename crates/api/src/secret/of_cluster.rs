@@ -1,10 +1,10 @@
 //! `/config/secrets/cluster`: secrets that every node is given.
 
+use crate::operations::routes;
 use axum::response::Response;
 use perilune_model::secret::{CLUSTER, Owner};
 use perilune_wire::described;
 use perilune_wire::secret::SecretKeys;
-use utoipa_axum::routes;
 
 use super::{READ, copy, found, keys, remove, save_all, save_one, show_one};
 use crate::answer::{self, Message};
