@@ -22,7 +22,7 @@ use scripts::{Scripts, Stage};
 
 use crate::Error;
 use crate::environment::Environment;
-use crate::resolved::{Resolved, list};
+use crate::resolved::Resolved;
 use crate::templates::{Templates, decode_if_encoded};
 
 /// The plan of a node.
@@ -240,8 +240,7 @@ fn script_timeout(resolved: &Resolved<'_>) -> u64 {
 fn time_servers(resolved: &Resolved<'_>) -> Vec<IpAddr> {
     let boot = resolved.node.provision_interface(resolved.cluster);
     let network = boot.and_then(|boot| resolved.network(boot).ok());
-    let named = list(network.and_then(|network| network.ntp_server.as_deref()));
-    let named: Vec<IpAddr> = named.iter().filter_map(|address| address.parse().ok()).collect();
+    let named: Vec<IpAddr> = network.into_iter().flat_map(Network::own_time_servers).collect();
     if named.is_empty() { resolved.cluster.settings().ntp_server.clone() } else { named }
 }
 

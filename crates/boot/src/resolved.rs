@@ -87,9 +87,3 @@ impl<'a> Resolved<'a> {
         self.node.domain_search(self.cluster)
     }
 }
-
-/// The items of a list with commas or blanks.
-pub(crate) fn list(text: Option<&str>) -> Vec<String> {
-    let items = text.unwrap_or_default().split([',', ' ']).map(str::trim);
-    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
-}

@@ -19,10 +19,8 @@ const LENGTH: usize = 48;
 
 /// What is told of addresses of this host that are time servers of machines, and tell no time.
 pub(crate) fn silent(cluster: &Cluster, tells: &dyn Fn(IpAddr) -> bool) -> Vec<String> {
-    let of_networks =
-        cluster.networks().values().filter_map(|network| network.ntp_server.as_deref());
-    let of_networks =
-        of_networks.flat_map(|list| list.split(',')).filter_map(|text| text.trim().parse().ok());
+    let networks = cluster.networks().values();
+    let of_networks = networks.flat_map(|network| network.own_time_servers());
     let servers: BTreeSet<IpAddr> =
         cluster.settings().ntp_server.iter().copied().chain(of_networks).collect();
     let own = servers.into_iter().filter(|server| cluster.own_addresses().contains_key(server));
@@ -87,7 +85,7 @@ mod tests {
         let network = Network {
             name: Name::trusted("cluster"),
             ipv4: "10.141.0.0/16".parse().ok(),
-            ntp_server: Some("10.141.0.3, pool.example.org".to_owned()),
+            ntp_server: Some("10.141.0.3, pool.example.org".to_owned().into()),
             ..Network::default()
         };
         draft.put(network).unwrap();

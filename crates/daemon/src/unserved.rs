@@ -85,20 +85,15 @@ pub struct Missing {
 
 /// Plugins that the cluster, its groups and nodes name, and that are not installed.
 pub fn missing(cluster: &Cluster, installed: &Installed) -> Vec<Missing> {
-    let listed = |text: Option<&String>| {
-        let words = text.into_iter().flat_map(|text| text.split([',', ' ']));
-        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-        if words.is_empty() { Patch::Keep } else { Patch::Set(words.join(",")) }
-    };
+    fn said<T: Clone>(own: Option<&T>) -> Patch<T> {
+        own.cloned().map_or(Patch::Keep, Patch::Set)
+    }
     let of = |kind, name: Option<&Name>, own: &Provisioning| {
         let provision =
-            [listed(own.provision_method.as_ref()), listed(own.provision_fallback.as_ref())];
+            [said(own.provision_method.as_ref()), said(own.provision_fallback.as_ref())];
         let [method, fallback] = &provision;
-        let missing = installed.missing(
-            [method, fallback],
-            &listed(own.roles.as_ref()),
-            &listed(own.scripts.as_ref()),
-        );
+        let (roles, scripts) = (said(own.roles.as_ref()), said(own.scripts.as_ref()));
+        let missing = installed.missing([method, fallback], &roles, &scripts);
         let name = name.cloned();
         missing.into_iter().map(move |violation| Missing { kind, name: name.clone(), violation })
     };
@@ -212,11 +207,7 @@ pub fn own_names(cluster: &Cluster) -> Vec<OwnNames> {
 }
 
 fn servers(cluster: &Cluster, network: &Network) -> BTreeSet<IpAddr> {
-    let lists = [&network.nameserver_ip, &network.nameserver_ip_ipv6].into_iter().flatten();
-    let own: BTreeSet<IpAddr> = lists
-        .flat_map(|list| list.split([',', ' ']))
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let own: BTreeSet<IpAddr> = network.own_name_servers().collect();
     if own.is_empty() { cluster.settings().nameserver_ip.iter().copied().collect() } else { own }
 }
 
@@ -329,7 +320,7 @@ mod tests {
         let network = Network {
             name: Name::trusted("cluster"),
             ipv4: "10.9.0.0/24".parse().ok(),
-            nameserver_ip: Some("10.9.0.254,192.168.1.1".to_owned()),
+            nameserver_ip: Some("10.9.0.254,192.168.1.1".to_owned().into()),
             ..Network::default()
         };
         draft.put(network).unwrap();
@@ -344,7 +335,7 @@ mod tests {
             })
             .unwrap();
         let mut group = Group { name: Name::trusted("compute"), ..Group::default() };
-        group.provisioning.scripts = Some("default, raid5".to_owned());
+        group.provisioning.scripts = Some("default, raid5".to_owned().into());
         draft.put(group).unwrap();
         let interface = Interface {
             name: Name::trusted("BOOTIF"),

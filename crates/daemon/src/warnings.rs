@@ -9,7 +9,7 @@ use perilune_boards::Unreadable;
 use perilune_boot::Site;
 use perilune_model::effective::Effective;
 use perilune_model::image::Image;
-use perilune_model::{Cluster, Family, Kind, Name, Violation};
+use perilune_model::{Cluster, Family, Kind, Name, Server, Servers, Violation};
 
 use crate::boots::Evidence;
 use crate::causes::chain;
@@ -57,6 +57,7 @@ pub fn all(state: &State) -> Vec<Warning> {
     let of_site = of_site.chain(accepts_everybody(&cluster)).chain(full_disks(state));
     let of_site = of_site
         .chain(addresses(&cluster))
+        .chain(servers_nobody_is_told(&cluster))
         .chain(placement(&cluster))
         .chain(unserved(state, &cluster));
     let of_site = of_site
@@ -133,6 +134,35 @@ fn accepts_everybody(cluster: &Cluster) -> Option<String> {
         "nextnode_discover of the cluster is on: every unknown machine that asks to boot becomes the next node, without a yes of anybody. When the room is filled: perilune cluster change --nextnode-discover no. A rule does the same for a number of machines and a time: perilune claim rule add --group GROUP --count 32 --for 2h"
             .to_owned()
     })
+}
+
+/// What a former version took for a server of a network, and is none.
+fn servers_nobody_is_told(cluster: &Cluster) -> Vec<String> {
+    let networks = cluster.networks().values();
+    let lists = networks.flat_map(|network| {
+        let lists = [
+            ("nameserver_ip", &network.nameserver_ip),
+            ("nameserver_ip_ipv6", &network.nameserver_ip_ipv6),
+            ("ntp_server", &network.ntp_server),
+        ];
+        lists.map(|(field, servers)| (&network.name, field, servers))
+    });
+    let unread = lists.flat_map(|(network, field, servers)| {
+        let servers = servers.iter().flat_map(Servers::iter);
+        servers.filter_map(move |server| match server {
+            Server::Unread(word) => Some((network, field, word)),
+            Server::Address(_) | Server::Host(_) => None,
+        })
+    });
+    unread
+        .map(|(network, field, word)| {
+            let option = field.replace('_', "-");
+            format!(
+                "{field} of network {network} names '{word}', which is neither an IP address nor a host name: no machine is told it. Name the \
+                 servers anew: perilune network change {network} --{option} ADDRESS"
+            )
+        })
+        .collect()
 }
 
 /// The site's own templates that cannot be used.
@@ -387,7 +417,7 @@ mod tests {
             name: Name::trusted("cluster"),
             ipv4: Some("10.9.0.0/24".parse().unwrap()),
             gateway: Some([10, 9, 0, 1].into()),
-            nameserver_ip: Some("10.9.0.2,10.9.0.200".to_owned()),
+            nameserver_ip: Some("10.9.0.2,10.9.0.200".to_owned().into()),
             dhcp: true,
             dhcp_range: Some(([10, 9, 0, 1].into(), [10, 9, 0, 100].into())),
             ..Network::default()
@@ -409,6 +439,20 @@ mod tests {
             .unwrap();
         let [warning] = addresses(&draft).try_into().unwrap();
         assert!(warning.contains("broadcast address"), "{warning}");
+    }
+
+    #[test]
+    fn a_server_that_a_former_version_took_and_is_none_is_told_of() {
+        let mut draft = Draft::new(&Cluster::default());
+        let network = Network {
+            name: Name::trusted("cluster"),
+            ipv4: Some("10.9.0.0/24".parse().unwrap()),
+            ntp_server: Some("10.9.0.2, what;ever, time.example.org".to_owned().into()),
+            ..Network::default()
+        };
+        draft.put(network).unwrap();
+        let [warning] = servers_nobody_is_told(&draft).try_into().unwrap();
+        assert!(warning.contains("ntp_server of network cluster names 'what;ever'"), "{warning}");
     }
 
     #[test]

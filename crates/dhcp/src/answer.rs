@@ -120,13 +120,14 @@ fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Mess
         put(code::ROUTER, &gateway.octets());
     }
     let name_servers = subject.cluster.name_servers(Some(network), &[Family::V4]);
-    put(code::NAME_SERVER, &of_ipv4(&name_servers));
+    put(code::NAME_SERVER, &of_ipv4(name_servers.into_iter()));
     if let Some(name) = subject.node.map(|(node, _)| &node.name).or(subject.device) {
         put(code::HOST_NAME, name.as_str().as_bytes());
     }
     put(code::DOMAIN_NAME, network.name.as_str().as_bytes());
-    let own = network.ntp_server.as_deref().map(addresses).filter(|own| !own.is_empty());
-    put(code::TIME_SERVER, &own.unwrap_or_else(|| of_ipv4(&settings.ntp_server)));
+    let own = of_ipv4(network.own_time_servers());
+    let of_cluster = || of_ipv4(settings.ntp_server.iter().copied());
+    put(code::TIME_SERVER, &if own.is_empty() { of_cluster() } else { own });
     message.put(code::LUNA, LUNA);
     if request.asks_for(code::INTERFACE_MTU)
         && let Some(mtu) = subject.node.and_then(|(_, interface)| interface.link.mtu)
@@ -155,13 +156,8 @@ pub(crate) fn search_domains(
 }
 
 /// The addresses of a list, as options hold them.
-fn addresses(list: &str) -> Vec<u8> {
-    let addresses = list.split(',').filter_map(|word| word.trim().parse::<Ipv4Addr>().ok());
-    addresses.flat_map(|address| address.octets()).collect()
-}
-
-fn of_ipv4(all: &[IpAddr]) -> Vec<u8> {
-    let ipv4 = all.iter().filter_map(|address| match address {
+fn of_ipv4(all: impl Iterator<Item = IpAddr>) -> Vec<u8> {
+    let ipv4 = all.filter_map(|address| match address {
         IpAddr::V4(address) => Some(address.octets()),
         IpAddr::V6(_) => None,
     });

@@ -67,12 +67,8 @@ impl View {
 
     /// The servers that are asked for names of a network that are somebody else's: its own, else those for all other names.
     pub fn servers_of(&self, network: &Network) -> Vec<IpAddr> {
-        let lists = [&network.nameserver_ip, &network.nameserver_ip_ipv6].into_iter().flatten();
-        let words = lists.flat_map(|list| list.split([',', ' ']));
-        let own: Vec<IpAddr> = words
-            .filter_map(|word| word.parse().ok())
-            .filter(|server| self.may_be_asked(*server))
-            .collect();
+        let own = network.own_name_servers().filter(|server| self.may_be_asked(*server));
+        let own: Vec<IpAddr> = own.collect();
         if own.is_empty() { self.forwarders() } else { own }
     }
 

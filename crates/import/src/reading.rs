@@ -7,7 +7,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use perilune_model::label::{self, Labels};
-use perilune_model::{MacAddress, Name, NameError};
+use perilune_model::{MacAddress, Name, NameError, Servers};
 
 use crate::cell::{Cell, shown};
 use crate::names::{Names, Referent};
@@ -238,6 +238,22 @@ impl<'a> Reading<'a> {
             }
         }
         addresses
+    }
+
+    /// Servers, each by what `read` takes; others are left out.
+    pub(crate) fn servers(
+        &mut self,
+        column: &str,
+        read: fn(&str) -> Result<Servers, String>,
+    ) -> Option<Servers> {
+        let mut servers = Vec::new();
+        for word in self.list(column) {
+            match read(&word) {
+                Ok(one) => servers.extend(one.iter().cloned()),
+                Err(reason) => self.odd(column, format!("{reason}; left out")),
+            }
+        }
+        Servers::of(servers)
     }
 
     /// Words that are separated by commas or blanks.

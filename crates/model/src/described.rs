@@ -111,17 +111,14 @@ fn of_network(network: &Network) -> Vec<(IpAddr, Described)> {
         .into_iter()
         .flatten();
     let gateways = gateways.map(|address| (address, Described::Gateway(name.clone())));
-    let of_list = |list: &Option<String>, described: Described| {
-        let words = list.as_deref().unwrap_or_default().split([',', ' ']);
-        let addresses = words.filter_map(|word| word.parse::<IpAddr>().ok());
-        addresses.map(|address| (address, described.clone())).collect::<Vec<_>>()
-    };
-    let names = Described::NameServer(Some(name.clone()));
+    let names = network.own_name_servers();
+    let names = names.map(|address| (address, Described::NameServer(Some(name.clone()))));
+    let times = network.own_time_servers();
+    let times = times.map(|address| (address, Described::TimeServer(Some(name.clone()))));
     let relays = network.dhcp_relay.iter();
     gateways
         .chain(relays.map(|address| (*address, Described::Relay(name.clone()))))
-        .chain(of_list(&network.nameserver_ip, names.clone()))
-        .chain(of_list(&network.nameserver_ip_ipv6, names))
-        .chain(of_list(&network.ntp_server, Described::TimeServer(Some(name.clone()))))
+        .chain(names)
+        .chain(times)
         .collect()
 }

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, UnmanagedUsers, Wipe,
 };
-use crate::{Cluster, Name};
+use crate::{Cluster, Name, Words};
 
 /// How an image is fetched when nobody says how.
 pub const DEFAULT_METHOD: &str = "torrent";
@@ -207,13 +207,13 @@ impl<'a> Effective<'a> {
     }
 
     /// Roles, comma-separated.
-    pub fn roles(&self) -> Sourced<Option<&'a str>> {
-        self.inherited(|settings| settings.roles.as_deref())
+    pub fn roles(&self) -> Sourced<Option<&'a Words>> {
+        self.inherited(|settings| settings.roles.as_ref())
     }
 
-    /// Named scripts, comma-separated.
-    pub fn scripts(&self) -> Sourced<Option<&'a str>> {
-        self.inherited(|settings| settings.scripts.as_deref())
+    /// Named scripts.
+    pub fn scripts(&self) -> Sourced<Option<&'a Words>> {
+        self.inherited(|settings| settings.scripts.as_ref())
     }
 
     /// The interface that the node boots from.

@@ -39,9 +39,11 @@ pub mod reservation;
 pub mod route;
 mod saved;
 pub mod secret;
+mod servers;
 pub mod settings;
 mod taken;
 pub mod user;
+mod words;
 
 pub use addresses::{Addresses, Family};
 pub use change::{Desired, Draft, Interfaces};
@@ -57,4 +59,6 @@ pub use name::{Name, NameError};
 pub use object::Object;
 pub use patch::Patch;
 pub use saved::Saved;
+pub use servers::{Server, Servers};
 pub use taken::Taken;
+pub use words::Words;

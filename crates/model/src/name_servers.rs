@@ -10,7 +10,7 @@ impl Cluster {
     /// address of this host is among them only while names are answered there; a machine that asks in vain waits at each name.
     pub fn name_servers(&self, network: Option<&Network>, families: &[Family]) -> Vec<IpAddr> {
         let is_wanted = |address: &IpAddr| families.contains(&Family::of(*address));
-        let of_network = network.into_iter().flat_map(named).filter(is_wanted);
+        let of_network = network.into_iter().flat_map(Network::own_name_servers).filter(is_wanted);
         let mut named: Vec<IpAddr> = of_network.collect();
         if named.is_empty() {
             named.extend(self.settings().nameserver_ip.iter().copied().filter(is_wanted));
@@ -29,12 +29,6 @@ impl Cluster {
         let is_own = self.own_addresses().contains_key(&server);
         !is_own || self.answering().is_none_or(|answering| answering.contains(&server))
     }
-}
-
-/// The name servers that a network names itself.
-fn named(network: &Network) -> impl Iterator<Item = IpAddr> {
-    let lists = [&network.nameserver_ip, &network.nameserver_ip_ipv6].into_iter().flatten();
-    lists.flat_map(|list| list.split([',', ' '])).filter_map(|word| word.parse().ok())
 }
 
 #[cfg(test)]
@@ -57,7 +51,7 @@ mod tests {
         cluster.set_answering(answering.map(set));
         let network = Network {
             ipv4: "10.9.0.0/24".parse().ok(),
-            nameserver_ip: Some(named.to_owned()),
+            nameserver_ip: Some(named.to_owned().into()),
             ..Network::default()
         };
         let servers = cluster.name_servers(Some(&network), &Family::BOTH);

@@ -17,7 +17,7 @@ pub use save::{Request, clone, save, wrong_gateway};
 pub(crate) use save::{overlaps, wrong_gateways};
 use serde::{Deserialize, Serialize};
 
-use crate::{Family, Name};
+use crate::{Family, Name, Servers};
 
 /// Whether a network is one of the cluster's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,12 +47,12 @@ pub struct Network {
     pub gateway_ipv6: Option<Ipv6Addr>,
     /// How much the route through the gateway is avoided.
     pub gateway_metric: Option<u32>,
-    /// Name servers by IPv4, comma-separated.
-    pub nameserver_ip: Option<String>,
-    /// Name servers by IPv6, comma-separated.
-    pub nameserver_ip_ipv6: Option<String>,
-    /// The time server, an IPv4 address or a host name.
-    pub ntp_server: Option<String>,
+    /// Name servers by IPv4.
+    pub nameserver_ip: Option<Servers>,
+    /// Name servers by IPv6.
+    pub nameserver_ip_ipv6: Option<Servers>,
+    /// Time servers.
+    pub ntp_server: Option<Servers>,
     /// Whether DHCP is served here.
     pub dhcp: bool,
     /// Nodes get addresses of the dynamic range, too.
@@ -96,6 +96,17 @@ impl Network {
     /// Whether the address lies in one of the network's ranges.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.range(Family::of(address)).is_some_and(|range| range.contains(&address))
+    }
+
+    /// The name servers that it names itself, of both families.
+    pub fn own_name_servers(&self) -> impl Iterator<Item = IpAddr> {
+        let lists = [&self.nameserver_ip, &self.nameserver_ip_ipv6].into_iter().flatten();
+        lists.flat_map(Servers::addresses)
+    }
+
+    /// The time servers that it names itself by their addresses.
+    pub fn own_time_servers(&self) -> impl Iterator<Item = IpAddr> {
+        self.ntp_server.iter().flat_map(Servers::addresses)
     }
 
     /// The dynamic range of a family, as configured.

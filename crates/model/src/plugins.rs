@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Patch, Violation};
+use crate::{Patch, Violation, Words};
 
 /// Names of the plugins that are installed, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,23 +16,26 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// What a request names and is not installed. `roles` and `scripts` are lists with commas.
-    pub fn missing(
-        &self,
-        provision: [&Patch<String>; 2],
-        roles: &Patch<String>,
-        scripts: &Patch<String>,
+    /// What a request names and is not installed.
+    pub fn missing<'a>(
+        &'a self,
+        provision: [&'a Patch<String>; 2],
+        roles: &'a Patch<Words>,
+        scripts: &'a Patch<Words>,
     ) -> Vec<Violation> {
+        let one = |word: &'a Patch<String>| word.value().into_iter().map(String::as_str).collect();
+        let all =
+            |words: &'a Patch<Words>| words.value().into_iter().flat_map(Words::iter).collect();
         let [method, fallback] = provision;
-        let checks = [
-            ("provision_method", method, &self.provision_methods),
-            ("provision_fallback", fallback, &self.provision_methods),
-            ("roles", roles, &self.roles),
-            ("scripts", scripts, &self.scripts),
+        let checks: [(&str, Vec<&str>, _); 4] = [
+            ("provision_method", one(method), &self.provision_methods),
+            ("provision_fallback", one(fallback), &self.provision_methods),
+            ("roles", all(roles), &self.roles),
+            ("scripts", all(scripts), &self.scripts),
         ];
-        let missing = checks.into_iter().flat_map(|(field, value, installed)| {
-            let words = value.value().into_iter().flat_map(|value| value.split(','));
-            words.filter(|word| !installed.contains(*word)).map(move |word| Violation {
+        let missing = checks.into_iter().flat_map(|(field, words, installed)| {
+            let missing = words.into_iter().filter(|word| !installed.contains(*word));
+            missing.map(move |word| Violation {
                 field: field.to_owned(),
                 reason: format!("there is no '{word}'; installed are {}", list(installed)),
             })
@@ -59,7 +62,8 @@ mod tests {
         };
         let set = |text: &str| Patch::Set(text.to_owned());
         let provision = [&set("http"), &set("pigeon")];
-        let missing = installed.missing(provision, &Patch::Keep, &set("raid1,raid5,raid6"));
+        let scripts = Patch::Set("raid1,raid5,raid6".to_owned().into());
+        let missing = installed.missing(provision, &Patch::Keep, &scripts);
         let told: Vec<(&str, &str)> =
             missing.iter().map(|one| (one.field.as_str(), one.reason.as_str())).collect();
         assert_eq!(

@@ -9,7 +9,7 @@ pub use own::Own;
 pub use request::Request;
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::{Name, Words};
 
 /// Which boot program UEFI machines get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,12 +117,12 @@ pub struct Provisioning {
     /// Whether the boot menu is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootmenu: Option<bool>,
-    /// Roles that are installed, comma-separated.
+    /// Roles that are installed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub roles: Option<String>,
-    /// Named scripts that run at install, comma-separated.
+    pub roles: Option<Words>,
+    /// Named scripts that run at install.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scripts: Option<String>,
+    pub scripts: Option<Words>,
     /// The interface that the node boots from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provision_interface: Option<String>,

@@ -10,7 +10,7 @@ use perilune_model::interface::BMC_INTERFACE;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Addresses, Cluster, Family, MacAddress, Name};
+use perilune_model::{Addresses, Cluster, Family, MacAddress, Name, Server, Servers};
 use serde::Serialize;
 
 /// Keys of `[DHCP]` that templates have names for.
@@ -315,9 +315,7 @@ fn subnet(cluster: &Cluster, network: &Network, family: Family, place: &Place) -
         Family::V6 => network.gateway_ipv6.map(IpAddr::V6),
     };
     let nextserver = next_server(cluster, network, family);
-    let time = network.ntp_server.as_deref().unwrap_or_default();
-    let time = time.split([',', ' ']).filter_map(|word| word.parse().ok());
-    let time = time.filter(|address| Family::of(*address) == family);
+    let time = network.own_time_servers().filter(|address| Family::of(*address) == family);
     Subnet {
         network: range.map(|range| range.network().to_string()).unwrap_or_default(),
         netmask,
@@ -325,9 +323,9 @@ fn subnet(cluster: &Cluster, network: &Network, family: Family, place: &Place) -
         range_begin: lent.map(|(first, _)| first),
         range_end: lent.map(|(_, last)| last),
         domain: network.name.to_string(),
-        nameserver_ip: addresses(network.nameserver_ip.as_deref()),
-        nameserver_ip_ipv6: addresses(network.nameserver_ip_ipv6.as_deref()),
-        ntp_server: network.ntp_server.clone().filter(|server| is_host(server)),
+        nameserver_ip: told(network.nameserver_ip.as_ref()),
+        nameserver_ip_ipv6: told(network.nameserver_ip_ipv6.as_ref()),
+        ntp_server: told(network.ntp_server.as_ref()),
         gateway,
         nextserver,
         nextport: nextserver.map(|_| place.boot_port),
@@ -344,17 +342,11 @@ fn domains(all: &[String]) -> Vec<String> {
     all.iter().filter(|domain| Name::domain(domain).is_ok()).cloned().collect()
 }
 
-/// The addresses of a list, as a list.
-fn addresses(text: Option<&str>) -> Option<String> {
-    let words = text?.split([',', ' ']);
-    let all: Vec<String> =
-        words.filter_map(|word| Some(word.parse::<IpAddr>().ok()?.to_string())).collect();
-    (!all.is_empty()).then(|| all.join(","))
-}
-
-/// Whether a text is an address or the name of a host.
-fn is_host(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok() || Name::domain(&text.to_ascii_lowercase()).is_ok()
+/// A list without what no machine can be told. Whoever may describe the cluster may not write what else a file of another program can have.
+fn told(servers: Option<&Servers>) -> Option<String> {
+    let usable = servers.into_iter().flat_map(Servers::iter);
+    let usable = usable.filter(|server| !matches!(server, Server::Unread(_)));
+    Servers::of(usable.cloned()).map(|servers| servers.to_string())
 }
 
 /// A name that no other host has, of letters that every file may have: names of interfaces may have others.

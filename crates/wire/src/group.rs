@@ -5,7 +5,7 @@ use perilune_model::group::Group;
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
 };
-use perilune_model::{Cluster, Name};
+use perilune_model::{Cluster, Name, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,8 +51,8 @@ pub struct GroupEntry<'a> {
     /// `key=value`, separated by commas; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<String>,
-    roles: Option<&'a str>,
-    scripts: Option<&'a str>,
+    roles: Option<String>,
+    scripts: Option<String>,
     provision_interface: Option<&'a str>,
     provision_method: Option<&'a str>,
     provision_fallback: Option<&'a str>,
@@ -98,8 +98,8 @@ impl<'a> GroupEntry<'a> {
             bootmenu: effective.said(|own| own.bootmenu).unwrap_or(false),
             comment: group.comment.as_deref(),
             labels: label::shown(&cluster.labels_of(group)),
-            roles: effective.said(|own| own.roles.as_deref()),
-            scripts: effective.said(|own| own.scripts.as_deref()),
+            roles: effective.said(|own| own.roles.as_ref()).map(Words::to_string),
+            scripts: effective.said(|own| own.scripts.as_ref()).map(Words::to_string),
             provision_interface: effective.said(|own| own.provision_interface.as_deref()),
             provision_method: effective.said(|own| own.provision_method.as_deref()),
             provision_fallback: effective.said(|own| own.provision_fallback.as_deref()),
@@ -147,8 +147,8 @@ pub struct GroupDetail<'a> {
     /// `key=value`, separated by commas; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<String>,
-    roles: Option<&'a str>,
-    scripts: Option<&'a str>,
+    roles: Option<String>,
+    scripts: Option<String>,
     provision_interface: &'a str,
     provision_method: Option<&'a str>,
     provision_fallback: Option<&'a str>,
@@ -290,8 +290,8 @@ impl<'a> GroupDetail<'a> {
             bootmenu: TrueFalse(effective.bootmenu().value),
             comment: group.comment.as_deref(),
             labels: label::shown(&cluster.labels_of(group)),
-            roles: effective.roles().value,
-            scripts: effective.scripts().value,
+            roles: effective.roles().value.map(Words::to_string),
+            scripts: effective.scripts().value.map(Words::to_string),
             provision_interface: effective.provision_interface().value,
             provision_method: effective.provision_method().value,
             provision_fallback: effective.provision_fallback().value,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use perilune_model::network::{Network, RangeRequest, Request, Zone, parse_range};
-use perilune_model::{Family, Name, Patch};
+use perilune_model::{Family, Name, Patch, Server, Servers};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,9 +30,9 @@ pub struct NetworkKeys<'a> {
     #[schema(value_type = Option<String>)]
     gateway_ipv6: Option<Ipv6Addr>,
     gateway_metric: Option<u32>,
-    nameserver_ip: Option<&'a str>,
-    nameserver_ip_ipv6: Option<&'a str>,
-    ntp_server: Option<&'a str>,
+    nameserver_ip: Option<String>,
+    nameserver_ip_ipv6: Option<String>,
+    ntp_server: Option<String>,
     dhcp: bool,
     #[serde(flatten)]
     #[schema(value_type = DhcpKeys)]
@@ -112,9 +112,9 @@ impl<'a> NetworkKeys<'a> {
             gateway: network.gateway,
             gateway_ipv6: network.gateway_ipv6,
             gateway_metric: network.gateway_metric,
-            nameserver_ip: network.nameserver_ip.as_deref(),
-            nameserver_ip_ipv6: network.nameserver_ip_ipv6.as_deref(),
-            ntp_server: network.ntp_server.as_deref(),
+            nameserver_ip: network.nameserver_ip.as_ref().map(Servers::to_string),
+            nameserver_ip_ipv6: network.nameserver_ip_ipv6.as_ref().map(Servers::to_string),
+            ntp_server: network.ntp_server.as_ref().map(Servers::to_string),
             dhcp: network.dhcp,
             served,
             zone: match network.zone {
@@ -150,8 +150,8 @@ pub fn request(fields: &mut Fields<'_>, controllers: &[String]) -> Request {
         nameserver_ip,
         nameserver_ip_ipv6,
         ntp_server: fields
-            .help("Time server: an IPv4 address or a host name")
-            .converted("ntp_server", time_server),
+            .help("Time servers: addresses or host names, separated by commas")
+            .converted("ntp_server", Servers::by_address_or_name),
         zone: fields
             .help("internal or external")
             .words(&["internal", "external"])
@@ -249,32 +249,24 @@ fn dynamic_range(fields: &mut Fields<'_>) -> RangeRequest {
 }
 
 /// Name servers may come in one field for both families; each goes to its own.
-fn name_servers(fields: &mut Fields<'_>) -> (Patch<String>, Patch<String>) {
-    let parse = |word: &str| {
-        word.parse::<IpAddr>().map_err(|_error| format!("'{word}' is not an IP address"))
-    };
-    let both = fields.help("DNS servers, separated by commas").converted("nameserver_ip", |text| {
-        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-        words.map(parse).collect::<Result<Vec<_>, _>>()
-    });
-    let ipv6_only = fields.converted("nameserver_ip_ipv6", |text| {
-        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-        words.map(parse).collect::<Result<Vec<_>, _>>()
-    });
-    let of = |addresses: &[IpAddr], family: Family| {
-        let mine = addresses.iter().filter(|address| Family::of(**address) == family);
-        let list = mine.map(ToString::to_string).collect::<Vec<_>>().join(",");
-        if list.is_empty() { Patch::Keep } else { Patch::Set(list) }
+fn name_servers(fields: &mut Fields<'_>) -> (Patch<Servers>, Patch<Servers>) {
+    let both = fields
+        .help("DNS servers, separated by commas")
+        .converted("nameserver_ip", Servers::by_address);
+    let ipv6_only = fields.converted("nameserver_ip_ipv6", Servers::by_address);
+    let of = |servers: &Servers, family: Family| {
+        let mine = servers.addresses().filter(|address| Family::of(*address) == family);
+        Servers::of(mine.map(Server::Address)).map_or(Patch::Keep, Patch::Set)
     };
     let (ipv4, ipv6) = match &both {
         Patch::Keep => (Patch::Keep, Patch::Keep),
         Patch::Clear => (Patch::Clear, Patch::Clear),
-        Patch::Set(addresses) => (of(addresses, Family::V4), of(addresses, Family::V6)),
+        Patch::Set(servers) => (of(servers, Family::V4), of(servers, Family::V6)),
     };
     match ipv6_only {
         Patch::Keep => (ipv4, ipv6),
         Patch::Clear => (ipv4, Patch::Clear),
-        Patch::Set(addresses) => (ipv4, of(&addresses, Family::V6)),
+        Patch::Set(servers) => (ipv4, of(&servers, Family::V6)),
     }
 }
 
@@ -319,13 +311,4 @@ fn parse_address(word: &str) -> Result<IpAddr, String> {
 pub(crate) fn joined(all: &[impl ToString]) -> Option<String> {
     let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(","))
-}
-
-fn time_server(text: &str) -> Result<String, String> {
-    let host = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-    if host && !text.starts_with(['.', '-']) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("'{text}' is neither an IPv4 address nor a host name"))
-    }
 }

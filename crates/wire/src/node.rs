@@ -3,7 +3,7 @@
 use perilune_model::effective::Effective;
 use perilune_model::node::Node;
 use perilune_model::provisioning::{BootOrder, InstallPolicy, Provisioning, TagChoice};
-use perilune_model::{Cluster, Name};
+use perilune_model::{Cluster, Name, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -47,8 +47,8 @@ pub struct NodeEntry<'a> {
     /// Those of its group that it has no other value for; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_labels: Option<String>,
-    roles: Option<&'a str>,
-    scripts: Option<&'a str>,
+    roles: Option<String>,
+    scripts: Option<String>,
     vendor: Option<&'a str>,
     assettag: Option<&'a str>,
     prescript: &'a str,
@@ -109,8 +109,8 @@ impl<'a> NodeEntry<'a> {
             comment: node.comment.as_deref(),
             labels: label::shown(&node.labels),
             group_labels: inherited_labels(cluster, node),
-            roles: effective.roles().value,
-            scripts: effective.scripts().value,
+            roles: effective.roles().value.map(Words::to_string),
+            scripts: effective.scripts().value.map(Words::to_string),
             vendor: node.vendor.as_deref(),
             assettag: node.assettag.as_deref(),
             prescript: effective.prescript().value.unwrap_or(EMPTY),
@@ -175,8 +175,8 @@ pub struct NodeDetail<'a> {
     /// Those of its group that it has no other value for; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_labels: Option<String>,
-    roles: Option<&'a str>,
-    scripts: Option<&'a str>,
+    roles: Option<String>,
+    scripts: Option<String>,
     vendor: Option<&'a str>,
     assettag: Option<&'a str>,
     prescript: &'a str,
@@ -337,8 +337,8 @@ impl<'a> NodeDetail<'a> {
             comment: node.comment.as_deref(),
             labels: label::shown(&node.labels),
             group_labels: inherited_labels(cluster, node),
-            roles: effective.roles().value,
-            scripts: effective.scripts().value,
+            roles: effective.roles().value.map(Words::to_string),
+            scripts: effective.scripts().value.map(Words::to_string),
             vendor: node.vendor.as_deref(),
             assettag: node.assettag.as_deref(),
             prescript: effective.prescript().value.unwrap_or_default(),

@@ -5,7 +5,7 @@ use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
 };
-use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, group, node, provisioning};
+use perilune_model::{MacAddress, Name, NotAMacAddress, Patch, Words, group, node, provisioning};
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
 
 use crate::fields::Fields;
@@ -234,8 +234,12 @@ pub(crate) fn install_policy(fields: &mut Fields<'_>) -> Patch<InstallPolicy> {
     }
 }
 
-fn words(fields: &mut Fields<'_>, field: &str) -> Patch<String> {
-    fields.list(field).map(|words| words.join(","))
+fn words(fields: &mut Fields<'_>, field: &str) -> Patch<Words> {
+    match fields.list(field) {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(words) => Words::of(words).map_or(Patch::Clear, Patch::Set),
+    }
 }
 
 /// What happens to unmanaged users of a BMC: `disable`, `delete`, or nothing.

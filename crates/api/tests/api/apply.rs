@@ -194,7 +194,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
     let wrong = json!({
         "cluster": { "debug": "maybe" },
         "nodes": {},
-        "network": { "a": {}, "b": { "network": "10.9.0.0/16", "gateway": "10.8.0.1", "dhcp": true } },
+        "network": { "a": {}, "b": { "network": "10.9.0.0/16", "gateway": "10.8.0.1", "dhcp": true, "ntp_server": "time;reboot" } },
         "group": { "g": { "interfaces": [{ "interface": "BOOTIF", "netwrok": "cluster" }] } },
         "node": { "n1": { "group": "compute", "osimag": "debian", "roles": "nobody" }, "n2": {}, "a/b": { "group": "compute" }, "n3": 7 },
         "dns": { "cluster": [{ "host": "x" }, { "host": "y", "ipaddress": "10.141.0.3" }, { "host": "y", "ipaddress": "10.141.0.4" }] },
@@ -209,6 +209,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
         "network a: network",
         "network b: gateway",
         "network b: dhcp",
+        "network b: ntp_server",
         "group g: interfaces[0].network",
         "did you mean 'network'",
         "node n1: osimag",

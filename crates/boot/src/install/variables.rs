@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use perilune_model::interface::{BMC_INTERFACE, Interface};
 use perilune_model::network::{Network, Zone};
 use perilune_model::route::Placed;
+use perilune_model::{Servers, Words};
 
 use super::{BmcContext, InstallContext, InterfaceContext, Interfaces, RouteContext};
 use crate::Error;
 use crate::environment::Environment;
-use crate::resolved::{Resolved, list};
+use crate::resolved::Resolved;
 use crate::templates::decode_if_encoded;
 
 /// What a distribution's initramfs assembles the root in.
@@ -43,6 +44,7 @@ impl InstallContext {
         let fallback = effective.provision_fallback().value.or(method);
         let bmc = Bmc::of(resolved);
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let words = |value: Option<&Words>| value.map(Words::to_string).unwrap_or_default();
         let name_server = settings.nameserver_ip.first().copied().unwrap_or(environment.beacon);
         Ok(Self {
             controller: environment.into(),
@@ -64,8 +66,8 @@ impl InstallContext {
             luna_setupbmc: effective.setupbmc().value,
             luna_unmanaged_bmc_users: bmc.unmanaged.to_owned(),
             luna_bmc: bmc.context,
-            luna_roles: text(effective.roles().value),
-            luna_scripts: text(effective.scripts().value),
+            luna_roles: words(effective.roles().value),
+            luna_scripts: words(effective.scripts().value),
             luna_interfaces: Interfaces(interfaces(resolved, environment)),
             luna_prescript: encoded(effective.prescript().value),
             luna_partscript: encoded(effective.partscript().value),
@@ -242,7 +244,7 @@ fn interface_context(interface: &Interface, network: &Network) -> InterfaceConte
         context.netmask = Some(range.netmask().to_string());
         context.network = Some(format!("{address}/{}", range.prefix_len()));
         context.gateway = Some(network.gateway.map(|it| it.to_string()).unwrap_or_default());
-        context.nameserver_ip = Some(list(network.nameserver_ip.as_deref()));
+        context.nameserver_ip = Some(told(network.nameserver_ip.as_ref()));
     }
     if let Some((address, range)) = interface.addresses.ipv6.zip(network.ipv6) {
         context.ipaddress_ipv6 = Some(address.to_string());
@@ -251,9 +253,13 @@ fn interface_context(interface: &Interface, network: &Network) -> InterfaceConte
         context.network_ipv6 = Some(format!("{address}/{}", range.prefix_len()));
         context.gateway_ipv6 =
             Some(network.gateway_ipv6.map(|it| it.to_string()).unwrap_or_default());
-        context.nameserver_ip_ipv6 = Some(list(network.nameserver_ip_ipv6.as_deref()));
+        context.nameserver_ip_ipv6 = Some(told(network.nameserver_ip_ipv6.as_ref()));
     }
     context
+}
+
+fn told(servers: Option<&Servers>) -> Vec<String> {
+    servers.into_iter().flat_map(Servers::addresses).map(|address| address.to_string()).collect()
 }
 
 /// A node that asks a server in vain waits at each name.

@@ -1,11 +1,12 @@
 //! The scripts and roles of a plan: what the node or its group says, then the site's plugin for the node, then what is named under
 //! `scripts`, as the install script has them.
 
+use perilune_model::Words;
 use perilune_model::group::{DEFAULT_PARTSCRIPT, DEFAULT_POSTSCRIPT};
 use perilune_plan::{Role, Script};
 
 use crate::Error;
-use crate::resolved::{Resolved, list};
+use crate::resolved::Resolved;
 use crate::templates::{Templates, decode_if_encoded};
 
 /// When scripts run.
@@ -48,10 +49,12 @@ impl Scripts<'_> {
         // addition looks whether there is enough.
         let own = own.filter(|text| stage != Stage::Part || !is_default_partscript(text));
         let own = own.map(|text| Script { name: word.to_owned(), text: decode_if_encoded(text) });
-        let named = self.plugin_of_node().into_iter().chain(list(effective.scripts().value));
+        let of_node = self.plugin_of_node();
+        let listed = effective.scripts().value.into_iter().flat_map(Words::iter);
+        let named = of_node.as_deref().into_iter().chain(listed);
         let named = named.map(|plugin| {
-            let text = self.templates.script_part(&plugin, word);
-            let text = text.ok_or_else(|| self.lacks("script", &plugin))?;
+            let text = self.templates.script_part(plugin, word);
+            let text = text.ok_or_else(|| self.lacks("script", plugin))?;
             Ok(Script { name: format!("{word} of {plugin}"), text })
         });
         let all: Vec<Script> =
@@ -60,11 +63,11 @@ impl Scripts<'_> {
     }
 
     pub(super) fn roles(self) -> Result<Vec<Role>, Error> {
-        let names = list(self.resolved.effective.roles().value);
-        let roles = names.into_iter().map(|name| {
-            let texts = self.templates.role_texts(&name);
-            let (unit, script) = texts.ok_or_else(|| self.lacks("role", &name))?;
-            Ok(Role { name, unit, script })
+        let names = self.resolved.effective.roles().value.into_iter().flat_map(Words::iter);
+        let roles = names.map(|name| {
+            let texts = self.templates.role_texts(name);
+            let (unit, script) = texts.ok_or_else(|| self.lacks("role", name))?;
+            Ok(Role { name: name.to_owned(), unit, script })
         });
         roles.collect()
     }

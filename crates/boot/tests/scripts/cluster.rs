@@ -109,7 +109,7 @@ pub(crate) fn everything() -> Draft {
             ipv4: Some("10.149.0.0/16".parse().unwrap()),
             ipv6: Some("fd00:149::/64".parse().unwrap()),
             gateway_ipv6: Some("fd00:149::ff".parse().unwrap()),
-            nameserver_ip: Some("10.149.0.53, 10.149.0.54".to_owned()),
+            nameserver_ip: Some("10.149.0.53, 10.149.0.54".to_owned().into()),
             zone: Zone::External,
             ..Network::default()
         })
@@ -133,8 +133,8 @@ pub(crate) fn everything() -> Draft {
     *node.provisioning = Provisioning {
         bmcsetup: Some(name("bmc")),
         setupbmc: Some(true),
-        scripts: Some("raid1, burnin".to_owned()),
-        roles: Some("storage".to_owned()),
+        scripts: Some("raid1, burnin".to_owned().into()),
+        roles: Some("storage".to_owned().into()),
         provision_method: Some("torrent".to_owned()),
         provision_fallback: Some("http".to_owned()),
         prescript: Some("echo plain text".to_owned()),

@@ -116,8 +116,8 @@ proptest! {
             image.files.checksum = Some(text.clone());
         });
         change_node(&mut draft, |node| {
-            node.provisioning.scripts = Some(text.clone());
-            node.provisioning.roles = Some(text.clone());
+            node.provisioning.scripts = Some(text.clone().into());
+            node.provisioning.roles = Some(text.clone().into());
             node.provisioning.provision_method = Some(text.clone());
             for interface in &mut node.interfaces {
                 interface.link = Link { options: Some(text.clone()), ..interface.link.clone() };

@@ -168,8 +168,8 @@ fn install(program: &str, extension: &str, change: impl FnOnce(&mut Draft, &Path
 
 fn with_everything(draft: &mut Draft, _: &Path) {
     change_node(draft, |node| {
-        node.provisioning.scripts = Some("burnin".to_owned());
-        node.provisioning.roles = Some("storage".to_owned());
+        node.provisioning.scripts = Some("burnin".to_owned().into());
+        node.provisioning.roles = Some("storage".to_owned().into());
         node.provisioning.prescript =
             Some("mkdir -p \"$_SYSTEMROOT\"; echo own pre >> \"$_SYSTEMROOT/ran\"".to_owned());
         node.provisioning.postscript = Some("echo own post >> \"$_SYSTEMROOT/ran\"".to_owned());

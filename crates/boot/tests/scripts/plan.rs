@@ -244,8 +244,8 @@ fn scripts_run_in_the_order_of_the_install_script_and_roles_are_whole() {
     let mut draft = small();
     change_node(&mut draft, |node| {
         node.provisioning.postscript = Some("echo node".to_owned());
-        node.provisioning.scripts = Some("default,ours".to_owned());
-        node.provisioning.roles = Some("scratch".to_owned());
+        node.provisioning.scripts = Some("default,ours".to_owned().into());
+        node.provisioning.roles = Some("scratch".to_owned().into());
     });
     let plan = plan_of(&draft, "node001", &templates).unwrap();
     assert_eq!(
@@ -271,7 +271,7 @@ fn disks_are_not_laid_out_twice() {
     let layout = r#"{"disks": [{"partitions": [{"filesystem": "ext4", "mount": "/"}]}]}"#;
     change_node(&mut draft, |node| {
         node.provisioning.disklayout = Some(layout.to_owned());
-        node.provisioning.scripts = Some("ours".to_owned());
+        node.provisioning.scripts = Some("ours".to_owned().into());
     });
     let message = plan_of(&draft, "node001", &templates).unwrap_err().to_string();
     assert!(message.contains("by its disklayout and by the partscript of ours"), "{message}");
@@ -280,7 +280,7 @@ fn disks_are_not_laid_out_twice() {
 #[test]
 fn a_plugin_that_is_gone_is_named() {
     let mut draft = small();
-    change_node(&mut draft, |node| node.provisioning.roles = Some("scratch".to_owned()));
+    change_node(&mut draft, |node| node.provisioning.roles = Some("scratch".to_owned().into()));
     let message = plan(&draft).unwrap_err().to_string();
     assert!(message.contains("its role 'scratch' is not installed"), "{message}");
 }

@@ -179,7 +179,7 @@ impl Choice<'_> {
             ..provisioning::Request::default()
         };
         if self.rarely() {
-            request.roles = self.patch(|choice| choice.of(&ROLES).to_owned());
+            request.roles = self.patch(|choice| choice.of(&ROLES).to_owned().into());
             request.provision_method = self.patch(|choice| choice.of(&METHODS).to_owned());
             request.postscript = self.patch(Self::text);
         }

@@ -6,7 +6,7 @@ use perilune_model::effective::Effective;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::provisioning::IpxeKernel;
-use perilune_model::{Cluster, Family, MacAddress, Name};
+use perilune_model::{Cluster, Family, MacAddress, Name, Server, Servers};
 
 use super::message::Kind;
 use super::options::{code, put};
@@ -181,12 +181,11 @@ fn time_servers(cluster: &Cluster, network: &Network) -> Vec<u8> {
     const ADDRESS: u16 = 1;
     const NAME: u16 = 3;
     let mut value = Vec::new();
-    let words = network.ntp_server.iter().flat_map(|list| list.split(','));
-    for word in words.map(str::trim).filter(|word| !word.is_empty()) {
-        match word.parse::<IpAddr>() {
-            Ok(IpAddr::V6(address)) => put(&mut value, ADDRESS, &address.octets()),
-            Ok(IpAddr::V4(_)) => {}
-            Err(_) => put(&mut value, NAME, &encode_whole([word])),
+    for server in network.ntp_server.iter().flat_map(Servers::iter) {
+        match server {
+            Server::Address(IpAddr::V6(address)) => put(&mut value, ADDRESS, &address.octets()),
+            Server::Host(name) => put(&mut value, NAME, &encode_whole([name.as_str()])),
+            Server::Address(IpAddr::V4(_)) | Server::Unread(_) => {}
         }
     }
     if value.is_empty() {

@@ -46,7 +46,7 @@ pub(crate) fn cluster() -> Cluster {
     };
     let near = Network {
         gateway: Some(ip("10.141.0.253")),
-        nameserver_ip: Some("10.141.0.252,10.141.0.251".into()),
+        nameserver_ip: Some("10.141.0.252,10.141.0.251".to_owned().into()),
         ..network("cluster", "10.141.0.0/24", ("10.141.0.100", "10.141.0.103"))
     };
     draft.put(near).unwrap();

@@ -68,7 +68,7 @@ fn what_answers_in_the_range_already_is_never_lent() {
     let mut described = cluster();
     let network = Network {
         gateway: Some(ip("10.141.0.100")),
-        nameserver_ip: Some("10.141.0.101".into()),
+        nameserver_ip: Some("10.141.0.101".to_owned().into()),
         ..Network::clone(described.network("cluster").unwrap())
     };
     described.apply(&Edit::Put(network.into()));

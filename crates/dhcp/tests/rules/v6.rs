@@ -46,8 +46,8 @@ fn draft() -> Draft {
         ipv6: "fd00:141::/64".parse().ok(),
         dhcp: true,
         dhcp_range_ipv6: Some((ip("fd00:141::100"), ip("fd00:141::103"))),
-        nameserver_ip_ipv6: Some("fd00:141::252".into()),
-        ntp_server: Some("fd00:141::251,ntp.example.org".into()),
+        nameserver_ip_ipv6: Some("fd00:141::252".to_owned().into()),
+        ntp_server: Some("fd00:141::251,ntp.example.org".to_owned().into()),
         ..Network::default()
     };
     let far = Network {

@@ -129,7 +129,7 @@ fn a_network_whose_names_are_somebody_elses_is_asked_of_its_own_servers() {
     let mut draft = cluster();
     let mut site = network("site.example", "10.20.0.0/16", "fd20::/64");
     site.non_authoritative = true;
-    site.nameserver_ip = Some("10.20.0.2, 10.20.0.3".to_owned());
+    site.nameserver_ip = Some("10.20.0.2, 10.20.0.3".to_owned().into());
     draft.put(site).unwrap();
     let mut silent = network("silent", "10.21.0.0/16", "");
     silent.non_authoritative = true;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use perilune_model::Name;
 use perilune_model::effective::Effective;
 use perilune_model::group::Group;
 use perilune_model::interface::{GroupInterface, Numbering, impossible};
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe,
 };
+use perilune_model::{Name, Words};
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone};
 
 use super::image::unmanaged_users;
@@ -204,7 +204,6 @@ fn disk_layout(reading: &mut Reading<'_>) -> Option<String> {
 }
 
 /// Words with commas between them, as nodes read them.
-fn words(reading: &mut Reading<'_>, column: &str) -> Option<String> {
-    let words = reading.list(column);
-    if words.is_empty() { None } else { Some(words.join(",")) }
+fn words(reading: &mut Reading<'_>, column: &str) -> Option<Words> {
+    Words::of(reading.list(column))
 }

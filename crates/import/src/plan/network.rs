@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use perilune_model::network::{Network, Zone, check_range, check_relays, wrong_gateway};
-use perilune_model::{Cluster, Family, Name, Taken, addresses};
+use perilune_model::{Cluster, Family, Name, Servers, Taken, addresses};
 
 use super::planner::Planner;
 use crate::cell::shown;
@@ -187,9 +187,9 @@ fn network(reading: &mut Reading<'_>) -> Option<Network> {
         ipv4,
         ipv6,
         gateway_metric: reading.number("gateway_metric"),
-        nameserver_ip: reading.text("nameserver_ip"),
-        nameserver_ip_ipv6: reading.text("nameserver_ip_ipv6"),
-        ntp_server: reading.text("ntp_server"),
+        nameserver_ip: reading.servers("nameserver_ip", Servers::by_address),
+        nameserver_ip_ipv6: reading.servers("nameserver_ip_ipv6", Servers::by_address),
+        ntp_server: reading.servers("ntp_server", Servers::by_address_or_name),
         zone: zone(reading),
         r#type: reading.text("type"),
         non_authoritative: reading.boolean("non_authoritative").unwrap_or(false),

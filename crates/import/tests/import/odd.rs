@@ -176,7 +176,8 @@ fn one_address_or_mac_address_is_one_interfaces() {
 fn values_of_the_wrong_type_are_unset_or_usual() {
     let cluster = with(
         "UPDATE bmcsetup SET mgmtchannel = 'x', userid = 2.0, password = '';
-         UPDATE network SET gateway_metric = 'cheap', dhcp = 'perhaps' WHERE id = 1;
+         UPDATE network SET gateway_metric = 'cheap', dhcp = 'perhaps', nameserver_ip = '10.141.0.5, dns;x',
+           ntp_server = 'Time.example.org 10.141.0.7 10.141.0.256' WHERE id = 1;
          UPDATE cluster SET security = 7, ntp_server = '10.141.255.254, time.example.org', technical_contacts = x'ff00';
          UPDATE nodeinterface SET mtu = '9', vlanid = '5000' WHERE id = 3;
          UPDATE \"group\" SET ipxe_kernel = 'third', unmanaged_bmc_users = 'skip', partscript = 'mount -t tmpfs', prescript = 'bW91\nbnQ=', comment = 'None';
@@ -187,6 +188,8 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "odd bmcsetup 1 (compute-bmc) password: it is empty",
             "odd network 1 (cluster) gateway_metric: 'cheap' is not",
             "odd network 1 (cluster) dhcp: 'perhaps' is neither yes nor no; read as unset",
+            "odd network 1 (cluster) nameserver_ip: 'dns;x' is not an IP address; left out",
+            "odd network 1 (cluster) ntp_server: '10.141.0.256' is neither an IP address nor a host name; left out",
             "odd cluster 1 security: '7' is neither yes nor no",
             "odd cluster 1 ntp_server: 'time.example.org' is not an IP address; left out",
             "odd cluster 1 technical_contacts: it holds bytes that are no text",
@@ -209,6 +212,10 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
     assert_eq!(cluster.group("compute").unwrap().comment, None);
     assert_eq!(cluster.node("node001").unwrap().comment.as_deref(), Some("ab"));
     assert!(!cluster.settings().security);
+    let network = cluster.network("cluster").unwrap();
+    let told = [&network.nameserver_ip, &network.ntp_server]
+        .map(|list| list.as_ref().unwrap().to_string());
+    assert_eq!(told, ["10.141.0.5", "time.example.org,10.141.0.7"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::controller::Controller;
 use crate::dns::DnsHosts;
 use crate::network::Network;
 use crate::settings::Settings;
-use crate::{Draft, Error, Family, Name};
+use crate::{Draft, Error, Family, Name, Servers};
 
 /// The key that clients use for the controller that the cluster talks to, whatever its name.
 pub const BEACON_KEY: &str = "controller";
@@ -86,16 +86,11 @@ fn follow(draft: &mut Draft, old: IpAddr, new: IpAddr) -> Result<(), Error> {
 }
 
 fn network_after(network: &Network, old: IpAddr, new: IpAddr) -> Network {
-    let words = |list: &Option<String>| {
-        let moved = |word: &str| {
-            if word.trim().parse() == Ok(old) { new.to_string() } else { word.to_owned() }
-        };
-        list.as_ref().map(|list| list.split(',').map(moved).collect::<Vec<_>>().join(","))
-    };
+    let moved = |list: &Option<Servers>| list.as_ref().map(|list| list.moved(old, new));
     let mut network = Network {
-        nameserver_ip: words(&network.nameserver_ip),
-        nameserver_ip_ipv6: words(&network.nameserver_ip_ipv6),
-        ntp_server: words(&network.ntp_server),
+        nameserver_ip: moved(&network.nameserver_ip),
+        nameserver_ip_ipv6: moved(&network.nameserver_ip_ipv6),
+        ntp_server: moved(&network.ntp_server),
         ..network.clone()
     };
     if !network.contains(new) {

@@ -10,7 +10,7 @@ use crate::network::dynamic_range::{self, RangeRequest};
 use crate::network::renumber::renumber;
 use crate::network::{Network, Zone, check_relays};
 use crate::{
-    Cluster, Draft, Error, Family, Holder, Kind, Name, Patch, Saved, Violation, controller,
+    Cluster, Draft, Error, Family, Holder, Kind, Name, Patch, Saved, Servers, Violation, controller,
 };
 
 /// What the route through a gateway costs when nobody says.
@@ -32,12 +32,12 @@ pub struct Request {
     pub gateway_ipv6: Patch<IpAddr>,
     /// How much the route is avoided.
     pub gateway_metric: Patch<u32>,
-    /// Name servers, comma-separated.
-    pub nameserver_ip: Patch<String>,
-    /// Name servers by IPv6, comma-separated.
-    pub nameserver_ip_ipv6: Patch<String>,
-    /// The time server.
-    pub ntp_server: Patch<String>,
+    /// Name servers by IPv4.
+    pub nameserver_ip: Patch<Servers>,
+    /// Name servers by IPv6.
+    pub nameserver_ip_ipv6: Patch<Servers>,
+    /// Time servers.
+    pub ntp_server: Patch<Servers>,
     /// Whether it is the cluster's own.
     pub zone: Option<Zone>,
     /// DHCP and its range.

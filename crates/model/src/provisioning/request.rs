@@ -3,7 +3,7 @@
 use crate::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
-use crate::{Cluster, Name, Patch, Violation};
+use crate::{Cluster, Name, Patch, Violation, Words};
 
 /// What a client asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub struct Request {
     pub netboot: Patch<bool>,
     /// Whether the boot menu is shown.
     pub bootmenu: Patch<bool>,
-    /// Roles, comma-separated.
-    pub roles: Patch<String>,
-    /// Named scripts, comma-separated.
-    pub scripts: Patch<String>,
+    /// Roles.
+    pub roles: Patch<Words>,
+    /// Named scripts.
+    pub scripts: Patch<Words>,
     /// The interface that the node boots from.
     pub provision_interface: Patch<String>,
     /// How the image is fetched.

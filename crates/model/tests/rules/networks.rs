@@ -252,12 +252,13 @@ fn served_by_its_controller() -> Cluster {
     let cluster = change(&cluster(), |draft| settings::save(draft, &told));
     let request = Request {
         gateway: Patch::Set(ip("10.141.0.254")),
-        nameserver_ip: Patch::Set("10.141.0.254,192.0.2.53".to_owned()),
-        ntp_server: Patch::Set("10.141.0.254".to_owned()),
+        nameserver_ip: Patch::Set("10.141.0.254,192.0.2.53".to_owned().into()),
+        ntp_server: Patch::Set("10.141.0.254".to_owned().into()),
         ..Request::default()
     };
     let cluster = save(&cluster, "cluster", &request);
-    let other = Request { ntp_server: Patch::Set("10.141.0.254".to_owned()), ..Request::default() };
+    let other =
+        Request { ntp_server: Patch::Set("10.141.0.254".to_owned().into()), ..Request::default() };
     save(&cluster, "ib", &other)
 }
 
@@ -268,10 +269,10 @@ fn what_names_the_controllers_address_follows_it() {
         assert_eq!(settings.nameserver_ip, [ip(to), ip("192.0.2.53")]);
         assert_eq!(settings.ntp_server, [ip(to)]);
         let network = cluster.network("cluster").unwrap();
-        assert_eq!(network.nameserver_ip.as_deref(), Some(format!("{to},192.0.2.53").as_str()));
-        assert_eq!(network.ntp_server.as_deref(), Some(to));
+        assert_eq!(network.nameserver_ip, Some(format!("{to},192.0.2.53").into()));
+        assert_eq!(network.ntp_server, Some(to.to_owned().into()));
         assert_eq!(network.gateway.map(IpAddr::V4), Some(ip(gateway)));
-        assert_eq!(cluster.network("ib").unwrap().ntp_server.as_deref(), Some(to));
+        assert_eq!(cluster.network("ib").unwrap().ntp_server, Some(to.to_owned().into()));
         assert_eq!(cluster.beacon().unwrap().addresses.get(Family::V4), Some(ip(to)));
     };
     let cluster = served_by_its_controller();

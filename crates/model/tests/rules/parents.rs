@@ -42,10 +42,10 @@ fn the_nearest_that_says_something_counts() {
     for (group, expected) in [("compute", Some("compute")), ("gpu", Some("gpu")), ("big", None)] {
         site = change(&site, |draft| {
             let mut request = group::Request::default();
-            request.provisioning.roles = Patch::Set(group.to_owned());
+            request.provisioning.roles = Patch::Set(group.to_owned().into());
             save(draft, group, &request)
         });
-        assert_eq!(effective(&site).roles().value, Some(group));
+        assert_eq!(effective(&site).roles().value, Some(&group.to_owned().into()));
         assert_eq!(effective(&site).ancestor(says).map(Name::as_str), expected);
     }
     let interfaces = &group_of(&site, "big").interfaces;

@@ -72,8 +72,11 @@ fn a_range_that_is_laid_over_addresses_is_remarked_with_those_that_move() {
         end: Patch::Set("10.141.0.20".parse().unwrap()),
         ..RangeRequest::default()
     };
-    let request =
-        Request { dhcp, nameserver_ip: Patch::Set("10.141.0.20".to_owned()), ..Request::default() };
+    let request = Request {
+        dhcp,
+        nameserver_ip: Patch::Set("10.141.0.20".to_owned().into()),
+        ..Request::default()
+    };
     let mut site = cluster();
     for number in 1..=7 {
         site = with_node(&site, &format!("node{number}"));

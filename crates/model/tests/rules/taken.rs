@@ -26,8 +26,8 @@ fn site() -> Cluster {
             name: name("n"),
             ipv4: Some("10.9.0.0/28".parse().unwrap()),
             gateway: Some([10, 9, 0, 1].into()),
-            nameserver_ip: Some("10.9.0.2,192.168.1.1".to_owned()),
-            ntp_server: Some("10.9.0.3".to_owned()),
+            nameserver_ip: Some("10.9.0.2,192.168.1.1".to_owned().into()),
+            ntp_server: Some("10.9.0.3".to_owned().into()),
             ..Network::default()
         };
         draft.put(network)?;
@@ -238,7 +238,7 @@ fn nodes_that_are_renumbered_do_not_get_what_is_taken() {
     let request = Request {
         range: "10.9.1.0/28".parse().ok(),
         gateway: Patch::Set(ip("10.9.1.1")),
-        nameserver_ip: Patch::Set("10.9.1.2".to_owned()),
+        nameserver_ip: Patch::Set("10.9.1.2".to_owned().into()),
         ..Request::default()
     };
     let cluster = change(&cluster, |draft| network::save(draft, &name("n"), &request));

@@ -27,8 +27,8 @@ fn site() -> Cluster {
         ipv6: ipv6.parse().ok(),
         dhcp: true,
         dhcp_nodes_only: true,
-        nameserver_ip: Some(format!("10.9.0.254,{HOSTILE}")),
-        ntp_server: Some(HOSTILE.to_owned()),
+        nameserver_ip: Some(format!("10.9.0.254,{HOSTILE}").into()),
+        ntp_server: Some(HOSTILE.to_owned().into()),
         ..Network::default()
     };
     draft.put(network("cluster", "10.9.0.0/24", "fd00:9::/64")).unwrap();

@@ -11,7 +11,7 @@ use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
     BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
 };
-use perilune_model::{Error, Name, Object, Violation};
+use perilune_model::{Error, Name, Object, Violation, Words};
 use serde_json::Value;
 
 use super::devices::{addresses, show_addresses};
@@ -247,8 +247,8 @@ fn show_provisioning(said: Said, own: &Provisioning) -> Said {
         .put("setupbmc", own.setupbmc)
         .put("netboot", own.netboot)
         .put("bootmenu", own.bootmenu)
-        .put("roles", own.roles.clone())
-        .put("scripts", own.scripts.clone())
+        .put("roles", own.roles.as_ref().map(Words::to_string))
+        .put("scripts", own.scripts.as_ref().map(Words::to_string))
         .put("provision_interface", own.provision_interface.clone())
         .put("provision_method", own.provision_method.clone())
         .put("provision_fallback", own.provision_fallback.clone())

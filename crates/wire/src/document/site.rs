@@ -11,7 +11,7 @@ use perilune_model::provisioning::InstallPolicy;
 use perilune_model::route::Route;
 use perilune_model::secret::{CLUSTER, Secret, Secrets};
 use perilune_model::settings::Settings;
-use perilune_model::{Family, Kind, Name, Object, Violation, addresses};
+use perilune_model::{Family, Kind, Name, Object, Servers, Violation, addresses};
 use serde_json::Value;
 
 use super::Said;
@@ -88,9 +88,12 @@ pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
         gateway: fields.parsed("gateway").value().copied(),
         gateway_ipv6: fields.parsed("gateway_ipv6").value().copied(),
         gateway_metric: fields.number("gateway_metric").value().copied(),
-        nameserver_ip: servers(fields, "nameserver_ip"),
-        nameserver_ip_ipv6: servers(fields, "nameserver_ip_ipv6"),
-        ntp_server: fields.text("ntp_server").value().cloned(),
+        nameserver_ip: fields.converted("nameserver_ip", Servers::by_address).value().cloned(),
+        nameserver_ip_ipv6: fields
+            .converted("nameserver_ip_ipv6", Servers::by_address)
+            .value()
+            .cloned(),
+        ntp_server: fields.converted("ntp_server", Servers::by_address_or_name).value().cloned(),
         dhcp: fields.flag("dhcp"),
         dhcp_nodes_in_pool: fields.flag("dhcp_nodes_in_pool"),
         dhcp_nodes_only: fields.flag("dhcp_nodes_only"),
@@ -172,20 +175,6 @@ fn ranges<T: Copy>(
     range.value().copied()
 }
 
-fn servers(fields: &mut Fields<'_>, field: &str) -> Option<String> {
-    let servers = fields.converted(field, |text| {
-        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-        let addresses: Result<Vec<String>, String> = words
-            .map(|word| match word.parse::<IpAddr>() {
-                Ok(_) => Ok(word.to_owned()),
-                Err(_) => Err(format!("'{word}' is not an IP address")),
-            })
-            .collect();
-        addresses.map(|addresses| addresses.join(","))
-    });
-    servers.value().cloned()
-}
-
 fn range<T: std::str::FromStr<Err: std::fmt::Display> + Copy>(
     fields: &mut Fields<'_>,
     begin: &str,
@@ -215,9 +204,9 @@ pub(super) fn show_network(network: &Network) -> Said {
         .text("gateway", network.gateway)
         .text("gateway_ipv6", network.gateway_ipv6)
         .put("gateway_metric", network.gateway_metric)
-        .put("nameserver_ip", network.nameserver_ip.clone())
-        .put("nameserver_ip_ipv6", network.nameserver_ip_ipv6.clone())
-        .put("ntp_server", network.ntp_server.clone())
+        .put("nameserver_ip", network.nameserver_ip.as_ref().map(Servers::to_string))
+        .put("nameserver_ip_ipv6", network.nameserver_ip_ipv6.as_ref().map(Servers::to_string))
+        .put("ntp_server", network.ntp_server.as_ref().map(Servers::to_string))
         .flag("dhcp", network.dhcp, false)
         .flag("dhcp_nodes_in_pool", network.dhcp_nodes_in_pool, false)
         .flag("dhcp_nodes_only", network.dhcp_nodes_only, false)
