@@ -6,6 +6,7 @@ mod controllers;
 mod disk_start;
 mod ipv6;
 mod kernels;
+mod login;
 mod memory;
 mod node;
 mod package;
@@ -41,6 +42,8 @@ pub(crate) enum Subject {
     Cable,
     /// Machines with too little memory say so
     Memory,
+    /// How long machines that run from memory take until somebody can log in
+    Login,
     /// A machine boots by IPv6 from a controller that has no IPv4
     Ipv6,
     /// A node has an address of each family
@@ -70,6 +73,7 @@ impl Subject {
             Self::BootOrder => "boot-order",
             Self::Cable => "cable",
             Self::Memory => "memory",
+            Self::Login => "login",
             Self::Ipv6 => "ipv6",
             Self::DualStack => "dual-stack",
             Self::SiteDhcp => "site-dhcp",
@@ -90,6 +94,7 @@ impl Subject {
             | Self::BootOrder
             | Self::Cable
             | Self::Memory
+            | Self::Login
             | Self::Ipv6
             | Self::DualStack
             | Self::SiteDhcp
@@ -120,6 +125,7 @@ impl Subject {
             Self::BootOrder => boot_order::test(bench),
             Self::Cable => cable::test(bench),
             Self::Memory => memory::test(bench),
+            Self::Login => login::test(bench),
             // On sites of their own.
             Self::Ipv6
             | Self::DualStack
