@@ -207,7 +207,7 @@ impl Controllers {
         loop {
             sleep(BEAT).await;
             let Inner { store, known, .. } = &*self.0;
-            match store.beat(&self.own_beat()).await {
+            match answered(store.beat(&self.own_beat())).await {
                 Ok(heard) => {
                     let at = Instant::now();
                     known.send_replace(Arc::new(Known { heard, at }));
@@ -250,7 +250,8 @@ impl Controllers {
         let before = self.lock().map(|held| held.epoch);
         // The database counts from when it gets this, which is later.
         let sent = Instant::now();
-        let claimed = self.0.store.claim_master(before.unwrap_or_default(), by_force).await;
+        let claimed = self.0.store.claim_master(before.unwrap_or_default(), by_force);
+        let claimed = answered(claimed).await;
         let epoch = match claimed {
             Ok(epoch) => epoch,
             // It is believed until its time is over.
@@ -472,7 +473,7 @@ impl Controllers {
 
 /// What is answered in time; what is asked for may be done all the same.
 async fn answered<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(ANSWER, work).await.unwrap_or(Err(Error::NoAnswer))
+    timeout(ANSWER, Box::pin(work)).await.unwrap_or(Err(Error::NoAnswer))
 }
 
 fn beat(name: &str, place: &Place, cluster: &ClusterService, is_first: bool) -> Beat {

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -237,6 +237,16 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_promote()");
     }
 
+    /// The server stands still, with all that belongs to it: it takes connections and what is sent, and answers nothing.
+    pub fn stop(&self) {
+        signal_all_in(&self.data(), Signal::STOP);
+    }
+
+    /// It goes on where it stopped.
+    pub fn go_on(&self) {
+        signal_all_in(&self.data(), Signal::CONT);
+    }
+
     /// Ends the server as a crash would, with all that belongs to it.
     pub fn crash(&mut self) {
         self.end(Signal::QUIT);
@@ -282,8 +292,20 @@ impl Drop for Postgres {
     }
 }
 
+/// Sends a signal to whatever works in a directory.
+pub(crate) fn signal_all_in(directory: &Path, signal: Signal) {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let works_there = |process: &i32| {
+        fs::read_link(format!("/proc/{process}/cwd")).is_ok_and(|place| place == directory)
+    };
+    for process in processes.filter(works_there).filter_map(Pid::from_raw) {
+        kill_process(process, signal).ok();
+    }
+}
+
 /// The newest of those that are installed.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = debian.map(|version| version.path().join("bin")).collect();
     found.sort();
@@ -292,7 +314,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// The numbers of an account: a server refuses to run as root.
-fn account(name: &str) -> (u32, u32) {
+pub(crate) fn account(name: &str) -> (u32, u32) {
     let text = fs::read_to_string("/etc/passwd").unwrap();
     let line = text.lines().find(|line| line.starts_with(&format!("{name}:")));
     let mut fields = line.expect("the server's package makes the account").split(':').skip(2);
@@ -300,6 +322,6 @@ fn account(name: &str) -> (u32, u32) {
     (number(), number())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -2,29 +2,32 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Address, Encryption};
+use super::{Address, Encryption, Host};
 use crate::Error;
 
 /// Connections for everything but commits, which have one of their own and never wait for a long read.
 const CONNECTIONS: usize = 8;
-/// How long it may take to reach one of the servers.
+/// How long one of the servers may take before the next is asked as well.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a connection may be made, with every server of the database asked.
 const CREATE: Duration = Duration::from_secs(10);
@@ -50,7 +53,11 @@ pub(super) struct Link {
     maker: Arc<Maker>,
     /// Warnings of the server.
     warnings: Arc<AtomicU64>,
+    /// What hears on the connections of `others`.
+    open: Open,
 }
+
+type Open = Arc<Mutex<Vec<AbortHandle>>>;
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,8 +69,8 @@ impl Link {
     pub(super) fn new(address: &Address) -> Result<Self, Error> {
         let warnings = Arc::<AtomicU64>::default();
         let maker = Arc::new(Maker::new(address)?);
-        let pool = |size: usize, warnings: &Arc<AtomicU64>| {
-            let maker = Maker { warnings: Arc::clone(warnings), ..Maker::clone(&maker) };
+        let pool = |size: usize, open: Open| {
+            let maker = Maker { warnings: Arc::clone(&warnings), open, ..Maker::clone(&maker) };
             let config = ManagerConfig { recycling_method: RecyclingMethod::Verified };
             let manager = Manager::from_connect(maker.config.clone(), maker, config);
             let built = Pool::builder(manager)
@@ -75,8 +82,9 @@ impl Link {
                 .build();
             built.map_err(|error| Error::Address(error.to_string()))
         };
-        let (commits, others) = (pool(1, &warnings)?, pool(CONNECTIONS, &warnings)?);
-        Ok(Self { commits, others, maker, warnings })
+        let open = Open::default();
+        let (commits, others) = (pool(1, Open::default())?, pool(CONNECTIONS, Arc::clone(&open))?);
+        Ok(Self { commits, others, maker, warnings, open })
     }
 
     /// The connection of commits.
@@ -110,11 +118,19 @@ impl Link {
         }
     }
 
+    /// Ends all connections but that of commits: the server takes what is sent, and answers nothing. Whoever waits there would do so for as long as it
+    /// stands still, while another has its place. A commit has a limit of its own.
+    pub(super) fn give_up(&self) {
+        self.others.retain(|_, _| false);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.drain(..).for_each(|task| task.abort());
+    }
+
     /// A connection of its own that is told of commits. It holds the name of this controller, unless another connection does.
     pub(super) async fn listen(&self, controller: &str) -> Result<Listening, Error> {
         let told = Arc::new(Notify::new());
         let maker = Maker { told: Some(Arc::clone(&told)), ..Maker::clone(&self.maker) };
-        let connected = tokio::time::timeout(CREATE, maker.connect(&maker.config)).await;
+        let connected = timeout(CREATE, maker.connect(&maker.config)).await;
         let (client, task) =
             connected.map_err(|_elapsed| Error::NoAnswer)?.map_err(Error::connecting)?;
         let mut listening = Listening { client, told, holds_name: false, task };
@@ -144,19 +160,22 @@ impl Drop for Listening {
 /// Makes connections, and hears what servers say on them unasked.
 #[derive(Clone)]
 struct Maker {
+    /// Without a server.
     config: Config,
+    hosts: Vec<Host>,
     tls: MakeRustlsConnect,
     password_file: Option<std::path::PathBuf>,
     warnings: Arc<AtomicU64>,
     told: Option<Arc<Notify>>,
+    open: Open,
 }
 
 impl Maker {
     fn new(address: &Address) -> Result<Self, Error> {
-        let mut config = Config::new();
-        for host in &address.hosts {
-            config.host(&host.name).port(host.port);
+        if address.hosts.is_empty() {
+            return Err(Error::Address("the database has no host".to_owned()));
         }
+        let mut config = Config::new();
         let mode = match address.encryption {
             Encryption::None => SslMode::Disable,
             Encryption::System | Encryption::Authority(_) => SslMode::Require,
@@ -176,10 +195,12 @@ impl Maker {
         let tls = MakeRustlsConnect::new(believing(&address.encryption)?);
         let maker = Self {
             config,
+            hosts: address.hosts.clone(),
             tls,
             password_file: address.password_file.clone(),
             warnings: Arc::default(),
             told: None,
+            open: Arc::default(),
         };
         // What is wrong with the file is told at once, and not as a failed login.
         maker.password()?;
@@ -204,34 +225,64 @@ impl Maker {
 type Connected = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 
 impl Connect for Maker {
+    /// Asks one server after the other. One that takes connections and says nothing (its disk hangs, it was stopped) has the next asked beside it.
     fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
         let mut config = config.clone();
         // A file that is gone for a moment is a failed login, and tried again.
         if let Ok(Some(password)) = self.password() {
             config.password(password);
         }
+        let attempt = move |host: &Host| {
+            let mut config = config.clone();
+            config.host(&host.name).port(host.port);
+            self.connect_to(config)
+        };
         Box::pin(async move {
-            let (client, mut connection) = config.connect(self.tls.clone()).await?;
-            let (warnings, told) = (Arc::clone(&self.warnings), self.told.clone());
-            let hear = async move {
-                while let Some(Ok(message)) =
-                    poll_fn(|context| connection.poll_message(context)).await
-                {
-                    hear(&message, &warnings, told.as_deref());
+            let mut left = self.hosts.iter();
+            let mut asked = FuturesUnordered::new();
+            asked.extend(left.next().map(&attempt));
+            loop {
+                let answer = match timeout(CONNECT, asked.next()).await {
+                    Ok(Some(answer)) => Some(answer),
+                    Ok(None) | Err(_) => None,
+                };
+                match (answer, left.next()) {
+                    (Some(Ok(connected)), _) => return Ok(connected),
+                    (_, Some(next)) => asked.push(attempt(next)),
+                    (Some(Err(error)), None) if asked.is_empty() => return Err(error),
+                    (Some(Err(_)) | None, None) => {}
                 }
-                // Whoever waits for news finds that there will be none.
-                if let Some(told) = told {
-                    told.notify_one();
-                }
-            };
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "it ends with the connection, whose owner aborts it"
-            )]
-            let task = tokio::spawn(hear);
-            client.batch_execute(DURABLE).await?;
-            Ok((client, task))
+            }
         })
+    }
+}
+
+impl Maker {
+    async fn connect_to(&self, config: Config) -> Connected {
+        let (client, mut connection) = config.connect(self.tls.clone()).await?;
+        let (warnings, told) = (Arc::clone(&self.warnings), self.told.clone());
+        let hear = async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                hear(&message, &warnings, told.as_deref());
+            }
+            // Whoever waits for news finds that there will be none.
+            if let Some(told) = told {
+                told.notify_one();
+            }
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with the connection, whose owner aborts it"
+        )]
+        let task = tokio::spawn(hear);
+        {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|other| !other.is_finished());
+            open.push(task.abort_handle());
+        }
+        client.batch_execute(DURABLE).await?;
+        Ok((client, task))
     }
 }
 

@@ -25,6 +25,34 @@ async fn the_server_that_takes_changes_is_used() {
     assert_eq!(store.apply(0, vec![one]).await.unwrap(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_passed_over_and_nobody_waits_for_it() {
+    let Some(site) = Site::postgres() else { return };
+    drop(site.open().await);
+    // What stands still takes connections all the same, and what is sent.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = host(silent.local_addr().unwrap().port());
+    let standby = site.server().standby();
+    let hosts = vec![silent, host(site.server().port()), host(standby.port())];
+    let address = Address { hosts, ..site.address() };
+    let (store, _) = Store::connect(&address, OTHER, &site.key()).await.unwrap();
+    let mut follower = store.follow().unwrap();
+    assert_eq!(commits(&store, "before", 3).await.len(), 3);
+    follower.next().await.unwrap();
+    let asking = async { while store.load().await.is_ok() {} };
+    let following = async { while follower.next().await.is_ok() {} };
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        site.server().stop();
+    };
+    let told = async { tokio::join!(asking, following, stopping) };
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+    assert!(told.is_ok(), "whoever waits is told that there is no answer");
+    standby.promote();
+    assert_eq!(commits(&store, "after", 3).await.len(), 3);
+    site.server().go_on();
+}
+
 /// Commits one group after the other until so many are acknowledged; answers their names.
 async fn commits(store: &Store, prefix: &str, count: usize) -> Vec<String> {
     let mut acknowledged = Vec::new();
