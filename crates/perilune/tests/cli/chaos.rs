@@ -1,22 +1,20 @@
 //! Three controllers, a database with a synchronous standby, and everything that can go wrong between them while changes are made at all.
-//!
-//! The history is the order of all changes, so that it alone tells whether the promises were kept. `cargo xtask chaos` does the same for longer.
+//! `cargo xtask chaos` does the same for longer.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use perilune_testkit::{Cut, Postgres, Proxy, WallClock};
 use serde_json::json;
 
-use crate::controllers::{Site, groups, pause, wait};
+use crate::changes::Changes;
+use crate::controllers::{Site, is_master, pause, wait};
 use crate::kill::Daemon;
+use crate::masters::Masters;
 
 const CONTROLLERS: usize = 3;
-const WRITERS: usize = 2;
 /// As many faults as a short run has: one of each kind.
-const FAULTS: usize = 11;
+const FAULTS: usize = 12;
 /// How many there are to be, where somebody says so.
 const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
 /// How long changes are made between two faults.
@@ -33,6 +31,8 @@ enum Fault {
     Cut,
     /// A controller stands still for a while, and goes on.
     Stopped,
+    /// The master stands still until another is it, and goes on.
+    Deposed,
     /// A controller is killed, and started again.
     Killed,
     /// A controller does not reach the database for a while.
@@ -55,6 +55,7 @@ const KINDS: [Fault; FAULTS] = [
     Fault::Behind,
     Fault::Unanswered,
     Fault::Stopped,
+    Fault::Deposed,
     Fault::Killed,
     Fault::Away,
     Fault::Full,
@@ -64,14 +65,6 @@ const KINDS: [Fault; FAULTS] = [
     Fault::Restart,
 ];
 
-/// What the writers know of the groups that they asked for.
-#[derive(Default)]
-struct Known {
-    acknowledged: BTreeSet<String>,
-    refused: BTreeSet<String>,
-    unsure: BTreeSet<String>,
-}
-
 struct Chaos {
     /// With the server that takes changes.
     site: Mutex<Site>,
@@ -79,21 +72,8 @@ struct Chaos {
     /// The ways of each controller to both servers.
     proxies: Vec<[Proxy; 2]>,
     daemons: Vec<RwLock<Arc<Daemon>>>,
-    known: Mutex<Known>,
-    is_over: AtomicBool,
-    /// How many changes each controller has acknowledged.
-    made: [AtomicUsize; CONTROLLERS],
-    /// When any of them did last, and the longest time in which none did.
-    last: Mutex<(Instant, Duration)>,
-}
-
-/// Whatever happens, the writers end.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    changes: Changes,
+    masters: Masters,
 }
 
 impl Chaos {
@@ -109,6 +89,7 @@ impl Chaos {
             let both = format!("{own},127.0.0.1:{}", second.port());
             site.ways.push(url.replace(&own, &both));
         }
+        let masters = Masters::note(&site);
         site.clocks = (0..CONTROLLERS).filter_map(|_| WallClock::new()).collect();
         let daemons = (0..CONTROLLERS).map(|number| RwLock::new(Arc::new(site.start(number))));
         let daemons = daemons.collect();
@@ -117,10 +98,8 @@ impl Chaos {
             standby: Mutex::new(Some(standby)),
             proxies,
             daemons,
-            known: Mutex::default(),
-            is_over: AtomicBool::new(false),
-            made: Default::default(),
-            last: Mutex::new((Instant::now(), Duration::ZERO)),
+            changes: Changes::at(CONTROLLERS),
+            masters,
         })
     }
 
@@ -128,47 +107,12 @@ impl Chaos {
         Arc::clone(&self.daemons[number].read().unwrap())
     }
 
-    /// Makes groups at one controller until it is over.
-    fn write(&self, controller: usize, writer: usize) {
-        let mut number = 0;
-        while !self.is_over.load(Ordering::Relaxed) {
-            number += 1;
-            let name = format!("chaos{controller}w{writer}n{number}");
-            let daemon = self.daemon(controller);
-            let code = daemon.config("group", &name, &json!({}));
-            let is_shown = || daemon.get(&format!("/config/group/{name}")).map(|(code, _)| code);
-            if code == Some(201) {
-                // What a controller has acknowledged it shows, or it does not answer at all.
-                assert_ne!(is_shown(), Some(404), "{name} was acknowledged and is not shown");
-                self.made[controller].fetch_add(1, Ordering::Relaxed);
-                let mut last = self.last.lock().unwrap();
-                *last = (Instant::now(), last.1.max(last.0.elapsed()));
-            }
-            let mut known = self.known.lock().unwrap();
-            match code {
-                Some(201) => known.acknowledged.insert(name),
-                // Others were always first, or there was no room for it, or the token is over by this controller's clock; it is as if it
-                // had not been asked for.
-                Some(401 | 409 | 507) => known.refused.insert(name),
-                Some(503) | None => known.unsure.insert(name),
-                Some(code) => panic!("{name}: {code}"),
-            };
-            drop(known);
-            if code == Some(401) {
-                daemon.log_in();
-            }
-            if code != Some(201) {
-                pause(Duration::from_millis(50));
-            }
-        }
-    }
-
-    /// Waits until each controller has acknowledged something from now on.
-    fn until_all_make(&self) {
-        for made in &self.made {
-            let before = made.load(Ordering::Relaxed);
-            wait("a controller makes nothing any more", || made.load(Ordering::Relaxed) > before);
-        }
+    /// Changes what the master writes into the file of a server. Whether it is stored does not matter.
+    fn change_a_network(&self, controller: usize, number: usize) {
+        let end = format!("10.141.200.{}", 2 + number % 250);
+        let range =
+            json!({ "dhcp": true, "dhcp_range_begin": "10.141.200.1", "dhcp_range_end": end });
+        self.daemon(controller).config("network", "cluster", &range);
     }
 
     /// Sets the clock of a controller, where there is one to set.
@@ -179,7 +123,7 @@ impl Chaos {
     }
 
     fn bring(&self, fault: Fault, controller: usize) {
-        let needle = format!("chaos{controller}w");
+        let needle = Changes::prefix(controller);
         match fault {
             Fault::Unanswered | Fault::Cut => {
                 let cut = if fault == Fault::Cut { Cut::Before } else { Cut::After };
@@ -191,6 +135,19 @@ impl Chaos {
                 self.daemon(controller).signal("STOP");
                 pause(Duration::from_secs(2));
                 self.daemon(controller).signal("CONT");
+            }
+            Fault::Deposed => {
+                let master = || (0..CONTROLLERS).find(|number| is_master(&self.daemon(*number)));
+                wait("there is no master", || master().is_some());
+                let Some(former) = master() else { return };
+                self.daemon(former).signal("STOP");
+                let next = (former + 1) % CONTROLLERS;
+                self.change_a_network(next, usize::from(u8::MAX));
+                wait("nobody else becomes the master", || {
+                    let mut others = (0..CONTROLLERS).filter(|number| *number != former);
+                    others.any(|number| is_master(&self.daemon(number)))
+                });
+                self.daemon(former).signal("CONT");
             }
             Fault::Killed => {
                 self.daemon(controller).signal("KILL");
@@ -227,68 +184,33 @@ impl Chaos {
         }
     }
 
-    /// All that the history has, oldest first: who was asked for, by revision.
-    fn history(daemon: &Daemon) -> BTreeMap<u64, String> {
-        let mut entries = BTreeMap::new();
-        let mut before = u64::MAX >> 1;
-        loop {
-            let (code, page) = daemon.get(&format!("/history?limit=500&before={before}")).unwrap();
-            assert_eq!(code, 200, "{page}");
-            let page = page["history"].as_array().unwrap().clone();
-            let Some(last) = page.last() else { return entries };
-            before = last["revision"].as_u64().unwrap();
-            for entry in &page {
-                let revision = entry["revision"].as_u64().unwrap();
-                entries.insert(revision, entry["action"].as_str().unwrap().to_owned());
-            }
+    /// Brings so many faults, one after the other.
+    fn fail(&self, faults: usize) {
+        for number in 0..faults {
+            let (fault, controller) = (KINDS[number % FAULTS], number % CONTROLLERS);
+            let begun = Instant::now();
+            self.bring(fault, controller);
+            self.change_a_network(controller, number);
+            pause(BETWEEN);
+            self.changes.until_all_make();
+            let took = begun.elapsed().as_millis();
+            println!(
+                "{number}: {fault:?} at controller {controller}; all make changes again after {took} ms"
+            );
         }
     }
 
     fn check(&self) {
-        let known = self.known.lock().unwrap();
         let all: Vec<Arc<Daemon>> = (0..CONTROLLERS).map(|number| self.daemon(number)).collect();
         // Who was logged in by a clock that was wrong is not by one that is right.
         for (number, daemon) in all.iter().enumerate() {
             self.clock(number, 0);
             assert_eq!(daemon.log_in(), Some(201));
         }
-        wait("not all show what was acknowledged", || {
-            all.iter().all(|daemon| groups(daemon).is_superset(&known.acknowledged))
-        });
-        wait("they do not agree", || {
-            let shown: Vec<_> = all.iter().map(|daemon| groups(daemon)).collect();
-            shown.windows(2).all(|two| two[0] == two[1])
-        });
-        let shown = groups(&all[0]);
-        for name in &shown {
-            let is_known = known.acknowledged.contains(name) || known.unsure.contains(name);
-            assert!(is_known, "{name} is there, and nobody was told that it may be");
-        }
-        let history = Self::history(&all[0]);
-        let revisions: Vec<u64> = history.keys().copied().collect();
-        let expected: Vec<u64> = (1..=u64::try_from(revisions.len()).unwrap()).collect();
-        assert_eq!(revisions, expected, "the history has no gap");
-        for daemon in &all {
-            assert_eq!(Self::history(daemon), history, "all have one history");
-        }
-        let mut times = BTreeMap::new();
-        for action in history.values() {
-            if let Some(name) = action.strip_prefix("POST /config/group/") {
-                *times.entry(name.to_owned()).or_insert(0) += 1;
-            }
-        }
-        for name in &known.acknowledged {
-            assert_eq!(times.get(name), Some(&1), "{name} is there once");
-        }
-        let made: BTreeSet<String> = times.into_keys().collect();
-        assert_eq!(made, shown, "the history leads to what is shown");
-        assert!(known.refused.is_disjoint(&shown), "what was refused is not there");
-        let (acknowledged, unsure) = (known.acknowledged.len(), known.unsure.len());
-        let longest = self.last.lock().unwrap().1.as_millis();
-        println!(
-            "{acknowledged} changes acknowledged, {unsure} of which nobody was told, 0 lost, 0 twice; longest without one: {longest} ms"
-        );
-        assert!(acknowledged > 50, "{acknowledged}");
+        self.changes.check(&all);
+        let site = self.site.lock().unwrap();
+        self.masters.check(&site.server, site.database());
+        println!("longest without a change: {} ms", self.changes.longest_pause().as_millis());
     }
 }
 
@@ -297,26 +219,9 @@ fn nothing_that_was_acknowledged_is_lost_or_doubled_whatever_fails() {
     let Some(chaos) = Chaos::start() else { return };
     let faults = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
     let faults: usize = faults.unwrap_or(FAULTS);
-    std::thread::scope(|scope| {
-        let _over = Over(&chaos.is_over);
-        for controller in 0..CONTROLLERS {
-            for writer in 0..WRITERS {
-                let chaos = &chaos;
-                scope.spawn(move || chaos.write(controller, writer));
-            }
-        }
-        chaos.until_all_make();
-        for number in 0..faults {
-            let (fault, controller) = (KINDS[number % FAULTS], number % CONTROLLERS);
-            let begun = Instant::now();
-            chaos.bring(fault, controller);
-            pause(BETWEEN);
-            chaos.until_all_make();
-            let took = begun.elapsed().as_millis();
-            println!(
-                "{number}: {fault:?} at controller {controller}; all make changes again after {took} ms"
-            );
-        }
+    let daemon = |controller: usize| chaos.daemon(controller);
+    chaos.masters.watch_while(&daemon, || {
+        chaos.changes.make_while(&daemon, || chaos.fail(faults));
     });
     chaos.check();
 }

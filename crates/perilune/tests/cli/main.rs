@@ -3,6 +3,7 @@
 
 mod apply;
 mod bulk;
+mod changes;
 mod chaos;
 mod clones;
 mod completion;
@@ -12,6 +13,7 @@ mod dry_run;
 mod images;
 mod import;
 mod kill;
+mod masters;
 mod one_alone;
 mod os_users;
 mod remarks;
