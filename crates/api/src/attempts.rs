@@ -18,11 +18,11 @@ const OF_ADDRESS: Rate = Rate { burst: 30, refill: Duration::from_secs(5) };
 /// Failures of one user from all addresses. No single address can use this up: it is for guessing by many machines.
 const OF_USER: Rate = Rate { burst: 200, refill: Duration::from_secs(1) };
 
-/// So long one wrong password counts once, however often it is given: a program with an old one holds nobody up. As long as one failure
-/// of a user at an address counts, so that such a program has always paid for the next one.
+/// For this long, one wrong password counts once, however often it is given: a program with an old password locks nobody out. It is as
+/// long as one failure of a user at an address counts, so that such a program adds no more failures than expire.
 const SAME: Duration = OF_USER_AT_ADDRESS.refill;
 
-/// As much of a name as is told apart: more than any user's name has.
+/// Characters of a name that are kept, more than any user's name has: a client cannot fill the memory with long names.
 const LONGEST_NAME: usize = 256;
 
 /// The failures that count at present.
@@ -49,6 +49,7 @@ impl Attempts {
         let (address, name) = (network(from), shortened(user));
         let key = (address, name.clone());
         tables.users_at_addresses.check(&key, OF_USER_AT_ADDRESS, now)?;
+        // Failures elsewhere, and under other names, cannot lock out a user who has logged in from here.
         if tables.known.contains_key(&key) {
             return Ok(());
         }

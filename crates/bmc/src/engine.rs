@@ -113,6 +113,7 @@ impl Shared {
                 Err(error)
             }
             Err(error) => {
+                // Not remembered yet: only a session shows that the BMC speaks IPMI (`connect_ipmi`).
                 tracing::debug!(node = %target.name, %error, "no Redfish there: IPMI is tried");
                 Ok(Protocol::Ipmi)
             }
@@ -198,12 +199,14 @@ enum Ending {
 impl Run {
     async fn until_end(mut self, deadline: Instant, cancel: &CancellationToken) {
         let ending = tokio::select! {
+            // Of several that are ready at one moment, the first here counts: a cancelled run is told as cancelled.
             biased;
             () = cancel.cancelled() => Ending::Cancelled,
             () = tokio::time::sleep_until(deadline) => Ending::Deadline,
             ending = self.until_done() => ending,
         };
-        // Sessions that are cut off say goodbye as they are dropped.
+        // Before the report: a task that ran on could still act on a BMC that is reported as unfinished. Sessions that are cut off
+        // say goodbye as they are dropped.
         self.tasks.shutdown().await;
         self.report_unfinished(ending).await;
     }
@@ -235,6 +238,7 @@ impl Run {
     /// Starts what may start; when to look again, unless something happens before.
     fn start_due(&mut self) -> Option<Instant> {
         let most = self.limits.concurrent.get();
+        // Outcomes that wait are bounded as well: a slow listener delays new starts instead of filling the memory.
         while self.tasks.len() < most && self.unsent.len() < most {
             match self.schedule.next(Instant::now()) {
                 Next::Start(work) => self.start(work),
@@ -267,6 +271,8 @@ impl Run {
             Step::Finished(work, result, open) => {
                 self.in_flight.remove(&work.number);
                 self.finish(&work, result);
+                // After the outcome, so that nobody waits for a log-out; with `talk`, so that nobody else speaks to the BMC before
+                // it; as one of the tasks, so that it counts among those that are spoken to.
                 if let Some((connection, talk)) = open {
                     self.tasks.spawn(async move {
                         connection.close().await;

@@ -163,6 +163,7 @@ impl Discovery {
     }
 
     fn want(&self, since: Instant) {
+        // A reading that begins after the latest wish serves the earlier ones, too; an earlier wish must not replace a later one.
         self.wanted.send_if_modified(|wanted| {
             let is_later = wanted.is_none_or(|wanted| wanted < since);
             if is_later {

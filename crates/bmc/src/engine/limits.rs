@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// No request is waited for longer than this.
+/// No request is waited for longer than this, whatever is configured: an `Instant` plus the largest `Duration` panics.
 const LONGEST: Duration = Duration::from_hours(24);
-/// A BMC is not asked for its power more often than this.
+/// A BMC is not asked for its power more often than this: it rests as long between two conversations (`memory::REST`).
 const OFTENEST: Duration = Duration::from_millis(50);
 const MOST_TRIES: u32 = 20;
 
@@ -99,6 +99,7 @@ impl Limits {
 
     /// How long to wait before the try after `tries` tries. `random` spreads those that failed at one moment.
     pub(crate) fn pause_after(&self, tries: u32, random: u32) -> Duration {
+        // Ten doublings at most: with the default pause, about five minutes.
         let doubled = self
             .pause
             .saturating_mul(1_u32.checked_shl(tries.saturating_sub(1).min(10)).unwrap_or(1));

@@ -15,15 +15,18 @@ use crate::{Action, Credentials, Error, Target};
 
 /// How long a BMC rests between two conversations: firmware that is asked without a pause forgets to answer.
 const REST: Duration = Duration::from_millis(50);
-/// How often somebody who waits for a conversation to end looks whether it has.
+/// How often somebody who waits for a conversation to end looks whether it has. Nobody is woken: the schedule of each run knows
+/// times, not the conversations of other runs.
 const TURN: Duration = Duration::from_millis(25);
-/// So many failures in a row, and a BMC is left alone for a while: longer after each further one.
+/// After this many failed requests in a row, a BMC is left alone for a while.
 const FAILURES: u32 = 3;
+/// The first such pause. Each further failure doubles it, up to the longest.
 const SHORTEST_HOLD: Duration = Duration::from_secs(30);
 const LONGEST_HOLD: Duration = Duration::from_mins(5);
 /// A password that was refused is not sent again before this: BMCs lock users out after a few.
 const PASSWORD_HOLD: Duration = Duration::from_mins(5);
-/// More than any site has; then those are forgotten of whom nothing bad is known.
+/// BMCs to remember, more than any site has. Beyond, those are forgotten that have no hold and no certificate, and that nobody
+/// speaks to or changes.
 const MOST: usize = 100_000;
 
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl Drop for Change {
 }
 
 impl Memory {
+    /// `work` cannot await, so that the lock is never held while a BMC is waited for.
     fn with<T>(&self, key: Key, work: impl FnOnce(&mut Bmc) -> T) -> T {
         let mut bmcs = self.locked();
         if bmcs.len() >= MOST && !bmcs.contains_key(&key) {

@@ -19,8 +19,10 @@ pub(crate) struct Schedule<W> {
     lane_of: BTreeMap<String, usize>,
     /// The lane that is asked first, so that racks take turns.
     turn: usize,
+    /// By their time; the serial number keeps those of one moment apart, and in their order.
     waiting: BTreeMap<(Instant, u64), Waiting<W>>,
     serial: u64,
+    /// How much work is in the lanes, so that empty lanes need not be looked through.
     fresh: usize,
 }
 
@@ -98,6 +100,7 @@ impl<W> Schedule<W> {
     }
 
     pub(crate) fn next(&mut self, now: Instant) -> Next<W> {
+        // Work that goes on comes before work that begins: no limit on starts concerns it.
         while let Some(entry) = self.waiting.first_entry() {
             if entry.key().0 > now {
                 break;

@@ -10,7 +10,7 @@ use super::{Limits, Shared};
 use crate::connection::Connection;
 use crate::{Action, Error, PowerState, Reply, Target};
 
-/// A log of hundreds of entries may take so many times as long as a word.
+/// Reading a list may take this many times as long as another action: an event log can have hundreds of entries.
 const LISTS: u32 = 6;
 
 pub(super) struct Work {
@@ -97,6 +97,7 @@ impl Work {
                 Step::Retry(self, Instant::now() + pause)
             }
             Err(error) => {
+                // Once for each request, not for each try: a hold counts requests that failed.
                 shared.memory.note_failure(&self.target, &error, Instant::now());
                 Step::Finished(self, Err(error), None)
             }
@@ -115,6 +116,7 @@ impl Work {
         limits: &Limits,
         now: Instant,
     ) -> Result<u32, Error> {
+        // Kept over all tries and looks: nobody else changes the machine between two of them.
         if action.is_change() && self.change.is_none() {
             self.change = Some(shared.memory.change(self.target.key(), action)?);
         }
@@ -142,6 +144,7 @@ impl Work {
         let time = if action.reads_much() { limits.attempt * LISTS } else { limits.attempt };
         let Ok(result) = tokio::time::timeout(time, conversation).await else {
             let address = self.target.ipmi_address();
+            // The BMC may have done it: what must not be done twice is not tried again.
             return Err(if action.must_not_repeat() {
                 Error::Unconfirmed { action, address }
             } else {
@@ -217,6 +220,7 @@ impl Work {
             *seen = Some(state);
             *connection = Some(open);
         }
+        // A look that failed shows nothing about the power; the next one connects anew.
         let waited = accepted.elapsed();
         if waited < within {
             return Step::Resume(self, Instant::now() + every);

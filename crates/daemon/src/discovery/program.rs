@@ -17,7 +17,8 @@ use crate::plugins::Runner;
 
 /// How long a program may take, and how long a machine waits for its turn.
 const LONGEST: Duration = Duration::from_secs(3);
-/// As many programs as run at one moment.
+/// Programs that run at one moment at most, however many machines boot together. A machine whose turn does not come within
+/// `LONGEST` asks again.
 const AT_ONCE: usize = 16;
 pub(super) const SWITCH_PORT: &str = "boot/detection/switchport";
 const CLOUD: &str = "boot/detection/cloud";
@@ -99,7 +100,7 @@ impl Programs {
         plugin: &str,
         question: &Value,
     ) -> Result<Option<T>, Busy> {
-        // Nobody ever closes it.
+        // The semaphore is never closed: the time-out is the only failure.
         let turn = timeout(LONGEST, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Busy) };
         let Some(answer) = self.runner.ask(plugin, question, LIMITS).await else {

@@ -14,7 +14,7 @@ use crate::plugins::Runner;
 /// As often as the former daemon did.
 const PERIOD: Duration = Duration::from_mins(10);
 const FIRST: Duration = Duration::from_secs(15);
-/// It asks one switch after the other.
+/// It asks one switch after the other. Shorter than the period, so that one scan has ended when the next is due.
 const LIMITS: Limits = Limits::of(Duration::from_mins(8), 1 << 20);
 
 /// Calls `clear` once, and `scan` for every switch, again and again. Each controller has its own done, since what is found is kept in a file.

@@ -17,7 +17,7 @@ use crate::cluster::ClusterService;
 use crate::controllers::Lead;
 use crate::plugins::Runner;
 
-/// As many switches as are read at one moment.
+/// Switches that are read at one moment at most. The others are begun as readings end, each of which wakes the worker.
 const AT_ONCE: usize = 256;
 
 /// What reads switches.
