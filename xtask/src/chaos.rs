@@ -12,16 +12,17 @@ const VARIABLE: &str = "PERILUNE_CHAOS_FAULTS";
 
 pub(crate) fn run(faults: u32) -> Result<()> {
     for (test, module) in [("cli", "chaos::"), ("clients", "boot_storm::")] {
-        run_one(test, module, faults)?;
+        run_test(test, module, (VARIABLE, &faults.to_string()))?;
     }
     Ok(())
 }
 
+/// Runs a module of tests of the program, told something by its environment.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test takes as long as it takes, in the terminal's foreground"
 )]
-fn run_one(test: &str, module: &str, faults: u32) -> Result<()> {
+pub(crate) fn run_test(test: &str, module: &str, (variable, value): (&str, &str)) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "test",
@@ -34,7 +35,7 @@ fn run_one(test: &str, module: &str, faults: u32) -> Result<()> {
         module,
         "--nocapture",
     ]);
-    cargo.current_dir(root()).env(VARIABLE, faults.to_string());
+    cargo.current_dir(root()).env(variable, value);
     let status = cargo.status().context("cargo does not start")?;
     ensure!(status.success(), "a promise was not kept");
     Ok(())

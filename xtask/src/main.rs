@@ -20,6 +20,7 @@ mod keep;
 mod lifecycle;
 mod nodetest;
 mod output;
+mod recipes;
 mod report;
 mod scenario;
 mod site;
@@ -63,6 +64,8 @@ enum Task {
     Keep(Keep),
     /// Three controllers on a database with a standby: cut off, stopped, killed and failed over while changes are made; nothing may be lost
     Chaos(Chaos),
+    /// What docs/controllers.md tells sites to put around their controllers, run as it is written there
+    Recipes(Recipes),
     /// How fast the daemon is, with a cluster of 4,000 nodes
     Bench(Bench),
     /// Licences, second versions and banned crates, by the rules of xtask/dependencies.txt
@@ -113,6 +116,12 @@ struct Chaos {
     /// How many faults
     #[arg(long, default_value_t = 40)]
     faults: u32,
+}
+
+#[derive(Args)]
+struct Recipes {
+    /// Only these
+    recipes: Vec<recipes::Recipe>,
 }
 
 #[derive(Args)]
@@ -327,6 +336,7 @@ fn try_out(task: &Task, programs: &Programs, stop: &Stop) -> Result<()> {
         Task::Packagetest(_) => nodetest::run(programs, &[nodetest::Subject::Package], stop),
         Task::Bench(_)
         | Task::Chaos(_)
+        | Task::Recipes(_)
         | Task::Day(_)
         | Task::Dependencies
         | Task::Docs
@@ -343,6 +353,7 @@ impl Task {
             | Self::Image
             | Self::Bench(_)
             | Self::Chaos(_)
+            | Self::Recipes(_)
             | Self::Day(_)
             | Self::Dependencies
             | Self::Docs
@@ -365,6 +376,7 @@ fn without_root(task: &Task) -> Option<Result<()>> {
         Task::Dependencies => Some(dependencies::run()),
         Task::Docs => Some(book::run()),
         Task::Chaos(chaos) => Some(chaos::run(chaos.faults)),
+        Task::Recipes(wanted) => Some(recipes::run(&wanted.recipes)),
         Task::Day(day) => Some(walk(day)),
         Task::Dist(dist) => {
             let speed = if dist.built { dist::Speed::Built } else { dist::Speed::Release };

@@ -35,28 +35,7 @@ impl Site {
     pub(crate) fn on(mut server: Postgres, controllers: usize) -> Self {
         let database = server.fresh();
         let url = Postgres::url(&database, server.port());
-        let data: Vec<_> = (0..controllers).map(|_| tempfile::tempdir().unwrap()).collect();
-        for (number, directory) in data.iter().enumerate() {
-            // As an administrator copies it.
-            if number > 0 {
-                std::fs::copy(data[0].path().join("luna.key"), directory.path().join("luna.key"))
-                    .unwrap();
-            }
-            let prepared = self::database(directory.path(), &url, &["init"]);
-            assert!(prepared.contains("is prepared"), "{prepared}");
-            let ini = directory.path().join("luna.ini");
-            let mut text = std::fs::read_to_string(&ini).unwrap();
-            // Who is logged in at one controller is at all.
-            let first = std::fs::read_to_string(data[0].path().join("luna.ini")).unwrap();
-            for key in ["SECRET_KEY = ", "PASSWORD = "] {
-                let line = |text: &str| {
-                    text.lines().find(|line| line.starts_with(key)).unwrap().to_owned()
-                };
-                text = text.replace(&line(&text), &line(&first));
-            }
-            std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
-                .unwrap();
-        }
+        let data = prepared(&url, controllers);
         Self { server, database, url, ways: Vec::new(), clocks: Vec::new(), data }
     }
 
@@ -92,6 +71,32 @@ impl Site {
         variables.extend(clock.iter().flatten().map(|(name, value)| (*name, value.as_path())));
         Daemon::start_with(self.data[number].path(), &variables)
     }
+}
+
+/// The data directories of so many controllers on a database that is empty.
+pub(crate) fn prepared(url: &str, controllers: usize) -> Vec<tempfile::TempDir> {
+    let data: Vec<_> = (0..controllers).map(|_| tempfile::tempdir().unwrap()).collect();
+    for (number, directory) in data.iter().enumerate() {
+        // As an administrator copies it.
+        if number > 0 {
+            std::fs::copy(data[0].path().join("luna.key"), directory.path().join("luna.key"))
+                .unwrap();
+        }
+        let prepared = database(directory.path(), url, &["init"]);
+        assert!(prepared.contains("is prepared"), "{prepared}");
+        let ini = directory.path().join("luna.ini");
+        let mut text = std::fs::read_to_string(&ini).unwrap();
+        // Who is logged in at one controller is at all.
+        let first = std::fs::read_to_string(data[0].path().join("luna.ini")).unwrap();
+        for key in ["SECRET_KEY = ", "PASSWORD = "] {
+            let line =
+                |text: &str| text.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+            text = text.replace(&line(&text), &line(&first));
+        }
+        std::fs::write(&ini, format!("{text}\n[DATABASE]\nCONTROLLER = controller{number}\n"))
+            .unwrap();
+    }
+    data
 }
 
 /// Runs `perilune database` for a controller.

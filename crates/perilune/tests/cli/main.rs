@@ -16,6 +16,7 @@ mod kill;
 mod masters;
 mod one_alone;
 mod os_users;
+mod patroni;
 mod remarks;
 mod select;
 mod serve;
