@@ -1,16 +1,24 @@
 //! Questions about what another controller does: they are passed on to that one, with the token of whoever asks.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
 use perilune_daemon::clock::rfc3339;
 use perilune_daemon::elsewhere::{self, Answer, Asked, Gone};
 use perilune_daemon::jobs::Job;
+use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::extract::{FOLLOWER_HEADER, TOKEN_HEADER, peer};
 use crate::problem::ApiError;
 use crate::state::State;
+
+/// How long all of them are waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A request as it is passed on.
 #[derive(Debug, Clone)]
@@ -64,6 +72,20 @@ pub(super) async fn at(state: &State, asking: &Asking, controller: &str) -> Opti
     }
     let controller = elsewhere::named(state, controller)?;
     Some(found(elsewhere::ask(state, controller, &asking.asked).await))
+}
+
+/// What all other controllers that run answer to the same; those that do not answer are left out.
+pub(super) async fn at_all(state: &State, asking: &Asking) -> Vec<Value> {
+    if asking.is_passed_on {
+        return Vec::new();
+    }
+    let asked = elsewhere::live(state).into_iter();
+    let asked = asked.map(|one| timeout(PATIENCE, elsewhere::ask(state, one, &asking.asked)));
+    let told = join_all(asked).await.into_iter().filter_map(|answer| match answer {
+        Ok(Answer::Told { status: StatusCode::OK, body }) => serde_json::from_slice(&body).ok(),
+        Ok(_) | Err(_) => None,
+    });
+    told.collect()
 }
 
 fn found(answer: Answer) -> Found {

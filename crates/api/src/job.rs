@@ -263,21 +263,31 @@ pub(super) struct Kept {
     username_initiator: String,
 }
 
-/// Every message that is kept, delivered or not.
+/// Every message that is kept, delivered or not, at whichever controller.
 #[utoipa::path(get, path = "/monitor/status", tag = "job", responses(
     (status = 200, description = "A list, below monitor and status", body = Kept),
 ))]
-async fn messages(state: axum::extract::State<State>) -> Response {
+async fn messages(state: axum::extract::State<State>, asking: Asking) -> Response {
     let kept = state.jobs.messages().into_iter().filter_map(|(request_id, message)| {
-        Some(Kept {
+        Some(json!(Kept {
             created: timestamp(message.at),
             message: message.line()?,
             read: message.read.into(),
             request_id,
             username_initiator: message.user.clone(),
-        })
+        }))
     });
-    Json(json!({ "monitor": { "status": kept.collect::<Vec<_>>() } })).into_response()
+    let mut all: Vec<Value> = kept.collect();
+    for told in elsewhere::at_all(&state, &asking).await {
+        let others = told.pointer("/monitor/status").and_then(Value::as_array);
+        all.extend(others.into_iter().flatten().cloned());
+    }
+    // Each controller has its own in the order in which they came.
+    all.sort_by(|one, other| {
+        let created = |kept: &Value| kept.get("created").and_then(Value::as_str).map(str::to_owned);
+        created(one).cmp(&created(other))
+    });
+    Json(json!({ "monitor": { "status": all } })).into_response()
 }
 
 /// Messages of another controller.

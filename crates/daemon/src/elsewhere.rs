@@ -63,6 +63,11 @@ pub fn named(state: &State, name: &str) -> Option<Controller> {
     known.heard.controllers.iter().find(|one| one.name == name).cloned()
 }
 
+/// The other controllers that run.
+pub fn live(state: &State) -> Vec<Controller> {
+    state.controllers.live_others()
+}
+
 /// Asks another controller in place of whoever asks here.
 pub async fn ask(state: &State, controller: Controller, asked: &Asked) -> Answer {
     let Controller { name, url, heard, .. } = &controller;

@@ -47,6 +47,29 @@ fn listed(daemon: &Daemon, request: &str) -> Option<Value> {
 }
 
 #[test]
+fn the_messages_of_all_controllers_are_listed_at_each() {
+    let Some(site) = Site::new(2) else { return };
+    let all = [site.start(0), site.start(1)];
+    for (number, daemon) in all.iter().enumerate() {
+        let messages = json!([{ "message": format!("from {number}") }]);
+        let status = json!({ "request_id": format!("r{number}"), "messages": messages });
+        let (code, answer) =
+            daemon.post("/monitor/status", &json!({ "monitor": { "status": status } })).unwrap();
+        assert_eq!(code, 201, "{answer}");
+    }
+    for daemon in &all {
+        wait("the messages of all are not listed", || {
+            let (code, answer) = daemon.get("/monitor/status").unwrap();
+            let kept = answer["monitor"]["status"].as_array().unwrap();
+            let mut kept: Vec<&str> =
+                kept.iter().filter_map(|one| one["message"].as_str()).collect();
+            kept.sort_unstable();
+            code == 200 && kept == ["from 0", "from 1"]
+        });
+    }
+}
+
+#[test]
 fn a_job_is_seen_at_every_controller_and_told_as_lost_once_while_its_own_does_not_run() {
     let Some(site) = site() else { return };
     let [first, second] = [site.start(0), site.start(1)];
