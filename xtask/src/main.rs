@@ -237,6 +237,9 @@ struct Attack {
 struct Nodetest {
     /// Only these subjects
     subjects: Vec<nodetest::Subject>,
+    /// Only one machine whose controllers are killed, as a test of each change
+    #[arg(long, conflicts_with = "subjects")]
+    short: bool,
     #[command(flatten)]
     programs: Wanted,
 }
@@ -332,6 +335,7 @@ fn try_out(task: &Task, programs: &Programs, stop: &Stop) -> Result<()> {
             let extent = if attack.short { attack::Extent::Short } else { attack::Extent::Whole };
             attack::run(programs, extent, stop)
         }
+        Task::Nodetest(test) if test.short => nodetest::run_short(programs, stop),
         Task::Nodetest(test) => nodetest::run(programs, &test.subjects, stop),
         Task::Packagetest(_) => nodetest::run(programs, &[nodetest::Subject::Package], stop),
         Task::Bench(_)

@@ -159,6 +159,16 @@ pub(crate) fn run(programs: &Programs, subjects: &[Subject], stop: &Stop) -> Res
     Ok(())
 }
 
+/// One machine of the subject `controllers`, with the image that `vmtest` has made.
+pub(crate) fn run_short(programs: &Programs, stop: &Stop) -> Result<()> {
+    let output = Output::new();
+    output.step("An operating system image from the distribution's packages");
+    let image = image::make(Kind::Usual, stop)?;
+    controllers::run_short(programs, &image, &output, stop)?;
+    output.step("Done");
+    Ok(())
+}
+
 /// Tests what does not need a site of its own.
 fn on_one_site(
     subjects: &[Subject],

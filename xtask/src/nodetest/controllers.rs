@@ -88,6 +88,26 @@ struct Pair {
 }
 
 pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &Stop) -> Result<()> {
+    run_with(&MACHINES, (programs, image), output, stop)
+}
+
+/// The least of it: one machine.
+pub(super) fn run_short(
+    programs: &Programs,
+    image: &Image,
+    output: &Output,
+    stop: &Stop,
+) -> Result<()> {
+    let [_, last] = &MACHINES;
+    run_with(std::slice::from_ref(last), (programs, image), output, stop)
+}
+
+fn run_with(
+    machines: &[(u8, Firmware, Phases)],
+    (programs, image): (&Programs, &Image),
+    output: &Output,
+    stop: &Stop,
+) -> Result<()> {
     let pair = Pair::start(programs, output, stop)?;
     let [first, second] = &pair.controllers;
     let perilune = CommandLine { site: &first.site, daemon: &first.daemon, output, stop };
@@ -99,8 +119,8 @@ pub(super) fn run(programs: &Programs, image: &Image, output: &Output, stop: &St
         run_command(copy.arg("-rT").arg(plugins.0).arg(plugins.1), &Limit::seconds(60))?;
         on_site(&perilune, &key, |bench| {
             pair.wait_for_files(bench)?;
-            MACHINES.into_iter().try_for_each(|(number, firmware, phases)| {
-                install(&pair, bench, scenario::on_disk(number, firmware), phases)
+            machines.iter().try_for_each(|(number, firmware, phases)| {
+                install(&pair, bench, scenario::on_disk(*number, *firmware), *phases)
             })
         })
     };
