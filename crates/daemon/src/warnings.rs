@@ -156,7 +156,8 @@ fn servers_nobody_is_told(cluster: &Cluster) -> Vec<String> {
     });
     unread
         .map(|(network, field, word)| {
-            let option = field.replace('_', "-");
+            // Addresses of both families are named by one option.
+            let option = if field == "ntp_server" { "ntp-server" } else { "nameserver-ip" };
             format!(
                 "{field} of network {network} names '{word}', which is neither an IP address nor a host name: no machine is told it. Name the \
                  servers anew: perilune network change {network} --{option} ADDRESS"

@@ -10,7 +10,7 @@ use crate::Name;
 /// As much of a wrong word is shown.
 const SHOWN: usize = 80;
 
-/// Some servers, at least one, in the order in which machines are told them.
+/// Some servers, in the order in which machines are told them; at least one, but for an empty list that an older version stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub struct Servers(Vec<Server>);

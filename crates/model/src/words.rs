@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
-/// Some words, at least one, in their order.
+/// Some words, in their order; at least one, but for an empty list that an older version stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub struct Words(Vec<Box<str>>);
