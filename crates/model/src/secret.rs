@@ -6,7 +6,7 @@ mod save;
 
 use std::fmt;
 
-pub use access::{check_mode, check_owner};
+pub use access::{check_mode, check_owner, check_path};
 pub use of_node::of_node;
 pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Secrets of nodes, groups and the cluster, as clients read and ask for them.
 
-use perilune_model::secret::{Request, Secret, check_mode, check_owner};
+use perilune_model::secret::{Request, Secret, check_mode, check_owner, check_path};
 use perilune_model::{Name, Patch};
 use serde::Serialize;
 use serde_json::Value;
@@ -93,10 +93,10 @@ pub(crate) fn mode(fields: &mut Fields<'_>) -> Patch<String> {
     fields.help(help).converted("mode", |text| check_mode(text).map(|()| text.to_owned()))
 }
 
-fn path(fields: &mut Fields<'_>) -> Option<String> {
+/// Where a secret is written: a whole path, without a way up.
+pub(crate) fn path(fields: &mut Fields<'_>) -> Option<String> {
     let path = text(fields.help("Where the installer writes it"), "path")?;
-    if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        let reason = format!("'{path}' must be the whole path of a file, without '..'");
+    if let Err(reason) = check_path(&path) {
         fields.refuse("path", reason);
     }
     Some(path)

@@ -199,6 +199,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
         "node": { "n1": { "group": "compute", "osimag": "debian", "roles": "nobody" }, "n2": {}, "a/b": { "group": "compute" }, "n3": 7 },
         "dns": { "cluster": [{ "host": "x" }, { "host": "y", "ipaddress": "10.141.0.3" }, { "host": "y", "ipaddress": "10.141.0.4" }] },
         "rackinventory": { "thing": {} },
+        "groupsecrets": { "compute": [{ "name": "key", "content": "eA==", "path": "../etc/key" }] },
     });
     let (code, answer) = site.post(APPLY, &wrong);
     assert_eq!(code, 400, "{answer}");
@@ -220,6 +221,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
         "dns cluster: list[0].ipaddress",
         "'y' is there twice",
         "rackinventory thing",
+        "groupsecrets compute: list[0].path",
     ] {
         assert!(errors.contains(words), "{words}: {errors}");
     }

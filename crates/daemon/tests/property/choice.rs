@@ -157,6 +157,11 @@ impl Choice<'_> {
         self.of(&["", "a", "it's \"é\"\n\u{1f980}", "{{ node }}; DROP TABLE object"]).to_owned()
     }
 
+    /// One that a request may give a secret.
+    pub(crate) fn path(&mut self) -> String {
+        self.of(&["/a", "/etc/é {{ node }}; DROP", "/..a/\u{1f980}"]).to_owned()
+    }
+
     pub(crate) fn address(&mut self) -> IpAddr {
         self.of(&ADDRESSES).parse().unwrap()
     }

@@ -392,7 +392,7 @@ fn change_secret(draft: &mut Draft, choice: &mut Choice<'_>, action: Action) -> 
     let request = |choice: &mut Choice<'_>| secret::Request {
         name: choice.part(),
         content: if choice.rarely() { None } else { Some(choice.text()) },
-        path: choice.maybe(Choice::text),
+        path: choice.maybe(Choice::path),
         owner: choice.patch(|choice| choice.of(&["munge", "munge:munge", "0:0"]).to_owned()),
         mode: choice.patch(|choice| choice.of(&["400", "0640"]).to_owned()),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use perilune_model::dns::{DnsHost, DnsHosts};
 use perilune_model::object::{GroupSecrets, NodeSecrets};
-use perilune_model::secret::{Secret, Secrets, check_mode, check_owner};
+use perilune_model::secret::{Secret, Secrets, check_mode, check_owner, check_path};
 use perilune_model::{Name, Object};
 
 use super::planner::Planner;
@@ -65,7 +65,7 @@ impl Planner<'_> {
                 reading.refuse("content", "it has no content");
                 continue;
             };
-            let path = reading.text("path");
+            let path = reading.checked("path", |text| check_path(text).is_ok());
             if path.is_none() {
                 reading.odd("path", "it has no path; nodes do not write it to a file");
             }

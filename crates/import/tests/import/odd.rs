@@ -182,7 +182,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
          UPDATE nodeinterface SET mtu = '9', vlanid = '5000' WHERE id = 3;
          UPDATE \"group\" SET ipxe_kernel = 'third', unmanaged_bmc_users = 'skip', partscript = 'mount -t tmpfs', prescript = 'bW91\nbnQ=', comment = 'None';
          UPDATE node SET kerneloptions = '!!Invalid!!', comment = 'a' || char(7) || 'b' WHERE id = 1; UPDATE osimage SET imagefile = '!!kickstart!!', kernelfile = '../../etc/shadow';
-         UPDATE rack SET size = 'large', \"order\" = 'sideways';",
+         UPDATE rack SET size = 'large', \"order\" = 'sideways'; UPDATE nodesecrets SET path = '/etc/../../key';",
         &[
             "odd bmcsetup 1 (compute-bmc) mgmtchannel: 'x' is not a whole number in its range; read as unset",
             "odd bmcsetup 1 (compute-bmc) password: it is empty",
@@ -205,6 +205,8 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "odd osimage 1 (compute) kernelfile: it is no plain file name; read as unset",
             "odd rack 1 (rack1) size: 'large' is not",
             "odd rack 1 (rack1) order: 'sideways' is not",
+            "path: '/etc/../../key' cannot be this; read as unset",
+            "path: it has no path; nodes do not write it to a file",
         ],
     );
     let setup = cluster.bmc_setup("compute-bmc").unwrap();

@@ -18,6 +18,18 @@ pub fn check_owner(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a secret can be written here: a whole path, without a way up, and with nothing that installers who read it out of JSON by hand
+/// would have to undo; else why not.
+pub fn check_path(text: &str) -> Result<(), String> {
+    if !text.starts_with('/') || text.split('/').any(|part| part == "..") {
+        return Err(format!("'{text}' must be the whole path of a file, without '..'"));
+    }
+    if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
+        return Err("it contains a quote, a backslash or a line end".to_owned());
+    }
+    Ok(())
+}
+
 /// Whether this can be the mode of a secret's file: three octal digits, or four of which the first is zero; else why not.
 pub fn check_mode(text: &str) -> Result<(), String> {
     let is_octal = text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -42,7 +54,7 @@ fn is_account(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_mode, check_owner};
+    use super::{check_mode, check_owner, check_path};
 
     #[test]
     fn only_what_chown_and_chmod_take_is_an_owner_and_a_mode() {
@@ -57,6 +69,18 @@ mod tests {
         }
         for mode in ["", "60", "00600", "680", "4755", "1777", "2750", "7777", "-644", "+644"] {
             assert!(check_mode(mode).is_err(), "{mode}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_written_to_a_whole_path_that_needs_no_escape() {
+        for path in ["/etc/munge/munge.key", "/a", "/etc/..key", "/ä b"] {
+            assert!(check_path(path).is_ok(), "{path}");
+        }
+        for path in
+            ["", "etc/key", "../key", "/etc/../key", "/..", "/a\nb", "/a'b", "/a\"b", "/a\\b"]
+        {
+            assert!(check_path(path).is_err(), "{path}");
         }
     }
 }

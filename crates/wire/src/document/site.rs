@@ -294,7 +294,7 @@ pub(super) fn secrets(fields: &mut Fields<'_>, kind: Kind, name: Name) -> Object
         }
         let name = fields.new_name("name", Name::general);
         let content = fields.text("content").value().cloned();
-        let path = fields.text("path").value().cloned();
+        let path = secret::path(fields);
         let owner = secret::owner(fields).value().cloned();
         let mode = secret::mode(fields).value().cloned();
         name.zip(content).map(|(name, content)| Secret { name, content, path, owner, mode })
