@@ -6,7 +6,7 @@ mod save;
 
 use std::fmt;
 
-pub use access::{check_mode, check_owner, check_path};
+pub use access::{check_mode, check_owner, check_path, needs_no_escape};
 pub use of_node::of_node;
 pub use save::{Owner, Request, clone, find, remove, save};
 use serde::{Deserialize, Serialize};

@@ -249,7 +249,7 @@ fn dynamic_range(fields: &mut Fields<'_>) -> RangeRequest {
 }
 
 /// Name servers may come in one field for both families; each goes to its own.
-fn name_servers(fields: &mut Fields<'_>) -> (Patch<Servers>, Patch<Servers>) {
+pub(crate) fn name_servers(fields: &mut Fields<'_>) -> (Patch<Servers>, Patch<Servers>) {
     let both = fields
         .help("DNS servers, separated by commas")
         .converted("nameserver_ip", Servers::by_address);

@@ -1,6 +1,8 @@
 //! Secrets of nodes, groups and the cluster, as clients read and ask for them.
 
-use perilune_model::secret::{Request, Secret, check_mode, check_owner, check_path};
+use perilune_model::secret::{
+    Request, Secret, check_mode, check_owner, check_path, needs_no_escape,
+};
 use perilune_model::{Name, Patch};
 use serde::Serialize;
 use serde_json::Value;
@@ -70,7 +72,7 @@ fn text(fields: &mut Fields<'_>, field: &str) -> Option<String> {
         None if given == Patch::Clear => {
             fields.refuse(field, "it is empty; leave it out or give one");
         }
-        Some(text) if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) => {
+        Some(text) if !needs_no_escape(text) => {
             fields.refuse(
                 field,
                 "it contains a quote, a backslash or a line end; encode contents as base64",
@@ -96,7 +98,10 @@ pub(crate) fn mode(fields: &mut Fields<'_>) -> Patch<String> {
 /// Where a secret is written: a whole path, without a way up.
 pub(crate) fn path(fields: &mut Fields<'_>) -> Option<String> {
     let path = text(fields.help("Where the installer writes it"), "path")?;
-    if let Err(reason) = check_path(&path) {
+    // The other half of the rule was asked with the text.
+    if needs_no_escape(&path)
+        && let Err(reason) = check_path(&path)
+    {
         fields.refuse("path", reason);
     }
     Some(path)

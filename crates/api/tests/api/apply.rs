@@ -192,7 +192,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
     let site = site();
     let before = site.get(&format!("{EXPORT}?secrets=true")).1;
     let wrong = json!({
-        "cluster": { "debug": "maybe" },
+        "cluster": { "debug": "maybe", "name": "a\"b\nc" },
         "nodes": {},
         "network": { "a": {}, "b": { "network": "10.9.0.0/16", "gateway": "10.8.0.1", "dhcp": true, "ntp_server": "time;reboot" } },
         "group": { "g": { "interfaces": [{ "interface": "BOOTIF", "netwrok": "cluster" }] } },
@@ -206,6 +206,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
     let errors = answer["errors"].to_string();
     for words in [
         "cluster: debug",
+        "cluster: name",
         "did you mean 'node'",
         "network a: network",
         "network b: gateway",

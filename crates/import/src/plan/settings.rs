@@ -23,7 +23,9 @@ impl Planner<'_> {
         let usual = Settings::default();
         let settings = Settings {
             name: usual.name.clone(),
-            title: reading.text("name").unwrap_or(usual.title),
+            title: reading
+                .checked("name", |text| Name::general(text).is_ok())
+                .unwrap_or(usual.title),
             user: reading.text("user"),
             domain_search: reading.list("domain_search"),
             nameserver_ip: reading.addresses("nameserver_ip"),

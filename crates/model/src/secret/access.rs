@@ -24,10 +24,15 @@ pub fn check_path(text: &str) -> Result<(), String> {
     if !text.starts_with('/') || text.split('/').any(|part| part == "..") {
         return Err(format!("'{text}' must be the whole path of a file, without '..'"));
     }
-    if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
+    if !needs_no_escape(text) {
         return Err("it contains a quote, a backslash or a line end".to_owned());
     }
     Ok(())
+}
+
+/// Whether a text is the same inside JSON: some installers take it out of there by hand.
+pub fn needs_no_escape(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\'))
 }
 
 /// Whether this can be the mode of a secret's file: three octal digits, or four of which the first is zero; else why not.

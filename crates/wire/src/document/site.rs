@@ -22,10 +22,10 @@ use crate::{route, secret};
 pub(super) const LIST: &str = "list";
 
 pub(super) fn settings(fields: &mut Fields<'_>, installed: &Installed) -> Object {
-    let title = fields.text("name").value().cloned();
+    let title = fields.new_name("name", Name::general);
     let request = crate::cluster::settings_request(fields, installed);
     let mut settings = perilune_model::settings::alone(&request);
-    settings.title = title.unwrap_or(settings.title);
+    settings.title = title.map_or(settings.title, |title| title.to_string());
     settings.into()
 }
 
@@ -75,6 +75,7 @@ pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
         "external" => Ok(Zone::External),
         _ => Err("it must be 'internal' or 'external'".to_owned()),
     });
+    let (nameserver_ip, nameserver_ip_ipv6) = crate::network::name_servers(fields);
     let mut network = Network {
         name,
         ipv4: ranges(fields, "network", |range| match range {
@@ -88,11 +89,8 @@ pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
         gateway: fields.parsed("gateway").value().copied(),
         gateway_ipv6: fields.parsed("gateway_ipv6").value().copied(),
         gateway_metric: fields.number("gateway_metric").value().copied(),
-        nameserver_ip: fields.converted("nameserver_ip", Servers::by_address).value().cloned(),
-        nameserver_ip_ipv6: fields
-            .converted("nameserver_ip_ipv6", Servers::by_address)
-            .value()
-            .cloned(),
+        nameserver_ip: nameserver_ip.value().cloned(),
+        nameserver_ip_ipv6: nameserver_ip_ipv6.value().cloned(),
         ntp_server: fields.converted("ntp_server", Servers::by_address_or_name).value().cloned(),
         dhcp: fields.flag("dhcp"),
         dhcp_nodes_in_pool: fields.flag("dhcp_nodes_in_pool"),
