@@ -8,14 +8,15 @@ mod users;
 use std::path::{Path, PathBuf};
 
 pub use pack::packed;
-pub use save::{DEFAULT_GRAB_EXCLUDE, Request, clone, remove, save};
+pub use save::{DEFAULT_GRAB_EXCLUDE, clone, remove, save};
 use serde::{Deserialize, Serialize};
 pub(crate) use tag::leave_tags;
 pub use tag::{activate_tag, remove_tag};
 pub use users::{members, tag_users, uses_file};
 
-use crate::Name;
-use crate::label::Labels;
+use crate::label::{self, Labels};
+use crate::text::{Text, texts};
+use crate::{Name, Patch};
 
 /// What packing an image made: names of files that the daemon serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,6 +92,54 @@ pub struct Image {
     pub tag: Option<Name>,
     /// All tags, by name.
     pub tags: Vec<Tag>,
+}
+
+/// What clients say of an image in texts.
+pub const TEXTS: &[Text<Image, Request>] = texts![
+    path,
+    kernelversion,
+    kernelmodules,
+    kerneloptions,
+    grab_filesystems,
+    grab_exclude,
+    distribution,
+    osrelease,
+    comment,
+];
+
+/// What a client asks of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The new name.
+    pub new_name: Option<Name>,
+    /// The tree.
+    pub path: Patch<String>,
+    /// The served kernel.
+    pub kernelfile: Patch<String>,
+    /// The served initramfs.
+    pub initrdfile: Patch<String>,
+    /// The served archive.
+    pub imagefile: Patch<String>,
+    /// The kernel to pack.
+    pub kernelversion: Patch<String>,
+    /// Modules of the initramfs.
+    pub kernelmodules: Patch<String>,
+    /// Options of the kernel.
+    pub kerneloptions: Patch<String>,
+    /// What a grab takes.
+    pub grab_filesystems: Patch<String>,
+    /// What it leaves out.
+    pub grab_exclude: Patch<String>,
+    /// The distribution.
+    pub distribution: Patch<String>,
+    /// Its release.
+    pub osrelease: Patch<String>,
+    /// Free text.
+    pub comment: Patch<String>,
+    /// Labels; those that are not named stay.
+    pub labels: label::Request,
+    /// The active tag; one that is new is made.
+    pub tag: Patch<Name>,
 }
 
 impl Image {

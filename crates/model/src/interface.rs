@@ -6,6 +6,7 @@ mod numbering;
 pub mod of_group;
 pub mod of_node;
 pub(crate) mod place;
+pub(crate) mod request;
 
 use std::net::IpAddr;
 

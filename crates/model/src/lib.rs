@@ -42,6 +42,7 @@ pub mod secret;
 mod servers;
 pub mod settings;
 mod taken;
+mod text;
 pub mod user;
 mod words;
 
@@ -61,4 +62,5 @@ pub use patch::Patch;
 pub use saved::Saved;
 pub use servers::{Server, Servers};
 pub use taken::Taken;
+pub use text::Text;
 pub use words::Words;

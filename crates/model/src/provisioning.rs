@@ -3,13 +3,15 @@
 mod install;
 mod own;
 mod request;
+mod value;
 
 pub use install::{BootOrder, Hosts, InstallPolicy, Wipe};
 pub use own::Own;
-pub use request::Request;
 use serde::{Deserialize, Serialize};
+use value::SettingType;
+pub use value::SettingValue;
 
-use crate::{Name, Words};
+use crate::{Name, Patch, Words};
 
 /// Which boot program UEFI machines get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,93 +96,150 @@ impl From<TagChoice> for Name {
     }
 }
 
-/// What a node can say for itself or inherit from its group; `None` says nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Provisioning {
-    /// The image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub osimage: Option<Name>,
+/// A setting that a node can have itself or inherit from its group.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the model and in the API.
+    pub name: &'static str,
+    /// What is said about it.
+    pub of: for<'a> fn(&'a Provisioning) -> Option<SettingValue<'a>>,
+}
+
+/// Makes the settings, what a client may ask of them, and the table of both from one list.
+macro_rules! settings {
+    ($($(#[$about:meta])* $name:ident: $type:ty;)*) => {
+        /// What a node can say for itself or inherit from its group; `None` says nothing.
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Provisioning {
+            $($(#[$about])*
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub $name: Option<$type>,)*
+            /// Static routes; none says nothing.
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            pub routes: Vec<Name>,
+        }
+
+        /// What a client asks.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Request {
+            $($(#[$about])*
+            pub $name: Patch<$type>,)*
+            /// Static routes, all of them.
+            pub routes: Patch<Vec<Name>>,
+        }
+
+        /// All settings but the routes, in the order in which they are stored and shown.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            name: stringify!($name),
+            of: |own| own.$name.as_ref().map(SettingType::value),
+        },)*];
+
+        impl Request {
+            /// Writes every setting by itself.
+            fn apply_each(&self, own: &mut Provisioning) {
+                $(self.$name.apply(&mut own.$name);)*
+                self.routes.apply_or(&mut own.routes, Vec::new());
+            }
+        }
+    };
+}
+
+settings! {
+    /// The image; given, it resets the tag.
+    osimage: Name;
     /// Which files of the image. Beside an image of its own, a node that says nothing boots the files of now: a group's tag is for
     /// those that have the group's image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub osimagetag: Option<TagChoice>,
+    osimagetag: TagChoice;
     /// The BMC setup.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bmcsetup: Option<Name>,
+    bmcsetup: Name;
     /// Whether the BMC is set up at each install.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub setupbmc: Option<bool>,
+    setupbmc: bool;
     /// Whether the node is installed at each boot; else it boots from its disk.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub netboot: Option<bool>,
+    netboot: bool;
     /// Whether the boot menu is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bootmenu: Option<bool>,
+    bootmenu: bool;
     /// Roles that are installed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub roles: Option<Words>,
+    roles: Words;
     /// Named scripts that run at install.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scripts: Option<Words>,
+    scripts: Words;
     /// The interface that the node boots from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provision_interface: Option<String>,
+    provision_interface: String;
     /// How the image is fetched.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provision_method: Option<String>,
+    provision_method: String;
     /// How it is fetched when that fails.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provision_fallback: Option<String>,
+    provision_fallback: String;
     /// Options of the kernel, as clients sent them (base64 by convention).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kerneloptions: Option<String>,
+    kerneloptions: String;
     /// Which boot program UEFI machines get.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ipxe_kernel: Option<IpxeKernel>,
+    ipxe_kernel: IpxeKernel;
     /// What happens to unmanaged users of the BMC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unmanaged_bmc_users: Option<UnmanagedUsers>,
+    unmanaged_bmc_users: UnmanagedUsers;
     /// Runs before the disks are laid out (base64 by convention, like the next two).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prescript: Option<String>,
+    prescript: String;
     /// Lays out the disks, or mounts a RAM root.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partscript: Option<String>,
+    partscript: String;
     /// Runs when the root is in place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub postscript: Option<String>,
+    postscript: String;
     /// A declarative disk layout, JSON; takes the place of `partscript` where the installer knows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disklayout: Option<String>,
+    disklayout: String;
     /// What of the image the node gets, as clients sent it (base64 by convention). Kept for them; nothing goes by it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub osimage_filter: Option<String>,
+    osimage_filter: String;
     /// When the node is installed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub install_policy: Option<InstallPolicy>,
+    install_policy: InstallPolicy;
     /// What may be wiped of disks that nobody named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wipe: Option<Wipe>,
+    wipe: Wipe;
     /// What firmware starts first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub boot_order: Option<BootOrder>,
+    boot_order: BootOrder;
     /// The most that a root in memory may take, such as `8G`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_limit: Option<String>,
+    memory_limit: String;
     /// How long each script of an installation may take, such as `2h`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub script_timeout: Option<String>,
+    script_timeout: String;
     /// Whom `/etc/hosts` of the node names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hosts: Option<Hosts>,
+    hosts: Hosts;
     /// The time zone, such as `Europe/Amsterdam`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timezone: Option<String>,
+    timezone: String;
     /// The locale, such as `en_US.UTF-8`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub locale: Option<String>,
-    /// Static routes; none says nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<Name>,
+    locale: String;
+}
+
+/// The scripts of an installation, in the order of [`Provisioning::scripts_mut`].
+pub const SCRIPTS: [&str; 3] = ["prescript", "partscript", "postscript"];
+
+impl Provisioning {
+    /// The scripts of an installation.
+    pub fn scripts_mut(&mut self) -> [&mut Option<String>; 3] {
+        [&mut self.prescript, &mut self.partscript, &mut self.postscript]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_settings_says_what_is_stored() {
+        let own = Provisioning {
+            osimagetag: Some(TagChoice::Current),
+            netboot: Some(false),
+            roles: Words::of(["a", "b"]),
+            wipe: Some(Wipe::No),
+            locale: Some("C".to_owned()),
+            ..Provisioning::default()
+        };
+        let said = SETTINGS.iter().filter_map(|setting| Some((setting.name, (setting.of)(&own)?)));
+        let said: Vec<(&str, String)> =
+            said.map(|(name, value)| (name, value.to_string())).collect();
+        let expected = [
+            ("osimagetag", "default"),
+            ("netboot", "false"),
+            ("roles", "a,b"),
+            ("wipe", "no"),
+            ("locale", "C"),
+        ];
+        assert_eq!(said, expected.map(|(name, text)| (name, text.to_owned())));
+        let stored = serde_json::to_value(&own).unwrap();
+        let stored: Vec<&String> = stored.as_object().unwrap().keys().collect();
+        assert_eq!(stored, said.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    }
 }

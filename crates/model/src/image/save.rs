@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::pack::all_files;
-use super::{Image, ImageFiles, tag};
-use crate::label::{self, Labels};
-use crate::{Draft, Error, Kind, Name, Patch, Saved};
+use super::{Image, ImageFiles, Request, TEXTS, tag};
+use crate::label::Labels;
+use crate::{Draft, Error, Kind, Name, Saved, text};
 
 /// What a grab takes from a node, unless the image says otherwise.
 const DEFAULT_GRAB_FILESYSTEMS: &str = "/, /boot, /var";
@@ -23,41 +23,6 @@ pub const DEFAULT_GRAB_EXCLUDE: &str = concat!(
     "/var/lib/rpm/__db.*, /var/lib/sss/*, /var/lib/systemd/random-seed, /var/spool/*, /var/tmp/*",
 );
 
-/// What a client asks of an image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The new name.
-    pub new_name: Option<Name>,
-    /// The tree.
-    pub path: Patch<String>,
-    /// The served kernel.
-    pub kernelfile: Patch<String>,
-    /// The served initramfs.
-    pub initrdfile: Patch<String>,
-    /// The served archive.
-    pub imagefile: Patch<String>,
-    /// The kernel to pack.
-    pub kernelversion: Patch<String>,
-    /// Modules of the initramfs.
-    pub kernelmodules: Patch<String>,
-    /// Options of the kernel.
-    pub kerneloptions: Patch<String>,
-    /// What a grab takes.
-    pub grab_filesystems: Patch<String>,
-    /// What it leaves out.
-    pub grab_exclude: Patch<String>,
-    /// The distribution.
-    pub distribution: Patch<String>,
-    /// Its release.
-    pub osrelease: Patch<String>,
-    /// Free text.
-    pub comment: Patch<String>,
-    /// Labels; those that are not named stay.
-    pub labels: label::Request,
-    /// The active tag; one that is new is made.
-    pub tag: Patch<Name>,
-}
-
 impl Request {
     /// Whether the image's directory in the images' directory must move, because it has the image's name and that changes.
     pub fn moves_tree(&self, image: &Image) -> bool {
@@ -68,17 +33,14 @@ impl Request {
     fn apply(&self, image: &mut Image) -> Result<(), Error> {
         let labels = image.labels.apply(&self.labels);
         labels.map_err(|violation| Error::Invalid(vec![violation]))?;
-        self.path.apply(&mut image.path);
-        self.kernelversion.apply(&mut image.kernelversion);
-        self.kernelmodules.apply(&mut image.kernelmodules);
-        self.kerneloptions.apply(&mut image.kerneloptions);
-        self.grab_filesystems.apply(&mut image.grab_filesystems);
-        self.grab_exclude.apply(&mut image.grab_exclude);
-        self.distribution.apply(&mut image.distribution);
-        self.osrelease.apply(&mut image.osrelease);
-        self.comment.apply(&mut image.comment);
+        self.write(image);
         self.apply_files(&mut image.files);
         Ok(())
+    }
+
+    /// Writes what the image says of itself in texts.
+    pub fn write(&self, image: &mut Image) {
+        text::apply(TEXTS, self, image);
     }
 
     /// What is known about a file is not true of another that takes its place.

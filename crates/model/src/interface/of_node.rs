@@ -3,32 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use super::request::Request;
 use crate::addresses::{self, Family};
-use crate::interface::{Interface, LinkRequest, circular, oversized_vlan, place};
+use crate::interface::{Interface, circular, oversized_vlan, place};
 use crate::network::Network;
 use crate::node::Node;
-use crate::{Draft, Error, Holder, Kind, MacAddress, Name, Object, Patch};
-
-/// What a client asks of one interface.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The interface.
-    pub interface: Name,
-    /// Its new name.
-    pub new_name: Option<Name>,
-    /// Hardware address.
-    pub macaddress: Patch<MacAddress>,
-    /// The network it is in.
-    pub network: Option<Name>,
-    /// An address in that network.
-    pub ipaddress: Option<IpAddr>,
-    /// Whether the node asks DHCP.
-    pub dhcp: Option<bool>,
-    /// The address is taken from another node's interface that has it.
-    pub force: bool,
-    /// MTU, VLAN, bond, options.
-    pub link: LinkRequest,
-}
+use crate::{Draft, Error, Holder, Kind, Name, Object};
 
 /// Changes interfaces of a node, in order; makes those that it does not have.
 pub fn save(draft: &mut Draft, node: &str, requests: &[Request]) -> Result<(), Error> {

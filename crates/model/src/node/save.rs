@@ -7,46 +7,9 @@ use crate::addresses;
 use crate::effective::Effective;
 use crate::group::Group;
 use crate::interface::{GroupInterface, Interface, LinkRequest, of_group, of_node};
-use crate::node::Node;
+use crate::node::{Node, Request};
 use crate::provisioning::{Provisioning, TagChoice};
-use crate::{Draft, Error, Family, Kind, Name, Patch, Saved, Violation, label, provisioning};
-
-/// What a client asks of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The new name.
-    pub new_name: Option<Name>,
-    /// The group; a new node needs one.
-    pub group: Option<Name>,
-    /// What it says about provisioning.
-    pub provisioning: provisioning::Request,
-    /// Service mode.
-    pub service: Patch<bool>,
-    /// The switch.
-    pub switch: Patch<Name>,
-    /// Its port.
-    pub switchport: Patch<String>,
-    /// The cloud.
-    pub cloud: Patch<Name>,
-    /// Who made it.
-    pub vendor: Patch<String>,
-    /// The site's number.
-    pub assettag: Patch<String>,
-    /// Free text.
-    pub comment: Patch<String>,
-    /// Labels; those that are not named stay.
-    pub labels: label::Request,
-    /// A text without effect.
-    pub status: Patch<String>,
-    /// TPM identifier.
-    pub tpm_uuid: Patch<String>,
-    /// TPM key.
-    pub tpm_pubkey: Patch<String>,
-    /// TPM register.
-    pub tpm_sha256: Patch<String>,
-    /// Interfaces; those that are not named stay.
-    pub interfaces: Vec<of_node::Request>,
-}
+use crate::{Draft, Error, Family, Kind, Name, Saved, Violation};
 
 /// Changes a node; makes it where there is none of this name.
 pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
@@ -70,21 +33,8 @@ pub fn save(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, 
 pub fn report(draft: &mut Draft, name: &Name, request: &Request) -> Result<Saved, Error> {
     let node = Arc::clone(draft.node(name.as_str())?);
     let mut reported = node.reported.clone();
-    let own = |known: &Option<String>, before: &mut Option<String>, said: &Patch<String>| {
-        let is_free = known.is_none() || known == before;
-        match said.value().filter(|_| is_free) {
-            Some(said) => {
-                *before = Some(said.clone());
-                Patch::Set(said.clone())
-            }
-            None => Patch::Keep,
-        }
-    };
-    let request = Request {
-        vendor: own(&node.vendor, &mut reported.vendor, &request.vendor),
-        assettag: own(&node.assettag, &mut reported.assettag, &request.assettag),
-        ..request.clone()
-    };
+    let mut request = request.clone();
+    reported.take(&node, &mut request);
     let updated = Node { reported, ..Node::clone(&node) };
     update(draft, updated, &request).map(|()| Saved::Updated)
 }
@@ -159,17 +109,7 @@ fn set_fields(
     let mut violations: Vec<Violation> = request.provisioning.apply(draft, &mut own, inherited);
     violations.extend(node.labels.apply(&request.labels).err());
     node.provisioning = own.into();
-    request.service.apply_or(&mut node.service, false);
-    request.switch.apply(&mut node.switch);
-    request.switchport.apply(&mut node.switchport);
-    request.cloud.apply(&mut node.cloud);
-    request.vendor.apply(&mut node.vendor);
-    request.assettag.apply(&mut node.assettag);
-    request.comment.apply(&mut node.comment);
-    request.status.apply(&mut node.status);
-    request.tpm_uuid.apply(&mut node.tpm_uuid);
-    request.tpm_pubkey.apply(&mut node.tpm_pubkey);
-    request.tpm_sha256.apply(&mut node.tpm_sha256);
+    request.write(node);
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
 }
 
