@@ -5,8 +5,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_model::{Kind, Name, group};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
-use perilune_wire::group::{GroupDetail, GroupEntry};
-use perilune_wire::requests;
+use perilune_wire::group::{self as asked, GroupDetail, GroupEntry};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -101,7 +100,7 @@ async fn save(
     let key = group_name(&name)?;
     let installed = state.installed_plugins();
     let request =
-        body.read(&["config", "group", &name], |fields| requests::group(fields, &key, &installed))?;
+        body.read(&["config", "group", &name], |fields| asked::request(fields, &key, &installed))?;
     let saved = state
         .cluster
         .commit(caller.meta(), move |draft| group::save(draft, &key, &request))
@@ -125,7 +124,7 @@ async fn clone(
     let installed = state.installed_plugins();
     let request = body.read(&["config", "group", &name], |fields| {
         fields.require("newgroupname", "say what the new group is called");
-        requests::group(fields, &key, &installed)
+        asked::request(fields, &key, &installed)
     })?;
     let new_name = request.new_name.clone().unwrap_or_default();
     let message = format!("Group {name} cloned to {new_name} successfully");

@@ -9,8 +9,7 @@ use perilune_model::user::Role;
 use perilune_model::{Kind, Name, Saved, node};
 use perilune_wire::described;
 use perilune_wire::envelope::Config;
-use perilune_wire::node::{NodeDetail, NodeEntry, Reported};
-use perilune_wire::requests;
+use perilune_wire::node::{self as asked, NodeDetail, NodeEntry, Reported};
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Message, shown};
@@ -107,7 +106,7 @@ async fn save(
     }
     let key = node_name(&name)?;
     let installed = state.installed_plugins();
-    let request = body.read(&place, |fields| requests::node(fields, &key, &installed))?;
+    let request = body.read(&place, |fields| asked::request(fields, &key, &installed))?;
     if let Bearer::User(caller) = &bearer {
         check_proof(&state, caller, &name, &request)?;
         caller.needs_nodes(request.new_name.iter().map(Name::as_str))?;
@@ -152,7 +151,7 @@ async fn clone(
     let installed = state.installed_plugins();
     let request = body.read(&["config", "node", &name], |fields| {
         fields.require("newnodename", "say what the new node is called");
-        requests::node(fields, &key, &installed)
+        asked::request(fields, &key, &installed)
     })?;
     check_proof(&state, &caller, "", &request)?;
     let new_name = request.new_name.clone().unwrap_or_default();
@@ -228,7 +227,7 @@ fn check_own_report(
     };
     for (key, value) in object {
         let allowed = match key.as_str() {
-            "vendor" | "assettag" => true,
+            key if node::Reported::fields().any(|field| field == key) => true,
             "name" => value.as_str() == Some(name),
             "interfaces" => {
                 value.as_array().is_some_and(|interfaces| interfaces.iter().all(is_own_address))

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::hidden::View;
-use crate::requests::{comment, unmanaged_users};
+use crate::provisioning::unmanaged_users;
+use crate::requests::comment;
 
 const LONGEST_SYSTEM: usize = 255;
 

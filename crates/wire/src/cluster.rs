@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::network::controllers;
-use crate::requests::{install_policy, provision_fallback, provision_method};
+use crate::provisioning::{install_policy, provision_fallback, provision_method};
 
 /// The cluster's settings and its controllers, each under its name; the one that the cluster talks to is `controller`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,14 +1,50 @@
 //! What the document of the API shows of requests: each type stands for a reader, from which its fields come.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use perilune_model::Name;
 use perilune_model::plugins::Installed;
 
+use crate::definition::{Field, Kind, of};
 use crate::described;
 use crate::fields::Fields;
 use crate::{
-    api_token, bmc_setup, claim, cluster, device, dns, network, os_user, osimage, rack, requests,
-    route, secret, user,
+    api_token, bmc_setup, claim, cluster, device, dns, group, network, node, os_user, osimage,
+    rack, requests, route, secret, user,
 };
+
+/// Whether a field of this name is base64 by convention, in whatever object it is.
+pub fn is_encoded(field: &str) -> bool {
+    static ENCODED: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let resources = [of(new_node), of(new_group), of(osimage::kernel_request)];
+        let mut encoded = BTreeSet::new();
+        for fields in resources {
+            add_encoded(fields, &mut encoded);
+        }
+        encoded
+    });
+    ENCODED.contains(field)
+}
+
+fn add_encoded(fields: Vec<Field>, encoded: &mut BTreeSet<String>) {
+    for field in fields {
+        match field.kind {
+            Kind::Encoded => {
+                encoded.insert(field.name);
+            }
+            Kind::Objects(fields) => add_encoded(fields, encoded),
+            Kind::Text
+            | Kind::Password
+            | Kind::Flag
+            | Kind::Number
+            | Kind::Address
+            | Kind::List
+            | Kind::Words(_)
+            | Kind::Labels => {}
+        }
+    }
+}
 
 /// Of several controllers each has a field of its own; the first is called so.
 const CONTROLLER: &str = "controller";
@@ -23,12 +59,12 @@ fn copy<T>(
     }
 }
 
-fn node(fields: &mut Fields<'_>) -> perilune_model::node::Request {
-    requests::node(fields, &Name::default(), &Installed::default())
+fn new_node(fields: &mut Fields<'_>) -> perilune_model::node::Request {
+    node::request(fields, &Name::default(), &Installed::default())
 }
 
-fn group(fields: &mut Fields<'_>) -> perilune_model::group::Request {
-    requests::group(fields, &Name::default(), &Installed::default())
+fn new_group(fields: &mut Fields<'_>) -> perilune_model::group::Request {
+    group::request(fields, &Name::default(), &Installed::default())
 }
 
 fn network(fields: &mut Fields<'_>) -> perilune_model::network::Request {
@@ -37,12 +73,12 @@ fn network(fields: &mut Fields<'_>) -> perilune_model::network::Request {
 
 described! {
     /// A node.
-    pub NodeRequest, node,
+    pub NodeRequest, new_node,
     { "group": "compute", "interfaces": [{ "interface": "BOOTIF", "macaddress": "52:54:00:12:34:56" }] }
 }
 described! {
     /// A copy of a node, and what is different.
-    pub NodeCopy, copy("newnodename", node), { "newnodename": "node002" }
+    pub NodeCopy, copy("newnodename", new_node), { "newnodename": "node002" }
 }
 described! {
     /// Interfaces of a node.
@@ -51,11 +87,11 @@ described! {
 }
 described! {
     /// A group.
-    pub GroupRequest, group, { "osimage": "debian12", "interfaces": [{ "interface": "BOOTIF", "network": "cluster" }] }
+    pub GroupRequest, new_group, { "osimage": "debian12", "interfaces": [{ "interface": "BOOTIF", "network": "cluster" }] }
 }
 described! {
     /// A copy of a group, and what is different.
-    pub GroupCopy, copy("newgroupname", group), { "newgroupname": "gpu", "osimage": "debian12-gpu" }
+    pub GroupCopy, copy("newgroupname", new_group), { "newgroupname": "gpu", "osimage": "debian12-gpu" }
 }
 described! {
     /// Interfaces of a group.
@@ -189,12 +225,26 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_encoded_in_whatever_object_they_are() {
+        for (field, expected) in [
+            ("comment", true),
+            ("grab_exclude", true),
+            ("options", true),
+            ("osimage_filter", true),
+            ("vendor", false),
+            ("interfaces", false),
+        ] {
+            assert_eq!(is_encoded(field), expected, "{field}");
+        }
+    }
+
+    #[test]
     fn readers_take_the_examples_that_the_document_shows() {
-        check(&NodeRequest::example(), node);
-        check(&NodeCopy::example(), copy("newnodename", node));
+        check(&NodeRequest::example(), new_node);
+        check(&NodeCopy::example(), copy("newnodename", new_node));
         check(&NodeInterfaces::example(), requests::node_interfaces);
-        check(&GroupRequest::example(), group);
-        check(&GroupCopy::example(), copy("newgroupname", group));
+        check(&GroupRequest::example(), new_group);
+        check(&GroupCopy::example(), copy("newgroupname", new_group));
         check(&GroupInterfaces::example(), requests::group_interfaces);
         check(&NetworkRequest::example(), network);
         check(&NetworkCopy::example(), copy("newnetname", network));

@@ -280,10 +280,6 @@ impl Said {
         let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
         self.put(field, (!texts.is_empty()).then_some(texts))
     }
-
-    fn script(self, field: &str, stored: Option<&str>) -> Self {
-        self.put(field, stored.map(script))
-    }
 }
 
 /// A script for people: the text that its base64 stands for.

@@ -266,7 +266,10 @@ impl<'a> Fields<'a> {
             };
         }
         let words = |text: String| {
-            text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+            text.split([',', ' ', '\t', '\n', '\r'])
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
         };
         self.text(field).map(words)
     }

@@ -1,18 +1,41 @@
-//! Groups, as clients read them.
+//! Groups, as clients read and ask for them.
 
 use perilune_model::effective::{Effective, Source};
-use perilune_model::group::Group;
-use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe,
-};
+use perilune_model::group::{Group, Request};
+use perilune_model::plugins::Installed;
+use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
 use perilune_model::{Cluster, Name, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ancestors::Ancestors;
+use crate::fields::Fields;
 use crate::interface::GroupInterfaceKeys;
+use crate::provisioning::{Installation, InstallationSources};
+use crate::requests::{INTERFACES, comment, group_interface};
 use crate::word::TrueFalse;
-use crate::{label, route};
+use crate::{label, provisioning, route};
+
+/// The request of a group. `name` is the group's in the URL.
+pub fn request(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> Request {
+    let renamed = fields.new_name("newgroupname", Name::general);
+    let named = fields.new_name("name", Name::general);
+    Request {
+        new_name: renamed.or_else(|| named.filter(|named| named != name)),
+        parent: fields
+            .help("A group whose values it has where it says nothing itself")
+            .of("group")
+            .name("parent", Name::general),
+        provisioning: provisioning::request(fields, "bmcsetupname", installed),
+        domain: fields.help("DNS domain").text("domain"),
+        comment: comment(fields),
+        labels: label::request(fields),
+        interfaces: fields
+            .help(INTERFACES)
+            .objects("interfaces", group_interface)
+            .unwrap_or_default(),
+    }
+}
 
 /// A group in a list: mostly what it says itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,20 +50,8 @@ pub struct GroupEntry<'a> {
     osimagetagid: Option<&'a str>,
     kerneloptions: Option<&'a str>,
     ipxe_kernel: Option<&'a str>,
-    prescript: Option<&'a str>,
-    partscript: Option<&'a str>,
-    postscript: Option<&'a str>,
-    disklayout: Option<&'a str>,
-    osimage_filter: Option<&'a str>,
-    install_policy: Option<&'static str>,
-    install_mode: Option<&'static str>,
-    wipe: Option<&'static str>,
-    boot_order: Option<&'static str>,
-    memory_limit: Option<&'a str>,
-    script_timeout: Option<&'a str>,
-    hosts: Option<&'static str>,
-    timezone: Option<&'a str>,
-    locale: Option<&'a str>,
+    #[serde(flatten)]
+    installation: Installation<'a>,
     /// Static routes: its own, else those of its networks.
     routes: Option<String>,
     #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
@@ -78,20 +89,7 @@ impl<'a> GroupEntry<'a> {
             osimagetagid: effective.said(|own| own.osimagetag.as_ref()).map(TagChoice::word),
             kerneloptions: effective.kerneloptions().value,
             ipxe_kernel: effective.said(|own| own.ipxe_kernel).map(IpxeKernel::word),
-            prescript: effective.said(|own| own.prescript.as_deref()),
-            partscript: effective.said(|own| own.partscript.as_deref()),
-            postscript: effective.said(|own| own.postscript.as_deref()),
-            disklayout: effective.said(|own| own.disklayout.as_deref()),
-            osimage_filter: effective.said(|own| own.osimage_filter.as_deref()),
-            install_policy: effective.said(|own| own.install_policy).map(InstallPolicy::word),
-            install_mode: effective.said(|own| own.install_policy).map(InstallPolicy::mode),
-            wipe: effective.said(|own| own.wipe).map(Wipe::word),
-            boot_order: effective.said(|own| own.boot_order).map(BootOrder::word),
-            memory_limit: effective.said(|own| own.memory_limit.as_deref()),
-            script_timeout: effective.said(|own| own.script_timeout.as_deref()),
-            hosts: effective.said(|own| own.hosts).map(Hosts::word),
-            timezone: effective.said(|own| own.timezone.as_deref()),
-            locale: effective.said(|own| own.locale.as_deref()),
+            installation: Installation::said(&effective),
             routes_source: routes.source(),
             routes: routes.value,
             netboot: effective.said(|own| own.netboot).unwrap_or(false),
@@ -123,20 +121,8 @@ pub struct GroupDetail<'a> {
     domain: Option<&'a str>,
     kerneloptions: Option<&'a str>,
     ipxe_kernel: &'a str,
-    prescript: &'a str,
-    partscript: &'a str,
-    postscript: &'a str,
-    disklayout: Option<&'a str>,
-    osimage_filter: Option<&'a str>,
-    install_policy: Option<&'static str>,
-    install_mode: Option<&'static str>,
-    wipe: Option<&'static str>,
-    boot_order: Option<&'static str>,
-    memory_limit: Option<&'a str>,
-    script_timeout: Option<&'a str>,
-    hosts: Option<&'static str>,
-    timezone: Option<&'a str>,
-    locale: Option<&'a str>,
+    #[serde(flatten)]
+    installation: Installation<'a>,
     /// Static routes: its own, else those of its networks.
     routes: Option<String>,
     #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
@@ -188,34 +174,8 @@ struct Sources {
     ipxe_kernel: &'static str,
     #[serde(rename = "_unmanaged_bmc_users_source")]
     unmanaged_bmc_users: &'static str,
-    #[serde(rename = "_prescript_source")]
-    prescript: &'static str,
-    #[serde(rename = "_partscript_source")]
-    partscript: &'static str,
-    #[serde(rename = "_postscript_source")]
-    postscript: &'static str,
-    #[serde(rename = "_disklayout_source")]
-    disklayout: &'static str,
-    #[serde(rename = "_osimage_filter_source")]
-    osimage_filter: &'static str,
-    #[serde(rename = "_install_policy_source")]
-    install_policy: &'static str,
-    #[serde(rename = "_install_mode_source")]
-    install_mode: &'static str,
-    #[serde(rename = "_wipe_source")]
-    wipe: &'static str,
-    #[serde(rename = "_boot_order_source")]
-    boot_order: &'static str,
-    #[serde(rename = "_memory_limit_source")]
-    memory_limit: &'static str,
-    #[serde(rename = "_script_timeout_source")]
-    script_timeout: &'static str,
-    #[serde(rename = "_hosts_source")]
-    hosts: &'static str,
-    #[serde(rename = "_timezone_source")]
-    timezone: &'static str,
-    #[serde(rename = "_locale_source")]
-    locale: &'static str,
+    #[serde(flatten)]
+    installation: InstallationSources,
     #[serde(rename = "_osimage_source")]
     osimage: &'static str,
     #[serde(rename = "_bmcsetupname_source")]
@@ -236,20 +196,7 @@ impl Sources {
             kerneloptions: effective.kerneloptions().source.word(),
             ipxe_kernel: effective.ipxe_kernel().source.word(),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().source.word(),
-            prescript: effective.prescript().source.word(),
-            partscript: effective.partscript().source.word(),
-            postscript: effective.postscript().source.word(),
-            disklayout: effective.disklayout().source.word(),
-            osimage_filter: effective.osimage_filter().source.word(),
-            install_policy: effective.install_policy().source.word(),
-            install_mode: effective.install_policy().source.word(),
-            wipe: effective.wipe().source.word(),
-            boot_order: effective.boot_order().source.word(),
-            memory_limit: effective.memory_limit().source.word(),
-            script_timeout: effective.script_timeout().source.word(),
-            hosts: effective.hosts().source.word(),
-            timezone: effective.timezone().source.word(),
-            locale: effective.locale().source.word(),
+            installation: InstallationSources::of(effective),
             // Clients expect `group` here, set or not.
             osimage: Source::Group.word(),
             bmcsetupname: Source::Group.word(),
@@ -270,20 +217,7 @@ impl<'a> GroupDetail<'a> {
             domain: domain(cluster, group),
             kerneloptions: effective.kerneloptions().value,
             ipxe_kernel: effective.ipxe_kernel().value.word(),
-            prescript: effective.prescript().value.unwrap_or_default(),
-            partscript: effective.partscript().value.unwrap_or_default(),
-            postscript: effective.postscript().value.unwrap_or_default(),
-            disklayout: effective.disklayout().value,
-            osimage_filter: effective.osimage_filter().value,
-            install_policy: effective.install_policy().value.map(InstallPolicy::word),
-            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
-            wipe: Some(effective.wipe().value.word()),
-            boot_order: effective.boot_order().value.map(BootOrder::word),
-            memory_limit: effective.memory_limit().value,
-            script_timeout: effective.script_timeout().value,
-            hosts: Some(effective.hosts().value.word()),
-            timezone: effective.timezone().value,
-            locale: effective.locale().value,
+            installation: Installation::in_effect(&effective, ""),
             routes_source: routes.source(),
             routes: routes.value,
             netboot: TrueFalse(effective.netboot().value),

@@ -26,6 +26,7 @@ pub mod node;
 pub mod node_column;
 pub mod os_user;
 pub mod osimage;
+pub mod provisioning;
 pub mod rack;
 pub mod requests;
 pub mod reservation;

@@ -1,21 +1,68 @@
-//! Nodes, as clients read them.
+//! Nodes, as clients read and ask for them.
 
 use perilune_model::effective::Effective;
-use perilune_model::node::Node;
-use perilune_model::provisioning::{BootOrder, InstallPolicy, Provisioning, TagChoice};
-use perilune_model::{Cluster, Name, Words};
+use perilune_model::node::{Node, Request};
+use perilune_model::plugins::Installed;
+use perilune_model::provisioning::{Provisioning, TagChoice};
+use perilune_model::{Cluster, Name, Patch, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ancestors::Ancestors;
+use crate::fields::Fields;
 use crate::hidden::View;
 use crate::interface::NodeInterface;
+use crate::provisioning::{Installation, InstallationSources};
+use crate::requests::{INTERFACES, comment, node_interface};
 use crate::word::{PortNumber, TrueFalse};
-use crate::{label, route};
+use crate::{label, provisioning, route};
 
 /// What a script that nobody set is in lists.
 const EMPTY: &str = "<empty>";
 const DEFAULT_TAG: &str = "default";
+
+/// The request of a node. `name` is the node's in the URL.
+pub fn request(fields: &mut Fields<'_>, name: &Name, installed: &Installed) -> Request {
+    let renamed = fields.new_name("newnodename", Name::host);
+    let named = fields.new_name("name", Name::host);
+    let group = fields
+        .help("The group it belongs to; needed for a new node")
+        .of("group")
+        .name("group", Name::general);
+    if group == Patch::Clear {
+        fields.refuse("group", "a node needs a group; give one");
+    }
+    let described = described(fields, installed);
+    Request {
+        new_name: renamed.or_else(|| named.filter(|named| named != name)),
+        group: group.value().cloned(),
+        status: fields.text("status"),
+        labels: label::request(fields),
+        interfaces: fields
+            .help(INTERFACES)
+            .objects("interfaces", node_interface)
+            .unwrap_or_default(),
+        ..described
+    }
+}
+
+/// What requests and documents say alike.
+pub(crate) fn described(fields: &mut Fields<'_>, installed: &Installed) -> Request {
+    Request {
+        provisioning: provisioning::request(fields, "bmcsetup", installed),
+        switch: fields.help("The switch it hangs on").of("switch").name("switch", Name::host),
+        switchport: fields.help("The port of that switch").text("switchport"),
+        cloud: fields.help("The cloud it runs in").of("cloud").name("cloud", Name::general),
+        service: fields.help("Stop in the installer with a shell").boolean("service"),
+        vendor: fields.help("Who made it").text("vendor"),
+        assettag: fields.help("Its inventory number").text("assettag"),
+        tpm_uuid: fields.help("TPM: UUID").text("tpm_uuid"),
+        tpm_pubkey: fields.help("TPM: public key").text("tpm_pubkey"),
+        tpm_sha256: fields.help("TPM: measurement that it must show").secret("tpm_sha256"),
+        comment: comment(fields),
+        ..Request::default()
+    }
+}
 
 /// What a node last reported.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,20 +98,8 @@ pub struct NodeEntry<'a> {
     scripts: Option<String>,
     vendor: Option<&'a str>,
     assettag: Option<&'a str>,
-    prescript: &'a str,
-    partscript: &'a str,
-    postscript: &'a str,
-    disklayout: Option<&'a str>,
-    osimage_filter: Option<&'a str>,
-    install_policy: Option<&'static str>,
-    install_mode: Option<&'static str>,
-    wipe: Option<&'static str>,
-    boot_order: Option<&'static str>,
-    memory_limit: Option<&'a str>,
-    script_timeout: Option<&'a str>,
-    hosts: Option<&'static str>,
-    timezone: Option<&'a str>,
-    locale: Option<&'a str>,
+    #[serde(flatten)]
+    installation: Installation<'a>,
     /// Static routes: the node's own, else its group's, else those of its networks.
     routes: Option<String>,
     #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
@@ -113,20 +148,7 @@ impl<'a> NodeEntry<'a> {
             scripts: effective.scripts().value.map(Words::to_string),
             vendor: node.vendor.as_deref(),
             assettag: node.assettag.as_deref(),
-            prescript: effective.prescript().value.unwrap_or(EMPTY),
-            partscript: effective.partscript().value.unwrap_or(EMPTY),
-            postscript: effective.postscript().value.unwrap_or(EMPTY),
-            disklayout: effective.disklayout().value,
-            osimage_filter: effective.osimage_filter().value,
-            install_policy: effective.install_policy().value.map(InstallPolicy::word),
-            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
-            wipe: Some(effective.wipe().value.word()),
-            boot_order: effective.boot_order().value.map(BootOrder::word),
-            memory_limit: effective.memory_limit().value,
-            script_timeout: effective.script_timeout().value,
-            hosts: Some(effective.hosts().value.word()),
-            timezone: effective.timezone().value,
-            locale: effective.locale().value,
+            installation: Installation::in_effect(&effective, EMPTY),
             routes_source: routes.source(),
             routes: routes.value,
             netboot: effective.netboot().value,
@@ -179,20 +201,8 @@ pub struct NodeDetail<'a> {
     scripts: Option<String>,
     vendor: Option<&'a str>,
     assettag: Option<&'a str>,
-    prescript: &'a str,
-    partscript: &'a str,
-    postscript: &'a str,
-    disklayout: Option<&'a str>,
-    osimage_filter: Option<&'a str>,
-    install_policy: Option<&'static str>,
-    install_mode: Option<&'static str>,
-    wipe: Option<&'static str>,
-    boot_order: Option<&'static str>,
-    memory_limit: Option<&'a str>,
-    script_timeout: Option<&'a str>,
-    hosts: Option<&'static str>,
-    timezone: Option<&'a str>,
-    locale: Option<&'a str>,
+    #[serde(flatten)]
+    installation: Installation<'a>,
     /// Static routes: the node's own, else its group's, else those of its networks.
     routes: Option<String>,
     #[serde(rename = "_routes_source", skip_serializing_if = "Option::is_none")]
@@ -254,34 +264,8 @@ struct Sources {
     kerneloptions: &'static str,
     #[serde(rename = "_ipxe_kernel_source")]
     ipxe_kernel: &'static str,
-    #[serde(rename = "_prescript_source")]
-    prescript: &'static str,
-    #[serde(rename = "_partscript_source")]
-    partscript: &'static str,
-    #[serde(rename = "_postscript_source")]
-    postscript: &'static str,
-    #[serde(rename = "_disklayout_source")]
-    disklayout: &'static str,
-    #[serde(rename = "_osimage_filter_source")]
-    osimage_filter: &'static str,
-    #[serde(rename = "_install_policy_source")]
-    install_policy: &'static str,
-    #[serde(rename = "_install_mode_source")]
-    install_mode: &'static str,
-    #[serde(rename = "_wipe_source")]
-    wipe: &'static str,
-    #[serde(rename = "_boot_order_source")]
-    boot_order: &'static str,
-    #[serde(rename = "_memory_limit_source")]
-    memory_limit: &'static str,
-    #[serde(rename = "_script_timeout_source")]
-    script_timeout: &'static str,
-    #[serde(rename = "_hosts_source")]
-    hosts: &'static str,
-    #[serde(rename = "_timezone_source")]
-    timezone: &'static str,
-    #[serde(rename = "_locale_source")]
-    locale: &'static str,
+    #[serde(flatten)]
+    installation: InstallationSources,
 }
 
 impl Sources {
@@ -302,20 +286,7 @@ impl Sources {
             provision_interface: effective.provision_interface().source.word(),
             kerneloptions: effective.kerneloptions().source.word(),
             ipxe_kernel: effective.ipxe_kernel().source.word(),
-            prescript: effective.prescript().source.word(),
-            partscript: effective.partscript().source.word(),
-            postscript: effective.postscript().source.word(),
-            disklayout: effective.disklayout().source.word(),
-            osimage_filter: effective.osimage_filter().source.word(),
-            install_policy: effective.install_policy().source.word(),
-            install_mode: effective.install_policy().source.word(),
-            wipe: effective.wipe().source.word(),
-            boot_order: effective.boot_order().source.word(),
-            memory_limit: effective.memory_limit().source.word(),
-            script_timeout: effective.script_timeout().source.word(),
-            hosts: effective.hosts().source.word(),
-            timezone: effective.timezone().source.word(),
-            locale: effective.locale().source.word(),
+            installation: InstallationSources::of(effective),
         }
     }
 }
@@ -341,20 +312,7 @@ impl<'a> NodeDetail<'a> {
             scripts: effective.scripts().value.map(Words::to_string),
             vendor: node.vendor.as_deref(),
             assettag: node.assettag.as_deref(),
-            prescript: effective.prescript().value.unwrap_or_default(),
-            partscript: effective.partscript().value.unwrap_or_default(),
-            postscript: effective.postscript().value.unwrap_or_default(),
-            disklayout: effective.disklayout().value,
-            osimage_filter: effective.osimage_filter().value,
-            install_policy: effective.install_policy().value.map(InstallPolicy::word),
-            install_mode: effective.install_policy().value.map(InstallPolicy::mode),
-            wipe: Some(effective.wipe().value.word()),
-            boot_order: effective.boot_order().value.map(BootOrder::word),
-            memory_limit: effective.memory_limit().value,
-            script_timeout: effective.script_timeout().value,
-            hosts: Some(effective.hosts().value.word()),
-            timezone: effective.timezone().value,
-            locale: effective.locale().value,
+            installation: Installation::in_effect(&effective, ""),
             routes_source: routes.source(),
             routes: routes.value,
             netboot: TrueFalse(effective.netboot().value),

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use crate::fields::Fields;
 use crate::label;
-use crate::requests::{comment, kernel_options};
+use crate::provisioning::kernel_options;
+use crate::requests::comment;
 
 /// The longest name that a request may give to an image or a tag.
 const LONGEST_NAME: usize = 127;
@@ -221,9 +222,19 @@ fn short_name(text: &str) -> Result<Name, perilune_model::NameError> {
 }
 
 fn columns(fields: &mut Fields<'_>) -> Request {
+    let described = described(fields);
     Request {
-        new_name: None,
-        tag: Patch::Keep,
+        kernelfile: file(fields.help("File of the packed kernel"), "kernelfile"),
+        initrdfile: file(fields.help("File of the packed installer"), "initrdfile"),
+        imagefile: file(fields.help("File of the packed tree"), "imagefile"),
+        labels: label::request(fields),
+        ..described
+    }
+}
+
+/// What requests and documents say alike: all but the files, which packing makes, and labels.
+pub(crate) fn described(fields: &mut Fields<'_>) -> Request {
+    Request {
         path: tree_path(fields.help("Directory with the tree of the operating system")),
         kernelversion: fields
             .help("The kernel to boot, as in lib/modules of the tree")
@@ -239,11 +250,8 @@ fn columns(fields: &mut Fields<'_>) -> Request {
             .encoded()
             .text("grab_filesystems"),
         grab_exclude: fields.help("What is left out by a grab").encoded().text("grab_exclude"),
-        kernelfile: file(fields.help("File of the packed kernel"), "kernelfile"),
-        initrdfile: file(fields.help("File of the packed installer"), "initrdfile"),
-        imagefile: file(fields.help("File of the packed tree"), "imagefile"),
         comment: comment(fields),
-        labels: label::request(fields),
+        ..Request::default()
     }
 }
 

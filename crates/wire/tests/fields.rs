@@ -7,7 +7,7 @@ use perilune_model::Name;
 use perilune_model::plugins::Installed;
 use perilune_wire::definition::{Field, Kind, of};
 use perilune_wire::{
-    bmc_setup, cluster, device, network, osimage, rack, requests, route, secret, user,
+    bmc_setup, cluster, device, group, network, node, osimage, rack, requests, route, secret, user,
 };
 
 /// Set to write the page instead of comparing it.
@@ -30,9 +30,9 @@ fn resources() -> Vec<(&'static str, Vec<Field>)> {
         ("cluster", of(|fields| cluster::request(fields, &controller, &installed))),
         ("network", of(|fields| network::request(fields, &controller))),
         ("osimage", of(|fields| osimage::request(fields, &name))),
-        ("group", of(|fields| requests::group(fields, &name, &installed))),
+        ("group", of(|fields| group::request(fields, &name, &installed))),
         ("interfaces of a group", of(requests::group_interface)),
-        ("node", of(|fields| requests::node(fields, &name, &installed))),
+        ("node", of(|fields| node::request(fields, &name, &installed))),
         ("interfaces of a node", of(requests::node_interface)),
         ("bmcsetup", of(bmc_setup::request)),
         ("switch", of(device::switch_request)),

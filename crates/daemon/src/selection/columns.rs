@@ -64,9 +64,7 @@ impl Nodes<'_> {
                 Cow::Owned(position.map(|unit| unit.to_string()).unwrap_or_default())
             }
             NodeColumn::Switch => text(node.switch.as_ref().map(Name::as_str)),
-            NodeColumn::Port => text(node.switchport.as_deref()),
-            NodeColumn::Vendor => text(node.vendor.as_deref()),
-            NodeColumn::Assettag => text(node.assettag.as_deref()),
+            NodeColumn::Plain(plain) => text((plain.of)(node)),
             NodeColumn::Labels => Cow::Owned(labels(self.cluster, node)),
             NodeColumn::Comment => Cow::Owned(comment()),
             NodeColumn::Remark => match state().and_then(NodeState::failure) {

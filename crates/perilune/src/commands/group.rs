@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use perilune_model::Name;
 use perilune_model::plugins::Installed;
-use perilune_wire::requests;
+use perilune_wire::group;
 use serde_json::{Map, Value};
 
 use super::interface;
@@ -24,7 +24,7 @@ const RESOURCE: Resource = Resource {
 
 pub(crate) struct GroupFields;
 
-options!(GroupFields, |fields| requests::group(fields, &Name::default(), &Installed::default()));
+options!(GroupFields, |fields| group::request(fields, &Name::default(), &Installed::default()));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

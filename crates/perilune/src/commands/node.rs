@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use perilune_model::Name;
 use perilune_model::plugins::Installed;
-use perilune_wire::requests;
+use perilune_wire::node;
 use serde_json::{Map, Value, json};
 
 use super::{adopt, arm, claim, identity, interface, node_import, node_list, reinstall, watch};
@@ -24,12 +24,12 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 pub(crate) struct NodeFields;
 
-options!(NodeFields, |fields| requests::node(fields, &Name::default(), &Installed::default()));
+options!(NodeFields, |fields| node::request(fields, &Name::default(), &Installed::default()));
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List nodes
-    #[command(visible_alias = "ls", after_help = node_list::EXAMPLES)]
+    #[command(visible_alias = "ls", after_help = node_list::examples())]
     List(node_list::ListNodes),
     /// Show nodes in full, and where each value comes from
     #[command(

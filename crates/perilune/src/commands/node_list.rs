@@ -14,9 +14,8 @@ use crate::resource::{self, List};
 use crate::select::printed;
 use crate::session::Session;
 
-pub(crate) const EXAMPLES: &str = "\
-Columns: name, status, since, failure, power, group, osimage, tag, runs, address, mac, bmc, rack, position, switch, port,
-vendor, assettag, labels, comment, remark (why an installation failed, else the comment).
+const EXAMPLES: &str = "\
+Remark is why an installation failed, else the comment.
 
 Examples:
   perilune node list
@@ -25,6 +24,10 @@ Examples:
   perilune node list state:install.error --columns name,failure -o csv
   perilune node list node[001-016] -o json
   perilune node list --group compute --fold      (prints node[001-128])";
+
+pub(crate) fn examples() -> String {
+    format!("Columns: {}.\n{EXAMPLES}", NodeColumn::words())
+}
 
 /// The exit code for what is not there, whoever says so.
 const NOT_FOUND: u8 = 4;

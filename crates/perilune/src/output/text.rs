@@ -4,20 +4,8 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use perilune_wire::described::is_encoded;
 use serde_json::Value;
-
-/// Fields whose text is base64 on the wire, by the convention of all clients.
-const ENCODED: [&str; 9] = [
-    "comment",
-    "disklayout",
-    "grab_exclude",
-    "grab_filesystems",
-    "kerneloptions",
-    "options",
-    "partscript",
-    "postscript",
-    "prescript",
-];
 
 /// The text of a field, decoded where the API encodes it. Nothing for everything that means "not set".
 pub(crate) fn field_text(key: &str, value: &Value) -> String {
@@ -33,7 +21,7 @@ pub(crate) fn field_text(key: &str, value: &Value) -> String {
     };
     // Changes name fields with what they are part of.
     let last = key.rsplit('.').next().unwrap_or(key);
-    let text = if ENCODED.contains(&last) { decoded(&text) } else { text };
+    let text = if is_encoded(last) { decoded(&text) } else { text };
     match text.as_str() {
         "None" | "<empty>" => String::new(),
         "True" => "yes".to_owned(),
@@ -50,8 +38,8 @@ pub(crate) fn readable(value: &mut Value) {
                 // Changes name fields with what they are part of, and have both of their values.
                 let last = key.rsplit('.').next().unwrap_or(key);
                 match value {
-                    Value::String(text) if ENCODED.contains(&last) => *text = decoded(text),
-                    Value::Object(sides) if ENCODED.contains(&last) => {
+                    Value::String(text) if is_encoded(last) => *text = decoded(text),
+                    Value::Object(sides) if is_encoded(last) => {
                         for (_, side) in sides {
                             if let Value::String(text) = side {
                                 *text = decoded(text);

@@ -2,23 +2,21 @@
 
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::group::Group;
-use perilune_model::image::Image;
+use perilune_model::image::{self, Image};
 use perilune_model::interface::{
     GroupInterface, Interface, Link, circular, impossible, oversized_vlan,
 };
-use perilune_model::node::{Node, Reported};
+use perilune_model::node::{Node, Reported, TEXTS};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
-};
-use perilune_model::{Error, Name, Object, Violation, Words};
+use perilune_model::provisioning::{Provisioning, SETTINGS, SettingValue, UnmanagedUsers};
+use perilune_model::{Error, Name, Object, Text, Violation};
 use serde_json::Value;
 
 use super::devices::{addresses, show_addresses};
 use super::site::unique;
 use super::{Said, stored, text};
 use crate::fields::Fields;
-use crate::{label, requests, route};
+use crate::{label, node, osimage, provisioning, requests, route};
 
 /// The files and tags of an image are what packing made, and stay.
 pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -> Object {
@@ -26,36 +24,20 @@ pub(super) fn image(fields: &mut Fields<'_>, name: Name, own: Option<&Object>) -
         Some(Object::Image(own)) => Image::clone(own),
         _ => Image::default(),
     };
-    Image {
+    let mut image = Image {
         name,
-        path: text(fields, "path"),
-        kernelversion: text(fields, "kernelversion"),
-        kernelmodules: text(fields, "kernelmodules"),
-        kerneloptions: requests::kernel_options(fields).value().cloned(),
-        grab_filesystems: text(fields, "grab_filesystems"),
-        grab_exclude: text(fields, "grab_exclude"),
-        distribution: text(fields, "distribution"),
-        osrelease: text(fields, "osrelease"),
-        comment: text(fields, "comment"),
         labels: label::of_document(fields),
         files: own.files,
         tag: own.tag,
         tags: own.tags,
-    }
-    .into()
+        ..Image::default()
+    };
+    osimage::described(fields).write(&mut image);
+    image.into()
 }
 
 pub(super) fn show_image(image: &Image) -> Said {
-    Said::default()
-        .put("path", image.path.clone())
-        .put("kernelversion", image.kernelversion.clone())
-        .put("kernelmodules", image.kernelmodules.clone())
-        .put("kerneloptions", image.kerneloptions.clone())
-        .put("grab_filesystems", image.grab_filesystems.clone())
-        .put("grab_exclude", image.grab_exclude.clone())
-        .put("distribution", image.distribution.clone())
-        .put("osrelease", image.osrelease.clone())
-        .put("comment", image.comment.clone())
+    said_texts(Said::default(), image::TEXTS, image)
         .put("labels", label::in_document(&image.labels))
 }
 
@@ -106,7 +88,8 @@ pub(super) fn show_bmc_setup(setup: &BmcSetup, with_password: bool) -> Said {
 }
 
 pub(super) fn group(fields: &mut Fields<'_>, name: Name, installed: &Installed) -> Object {
-    let provisioning = provisioning(fields, installed);
+    let request = provisioning::request(fields, "bmcsetup", installed);
+    let provisioning = stored_scripts(request.alone());
     let interfaces = fields.objects("interfaces", |fields| {
         let name = interface_name(fields);
         fields.require("network", "an interface of a group must be in a network");
@@ -167,27 +150,19 @@ pub(super) fn node(
     let interfaces = interfaces.unwrap_or_default();
     unique(fields, interfaces.iter().map(|interface| &interface.name));
     check_vlans(fields, interfaces.iter().map(|interface| (&interface.name, &interface.link)));
-    Node {
+    let request = node::described(fields, installed);
+    let mut node = Node {
         name,
         group: fields.new_name("group", Name::general).unwrap_or_default(),
-        provisioning: provisioning(fields, installed).into(),
-        service: fields.flag("service"),
-        switch: fields.name("switch", Name::host).value().cloned(),
-        switchport: text(fields, "switchport"),
-        cloud: fields.name("cloud", Name::general).value().cloned(),
-        vendor: text(fields, "vendor"),
-        assettag: text(fields, "assettag"),
-        reported,
-        comment: text(fields, "comment"),
+        provisioning: stored_scripts(request.provisioning.alone()).into(),
         labels: label::of_document(fields),
-        status,
-        tpm_uuid: text(fields, "tpm_uuid"),
-        tpm_pubkey: text(fields, "tpm_pubkey"),
-        tpm_sha256: text(fields, "tpm_sha256"),
+        reported,
         interfaces,
         former,
-    }
-    .into()
+        ..Node::default()
+    };
+    request.write(&mut node);
+    Node { status, ..node }.into()
 }
 
 pub(super) fn show_node(node: &Node) -> Said {
@@ -200,18 +175,13 @@ pub(super) fn show_node(node: &Node) -> Said {
         Value::Object(show_link(said, &interface.link).0)
     };
     let said = Said::default().text("group", Some(&node.group));
-    show_provisioning(said, &node.provisioning)
+    let said = show_provisioning(said, &node.provisioning)
         .flag("service", node.service, false)
         .text("switch", node.switch.as_ref())
         .put("switchport", node.switchport.clone())
         .text("cloud", node.cloud.as_ref())
-        .put("vendor", node.vendor.clone())
-        .put("assettag", node.assettag.clone())
-        .put("comment", node.comment.clone())
-        .put("labels", label::in_document(&node.labels))
-        .put("tpm_uuid", node.tpm_uuid.clone())
-        .put("tpm_pubkey", node.tpm_pubkey.clone())
-        .put("tpm_sha256", node.tpm_sha256.clone())
+        .put("labels", label::in_document(&node.labels));
+    said_texts(said, TEXTS, node)
         // Without the field a node would get the interfaces of its group.
         .put("interfaces", Some(node.interfaces.iter().map(interface).collect::<Vec<Value>>()))
 }
@@ -229,46 +199,31 @@ fn interface_name(fields: &mut Fields<'_>) -> Name {
     fields.new_name("interface", Name::interface).unwrap_or_default()
 }
 
-/// What nodes and groups have alike.
-fn provisioning(fields: &mut Fields<'_>, installed: &Installed) -> Provisioning {
-    let mut provisioning = requests::provisioning(fields, "bmcsetup", installed).alone();
-    let scripts =
-        [&mut provisioning.prescript, &mut provisioning.partscript, &mut provisioning.postscript];
-    for script in scripts {
+/// Documents have scripts as people write them.
+fn stored_scripts(mut said: Provisioning) -> Provisioning {
+    for script in said.scripts_mut() {
         *script = script.as_deref().map(stored);
     }
-    provisioning
+    said
 }
 
 fn show_provisioning(said: Said, own: &Provisioning) -> Said {
-    said.text("osimage", own.osimage.as_ref())
-        .put("osimagetag", own.osimagetag.as_ref().map(TagChoice::word))
-        .text("bmcsetup", own.bmcsetup.as_ref())
-        .put("setupbmc", own.setupbmc)
-        .put("netboot", own.netboot)
-        .put("bootmenu", own.bootmenu)
-        .put("roles", own.roles.as_ref().map(Words::to_string))
-        .put("scripts", own.scripts.as_ref().map(Words::to_string))
-        .put("provision_interface", own.provision_interface.clone())
-        .put("provision_method", own.provision_method.clone())
-        .put("provision_fallback", own.provision_fallback.clone())
-        .put("kerneloptions", own.kerneloptions.clone())
-        .put("ipxe_kernel", own.ipxe_kernel.map(IpxeKernel::word))
-        .put("unmanaged_bmc_users", own.unmanaged_bmc_users.map(UnmanagedUsers::word))
-        .script("prescript", own.prescript.as_deref())
-        .script("partscript", own.partscript.as_deref())
-        .script("postscript", own.postscript.as_deref())
-        .put("disklayout", own.disklayout.clone())
-        .put("osimage_filter", own.osimage_filter.clone())
-        .put("install_policy", own.install_policy.map(InstallPolicy::word))
-        .put("wipe", own.wipe.map(Wipe::word))
-        .put("boot_order", own.boot_order.map(BootOrder::word))
-        .put("memory_limit", own.memory_limit.clone())
-        .put("script_timeout", own.script_timeout.clone())
-        .put("hosts", own.hosts.map(Hosts::word))
-        .put("timezone", own.timezone.clone())
-        .put("locale", own.locale.clone())
-        .put("routes", route::in_document(&own.routes))
+    let mut own = own.clone();
+    for script in own.scripts_mut() {
+        *script = script.as_deref().map(super::script);
+    }
+    let said = SETTINGS.iter().fold(said, |said, setting| {
+        let value = (setting.of)(&own).map(|value| match value {
+            SettingValue::Flag(flag) => Value::from(flag),
+            text @ (SettingValue::Text(_) | SettingValue::Words(_)) => text.to_string().into(),
+        });
+        said.put(setting.name, value)
+    });
+    said.put("routes", route::in_document(&own.routes))
+}
+
+fn said_texts<O, R>(said: Said, texts: &[Text<O, R>], object: &O) -> Said {
+    texts.iter().fold(said, |said, text| said.put(text.name, (text.of)(object)))
 }
 
 fn link(fields: &mut Fields<'_>) -> Link {
