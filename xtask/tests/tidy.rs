@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perilune-render", &["perilune-boot", "perilune-dns", "perilune-model"]),
     ("perilune-image", &["perilune-archive"]),
     ("perilune-directory", &["perilune-model"]),
-    ("perilune-import", &["perilune-model", "perilune-plan"]),
+    ("perilune-import", &["perilune-model", "perilune-plan", "perilune-wire"]),
     ("perilune-program", &[]),
     ("perilune-bmc", &["perilune-program"]),
     ("perilune-switch", &["perilune-model"]),

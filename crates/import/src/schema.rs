@@ -1,26 +1,55 @@
-//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are `disklayout`, `install_policy`, `wipe`, `boot_order`, `memory_limit`, `script_timeout`, `hosts`, `timezone`, `locale`, `labels`, `routes`, those that
-//! begin with `files_`, `driver`, `port` and `certificate` of BMC setups, `interfaces` of switches, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export would lose what it came from.
+//! The tables of a Luna 2 database, and what becomes of each. Columns that only this program writes are settings that the old daemon does not
+//! know, `labels`, `routes`, those that begin with `files_`, `driver`, `port` and `certificate` of BMC setups,
+//! `interfaces` of switches, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export
+//! would lose what it came from.
+
+use perilune_model::provisioning::{SETTINGS, Setting};
+use perilune_model::{image, node};
 
 /// A table that is read.
 pub(crate) struct Known {
     pub(crate) name: &'static str,
     /// Columns that are read.
-    pub(crate) read: &'static [&'static str],
+    read: &'static [&'static str],
+    /// Columns that are named as fields of the model are.
+    fields: Fields,
     /// Columns whose loss nobody notices.
-    pub(crate) without_meaning: &'static [&'static str],
+    without_meaning: &'static [&'static str],
 }
 
-/// What a node can say for itself or inherit from its group; columns of both tables.
-macro_rules! with_provisioning {
-    ($($column:literal),* $(,)?) => {
-        &[
-            $($column,)*
-            "osimageid", "osimagetagid", "bmcsetupid", "setupbmc", "netboot", "bootmenu", "roles", "scripts",
-            "provision_interface", "provision_method", "provision_fallback", "kerneloptions", "ipxe_kernel",
-            "unmanaged_bmc_users", "prescript", "partscript", "postscript", "disklayout", "osimage_filter", "install_policy",
-            "install_mode", "wipe", "boot_order", "memory_limit", "script_timeout", "hosts", "timezone", "locale", "labels", "routes",
-        ]
-    };
+/// Which fields of the model are columns.
+#[derive(Clone, Copy)]
+enum Fields {
+    None,
+    OfImages,
+    /// What nodes inherit from groups.
+    OfGroups,
+    OfNodes,
+}
+
+impl Fields {
+    fn columns(self) -> Vec<&'static str> {
+        let settings = || SETTINGS.iter().map(column).chain([INSTALL_MODE, "labels", "routes"]);
+        match self {
+            Self::None => Vec::new(),
+            Self::OfImages => image::TEXTS.iter().map(|text| text.name).collect(),
+            Self::OfGroups => settings().collect(),
+            Self::OfNodes => node::TEXTS.iter().map(|text| text.name).chain(settings()).collect(),
+        }
+    }
+}
+
+/// What newer databases say of an installation beside `install_policy`.
+pub(crate) const INSTALL_MODE: &str = "install_mode";
+
+/// The column of a setting: one that refers to a row is named otherwise than the field.
+pub(crate) fn column(setting: &Setting) -> &'static str {
+    match setting.name {
+        "osimage" => "osimageid",
+        "osimagetag" => "osimagetagid",
+        "bmcsetup" => "bmcsetupid",
+        name => name,
+    }
 }
 
 /// What an interface is; columns of both tables of interfaces.
@@ -31,10 +60,16 @@ macro_rules! with_link {
 }
 
 macro_rules! known {
-    ($($name:literal: $read:expr, $without_meaning:expr;)*) => {
-        pub(crate) const KNOWN: &[Known] =
-            &[$(Known { name: $name, read: $read, without_meaning: $without_meaning },)*];
+    ($($name:literal: $read:expr, $without_meaning:expr $(, $fields:ident)?;)*) => {
+        pub(crate) const KNOWN: &[Known] = &[$(Known {
+            name: $name,
+            read: $read,
+            fields: known!(@ $($fields)?),
+            without_meaning: $without_meaning,
+        },)*];
     };
+    (@) => { Fields::None };
+    (@ $fields:ident) => { Fields::$fields };
 }
 
 known! {
@@ -53,10 +88,9 @@ known! {
     "routemap": &["tableref", "tablerefid", "routeid"], &[];
     "controller": &["hostname", "beacon", "shadow", "serverport", "status", "vendor"], &["clusterid"];
     "osimage": &[
-        "name", "path", "kernelfile", "initrdfile", "imagefile", "kernelversion", "kernelmodules", "kerneloptions",
-        "grab_filesystems", "grab_exclude", "distribution", "osrelease", "comment", "tagid", "files_kernelversion",
-        "files_checksum", "files_size", "files_unpacked_size", "labels",
-    ], &["changed"];
+        "name", "kernelfile", "initrdfile", "imagefile", "tagid", "files_kernelversion", "files_checksum", "files_size",
+        "files_unpacked_size", "labels",
+    ], &["changed"], OfImages;
     "osimagetag": &[
         "name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions", "files_kernelversion",
         "files_checksum", "files_size", "files_unpacked_size",
@@ -71,12 +105,9 @@ known! {
     ], &[];
     "otherdevices": &["name", "macaddress", "vendor", "comment"], &[];
     "cloud": &["name", "type", "comment"], &[];
-    "group": with_provisioning!["name", "domain", "comment", "parentid"], &[];
+    "group": &["name", "domain", "comment", "parentid"], &[], OfGroups;
     "groupinterface": with_link!["groupid", "networkid", "dhcp", "addressing"], &[];
-    "node": with_provisioning![
-        "name", "groupid", "switchid", "switchport", "cloudid", "service", "vendor", "assettag", "comment", "status",
-        "tpm_uuid", "tpm_pubkey", "tpm_sha256",
-    ], &[];
+    "node": &["name", "groupid", "switchid", "switchport", "cloudid", "service", "status"], &[], OfNodes;
     "nodeinterface": with_link!["nodeid", "macaddress"], &[];
     "ipaddress": &["tableref", "tablerefid", "ipaddress", "ipaddress_ipv6", "networkid", "dhcp"], &[];
     "dns": &["host", "ipaddress", "networkid"], &[];
@@ -116,8 +147,14 @@ pub(crate) fn known(name: &str) -> Option<&'static Known> {
 }
 
 impl Known {
+    /// All columns but the id.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let read = self.read.iter().copied();
+        read.chain(self.fields.columns()).chain(self.without_meaning.iter().copied())
+    }
+
     /// Whether the loss of this column need not be told.
     pub(crate) fn mentions(&self, column: &str) -> bool {
-        column == "id" || self.read.contains(&column) || self.without_meaning.contains(&column)
+        column == "id" || self.columns().any(|known| known == column)
     }
 }

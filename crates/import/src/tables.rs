@@ -40,11 +40,7 @@ const UNIQUE: [(&str, &[&str]); 16] = [
 /// The columns of a table.
 fn columns(table: &str) -> Vec<String> {
     let Some(known) = schema::known(table) else { return Vec::new() };
-    std::iter::once("id")
-        .chain(known.read.iter().copied())
-        .chain(known.without_meaning.iter().copied())
-        .map(str::to_owned)
-        .collect()
+    std::iter::once("id").chain(known.columns()).map(str::to_owned).collect()
 }
 
 /// All tables of a cluster. Objects whose rows somebody gives anew have the ids that they get there.

@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 use perilune_model::effective::Effective;
 use perilune_model::group::Group;
 use perilune_model::interface::{GroupInterface, Numbering, impossible};
-use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, Wipe,
-};
-use perilune_model::{Name, Words};
-use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone};
+use perilune_model::provisioning::{Provisioning, Request, SCRIPTS, SETTINGS, Wipe};
+use perilune_model::{Name, Violation};
+use perilune_plan::DiskLayout;
+use perilune_wire::fields::Fields;
+use serde_json::{Map, Value};
 
-use super::image::unmanaged_users;
 use super::planner::Planner;
+use crate::cell::shown;
 use crate::link::link;
 use crate::names::Names;
 use crate::reading::Reading;
 use crate::report::Verdict;
+use crate::schema::INSTALL_MODE;
 use crate::source::Row;
 
 /// Whether zero is a word of its own, or says nothing.
@@ -134,63 +135,58 @@ fn parents_first(rows: &[Row]) -> Vec<&Row> {
 
 /// What nodes and groups have alike, but for the tag.
 pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero) -> Provisioning {
+    let asked = asked(reading);
     let mut switch = |column: &str| match zero {
         Zero::No => reading.boolean(column),
         Zero::Inherits => reading.boolean_or_inherited(column),
     };
     let (setupbmc, netboot, bootmenu) = (switch("setupbmc"), switch("netboot"), switch("bootmenu"));
-    Provisioning {
+    let mut own = Provisioning {
         osimage: reading.reference(names, "osimage", "osimageid"),
-        osimagetag: None,
         bmcsetup: reading.reference(names, "bmcsetup", "bmcsetupid"),
         setupbmc,
         netboot,
         bootmenu,
-        roles: words(reading, "roles"),
-        scripts: words(reading, "scripts"),
-        provision_interface: reading.text("provision_interface"),
-        provision_method: reading.text("provision_method"),
-        provision_fallback: reading.text("provision_fallback"),
         kerneloptions: reading.kernel_options(),
-        ipxe_kernel: reading.word("ipxe_kernel", |word| match word {
-            "default" => Some(IpxeKernel::Default),
-            "alternative" => Some(IpxeKernel::Alternative),
-            _ => None,
-        }),
-        unmanaged_bmc_users: unmanaged_users(reading),
-        prescript: reading.script("prescript"),
-        partscript: reading.script("partscript"),
-        postscript: reading.script("postscript"),
         disklayout: disk_layout(reading),
-        osimage_filter: reading.text("osimage_filter"),
-        install_policy: install_policy(reading),
-        wipe: reading.word("wipe", |word| Wipe::ALL.into_iter().find(|wipe| wipe.word() == word)),
-        boot_order: reading.word("boot_order", |word| {
-            BootOrder::ALL.into_iter().find(|order| order.word() == word)
-        }),
-        memory_limit: reading.parsed::<Size>("memory_limit", "size").map(String::from),
-        script_timeout: reading.checked("script_timeout", |text| text.parse::<Span>().is_ok()),
-        hosts: reading
-            .word("hosts", |word| Hosts::ALL.into_iter().find(|hosts| hosts.word() == word)),
-        timezone: reading.checked("timezone", |text| check_timezone(text).is_ok()),
-        locale: reading.checked("locale", |text| check_locale(text).is_ok()),
-        routes: Vec::new(),
+        ..asked.alone()
+    };
+    for (script, column) in own.scripts_mut().into_iter().zip(SCRIPTS) {
+        *script = reading.script(column);
     }
+    own
 }
 
-/// When nodes are installed, by our own word, or by that of newer databases.
-pub(super) fn install_policy(reading: &mut Reading<'_>) -> Option<InstallPolicy> {
-    let ours = reading.word("install_policy", |word| {
-        InstallPolicy::ALL.into_iter().find(|policy| policy.word() == word)
-    });
-    let theirs = reading.word("install_mode", |word| match word {
-        "auto" => Some(None),
-        "full" => Some(Some(InstallPolicy::Always)),
-        "local" => Some(Some(InstallPolicy::Never)),
-        "memboot" => Some(Some(InstallPolicy::Memory)),
-        _ => None,
-    });
-    ours.or(theirs.flatten())
+/// What is read otherwise than requests are: what refers to rows, what the old daemon has other words for, and what is taken although it is
+/// wrong, so that it can be put right here.
+const OTHERWISE: [&str; 8] = [
+    "osimage",
+    "osimagetag",
+    "bmcsetup",
+    "setupbmc",
+    "netboot",
+    "bootmenu",
+    "kerneloptions",
+    "disklayout",
+];
+
+/// Every other setting, by the rules of requests. What they refuse is unset.
+fn asked(reading: &mut Reading<'_>) -> Request {
+    let is_otherwise = |column: &str| OTHERWISE.contains(&column) || SCRIPTS.contains(&column);
+    let columns = SETTINGS.iter().map(|setting| setting.name).chain([INSTALL_MODE]);
+    let mut said = Map::new();
+    for column in columns.filter(|column| !is_otherwise(column)) {
+        if let Some(text) = reading.text(column) {
+            said.insert(column.to_owned(), text.trim().into());
+        }
+    }
+    let mut fields = Fields::new(&said);
+    let request = perilune_wire::provisioning::read(&mut fields, "bmcsetup");
+    for Violation { field, reason } in fields.finish().err().unwrap_or_default() {
+        let text = said.get(&field).and_then(Value::as_str).unwrap_or_default();
+        reading.odd(&field, format!("'{}': {reason}; read as unset", shown(text)));
+    }
+    request
 }
 
 /// A wrong one is taken, so that it can be mended here; its nodes do not install before.
@@ -201,9 +197,4 @@ fn disk_layout(reading: &mut Reading<'_>) -> Option<String> {
         reading.odd(column, format!("{fault}; taken as it is, but its nodes do not install"));
     }
     Some(text)
-}
-
-/// Words with commas between them, as nodes read them.
-fn words(reading: &mut Reading<'_>, column: &str) -> Option<Words> {
-    Words::of(reading.list(column))
 }

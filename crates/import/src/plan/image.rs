@@ -2,7 +2,7 @@
 
 use perilune_model::Name;
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
-use perilune_model::image::{Image, ImageFiles, Tag};
+use perilune_model::image::{Image, ImageFiles, TEXTS, Tag};
 use perilune_model::provisioning::UnmanagedUsers;
 
 use super::planner::Planner;
@@ -108,7 +108,7 @@ impl Planner<'_> {
 }
 
 /// What happens to users of BMCs that the setup does not name.
-pub(super) fn unmanaged_users(reading: &mut Reading<'_>) -> Option<UnmanagedUsers> {
+fn unmanaged_users(reading: &mut Reading<'_>) -> Option<UnmanagedUsers> {
     let column = "unmanaged_bmc_users";
     let word = reading.word(column, |word| match word {
         "disable" => Some(Some(UnmanagedUsers::Disable)),
@@ -122,27 +122,18 @@ pub(super) fn unmanaged_users(reading: &mut Reading<'_>) -> Option<UnmanagedUser
 fn image(reading: &mut Reading<'_>) -> Option<Image> {
     let name = reading.own_name("name", Name::general)?;
     let mut files = files(reading);
-    let kernelversion = reading.text("kernelversion");
+    let mut image = Image { name, labels: reading.labels(), ..Image::default() };
+    for text in TEXTS {
+        *(text.place)(&mut image) = match text.name {
+            "kerneloptions" => reading.kernel_options(),
+            column => reading.text(column),
+        };
+    }
     // The old daemon keeps one version, that of the kernel it packed last.
     if files.kernelfile.is_some() && !reading.row.has("files_kernelversion") {
-        files.kernelversion.clone_from(&kernelversion);
+        files.kernelversion.clone_from(&image.kernelversion);
     }
-    Some(Image {
-        name,
-        path: reading.text("path"),
-        files,
-        kernelversion,
-        kernelmodules: reading.text("kernelmodules"),
-        kerneloptions: reading.kernel_options(),
-        grab_filesystems: reading.text("grab_filesystems"),
-        grab_exclude: reading.text("grab_exclude"),
-        distribution: reading.text("distribution"),
-        osrelease: reading.text("osrelease"),
-        comment: reading.text("comment"),
-        labels: reading.labels(),
-        tag: None,
-        tags: Vec::new(),
-    })
+    Some(Image { files, ..image })
 }
 
 fn files(reading: &mut Reading<'_>) -> ImageFiles {

@@ -3,7 +3,7 @@
 use perilune_model::Name;
 use perilune_model::effective::Effective;
 use perilune_model::interface::Interface;
-use perilune_model::node::{Node, Reported};
+use perilune_model::node::{Node, TEXTS};
 use perilune_model::provisioning::Provisioning;
 
 use super::group::{Zero, provisioning};
@@ -58,7 +58,7 @@ impl Planner<'_> {
             }
             provisioning.osimagetag = choice.filter(|choice| choice.named().is_some());
         }
-        Some(Node {
+        let mut node = Node {
             name,
             group,
             provisioning: provisioning.into(),
@@ -66,18 +66,14 @@ impl Planner<'_> {
             switch: reading.reference(&self.names, "switch", "switchid"),
             switchport: reading.text("switchport"),
             cloud: reading.reference(&self.names, "cloud", "cloudid"),
-            vendor: reading.text("vendor"),
-            assettag: reading.text("assettag"),
-            reported: Reported::default(),
-            comment: reading.text("comment"),
             labels: reading.labels(),
             status: reading.text("status"),
-            tpm_uuid: reading.text("tpm_uuid"),
-            tpm_pubkey: reading.text("tpm_pubkey"),
-            tpm_sha256: reading.text("tpm_sha256"),
-            interfaces: Vec::new(),
-            former: Vec::new(),
-        })
+            ..Node::default()
+        };
+        for text in TEXTS {
+            *(text.place)(&mut node) = reading.text(text.name);
+        }
+        Some(node)
     }
 
     fn interfaces(&mut self, node: &Name, rows: &[&Row]) -> Vec<Interface> {

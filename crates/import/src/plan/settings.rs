@@ -2,9 +2,9 @@
 
 use perilune_model::Name;
 use perilune_model::controller::{Controller, DEFAULT_PORT};
+use perilune_model::provisioning::InstallPolicy;
 use perilune_model::settings::Settings;
 
-use super::group::install_policy;
 use super::planner::Planner;
 use crate::reading::Reading;
 use crate::report::Verdict;
@@ -111,4 +111,19 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// When nodes are installed, by our own word, or by that of newer databases.
+fn install_policy(reading: &mut Reading<'_>) -> Option<InstallPolicy> {
+    let ours = reading.word("install_policy", |word| {
+        InstallPolicy::ALL.into_iter().find(|policy| policy.word() == word)
+    });
+    let theirs = reading.word("install_mode", |word| match word {
+        "auto" => Some(None),
+        "full" => Some(Some(InstallPolicy::Always)),
+        "local" => Some(Some(InstallPolicy::Never)),
+        "memboot" => Some(Some(InstallPolicy::Memory)),
+        _ => None,
+    });
+    ours.or(theirs.flatten())
 }

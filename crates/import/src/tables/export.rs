@@ -1,6 +1,7 @@
 //! Tables as the JSON that old clients write to a file and send back.
 
 use perilune_model::Cluster;
+use perilune_wire::described::is_encoded;
 use serde_json::{Map, Value, json};
 
 use super::{Ids, UNIQUE, columns, tables};
@@ -67,19 +68,8 @@ const NUMBERS: [&str; 36] = [
     "size",
     "syncimages",
 ];
-/// Columns of long texts.
-const LONG: [&str; 10] = [
-    "comment",
-    "content",
-    "disklayout",
-    "kerneloptions",
-    "options",
-    "osimage_filter",
-    "partscript",
-    "postscript",
-    "prescript",
-    "tpm_pubkey",
-];
+/// Columns of long texts, beside those that are base64 by convention.
+const LONG: [&str; 2] = ["content", "tpm_pubkey"];
 
 /// The cluster as tables: `{table: [{"SQLITE_SEQUENCE": n}, {"STRUCTURE": […]}, row, …]}`. Passwords of BMCs are in it, users are not.
 pub fn export(cluster: &Cluster) -> Value {
@@ -120,7 +110,7 @@ fn structure(table: &str) -> Vec<Value> {
         let is_id = name == "id";
         let (datatype, length) = if name.ends_with("id") || NUMBERS.contains(&name) {
             ("INTEGER", Some("10"))
-        } else if LONG.contains(&name) {
+        } else if is_encoded(name) || LONG.contains(&name) {
             ("TEXT", None)
         } else {
             ("VARCHAR", Some("200"))

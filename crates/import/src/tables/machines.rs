@@ -2,17 +2,18 @@
 
 use perilune_model::bmc_setup::{Certificate, Driver};
 use perilune_model::effective::Effective;
-use perilune_model::image::ImageFiles;
+use perilune_model::image::{self, ImageFiles};
 use perilune_model::interface::Link;
-use perilune_model::node::Node;
+use perilune_model::node::{self, Node};
 use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, TagChoice, UnmanagedUsers, Wipe,
+    Provisioning, SETTINGS, Setting, SettingValue, TagChoice, UnmanagedUsers,
 };
 use perilune_model::secret::Secrets;
-use perilune_model::{Addresses, Cluster, Name};
+use perilune_model::{Addresses, Cluster, Name, Text};
 
 use super::Writer;
 use crate::cell::Cell;
+use crate::schema;
 
 /// The columns of one row that are set.
 type Cells = Vec<(&'static str, Cell)>;
@@ -46,18 +47,10 @@ impl Writer {
         for image in cluster.images().values() {
             let mut row = vec![
                 ("name", Cell::some(Some(&image.name))),
-                ("path", Cell::some(image.path.as_ref())),
-                ("kernelversion", Cell::some(image.kernelversion.as_ref())),
-                ("kernelmodules", Cell::some(image.kernelmodules.as_ref())),
-                ("kerneloptions", Cell::some(image.kerneloptions.as_ref())),
-                ("grab_filesystems", Cell::some(image.grab_filesystems.as_ref())),
-                ("grab_exclude", Cell::some(image.grab_exclude.as_ref())),
-                ("distribution", Cell::some(image.distribution.as_ref())),
-                ("osrelease", Cell::some(image.osrelease.as_ref())),
-                ("comment", Cell::some(image.comment.as_ref())),
                 ("tagid", self.tag(&image.name, image.tag.as_ref())),
                 ("labels", Cell::labels(&image.labels)),
             ];
+            row.extend(texts(image::TEXTS, image));
             row.extend(files(&image.files));
             images.push((image.name.to_string(), row));
             for tag in &image.tags {
@@ -108,12 +101,9 @@ impl Writer {
         for group in cluster.groups().values() {
             let own = &group.provisioning;
             let image = Effective::of_group(cluster, group).osimage().value;
-            let mut row = self.provisioning(own, image);
+            let mut row = self.provisioning(own, image, &Cell::boolean(Some(false)));
             row.extend([
                 ("name", Cell::some(Some(&group.name))),
-                ("setupbmc", Cell::boolean(own.setupbmc)),
-                ("netboot", Cell::boolean(own.netboot)),
-                ("bootmenu", Cell::boolean(own.bootmenu)),
                 ("domain", Cell::some(group.domain.as_ref())),
                 ("comment", Cell::some(group.comment.as_ref())),
                 ("labels", Cell::labels(&group.labels)),
@@ -142,73 +132,48 @@ impl Writer {
     fn node(&mut self, cluster: &Cluster, node: &Node) -> Cells {
         let own = &node.provisioning;
         let image = Effective::of_node(cluster, node).osimage().value;
-        let mut row = self.provisioning(own, image);
+        // Zero says nothing in a node's row; the word does.
+        let mut row = self.provisioning(own, image, &Cell::some(Some("no")));
         // Without the word, a reader could take the group's tag for that of another image.
         if own.osimage.is_some() && own.osimagetag.is_none() {
-            row.retain(|(column, _)| *column != "osimagetagid");
             row.push(("osimagetagid", Cell::some(Some(TagChoice::Current.word()))));
         }
-        // Zero says nothing in a node's row; the word does.
-        let switch = |value: Option<bool>| match value {
-            Some(false) => Cell::some(Some("no")),
-            value => Cell::boolean(value),
-        };
+        row.extend(texts(node::TEXTS, node));
         row.extend([
             ("name", Cell::some(Some(&node.name))),
             ("groupid", self.reference("group", Some(&node.group))),
-            ("setupbmc", switch(own.setupbmc)),
-            ("netboot", switch(own.netboot)),
-            ("bootmenu", switch(own.bootmenu)),
             ("service", Cell::boolean(Some(node.service))),
             ("switchid", self.reference("switch", node.switch.as_ref())),
             ("switchport", Cell::some(node.switchport.as_ref())),
             ("cloudid", self.reference("cloud", node.cloud.as_ref())),
-            ("vendor", Cell::some(node.vendor.as_ref())),
-            ("assettag", Cell::some(node.assettag.as_ref())),
-            ("comment", Cell::some(node.comment.as_ref())),
             ("labels", Cell::labels(&node.labels)),
             ("status", Cell::some(node.status.as_ref())),
-            ("tpm_uuid", Cell::some(node.tpm_uuid.as_ref())),
-            ("tpm_pubkey", Cell::some(node.tpm_pubkey.as_ref())),
-            ("tpm_sha256", Cell::some(node.tpm_sha256.as_ref())),
         ]);
         row
     }
 
-    /// What nodes and groups have alike, but for the switches; tags are of the image that is in effect.
-    fn provisioning(&mut self, own: &Provisioning, image: Option<&Name>) -> Cells {
-        let tag = match (&own.osimagetag, image) {
-            (Some(TagChoice::Named(tag)), Some(image)) => self.tag(image, Some(tag)),
-            (Some(choice), _) => Cell::some(Some(choice.word())),
-            (None, _) => Cell::Null,
+    /// What nodes and groups have alike; tags are of the image that is in effect. `no` is what a switch that is off is written as. What comes
+    /// later takes the place of what stands before.
+    fn provisioning(&mut self, own: &Provisioning, image: Option<&Name>, no: &Cell) -> Cells {
+        let cell = |setting: &Setting| match (setting.of)(own) {
+            None => Cell::Null,
+            Some(SettingValue::Flag(false)) => no.clone(),
+            Some(SettingValue::Flag(true)) => Cell::boolean(Some(true)),
+            Some(value @ (SettingValue::Text(_) | SettingValue::Words(_))) => {
+                Cell::some(Some(value))
+            }
         };
-        vec![
+        let mut cells: Cells =
+            SETTINGS.iter().map(|setting| (schema::column(setting), cell(setting))).collect();
+        if let (Some(TagChoice::Named(tag)), Some(image)) = (&own.osimagetag, image) {
+            cells.push(("osimagetagid", self.tag(image, Some(tag))));
+        }
+        cells.extend([
             ("osimageid", self.reference("osimage", own.osimage.as_ref())),
-            ("osimagetagid", tag),
             ("bmcsetupid", self.reference("bmcsetup", own.bmcsetup.as_ref())),
-            ("roles", Cell::some(own.roles.as_ref())),
-            ("scripts", Cell::some(own.scripts.as_ref())),
-            ("provision_interface", Cell::some(own.provision_interface.as_ref())),
-            ("provision_method", Cell::some(own.provision_method.as_ref())),
-            ("provision_fallback", Cell::some(own.provision_fallback.as_ref())),
-            ("kerneloptions", Cell::some(own.kerneloptions.as_ref())),
-            ("ipxe_kernel", Cell::some(own.ipxe_kernel.map(IpxeKernel::word))),
-            ("unmanaged_bmc_users", Cell::some(own.unmanaged_bmc_users.map(UnmanagedUsers::word))),
-            ("prescript", Cell::some(own.prescript.as_ref())),
-            ("partscript", Cell::some(own.partscript.as_ref())),
-            ("postscript", Cell::some(own.postscript.as_ref())),
-            ("disklayout", Cell::some(own.disklayout.as_ref())),
-            ("osimage_filter", Cell::some(own.osimage_filter.as_ref())),
-            ("install_policy", Cell::some(own.install_policy.map(InstallPolicy::word))),
-            ("wipe", Cell::some(own.wipe.map(Wipe::word))),
-            ("boot_order", Cell::some(own.boot_order.map(BootOrder::word))),
-            ("memory_limit", Cell::some(own.memory_limit.as_ref())),
-            ("script_timeout", Cell::some(own.script_timeout.as_ref())),
-            ("hosts", Cell::some(own.hosts.map(Hosts::word))),
-            ("timezone", Cell::some(own.timezone.as_ref())),
-            ("locale", Cell::some(own.locale.as_ref())),
             ("routes", Cell::list(&own.routes)),
-        ]
+        ]);
+        cells
     }
 
     fn interfaces(&mut self, cluster: &Cluster) {
@@ -308,6 +273,10 @@ impl Writer {
         };
         list.secrets.iter().map(row).collect()
     }
+}
+
+fn texts<O, R>(texts: &[Text<O, R>], object: &O) -> Cells {
+    texts.iter().map(|text| (text.name, Cell::some((text.of)(object)))).collect()
 }
 
 /// Tags of different images may have one name.

@@ -196,7 +196,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "odd nodeinterface 3 (node001:eth0.100) mtu: 9 is too small",
             "odd nodeinterface 3 (node001:eth0.100) vlanid: 5000 is too large",
             "odd nodeinterface 3 (node001:eth0.100) vlan_parent: a VLAN needs its number",
-            "odd group 1 (compute) ipxe_kernel: 'third' is not one of its words",
+            "odd group 1 (compute) ipxe_kernel: 'third': it must be 'default' or 'alternative'",
             "odd group 1 (compute) partscript: it is not base64; taken as the script itself",
             "odd group 1 (compute) prescript: its base64 contains white space; read without",
             "odd node 1 (node001) kerneloptions: '!!Invalid!!' marks something that is missing; read as unset",
