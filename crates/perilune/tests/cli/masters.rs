@@ -105,38 +105,103 @@ impl Masters {
     /// No two were the master under one epoch, nobody believed to be it who was not, and nobody wrote who was it no longer.
     pub(crate) fn check(&self, server: &Postgres, database: &str) {
         let said = read(&server.sql(database, NOTED));
-        let mut holders: BTreeMap<u64, &str> = BTreeMap::new();
-        for one in &said {
-            let holder = holders.entry(one.epoch).or_insert(&one.holder);
-            assert_eq!(*holder, one.holder, "two were the master under epoch {}", one.epoch);
+        let (written, believed) = (self.written.lock().unwrap(), self.believed.lock().unwrap());
+        if let Some(wrong) = wrong(&said, &written, &believed) {
+            panic!("{wrong}");
         }
-        assert!(said.is_sorted_by_key(|one| one.epoch), "an epoch came again: {said:?}");
-        let name = |controller: usize| format!("controller{controller}");
-        let written = self.written.lock().unwrap();
-        for (controller, at) in written.iter() {
-            let master = said.iter().rfind(|one| one.at <= *at);
-            assert!(
-                master.is_some_and(|one| one.holder == name(*controller) && one.until >= *at),
-                "controller{controller} wrote at {at}; the last that was said is {master:?}"
-            );
-        }
-        let believed = self.believed.lock().unwrap();
-        for (controller, asked, answered) in believed.iter() {
-            let was = said.iter().enumerate().any(|(number, one)| {
-                let others = said[number..].iter().find(|next| next.epoch != one.epoch);
-                let until = others.map_or(one.until, |next| next.at.min(one.until));
-                one.holder == name(*controller) && one.at <= *answered && until >= *asked
-            });
-            assert!(was, "controller{controller} said to be the master at {asked}: {said:?}");
-        }
+        let epochs: BTreeSet<u64> = said.iter().map(|one| one.epoch).collect();
         println!(
             "{} reigns under an epoch of their own; {} files written and {} times said to be the master, by nobody else",
-            holders.len(),
+            epochs.len(),
             written.len(),
             believed.len()
         );
-        assert!(holders.len() > 1 && !written.is_empty() && !believed.is_empty());
+        assert!(epochs.len() > 1 && !written.is_empty() && !believed.is_empty());
     }
+}
+
+/// What is wrong with what was seen: what the database was told, when who wrote, and who believed to be the master from when to when.
+fn wrong(
+    said: &[Said],
+    written: &BTreeSet<(usize, u64)>,
+    believed: &[(usize, u64, u64)],
+) -> Option<String> {
+    let mut holders: BTreeMap<u64, &str> = BTreeMap::new();
+    for one in said {
+        let holder = holders.entry(one.epoch).or_insert(&one.holder);
+        if *holder != one.holder {
+            return Some(format!("two were the master under epoch {}", one.epoch));
+        }
+    }
+    if !said.is_sorted_by_key(|one| one.epoch) {
+        return Some(format!("an epoch came again: {said:?}"));
+    }
+    let name = |controller: usize| format!("controller{controller}");
+    for (controller, at) in written {
+        let master = said.iter().rfind(|one| one.at <= *at);
+        if master.is_none_or(|one| one.holder != name(*controller) || one.until < *at) {
+            return Some(format!(
+                "controller{controller} wrote at {at}; the last that was said is {master:?}"
+            ));
+        }
+    }
+    for (controller, asked, answered) in believed {
+        let was = said.iter().enumerate().any(|(number, one)| {
+            let others = said[number..].iter().find(|next| next.epoch != one.epoch);
+            let until = others.map_or(one.until, |next| next.at.min(one.until));
+            one.holder == name(*controller) && one.at <= *answered && until >= *asked
+        });
+        if !was {
+            return Some(format!(
+                "controller{controller} said to be the master at {asked}: {said:?}"
+            ));
+        }
+    }
+    None
+}
+
+/// Two reigns, of ten seconds each: the second begins when the first is over.
+fn two_reigns() -> Vec<Said> {
+    let said = |epoch, controller, at| Said {
+        epoch,
+        holder: format!("controller{controller}"),
+        at,
+        until: at + 10_000,
+    };
+    vec![said(1, 0, 1_000), said(1, 0, 3_000), said(2, 1, 13_500), said(2, 1, 15_500)]
+}
+
+#[test]
+fn what_masters_must_not_do_is_found_where_they_do_it() {
+    let seen = |said: &[Said], written: &[(usize, u64)], believed: &[(usize, u64, u64)]| {
+        wrong(said, &written.iter().copied().collect(), believed)
+    };
+    let good = two_reigns();
+    let (written, believed) =
+        ([(0, 12_900), (1, 13_600)], [(0, 1_000, 1_100), (1, 20_000, 20_001)]);
+    assert_eq!(seen(&good, &written, &believed), None);
+    let found = |said: &[Said], written, believed, expected: &str| {
+        let wrong = seen(said, written, believed).unwrap_or_default();
+        assert!(wrong.contains(expected), "{expected}: {wrong}");
+    };
+    // Two under one epoch, as after a failover that took back who was given it.
+    let mut two = good.clone();
+    two[3].holder = "controller2".to_owned();
+    found(&two, &[], &[], "two were the master under epoch 2");
+    let mut again = good.clone();
+    again.push(Said { at: 30_000, until: 40_000, ..good[0].clone() });
+    found(&again, &[], &[], "an epoch came again");
+    // Who was stopped writes when its time is over, when another is it, or without ever having been it.
+    found(&good, &[(0, 13_400)], &[], "controller0 wrote at 13400");
+    found(&good, &[(0, 13_600)], &[], "controller0 wrote at 13600");
+    found(&good, &[(2, 2_000)], &[], "controller2 wrote at 2000");
+    found(&good, &[(0, 900)], &[], "controller0 wrote at 900");
+    found(&good, &[(1, 25_600)], &[], "controller1 wrote at 25600");
+    // The same for who only believes it; how long the question took counts for it.
+    found(&good, &[], &[(0, 13_501, 13_600)], "controller0 said to be the master at 13501");
+    found(&good, &[], &[(1, 12_000, 13_499)], "controller1 said to be the master at 12000");
+    found(&good, &[], &[(2, 2_000, 2_100)], "controller2 said to be the master at 2000");
+    assert_eq!(seen(&good, &[], &[(1, 12_000, 13_500)]), None);
 }
 
 fn read(text: &str) -> Vec<Said> {
