@@ -33,6 +33,8 @@ struct Answer {
     controllers: Vec<ControllerEntry>,
     /// The revision that is stored.
     revision: u64,
+    /// The format of what is stored, which all controllers know: what is newer is refused.
+    format: u32,
     /// How many seconds ago the database was last asked.
     seconds_ago: u64,
     /// Whether controllers share a database.
@@ -46,6 +48,8 @@ struct ControllerEntry {
     /// Where its API is.
     url: String,
     version: String,
+    /// The newest format that its version knows.
+    format: u32,
     /// The revision that it served when it was last heard.
     revision: u64,
     /// `in sync`, `behind`, or `silent` when it was not heard for 15 seconds.
@@ -92,6 +96,7 @@ fn answer(state: &State) -> Answer {
             name: one.name.clone(),
             url: one.url.clone(),
             version: one.version.clone(),
+            format: one.format,
             revision: one.revision,
             state: Known::health(one).word(),
             master: known.heard.master.holder.as_deref() == Some(one.name.as_str()),
@@ -105,6 +110,7 @@ fn answer(state: &State) -> Answer {
     });
     Answer {
         controllers: controllers.collect(),
+        format: known.heard.format,
         revision: known.heard.revision.max(state.cluster.published().revision()),
         seconds_ago: state.controllers.age().as_secs(),
         shared: state.controllers.is_shared(),

@@ -233,6 +233,12 @@ impl ApiError {
             Self::Store(perilune_store::Error::Full) | Self::Full(_) => {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
             }
+            Self::Store(perilune_store::Error::NotYet { .. }) => {
+                (StatusCode::CONFLICT, "not_known_to_all")
+            }
+            Self::Store(perilune_store::Error::Outdated { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "outdated")
+            }
             Self::Store(error) if error.is_away() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "database_away")
             }
@@ -309,7 +315,9 @@ impl IntoResponse for ApiError {
                 error @ (perilune_store::Error::OnlyEmbedded { .. }
                 | perilune_store::Error::OnlyShared { .. }
                 | perilune_store::Error::NoController { .. }
-                | perilune_store::Error::ControllerRuns { .. }),
+                | perilune_store::Error::ControllerRuns { .. }
+                | perilune_store::Error::NotYet { .. }
+                | perilune_store::Error::Outdated { .. }),
             ) => error.to_string(),
             // Where the database is, and why it is away, is in the log and the status.
             Self::Store(error) if error.is_away() => format!("{error}; try again in a moment"),

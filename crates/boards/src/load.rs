@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::board::{Board, Durability, Rules, Shared};
 use crate::writer::Writer;
 
-/// A record that could not be read. It is kept aside in the store, and its key is free.
+/// A record that could not be read. It is kept aside in the store, and its key is free; where a newer version may have made it, it stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The table.
@@ -57,7 +57,8 @@ where
             shared.publish(&inner);
         }
         let unreadable = report(table, &aside);
-        if !aside.is_empty() {
+        // A controller of a newer version can read what is its own, and goes by it.
+        if !aside.is_empty() && !store.may_have_newer().await? {
             store.set_aside(table, aside).await?;
         }
         let (alive, all_gone) = mpsc::channel(1);
@@ -81,7 +82,7 @@ fn report(table: Table, aside: &[Aside]) -> Vec<Unreadable> {
     let table = table.word();
     let mut unreadable = Vec::new();
     for Aside { key, reason, .. } in aside {
-        tracing::error!(table, key, reason, "a stored record cannot be read; it is kept aside");
+        tracing::error!(table, key, reason, "a stored record cannot be read; it is kept");
         unreadable.push(Unreadable { table, key: key.clone(), reason: reason.clone() });
     }
     unreadable

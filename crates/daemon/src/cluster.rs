@@ -161,6 +161,11 @@ impl ClusterService {
         self.reach.away_since()
     }
 
+    /// Whether newer controllers have stored what this program cannot read.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.reach.is_outdated()
+    }
+
     /// Whether what is published is what is stored, as far as can be known. Where no other can change what is stored, it is.
     pub fn is_in_sync(&self) -> bool {
         !self.is_shared || self.reach.is_in_sync()

@@ -36,7 +36,7 @@ pub use names::{NameSettings, Secondaries, Serve};
 use perilune_boot::Protocol;
 use perilune_image::Readers;
 use perilune_program::User;
-pub use perilune_store::Address;
+pub use perilune_store::{Address, Program};
 pub(crate) use servers::{DhcpServer, NameServer, ServerSettings};
 pub(crate) use whole::{PRIVATE, write_whole};
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub database: Option<Address>,
     /// Proxies that are believed about whom they speak for, beside those that the configuration names.
     pub proxies: Vec<IpNet>,
+    /// Which version this is, for controllers of others: [`Program::THIS`], but in tests of an upgrade.
+    pub program: Program,
 }
 
 impl Options {

@@ -451,14 +451,26 @@ impl Controllers {
                 one.name
             )
         });
-        let own = env!("CARGO_PKG_VERSION");
+        let own = self.version();
         let others = known.live().filter(|one| one.version != own).map(|one| {
             format!(
                 "controller {} runs version {}, and this one {own}; bring all to one version",
                 one.name, one.version
             )
         });
-        silent.chain(others).collect()
+        let format = self.0.store.program().format;
+        let behind = all.iter().filter(|one| one.format < format).map(|one| {
+            format!(
+                "controller {} ({}) does not know everything that version {own} can store, which is refused until it does: install the new version there too",
+                one.name, one.version
+            )
+        });
+        silent.chain(others).chain(behind).collect()
+    }
+
+    /// The version of this program.
+    pub fn version(&self) -> &'static str {
+        self.0.store.program().version
     }
 
     /// How long ago what is known was heard.
@@ -481,7 +493,6 @@ fn beat(name: &str, place: &Place, cluster: &ClusterService, is_first: bool) -> 
     Beat {
         name: name.to_owned(),
         url: place.url(name, &published),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: published.revision(),
         in_sync: cluster.is_in_sync(),
         is_first,

@@ -115,9 +115,9 @@ pub async fn start(options: Options, asked: CancellationToken) -> Result<Started
         lines
     });
     let certificate = ShownCertificate(tls.clone());
-    let (state, workers) =
-        assemble(settings, &options, (spoken, certificate, evidence), lines, store, service)
-            .await?;
+    let shown = (spoken, certificate, evidence);
+    let assembled = assemble(settings, &options, shown, lines, store, service);
+    let (state, workers) = Box::pin(assembled).await?;
     workers.start(&mut tasks, &stop);
     tasks.spawn(state.controllers.clone().run(stop.clone()));
     tasks.spawn(close(asked, state.controllers.clone(), stop.clone()));
@@ -173,7 +173,7 @@ pub(crate) async fn open_store(
         return Ok(Store::open(&settings.data_dir, &settings.key_file)?);
     };
     let (name, key) = (&settings.controller, &settings.key_file);
-    let opened = Store::connect(&address, name, key).await?;
+    let opened = Store::connect_as(options.program, &address, name, key).await?;
     let own = settings.data_dir.join(perilune_store::DATABASE);
     if opened.1.revision() == 0 && own.exists() {
         return Err(Error::NotMoved { database: address.to_string(), file: own });

@@ -75,6 +75,14 @@ pub fn all(state: &State) -> Vec<Warning> {
 /// The database that controllers share does not answer.
 fn lost_database(state: &State) -> Option<String> {
     let since = state.cluster.away_since()?;
+    if state.cluster.is_outdated() {
+        return Some(format!(
+            "this controller runs version {}, which cannot read what newer ones have stored: since {} it shows what was before, and changes are refused (503). \
+             Install the version of the other controllers, as perilune controller list shows it",
+            state.controllers.version(),
+            clock::rfc3339(since)
+        ));
+    }
     Some(format!(
         "the database does not answer since {}: changes are refused (503) until it does; reads, boots and DHCP for nodes go on from memory. Look at \
          the log of this controller and of PostgreSQL",

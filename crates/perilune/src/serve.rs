@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 use perilune_api::Limits;
-use perilune_daemon::config::{Address, Listen, Options};
+use perilune_daemon::config::{Address, Listen, Options, Program};
 use perilune_daemon::{owner, standing};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -148,6 +148,7 @@ fn options(arguments: &ServeArgs) -> anyhow::Result<Options> {
         worker: arguments.worker.clone(),
         database: arguments.database.as_deref().map(database).transpose()?,
         proxies: arguments.proxy.clone(),
+        program: Program::THIS,
     })
 }
 

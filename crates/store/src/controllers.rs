@@ -15,8 +15,6 @@ pub struct Beat {
     pub name: String,
     /// Where its API is.
     pub url: String,
-    /// The version of its program.
-    pub version: String,
     /// The revision that it serves.
     pub revision: u64,
     /// Whether that is what is stored, as far as it knows.
@@ -34,6 +32,8 @@ pub struct Controller {
     pub url: String,
     /// The version of its program.
     pub version: String,
+    /// The newest format that its program knows.
+    pub format: u32,
     /// The revision that it served when it was last heard.
     pub revision: u64,
     /// Whether that was what was stored.
@@ -72,6 +72,8 @@ pub struct Heard {
     pub overrule: bool,
     /// The revision that is stored.
     pub revision: u64,
+    /// The format that all controllers know: nothing newer is stored.
+    pub format: u32,
 }
 
 impl Store {
@@ -85,12 +87,14 @@ impl Store {
 
     /// What one controller knows of itself.
     fn alone(&self, beat: &Beat) -> Heard {
-        let Beat { name, url, version, revision, in_sync, .. } = beat.clone();
+        let Beat { name, url, revision, in_sync, .. } = beat.clone();
+        let format = self.program.format;
         let (holder, epoch) = (Some(name.clone()), self.life);
         let own = Controller {
             name,
             url,
-            version,
+            version: self.program.version.to_owned(),
+            format,
             revision,
             in_sync,
             began: 0,
@@ -99,7 +103,7 @@ impl Store {
             is_drained: false,
         };
         let master = Master { holder, preferred: None, epoch, since: None };
-        Heard { controllers: vec![own], master, overrule: false, revision }
+        Heard { controllers: vec![own], master, overrule: false, revision, format }
     }
 
     /// Becomes the master or stays it for [`MASTER_SECONDS`] from now on; answers the epoch. `epoch` is that under which this controller

@@ -173,7 +173,8 @@ pub enum Error {
     },
     /// The tables of the store are of an older program.
     #[error(
-        "the database {database} has layout {found}, this program needs {needed}: stop all controllers, and run `perilune database migrate`"
+        "the database {database} has layout {found}, this program needs {needed}: {}run `perilune database migrate`",
+        if *others_go_on { "" } else { "stop all controllers, and " }
     )]
     Older {
         /// The database.
@@ -182,6 +183,36 @@ pub enum Error {
         found: u32,
         /// The layout that this program works with.
         needed: u32,
+        /// Whether controllers of the version before can run meanwhile and afterwards.
+        others_go_on: bool,
+    },
+    /// Newer controllers have made of the database what this program does not know.
+    #[error(
+        "the database {database} has {what} {found} of a newer version, and this program ({}) knows no newer one than {known}: install the version of the other controllers \
+         here, as `perilune controller list` shows it",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Outdated {
+        /// The database.
+        database: String,
+        /// What of it: the layout of the tables, or the format of what is in them.
+        what: &'static str,
+        /// The one that was found.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// Other controllers could not read what is to be stored.
+    #[error(
+        "{what} is new, and would be lost by controllers that do not know it: {}. Bring all to one version first; one that is gone for good is forgotten with \
+         `perilune controller remove NAME`",
+        controllers.join(", ")
+    )]
+    NotYet {
+        /// What is new.
+        what: String,
+        /// Who does not know it.
+        controllers: Vec<String>,
     },
     /// A controller of this name runs.
     #[error(
@@ -280,7 +311,10 @@ impl From<tokio_postgres::Error> for Error {
 impl Error {
     /// Whether the database is away: what was asked for may work later, and is not at fault.
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::NoAnswer | Self::InDoubt)
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::NoAnswer | Self::InDoubt | Self::Outdated { .. }
+        )
     }
 
     /// What a failure means while a connection is made.

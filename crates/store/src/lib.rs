@@ -12,6 +12,7 @@ mod history;
 mod key;
 mod moving;
 mod postgres;
+mod program;
 mod record;
 mod sealed;
 mod sqlite;
@@ -27,9 +28,10 @@ pub use error::Error;
 pub use history::{Entry, Meta};
 pub use key::{KeyId, Keys, looks_sealed};
 pub use moving::Moved;
-use perilune_model::Cluster;
+use perilune_model::{Change, Cluster};
 use postgres::Postgres;
 pub use postgres::{Address, Checked, Encryption, Follower, Host};
+pub use program::{Newer, Program};
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
 pub use sqlite::DATABASE;
 use sqlite::Sqlite;
@@ -40,6 +42,7 @@ pub struct Store {
     engine: Engine,
     life: u64,
     keys: Arc<Keys>,
+    program: Program,
     /// How many commits were refused because another was first.
     stale: Arc<AtomicU64>,
 }
@@ -59,7 +62,8 @@ impl Store {
     pub fn open(directory: &Path, key_file: &Path) -> Result<(Self, Cluster), Error> {
         let sqlite::Opened { engine, life, keys, cluster } = Sqlite::open(directory, key_file)?;
         let engine = Engine::Sqlite(engine);
-        Ok((Self { engine, life, keys, stale: Arc::default() }, cluster))
+        let program = Program::THIS;
+        Ok((Self { engine, life, keys, program, stale: Arc::default() }, cluster))
     }
 
     /// Opens the store in a PostgreSQL database that [`Store::prepare`] has prepared, and loads the cluster.
@@ -67,17 +71,27 @@ impl Store {
     /// `controller` is the name of this controller, which no other may have: what it alone does is stored under it.
     ///
     /// [`Error::Unprepared`] when it was not, [`Error::WrongKey`] when other controllers use another key, [`Error::NameTaken`] when a
-    /// controller of this name runs.
+    /// controller of this name runs, [`Error::Outdated`] when newer ones have stored what this program does not know.
     pub async fn connect(
         address: &Address,
         controller: &str,
         key_file: &Path,
     ) -> Result<(Self, Cluster), Error> {
+        Self::connect_as(Program::THIS, address, controller, key_file).await
+    }
+
+    /// The same for another version of the program.
+    pub async fn connect_as(
+        program: Program,
+        address: &Address,
+        controller: &str,
+        key_file: &Path,
+    ) -> Result<(Self, Cluster), Error> {
         let postgres::Opened { engine, life, keys, cluster } =
-            Postgres::open(address, controller, key_file).await?;
+            Postgres::open(program, address, controller, key_file).await?;
         let stale = Arc::clone(engine.refused());
         let engine = Engine::Postgres(engine);
-        Ok((Self { engine, life, keys, stale }, cluster))
+        Ok((Self { engine, life, keys, program, stale }, cluster))
     }
 
     /// Makes the tables of the store in an empty PostgreSQL database, or brings them up to date, and notes the key of this file as the
@@ -106,6 +120,27 @@ impl Store {
             }
             // Refusals are counted in the database, for all controllers.
             Engine::Postgres(engine) => engine.apply(&self.keys, base, &commits).await,
+        }
+    }
+
+    /// Which version of the program this is.
+    pub fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Refuses a change that other controllers could not read: [`Error::NotYet`].
+    pub fn check_known_to_all(&self, change: &Change) -> Result<(), Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(engine) => engine.check_known_to_all(change),
+        }
+    }
+
+    /// Whether what this program cannot read may be of a newer one, for which it is to be left as it is.
+    pub async fn may_have_newer(&self) -> Result<bool, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(false),
+            Engine::Postgres(engine) => engine.may_have_newer().await,
         }
     }
 

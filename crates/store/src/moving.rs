@@ -8,7 +8,7 @@ use perilune_model::Cluster;
 use crate::contents::Contents;
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
-use crate::{Address, Error, Store, postgres, sqlite};
+use crate::{Address, Error, Program, Store, postgres, sqlite};
 
 /// What was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Store {
         key_file: &Path,
     ) -> Result<Moved, Error> {
         let postgres::Opened { engine, cluster, .. } =
-            Postgres::open(address, controller, key_file).await?;
+            Postgres::open(Program::THIS, address, controller, key_file).await?;
         drop(engine);
         let contents = postgres::contents(address, controller).await?;
         let moved = contents.counted();

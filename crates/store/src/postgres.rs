@@ -5,6 +5,7 @@
 //! is found out (`doubt.rs`) before anybody is answered.
 
 mod address;
+mod agreed;
 mod cluster;
 mod contents;
 mod controllers;
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use address::{Address, Encryption, Host};
+use agreed::Agreed;
 pub(crate) use contents::{contents, fill};
 use doubt::Doubt;
 pub use follow::Follower;
@@ -29,12 +31,18 @@ use perilune_model::Cluster;
 pub(crate) use schema::prepare;
 use words::{NAME_PAUSE, NAME_TRIES, board_of};
 
-use crate::{Aside, Commit, Entry, Error, Keys, Later, Record, Since, Table, Write, Written};
+use crate::{
+    Aside, Commit, Entry, Error, Keys, Later, Program, Record, Since, Table, Write, Written,
+};
 
 /// A handle on the database; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     link: Link,
+    program: Program,
+    agreed: Arc<Agreed>,
+    /// What messages call the database.
+    database: Arc<str>,
     /// The name of this controller.
     controller: Arc<str>,
     /// The connection that holds the name, until somebody follows on it.
@@ -95,21 +103,28 @@ pub(crate) struct Opened {
 
 impl Postgres {
     pub(crate) async fn open(
+        program: Program,
         address: &Address,
         controller: &str,
         key_file: &Path,
     ) -> Result<Opened, Error> {
         let engine = Self {
             link: Link::new(address)?,
+            program,
+            agreed: Arc::default(),
+            database: address.to_string().into(),
             controller: controller.into(),
             first: Arc::default(),
             doubt: Arc::default(),
             refused: Arc::default(),
         };
         let client = engine.link.any().await?;
+        // Whoever changes the tables sees this connection, or is waited for.
+        schema::wait_until_prepared(&client).await?;
         let needed = schema::check(&client, address).await?;
+        engine.head(&client).await?;
         let keys = Arc::new(Keys::load(key_file, Some(needed), false)?);
-        let listening = engine.listen_as(&address.to_string()).await?;
+        let listening = engine.listen_as().await?;
         *engine.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
         // What is read from here on is on the standby as well.
         engine.barrier_in_time().await?;
@@ -121,7 +136,7 @@ impl Postgres {
 
     /// A connection that is told of commits, and that holds the name of this controller. A controller that was killed has let go of it
     /// when the server has noticed.
-    async fn listen_as(&self, database: &str) -> Result<Listening, Error> {
+    async fn listen_as(&self) -> Result<Listening, Error> {
         for _ in 0..NAME_TRIES {
             let listening = self.link.listen(&self.controller).await?;
             if listening.holds_name {
@@ -129,7 +144,7 @@ impl Postgres {
             }
             tokio::time::sleep(NAME_PAUSE).await;
         }
-        let (name, database) = (self.controller.to_string(), database.to_owned());
+        let (name, database) = (self.controller.to_string(), self.database.to_string());
         Err(Error::NameTaken { name, database })
     }
 
@@ -177,12 +192,20 @@ impl Postgres {
     }
 
     pub(crate) async fn later(&self, keys: &Keys, known: u64) -> Result<Option<Later>, Error> {
-        let read = async { cluster::later(&*self.link.any().await?, keys, known).await };
+        let read = async {
+            let client = self.link.any().await?;
+            let head = self.head(&client).await?;
+            cluster::later(&client, keys, known, head.revision).await
+        };
         self.noting(read).await
     }
 
     pub(crate) async fn load(&self, keys: &Keys) -> Result<Cluster, Error> {
-        let read = async { cluster::load(&*self.link.any().await?, keys).await };
+        let read = async {
+            let client = self.link.any().await?;
+            self.head(&client).await?;
+            cluster::load(&client, keys).await
+        };
         self.noting(read).await
     }
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use perilune_api::Limits;
-use perilune_daemon::config::Options;
+use perilune_daemon::config::{Options, Program};
 use perilune_model::network::Network;
 use perilune_model::{Draft, Name};
 use perilune_plan::Purpose;
@@ -92,6 +92,7 @@ impl ImageSite {
             agent: Some(agent),
             // Tests speak for machines elsewhere.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
+            program: Program::THIS,
         };
         let stop = CancellationToken::new();
         let (ready, told) = mpsc::channel();

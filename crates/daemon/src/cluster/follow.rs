@@ -1,10 +1,10 @@
 //! Takes what other controllers commit, and knows whether the database answers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use perilune_store::Follower;
+use perilune_store::{Error, Follower};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClusterService, Request};
@@ -23,6 +23,8 @@ const BEHIND: Duration = Duration::from_secs(1);
 pub(super) struct Reach {
     /// Milliseconds since 1970; zero while it answers.
     away_since: Arc<AtomicU64>,
+    /// Newer controllers have stored what this program cannot read.
+    is_outdated: Arc<AtomicBool>,
     looked: Arc<Mutex<Looked>>,
 }
 
@@ -37,6 +39,10 @@ struct Looked {
 impl Reach {
     pub(super) fn away_since(&self) -> Option<u64> {
         Some(self.away_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    pub(super) fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
     }
 
     /// Whether what is published is what is stored, as far as can be known.
@@ -86,11 +92,13 @@ async fn run(service: ClusterService, mut follower: Follower) {
                 }
             }
             Err(error) => {
+                let is_outdated = matches!(error, Error::Outdated { .. });
+                service.reach.is_outdated.store(is_outdated, Ordering::Relaxed);
                 if service.reach.is_away(clock::milliseconds()) {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
                         error,
-                        "the database does not answer: changes are refused until it does, everything else goes on from memory"
+                        "the database cannot be used: changes are refused until it can, everything else goes on from memory"
                     );
                 }
                 tokio::time::sleep(PAUSE).await;

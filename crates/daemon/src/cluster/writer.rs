@@ -215,7 +215,7 @@ impl Writer {
         for request in batch {
             match request {
                 Request::Change(request) => {
-                    let result = decide(&mut working, &promised, &request);
+                    let result = self.decide_one(&mut working, &promised, &request);
                     decided.push(Decided::Change { request, result });
                 }
                 Request::Promise { find, answer } => {
@@ -231,6 +231,23 @@ impl Writer {
             }
         }
         (working, decided)
+    }
+
+    /// Decides one request, and makes its change on the working cluster unless it is a trial. What other controllers could not read is refused.
+    fn decide_one(
+        &self,
+        working: &mut Cluster,
+        promised: &Arc<BTreeSet<IpAddr>>,
+        request: &ChangeRequest,
+    ) -> Result<(Answer, Change), Error> {
+        let mut draft = Draft::sparing(working, Arc::clone(promised));
+        let answer = guarded(|| (request.decide)(&mut draft))?;
+        let (changed, change) = draft.finish();
+        self.store.check_known_to_all(&change)?;
+        if !request.dry_run {
+            *working = changed;
+        }
+        Ok((answer, change))
     }
 
     /// Another controller was first: takes what that one did, and has everything decided again that has not lost too often. `took` is how
@@ -410,21 +427,6 @@ impl Decided {
             Self::Promise { answer, .. } => drop(answer.send(Err(Error::Store(error.clone())))),
         }
     }
-}
-
-/// Decides one request, and makes its change on the working cluster unless it is a trial.
-fn decide(
-    working: &mut Cluster,
-    promised: &Arc<BTreeSet<IpAddr>>,
-    request: &ChangeRequest,
-) -> Result<(Answer, Change), Error> {
-    let mut draft = Draft::sparing(working, Arc::clone(promised));
-    let answer = guarded(|| (request.decide)(&mut draft))?;
-    let (changed, change) = draft.finish();
-    if !request.dry_run {
-        *working = changed;
-    }
-    Ok((answer, change))
 }
 
 /// A panic is a defect, but it must not take the cluster from everybody else; the draft is thrown away with it.

@@ -140,7 +140,8 @@ fn list(session: &Session) -> Result<(), Failure> {
         return Ok(session.output.value(&answer)?);
     }
     let stored = answer.get("revision").and_then(Value::as_u64).unwrap_or_default();
-    let head = ["NAME", "STATE", "MASTER", "REVISION", "BEHIND", "VERSION", "URL", "HEARD"];
+    let head =
+        ["NAME", "STATE", "MASTER", "REVISION", "BEHIND", "VERSION", "FORMAT", "URL", "HEARD"];
     let mut table = Table::new(head).whole(&["NAME", "STATE", "MASTER", "URL"]);
     let controllers = answer.get("controllers").and_then(Value::as_array);
     for controller in controllers.into_iter().flatten() {
@@ -156,6 +157,7 @@ fn list(session: &Session) -> Result<(), Failure> {
             Cell::new(revision.to_string()),
             Cell::new(stored.saturating_sub(revision).to_string()),
             Cell::new(text("version")),
+            Cell::new(text("format")),
             Cell::new(text("url")),
             Cell::new(text("heard")),
         ]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use perilune_daemon::config::Options;
+use perilune_daemon::config::{Options, Program};
 use perilune_daemon::database::{self, Moved};
 
 use crate::commands::backup::become_owner;
@@ -111,6 +111,7 @@ impl Place {
             worker: None,
             database,
             proxies: Vec::new(),
+            program: Program::THIS,
         })
     }
 }

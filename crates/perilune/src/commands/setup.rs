@@ -204,6 +204,7 @@ impl Answers {
             worker: None,
             database: None,
             proxies: Vec::new(),
+            program: config::Program::THIS,
         };
         let first = First { title: Some(self.name), dhcp: self.dhcp };
         let runtime = tokio::runtime::Runtime::new()?;

@@ -59,6 +59,11 @@ impl Site {
         &self.database
     }
 
+    /// How controllers find the database.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn start(&self, number: usize) -> Daemon {
         let url = self.ways.get(number).unwrap_or(&self.url);
         // A program that can be /init, where one was made.

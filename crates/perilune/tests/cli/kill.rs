@@ -28,19 +28,20 @@ impl Daemon {
     }
 
     /// The same with variables in its environment.
-    #[expect(clippy::disallowed_methods, reason = "a test may block")]
     pub(crate) fn start_with(data: &Path, variables: &[(&str, &Path)]) -> Self {
+        Self::start_as(data, |url| {
+            let mut command = serve(Path::new(env!("CARGO_BIN_EXE_perilune")), data, url);
+            command.envs(variables.iter().copied());
+            command
+        })
+    }
+
+    /// The same of another program, which is to listen at the address that it is told.
+    #[expect(clippy::disallowed_methods, reason = "a test may block")]
+    pub(crate) fn start_as(data: &Path, program: impl FnOnce(&str) -> Command) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
-        let process = Command::new(env!("CARGO_BIN_EXE_perilune"))
-            .args(["serve", "--listen", &url, "--log", "warn"])
-            .args(["--address", "10.141.255.254/16", "--data-dir"])
-            .arg(data)
-            .env_remove("PERILUNE_CONFIG")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = program(&url).stdout(Stdio::null()).spawn().unwrap();
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder().http_status_as_error(false).build(),
         );
@@ -141,6 +142,18 @@ impl Daemon {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+/// How a program serves at this address.
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
+pub(crate) fn serve(program: &Path, data: &Path, url: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["serve", "--listen", url, "--log", "warn"])
+        .args(["--address", "10.141.255.254/16", "--data-dir"])
+        .arg(data)
+        .env_remove("PERILUNE_CONFIG");
+    command
 }
 
 impl Drop for Daemon {

@@ -28,6 +28,7 @@ mod sync;
 mod terminal;
 mod tls;
 mod tutorial;
+mod upgrade;
 
 use std::io::Write as _;
 use std::net::TcpListener;

@@ -14,10 +14,11 @@ use crate::record::corrupt;
 use crate::{Commit, Entry, Error, Later, Meta, fingerprint, sealed};
 
 /// Everything of a commit in one statement. The first part holds the one row that all controllers want, and only then do the others do
-/// anything; `fence` makes sure that what was sent before a connection was lost cannot be stored any more once that was looked for.
+/// anything; `fence` makes sure that what was sent before a connection was lost cannot be stored any more once that was looked for, and `format`
+/// that all controllers can read it.
 pub(super) const COMMIT: &str = "
     WITH moved AS (
-        UPDATE head SET revision = revision + $3 WHERE revision = $1 AND fence = $2 RETURNING revision
+        UPDATE head SET revision = revision + $3 WHERE revision = $1 AND fence = $2 AND format = $17 RETURNING revision
     ), entry AS (
         INSERT INTO history (revision, at, author, origin, action, edits, inverse, token)
         SELECT $1 + e.place, e.at, e.author, e.origin, e.action, e.edits, e.inverse, e.token::uuid
@@ -134,10 +135,23 @@ pub(super) async fn load(client: &Client, keys: &Keys) -> Result<Cluster, Error>
     Ok(cluster)
 }
 
-/// The revision that is stored, and the fence.
-pub(super) async fn head(client: &Client) -> Result<(u64, i64), Error> {
-    let row = client.query_one("SELECT revision, fence FROM head", &[]).await?;
-    Ok((row.try_get::<_, i64>(0)?.unsigned_abs(), row.try_get(1)?))
+/// What every commit depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    /// The revision that is stored.
+    pub(super) revision: u64,
+    pub(super) fence: i64,
+    /// The format that all controllers know.
+    pub(super) format: u32,
+}
+
+pub(super) async fn head(client: &Client) -> Result<Head, Error> {
+    let row = client.query_one("SELECT revision, fence, format FROM head", &[]).await?;
+    Ok(Head {
+        revision: row.try_get::<_, i64>(0)?.unsigned_abs(),
+        fence: row.try_get(1)?,
+        format: row.try_get::<_, i32>(2)?.unsigned_abs(),
+    })
 }
 
 /// Which of these keys name commits that are stored.
@@ -156,8 +170,8 @@ pub(super) async fn later(
     client: &Client,
     keys: &Keys,
     known: u64,
+    revision: u64,
 ) -> Result<Option<Later>, Error> {
-    let (revision, _) = head(client).await?;
     let Some(behind) = revision.checked_sub(known).filter(|behind| *behind <= CATCH_UP) else {
         return Ok(None);
     };

@@ -86,7 +86,7 @@ pub(crate) async fn fill(
     Ok(())
 }
 
-async fn check_unused(client: &Client, address: &Address) -> Result<(), Error> {
+pub(super) async fn check_unused(client: &Client, address: &Address) -> Result<(), Error> {
     let sql = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'perilune' AND pid <> pg_backend_pid()";
     // Connections that were closed a moment ago are still listed.

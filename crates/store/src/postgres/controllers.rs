@@ -8,22 +8,22 @@ use tokio_postgres::{Client, Row};
 use super::Postgres;
 use super::schema::number;
 use crate::controllers::{Beat, Controller, Heard, MASTER_SECONDS, Master, SILENT_SECONDS};
-use crate::{Error, Table};
+use crate::{Error, Program, Table};
 
 /// One statement, so that whoever stops waiting for it leaves no transaction open.
 const BEAT: &str = "
     WITH own AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-    INSERT INTO controller (name, url, version, revision, in_sync, began, beat)
-    SELECT $1::text, $2::text, $3::text, $4::bigint, $6::boolean, clock_timestamp(), clock_timestamp() FROM own
-    ON CONFLICT (name) DO UPDATE SET url = excluded.url, version = excluded.version, revision = excluded.revision,
+    INSERT INTO controller (name, url, version, revision, in_sync, began, beat, format)
+    SELECT $1::text, $2::text, $3::text, $4::bigint, $6::boolean, clock_timestamp(), clock_timestamp(), $7::int FROM own
+    ON CONFLICT (name) DO UPDATE SET url = excluded.url, version = excluded.version, format = excluded.format, revision = excluded.revision,
         in_sync = excluded.in_sync, beat = excluded.beat, began = CASE WHEN $5 THEN excluded.began ELSE controller.began END";
 const CONTROLLERS: &str = "
     SELECT name, url, version, revision, in_sync, (extract(epoch FROM began) * 1000)::bigint, (extract(epoch FROM beat) * 1000)::bigint,
-        (extract(epoch FROM clock_timestamp() - beat) * 1000)::bigint, drained
+        (extract(epoch FROM clock_timestamp() - beat) * 1000)::bigint, drained, format
     FROM controller ORDER BY name";
 const MASTER: &str = "
     SELECT CASE WHEN until >= clock_timestamp() THEN holder END, preferred, epoch, (extract(epoch FROM since) * 1000)::bigint,
-        (SELECT value FROM meta WHERE key = 'overrule') > 0, (SELECT revision FROM head)
+        (SELECT value FROM meta WHERE key = 'overrule') > 0, (SELECT revision FROM head), (SELECT format FROM head)
     FROM master";
 /// Who was it and has not said so in time is it anew: what it began may have been taken over in between. Who is preferred goes first.
 const CLAIM: &str = "
@@ -45,7 +45,13 @@ const CLAIM: &str = "
 
 impl Postgres {
     pub(crate) async fn beat(&self, beat: &Beat) -> Result<Heard, Error> {
-        self.noting(async { said(&*self.link.any().await?, beat).await }).await
+        let program = self.program;
+        let beat = async {
+            let client = self.link.any().await?;
+            let heard = said(&client, program, beat).await?;
+            self.agree(&client, heard).await
+        };
+        self.noting(beat).await
     }
 
     pub(crate) async fn claim_master(
@@ -143,11 +149,16 @@ impl Postgres {
     }
 }
 
-async fn said(client: &deadpool_postgres::ClientWrapper, beat: &Beat) -> Result<Heard, Error> {
-    let Beat { name, url, version, revision, in_sync, is_first } = beat;
+async fn said(
+    client: &deadpool_postgres::ClientWrapper,
+    program: Program,
+    beat: &Beat,
+) -> Result<Heard, Error> {
+    let Beat { name, url, revision, in_sync, is_first } = beat;
+    let (version, format) = (program.version, i32::try_from(program.format).unwrap_or(i32::MAX));
     let statement = client.prepare_cached(BEAT).await?;
-    let parameters: [&(dyn ToSql + Sync); 6] =
-        [name, url, version, &number(*revision), is_first, in_sync];
+    let parameters: [&(dyn ToSql + Sync); 7] =
+        [name, url, &version, &number(*revision), is_first, in_sync, &format];
     client.execute(&statement, &parameters).await?;
     heard(client).await
 }
@@ -164,7 +175,8 @@ async fn heard(client: &Client) -> Result<Heard, Error> {
         since: since.map(i64::unsigned_abs),
     };
     let (overrule, revision) = (row.try_get(4)?, row.try_get::<_, i64>(5)?.unsigned_abs());
-    Ok(Heard { controllers, master, overrule, revision })
+    let format = row.try_get::<_, i32>(6)?.unsigned_abs();
+    Ok(Heard { controllers, master, overrule, revision, format })
 }
 
 fn controller(row: &Row) -> Result<Controller, Error> {
@@ -181,5 +193,6 @@ fn controller(row: &Row) -> Result<Controller, Error> {
         heard: unsigned(6)?,
         silent,
         is_drained: row.try_get(8)?,
+        format: row.try_get::<_, i32>(9)?.unsigned_abs(),
     })
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::types::ToSql;
 
 use super::Postgres;
-use super::cluster::{self, Batch, COMMIT};
+use super::cluster::{Batch, COMMIT};
 use super::schema::number;
 use crate::commit::KEYS;
 use crate::{Commit, Error, Keys};
@@ -87,11 +87,13 @@ impl Postgres {
         let client = self.link.for_commits().await?;
         let statement = client.prepare_cached(COMMIT).await?;
         let fence = self.doubt.fence.load(Ordering::Acquire);
+        let format = self.agreed.format();
+        let format_number = i32::try_from(format).unwrap_or(i32::MAX);
         let count = i64::try_from(batch.tokens.len()).unwrap_or(i64::MAX);
         let base_number = number(base);
         let Batch { at, authors, origins, actions, edits, inverses, tokens, .. } = batch;
         let Batch { kinds, names, bodies, marks, keys, .. } = batch;
-        let parameters: [&(dyn ToSql + Sync); 16] = [
+        let parameters: [&(dyn ToSql + Sync); 17] = [
             &base_number,
             &fence,
             &count,
@@ -108,6 +110,7 @@ impl Postgres {
             marks,
             keys,
             &KEYS,
+            &format_number,
         ];
         let sent = client.query_opt(&statement, &parameters);
         let Ok(answer) = timeout(LONGEST_COMMIT, sent).await else {
@@ -128,8 +131,13 @@ impl Postgres {
             let refused = row.try_get::<_, i64>(1)?.unsigned_abs();
             return Ok(Sent::Stored { revision, refused });
         }
-        let (stored, fence) = cluster::head(&client).await?;
-        self.doubt.fence.store(fence, Ordering::Release);
+        let head = self.head(&client).await?;
+        self.doubt.fence.store(head.fence, Ordering::Release);
+        let stored = head.revision;
+        if stored == base && head.format < format {
+            // A failover has taken it back: whatever was decided may be too new for others.
+            return Err(Error::Stale { stored, expected: base });
+        }
         if stored != base {
             // Whoever commits lets those go first who were not. That it is counted need not outlive anything.
             let count = "BEGIN; SET LOCAL synchronous_commit = off; UPDATE meta SET value = value + 1 WHERE key = 'refused'; COMMIT";

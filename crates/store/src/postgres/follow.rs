@@ -62,11 +62,11 @@ impl Follower {
 
     async fn look(&self) -> Result<u64, Error> {
         let Some(Listening { client, .. }) = &self.listening else { return Err(Error::NoAnswer) };
-        let looked = timeout(ANSWER, super::cluster::head(client)).await;
+        let looked = timeout(ANSWER, self.engine.head(client)).await;
         if looked.is_err() {
             self.engine.link.give_up();
         }
         let looked = looked.map_err(|_elapsed| Error::NoAnswer).flatten();
-        self.engine.noting(async { looked }).await.map(|(revision, _)| revision)
+        self.engine.noting(async { looked }).await.map(|head| head.revision)
     }
 }

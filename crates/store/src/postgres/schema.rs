@@ -8,7 +8,7 @@ use super::Address;
 use super::link::Link;
 use crate::key::KeyId;
 use crate::record::signed;
-use crate::{Error, Keys, fingerprint};
+use crate::{Error, Keys, Program, fingerprint};
 
 /// Each step takes the layout from its position to the next. Steps are never changed once they were released. Texts are compared by
 /// their bytes: the order must be the same on every controller, and outlive the libraries of the database's system.
@@ -46,7 +46,16 @@ const STEPS: &[&str] = &[
     INSERT INTO master DEFAULT VALUES;
     INSERT INTO meta VALUES ('overrule', 0);
 "#,
+    // What older programs cannot read is counted from here on (program.rs). They would not look.
+    r"
+    ALTER TABLE head ADD COLUMN format int NOT NULL DEFAULT 1;
+    ALTER TABLE controller ADD COLUMN format int NOT NULL DEFAULT 1;
+",
 ];
+
+/// The oldest layout whose programs work with the tables as these steps leave them: such controllers go on while others are replaced. A step that
+/// only adds to the tables leaves it as it is; any other sets it to the layout that it makes.
+const SUITS: u32 = 3;
 
 /// The oldest server whose SQL is enough.
 const OLDEST_SERVER: i32 = 130_000;
@@ -68,7 +77,12 @@ pub(crate) async fn prepare(address: &Address, key_file: &Path) -> Result<Option
     client.execute("SELECT pg_advisory_xact_lock($1)::text", &[&PREPARING]).await?;
     let found = layout(&client).await?;
     if let Some(found) = found.filter(|found| *found > newest()) {
-        return Err(newer(found));
+        let suits = suits(&client, found).await?;
+        client.batch_execute("ROLLBACK").await?;
+        return if suits <= newest() { Ok(Some(found)) } else { Err(newer(address, found)) };
+    }
+    if found.is_some_and(|found| found < SUITS) {
+        super::contents::check_unused(&client, address).await?;
     }
     for step in STEPS.iter().skip(found.unwrap_or_default() as usize) {
         client.batch_execute(step).await?;
@@ -76,6 +90,12 @@ pub(crate) async fn prepare(address: &Address, key_file: &Path) -> Result<Option
     let note =
         "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     client.execute(note, &[&"layout", &i64::from(newest())]).await?;
+    client.execute(note, &[&"suits", &i64::from(SUITS)]).await?;
+    if found.is_none() {
+        // Nobody else uses it yet.
+        let format = i32::try_from(Program::THIS.format).unwrap_or(i32::MAX);
+        client.execute("UPDATE head SET format = $1", &[&format]).await?;
+    }
     let needed = needed_key(&client).await?;
     let keys = Keys::load(key_file, needed, needed.is_none())?;
     client.execute(note, &[&KEY, &keys.id().number()]).await?;
@@ -89,17 +109,33 @@ pub(super) async fn check(client: &Client, address: &Address) -> Result<KeyId, E
     let database = || address.to_string();
     let unprepared = || Error::Unprepared { database: database() };
     let found = layout(client).await?.ok_or_else(unprepared)?;
-    if found > newest() {
-        return Err(newer(found));
+    if found > newest() && suits(client, found).await? > newest() {
+        return Err(newer(address, found));
     }
     if found < newest() {
-        return Err(Error::Older { database: database(), found, needed: newest() });
+        let others_go_on = found >= SUITS;
+        return Err(Error::Older { database: database(), found, needed: newest(), others_go_on });
     }
     needed_key(client).await?.ok_or_else(unprepared)
 }
 
-fn newer(found: u32) -> Error {
-    Error::Newer { found, known: newest() }
+fn newer(address: &Address, found: u32) -> Error {
+    let (database, known) = (address.to_string(), newest());
+    Error::Outdated { database, what: "layout", found, known }
+}
+
+/// The oldest layout whose programs work with the tables of this one.
+async fn suits(client: &Client, found: u32) -> Result<u32, Error> {
+    let suits = client.query_opt("SELECT value FROM meta WHERE key = 'suits'", &[]).await?;
+    let suits: Option<i64> = suits.map(|row| row.try_get(0)).transpose()?;
+    Ok(suits.map_or(found, |suits| u32::try_from(suits).unwrap_or(u32::MAX)))
+}
+
+/// Returns when nobody changes the tables.
+pub(super) async fn wait_until_prepared(client: &Client) -> Result<(), Error> {
+    let sql = "SELECT pg_advisory_xact_lock_shared($1)::text";
+    client.execute(sql, &[&PREPARING]).await?;
+    Ok(())
 }
 
 async fn check_server(client: &Client) -> Result<(), Error> {

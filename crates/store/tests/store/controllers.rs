@@ -8,7 +8,6 @@ fn beat(name: &str, revision: u64) -> Beat {
     Beat {
         name: name.to_owned(),
         url: format!("https://{name}:7050"),
-        version: "1.0".to_owned(),
         revision,
         in_sync: true,
         is_first: true,

@@ -3,6 +3,7 @@
 
 mod contract;
 mod controllers;
+mod fields;
 mod moving;
 mod postgres;
 mod sealed;
@@ -10,3 +11,4 @@ mod servers;
 mod site;
 mod sound;
 mod sqlite;
+mod upgrade;

@@ -14,11 +14,12 @@ async fn a_database_that_is_not_prepared_is_refused_with_what_to_do() {
     assert!(error.to_string().contains("perilune database init"), "{error}");
     assert!(!site.key().exists(), "nothing is made");
     assert_eq!(Store::prepare(&site.address(), &site.key()).await.unwrap(), None);
-    assert_eq!(Store::prepare(&site.address(), &site.key()).await.unwrap(), Some(2), "again");
+    assert_eq!(Store::prepare(&site.address(), &site.key()).await.unwrap(), Some(3), "again");
     Store::connect(&site.address(), OTHER, &site.key()).await.unwrap();
-    site.server().sql(site.database(), "UPDATE meta SET value = 99 WHERE key = 'layout'");
+    site.server()
+        .sql(site.database(), "UPDATE meta SET value = 99 WHERE key IN ('layout', 'suits')");
     let error = Store::connect(&site.address(), OTHER, &site.key()).await.unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 99, .. }), "{error:?}");
+    assert!(matches!(error, Error::Outdated { found: 99, .. }), "{error:?}");
 }
 
 #[tokio::test]
