@@ -35,6 +35,8 @@ struct Answer {
     revision: u64,
     /// The format of what is stored, which all controllers know: what is newer is refused.
     format: u32,
+    /// Whether the server of the database waits for a standby before it acknowledges a change; null where nobody expects it to.
+    standby: Option<bool>,
     /// How many seconds ago the database was last asked.
     seconds_ago: u64,
     /// Whether controllers share a database.
@@ -108,9 +110,11 @@ fn answer(state: &State) -> Answer {
             lacks,
         }
     });
+    let standby = state.controllers.expects_standby().then_some(known.heard.waits_for_standby);
     Answer {
         controllers: controllers.collect(),
         format: known.heard.format,
+        standby,
         revision: known.heard.revision.max(state.cluster.published().revision()),
         seconds_ago: state.controllers.age().as_secs(),
         shared: state.controllers.is_shared(),

@@ -236,6 +236,9 @@ impl ApiError {
             Self::Store(perilune_store::Error::NotYet { .. }) => {
                 (StatusCode::CONFLICT, "not_known_to_all")
             }
+            Self::Store(perilune_store::Error::NoStandby) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_standby")
+            }
             Self::Store(perilune_store::Error::Outdated { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "outdated")
             }
@@ -317,6 +320,7 @@ impl IntoResponse for ApiError {
                 | perilune_store::Error::NoController { .. }
                 | perilune_store::Error::ControllerRuns { .. }
                 | perilune_store::Error::NotYet { .. }
+                | perilune_store::Error::NoStandby
                 | perilune_store::Error::Outdated { .. }),
             ) => error.to_string(),
             // Where the database is, and why it is away, is in the log and the status.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use perilune_boot::Protocol;
 use perilune_model::Cluster;
-use perilune_store::{Beat, Controller, Error, Heard, MASTER_SECONDS, Store};
+use perilune_store::{Beat, Controller, Error, Heard, MASTER_SECONDS, Standby, Store};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -465,7 +465,27 @@ impl Controllers {
                 one.name, one.version
             )
         });
-        silent.chain(others).chain(behind).collect()
+        let is_alone = self.is_shared() && self.expects_standby() && !known.heard.waits_for_standby;
+        let alone = is_alone.then(|| self.warning_of_one_server());
+        silent.chain(others).chain(behind).chain(alone).collect()
+    }
+
+    /// What acknowledges changes may take them with it.
+    fn warning_of_one_server(&self) -> String {
+        let what = if self.0.store.standby() == Standby::Required {
+            "changes are refused (503) until it does, as [DATABASE] SYNCHRONOUS = require says"
+        } else {
+            "what is acknowledged now is lost where that server is lost"
+        };
+        format!(
+            "the server of the database waits for no standby (its synchronous_standby_names is empty): {what}. Look at its standbys; docs/controllers.md has the settings of \
+             Patroni that keep it from doing so"
+        )
+    }
+
+    /// Whether somebody should know where the database acknowledges what one server alone has.
+    pub fn expects_standby(&self) -> bool {
+        self.0.store.standby() != Standby::Optional
     }
 
     /// The version of this program.

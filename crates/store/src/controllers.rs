@@ -74,6 +74,8 @@ pub struct Heard {
     pub revision: u64,
     /// The format that all controllers know: nothing newer is stored.
     pub format: u32,
+    /// Whether changes wait for a standby before they are acknowledged.
+    pub waits_for_standby: bool,
 }
 
 impl Store {
@@ -103,7 +105,14 @@ impl Store {
             is_drained: false,
         };
         let master = Master { holder, preferred: None, epoch, since: None };
-        Heard { controllers: vec![own], master, overrule: false, revision, format }
+        Heard {
+            controllers: vec![own],
+            master,
+            overrule: false,
+            revision,
+            format,
+            waits_for_standby: false,
+        }
     }
 
     /// Becomes the master or stays it for [`MASTER_SECONDS`] from now on; answers the epoch. `epoch` is that under which this controller

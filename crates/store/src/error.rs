@@ -214,6 +214,11 @@ pub enum Error {
         /// Who does not know it.
         controllers: Vec<String>,
     },
+    /// A change would be acknowledged by one server alone, which the site does not want.
+    #[error(
+        "the database waits for no standby (synchronous_standby_names is empty), and [DATABASE] SYNCHRONOUS = require: nothing is stored until it does"
+    )]
+    NoStandby,
     /// A controller of this name runs.
     #[error(
         "a controller named '{name}' runs already on the database {database}: stop that one, or give this one another name ([DATABASE] CONTROLLER)"
@@ -313,7 +318,11 @@ impl Error {
     pub fn is_away(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::NoAnswer | Self::InDoubt | Self::Outdated { .. }
+            Self::Unreachable(_)
+                | Self::NoAnswer
+                | Self::InDoubt
+                | Self::NoStandby
+                | Self::Outdated { .. }
         )
     }
 

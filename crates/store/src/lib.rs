@@ -30,7 +30,7 @@ pub use key::{KeyId, Keys, looks_sealed};
 pub use moving::Moved;
 use perilune_model::{Change, Cluster};
 use postgres::Postgres;
-pub use postgres::{Address, Checked, Encryption, Follower, Host};
+pub use postgres::{Address, Checked, Encryption, Follower, Host, Standby};
 pub use program::{Newer, Program};
 pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
 pub use sqlite::DATABASE;
@@ -126,6 +126,14 @@ impl Store {
     /// Which version of the program this is.
     pub fn program(&self) -> Program {
         self.program
+    }
+
+    /// What is wanted where the server of the database acknowledges what it alone has.
+    pub fn standby(&self) -> Standby {
+        match &self.engine {
+            Engine::Sqlite(_) => Standby::Optional,
+            Engine::Postgres(engine) => engine.standby(),
+        }
     }
 
     /// Refuses a change that other controllers could not read: [`Error::NotYet`].

@@ -14,6 +14,7 @@ mod follow;
 mod link;
 mod record;
 mod schema;
+mod standby;
 mod words;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use address::{Address, Encryption, Host};
+pub use address::{Address, Encryption, Host, Standby};
 use agreed::Agreed;
 pub(crate) use contents::{contents, fill};
 use doubt::Doubt;
@@ -127,7 +128,10 @@ impl Postgres {
         let listening = engine.listen_as().await?;
         *engine.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
         // What is read from here on is on the standby as well.
-        engine.barrier_in_time().await?;
+        match engine.barrier_in_time().await {
+            Ok(()) | Err(Error::NoStandby) => {}
+            Err(error) => return Err(error),
+        }
         let boards = Table::ALL.map(|table| engine.board(table));
         let life = schema::begin_life(&client, &boards).await?;
         let cluster = whole(&client, &keys, address).await?;
@@ -155,6 +159,10 @@ impl Postgres {
 
     pub(crate) fn refused(&self) -> &Arc<AtomicU64> {
         &self.refused
+    }
+
+    pub(crate) fn standby(&self) -> Standby {
+        self.link.standby()
     }
 
     pub(crate) async fn apply(

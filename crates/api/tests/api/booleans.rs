@@ -112,7 +112,7 @@ const QUERIES: [(&str, &str); 8] = [
 ];
 
 /// What answers show and no request gives.
-const SHOWN_ONLY: [&str; 31] = [
+const SHOWN_ONLY: [&str; 32] = [
     "clear-config",
     "halt-on-failure",
     "ignore-result",
@@ -121,6 +121,7 @@ const SHOWN_ONLY: [&str; 31] = [
     "on_link",
     "once",
     "shared",
+    "standby",
     "drained",
     "here",
     "expired",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix::unistd::gethostname;
-use perilune_store::{Address, Encryption, Host};
+use perilune_store::{Address, Encryption, Host, Standby};
 
 use super::ini::Ini;
 use super::keys;
@@ -11,7 +11,7 @@ use super::keys;
 const SECTION: &str = "DATABASE";
 const PORT: u16 = 5432;
 /// What these say has no effect without `ENGINE = postgresql`; `DRIVER`, `HOST` and their like are those of existing sites.
-const KEYS: [&str; 6] = ["HOSTS", "NAME", "USER", "PASSWORD_FILE", "TLS", "CA_FILE"];
+const KEYS: [&str; 7] = ["HOSTS", "NAME", "USER", "PASSWORD_FILE", "TLS", "CA_FILE", "SYNCHRONOUS"];
 
 /// `None` where the daemon has a database of its own. `DRIVER`, `DATABASE`, `HOST` and `PORT` of an existing site never choose another.
 pub(super) fn read(ini: &Ini, data_dir: &Path) -> Result<Option<Address>, String> {
@@ -54,6 +54,10 @@ pub(super) fn read(ini: &Ini, data_dir: &Path) -> Result<Option<Address>, String
         (Some(true), None) => address.encryption = Encryption::System,
         // What does not leave this machine needs none.
         (None, None) => {}
+    }
+    if let Some(word) = given("SYNCHRONOUS") {
+        let wrong = || format!("[{SECTION}] SYNCHRONOUS is '{word}'; write require, warn or no");
+        address.standby = Standby::from_word(word).ok_or_else(wrong)?;
     }
     Ok(Some(address))
 }
@@ -107,8 +111,11 @@ mod tests {
         assert_eq!(shared.password_file, Some("/data/database.password".into()));
         assert_eq!(shared.encryption, Encryption::System);
         assert_eq!(shared.user, "perilune");
+        assert_eq!(shared.standby, Standby::Expected);
+        let required = of(&format!("{text}SYNCHRONOUS = Require\n")).unwrap().unwrap();
+        assert_eq!(required.standby, Standby::Required);
         let here = of("ENGINE = postgresql\nHOSTS = /run/postgresql\n").unwrap().unwrap();
-        assert_eq!(here.encryption, Encryption::None);
+        assert_eq!((here.encryption, here.standby), (Encryption::None, Standby::Optional));
     }
 
     #[test]
@@ -117,6 +124,7 @@ mod tests {
             ("ENGINE = mysql\n", "write embedded or postgresql"),
             ("ENGINE = postgresql\n", "HOSTS is missing"),
             ("ENGINE = postgresql\nHOSTS = db:port\n", "HOSTS: "),
+            ("ENGINE = postgresql\nHOSTS = db\nSYNCHRONOUS = yes\n", "write require, warn or no"),
             ("HOSTS = db1\n", "only for ENGINE = postgresql"),
             (
                 "ENGINE = postgresql\nHOSTS = db\nTLS = no\nCA_FILE = ca.pem\n",

@@ -422,6 +422,11 @@ pub const LUNA_INI: &[Section] = &[
                 "the system's",
                 "certificates of those who sign the server's certificate",
             ),
+            key(
+                "SYNCHRONOUS",
+                "warn with several HOSTS, else no",
+                "whether the server of the database must wait for a standby before a change is acknowledged: `require` refuses changes (503) where it does not, `warn` says so in `perilune status`, `no` takes one server as enough",
+            ),
             key("CONTROLLER", "the host's name", "the name of this controller, which no other has"),
             ignored("DRIVER"),
             ignored("DATABASE"),

@@ -162,5 +162,11 @@ fn list(session: &Session) -> Result<(), Failure> {
             Cell::new(text("heard")),
         ]);
     }
-    Ok(session.output.table(&table)?)
+    session.output.table(&table)?;
+    if answer.get("standby").and_then(Value::as_bool) == Some(false) {
+        output::line(
+            "the server of the database waits for no standby: one server alone has what it acknowledges",
+        )?;
+    }
+    Ok(())
 }

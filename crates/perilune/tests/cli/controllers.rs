@@ -286,6 +286,33 @@ fn without_the_database_reads_go_on_and_changes_are_refused_until_it_is_back() {
     }
 }
 
+#[test]
+fn where_a_standby_is_required_changes_wait_for_one_and_it_is_said_why() {
+    let Some(mut site) = Site::new(1) else { return };
+    site.ways = vec![format!("{}?synchronous=require", site.url)];
+    let wait_for = |site: &Site, names: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        site.server.sql("postgres", &sql);
+        site.server.sql("postgres", "SELECT pg_reload_conf()");
+    };
+    let _standby = site.server.standby();
+    // The first start stores the first cluster. One that starts later may find what it finds.
+    drop(site.start(0));
+    wait_for(&site, "");
+    let daemon = site.start(0);
+    let body = json!({ "config": { "group": { "meanwhile": {} } } });
+    let (code, answer) = daemon.post("/config/group/meanwhile", &body).unwrap();
+    assert_eq!((code, answer["code"].as_str()), (503, Some("no_standby")), "{answer}");
+    let (_, warned) = daemon.get("/monitor/warnings").unwrap();
+    assert!(warned.to_string().contains("waits for no standby"), "{warned}");
+    assert_eq!(daemon.get("/controller").unwrap().1["standby"], false);
+    assert_eq!(daemon.get("/config/network/cluster").unwrap().0, 200, "reads go on");
+    wait_for(&site, "*");
+    wait("changes are still refused", || daemon.config("group", "after", &json!({})) == Some(201));
+    wait("it is still said", || daemon.get("/controller").unwrap().1["standby"] == true);
+    assert_eq!(groups(&daemon), BTreeSet::from(["after".to_owned()]));
+}
+
 /// Has the daemons of a site write the file of one DHCP server, which all of them reach.
 fn share_a_server(site: &Site, shared: &Path) {
     for (number, directory) in site.data.iter().enumerate() {

@@ -20,6 +20,36 @@ pub struct Address {
     pub password_file: Option<PathBuf>,
     /// How connections are protected.
     pub encryption: Encryption,
+    /// What is to be where the server acknowledges changes that it alone has.
+    pub standby: Standby,
+}
+
+/// Whether changes are to be on a standby before they are acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standby {
+    /// Nothing is acknowledged without.
+    Required,
+    /// Where the server waits for none, that is told to whoever looks.
+    Expected,
+    /// One server alone is enough.
+    Optional,
+}
+
+impl Standby {
+    /// The one of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "require" => Some(Self::Required),
+            "warn" => Some(Self::Expected),
+            "no" => Some(Self::Optional),
+            _ => None,
+        }
+    }
+
+    /// What is meant where nobody says it: several servers are there to take each other's place.
+    fn usual(hosts: &[Host]) -> Self {
+        if hosts.len() > 1 { Self::Expected } else { Self::Optional }
+    }
 }
 
 /// A server of the database.
@@ -93,16 +123,16 @@ pub(crate) fn usual_encryption(hosts: &[Host]) -> Encryption {
 impl Address {
     /// An address of parts, with what is usual for those that are not given.
     pub fn of(hosts: Vec<Host>, database: &str, user: &str) -> Self {
-        let encryption = usual_encryption(&hosts);
+        let (encryption, standby) = (usual_encryption(&hosts), Standby::usual(&hosts));
         let (database, user) = (database.to_owned(), user.to_owned());
-        Self { hosts, database, user, password_file: None, encryption }
+        Self { hosts, database, user, password_file: None, encryption, standby }
     }
 }
 
 impl std::str::FromStr for Address {
     type Err = Error;
 
-    /// Reads `postgresql://USER@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?password_file=FILE&sslrootcert=FILE&sslmode=disable]`.
+    /// Reads `postgresql://USER@HOST[:PORT][,HOST[:PORT]…]/DATABASE[?password_file=FILE&sslrootcert=FILE&sslmode=disable&synchronous=require]`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |what: &str| {
             Error::Address(format!("{what}; write postgresql://USER@HOST:PORT,HOST:PORT/DATABASE"))
@@ -129,7 +159,8 @@ impl std::str::FromStr for Address {
         }
         let address = Self::of(hosts, &decoded(database), &decoded(user));
         let encryption = options.encryption.unwrap_or(address.encryption);
-        Ok(Self { password_file: options.password_file, encryption, ..address })
+        let standby = options.standby.unwrap_or(address.standby);
+        Ok(Self { password_file: options.password_file, encryption, standby, ..address })
     }
 }
 
@@ -139,6 +170,7 @@ struct Options {
     host: Option<Host>,
     password_file: Option<PathBuf>,
     encryption: Option<Encryption>,
+    standby: Option<Standby>,
 }
 
 impl Options {
@@ -161,10 +193,18 @@ impl Options {
                         "sslmode={other} is not known here: verify-full checks the server's certificate, disable encrypts nothing"
                     )));
                 }
+                ("synchronous", word) => {
+                    let wrong = || {
+                        Error::Address(format!(
+                            "synchronous={word} is not known here; write require, warn or no"
+                        ))
+                    };
+                    options.standby = Some(Standby::from_word(word).ok_or_else(wrong)?);
+                }
                 ("host", directory) => options.host = Some(Host::parse(directory, PORT)?),
                 (other, _) => {
                     return Err(Error::Address(format!(
-                        "'{other}' is not known here; known are password_file, sslrootcert, sslmode and host"
+                        "'{other}' is not known here; known are password_file, sslrootcert, sslmode, synchronous and host"
                     )));
                 }
             }
@@ -201,6 +241,11 @@ mod tests {
         assert_eq!(address.hosts, [Host { name: "::1".to_owned(), port: 5433 }]);
         assert_eq!(address.password_file, Some("/etc/p w".into()));
         assert_eq!(address.encryption, Encryption::None, "it does not leave the machine");
+        assert_eq!(address.standby, Standby::Optional, "there is one server");
+        let address = read("postgresql://p@db1,db2/lab").unwrap();
+        assert_eq!(address.standby, Standby::Expected);
+        let address = read("postgresql://p@db1,db2/lab?synchronous=require").unwrap();
+        assert_eq!(address.standby, Standby::Required);
         let address = read("postgresql://p@/lab?host=/run/postgresql").unwrap();
         assert_eq!(address.hosts[0].name, "/run/postgresql");
         let address = read("postgresql://p@db/lab?sslrootcert=/ca&sslmode=verify-full").unwrap();
@@ -217,6 +262,7 @@ mod tests {
             ("postgresql://p:secret@db/lab", "others would see"),
             ("postgresql://p@db:port/lab", "'db:port' is no host"),
             ("postgresql://p@db/lab?sslmode=require", "sslmode=require is not known"),
+            ("postgresql://p@db/lab?synchronous=perhaps", "write require, warn or no"),
             ("postgresql://p@db/lab?passwordfile=x", "'passwordfile' is not known"),
         ] {
             let error = text.parse::<Address>().unwrap_err().to_string();

@@ -38,6 +38,7 @@ impl Postgres {
     /// What is at the end of the history. [`Error::Outdated`] when newer controllers may have stored what this program cannot read.
     pub(super) async fn head(&self, client: &Client) -> Result<Head, Error> {
         let head = cluster::head(client).await?;
+        self.link.note_standby(head.waits_for_standby);
         self.note_format(head.format)?;
         Ok(head)
     }
@@ -69,6 +70,7 @@ impl Postgres {
         let behind = heard.controllers.iter().filter(is_behind);
         let behind = behind.map(|one| format!("{} ({})", one.name, one.version)).collect();
         *self.agreed.behind.lock().unwrap_or_else(PoisonError::into_inner) = behind;
+        self.link.note_standby(heard.waits_for_standby);
         self.note_format(heard.format)?;
         Ok(heard)
     }

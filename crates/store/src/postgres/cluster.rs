@@ -6,6 +6,7 @@ use perilune_model::{Cluster, Edit, Kind, Object};
 use tokio_postgres::{Client, Row};
 
 use super::schema::number;
+use super::standby::WAITS;
 use super::words::text;
 use crate::commit::{CATCH_UP, KEYS};
 use crate::history::{StoredEdit, decode, encode};
@@ -15,10 +16,11 @@ use crate::{Commit, Entry, Error, Later, Meta, fingerprint, sealed};
 
 /// Everything of a commit in one statement. The first part holds the one row that all controllers want, and only then do the others do
 /// anything; `fence` makes sure that what was sent before a connection was lost cannot be stored any more once that was looked for, and `format`
-/// that all controllers can read it.
+/// that all controllers can read it. Where a standby is required, nothing is stored without.
 pub(super) const COMMIT: &str = "
     WITH moved AS (
-        UPDATE head SET revision = revision + $3 WHERE revision = $1 AND fence = $2 AND format = $17 RETURNING revision
+        UPDATE head SET revision = revision + $3 WHERE revision = $1 AND fence = $2 AND format = $17
+            AND (NOT $18 OR current_setting('synchronous_standby_names') <> '') RETURNING revision
     ), entry AS (
         INSERT INTO history (revision, at, author, origin, action, edits, inverse, token)
         SELECT $1 + e.place, e.at, e.author, e.origin, e.action, e.edits, e.inverse, e.token::uuid
@@ -143,14 +145,17 @@ pub(super) struct Head {
     pub(super) fence: i64,
     /// The format that all controllers know.
     pub(super) format: u32,
+    pub(super) waits_for_standby: bool,
 }
 
 pub(super) async fn head(client: &Client) -> Result<Head, Error> {
-    let row = client.query_one("SELECT revision, fence, format FROM head", &[]).await?;
+    let sql = format!("SELECT revision, fence, format, {WAITS} FROM head");
+    let row = client.query_one(&sql, &[]).await?;
     Ok(Head {
         revision: row.try_get::<_, i64>(0)?.unsigned_abs(),
         fence: row.try_get(1)?,
         format: row.try_get::<_, i32>(2)?.unsigned_abs(),
+        waits_for_standby: row.try_get(3)?,
     })
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Beats need not be durable, and wait for no standby. Who the master is must be: an epoch that a failover took back would be given twice.
 
+use futures_util::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::Postgres;
 use super::schema::number;
+use super::standby::Guard;
 use crate::controllers::{Beat, Controller, Heard, MASTER_SECONDS, Master, SILENT_SECONDS};
 use crate::{Error, Program, Table};
 
@@ -23,7 +25,8 @@ const CONTROLLERS: &str = "
     FROM controller ORDER BY name";
 const MASTER: &str = "
     SELECT CASE WHEN until >= clock_timestamp() THEN holder END, preferred, epoch, (extract(epoch FROM since) * 1000)::bigint,
-        (SELECT value FROM meta WHERE key = 'overrule') > 0, (SELECT revision FROM head), (SELECT format FROM head)
+        (SELECT value FROM meta WHERE key = 'overrule') > 0, (SELECT revision FROM head), (SELECT format FROM head),
+        current_setting('synchronous_standby_names') <> ''
     FROM master";
 /// Who was it and has not said so in time is it anew: what it began may have been taken over in between. Who is preferred goes first.
 const CLAIM: &str = "
@@ -60,6 +63,9 @@ impl Postgres {
         by_force: bool,
     ) -> Result<Option<u64>, Error> {
         let claim = async {
+            if self.link.lacks_standby() {
+                return Err(Error::NoStandby);
+            }
             let client = self.link.any().await?;
             let warnings = self.link.warnings();
             let (seconds, silent) = (f64::from(MASTER_SECONDS), f64::from(SILENT_SECONDS));
@@ -67,10 +73,16 @@ impl Postgres {
             let parameters: [&(dyn ToSql + Sync); 5] =
                 [&name, &epoch, &seconds, &by_force, &silent];
             let statement = client.prepare_cached(CLAIM).await?;
-            let row = client.query_opt(&statement, &parameters).await?;
+            let guard = Guard::new(&self.link, &client).await?;
+            let (row, guarded) =
+                join!(client.query_opt(&statement, &parameters), guard.holds(&client));
+            let row = row?;
             if self.link.warnings() != warnings {
                 // It may be so on this server alone.
                 return Err(Error::NoAnswer);
+            }
+            if !guarded? {
+                return Err(Error::NoStandby);
             }
             let epoch: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
             Ok(epoch.map(i64::unsigned_abs))
@@ -175,8 +187,8 @@ async fn heard(client: &Client) -> Result<Heard, Error> {
         since: since.map(i64::unsigned_abs),
     };
     let (overrule, revision) = (row.try_get(4)?, row.try_get::<_, i64>(5)?.unsigned_abs());
-    let format = row.try_get::<_, i32>(6)?.unsigned_abs();
-    Ok(Heard { controllers, master, overrule, revision, format })
+    let (format, waits_for_standby) = (row.try_get::<_, i32>(6)?.unsigned_abs(), row.try_get(7)?);
+    Ok(Heard { controllers, master, overrule, revision, format, waits_for_standby })
 }
 
 fn controller(row: &Row) -> Result<Controller, Error> {

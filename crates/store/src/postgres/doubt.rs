@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures_util::join;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::types::ToSql;
@@ -16,6 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::Postgres;
 use super::cluster::{Batch, COMMIT};
 use super::schema::number;
+use super::standby::Guard;
 use crate::commit::KEYS;
 use crate::{Commit, Error, Keys};
 
@@ -27,6 +29,8 @@ const LONGEST_DOUBT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 /// As often is a commit sent again when only the fence has changed.
 const FENCES: u32 = 8;
+
+const BARRIER: &str = "UPDATE head SET fence = fence + 1 RETURNING fence";
 
 /// What is known about the end of the history.
 #[derive(Debug, Default)]
@@ -86,14 +90,15 @@ impl Postgres {
     async fn send(&self, base: u64, batch: &Batch) -> Result<Sent, Error> {
         let client = self.link.for_commits().await?;
         let statement = client.prepare_cached(COMMIT).await?;
+        let guard = Guard::new(&self.link, &client).await?;
         let fence = self.doubt.fence.load(Ordering::Acquire);
-        let format = self.agreed.format();
+        let (format, requires_standby) = (self.agreed.format(), self.link.requires_standby());
         let format_number = i32::try_from(format).unwrap_or(i32::MAX);
         let count = i64::try_from(batch.tokens.len()).unwrap_or(i64::MAX);
         let base_number = number(base);
         let Batch { at, authors, origins, actions, edits, inverses, tokens, .. } = batch;
         let Batch { kinds, names, bodies, marks, keys, .. } = batch;
-        let parameters: [&(dyn ToSql + Sync); 17] = [
+        let parameters: [&(dyn ToSql + Sync); 18] = [
             &base_number,
             &fence,
             &count,
@@ -111,9 +116,10 @@ impl Postgres {
             keys,
             &KEYS,
             &format_number,
+            &requires_standby,
         ];
-        let sent = client.query_opt(&statement, &parameters);
-        let Ok(answer) = timeout(LONGEST_COMMIT, sent).await else {
+        let sent = async { join!(client.query_opt(&statement, &parameters), guard.holds(&client)) };
+        let Ok((answer, guarded)) = timeout(LONGEST_COMMIT, sent).await else {
             // Nobody may use this connection again: the next statement on it would wait as well.
             drop(deadpool_postgres::Object::take(client));
             return Ok(Sent::Unknown);
@@ -127,6 +133,9 @@ impl Postgres {
             Err(error) => return Ok(Sent::NotStored(error)),
         };
         if let Some(row) = row {
+            if !matches!(guarded, Ok(true)) {
+                return Ok(Sent::Unknown);
+            }
             let revision = row.try_get::<_, i64>(0)?.unsigned_abs();
             let refused = row.try_get::<_, i64>(1)?.unsigned_abs();
             return Ok(Sent::Stored { revision, refused });
@@ -134,6 +143,9 @@ impl Postgres {
         let head = self.head(&client).await?;
         self.doubt.fence.store(head.fence, Ordering::Release);
         let stored = head.revision;
+        if stored == base && requires_standby && !head.waits_for_standby {
+            return Ok(Sent::NotStored(Error::NoStandby));
+        }
         if stored == base && head.format < format {
             // A failover has taken it back: whatever was decided may be too new for others.
             return Err(Error::Stale { stored, expected: base });
@@ -193,11 +205,17 @@ impl Postgres {
         let write = async move {
             let _turn = turn;
             let client = link.for_commits().await?;
+            let guard = Guard::new(&link, &client).await?;
+            let statement = client.prepare_cached(BARRIER).await?;
             let warnings = link.warnings();
-            let sql = "UPDATE head SET fence = fence + 1 RETURNING fence";
-            let fence: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
+            let sent = async { join!(client.query_one(&statement, &[]), guard.holds(&client)) };
+            let (row, guarded) = sent.await;
+            let fence: i64 = row?.try_get(0)?;
             if link.warnings() != warnings {
                 return Err(Error::NoAnswer);
+            }
+            if !guarded? {
+                return Err(Error::NoStandby);
             }
             doubt.fence.store(fence, Ordering::Release);
             doubt.is_open.store(false, Ordering::Release);

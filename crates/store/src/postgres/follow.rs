@@ -39,7 +39,11 @@ impl Follower {
                 // What was told before this is gone: whoever is connected anew begins with a look.
                 let listening = self.connect().await?;
                 // What is seen from now on is on the standby as well.
-                self.engine.noting(self.engine.barrier_in_time()).await?;
+                match self.engine.noting(self.engine.barrier_in_time()).await {
+                    // Reads go on; who writes is told.
+                    Ok(()) | Err(Error::NoStandby) => {}
+                    Err(error) => return Err(error),
+                }
                 self.listening = Some(listening);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Address, Encryption, Host};
+use super::{Address, Encryption, Host, Standby};
 use crate::Error;
 
 /// Connections for everything but commits, which have one of their own and never wait for a long read.
@@ -39,8 +39,8 @@ const UNCONFIRMED: Duration = Duration::from_secs(5);
 /// has stopped in the middle of it must not hold its locks.
 const SESSION: &str =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=10000";
-/// Commits that are not on the disk are not stored.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+/// Commits that are not on the disk, and on the standbys that the server waits for, are not stored.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 /// Tells the locks of names from others.
 const NAMES: i32 = 0x7065_7269;
 pub(super) const CHANNEL: &str = "perilune";
@@ -53,6 +53,9 @@ pub(super) struct Link {
     maker: Arc<Maker>,
     /// Warnings of the server.
     warnings: Arc<AtomicU64>,
+    standby: Standby,
+    /// The server waits for no standby, as far as is known.
+    is_alone: Arc<AtomicBool>,
     /// What hears on the connections of `others`.
     open: Open,
 }
@@ -84,7 +87,8 @@ impl Link {
         };
         let open = Open::default();
         let (commits, others) = (pool(1, Open::default())?, pool(CONNECTIONS, Arc::clone(&open))?);
-        Ok(Self { commits, others, maker, warnings, open })
+        let (standby, is_alone) = (address.standby, Arc::default());
+        Ok(Self { commits, others, maker, warnings, standby, is_alone, open })
     }
 
     /// The connection of commits.
@@ -103,6 +107,24 @@ impl Link {
             PoolError::Timeout(_) | PoolError::PostCreateHook(_) => Error::NoAnswer,
             PoolError::Closed | PoolError::NoRuntimeSpecified => Error::Closed,
         })
+    }
+
+    pub(super) fn standby(&self) -> Standby {
+        self.standby
+    }
+
+    /// Whether nothing is to be stored that waits for no standby.
+    pub(super) fn requires_standby(&self) -> bool {
+        self.standby == Standby::Required
+    }
+
+    /// Whether a standby is required, and the server waits for none, as it was last heard.
+    pub(super) fn lacks_standby(&self) -> bool {
+        self.requires_standby() && self.is_alone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_standby(&self, waits: bool) {
+        self.is_alone.store(!waits, Ordering::Release);
     }
 
     /// How many warnings there were. Whoever sees more than before cannot be sure of what was just stored.

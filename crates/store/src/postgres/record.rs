@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Row};
 use super::Postgres;
 use super::doubt::LONGEST_COMMIT;
 use super::schema::number;
+use super::standby::Guard;
 use super::words::text;
 use crate::record::{KEPT_ASIDE, REMEMBERED};
 use crate::{Aside, Error, Expected, Record, Since, Table, Write, Written};
@@ -105,7 +106,11 @@ impl Postgres {
         if writes.is_empty() {
             return Ok(Outcome::Stored(Vec::new()));
         }
+        if self.link.lacks_standby() {
+            return Err(Error::NoStandby);
+        }
         let client = self.link.any().await?;
+        let guard = Guard::new(&self.link, &client).await?;
         let (lock, put) = join!(client.prepare_cached(LOCK), client.prepare_cached(PUT));
         let (lock, put, word) = (lock?, put?, self.board(table));
         let keys: Vec<String> = writes.iter().map(|write| text(&write.key)).collect();
@@ -123,9 +128,11 @@ impl Postgres {
                 client.query(&lock, &lock_parameters),
                 client.query(&put, &put_parameters),
                 client.batch_execute("COMMIT"),
+                guard.holds(&client),
             )
         };
-        let Ok((begun, locked, rows, committed)) = timeout(LONGEST_COMMIT, sent).await else {
+        let Ok((begun, locked, rows, committed, guarded)) = timeout(LONGEST_COMMIT, sent).await
+        else {
             // The next statement on this connection would wait as well, and so would the next writer of the table.
             drop(deadpool_postgres::Object::take(client));
             self.doubt.open();
@@ -142,6 +149,9 @@ impl Postgres {
         if self.link.warnings() != warnings {
             // It may be stored on this server alone.
             return Ok(Outcome::Unknown(Error::NoAnswer));
+        }
+        if !guarded? {
+            return Ok(Outcome::Unknown(Error::NoStandby));
         }
         let mut written = vec![Written::Stale; writes.len()];
         let mut last = 0;

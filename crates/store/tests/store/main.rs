@@ -11,4 +11,5 @@ mod servers;
 mod site;
 mod sound;
 mod sqlite;
+mod standby;
 mod upgrade;

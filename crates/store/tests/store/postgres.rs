@@ -232,7 +232,7 @@ fn lose_standby(site: &Site) {
 }
 
 /// Waits until so many statements like this wait for the standby.
-async fn until_waiting(site: &Site, statement: &str, count: &str) {
+pub(crate) async fn until_waiting(site: &Site, statement: &str, count: &str) {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%{statement}%'"
     );
