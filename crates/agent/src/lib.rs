@@ -35,7 +35,6 @@ pub mod network;
 pub mod pinned;
 mod privileged_port;
 pub mod progress;
-pub mod read_ahead;
 pub mod role;
 pub mod script;
 pub mod service;

@@ -6,15 +6,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use perilune_archive::{Summary, decompressor, unpack, unpack_verified};
+use perilune_archive::{Summary, unpack_compressed, unpack_verified, while_reading};
 use perilune_plan::{Image, Phase};
 
 use crate::console::{Console, bytes};
 use crate::controller::Controller;
 use crate::download::Download;
+use crate::progress;
 use crate::torrent::{self, Swarm};
-use crate::{progress, read_ahead};
 
+/// As much of the archive waits to be decompressed: a network stands still now and then.
+const AHEAD_MEBIBYTES: usize = 16;
 /// As many warnings of the archive are shown.
 const SHOWN: usize = 5;
 
@@ -68,20 +70,21 @@ impl Into<'_> {
         let Self { image, root, controller, console } = *self;
         controller.report("unpack", None, console);
         let unpacked = progress::follow(controller, console, Phase::Unpack, total, done, || {
-            read_ahead::while_reading(input, |input| plant(input, image.checksum.as_deref(), root))
+            plant(input, image.checksum.as_deref(), root)
         });
         unpacked.with_context(|| format!("the image {} was not unpacked", image.name))
     }
 }
 
+/// The network, the decompressor and the file system are at work at the same time.
 fn plant(
-    input: &mut dyn Read,
+    input: &mut (dyn Read + Send),
     checksum: Option<&str>,
     root: &Path,
 ) -> Result<Summary, perilune_archive::Error> {
     let mut proceed = |_| ControlFlow::Continue(());
-    match checksum {
-        Some(checksum) => unpack_verified(input, checksum, root, &mut proceed),
-        None => unpack(&mut decompressor(input)?, root, &mut proceed),
-    }
+    while_reading(input, AHEAD_MEBIBYTES, |mut input| match checksum {
+        Some(checksum) => unpack_verified(&mut input, checksum, root, &mut proceed),
+        None => unpack_compressed(&mut input, root, &mut proceed),
+    })
 }

@@ -71,7 +71,7 @@ pub fn compressor<W: Write>(output: W) -> Result<zstd::Encoder<'static, W>, Erro
 }
 
 /// A reader of the plain stream. What it is compressed with is seen from its first bytes, whatever its name says.
-pub fn decompressor<'a, R: Read + 'a>(input: R) -> Result<Box<dyn Read + 'a>, Error> {
+pub fn decompressor<'a, R: Read + Send + 'a>(input: R) -> Result<Box<dyn Read + Send + 'a>, Error> {
     let failed = |source| Error::Input { source };
     let mut input = BufReader::with_capacity(BUFFER, input);
     let mut start = [0; 4];

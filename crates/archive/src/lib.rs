@@ -19,6 +19,7 @@ mod members;
 mod mount;
 mod pack;
 mod plant;
+mod read_ahead;
 mod sparse;
 mod status;
 mod unpack;
@@ -30,7 +31,8 @@ pub use copy::copy;
 pub use error::Error;
 pub use mount::Mount;
 pub use pack::pack;
-pub use unpack::{unpack, unpack_verified};
+pub use read_ahead::while_reading;
+pub use unpack::{unpack, unpack_compressed, unpack_verified};
 pub use walk::{Options, Totals, measure};
 
 /// How far a walk or an unpacking has come. Given to the caller about once a megabyte and once a file; the caller

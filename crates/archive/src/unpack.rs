@@ -7,19 +7,32 @@ use crate::{
     compression::decompressor,
     decode::Decoder,
     plant::{Data, Planter},
+    read_ahead::while_reading,
 };
 
-/// Unpacks a compressed archive while its checksum (BLAKE3, hexadecimal) is computed. All of the input is read;
+/// As much of the plain stream waits for the file system.
+const AHEAD_MEBIBYTES: usize = 4;
+
+/// Unpacks a compressed archive on two threads, one of which decompresses. What it is compressed with is seen from its first bytes.
+pub fn unpack_compressed(
+    input: &mut (dyn Read + Send),
+    target: &Path,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Summary, Error> {
+    let mut plain = decompressor(input)?;
+    while_reading(&mut plain, AHEAD_MEBIBYTES, |mut plain| unpack(&mut plain, target, progress))
+}
+
+/// Unpacks a compressed archive, as [`unpack_compressed`] does, while its checksum (BLAKE3, hexadecimal) is computed. All of the input is read;
 /// when its checksum is not the recorded one, that is the error, and what was unpacked must not be used.
 pub fn unpack_verified(
-    input: &mut dyn Read,
+    input: &mut (dyn Read + Send),
     recorded: &str,
     target: &Path,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Summary, Error> {
     let mut hashing = HashingReader::new(input);
-    let unpacked =
-        decompressor(&mut hashing).and_then(|mut plain| unpack(&mut plain, target, progress));
+    let unpacked = unpack_compressed(&mut hashing, target, progress);
     // The disk, the operator and the network are not the archive's fault.
     if hashing.has_failed()
         || matches!(unpacked, Err(Error::Write { .. } | Error::DiskFull { .. } | Error::Cancelled))
