@@ -1,4 +1,5 @@
-//! Long lists, made while they are read. Of a list of 50,000 nodes a client holds one piece in memory, not 60 MiB, however slowly it reads.
+//! Long lists, made while they are read. Of a list of 50,000 nodes a client holds two pieces in memory, not 60 MiB, however
+//! slowly it reads: one that is sent, and the next.
 
 use std::io;
 
@@ -7,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::json;
 
@@ -62,20 +64,35 @@ pub(super) fn config(
     if !more {
         return (content_type, first).into_response();
     }
-    let rest = stream::try_unfold((piece, fill, true), |(mut piece, mut fill, more)| async move {
-        if !more {
-            return Ok(None);
-        }
+    let mut ahead = JoinSet::new();
+    ahead.spawn(async { made(piece, fill) });
+    let rest = stream::try_unfold(ahead, |mut ahead| async {
+        let Some(made_piece) = ahead.join_next().await else { return Ok(None) };
         // A client must not take what it has for the whole list: the connection is cut.
-        let more = next(&mut piece, &mut fill).map_err(|error| {
+        let (mut piece, fill, more) = made_piece.map_err(io::Error::other)?.map_err(|error| {
             tracing::error!(%error, "a list cannot be written as JSON");
             io::Error::other(error)
         })?;
         let bytes = Bytes::from(std::mem::take(&mut piece.bytes));
-        Ok(Some((bytes, (piece, fill, more))))
+        if more {
+            // On another processor, while this piece is sent.
+            ahead.spawn(async { made(piece, fill) });
+        }
+        Ok::<_, io::Error>(Some((bytes, ahead)))
     });
     let all = stream::once(async { Ok::<_, io::Error>(first) }).chain(rest);
     (content_type, Body::from_stream(all)).into_response()
+}
+
+/// A piece that was made, what makes those after it, and whether there are any.
+type Made<F> = Result<(Piece, F, bool), serde_json::Error>;
+
+fn made<F>(mut piece: Piece, mut fill: F) -> Made<F>
+where
+    F: FnMut(&mut Piece) -> Result<bool, serde_json::Error>,
+{
+    let more = next(&mut piece, &mut fill)?;
+    Ok((piece, fill, more))
 }
 
 /// Makes one piece, with what ends the list after its last entry. Returns whether there is more.
