@@ -404,7 +404,7 @@ impl Node {
     pub fn hostname(&self, cluster: &Cluster) -> String {
         let interface = self.provision_interface(cluster);
         match interface.and_then(|interface| interface.network.as_ref()) {
-            Some(network) => format!("{}.{network}", self.name),
+            Some(network) => [self.name.as_str(), network.as_str()].join("."),
             None => self.name.to_string(),
         }
     }
