@@ -1,11 +1,14 @@
 //! A board as it was stored.
 
 use std::fmt::Display;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use perilune_store::{Aside, Record, Store, Table};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::board::{Board, Durability, Rules, Shared};
 use crate::writer::Writer;
@@ -23,8 +26,8 @@ pub struct Unreadable {
 
 impl<K, V> Board<K, V>
 where
-    K: Ord + Clone + Display,
-    V: Serialize + DeserializeOwned,
+    K: Ord + Clone + Display + Send + Sync + 'static,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     /// The board that is stored in this table, what must run for changes to be stored, and what could not be read, which is set aside.
     pub async fn open(
@@ -34,28 +37,16 @@ where
         durability: Durability,
         rules: Rules,
     ) -> Result<(Self, Writer<K, V>, Vec<Unreadable>), perilune_store::Error> {
-        let mut records = store.records(table).await?;
-        // So that who is first to go when there are too many is the same as before.
-        records.sort_by_key(|record| record.sequence);
+        let records = store.records(table).await?;
         let shared = Shared::new(store.life(), rules, Some(durability));
-        let mut known = 0;
-        let mut aside = Vec::new();
-        {
-            let mut inner = shared.lock();
-            for record in records {
-                known = record.sequence;
-                match read(&record, key) {
-                    Ok((key, value)) => inner.restore(&key, value, record.sequence),
-                    Err(reason) => aside.push(Aside {
-                        table: table.word().to_owned(),
-                        key: record.key,
-                        body: record.body.unwrap_or_default(),
-                        reason,
-                    }),
-                }
-            }
-            shared.publish(&inner);
-        }
+        let board = Arc::clone(&shared);
+        // A start opens many boards at once: on a thread of its own, each is taken apart while the next is read from the store.
+        let restoring = spawn_blocking(move || restore(&board, records, table, key)).await;
+        let (known, aside) = match restoring.map_err(JoinError::try_into_panic) {
+            Ok(restored) => restored,
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(_cancelled)) => return Err(perilune_store::Error::Closed),
+        };
         let unreadable = report(table, &aside);
         // A controller of a newer version can read what is its own, and goes by it.
         if !aside.is_empty() && !store.may_have_newer().await? {
@@ -65,6 +56,37 @@ where
         let writer = Writer::new(&shared, store.clone(), table, key, known, all_gone);
         Ok((Self::stored(shared, alive), writer, unreadable))
     }
+}
+
+/// Puts records on a new board. Answers the last sequence, and what could not be read.
+fn restore<K, V>(
+    shared: &Shared<K, V>,
+    mut records: Vec<Record>,
+    table: Table,
+    key: fn(&str) -> Option<K>,
+) -> (u64, Vec<Aside>)
+where
+    K: Ord + Clone,
+    V: DeserializeOwned,
+{
+    // So that who is first to go when there are too many is the same as before.
+    records.sort_by_key(|record| record.sequence);
+    let (mut known, mut aside) = (0, Vec::new());
+    let mut inner = shared.lock();
+    for record in records {
+        known = record.sequence;
+        match read(&record, key) {
+            Ok((key, value)) => inner.restore(&key, value, record.sequence),
+            Err(reason) => aside.push(Aside {
+                table: table.word().to_owned(),
+                key: record.key,
+                body: record.body.unwrap_or_default(),
+                reason,
+            }),
+        }
+    }
+    shared.publish(&inner);
+    (known, aside)
 }
 
 /// What a record says, or why that cannot be read.
