@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use perilune_model::effective::{Effective, Source};
 use perilune_model::interface::{self, BMC_INTERFACE};
 use perilune_model::network::Network;
-use perilune_model::provisioning::{self, InstallPolicy};
+use perilune_model::provisioning::{self, InstallPolicy, ProvisionMethod};
 use perilune_model::route::Placed;
 use perilune_model::secret;
 use perilune_model::{Cluster, Family, Name};
@@ -76,9 +76,6 @@ pub(crate) fn of(
     })
 }
 
-/// The `provision_method` of nodes that fetch their image from each other.
-const BY_TORRENT: &str = "torrent";
-
 fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
     let image = resolved.image()?;
     if resolved.effective.is_kickstart() {
@@ -88,7 +85,7 @@ fn image(resolved: &Resolved<'_>) -> Result<Image, Error> {
     let files = resolved.effective.files();
     let distribution = image.distribution.as_deref().filter(|name| !name.is_empty());
     let file = resolved.file(|files| &files.imagefile)?;
-    let by_torrent = resolved.effective.provision_method().value == Some(BY_TORRENT);
+    let by_torrent = resolved.effective.provision_method().value == Some(&ProvisionMethod::Torrent);
     Ok(Image {
         name: image.name.to_string(),
         file: file.to_owned(),

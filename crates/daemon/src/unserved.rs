@@ -349,7 +349,7 @@ mod tests {
             interfaces: vec![interface],
             ..Node::default()
         };
-        node.provisioning.provision_method = Some("pigeon".to_owned());
+        node.provisioning.provision_method = Some("pigeon".to_owned().into());
         draft.put(node).unwrap();
         draft.finish().0
     }

@@ -9,6 +9,7 @@ use crate::controller::Controller;
 use crate::device::Switch;
 use crate::interface::{BMC_INTERFACE, BOOT_INTERFACE, of_group};
 use crate::network::{self, Network, RangeRequest};
+use crate::provisioning::ProvisionMethod;
 use crate::settings::Settings;
 use crate::{Addresses, Draft, Error, Name, Patch, group, image, node};
 
@@ -164,8 +165,10 @@ pub fn small_cluster(
         ..Request::default()
     };
     first_cluster(draft, &request)?;
-    let settings =
-        Settings { provision_method: Some("http".to_owned()), ..Settings::clone(draft.settings()) };
+    let settings = Settings {
+        provision_method: Some(ProvisionMethod::Http),
+        ..Settings::clone(draft.settings())
+    };
     draft.put(settings)?;
     // A controller routes nothing unless somebody says so.
     let network = Network {
@@ -179,7 +182,7 @@ pub fn small_cluster(
 
 /// Makes a cluster of a controller that nobody reaches yet.
 pub fn bare_cluster(draft: &mut Draft, controller: Name, port: u16) -> Result<(), Error> {
-    let provision_method = Some("http".to_owned());
+    let provision_method = Some(ProvisionMethod::Http);
     draft.put(Settings { provision_method, ..Settings::default() })?;
     draft.put(Controller {
         name: controller,

@@ -5,14 +5,11 @@ use crate::image::{Image, ImageFiles, Tag};
 use crate::interface::{BOOT_INTERFACE, Interface};
 use crate::node::Node;
 use crate::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Provisioning, UnmanagedUsers, Wipe,
+    BootOrder, DEFAULT_FALLBACK, DEFAULT_METHOD, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod,
+    Provisioning, UnmanagedUsers, Wipe,
 };
 use crate::{Cluster, Name, Words};
 
-/// How an image is fetched when nobody says how.
-pub const DEFAULT_METHOD: &str = "torrent";
-/// How it is fetched when that fails and nobody says how.
-pub const DEFAULT_FALLBACK: &str = "http";
 /// The image file that stands for an installation by kickstart.
 pub const KICKSTART: &str = "kickstart";
 
@@ -316,21 +313,21 @@ impl<'a> Effective<'a> {
     }
 
     /// How the image is fetched.
-    pub fn provision_method(&self) -> Sourced<Option<&'a str>> {
+    pub fn provision_method(&self) -> Sourced<Option<&'a ProvisionMethod>> {
         if self.is_kickstart() {
-            return Sourced { value: Some(KICKSTART), source: Source::Image };
+            return Sourced { value: Some(&ProvisionMethod::Kickstart), source: Source::Image };
         }
-        let own = self.inherited(|settings| settings.provision_method.as_deref());
-        or_cluster(own, self.cluster.settings().provision_method.as_deref(), DEFAULT_METHOD)
+        let own = self.inherited(|settings| settings.provision_method.as_ref());
+        or_cluster(own, self.cluster.settings().provision_method.as_ref(), &DEFAULT_METHOD)
     }
 
     /// How it is fetched when that fails.
-    pub fn provision_fallback(&self) -> Sourced<Option<&'a str>> {
+    pub fn provision_fallback(&self) -> Sourced<Option<&'a ProvisionMethod>> {
         if self.is_kickstart() {
             return Sourced { value: None, source: Source::Image };
         }
-        let own = self.inherited(|settings| settings.provision_fallback.as_deref());
-        or_cluster(own, self.cluster.settings().provision_fallback.as_deref(), DEFAULT_FALLBACK)
+        let own = self.inherited(|settings| settings.provision_fallback.as_ref());
+        or_cluster(own, self.cluster.settings().provision_fallback.as_ref(), &DEFAULT_FALLBACK)
     }
 
     /// Options of the kernel as they are shown: of a group its own, else the image's; of a node its own, then the image's before the
@@ -368,10 +365,10 @@ impl<'a> Effective<'a> {
 }
 
 fn or_cluster<'a>(
-    own: Sourced<Option<&'a str>>,
-    cluster: Option<&'a str>,
-    default: &'a str,
-) -> Sourced<Option<&'a str>> {
+    own: Sourced<Option<&'a ProvisionMethod>>,
+    cluster: Option<&'a ProvisionMethod>,
+    default: &'a ProvisionMethod,
+) -> Sourced<Option<&'a ProvisionMethod>> {
     match (own.value, cluster) {
         (Some(_), _) => own,
         (None, Some(value)) => Sourced { value: Some(value), source: Source::Cluster },

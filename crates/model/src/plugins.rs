@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::provisioning::ProvisionMethod;
 use crate::{Patch, Violation, Words};
 
 /// Names of the plugins that are installed, by kind.
@@ -19,11 +20,13 @@ impl Installed {
     /// What a request names and is not installed.
     pub fn missing<'a>(
         &'a self,
-        provision: [&'a Patch<String>; 2],
+        provision: [&'a Patch<ProvisionMethod>; 2],
         roles: &'a Patch<Words>,
         scripts: &'a Patch<Words>,
     ) -> Vec<Violation> {
-        let one = |word: &'a Patch<String>| word.value().into_iter().map(String::as_str).collect();
+        let one = |method: &'a Patch<ProvisionMethod>| {
+            method.value().into_iter().map(ProvisionMethod::word).collect()
+        };
         let all =
             |words: &'a Patch<Words>| words.value().into_iter().flat_map(Words::iter).collect();
         let [method, fallback] = provision;
@@ -60,7 +63,7 @@ mod tests {
             roles: names(&["default"]),
             scripts: names(&["default", "raid1"]),
         };
-        let set = |text: &str| Patch::Set(text.to_owned());
+        let set = |text: &str| Patch::Set(text.to_owned().into());
         let provision = [&set("http"), &set("pigeon")];
         let scripts = Patch::Set("raid1,raid5,raid6".to_owned().into());
         let missing = installed.missing(provision, &Patch::Keep, &scripts);

@@ -1,11 +1,13 @@
 //! What a node can say for itself or inherit from its group.
 
 mod install;
+mod method;
 mod own;
 mod request;
 mod value;
 
 pub use install::{BootOrder, Hosts, InstallPolicy, Wipe};
+pub use method::{DEFAULT_FALLBACK, DEFAULT_METHOD, NotAMethod, ProvisionMethod};
 pub use own::Own;
 use serde::{Deserialize, Serialize};
 use value::SettingType;
@@ -166,9 +168,9 @@ settings! {
     /// The interface that the node boots from.
     provision_interface: String;
     /// How the image is fetched.
-    provision_method: String;
+    provision_method: ProvisionMethod;
     /// How it is fetched when that fails.
-    provision_fallback: String;
+    provision_fallback: ProvisionMethod;
     /// Options of the kernel, as clients sent them (base64 by convention).
     kerneloptions: String;
     /// Which boot program UEFI machines get.

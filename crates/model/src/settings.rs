@@ -9,7 +9,7 @@ pub use save::{Request, alone, save};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
-use crate::provisioning::InstallPolicy;
+use crate::provisioning::{DEFAULT_FALLBACK, DEFAULT_METHOD, InstallPolicy, ProvisionMethod};
 
 /// The one key of the one object of this kind.
 pub const KEY: &str = "cluster";
@@ -36,9 +36,9 @@ pub struct Settings {
     /// Whom to ask.
     pub technical_contacts: Option<String>,
     /// How nodes fetch their image, unless they or their group say otherwise.
-    pub provision_method: Option<String>,
+    pub provision_method: Option<ProvisionMethod>,
     /// What they try when that fails.
-    pub provision_fallback: Option<String>,
+    pub provision_fallback: Option<ProvisionMethod>,
     /// When nodes are installed, unless they or their group say otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install_policy: Option<InstallPolicy>,
@@ -81,8 +81,8 @@ impl Default for Settings {
             forwardserver_ip: Vec::new(),
             ntp_server: Vec::new(),
             technical_contacts: Some("root@localhost".to_owned()),
-            provision_method: Some("torrent".to_owned()),
-            provision_fallback: Some("http".to_owned()),
+            provision_method: Some(DEFAULT_METHOD),
+            provision_fallback: Some(DEFAULT_FALLBACK),
             install_policy: None,
             debug: false,
             security: false,

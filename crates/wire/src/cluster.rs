@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use perilune_model::controller::{BEACON_KEY, Controller};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::InstallPolicy;
+use perilune_model::provisioning::{InstallPolicy, ProvisionMethod};
 use perilune_model::settings::{Request, Settings};
 use perilune_model::{Cluster, Name, Patch};
 use serde::Serialize;
@@ -89,8 +89,8 @@ impl<'a> ClusterKeys<'a> {
             forwardserver_ip: list(&settings.forwardserver_ip),
             ntp_server: list(&settings.ntp_server),
             technical_contacts: settings.technical_contacts.as_deref(),
-            provision_method: settings.provision_method.as_deref(),
-            provision_fallback: settings.provision_fallback.as_deref(),
+            provision_method: settings.provision_method.as_ref().map(ProvisionMethod::word),
+            provision_fallback: settings.provision_fallback.as_ref().map(ProvisionMethod::word),
             install_policy: settings.install_policy.map(InstallPolicy::word),
             install_mode: settings.install_policy.map(InstallPolicy::mode),
             debug: settings.debug,

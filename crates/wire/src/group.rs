@@ -3,7 +3,7 @@
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::{Group, Request};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{IpxeKernel, ProvisionMethod, TagChoice, UnmanagedUsers};
 use perilune_model::{Cluster, Name, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -99,8 +99,12 @@ impl<'a> GroupEntry<'a> {
             roles: effective.said(|own| own.roles.as_ref()).map(Words::to_string),
             scripts: effective.said(|own| own.scripts.as_ref()).map(Words::to_string),
             provision_interface: effective.said(|own| own.provision_interface.as_deref()),
-            provision_method: effective.said(|own| own.provision_method.as_deref()),
-            provision_fallback: effective.said(|own| own.provision_fallback.as_deref()),
+            provision_method: effective
+                .said(|own| own.provision_method.as_ref())
+                .map(ProvisionMethod::word),
+            provision_fallback: effective
+                .said(|own| own.provision_fallback.as_ref())
+                .map(ProvisionMethod::word),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
             overrides: overrides(group),
             interfaces: interfaces(cluster, group),
@@ -227,8 +231,8 @@ impl<'a> GroupDetail<'a> {
             roles: effective.roles().value.map(Words::to_string),
             scripts: effective.scripts().value.map(Words::to_string),
             provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value,
-            provision_fallback: effective.provision_fallback().value,
+            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
+            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
             overrides: overrides(group),
             osimage: effective.osimage().value.map(Name::as_str),
@@ -249,13 +253,11 @@ fn domain<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<&'a str> {
 /// Whether it says anything that existing clients count as its own: in lists and alone the same.
 fn overrides(group: &Group) -> bool {
     let own = &group.provisioning;
-    let texts = [
-        &own.provision_interface,
-        &own.provision_method,
-        &own.provision_fallback,
-        &own.kerneloptions,
-    ];
-    let others = [
+    let said = [
+        own.provision_interface.is_some(),
+        own.provision_method.is_some(),
+        own.provision_fallback.is_some(),
+        own.kerneloptions.is_some(),
         own.ipxe_kernel.is_some(),
         own.osimagetag.is_some(),
         own.install_policy.is_some(),
@@ -263,7 +265,7 @@ fn overrides(group: &Group) -> bool {
         own.unmanaged_bmc_users.is_some(),
         !own.routes.is_empty(),
     ];
-    texts.into_iter().any(Option::is_some) || others.contains(&true)
+    said.contains(&true)
 }
 
 fn interfaces<'a>(cluster: &Cluster, group: &'a Group) -> Vec<GroupInterfaceKeys<'a>> {

@@ -3,7 +3,7 @@
 use perilune_model::effective::Effective;
 use perilune_model::node::{Node, Request};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{Provisioning, TagChoice};
+use perilune_model::provisioning::{ProvisionMethod, Provisioning, TagChoice};
 use perilune_model::{Cluster, Name, Patch, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -154,8 +154,8 @@ impl<'a> NodeEntry<'a> {
             netboot: effective.netboot().value,
             bootmenu: effective.bootmenu().value,
             provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value,
-            provision_fallback: effective.provision_fallback().value,
+            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
+            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
             tpm_sha256: view.optional(node.tpm_sha256.as_deref()),
@@ -318,8 +318,8 @@ impl<'a> NodeDetail<'a> {
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
             provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value,
-            provision_fallback: effective.provision_fallback().value,
+            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
+            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
             tpm_sha256: view.optional(node.tpm_sha256.as_deref()),

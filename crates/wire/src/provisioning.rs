@@ -3,7 +3,8 @@
 use perilune_model::effective::Effective;
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, Request, TagChoice, UnmanagedUsers, Wipe,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod, Request, TagChoice,
+    UnmanagedUsers, Wipe,
 };
 use perilune_model::{Name, Patch, Words};
 use perilune_plan::{DiskLayout, Size, Span, check_locale, check_timezone, decode_if_encoded};
@@ -137,12 +138,12 @@ fn disk_layout(fields: &mut Fields<'_>) -> Patch<String> {
     })
 }
 
-pub(crate) fn provision_method(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.help("How images reach nodes: http, torrent").text("provision_method")
+pub(crate) fn provision_method(fields: &mut Fields<'_>) -> Patch<ProvisionMethod> {
+    fields.help("How images reach nodes: http, torrent").parsed("provision_method")
 }
 
-pub(crate) fn provision_fallback(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.help("What to try when that fails").text("provision_fallback")
+pub(crate) fn provision_fallback(fields: &mut Fields<'_>) -> Patch<ProvisionMethod> {
+    fields.help("What to try when that fails").parsed("provision_fallback")
 }
 
 /// Options that a boot script can have: else every boot would be refused.

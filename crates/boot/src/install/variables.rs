@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use perilune_model::interface::{BMC_INTERFACE, Interface};
 use perilune_model::network::{Network, Zone};
+use perilune_model::provisioning::ProvisionMethod;
 use perilune_model::route::Placed;
 use perilune_model::{Servers, Words};
 
@@ -72,8 +73,8 @@ impl InstallContext {
             luna_prescript: encoded(effective.prescript().value),
             luna_partscript: encoded(effective.partscript().value),
             luna_postscript: encoded(effective.postscript().value),
-            provision_method: text(method),
-            provision_fallback: text(fallback),
+            provision_method: text(method.map(ProvisionMethod::word)),
+            provision_fallback: text(fallback.map(ProvisionMethod::word)),
             provision_interface: effective.provision_interface().value.to_owned(),
             name_server: name_server.to_string(),
             domain_search: resolved.domain_search(),

@@ -58,7 +58,7 @@ pub(crate) fn small() -> Draft {
                 osimage: Some(name("compute")),
                 netboot: Some(true),
                 partscript: Some(PARTSCRIPT.to_owned()),
-                provision_method: Some("http".to_owned()),
+                provision_method: Some("http".to_owned().into()),
                 ..Provisioning::default()
             },
             ..Group::default()
@@ -135,8 +135,8 @@ pub(crate) fn everything() -> Draft {
         setupbmc: Some(true),
         scripts: Some("raid1, burnin".to_owned().into()),
         roles: Some("storage".to_owned().into()),
-        provision_method: Some("torrent".to_owned()),
-        provision_fallback: Some("http".to_owned()),
+        provision_method: Some("torrent".to_owned().into()),
+        provision_fallback: Some("http".to_owned().into()),
         prescript: Some("echo plain text".to_owned()),
         ..Provisioning::default()
     };

@@ -118,7 +118,7 @@ proptest! {
         change_node(&mut draft, |node| {
             node.provisioning.scripts = Some(text.clone().into());
             node.provisioning.roles = Some(text.clone().into());
-            node.provisioning.provision_method = Some(text.clone());
+            node.provisioning.provision_method = Some(text.clone().into());
             for interface in &mut node.interfaces {
                 interface.link = Link { options: Some(text.clone()), ..interface.link.clone() };
             }

@@ -290,8 +290,8 @@ fn a_damaged_archive_is_not_taken_for_a_system() {
 fn the_second_way_is_taken_when_the_first_leads_nowhere() {
     let run = install("gzip", "tar.gz", |draft, _| {
         change_node(draft, |node| {
-            node.provisioning.provision_method = Some("torrent".to_owned());
-            node.provisioning.provision_fallback = Some("http".to_owned());
+            node.provisioning.provision_method = Some("torrent".to_owned().into());
+            node.provisioning.provision_fallback = Some("http".to_owned().into());
         });
     });
     assert!(run.success, "{}", run.output);

@@ -11,6 +11,7 @@ use perilune_boot::Environment;
 use perilune_image::CancelFlag;
 use perilune_model::image::{self, Image, ImageFiles};
 use perilune_model::node::Node;
+use perilune_model::provisioning::ProvisionMethod;
 use perilune_model::{Cluster, Name};
 use perilune_program::Limits;
 use serde_json::{Value, json};
@@ -308,7 +309,9 @@ async fn withdraw(context: &Context, archive: &str, cluster: &Cluster) -> Result
 fn methods(cluster: &Cluster) -> BTreeSet<String> {
     let settings = cluster.settings();
     let named = [&settings.provision_method, &settings.provision_fallback].into_iter().flatten();
-    named.filter(|method| names::is_plain(method)).cloned().collect()
+    let words = named.map(ProvisionMethod::word);
+    // An older version took any text.
+    words.filter(|method| names::is_plain(method)).map(str::to_owned).collect()
 }
 
 /// Whether the site has a program of its own for this way, and it has done what it is asked.

@@ -185,7 +185,7 @@ impl Choice<'_> {
         };
         if self.rarely() {
             request.roles = self.patch(|choice| choice.of(&ROLES).to_owned().into());
-            request.provision_method = self.patch(|choice| choice.of(&METHODS).to_owned());
+            request.provision_method = self.patch(|choice| choice.of(&METHODS).to_owned().into());
             request.postscript = self.patch(Self::text);
         }
         request

@@ -373,7 +373,7 @@ fn save_settings(draft: &mut Draft, choice: &mut Choice<'_>) -> Result<(), Error
     let request = settings::Request {
         user: choice.patch(Choice::text),
         debug: choice.patch(Choice::yes),
-        provision_method: choice.patch(|choice| choice.of(&METHODS).to_owned()),
+        provision_method: choice.patch(|choice| choice.of(&METHODS).to_owned().into()),
         nameserver_ip: choice.patch(|choice| choice.few(Choice::address)),
         controller_network: choice.maybe(Choice::network),
         controllers: choice.few(|choice| (choice.controller().to_string(), choice.address())),

@@ -9,6 +9,9 @@ use super::planner::Planner;
 use crate::reading::Reading;
 use crate::report::Verdict;
 
+/// What a method should be, in a report.
+const METHOD: &str = "http, torrent, kickstart or the name of a plugin";
+
 impl Planner<'_> {
     pub(super) fn settings(&mut self) {
         let (first, others) = match self.source.rows("cluster") {
@@ -32,8 +35,8 @@ impl Planner<'_> {
             forwardserver_ip: reading.addresses("forwardserver_ip"),
             ntp_server: reading.addresses("ntp_server"),
             technical_contacts: reading.text("technical_contacts"),
-            provision_method: reading.text("provision_method"),
-            provision_fallback: reading.text("provision_fallback"),
+            provision_method: reading.parsed("provision_method", METHOD),
+            provision_fallback: reading.parsed("provision_fallback", METHOD),
             install_policy: install_policy(&mut reading),
             debug: reading.boolean("debug").unwrap_or(usual.debug),
             security: reading.boolean("security").unwrap_or(usual.security),

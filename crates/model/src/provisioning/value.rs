@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use super::{BootOrder, Hosts, InstallPolicy, IpxeKernel, TagChoice, UnmanagedUsers, Wipe};
+use super::{
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod, TagChoice, UnmanagedUsers, Wipe,
+};
 use crate::{Name, Words};
 
 /// What is said about a setting.
@@ -60,6 +62,7 @@ texts! {
     String: |text| text;
     Name: Name::as_str;
     TagChoice: TagChoice::word;
+    ProvisionMethod: ProvisionMethod::word;
     IpxeKernel: |kernel| kernel.word();
     UnmanagedUsers: |users| users.word();
     InstallPolicy: |policy| policy.word();

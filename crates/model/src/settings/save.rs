@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::provisioning::InstallPolicy;
+use crate::provisioning::{InstallPolicy, ProvisionMethod};
 use crate::settings::Settings;
 use crate::{Draft, Error, Name, Patch, Saved, controller};
 
@@ -24,9 +24,9 @@ pub struct Request {
     /// Whom to ask.
     pub technical_contacts: Patch<String>,
     /// How nodes fetch their image.
-    pub provision_method: Patch<String>,
+    pub provision_method: Patch<ProvisionMethod>,
     /// How, when that fails.
-    pub provision_fallback: Patch<String>,
+    pub provision_fallback: Patch<ProvisionMethod>,
     /// When nodes are installed.
     pub install_policy: Patch<InstallPolicy>,
     /// More messages.

@@ -7,7 +7,7 @@ use perilune_model::dns::{DnsHost, DnsHosts, DnsRecord, Entry};
 use perilune_model::network::{Network, Zone, check_relays, parse_range};
 use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::InstallPolicy;
+use perilune_model::provisioning::{InstallPolicy, ProvisionMethod};
 use perilune_model::route::Route;
 use perilune_model::secret::{CLUSTER, Secret, Secrets};
 use perilune_model::settings::Settings;
@@ -32,9 +32,12 @@ pub(super) fn settings(fields: &mut Fields<'_>, installed: &Installed) -> Object
 pub(super) fn show_settings(settings: &Settings) -> Said {
     let usual = Settings::default();
     // A field that is usually set is written empty when it is not.
-    let or_empty = |own: &Option<String>, usual: &Option<String>| match own {
-        Some(own) => Some(own.clone()),
-        None => usual.as_ref().map(|_| String::new()),
+    let or_empty = |own: Option<&str>, is_usually_set: bool| match own {
+        Some(own) => Some(own.to_owned()),
+        None => is_usually_set.then(String::new),
+    };
+    let method = |own: &Option<ProvisionMethod>, usual: &Option<ProvisionMethod>| {
+        or_empty(own.as_ref().map(ProvisionMethod::word), usual.is_some())
     };
     Said::default()
         .text("name", Some(&settings.title))
@@ -45,13 +48,10 @@ pub(super) fn show_settings(settings: &Settings) -> Said {
         .put("ntp_server", joined(&settings.ntp_server))
         .put(
             "technical_contacts",
-            or_empty(&settings.technical_contacts, &usual.technical_contacts),
+            or_empty(settings.technical_contacts.as_deref(), usual.technical_contacts.is_some()),
         )
-        .put("provision_method", or_empty(&settings.provision_method, &usual.provision_method))
-        .put(
-            "provision_fallback",
-            or_empty(&settings.provision_fallback, &usual.provision_fallback),
-        )
+        .put("provision_method", method(&settings.provision_method, &usual.provision_method))
+        .put("provision_fallback", method(&settings.provision_fallback, &usual.provision_fallback))
         .put("install_policy", settings.install_policy.map(InstallPolicy::word))
         .flag("debug", settings.debug, usual.debug)
         .flag("security", settings.security, usual.security)

@@ -261,8 +261,8 @@ class Plugin:
         site(&[("boot/provision/ipfs.py", class), ("boot/provision/flute", fails)]).await;
     let named = site.cluster.commit(Meta::default(), |draft| {
         let mut settings = perilune_model::settings::Settings::clone(draft.settings());
-        settings.provision_method = Some("ipfs".to_owned());
-        settings.provision_fallback = Some("flute".to_owned());
+        settings.provision_method = Some("ipfs".to_owned().into());
+        settings.provision_fallback = Some("flute".to_owned().into());
         draft.put(settings).map(drop)
     });
     named.await.unwrap();
