@@ -176,7 +176,7 @@ fn failed(
 }
 
 /// Messages as existing clients read them.
-fn fresh(news: &jobs::News) -> Fresh {
+fn fresh(news: &jobs::NewMessages) -> Fresh {
     let lines = news.messages.iter().filter_map(|message| {
         message.line().map(|line| format!("{} :: {line}", timestamp(message.at)))
     });

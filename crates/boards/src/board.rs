@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Error;
-use crate::follow::{Change, News, Subscription};
+use crate::follow::{Change, Since, Subscription};
 use crate::snapshot::{Entry, Snapshot};
 
 /// Numbers of one life of the daemon; there are enough for 10,000 changes a second during three years.
@@ -251,7 +251,7 @@ impl<K: Ord + Clone, V> Board<K, V> {
     }
 
     /// What is new for somebody who knew the board as of this number.
-    pub fn since(&self, known: u64) -> News<K, V> {
+    pub fn since(&self, known: u64) -> Since<K, V> {
         self.shared.lock().since(known)
     }
 
@@ -441,14 +441,14 @@ impl<K: Ord + Clone, V> Inner<K, V> {
         }
     }
 
-    pub(crate) fn since(&self, known: u64) -> News<K, V> {
+    pub(crate) fn since(&self, known: u64) -> Since<K, V> {
         let is_whole_known = known == self.current.sequence;
         let first = self.changes.front().map(|change| change.sequence);
         let reaches_back = first.is_some_and(|first| first <= known.saturating_add(1));
         if is_whole_known || (reaches_back && known < self.current.sequence) {
             let new = self.changes.iter().filter(|change| change.sequence > known);
-            return News::Changes(new.cloned().collect());
+            return Since::Changes(new.cloned().collect());
         }
-        News::Whole(self.current.clone())
+        Since::Whole(self.current.clone())
     }
 }

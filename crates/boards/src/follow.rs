@@ -30,7 +30,7 @@ impl<K: Clone, V> Clone for Change<K, V> {
 
 /// What is new on a board for somebody who knew it as of a number.
 #[derive(Debug)]
-pub enum News<K, V> {
+pub enum Since<K, V> {
     /// Every change since, in order.
     Changes(Vec<Change<K, V>>),
     /// Too much happened since, or the number is of another life of the daemon: everything, to begin anew with.
@@ -47,15 +47,15 @@ pub struct Subscription<K, V> {
 
 impl<K: Ord + Clone, V> Subscription<K, V> {
     /// Waits for news; `None` when the board is gone. It loses nothing when it is dropped while it waits.
-    pub async fn next(&mut self) -> Option<News<K, V>> {
+    pub async fn next(&mut self) -> Option<Since<K, V>> {
         loop {
             // Seen from here on wakes again, so that a change between the look and the wait is not missed.
             let now = self.published.borrow_and_update().sequence;
             if now != self.known {
                 let news = self.shared.upgrade()?.lock().since(self.known);
                 self.known = match &news {
-                    News::Changes(changes) => changes.last().map_or(now, |change| change.sequence),
-                    News::Whole(snapshot) => snapshot.sequence,
+                    Since::Changes(changes) => changes.last().map_or(now, |change| change.sequence),
+                    Since::Whole(snapshot) => snapshot.sequence,
                 };
                 return Some(news);
             }

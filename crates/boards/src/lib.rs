@@ -11,7 +11,7 @@ mod snapshot;
 mod writer;
 
 pub use board::{Board, Durability, Rules, Update};
-pub use follow::{Change, News, Subscription};
+pub use follow::{Change, Since, Subscription};
 pub use load::Unreadable;
 pub use snapshot::Snapshot;
 pub use writer::Writer;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_boards::{Board, Durability, Error, News, Rules, Unreadable, Update, Writer};
+use perilune_boards::{Board, Durability, Error, Rules, Since, Unreadable, Update, Writer};
 use perilune_store::{Store, Table, Write};
 use tokio::task::JoinSet;
 
@@ -26,18 +26,18 @@ fn add(former: Option<&Arc<u32>>) -> Update<u32> {
     Update::Put(former.map_or(1, |former| **former + 1))
 }
 
-fn changes(news: News<String, u32>) -> Vec<(String, Option<u32>)> {
+fn changes(news: Since<String, u32>) -> Vec<(String, Option<u32>)> {
     match news {
-        News::Changes(changes) => changes
+        Since::Changes(changes) => changes
             .into_iter()
             .map(|change| (change.key, change.value.map(|value| *value)))
             .collect(),
-        News::Whole(snapshot) => panic!("begun anew as of {}", snapshot.sequence()),
+        Since::Whole(snapshot) => panic!("begun anew as of {}", snapshot.sequence()),
     }
 }
 
-fn is_whole(news: &News<String, u32>) -> bool {
-    matches!(news, News::Whole(_))
+fn is_whole(news: &Since<String, u32>) -> bool {
+    matches!(news, Since::Whole(_))
 }
 
 /// Opens the directory again as soon as the former store has let go of it.

@@ -1,8 +1,8 @@
 //! Control of machines by their BMCs: requests for many at once, and what became of each machine.
 
-mod acquaintance;
 mod former;
 mod hook;
+mod known_bmcs;
 mod limits;
 mod pins;
 mod run;
@@ -38,9 +38,9 @@ use crate::config::{self, Settings};
 use crate::jobs::RequestIds;
 use crate::plugins::Runner;
 use crate::status::Status;
-use acquaintance::{Acquaintances, News};
 use former::FormerOwners;
 pub use former::HandedOver;
+use known_bmcs::{Difference, KnownBmcs};
 pub(crate) use pins::PinnedCertificate;
 use pins::PinnedCertificates;
 use runs::Runs;
@@ -83,7 +83,7 @@ struct Shared {
     runs: Runs,
     requests: RequestIds,
     pins: PinnedCertificates,
-    acquaintances: Mutex<Acquaintances>,
+    known_bmcs: Mutex<KnownBmcs>,
     former: FormerOwners,
     /// The history, of who had which address.
     store: Store,
@@ -137,7 +137,7 @@ impl Control {
             runs: Runs::new(store.life()),
             requests: RequestIds::at(&settings.controller),
             pins,
-            acquaintances: Mutex::default(),
+            known_bmcs: Mutex::default(),
             former: FormerOwners::default(),
             store: store.clone(),
             work,
@@ -199,7 +199,7 @@ impl Control {
         for node in nodes {
             match resolver.target(&node) {
                 Ok(mut target) => {
-                    self.meet(&mut target);
+                    self.forget_if_changed(&mut target);
                     targets.push(target);
                 }
                 Err(reason) => rows.push(Row::without_target(&node, &reason)),
@@ -208,14 +208,14 @@ impl Control {
         (targets, rows)
     }
 
-    /// Forgets what is remembered of a BMC that has changed hands, or is spoken to in another way.
-    fn meet(&self, target: &mut Target) {
-        let news = self.acquaintances().meet(target);
-        if news != News::None {
+    /// Forgets what is remembered of a BMC that belongs to another node now, or is called in another way.
+    fn forget_if_changed(&self, target: &mut Target) {
+        let difference = self.known_bmcs().note(target);
+        if difference != Difference::None {
             self.shared.engine.forget(target);
         }
         // The certificate is the BMC's, whoever logs in to it.
-        if news == News::Node && self.shared.pins.forget(&targets::pin_key(target)) {
+        if difference == Difference::Node && self.shared.pins.forget(&targets::pin_key(target)) {
             target.redfish.trust = Trust::FirstUse;
         }
     }
@@ -315,7 +315,7 @@ impl Control {
             self.shared.pins.pin(key, certificate).await;
         }
         if let Err(error) = &outcome.result {
-            tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC did not do it");
+            tracing::info!(node = outcome.name, action = %outcome.action, error = error.chain(), "a BMC action failed");
         }
         self.tell_hook(outcome);
     }
@@ -355,8 +355,8 @@ impl Control {
         }
     }
 
-    fn acquaintances(&self) -> MutexGuard<'_, Acquaintances> {
-        self.shared.acquaintances.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_bmcs(&self) -> MutexGuard<'_, KnownBmcs> {
+        self.shared.known_bmcs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

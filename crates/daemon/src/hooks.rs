@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use perilune_boards::{News, Subscription};
+use perilune_boards::{Since, Subscription};
 use perilune_model::{Cluster, Name};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -256,8 +256,8 @@ impl Hooks {
     }
 }
 
-fn gather(waiting: &mut BTreeMap<Name, String>, news: News<Name, NodeState>) {
-    let News::Changes(changes) = news else { return };
+fn gather(waiting: &mut BTreeMap<Name, String>, news: Since<Name, NodeState>) {
+    let Since::Changes(changes) = news else { return };
     for change in changes {
         let Some(state) = change.value else { continue };
         if waiting.len() < MOST_STATES || waiting.contains_key(&change.key) {

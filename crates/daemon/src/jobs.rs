@@ -34,7 +34,7 @@ pub use ask::{NotTaken, Submitted};
 pub(crate) use clean::remove_file;
 pub use error::Error;
 use message::{END, Streams};
-pub use message::{Message, News, OK, Said, Time, timestamp};
+pub use message::{Message, NewMessages, OK, Said, Time, timestamp};
 use perilune_boards::{Board, Durability, Rules, Unreadable, Writer};
 use perilune_image::CancelFlag;
 use perilune_model::Name;
@@ -122,7 +122,7 @@ impl Jobs {
     }
 
     /// What was said about a request after a number; `None` when nothing is known of it.
-    pub fn after(&self, request: &str, known: u64) -> Option<News> {
+    pub fn after(&self, request: &str, known: u64) -> Option<NewMessages> {
         self.shared.lock().streams.after(request, known)
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perilune_boards::News;
+use perilune_boards::Since;
 use perilune_boot::tftp;
 use perilune_model::Name;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -110,12 +110,12 @@ impl Metrics {
         let mut begun: BTreeMap<Name, (String, u64)> = BTreeMap::new();
         while let Some(Some(news)) = stop.run_until_cancelled(news.next()).await {
             match news {
-                News::Changes(changes) => {
+                Since::Changes(changes) => {
                     for change in changes {
                         self.note(&mut begun, change.key, change.value.as_deref());
                     }
                 }
-                News::Whole(_) => begun.clear(),
+                Since::Whole(_) => begun.clear(),
             }
         }
     }

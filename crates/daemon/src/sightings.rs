@@ -163,7 +163,7 @@ impl Ranks {
 
 #[cfg(test)]
 mod tests {
-    use perilune_boards::News;
+    use perilune_boards::Since;
 
     use super::*;
 
@@ -282,10 +282,10 @@ mod tests {
         let sightings = Sightings::new(1);
         let (_, mut slow) = sightings.board.subscribe();
         flood(&sightings, 1);
-        let Some(News::Whole(all)) = slow.next().await else { panic!("it missed too much") };
+        let Some(Since::Whole(all)) = slow.next().await else { panic!("it missed too much") };
         assert_eq!(all.len(), 2 * REMEMBERED);
         // Killed at any moment: nothing of it is stored, and who knew it is told that it is gone.
-        let News::Whole(all) = Sightings::new(2).board.since(all.sequence()) else {
+        let Since::Whole(all) = Sightings::new(2).board.since(all.sequence()) else {
             panic!("of another life")
         };
         assert!(all.is_empty());

@@ -88,7 +88,7 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
-    use perilune_boards::News;
+    use perilune_boards::Since;
     use tokio_util::sync::CancellationToken;
 
     use super::super::run::{Order, Request};
@@ -150,13 +150,13 @@ mod tests {
         for number in 0..=RULES.changes {
             runs.note(&id, row(number));
         }
-        let Some(News::Whole(whole)) = slow.next().await else { panic!("it missed too much") };
+        let Some(Since::Whole(whole)) = slow.next().await else { panic!("it missed too much") };
         assert_eq!(whole.get(&id).map(|run| run.done()), Some(RULES.changes + 1));
         // Killed: what was seen is gone with the daemon, and nobody takes the new one's numbers for the old ones.
         let restarted = Runs::new(2);
         assert!(restarted.get(&id).is_none());
         for known in [before.sequence(), whole.sequence()] {
-            assert!(matches!(restarted.board.since(known), News::Whole(_)));
+            assert!(matches!(restarted.board.since(known), Since::Whole(_)));
         }
     }
 

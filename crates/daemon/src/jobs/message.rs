@@ -74,7 +74,7 @@ impl Message {
 
 /// What is new of a request for somebody who knows it up to a number.
 #[derive(Debug, Clone)]
-pub struct News {
+pub struct NewMessages {
     /// New messages.
     pub messages: Vec<Arc<Message>>,
     /// The number of the last of all: what the next question is asked with.
@@ -141,10 +141,10 @@ impl Streams {
     }
 
     /// What was said of a request after a number; `None` when there is no such request.
-    pub(super) fn after(&mut self, request: &str, known: u64) -> Option<News> {
+    pub(super) fn after(&mut self, request: &str, known: u64) -> Option<NewMessages> {
         let snapshot = self.board.snapshot();
         let ((_, last), _) = of(&snapshot, request).next_back()?;
-        let mut news = News { messages: Vec::new(), last: *last, is_over: false };
+        let mut news = NewMessages { messages: Vec::new(), last: *last, is_over: false };
         for (key, message) in of(&snapshot, request) {
             news.is_over |= message.said == Said::End;
             if key.1 <= known || message.text().is_none() {
@@ -228,7 +228,7 @@ mod tests {
         Streams::new(1)
     }
 
-    fn texts(news: &News) -> Vec<String> {
+    fn texts(news: &NewMessages) -> Vec<String> {
         news.messages.iter().filter_map(|message| message.text()).collect()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
-use perilune_boards::{News, Update};
+use perilune_boards::{Since, Update};
 use perilune_dhcp::Lease;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ impl Leases {
         }
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         match self.board.since(*learnt) {
-            News::Changes(changes) => {
+            Since::Changes(changes) => {
                 for change in changes {
                     *learnt = change.sequence;
                     // What this controller has decided the table knows, and may have decided anew.
@@ -47,7 +47,7 @@ impl Leases {
                     }
                 }
             }
-            News::Whole(all) => {
+            Since::Whole(all) => {
                 *learnt = all.sequence();
                 for (address, lease) in all.iter() {
                     self.learn_one(*address, Some(lease), &mut former);

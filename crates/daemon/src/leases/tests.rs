@@ -4,7 +4,7 @@ mod several;
 
 use std::time::Duration;
 
-use perilune_boards::News;
+use perilune_boards::Since;
 use perilune_dhcp::Source;
 use perilune_store::Write;
 use tokio::task::JoinSet;
@@ -159,13 +159,13 @@ async fn a_slow_follower_begins_anew_and_a_number_of_a_former_life_is_told_every
         // Nobody waits for the one who is slow.
         drop(leases.store(vec![edit]));
     }
-    assert!(matches!(slow.next().await, Some(News::Whole(all)) if all.len() == 256));
+    assert!(matches!(slow.next().await, Some(Since::Whole(all)) if all.len() == 256));
     leases.board.stored_now(&ADDRESS).await.unwrap();
     let known = leases.board.snapshot().sequence();
     tasks.shutdown().await;
     drop((slow, leases, store));
 
     let (leases, _tasks) = open(&reopen(directory.path()).await).await;
-    let News::Whole(all) = leases.board.since(known) else { panic!("of a former life") };
+    let Since::Whole(all) = leases.board.since(known) else { panic!("of a former life") };
     assert!(all.get(&ADDRESS).is_some());
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use perilune_boards::{News, Subscription};
+use perilune_boards::{Since, Subscription};
 use perilune_dhcp::Lease;
 use perilune_dns::{Lent, LentNames, View, lent_name};
 use perilune_model::Cluster;
@@ -77,9 +77,9 @@ impl Views {
         }
     }
 
-    fn note(&mut self, news: News<IpAddr, Lease>) {
+    fn note(&mut self, news: Since<IpAddr, Lease>) {
         match news {
-            News::Changes(changes) => {
+            Since::Changes(changes) => {
                 for change in changes {
                     match change.value {
                         Some(lease) => put(&mut self.lent, change.key, &lease),
@@ -87,7 +87,7 @@ impl Views {
                     }
                 }
             }
-            News::Whole(snapshot) => {
+            Since::Whole(snapshot) => {
                 self.lent = LentNames::default();
                 for (address, lease) in snapshot.iter() {
                     put(&mut self.lent, *address, lease);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perilune_boards::News;
+use perilune_boards::Since;
 use perilune_store::Write;
 use tokio::task::JoinSet;
 
@@ -74,11 +74,11 @@ async fn a_slow_follower_begins_anew_and_a_number_of_a_former_life_is_told_every
     let put =
         |_: &String, _: Option<&Arc<PinnedCertificate>>| Update::Put(PinnedCertificate(shown(1)));
     let known = pins.0.update_each_stored(&bmcs, put).await.unwrap();
-    assert!(matches!(slow.next().await, Some(News::Whole(all)) if all.len() == bmcs.len()));
+    assert!(matches!(slow.next().await, Some(Since::Whole(all)) if all.len() == bmcs.len()));
     tasks.shutdown().await;
     drop((slow, pins, store));
     let (pins, _tasks) = open(&reopen(directory.path()).await).await;
-    assert!(matches!(pins.0.since(known), News::Whole(all) if all.len() == bmcs.len()));
+    assert!(matches!(pins.0.since(known), Since::Whole(all) if all.len() == bmcs.len()));
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn who_follows_jobs_slowly_or_over_a_restart_is_told_everything_and_holds_
         jobs.cancel(now(), "compute").await.unwrap();
     }
     jobs.submit(now(), "luna", pack("compute")).await.unwrap();
-    let is_whole = |news: &perilune_boards::News<Number, Job>| matches!(news, perilune_boards::News::Whole(snapshot) if snapshot.len() == 1);
+    let is_whole = |news: &perilune_boards::Since<Number, Job>| matches!(news, perilune_boards::Since::Whole(snapshot) if snapshot.len() == 1);
     assert!(is_whole(&slow.next().await.unwrap()));
     assert!(is_whole(&jobs.shared.jobs.since(known)));
     let known = jobs.shared.jobs.snapshot().sequence();
