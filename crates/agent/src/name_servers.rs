@@ -43,7 +43,7 @@ pub fn sorted(servers: &[IpAddr], console: &Console) -> Vec<IpAddr> {
                 console.warning(&format!("the name server {server} does not answer at present"));
             }
             Answer::None => {
-                console.warning(&format!("{server} is no name server, and is left out"));
+                console.warning(&format!("{server} is not a name server, and is left out"));
             }
         }
     }
@@ -125,6 +125,6 @@ mod tests {
         let nobody: Vec<IpAddr> = vec!["127.0.0.9".parse().unwrap(), "::1".parse().unwrap()];
         let sorted = sorted(&nobody, &Console::new(memory.clone()));
         assert!(sorted.iter().all(IpAddr::is_ipv6), "{sorted:?}");
-        assert!(memory.text().contains("127.0.0.9 is no name server"), "{}", memory.text());
+        assert!(memory.text().contains("127.0.0.9 is not a name server"), "{}", memory.text());
     }
 }

@@ -132,7 +132,8 @@ async fn apply(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let Value::Object(mut said) = body else {
-        let message = "the document is no object of kinds and names; perilune export writes one";
+        let message =
+            "the document is not an object of kinds and names; perilune export writes one";
         return Err(ApiError::Malformed(message.to_owned()));
     };
     if said.is_empty() {

@@ -145,7 +145,7 @@ async fn remove(
 
 fn setup_name(name: &str) -> Result<Name, ApiError> {
     Name::general(name).map_err(|error| {
-        ApiError::Malformed(format!("the BMC setup name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid BMC setup name '{}': {error}", shown(name)))
     })
 }
 

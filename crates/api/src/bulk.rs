@@ -223,7 +223,7 @@ impl Edit {
             }
         };
         let malformed = |error: &dyn std::fmt::Display| {
-            ApiError::Malformed(format!("'{}' is no path: {error}", shown(&self.path)))
+            ApiError::Malformed(format!("'{}' is not a path: {error}", shown(&self.path)))
         };
         let uri: Uri = self.path.parse().map_err(|error: InvalidUri| malformed(&error))?;
         if uri.authority().is_some() || !uri.path().starts_with('/') {

@@ -118,6 +118,6 @@ async fn remove(
 
 fn cloud_name(name: &str) -> Result<Name, ApiError> {
     Name::general(name).map_err(|error| {
-        ApiError::Malformed(format!("the cloud name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid cloud name '{}': {error}", shown(name)))
     })
 }

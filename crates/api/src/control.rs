@@ -168,7 +168,7 @@ async fn power_of(
 
 fn host(name: &str) -> Result<(), ApiError> {
     perilune_model::Name::host(name).map(drop).map_err(|error| {
-        ApiError::Malformed(format!("the host name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid host name '{}': {error}", shown(name)))
     })
 }
 
@@ -236,7 +236,7 @@ fn expand(state: &State, list: &str) -> Result<Vec<String>, ApiError> {
     let mut seen = std::collections::BTreeSet::new();
     nodes.retain(|node| seen.insert(node.clone()));
     if nodes.is_empty() {
-        return Err(invalid("it names nobody".to_owned()));
+        return Err(invalid("it names no node".to_owned()));
     }
     Ok(nodes)
 }
@@ -419,7 +419,7 @@ fn hostlist(body: &Body, action: &str) -> Result<String, ApiError> {
         fields.raw("hostlist").and_then(Value::as_str).map(str::to_owned)
     })?;
     list.ok_or_else(|| {
-        ApiError::Malformed(format!("say whose BMCs: control:{action}:hostlist is no text"))
+        ApiError::Malformed(format!("say whose BMCs: control:{action}:hostlist is not text"))
     })
 }
 

@@ -66,7 +66,7 @@ async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> 
     (status = 200, description = "The file"),
     (status = 206, description = "A part of it"),
     (status = 304, description = "The bearer has it already"),
-    (status = 307, description = "Another controller has it, and gives it to whoever comes from here"),
+    (status = 307, description = "Another controller has it, and answers requests that are redirected from here"),
     (status = 401, description = "The file needs a token", body = Problem),
     (status = 403, description = "The token is of a node, and the file is not of its image", body = Problem),
     (status = 416, description = "The file has no such part"),

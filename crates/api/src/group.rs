@@ -152,6 +152,6 @@ async fn remove(
 
 fn group_name(name: &str) -> Result<Name, ApiError> {
     Name::general(name).map_err(|error| {
-        ApiError::Malformed(format!("the group name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid group name '{}': {error}", shown(name)))
     })
 }

@@ -157,7 +157,7 @@ fn object(text: &str) -> Result<(Kind, Name), ApiError> {
 /// What one commit changed.
 #[utoipa::path(get, path = "/history/{revision}", tag = "history", responses(
     (status = 200, description = "The commit below history, with its changes", body = ObjectChange),
-    (status = 400, description = "That is no revision", body = Problem),
+    (status = 400, description = "That is not a revision", body = Problem),
     (status = 404, description = "There is no such commit", body = Problem),
 ))]
 async fn show(
@@ -207,7 +207,7 @@ async fn compare(
 /// Takes a commit back, as a new commit, when nothing of it was changed since. `40..42` takes back all three, as one.
 #[utoipa::path(post, path = "/history/{revision}/_undo", tag = "history", responses(
     (status = 201, description = "It is taken back", body = Message),
-    (status = 400, description = "That is no revision", body = Problem),
+    (status = 400, description = "That is not a revision", body = Problem),
     (status = 404, description = "There is no such commit", body = Problem),
     (status = 409, description = "It does not apply any more; the message says why", body = Problem),
 ))]

@@ -201,7 +201,7 @@ async fn next_free(
 /// Whether an address of a network is taken.
 #[utoipa::path(get, path = "/config/network/{name}/{ipaddress}", tag = "network", responses(
     (status = 200, description = "free or taken, below config, network, the address and status", body = AddressStatus),
-    (status = 400, description = "It is no address", body = Problem),
+    (status = 400, description = "It is not an address", body = Problem),
     (status = 404, description = "There is no such network, or the address is outside of it", body = Problem),
 ))]
 async fn look_up(
@@ -222,6 +222,6 @@ async fn look_up(
 
 fn network_name(name: &str) -> Result<Name, ApiError> {
     Name::domain(name).map_err(|error| {
-        ApiError::Malformed(format!("the network name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid network name '{}': {error}", shown(name)))
     })
 }

@@ -205,7 +205,7 @@ fn check_proof(
 /// The name of a node in a path.
 pub(super) fn node_name(name: &str) -> Result<Name, ApiError> {
     Name::host(name).map_err(|error| {
-        ApiError::Malformed(format!("the node name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid node name '{}': {error}", shown(name)))
     })
 }
 

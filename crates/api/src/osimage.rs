@@ -178,7 +178,7 @@ pub(super) async fn may_name_tree(
         return Ok(());
     }
     Err(ApiError::Forbidden(format!(
-        "the user '{}' is no administrator, and may name trees below {} alone: whoever packs a tree can read it",
+        "the user '{}' is not an administrator and may name trees below {} only: to pack a tree is to be able to read it",
         caller.user,
         directory.display()
     )))
@@ -330,7 +330,7 @@ async fn list_tags(state: &State, image: Option<&str>) -> Result<Response, ApiEr
 
 pub(super) fn image_name(name: &str) -> Result<Name, ApiError> {
     Name::general(name).map_err(|error| {
-        ApiError::Malformed(format!("the OS image name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid OS image name '{}': {error}", shown(name)))
     })
 }
 

@@ -123,6 +123,6 @@ async fn remove(
 
 fn device_name(name: &str) -> Result<Name, ApiError> {
     Name::host(name).map_err(|error| {
-        ApiError::Malformed(format!("the other device name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid other device name '{}': {error}", shown(name)))
     })
 }

@@ -53,7 +53,7 @@ pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let milliseconds = since.and_then(|since| u64::try_from(since.as_millis()).ok());
     milliseconds.map(Some).ok_or_else(|| {
-        D::Error::custom(format!("'{text}' is no time; write it as 2026-01-02T10:00:00Z"))
+        D::Error::custom(format!("'{text}' is not a time; write it as 2026-01-02T10:00:00Z"))
     })
 }
 
@@ -62,7 +62,7 @@ pub(super) fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool
     let text = String::deserialize(deserializer)?;
     fields::boolean(&Value::String(text.clone())).ok_or_else(|| {
         D::Error::custom(format!(
-            "'{text}' is no boolean; write true or false (or yes, no, on, off, y, n, 1, 0)"
+            "'{text}' is not a boolean; write true or false (or yes, no, on, off, y, n, 1, 0)"
         ))
     })
 }

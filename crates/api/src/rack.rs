@@ -76,7 +76,7 @@ async fn save(
     body: Body,
 ) -> Result<Response, ApiError> {
     let key = Name::general(&name).map_err(|error| {
-        ApiError::Malformed(format!("the rack name '{}' cannot be: {error}", shown(&name)))
+        ApiError::Malformed(format!("invalid rack name '{}': {error}", shown(&name)))
     })?;
     let request = body.read(&["config", "rack", &name], request)?;
     state.cluster.commit(caller.meta(), move |draft| rack::save(draft, &key, &request)).await?;

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
 /// All static routes.
 #[utoipa::path(get, path = "/config/route", tag = "route", responses(
     (status = 200, description = "Routes by name, below config and route", body = RouteKeys),
-    (status = 404, description = "There is no route", body = Problem),
+    (status = 404, description = "There is not a route", body = Problem),
 ))]
 async fn list(state: axum::extract::State<State>) -> Result<Response, ApiError> {
     let cluster = state.cluster.published();

@@ -125,6 +125,6 @@ async fn remove(
 
 fn switch_name(name: &str) -> Result<Name, ApiError> {
     Name::host(name).map_err(|error| {
-        ApiError::Malformed(format!("the switch name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid switch name '{}': {error}", shown(name)))
     })
 }

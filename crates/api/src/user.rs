@@ -166,7 +166,7 @@ const NO_USERS: [&str; 6] = ["node ", "machine ", "token ", "nobody", "perilune"
 /// The user of the configuration is nobody else's name, and no user is named as what is no user.
 fn user_name(state: &State, name: &str) -> Result<Name, ApiError> {
     let key = Name::general(name).map_err(|error| {
-        ApiError::Malformed(format!("the user name '{}' cannot be: {error}", shown(name)))
+        ApiError::Malformed(format!("invalid user name '{}': {error}", shown(name)))
     })?;
     let is_no_user =
         |other: &&&str| name.starts_with(**other) && (other.ends_with(' ') || name == **other);

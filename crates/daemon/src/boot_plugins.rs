@@ -80,7 +80,7 @@ pub fn write(plugins: &Path, document: &Document) -> Result<(), String> {
         fs::create_dir_all(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))?;
         let text =
-            String::from_utf8(content).map_err(|_not_one| format!("{kind}.{name} is no text"))?;
+            String::from_utf8(content).map_err(|_not_one| format!("{kind}.{name} is not text"))?;
         write_whole(&directory.join(name), &text, mode)
             .map_err(|error| crate::causes::chain(&error))?;
     }
@@ -104,7 +104,7 @@ impl File {
         // What is written is called so until it is whole.
         let is_of_a_write = Path::new(name).extension().is_some_and(|end| end == "new");
         if !is_plain || is_of_a_write {
-            return Err(format!("{place} is no plain name of a file"));
+            return Err(format!("{place} is not a plain name of a file"));
         }
         if self.mode > 0o777 {
             return Err(format!(
@@ -122,7 +122,7 @@ impl File {
             return Err(format!("{place}.sha256 is not that of its content"));
         }
         if std::str::from_utf8(&content).is_err() {
-            return Err(format!("{place} is no text"));
+            return Err(format!("{place} is not text"));
         }
         Ok(content)
     }

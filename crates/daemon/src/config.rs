@@ -219,7 +219,7 @@ impl Settings {
         let given = |section: &str, key: &str| ini.get(section, key).map(str::to_owned);
         let required = |key: &str| {
             given("API", key).ok_or_else(|| {
-                format!("[API] {key} is missing; set it, for nobody can log in without it")
+                format!("[API] {key} is missing; set it: without it every login is refused")
             })
         };
         let protocol = keys::protocol(ini, "API")?.unwrap_or_default();

@@ -134,7 +134,7 @@ impl Peer {
             return self.exchange(stream, request).await;
         }
         let connector =
-            self.connector().ok_or_else(|| unusable("it has told nobody its certificate"))?;
+            self.connector().ok_or_else(|| unusable("its certificate is not known yet"))?;
         let name = ServerName::try_from(host).map_err(|_odd| unusable("its address is none"))?;
         match timeout(CONNECT_TIME, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => self.exchange(stream, request).await,

@@ -230,7 +230,7 @@ fn reservations(cluster: &Cluster) -> Option<String> {
     let more = if names.len() > NAMED { ", …" } else { "" };
     (!names.is_empty()).then(|| {
         format!(
-            "{} machines are kept until somebody decides what they are, and boot no node: {shown}{more}; see perilune reservation list",
+            "{} machines are reserved until an administrator decides what they are, and boot as no node: {shown}{more}; see perilune reservation list",
             names.len()
         )
     })
@@ -283,7 +283,7 @@ fn addresses(cluster: &Cluster) -> Vec<String> {
         let gateways = [network.gateway.map(IpAddr::V4), network.gateway_ipv6.map(IpAddr::V6)];
         gateways.into_iter().flatten().filter_map(move |gateway| {
             let reason = perilune_model::network::wrong_gateway(cluster, network, gateway)?;
-            Some(format!("the gateway of network {} cannot be: {reason}", network.name))
+            Some(format!("invalid gateway of network {}: {reason}", network.name))
         })
     });
     let own = cluster.own_addresses().iter().filter_map(|(address, interface)| {
@@ -317,7 +317,7 @@ fn placement(cluster: &Cluster) -> Vec<String> {
             "the controller has no address, so no machine finds it. Do: perilune setup".to_owned(),
         ),
         Some(address) if !own.contains_key(&address) => Some(format!(
-            "machines are sent to the controller at {address}, which is no address of this host (it has {}). Give the address to an \
+            "machines are sent to the controller at {address}, which is not an address of this host (it has {}). Give the address to an \
              interface, or describe the one that it has, with all that follows: perilune setup --address ADDRESS/PREFIX",
             here()
         )),
@@ -498,8 +498,9 @@ mod tests {
         cluster.set_own_addresses([([10, 11, 0, 1].into(), "eth1".to_owned())]);
         let [warning] = placement(&cluster).try_into().unwrap();
         assert!(
-            warning
-                .contains("10.9.0.1, which is no address of this host (it has 10.11.0.1 at eth1)"),
+            warning.contains(
+                "10.9.0.1, which is not an address of this host (it has 10.11.0.1 at eth1)"
+            ),
             "{warning}"
         );
     }

@@ -123,11 +123,15 @@ fn is_from(stream: &UnixStream, user: u32) -> bool {
     match stream.peer_cred() {
         Ok(peer) if peer.uid() == user || peer.uid() == 0 => true,
         Ok(peer) => {
-            tracing::warn!(user = peer.uid(), process = peer.pid(), "somebody else is not heard");
+            tracing::warn!(
+                user = peer.uid(),
+                process = peer.pid(),
+                "refused a connection of another user"
+            );
             false
         }
         Err(error) => {
-            tracing::warn!(%error, "nobody knows who asks");
+            tracing::warn!(%error, "cannot tell which user connects");
             false
         }
     }

@@ -60,7 +60,7 @@ impl fmt::Display for Holder {
             Self::OtherDevice(name) => write!(formatter, "other device {name}"),
             Self::Reservation(name) => write!(
                 formatter,
-                "reservation {name}, about which nobody has decided yet; see perilune reservation show '{name}'"
+                "reservation {name}, which waits for a decision; see perilune reservation show '{name}'"
             ),
         }
     }

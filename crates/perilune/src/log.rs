@@ -82,7 +82,7 @@ fn configured(options: &Options) -> Option<config::Log> {
 fn filter(given: Option<&str>, configured: Option<&config::Log>) -> anyhow::Result<EnvFilter> {
     if let Some(given) = given {
         return EnvFilter::try_new(given)
-            .with_context(|| format!("--log '{given}' is no filter; try info"));
+            .with_context(|| format!("--log '{given}' is not a filter; try info"));
     }
     let directive = match configured.map(|log| log.level.as_str()) {
         // What libraries have to say at this level is for their authors.

@@ -22,7 +22,7 @@ pub(crate) fn given(option: &str, value: &str) -> Result<String, Failure> {
             let bytes = content(option, value)?;
             let text = String::from_utf8(bytes);
             let text = text
-                .map_err(|_error| Failure::usage(format!("--{option} {value}: it is no text")))?;
+                .map_err(|_error| Failure::usage(format!("--{option} {value}: it is not text")))?;
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     }
@@ -33,7 +33,7 @@ pub(crate) fn new() -> Result<String, Failure> {
     let terminal = Term::stderr();
     if !terminal.is_term() || !io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "nobody can be asked for a password here; give --password @FILE, or --password - for standard input",
+            "no terminal to ask for a password; give --password @FILE, or --password - for standard input",
         ));
     }
     let first = present(&terminal)?;

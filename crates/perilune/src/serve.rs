@@ -98,7 +98,7 @@ pub(crate) fn address(text: &str) -> Result<Ipv4Net, String> {
     if standing::is_usable(address) {
         Ok(address)
     } else {
-        Err("machines reach nobody there; write a host's address in a network of /30 or larger, such as 10.141.255.254/16".to_owned())
+        Err("it is not the address of a host; write one in a network of /30 or larger, such as 10.141.255.254/16".to_owned())
     }
 }
 

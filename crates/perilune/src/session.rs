@@ -468,7 +468,7 @@ pub(crate) fn expand(lists: &[String]) -> Result<Vec<String>, Failure> {
 pub(crate) fn insist(question: &str) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     if !input.is_terminal() || !io::stderr().is_terminal() {
-        let message = format!("{question} Nobody can be asked here; give --yes if it is meant");
+        let message = format!("{question} There is no terminal to ask; give --yes if it is meant");
         return Err(Failure::usage(message));
     }
     note(&format!("{question} Type yes to go on:"));

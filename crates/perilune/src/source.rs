@@ -22,7 +22,7 @@ pub(crate) fn bytes(file: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// The same as a text.
 pub(crate) fn text(file: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(bytes(file, most)?)
-        .map_err(|_error| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
+        .map_err(|_error| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 fn up_to(source: impl Read, most: u64) -> io::Result<Vec<u8>> {

@@ -197,7 +197,7 @@ fn domains(fields: &mut Fields<'_>) -> Patch<Vec<String>> {
     let words = if let Patch::Set(words) = &list { words.as_slice() } else { &[] };
     let is_domain = |word: &&String| Name::domain(&word.to_ascii_lowercase()).is_ok();
     if let Some(word) = words.iter().find(|word| !is_domain(word)) {
-        fields.refuse(FIELD, format!("'{word}' is no domain, such as cluster.example.org"));
+        fields.refuse(FIELD, format!("'{word}' is not a domain, such as cluster.example.org"));
     }
     list
 }

@@ -156,7 +156,7 @@ fn object(
     };
     let own = cluster.object(kind, name);
     let name =
-        name_of(kind, name).map_err(|error| vec![wrong(format!("the name cannot be: {error}"))])?;
+        name_of(kind, name).map_err(|error| vec![wrong(format!("invalid name: {error}"))])?;
     let mut fields = Fields::new(said);
     let mut interfaces = Interfaces::Own;
     let object = match kind {

@@ -114,7 +114,7 @@ pub(crate) fn names(fields: &mut Fields<'_>) -> Patch<Vec<Name>> {
             Ok(name) if names.contains(&name) => {}
             Ok(name) => names.push(name),
             Err(error) => {
-                fields.refuse(FIELD, format!("a name in it cannot be: {error}"));
+                fields.refuse(FIELD, format!("invalid name in it: {error}"));
                 return Patch::Keep;
             }
         }

@@ -180,7 +180,7 @@ fn partition(disk: &Path, device: &Path) -> Result<Partition> {
         let path = Path::new("/sys/class/block").join(name).join(file);
         let text = fs::read_to_string(&path);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-        text.trim().parse().with_context(|| format!("{} is no number", path.display()))
+        text.trim().parse().with_context(|| format!("{} is not a number", path.display()))
     };
     let sector = number(disk, "queue/logical_block_size")?;
     let table = fs::File::open(disk).with_context(|| format!("cannot open {}", disk.display()))?;

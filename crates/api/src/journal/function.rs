@@ -94,7 +94,9 @@ fn secret(function: &str) -> Option<(&'static str, &'static str)> {
 }
 
 fn alike(row: &Row, function: &str) -> Result<Call, String> {
-    let unknown = || "it is not known, or must be done by somebody here".to_owned();
+    let unknown = || {
+        "there is no such function, or an administrator must do this at this controller".to_owned()
+    };
     let (class, method) = function.split_once('.').ok_or_else(unknown)?;
     let (_, word, method_word) =
         ALIKE.iter().find(|(known, ..)| *known == class).ok_or_else(unknown)?;

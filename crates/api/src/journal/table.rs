@@ -105,7 +105,7 @@ async fn of_master(state: &State) -> Result<Option<Map<String, Value>>, ApiError
     let tables = tokio::task::spawn_blocking(move || tables::exported(&all)).await;
     match tables.map_err(|error| ApiError::Defect(error.to_string()))?? {
         Value::Object(tables) => Ok(Some(tables)),
-        _ => Err(ApiError::Defect("an export is no object".to_owned())),
+        _ => Err(ApiError::Defect("an export is not an object".to_owned())),
     }
 }
 

@@ -230,7 +230,7 @@ fn everything_that_is_wrong_is_told_with_its_object_and_nothing_changes() {
     }
     let single = [
         (json!({}), "says nothing"),
-        (json!([1]), "no object of kinds"),
+        (json!([1]), "not an object of kinds"),
         (json!({ "node": [] }), "object of names"),
         (json!({ "node": { "n": { "group": "nobody" } } }), "nobody"),
         (

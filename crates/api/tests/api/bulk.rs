@@ -82,8 +82,8 @@ fn one_that_is_refused_refuses_all_and_is_named() {
         (json!({ "method": "GET", "path": "/config/node" }), 404, "part of a bulk"),
         (json!({ "path": "/bulk", "body": { "edits": [] } }), 404, "part of a bulk"),
         (json!({ "method": "PUT", "path": "/config/node/node001" }), 400, "POST or GET"),
-        (json!({ "path": "http://other/config/node/node001" }), 400, "no path"),
-        (json!({ "path": "config node" }), 400, "no path"),
+        (json!({ "path": "http://other/config/node/node001" }), 400, "not a path"),
+        (json!({ "path": "config node" }), 400, "not a path"),
         (json!({ "path": "/config/node/node001?dry_run=true", "body": {} }), 400, "trial"),
     ] {
         let (code, answer) = bulk(&site, &[good(), wrong.clone(), good()]);

@@ -324,7 +324,7 @@ fn search_domains_are_domains() {
     for wrong in ["a\"; execute(\"/bin/sh\"); }", "a.org,-b.org", "{{ x }}"] {
         let (status, answer) = save(wrong);
         assert_eq!(status, 400, "{wrong}");
-        assert!(answer.to_string().contains("is no domain"), "{answer}");
+        assert!(answer.to_string().contains("is not a domain"), "{answer}");
     }
     assert_eq!(save("a.org B.org,c").0, 204);
     assert_eq!(save("").0, 204);

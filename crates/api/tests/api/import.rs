@@ -165,7 +165,7 @@ fn what_nobody_does_here_is_told_by_the_import_and_by_the_warnings() {
         "there is no 'pigeon'",
         "hooks/config/cloud.py will not run",
         "nodes of network cluster ask 10.141.255.254 for names, which answers no address",
-        "the gateway of network cluster cannot be: 10.141.0.1 is in use by",
+        "invalid gateway of network cluster: 10.141.0.1 is in use by",
     ] {
         assert!(warnings.contains(words), "{words}: {warnings}");
     }

@@ -68,7 +68,10 @@ fn a_kept_machine_is_no_node_by_itself_and_its_address_is_given_to_nobody() {
     let script = boot(&site, "aa:bb:cc:00:00:99");
     assert!(script.contains("node004"), "{script}");
     let warnings = site.get("/monitor/warnings").1.to_string();
-    assert!(warnings.contains("1 machines are kept") && warnings.contains("Node_3"), "{warnings}");
+    assert!(
+        warnings.contains("1 machines are reserved") && warnings.contains("Node_3"),
+        "{warnings}"
+    );
 }
 
 #[test]

@@ -215,11 +215,11 @@ fn what_cannot_be_taken_is_said_and_nothing_changes() {
     let same_id = json!({ "cloud": [{ "id": 1, "name": "a" }, { "id": 1, "name": "b" }] });
     let bodies = [
         (json!({}), 400, "names no table"),
-        (json!([]), 404, "no object of tables"),
-        (json!("text"), 404, "no object of tables"),
+        (json!([]), 404, "not an object of tables"),
+        (json!("text"), 404, "not an object of tables"),
         (json!({ "cloud": null }), 404, "to empty it send []"),
         (json!({ "clouds": [] }), 404, "there is no table 'clouds'; there are osimage"),
-        (json!({ "cloud": ["a"] }), 400, "entry 1 is no row"),
+        (json!({ "cloud": ["a"] }), 400, "entry 1 is not a row"),
         (json!({ "cloud": [{ "name": ["a"] }] }), 400, "column 'name' of entry 1"),
         (twice, 404, "rows 1 and 2 have the same name"),
         (same_id, 404, "the same id"),

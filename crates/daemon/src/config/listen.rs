@@ -108,7 +108,7 @@ impl FromStr for Listen {
         let address = rest.trim_end_matches('/').parse().ok();
         let address = address.ok_or_else(|| {
             format!(
-                "'{rest}' is no address with a port; write one such as 0.0.0.0:7050 or [::]:7050"
+                "'{rest}' is not an address with a port; write one such as 0.0.0.0:7050 or [::]:7050"
             )
         })?;
         Ok(Self { protocol, address })

@@ -153,7 +153,7 @@ fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
         let (name, open) = (words.next(), words.next());
         let (Some(name), "key", Some("{")) = (name, word, open) else {
             return Err(format!(
-                "'{}' is no key; write: key \"NAME\" {{ algorithm hmac-sha256; secret \"…\"; }};",
+                "'{}' is not a key; write: key \"NAME\" {{ algorithm hmac-sha256; secret \"…\"; }};",
                 shown(word)
             ));
         };
@@ -277,7 +277,7 @@ mod tests {
             ("[DNS]\nSECONDARIES = key\n", "", "TSIG_KEY_FILE"),
             ("[DNS]\nTSIG_KEY_FILE = gone\n", "", "cannot be read"),
             ("[DNS]\nTSIG_KEY_FILE = key\n", "", "has no key"),
-            ("[DNS]\nTSIG_KEY_FILE = key\n", "zone \"a\" {}", "'zone' is no key"),
+            ("[DNS]\nTSIG_KEY_FILE = key\n", "zone \"a\" {}", "'zone' is not a key"),
             (
                 "[DNS]\nTSIG_KEY_FILE = key\n",
                 "key \"a\" { secret \"aGVs\"; };",

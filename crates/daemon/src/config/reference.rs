@@ -67,7 +67,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "SECRET_KEY",
                 "required",
-                "the key that signs tokens of log-ins; whoever has it can make such tokens",
+                "the key that signs tokens of log-ins; anybody who has it can make such tokens",
             ),
             key(
                 "EXPIRY",
@@ -229,7 +229,7 @@ pub const LUNA_INI: &[Section] = &[
             key(
                 "SECONDARIES",
                 "none",
-                "addresses and networks, with commas, that are given whole zones; single addresses are told of changes. `key` is whoever signs with a key of `TSIG_KEY_FILE`",
+                "addresses and networks, with commas, that may transfer whole zones; single addresses are notified of changes. `key` stands for anybody who signs with a key of `TSIG_KEY_FILE`",
             ),
             key(
                 "TSIG_KEY_FILE",

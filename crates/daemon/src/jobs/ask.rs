@@ -183,7 +183,7 @@ impl Shared {
         let title = work.title();
         let job = self.put(&mut self.lock(), now, due, DAEMON, work);
         if let Err(error) = self.stored(now, job).await {
-            tracing::warn!(error = %chain(&error), task = title, "nobody will clean up");
+            tracing::warn!(error = %chain(&error), task = title, "cannot note what is to be removed; it stays");
         }
     }
 }

@@ -23,10 +23,10 @@ pub enum Error {
     #[error("there is no node '{0}'")]
     NoNode(String),
     /// There is nothing to push, or it cannot be that.
-    #[error("{0} is no tree of an image; clone or grab an image first")]
+    #[error("{0} is not a tree of an image; clone or grab an image first")]
     NoTree(PathBuf),
     /// What `grab_filesystems` names is no directory from the root.
-    #[error("'{0}' in grab_filesystems is no path from the root; write it like /boot")]
+    #[error("'{0}' in grab_filesystems is not a path from the root; write it like /boot")]
     NoPlace(String),
     /// The program that copies cannot be run.
     #[error("rsync cannot be run; install the package rsync")]

@@ -274,7 +274,7 @@ fn remove_leftovers(directory: &Path, stem: &str, cluster: &Cluster) {
         |name: &String| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(['-', '.']));
     for name in names.filter(is_ours) {
         if let Err(error) = clean::remove_file(directory, &name, cluster) {
-            tracing::warn!(error = %super::error::chain(&error), "a file that nobody uses stays");
+            tracing::warn!(error = %super::error::chain(&error), "an unused file cannot be removed");
         }
     }
 }

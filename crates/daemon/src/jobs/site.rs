@@ -58,7 +58,7 @@ impl Answer {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(self.error(format!("{key} of its answer is no text"))),
+            Some(_) => Err(self.error(format!("{key} of its answer is not text"))),
         }
     }
 
@@ -70,7 +70,7 @@ impl Answer {
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._+~".contains(c);
         if name.starts_with('.') || name.len() > 200 || !name.chars().all(is_plain) {
-            return Err(refused("that is no plain name of a file in files_path"));
+            return Err(refused("that is not a plain name of a file in files_path"));
         }
         if image::uses_file(&context.shared.cluster.published(), &name) {
             return Err(refused("nodes boot from that already; make a new file each time"));

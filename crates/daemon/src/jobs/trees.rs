@@ -76,7 +76,7 @@ impl Trees {
         let Self::Worker(socket) = self else { return None };
         (!socket.exists()).then(|| {
             format!(
-                "nobody works on images: {} is not there. Start perilune-worker.socket, or the daemon without --worker, as root",
+                "images cannot be worked on: {} does not exist. Start perilune-worker.socket, or the daemon without --worker, as root",
                 socket.display()
             )
         })

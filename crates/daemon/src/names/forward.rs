@@ -230,7 +230,7 @@ async fn ask_by_udp(question: &Question, server: SocketAddr) -> io::Result<Optio
             return Ok(Some(answer.to_vec()));
         }
     }
-    tracing::warn!(%server, "messages come that answer nothing that this DNS server was asked: somebody may be guessing");
+    tracing::warn!(%server, "answers come to DNS questions that were not asked: somebody may be trying to forge answers");
     Ok(None)
 }
 

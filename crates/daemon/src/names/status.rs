@@ -94,7 +94,7 @@ impl Names {
             ),
             (false, PORT) => None,
             (false, port) => Some(format!(
-                "DNS is served at port {port}, where no node asks: it is nobody's name server. [DNS] PORT of luna.ini says so"
+                "DNS is served at port {port}, where no node asks: no node uses it. [DNS] PORT of luna.ini says so"
             )),
         };
         let failed = state.places.values().flatten().cloned();

@@ -86,7 +86,7 @@ impl Fetched {
                 return true;
             }
             if let Err(error) = jobs::remove_file(directory, name, &cluster) {
-                tracing::warn!(error = chain(&error), "a file that nobody uses stays");
+                tracing::warn!(error = chain(&error), "an unused file cannot be removed");
             }
             false
         });

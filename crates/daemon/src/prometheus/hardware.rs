@@ -41,7 +41,7 @@ impl Request {
             let hostname = entry.get("hostname").and_then(Value::as_str).unwrap_or_default();
             if !is_hostname(hostname) {
                 return Err(format!(
-                    "[{number}].hostname '{}' is no name of a host",
+                    "[{number}].hostname '{}' is not a host name",
                     super::shown(hostname)
                 ));
             }
@@ -85,7 +85,7 @@ pub(super) fn read(directory: &Path, host: &str) -> Result<Value, Error> {
 
 fn of(directory: &Path, host: &str) -> Result<Vec<Rule>, Error> {
     if !is_hostname(host) {
-        return Err(Error::Request(format!("'{}' is no name of a host", super::shown(host))));
+        return Err(Error::Request(format!("'{}' is not a host name", super::shown(host))));
     }
     let rules = files::read(directory, &file(host))?;
     rules.ok_or_else(|| Error::Request(format!("there are no hardware rules of {host}")))

@@ -53,7 +53,7 @@ impl Rule {
     }
 
     fn read(value: &Value, place: &str) -> Result<Self, String> {
-        let object = value.as_object().ok_or_else(|| format!("{place} is no object"))?;
+        let object = value.as_object().ok_or_else(|| format!("{place} is not an object"))?;
         for key in object.keys() {
             if !["alert", "annotations", "expr", "for", "labels"].contains(&key.as_str()) {
                 return Err(format!(
@@ -68,7 +68,7 @@ impl Rule {
         let map = |key: &str| match object.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map.clone())),
-            Some(_) => Err(format!("{place}.{key} is no object")),
+            Some(_) => Err(format!("{place}.{key} is not an object")),
         };
         let lasts = match object.get("for") {
             None | Some(Value::Null) => None,
@@ -160,7 +160,7 @@ fn check_texts(map: Option<&Map<String, Value>>, place: &str) -> Result<(), Stri
             ));
         }
         if !matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)) {
-            return Err(format!("{place}.{key} is no text"));
+            return Err(format!("{place}.{key} is not text"));
         }
     }
     Ok(())
@@ -277,13 +277,13 @@ mod tests {
             ("for", json!("5|"), "such as 5m"),
             ("alert", json!(""), "rules[0].alert"),
             ("expr", json!(7), "rules[0].expr"),
-            ("labels", json!([]), "labels is no object"),
+            ("labels", json!([]), "labels is not an object"),
             ("labels", json!({ "severity": "bad" }), "critical"),
             ("labels", json!({ "category": "x" }), "hardware, service or generic"),
             ("labels", json!({ "nhc": "perhaps" }), "true or false"),
             ("labels", json!({ "a-b": "c" }), "'a-b'"),
             ("labels", json!({ "a": ["c"] }), "labels.a"),
-            ("annotations", json!("text"), "annotations is no object"),
+            ("annotations", json!("text"), "annotations is not an object"),
             ("record", json!("x"), "rules[0].record is not known"),
         ] {
             let mut rule = usual();

@@ -50,7 +50,7 @@ pub(super) fn read(
     let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_source| {
         let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
         let reason = if is_encrypted {
-            "the key in it needs a password, and nobody is there to give it; write it without one: openssl pkey -in FILE -out FILE2"
+            "the key in it needs a password, which the daemon cannot ask for; write the key without one: openssl pkey -in FILE -out FILE2"
         } else {
             "there is no private key in it; it must be PEM, with a line such as '-----BEGIN PRIVATE KEY-----'"
         };

@@ -109,7 +109,7 @@ fn interfaces(reading: &mut Reading<'_>) -> Vec<SwitchInterface> {
     for mut interface in told {
         let name = interface.name.to_string();
         if let Err(error) = Name::interface(&name) {
-            let reason = format!("'{name}' is no name of an interface: {error}; left out");
+            let reason = format!("'{name}' is not an interface name: {error}; left out");
             reading.odd("interfaces", reason);
             continue;
         }

@@ -150,7 +150,7 @@ fn relays(reading: &mut Reading<'_>) -> (Vec<IpAddr>, Vec<IpNet>) {
         let parsed = words.into_iter().filter_map(|word| {
             let parsed = word.parse().ok();
             if parsed.is_none() {
-                reading.odd(column, format!("'{}' is no address; left out", shown(&word)));
+                reading.odd(column, format!("'{}' is not an address; left out", shown(&word)));
             }
             parsed
         });
@@ -217,7 +217,7 @@ fn range(reading: &mut Reading<'_>, column: &str, prefix: &str) -> Option<IpNet>
     let range = text.parse::<IpNet>().ok().filter(|_| is_strict);
     let range = range.or_else(|| with_mask(&address, length.as_deref()?));
     let Some(range) = range else {
-        let message = format!("'{}' is no range of addresses; read as unset", shown(&text));
+        let message = format!("'{}' is not a range of addresses; read as unset", shown(&text));
         reading.odd(column, message);
         return None;
     };
@@ -334,7 +334,7 @@ fn ends(
         return Some((begin, end));
     }
     let message =
-        format!("{begin} to {end} is no range of addresses for hosts in this network; left out");
+        format!("{begin} to {end} is not a range of addresses for hosts in this network; left out");
     reading.odd(begin_column, message);
     None
 }

@@ -47,7 +47,7 @@ impl Planner<'_> {
             let word = if word == "otherdev" { "otherdevices" } else { word.as_str() };
             let Some((table, device_type)) = TYPES.into_iter().find(|(table, _)| *table == word)
             else {
-                reading.refuse("tableref", format!("'{}' is no table of devices", shown(word)));
+                reading.refuse("tableref", format!("'{}' is not a table of devices", shown(word)));
                 continue;
             };
             let Some(device) = reading.owner(&self.names, table, "tablerefid") else { continue };

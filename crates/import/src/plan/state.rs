@@ -58,7 +58,8 @@ impl Planner<'_> {
             let said = reading.text("updated").and_then(|text| {
                 let said = milliseconds(&text);
                 if said.is_none() {
-                    reading.odd("updated", format!("'{}' is no time; read as unset", shown(&text)));
+                    reading
+                        .odd("updated", format!("'{}' is not a time; read as unset", shown(&text)));
                 }
                 said
             });

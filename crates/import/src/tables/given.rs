@@ -40,7 +40,7 @@ const ANYWHERE: [&str; 2] = ["ipaddress", "rackinventory"];
 pub enum Error {
     /// The body is no object.
     #[error(
-        "the body is no object of tables; send what GET /config/cluster/export answers, or some tables of it"
+        "the body is not an object of tables; send what GET /config/cluster/export answers, or some tables of it"
     )]
     NoTables,
     /// There is nothing in it.
@@ -52,10 +52,10 @@ pub enum Error {
     #[error("there is no table '{0}'; there are {known}", known = EXPORTED.iter().chain(&MORE).copied().collect::<Vec<_>>().join(", "))]
     Unknown(String),
     /// A table that is no list.
-    #[error("table {0} is no list of rows; to empty it send []")]
+    #[error("table {0} is not a list of rows; to empty it send []")]
     NoRows(&'static str),
     /// A row that is no object.
-    #[error("table {table}: entry {entry} is no row, an object of columns and values")]
+    #[error("table {table}: entry {entry} is not a row, an object of columns and values")]
     NoRow {
         /// The table.
         table: &'static str,

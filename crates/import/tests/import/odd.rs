@@ -77,7 +77,7 @@ fn orphans_are_refused() {
             "refused dns 30 networkid: it belongs to row 77 of network",
             "refused osimagetag 30 osimageid: it belongs to row 77 of osimage",
             "refused rackinventory 30 tablerefid: it belongs to row 77 of node",
-            "refused rackinventory 31 tableref: 'fridge' is no table of devices",
+            "refused rackinventory 31 tableref: 'fridge' is not a table of devices",
         ],
     );
 }
@@ -143,8 +143,8 @@ fn interfaces_of_a_switch_have_names_of_interfaces_and_each_its_own() {
              {"name": "eth0", "mgmt": true, "macaddress": "none"}]' WHERE id = 1;"#,
         &[
             "odd switch 1 (switch01) interfaces: 'swp1' is there twice; the second is left out",
-            "odd switch 1 (switch01) interfaces: '$(reboot)' is no name of an interface",
-            "odd switch 1 (switch01) interfaces: '' is no name of an interface",
+            "odd switch 1 (switch01) interfaces: '$(reboot)' is not an interface name",
+            "odd switch 1 (switch01) interfaces: '' is not an interface name",
             "odd switch 1 (switch01) interfaces: the macaddress of 'eth0' is none; read as unset",
         ],
     );
@@ -231,12 +231,12 @@ fn networks_that_cannot_be_so_are_put_right_or_refused() {
          INSERT INTO network (id, name, network, subnet, dhcp, dhcp_nodes_only, dhcp_nodes_in_pool, dhcp_range_begin) VALUES (10, 'pool', '10.6.0.0', '16', 1, 1, 1, '10.6.0.1');",
         &[
             "odd network 1 (cluster) gateway: 10.0.0.1 lies outside of the network; read as unset",
-            "odd network 1 (cluster) dhcp_range_begin: 10.141.9.9 to 10.141.1.1 is no range",
+            "odd network 1 (cluster) dhcp_range_begin: 10.141.9.9 to 10.141.1.1 is not a range",
             "odd network 1 (cluster) dhcp: it is on and has no range; only nodes are served",
             "odd network 2 (ipmi) shared: there is no network 'nowhere'; read as unset",
             "odd network: the ranges of 'cluster' and 'double' overlap",
             "refused network 6 (none) network: it has no range of addresses",
-            "odd network 7 (odd) network: '10.9.8.7/33' is no range of addresses",
+            "odd network 7 (odd) network: '10.9.8.7/33' is not a range of addresses",
             "refused network 8 (Upper) name: 'Upper' cannot be a name",
             "odd network 9 (host) network: 10.7.3.1/16 names an address within the range; read as 10.7.0.0/16",
             "odd network 10 (pool) dhcp_range_begin: the range has one end only; left out",
@@ -398,7 +398,7 @@ fn gateways_and_ranges_that_two_would_answer_at_are_taken_and_told() {
 fn ranges_that_are_none_for_machines_are_unset() {
     for (range, told) in [
         ("127.0.0.0", "loopback addresses"),
-        ("010.149.000.000", "is no range of addresses"),
+        ("010.149.000.000", "is not a range of addresses"),
         ("224.1.0.0", "multicast addresses"),
     ] {
         let sql = format!("UPDATE network SET network = '{range}' WHERE name = 'ipmi'");

@@ -96,7 +96,7 @@ pub struct Target(String);
 pub enum RecordError {
     /// A name that is none.
     #[error(
-        "'{0}' is no name of a host; its parts between dots have 1 to 63 letters, digits or '-', without '-' at their ends, and all of it at most 253"
+        "'{0}' is not a host name; its parts between dots have 1 to 63 letters, digits or '-', without '-' at their ends, and all of it at most 253"
     )]
     Target(String),
     /// A number or a name is missing, or too much.

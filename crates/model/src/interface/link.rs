@@ -122,7 +122,7 @@ fn violations(link: &Link) -> Vec<Violation> {
     if let Some(mode) = link.bond_mode.as_deref().filter(|mode| !is_bond_mode(mode)) {
         refuse(
             "bond_mode",
-            format!("'{mode}' is no bonding mode; use one of {}", BOND_MODES.join(", ")),
+            format!("'{mode}' is not a bonding mode; use one of {}", BOND_MODES.join(", ")),
         );
     }
     if link.bond_mode.is_some() && link.bond_slaves.is_empty() {

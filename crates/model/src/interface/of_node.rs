@@ -165,7 +165,7 @@ fn check_place(network: &Network, address: IpAddr) -> Result<(), Error> {
     };
     if !addresses::is_host(range, address) {
         let reason = format!(
-            "{address} is no address for a host in the network '{}' ({range})",
+            "{address} is not an address for a host in the network '{}' ({range})",
             network.name
         );
         return Err(Error::invalid("ipaddress", reason));

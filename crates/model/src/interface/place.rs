@@ -119,7 +119,7 @@ fn at(
     };
     if !addresses::is_host(range, address) {
         return refused(format!(
-            "{address} is no address for a host in the network '{}'",
+            "{address} is not an address for a host in the network '{}'",
             network.name
         ));
     }

@@ -100,7 +100,7 @@ fn set_ends(
         if !range.is_some_and(|range| addresses::is_host(range, address)) {
             return Err((
                 field,
-                format!("{address} is no address for a host in the network '{}'", network.name),
+                format!("{address} is not an address for a host in the network '{}'", network.name),
             ));
         }
     }

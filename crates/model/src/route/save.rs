@@ -72,7 +72,7 @@ impl Route {
                 violations.push(refuse("gateway", reason));
             }
             if gateway.is_unspecified() || gateway.is_multicast() || gateway.is_loopback() {
-                violations.push(refuse("gateway", format!("{gateway} is no router's address")));
+                violations.push(refuse("gateway", format!("{gateway} is not a router's address")));
             }
         } else if self.device.is_none() {
             let reason = "a route needs a gateway, or a device, or both".to_owned();

@@ -68,7 +68,7 @@ fn an_address_that_is_not_to_be_had_is_refused_with_its_holder() {
         of_group::save(draft, "compute", &[numbered("ib0", "ib", "like BOOTIF+253")])
     });
     let error = refused(&beyond, |draft| node::save(draft, &name("node002"), &in_group("compute")));
-    assert!(error.to_string().contains("no address for a host"), "{error}");
+    assert!(error.to_string().contains("not an address for a host"), "{error}");
 }
 
 #[test]

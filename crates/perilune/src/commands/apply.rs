@@ -152,7 +152,7 @@ pub(crate) fn run(session: &Session, arguments: &Apply) -> Result<(), Failure> {
         // Standard input may be the document.
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage(
-                "nobody can be asked here; add --yes to do it, or --dry-run to only look",
+                "no terminal to ask; add --yes to do it, or --dry-run to only look",
             ));
         }
         insist(&format!("{}.", changes::summary(&planned)))?;

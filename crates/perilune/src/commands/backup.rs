@@ -58,7 +58,9 @@ pub(crate) fn run(session: &Session, arguments: &Backup) -> Result<(), Failure> 
     // It takes the place of what has its name: of an older backup, and never of a device or a directory.
     if fs::metadata(&arguments.file).is_ok_and(|known| !known.is_file()) {
         let file = arguments.file.display();
-        return Err(Failure::usage(format!("{file} is no file; name one to write the backup to")));
+        return Err(Failure::usage(format!(
+            "{file} is not a file; name one to write the backup to"
+        )));
     }
     let mut unfinished = arguments.file.clone().into_os_string();
     unfinished.push(".unfinished");

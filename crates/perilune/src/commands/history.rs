@@ -207,7 +207,10 @@ pub(crate) fn undo(session: &Session, arguments: &Undo) -> Result<(), Failure> {
 
 fn is_revision(text: &str) -> Result<(), Failure> {
     number::<u64>(text).map(drop).map_err(|_error| {
-        Failure::usage(format!("'{}' is no revision; perilune history lists them", printable(text)))
+        Failure::usage(format!(
+            "'{}' is not a revision; perilune history lists them",
+            printable(text)
+        ))
     })
 }
 

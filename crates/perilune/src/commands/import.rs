@@ -69,7 +69,7 @@ fn check(file: &Path) -> Result<SystemTime, Failure> {
     let usage = |error: std::io::Error| Failure::usage(format!("{}: {error}", file.display()));
     let metadata = fs::metadata(file).map_err(usage)?;
     if !metadata.is_file() {
-        return Err(Failure::usage(format!("{} is no file", file.display())));
+        return Err(Failure::usage(format!("{} is not a file", file.display())));
     }
     if metadata.len() > LARGEST {
         return Err(Failure::Failed {

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options, arguments: Login) -> Result<(), Failure> {
 }
 
 pub(crate) fn logout() -> Result<(), Failure> {
-    let text = if token_file()?.remove()? { "logged out" } else { "nobody was logged in" };
+    let text = if token_file()?.remove()? { "logged out" } else { "not logged in" };
     Ok(output::line(text)?)
 }
 

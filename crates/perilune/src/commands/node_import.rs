@@ -270,7 +270,8 @@ impl Row {
                 self.fields.insert(field.name.clone(), table_value(field, cell)?);
             }
             Column::Place(key @ ("position" | "height")) => {
-                let number: u32 = cell.parse().map_err(|_error| format!("{cell} is no number"))?;
+                let number: u32 =
+                    cell.parse().map_err(|_error| format!("{cell} is not a number"))?;
                 self.place.insert((*key).to_owned(), number.into());
             }
             Column::Place(key) => {
@@ -303,7 +304,7 @@ impl Row {
                 cell.parse::<MacAddress>().map_err(|error| format!("{cell}: {error}"))?;
             }
             _ => {
-                cell.parse::<IpAddr>().map_err(|_error| format!("{cell} is no address"))?;
+                cell.parse::<IpAddr>().map_err(|_error| format!("{cell} is not an address"))?;
             }
         }
         self.interfaces.entry(name.to_owned()).or_default().insert(key.to_owned(), cell.into());
@@ -406,7 +407,7 @@ mod tests {
         let said = said(text);
         for part in [
             "row 2, column mac: x: ",
-            "row 2, column position: y is no number",
+            "row 2, column position: y is not a number",
             "row 2, column netboot: ",
             "row 3, column rack: it is empty, and a place is given",
             "row 3, column name: it is empty",

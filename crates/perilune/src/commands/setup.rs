@@ -159,7 +159,7 @@ impl Answers {
         } else {
             Some(asks.answer(
                 arguments.dhcp_range.as_deref(),
-                "Addresses for machines that nobody described yet (none: only nodes are answered)",
+                "Addresses for unknown machines (none: only nodes are answered)",
                 &suggested,
                 |text| range_of(text, address),
             )?)
@@ -183,7 +183,7 @@ impl Answers {
             ("DHCP", format!("{dhcp} (interface {interface})")),
             (
                 "name server, time server",
-                format!("{}, as long as nobody says another", self.address.addr()),
+                format!("{}, unless you choose another", self.address.addr()),
             ),
         ] {
             output::line(&format!("{title}: {value}"))?;
@@ -225,7 +225,7 @@ impl Asker {
             return Ok(Self { is_quiet });
         }
         Err(Failure::usage(
-            "nobody can be asked here; add --yes to take what is suggested, beside what the options say",
+            "no terminal to ask; add --yes to take what is suggested, beside what the options say",
         ))
     }
 
@@ -292,7 +292,7 @@ fn range_of(text: &str, controller: Ipv4Net) -> Result<Served, Failure> {
     });
     range.map(|(first, last)| Served::Strangers(first, last)).ok_or_else(|| {
         Failure::usage(format!(
-            "'{text}' is no range of addresses in {}; write FIRST-LAST, or none",
+            "'{text}' is not a range of addresses in {}; write FIRST-LAST, or none",
             controller.trunc()
         ))
     })

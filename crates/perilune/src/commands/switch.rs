@@ -90,7 +90,7 @@ fn show(session: &Session, switches: &Map<String, Value>) -> Result<(), Failure>
         }
     }
     if table.is_empty() {
-        return Ok(output::line("nobody is connected, as far as switches tell")?);
+        return Ok(output::line("no machine is connected, as far as the switches report")?);
     }
     Ok(session.output.table(&table)?)
 }

@@ -259,7 +259,7 @@ fn secrets_of_any_bytes_are_kept_and_shown_to_who_asks_for_it_alone() {
     let audit = done(data, &["audit"]);
     assert!(audit.contains("secrets"), "{audit}");
     let (code, text) = refused(data, &["bmcsetup", "change", "b1", "--password"]);
-    assert!(code == Some(2) && text.contains("nobody can be asked"), "{text}");
+    assert!(code == Some(2) && text.contains("no terminal to ask"), "{text}");
 }
 
 #[test]

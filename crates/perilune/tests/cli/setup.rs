@@ -35,7 +35,7 @@ fn a_controller_is_set_up_as_the_options_say_and_its_daemon_serves_that() {
     let network = daemon.get("/config/network/cluster").unwrap().1;
     assert_eq!(network["config"]["network"]["cluster"]["network"], "10.9.0.0/24");
     let warnings = daemon.get("/monitor/warnings").unwrap().1.to_string();
-    assert!(warnings.contains("10.9.0.1, which is no address of this host"), "{warnings}");
+    assert!(warnings.contains("10.9.0.1, which is not an address of this host"), "{warnings}");
 }
 
 #[test]
@@ -78,11 +78,11 @@ fn what_cannot_be_is_refused_and_nothing_is_made() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     for (options, words) in [
-        (&["--interface", "none", "--address", "10.9.0.1/24"][..], "nobody can be asked here"),
+        (&["--interface", "none", "--address", "10.9.0.1/24"][..], "no terminal to ask"),
         (&["--address", "10.9.0.1", "--yes"], "10.141.255.254/16"),
-        (&["--address", "127.0.0.1/8", "--yes"], "machines reach nobody there"),
-        (&["--address", "10.9.0.0/24", "--yes"], "machines reach nobody there"),
-        (&["--address", "10.9.0.1/32", "--yes"], "machines reach nobody there"),
+        (&["--address", "127.0.0.1/8", "--yes"], "it is not the address of a host"),
+        (&["--address", "10.9.0.0/24", "--yes"], "it is not the address of a host"),
+        (&["--address", "10.9.0.1/32", "--yes"], "it is not the address of a host"),
         (&["--interface", "nic7", "--yes"], "nic7 has no address"),
         (
             &[
@@ -94,7 +94,7 @@ fn what_cannot_be_is_refused_and_nothing_is_made() {
                 "10.8.0.1-10.8.0.2",
                 "--yes",
             ],
-            "is no range of addresses in 10.9.0.0/24",
+            "is not a range of addresses in 10.9.0.0/24",
         ),
         (
             &["--interface", "none", "--address", "10.9.0.1/24", "--name", "a b/c", "--yes"],

@@ -50,7 +50,7 @@ fn slips_are_refused_with_words_that_help_and_change_nothing() {
         (&["node", "change", "n[1-30]", "--osimage", "nothere"], 1, "n[1-20]: osimage: there is"),
         (&["node", "change", "n[1-30]", "--osimage", "nothere"], 1, "the first twenty are told"),
         (&["node", "add", "n1", "--group", "compute"], 1, "perilune node change n1"),
-        (&["backup", "/dev/full"], 2, "is no file"),
+        (&["backup", "/dev/full"], 2, "is not a file"),
         (&["--dry-run", "backup", "backup.tar.zst"], 2, "cannot be tried"),
         (&["--dry-run", "login", "--username", "a"], 2, "cannot be tried"),
         (&["--dry-run", "logout"], 2, "cannot be tried"),

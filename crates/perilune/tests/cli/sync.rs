@@ -140,7 +140,7 @@ fn an_image_is_pushed_to_nodes_and_those_that_do_not_answer_are_named() {
     let site = Site::start();
     let output = site.perilune(&["osimage", "push", "node001", "--commit"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("is no tree of an image"), "{}", said(&output));
+    assert!(said(&output).contains("is not a tree of an image"), "{}", said(&output));
 
     fs::create_dir_all(site.in_image("")).unwrap();
     fs::write(site.in_image("new"), "of the image").unwrap();

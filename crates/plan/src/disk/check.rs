@@ -177,7 +177,7 @@ impl Partition {
         }
         let word = self.filesystem.word();
         let Some(longest) = self.filesystem.longest_label() else {
-            return Some(format!("{word} is no file system and has no label"));
+            return Some(format!("{word} is not a file system, so it has no label"));
         };
         if label.chars().any(char::is_control) {
             return Some(format!("the label {label:?} has characters that cannot be printed"));

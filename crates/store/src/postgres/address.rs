@@ -90,7 +90,7 @@ impl Address {
 impl Host {
     /// Reads `NAME` or `NAME:PORT`; IPv6 addresses with a port are in brackets.
     pub fn parse(text: &str, port: u16) -> Result<Self, Error> {
-        let wrong = || Error::Address(format!("'{text}' is no host; write NAME or NAME:PORT"));
+        let wrong = || Error::Address(format!("'{text}' is not a host; write NAME or NAME:PORT"));
         let (name, given) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((name, rest)) => (name, rest.strip_prefix(':')),
             None if text.starts_with('/') || text.matches(':').count() > 1 => (text, None),
@@ -260,7 +260,7 @@ mod tests {
             ("postgresql://db/lab", "names no user"),
             ("postgresql://p@/lab", "lacks a host"),
             ("postgresql://p:secret@db/lab", "others would see"),
-            ("postgresql://p@db:port/lab", "'db:port' is no host"),
+            ("postgresql://p@db:port/lab", "'db:port' is not a host"),
             ("postgresql://p@db/lab?sslmode=require", "sslmode=require is not known"),
             ("postgresql://p@db/lab?synchronous=perhaps", "write require, warn or no"),
             ("postgresql://p@db/lab?passwordfile=x", "'passwordfile' is not known"),

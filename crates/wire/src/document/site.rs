@@ -141,7 +141,7 @@ fn check(fields: &mut Fields<'_>, network: &mut Network) {
             |address| network.range(family).is_some_and(|range| addresses::is_host(range, address));
         if begin > end || !is_host(begin) || !is_host(end) {
             let reason =
-                format!("{begin} to {end} is no range of addresses for hosts in this network");
+                format!("{begin} to {end} is not a range of addresses for hosts in this network");
             fields.refuse(field, reason);
         }
     }

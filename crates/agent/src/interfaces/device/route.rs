@@ -39,7 +39,8 @@ pub(super) fn of(interface: &Interface, console: &Console) -> Vec<Route> {
         };
         let Some(destination) = destination.filter(is_right) else {
             let name = &interface.name;
-            console.warning(&format!("{name}: '{}' is no route", route.destination.escape_debug()));
+            console
+                .warning(&format!("{name}: '{}' is not a route", route.destination.escape_debug()));
             return None;
         };
         let (gateway, metric, on_link) = (route.gateway, route.metric, route.on_link);

@@ -158,7 +158,7 @@ impl TryFrom<String> for HostName {
         if begins && name.chars().all(is_plain) {
             return Ok(Self(name));
         }
-        Err(format!("'{name}' is no name of a host"))
+        Err(format!("'{name}' is not a host name"))
     }
 }
 
