@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
         help_heading = "Connection"
     )]
     certificate: Option<PathBuf>,
-    /// Say what would change, and change nothing
+    /// Print what would change, and change nothing
     #[arg(long, global = true)]
     dry_run: bool,
     /// Go on with the other names when one fails; without it a command is one change or none
@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     /// Show passwords and contents of secrets; who was shown one is in the audit
     #[arg(long, global = true)]
     pub(crate) reveal: bool,
-    /// Say nothing when all went well
+    /// Print nothing on success
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Write without colours, as with the variable `NO_COLOR`
@@ -169,7 +169,7 @@ pub(crate) enum Command {
     /// Set this machine up as the controller, or move the controller
     #[command(after_help = setup::EXAMPLES)]
     Setup(setup::Setup),
-    /// Tell whether the daemon is there, and how the cluster is
+    /// Show whether the daemon answers, and the state of the cluster
     Status,
     /// The cluster as a whole, and its controllers
     #[command(subcommand)]
@@ -219,16 +219,16 @@ pub(crate) enum Command {
     /// Racks, and what stands in them
     #[command(subcommand, after_help = rack::EXAMPLES)]
     Rack(rack::Command),
-    /// Machines that an import refused, until somebody decides about them
+    /// Machines that an import refused, until an administrator decides about them
     #[command(subcommand, after_help = reservation::EXAMPLES)]
     Reservation(reservation::Command),
-    /// Machines that say which node they are, and wait for a yes
+    /// Machines that say which node they are, and wait for approval
     #[command(subcommand, after_help = claim::EXAMPLES)]
     Claim(claim::Command),
     /// Switch machines on and off
     #[command(after_help = control::POWER_EXAMPLES)]
     Power(control::Power),
-    /// Make machines blink
+    /// Blink the identify lights of machines
     #[command(subcommand, after_help = control::EXAMPLES)]
     Identify(control::Identify),
     /// Event logs of machines
@@ -237,10 +237,10 @@ pub(crate) enum Command {
     /// Temperatures, fans and voltages of machines
     #[command(after_help = control::EXAMPLES)]
     Sensors(control::Hosts),
-    /// What machines are made of
+    /// The hardware of machines
     #[command(after_help = inventory::EXAMPLES)]
     Inventory(inventory::Inventory),
-    /// What is remembered of BMCs
+    /// What the daemon remembers of BMCs
     #[command(subcommand)]
     Bmc(control::Bmc),
     /// Programs of the site that the daemon calls
@@ -261,7 +261,7 @@ pub(crate) enum Command {
     /// Write the configuration as one document
     #[command(after_help = apply::EXPORT_EXAMPLES)]
     Export(apply::Export),
-    /// Bring the cluster to what a document says
+    /// Change the cluster to match a document
     #[command(after_help = apply::EXAMPLES)]
     Apply(apply::Apply),
     /// Who changed what, when and from where
@@ -273,7 +273,7 @@ pub(crate) enum Command {
     /// What lies between two revisions
     #[command(after_help = history::DIFF_EXAMPLES)]
     Diff(history::Diff),
-    /// Take a commit back
+    /// Undo a commit
     #[command(after_help = history::UNDO_EXAMPLES)]
     Undo(history::Undo),
     /// Users: who may log in, and what they may do
@@ -291,7 +291,7 @@ pub(crate) enum Command {
     /// Log in to a daemon, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
-    /// Forget the login
+    /// Log out: forget the token
     Logout,
     /// Print the completion script for a shell
     #[command(after_help = completion::EXAMPLES)]

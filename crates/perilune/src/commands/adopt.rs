@@ -26,7 +26,7 @@ pub(crate) struct Adopt {
     mac: String,
     /// The node it becomes; without it, what was chosen at the machine's console
     source: Option<String>,
-    /// It may take the place of the machine that the node has now
+    /// Allow it to replace the machine that the node has now
     #[arg(long, conflicts_with = "source")]
     replace: bool,
     /// The group of a new node; not needed when there is only one

@@ -23,13 +23,13 @@ path of a file, in luna.ini writes all of them as lines of JSON for collectors."
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// Somebody was refused
+    /// Refused requests
     Refused,
-    /// Somebody was given a secret, or a token
+    /// Secrets and tokens that were handed out
     Secret,
     /// The description of the cluster was changed
     Changed,
-    /// Something else was done: power, jobs, boots
+    /// Other actions: power, jobs, boots
     Done,
 }
 

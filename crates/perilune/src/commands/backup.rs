@@ -33,7 +33,7 @@ pub(crate) struct Backup {
     /// Packed images, too
     #[arg(long, conflicts_with = "verify")]
     with_images: bool,
-    /// Only tell whether the file is a whole backup; no daemon is asked
+    /// Only check that the file is a complete backup; needs no daemon
     #[arg(long)]
     pub(crate) verify: bool,
 }

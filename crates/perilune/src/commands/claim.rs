@@ -32,10 +32,10 @@ const RULE: Resource = Resource {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List machines that wait for a yes
+    /// List machines that wait for approval
     #[command(visible_alias = "ls")]
     List,
-    /// Rules that say yes in advance
+    /// Rules that approve in advance
     #[command(subcommand, after_help = EXAMPLES)]
     Rule(Rule),
 }
@@ -47,7 +47,7 @@ pub(crate) enum Rule {
     List(List),
     /// Accept claims in advance
     Add(Add),
-    /// Remove rules: claims wait for a yes again
+    /// Remove rules; claims wait for approval again
     #[command(visible_alias = "rm")]
     Remove(Remove),
 }

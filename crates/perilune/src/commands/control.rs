@@ -95,7 +95,7 @@ pub(crate) struct Power {
     /// Ask before the power of more nodes than this is taken away
     #[arg(long, value_name = "NODES", env = "PERILUNE_ASK_ABOVE", default_value = "8", value_parser = number::<usize>)]
     ask_above: usize,
-    /// Do not look whether the power changed
+    /// Do not check that the power changed
     #[arg(long)]
     no_verify: bool,
 }
@@ -113,10 +113,10 @@ pub(crate) struct Hosts {
     /// BMCs in a second
     #[arg(long, value_name = "BMCS", help_heading = "Limits", value_parser = number::<u32>)]
     ramp: Option<u32>,
-    /// How long all of it may take, such as 90s or 5m
+    /// Time limit for the whole command, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Limits")]
     deadline: Option<Duration>,
-    /// Try also BMCs that are left alone because they failed lately
+    /// Try BMCs, too, that are skipped because they failed lately
     #[arg(long, help_heading = "Limits")]
     insist: bool,
 }

@@ -50,7 +50,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  perilune controller drain controller2\n  perilune controller drain controller2 --undo"
     )]
     Drain(Drain),
-    /// Forget a controller that runs no more, with its jobs and its audit
+    /// Remove a controller that no longer runs, with its jobs and its audit
     #[command(
         visible_alias = "rm",
         after_help = "Example:\n  perilune controller remove controller2"
@@ -77,7 +77,7 @@ pub(crate) struct Join {
 pub(crate) struct Drain {
     /// The controller
     name: String,
-    /// It is not to be stopped after all
+    /// Cancel this: the controller is not to be stopped
     #[arg(long)]
     undo: bool,
 }

@@ -55,10 +55,10 @@ pub(crate) struct Place {
 
 #[derive(Args)]
 pub(crate) struct Move {
-    /// What has everything now
+    /// The database to copy from
     #[arg(long)]
     from: Kind,
-    /// What is to have it; it must be empty
+    /// The database to copy to; it must be empty
     #[arg(long)]
     to: Kind,
     #[command(flatten)]

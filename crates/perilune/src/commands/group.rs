@@ -50,7 +50,7 @@ docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first
   perilune group change compute --postscript @post.sh
   perilune group change compute --postscript \"\"      (clears it)")]
     Change(WithFields),
-    /// Make a group like another one
+    /// Copy a group
     #[command(
         after_help = "Example:\n  perilune group clone compute gpu --kerneloptions \"nouveau.modeset=0\""
     )]
@@ -58,7 +58,7 @@ docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first
     /// Remove groups
     #[command(visible_alias = "rm")]
     Remove(Remove),
-    /// Give a group another name
+    /// Rename a group
     Rename(Rename),
     /// List the nodes of a group
     Members {

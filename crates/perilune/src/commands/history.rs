@@ -79,7 +79,7 @@ pub(crate) enum HistoryCommand {
 
 #[derive(Args)]
 pub(crate) struct Diff {
-    /// Two revisions, such as 40..42; the newest without the second
+    /// Two revisions, such as 40..42; without the second, the newest
     #[arg(value_name = "FROM..TO")]
     range: String,
     /// One line for what changes alike in several objects
@@ -89,10 +89,10 @@ pub(crate) struct Diff {
 
 #[derive(Args)]
 pub(crate) struct Undo {
-    /// The revision to take back, or the first and the last of several: 40..42 takes back 40, 41 and 42
+    /// The revision to undo, or the first and the last of several: 40..42 undoes 40, 41 and 42
     #[arg(required_unless_present = "to", value_name = "REVISION[..REVISION]")]
     revision: Option<String>,
-    /// Bring the cluster back to what it was after this revision
+    /// Restore the cluster as it was after this revision
     #[arg(long, value_name = "REVISION", conflicts_with = "revision", value_parser = number::<u64>)]
     to: Option<u64>,
     /// Do not ask

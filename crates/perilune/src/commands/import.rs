@@ -37,10 +37,10 @@ const NAMED: usize = 10;
 pub(crate) struct Import {
     /// The database of the old site, luna.db
     file: PathBuf,
-    /// Do it; without this, only tell what would be taken
+    /// Do it (default: only print what would be taken)
     #[arg(long)]
     commit: bool,
-    /// Let it take the place of everything that the cluster has, but for its users
+    /// Replace everything in the cluster except its users
     #[arg(long)]
     replace: bool,
 }

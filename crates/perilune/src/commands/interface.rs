@@ -31,7 +31,7 @@ pub(crate) enum Command {
   perilune node interface set node001 eth0.100 --network storage --vlanid 100 --vlan-parent eth0
   perilune group interface set compute BMC --network ipmi --addressing \"like BOOTIF\"")]
     Set(Set),
-    /// Give an interface another name
+    /// Rename an interface
     Rename {
         /// Names or host lists; nodes by selectors, too
         names: String,

@@ -23,7 +23,7 @@ A node tells its inventory when it is installed.";
 
 #[derive(Args)]
 pub(crate) struct Inventory {
-    /// Names, host lists or selectors; all nodes without
+    /// Names, host lists or selectors (default: all nodes)
     nodes: Vec<String>,
     #[command(flatten)]
     exclude: Exclude,

@@ -20,7 +20,7 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Login {
-    /// Who; asked for when not given
+    /// User name; asked for when not given
     #[arg(long, short)]
     username: Option<String>,
     /// The password; asked for without this

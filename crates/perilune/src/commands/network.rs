@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Remove networks
     #[command(visible_alias = "rm", after_help = "Example:\n  perilune network remove ib")]
     Remove(Remove),
-    /// Give a network another name
+    /// Rename a network
     Rename(Rename),
     /// Show the addresses that are taken
     Members {

@@ -56,7 +56,7 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
   perilune node change node007 --disklayout @disk.json
   generate-script | perilune node change node007 --postscript -")]
     Change(Change),
-    /// Make a node like another one; it gets its own addresses
+    /// Copy a node; the copy gets addresses of its own
     #[command(after_help = "Examples:
   perilune node clone node001 node002 --mac 52:54:00:12:34:57
   perilune node clone node001 node[002-128]")]
@@ -70,7 +70,7 @@ A root on disks, with swap (docs/disk-layout.md has all that can be written):
         after_help = "Example:\n  perilune node remove node[100-128] --yes"
     )]
     Remove(Remove),
-    /// Give a node another name
+    /// Rename a node
     #[command(after_help = "Example:\n  perilune node rename node001 login1")]
     Rename(Rename),
     /// Interfaces: addresses, MACs, networks

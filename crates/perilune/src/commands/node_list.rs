@@ -52,7 +52,7 @@ pub(crate) struct ListNodes {
     /// What is shown of each
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', value_parser = NodeColumn::read)]
     columns: Vec<NodeColumn>,
-    /// By which column; with - before it, backwards
+    /// Sort by this column; -COLUMN sorts backwards
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     sort: Option<Order>,
 }

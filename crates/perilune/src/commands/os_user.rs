@@ -66,10 +66,10 @@ pub(crate) struct UserFields {
     /// Telephone
     #[arg(long, value_name = "TEXT")]
     phone: Option<String>,
-    /// The number; the next free one without
+    /// The number (default: the next free one)
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     uid: Option<u32>,
-    /// The number of the first group; a group of its own without
+    /// The number of the first group (default: a group of its own)
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     gid: Option<u32>,
     /// All other groups, separated by commas
@@ -111,7 +111,7 @@ pub(crate) struct GroupFields {
     /// Names or host lists
     #[arg(required = true)]
     names: Vec<String>,
-    /// The number; the next free one without
+    /// The number (default: the next free one)
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     gid: Option<u32>,
     /// All members, separated by commas

@@ -57,7 +57,7 @@ Examples:
   perilune osimage remove debian12-test --tree --yes"
     )]
     Remove(RemoveArguments),
-    /// Give an image another name
+    /// Rename an image
     Rename(Rename),
     /// Make kernel, installer and archive of the tree, and follow it
     #[command(after_help = "Examples:
@@ -100,7 +100,7 @@ Example:
         after_help = "Example:\n  perilune osimage kernel debian12 --kernelversion 6.1.0-28-amd64"
     )]
     Kernel(Kernel),
-    /// Bring an image to what a running node has
+    /// Copy a running node's system into an image
     #[command(after_help = "\
 The file systems and exclusions are those of the image (grab_filesystems,
 grab_exclude). What the node has not is removed from the image. The daemon must be
@@ -110,7 +110,7 @@ Examples:
   perilune osimage grab node001
   perilune osimage grab node001 --osimage debian12 --commit")]
     Grab(Grab),
-    /// Bring running nodes to what an image has
+    /// Copy an image onto running nodes
     #[command(after_help = "\
 Nothing of the nodes' own is removed. Without --commit nothing is changed.
 
@@ -224,7 +224,7 @@ pub(crate) struct Grab {
     /// The image, where it is not the node's own
     #[arg(long)]
     osimage: Option<String>,
-    /// Do it; without this, only tell what would change
+    /// Do it (default: only print what would change)
     #[arg(long)]
     commit: bool,
     /// Do not pack afterwards
@@ -246,7 +246,7 @@ pub(crate) struct Push {
     /// The image, where it is not the node's or the group's own
     #[arg(long)]
     osimage: Option<String>,
-    /// Do it; without this, only tell what would change
+    /// Do it (default: only print what would change)
     #[arg(long)]
     commit: bool,
     /// Do not wait for the end

@@ -18,7 +18,7 @@ docs/plugins.md has an example of each.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List the hooks that there can be, and how they went
+    /// List the hooks, and how their last calls ended
     #[command(visible_alias = "ls", after_help = "Example:\n  perilune plugin list -o json")]
     List,
     /// Say which hooks fail, and which files will not run
@@ -26,7 +26,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  perilune plugin check\n\nExit codes: 0 all is well, 1 something is not."
     )]
     Check,
-    /// Call a hook now, with all that there is
+    /// Call a hook now, with the whole state
     #[command(after_help = "Example:\n  perilune plugin run hooks/config/node")]
     Run {
         /// Its path below the plugins' directory

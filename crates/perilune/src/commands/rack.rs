@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// Remove racks; what stood in them stands in none
     #[command(visible_alias = "rm")]
     Remove(Remove),
-    /// Give a rack another name
+    /// Rename a rack
     Rename(Rename),
     /// Put devices into a rack
     Place(Place),

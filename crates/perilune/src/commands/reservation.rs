@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// List them
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show some in full
+    /// Show objects in full
     Show(Names),
     /// Let their machines become nodes, and give their addresses away
     #[command(visible_alias = "rm")]

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Remove routes that are coupled to nothing
     #[command(visible_alias = "rm")]
     Remove(Remove),
-    /// Give a route another name
+    /// Rename a route
     Rename(Rename),
     /// Give a route to networks, groups or nodes
     #[command(after_help = COUPLE_EXAMPLES)]

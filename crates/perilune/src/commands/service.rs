@@ -24,7 +24,7 @@ names: their files are written before they act. luna2 is the daemon itself.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Tell whether services run; fails when one does not
+    /// Show whether services run; fails when one does not
     #[command(after_help = "Example:\n  perilune service status dhcp dns")]
     Status {
         /// The services: dhcp, dhcp6, dns, luna2, or a name that luna.ini has

@@ -63,7 +63,7 @@ pub(crate) struct Setup {
     /// The cluster's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Addresses that are lent to machines that nobody described; none for nodes alone
+    /// Addresses to lease to unknown machines; none: only nodes are answered
     #[arg(long, value_name = "FIRST-LAST")]
     dhcp_range: Option<String>,
     /// Do not ask: take what is suggested

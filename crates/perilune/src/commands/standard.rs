@@ -26,20 +26,20 @@ pub(crate) enum Command<F: Standard> {
     /// List them
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show some in full
+    /// Show objects in full
     Show(Names),
-    /// Add some
+    /// Add objects
     #[command(after_help = F::ADD)]
     Add(WithFields<F>),
     /// Change fields
     #[command(after_help = F::CHANGE)]
     Change(WithFields<F>),
-    /// Make one like another
+    /// Copy one
     Clone(CloneArguments<F>),
-    /// Remove some
+    /// Remove objects
     #[command(visible_alias = "rm")]
     Remove(Remove),
-    /// Give one another name
+    /// Rename one
     Rename(Rename),
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Ports {
-    /// Names or host lists; all switches without
+    /// Names or host lists (default: all switches)
     names: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) enum Command {
   perilune switch interface set sw01 eth0 --network ipmi --mac 52:54:00:12:34:56 --mgmt yes
   perilune switch interface set sw01 swp1 --network cluster --ip 10.141.200.9")]
     Set(Set),
-    /// Give an interface another name
+    /// Rename an interface
     #[command(after_help = "Example:\n  perilune switch interface rename sw01 swp1 swp2")]
     Rename {
         /// The switch

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     List(List),
     /// Make a token, and show it this once
     Add(Add),
-    /// Remove tokens: they are good for nothing from then on
+    /// Remove tokens; they are refused from then on
     #[command(visible_alias = "rm")]
     Remove(Remove),
 }
@@ -53,7 +53,7 @@ pub(crate) enum Role {
 pub(crate) struct Add {
     /// What the token is called
     name: String,
-    /// Whose it is; yours without this
+    /// The user it belongs to (default: you)
     #[arg(long)]
     user: Option<String>,
     /// What it may do at most; viewer without this, or what its routes need

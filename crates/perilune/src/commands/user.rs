@@ -85,7 +85,7 @@ pub(crate) enum Command {
         #[arg(long)]
         own: bool,
     },
-    /// End all logins of users, and their API tokens: what was given to them is good for nothing
+    /// End all logins and API tokens of users
     Revoke(Names),
     /// Remove users; they are logged out
     #[command(visible_alias = "rm")]
@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// Tokens of programs: what each may do, for which nodes, until when
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::Command),
-    /// Give a user another name
+    /// Rename a user
     Rename(Rename),
 }
 

@@ -55,7 +55,7 @@ const LONGEST_QUERY: usize = 2000;
 
 #[derive(Args)]
 pub(crate) struct Watch {
-    /// Names, host lists or selectors; all nodes when none is given
+    /// Names, host lists or selectors (default: all nodes)
     names: Vec<String>,
     #[command(flatten)]
     exclude: Exclude,
