@@ -3,7 +3,7 @@
 use perilune_model::effective::{Effective, Source};
 use perilune_model::group::{Group, Request};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{IpxeKernel, ProvisionMethod, TagChoice, UnmanagedUsers};
+use perilune_model::provisioning::{TagChoice, UnmanagedUsers};
 use perilune_model::{Cluster, Name, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use crate::ancestors::Ancestors;
 use crate::fields::Fields;
 use crate::interface::GroupInterfaceKeys;
-use crate::provisioning::{Installation, InstallationSources};
+use crate::provisioning::{
+    Installation, InstallationSources, Kernel, KernelSources, Provision, ProvisionSources,
+};
 use crate::requests::{INTERFACES, comment, group_interface};
 use crate::word::TrueFalse;
 use crate::{label, provisioning, route};
@@ -48,8 +50,8 @@ pub struct GroupEntry<'a> {
     setupbmc: bool,
     domain: Option<&'a str>,
     osimagetagid: Option<&'a str>,
-    kerneloptions: Option<&'a str>,
-    ipxe_kernel: Option<&'a str>,
+    #[serde(flatten)]
+    kernel: Kernel<'a>,
     #[serde(flatten)]
     installation: Installation<'a>,
     /// Static routes: its own, else those of its networks.
@@ -64,9 +66,8 @@ pub struct GroupEntry<'a> {
     labels: Option<String>,
     roles: Option<String>,
     scripts: Option<String>,
-    provision_interface: Option<&'a str>,
-    provision_method: Option<&'a str>,
-    provision_fallback: Option<&'a str>,
+    #[serde(flatten)]
+    provision: Provision<'a>,
     unmanaged_bmc_users: Option<&'a str>,
     #[serde(rename = "_override")]
     overrides: bool,
@@ -87,8 +88,7 @@ impl<'a> GroupEntry<'a> {
             setupbmc: effective.said(|own| own.setupbmc).unwrap_or(false),
             domain: domain(cluster, group),
             osimagetagid: effective.said(|own| own.osimagetag.as_ref()).map(TagChoice::word),
-            kerneloptions: effective.kerneloptions().value,
-            ipxe_kernel: effective.said(|own| own.ipxe_kernel).map(IpxeKernel::word),
+            kernel: Kernel::said(&effective),
             installation: Installation::said(&effective),
             routes_source: routes.source(),
             routes: routes.value,
@@ -98,15 +98,9 @@ impl<'a> GroupEntry<'a> {
             labels: label::shown(&cluster.labels_of(group)),
             roles: effective.said(|own| own.roles.as_ref()).map(Words::to_string),
             scripts: effective.said(|own| own.scripts.as_ref()).map(Words::to_string),
-            provision_interface: effective.said(|own| own.provision_interface.as_deref()),
-            provision_method: effective
-                .said(|own| own.provision_method.as_ref())
-                .map(ProvisionMethod::word),
-            provision_fallback: effective
-                .said(|own| own.provision_fallback.as_ref())
-                .map(ProvisionMethod::word),
+            provision: Provision::said(&effective),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
-            overrides: overrides(group),
+            overrides: provisioning::overrides(&group.provisioning),
             interfaces: interfaces(cluster, group),
             osimage: effective.said(|own| own.osimage.as_ref()).map(Name::as_str),
             bmcsetupname: effective.said(|own| own.bmcsetup.as_ref()).map(Name::as_str),
@@ -123,8 +117,8 @@ pub struct GroupDetail<'a> {
     parent: Option<&'a str>,
     setupbmc: TrueFalse,
     domain: Option<&'a str>,
-    kerneloptions: Option<&'a str>,
-    ipxe_kernel: &'a str,
+    #[serde(flatten)]
+    kernel: Kernel<'a>,
     #[serde(flatten)]
     installation: Installation<'a>,
     /// Static routes: its own, else those of its networks.
@@ -139,9 +133,8 @@ pub struct GroupDetail<'a> {
     labels: Option<String>,
     roles: Option<String>,
     scripts: Option<String>,
-    provision_interface: &'a str,
-    provision_method: Option<&'a str>,
-    provision_fallback: Option<&'a str>,
+    #[serde(flatten)]
+    provision: Provision<'a>,
     unmanaged_bmc_users: Option<&'a str>,
     #[serde(rename = "_override")]
     overrides: bool,
@@ -168,14 +161,10 @@ struct Sources {
     bootmenu: &'static str,
     #[serde(rename = "_provision_interface_source")]
     provision_interface: &'static str,
-    #[serde(rename = "_provision_method_source")]
-    provision_method: &'static str,
-    #[serde(rename = "_provision_fallback_source")]
-    provision_fallback: &'static str,
-    #[serde(rename = "_kerneloptions_source")]
-    kerneloptions: &'static str,
-    #[serde(rename = "_ipxe_kernel_source")]
-    ipxe_kernel: &'static str,
+    #[serde(flatten)]
+    provision: ProvisionSources,
+    #[serde(flatten)]
+    kernel: KernelSources,
     #[serde(rename = "_unmanaged_bmc_users_source")]
     unmanaged_bmc_users: &'static str,
     #[serde(flatten)]
@@ -195,10 +184,8 @@ impl Sources {
             netboot: effective.netboot().source.word(),
             bootmenu: effective.bootmenu().source.word(),
             provision_interface: effective.provision_interface().source.word(),
-            provision_method: effective.provision_method().source.word(),
-            provision_fallback: effective.provision_fallback().source.word(),
-            kerneloptions: effective.kerneloptions().source.word(),
-            ipxe_kernel: effective.ipxe_kernel().source.word(),
+            provision: ProvisionSources::of(effective),
+            kernel: KernelSources::of(effective),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().source.word(),
             installation: InstallationSources::of(effective),
             // Clients expect `group` here, set or not.
@@ -219,8 +206,7 @@ impl<'a> GroupDetail<'a> {
             parent: group.parent.as_ref().map(Name::as_str),
             setupbmc: TrueFalse(effective.setupbmc().value),
             domain: domain(cluster, group),
-            kerneloptions: effective.kerneloptions().value,
-            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            kernel: Kernel::in_effect(&effective),
             installation: Installation::in_effect(&effective, ""),
             routes_source: routes.source(),
             routes: routes.value,
@@ -230,11 +216,9 @@ impl<'a> GroupDetail<'a> {
             labels: label::shown(&cluster.labels_of(group)),
             roles: effective.roles().value.map(Words::to_string),
             scripts: effective.scripts().value.map(Words::to_string),
-            provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
-            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
+            provision: Provision::in_effect(&effective),
             unmanaged_bmc_users: effective.unmanaged_bmc_users().value.map(UnmanagedUsers::word),
-            overrides: overrides(group),
+            overrides: provisioning::overrides(&group.provisioning),
             osimage: effective.osimage().value.map(Name::as_str),
             bmcsetupname: effective.bmcsetup().value.map(Name::as_str),
             interfaces: interfaces(cluster, group),
@@ -248,24 +232,6 @@ impl<'a> GroupDetail<'a> {
 /// The domain of a group, its own or that of one above.
 fn domain<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<&'a str> {
     cluster.lineage(group).find_map(|group| group.domain.as_deref())
-}
-
-/// Whether it says anything that existing clients count as its own: in lists and alone the same.
-fn overrides(group: &Group) -> bool {
-    let own = &group.provisioning;
-    let said = [
-        own.provision_interface.is_some(),
-        own.provision_method.is_some(),
-        own.provision_fallback.is_some(),
-        own.kerneloptions.is_some(),
-        own.ipxe_kernel.is_some(),
-        own.osimagetag.is_some(),
-        own.install_policy.is_some(),
-        own.bootmenu.is_some(),
-        own.unmanaged_bmc_users.is_some(),
-        !own.routes.is_empty(),
-    ];
-    said.contains(&true)
 }
 
 fn interfaces<'a>(cluster: &Cluster, group: &'a Group) -> Vec<GroupInterfaceKeys<'a>> {

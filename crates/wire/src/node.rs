@@ -3,7 +3,7 @@
 use perilune_model::effective::Effective;
 use perilune_model::node::{Node, Request};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{ProvisionMethod, Provisioning, TagChoice};
+use perilune_model::provisioning::{Provisioning, TagChoice};
 use perilune_model::{Cluster, Name, Patch, Words};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,9 @@ use crate::ancestors::Ancestors;
 use crate::fields::Fields;
 use crate::hidden::View;
 use crate::interface::NodeInterface;
-use crate::provisioning::{Installation, InstallationSources};
+use crate::provisioning::{
+    Installation, InstallationSources, Kernel, KernelSources, Provision, ProvisionSources,
+};
 use crate::requests::{INTERFACES, comment, node_interface};
 use crate::word::{PortNumber, TrueFalse};
 use crate::{label, provisioning, route};
@@ -79,8 +81,8 @@ pub struct Reported<'a> {
 pub struct NodeEntry<'a> {
     name: &'a str,
     osimagetagid: Option<&'a str>,
-    kerneloptions: Option<&'a str>,
-    ipxe_kernel: &'a str,
+    #[serde(flatten)]
+    kernel: Kernel<'a>,
     switchport: Option<PortNumber<'a>>,
     service: bool,
     setupbmc: bool,
@@ -106,9 +108,8 @@ pub struct NodeEntry<'a> {
     routes_source: Option<&'static str>,
     netboot: bool,
     bootmenu: bool,
-    provision_interface: &'a str,
-    provision_method: Option<&'a str>,
-    provision_fallback: Option<&'a str>,
+    #[serde(flatten)]
+    provision: Provision<'a>,
     tpm_uuid: Option<&'a str>,
     tpm_pubkey: Option<&'a str>,
     tpm_sha256: Option<&'a str>,
@@ -134,8 +135,7 @@ impl<'a> NodeEntry<'a> {
         Self {
             name: node.name.as_str(),
             osimagetagid: own_tag(&node.provisioning),
-            kerneloptions: effective.kerneloptions().value,
-            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            kernel: Kernel::in_effect(&effective),
             switchport: node.switchport.as_deref().map(PortNumber),
             service: node.service,
             setupbmc: effective.setupbmc().value,
@@ -153,9 +153,7 @@ impl<'a> NodeEntry<'a> {
             routes: routes.value,
             netboot: effective.netboot().value,
             bootmenu: effective.bootmenu().value,
-            provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
-            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
+            provision: Provision::in_effect(&effective),
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
             tpm_sha256: view.optional(node.tpm_sha256.as_deref()),
@@ -182,8 +180,8 @@ impl<'a> NodeEntry<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeDetail<'a> {
     name: &'a str,
-    kerneloptions: Option<&'a str>,
-    ipxe_kernel: &'a str,
+    #[serde(flatten)]
+    kernel: Kernel<'a>,
     switchport: Option<PortNumber<'a>>,
     service: bool,
     setupbmc: bool,
@@ -209,9 +207,8 @@ pub struct NodeDetail<'a> {
     routes_source: Option<&'static str>,
     netboot: TrueFalse,
     bootmenu: TrueFalse,
-    provision_interface: &'a str,
-    provision_method: Option<&'a str>,
-    provision_fallback: Option<&'a str>,
+    #[serde(flatten)]
+    provision: Provision<'a>,
     tpm_uuid: Option<&'a str>,
     tpm_pubkey: Option<&'a str>,
     tpm_sha256: Option<&'a str>,
@@ -254,16 +251,12 @@ struct Sources {
     roles: &'static str,
     #[serde(rename = "_scripts_source")]
     scripts: &'static str,
-    #[serde(rename = "_provision_method_source")]
-    provision_method: &'static str,
-    #[serde(rename = "_provision_fallback_source")]
-    provision_fallback: &'static str,
+    #[serde(flatten)]
+    provision: ProvisionSources,
     #[serde(rename = "_provision_interface_source")]
     provision_interface: &'static str,
-    #[serde(rename = "_kerneloptions_source")]
-    kerneloptions: &'static str,
-    #[serde(rename = "_ipxe_kernel_source")]
-    ipxe_kernel: &'static str,
+    #[serde(flatten)]
+    kernel: KernelSources,
     #[serde(flatten)]
     installation: InstallationSources,
 }
@@ -281,11 +274,9 @@ impl Sources {
             bootmenu: effective.bootmenu().source.word(),
             roles: effective.roles().source.word(),
             scripts: effective.scripts().source.word(),
-            provision_method: effective.provision_method().source.word(),
-            provision_fallback: effective.provision_fallback().source.word(),
+            provision: ProvisionSources::of(effective),
             provision_interface: effective.provision_interface().source.word(),
-            kerneloptions: effective.kerneloptions().source.word(),
-            ipxe_kernel: effective.ipxe_kernel().source.word(),
+            kernel: KernelSources::of(effective),
             installation: InstallationSources::of(effective),
         }
     }
@@ -298,8 +289,7 @@ impl<'a> NodeDetail<'a> {
         let routes = route::Shown::new(node.routes(cluster));
         Self {
             name: node.name.as_str(),
-            kerneloptions: effective.kerneloptions().value,
-            ipxe_kernel: effective.ipxe_kernel().value.word(),
+            kernel: Kernel::in_effect(&effective),
             switchport: node.switchport.as_deref().map(PortNumber),
             service: node.service,
             setupbmc: effective.setupbmc().value,
@@ -317,9 +307,7 @@ impl<'a> NodeDetail<'a> {
             routes: routes.value,
             netboot: TrueFalse(effective.netboot().value),
             bootmenu: TrueFalse(effective.bootmenu().value),
-            provision_interface: effective.provision_interface().value,
-            provision_method: effective.provision_method().value.map(ProvisionMethod::word),
-            provision_fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
+            provision: Provision::in_effect(&effective),
             tpm_uuid: node.tpm_uuid.as_deref(),
             tpm_pubkey: node.tpm_pubkey.as_deref(),
             tpm_sha256: view.optional(node.tpm_sha256.as_deref()),

@@ -3,7 +3,7 @@
 use perilune_model::effective::Effective;
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod, Request, TagChoice,
+    BootOrder, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod, Provisioning, Request, TagChoice,
     UnmanagedUsers, Wipe,
 };
 use perilune_model::{Name, Patch, Words};
@@ -201,6 +201,110 @@ pub fn unmanaged_users(fields: &mut Fields<'_>) -> Patch<UnmanagedUsers> {
         Patch::Clear | Patch::Set(None) => Patch::Clear,
         Patch::Set(Some(users)) => Patch::Set(users),
     }
+}
+
+/// What machines boot, as all answers about nodes and groups show it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Kernel<'a> {
+    kerneloptions: Option<&'a str>,
+    ipxe_kernel: Option<&'static str>,
+}
+
+impl<'a> Kernel<'a> {
+    pub(crate) fn in_effect(effective: &Effective<'a>) -> Self {
+        let ipxe_kernel = Some(effective.ipxe_kernel().value.word());
+        Self { kerneloptions: effective.kerneloptions().value, ipxe_kernel }
+    }
+
+    /// Of a group in a list, which shows the boot program that it names itself.
+    pub(crate) fn said(effective: &Effective<'a>) -> Self {
+        let ipxe_kernel = effective.said(|own| own.ipxe_kernel).map(IpxeKernel::word);
+        Self { kerneloptions: effective.kerneloptions().value, ipxe_kernel }
+    }
+}
+
+/// Where each of these comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KernelSources {
+    #[serde(rename = "_kerneloptions_source")]
+    kerneloptions: &'static str,
+    #[serde(rename = "_ipxe_kernel_source")]
+    ipxe_kernel: &'static str,
+}
+
+impl KernelSources {
+    pub(crate) fn of(effective: &Effective<'_>) -> Self {
+        Self {
+            kerneloptions: effective.kerneloptions().source.word(),
+            ipxe_kernel: effective.ipxe_kernel().source.word(),
+        }
+    }
+}
+
+/// How images reach machines, as all answers about nodes and groups show it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Provision<'a> {
+    #[serde(rename = "provision_interface")]
+    interface: Option<&'a str>,
+    #[serde(rename = "provision_method")]
+    method: Option<&'a str>,
+    #[serde(rename = "provision_fallback")]
+    fallback: Option<&'a str>,
+}
+
+impl<'a> Provision<'a> {
+    pub(crate) fn in_effect(effective: &Effective<'a>) -> Self {
+        Self {
+            interface: Some(effective.provision_interface().value),
+            method: effective.provision_method().value.map(ProvisionMethod::word),
+            fallback: effective.provision_fallback().value.map(ProvisionMethod::word),
+        }
+    }
+
+    /// What a group says, or one above it.
+    pub(crate) fn said(effective: &Effective<'a>) -> Self {
+        let word = |method: Option<&'a ProvisionMethod>| method.map(ProvisionMethod::word);
+        Self {
+            interface: effective.said(|own| own.provision_interface.as_deref()),
+            method: word(effective.said(|own| own.provision_method.as_ref())),
+            fallback: word(effective.said(|own| own.provision_fallback.as_ref())),
+        }
+    }
+}
+
+/// Where two of these come from; the interface stands elsewhere in answers about nodes than in those about groups.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProvisionSources {
+    #[serde(rename = "_provision_method_source")]
+    method: &'static str,
+    #[serde(rename = "_provision_fallback_source")]
+    fallback: &'static str,
+}
+
+impl ProvisionSources {
+    pub(crate) fn of(effective: &Effective<'_>) -> Self {
+        Self {
+            method: effective.provision_method().source.word(),
+            fallback: effective.provision_fallback().source.word(),
+        }
+    }
+}
+
+/// Whether a group says anything that existing clients count as its own: in lists and alone the same.
+pub(crate) fn overrides(own: &Provisioning) -> bool {
+    let said = [
+        own.provision_interface.is_some(),
+        own.provision_method.is_some(),
+        own.provision_fallback.is_some(),
+        own.kerneloptions.is_some(),
+        own.ipxe_kernel.is_some(),
+        own.osimagetag.is_some(),
+        own.install_policy.is_some(),
+        own.bootmenu.is_some(),
+        own.unmanaged_bmc_users.is_some(),
+        !own.routes.is_empty(),
+    ];
+    said.contains(&true)
 }
 
 /// How machines are installed, as all answers about nodes and groups show it.
