@@ -11,14 +11,12 @@ use super::cluster::{self, Head};
 use crate::{Controller, Error, Heard};
 
 /// The table of controllers is locked, so that none joins that is not looked at. It need not outlive anything: a commit is stored only where the
-/// format is there that it was decided for.
+/// format is there that it was decided for. Sent at once, it is one transaction, of which nothing is left whatever fails.
 const RAISE: &str = "
-    BEGIN;
     SET LOCAL synchronous_commit = off;
     SET LOCAL lock_timeout = '2s';
     LOCK TABLE controller IN SHARE MODE;
-    UPDATE head SET format = known.format FROM (SELECT min(format) AS format FROM controller) AS known WHERE head.format < known.format;
-    COMMIT";
+    UPDATE head SET format = known.format FROM (SELECT min(format) AS format FROM controller) AS known WHERE head.format < known.format";
 
 /// The format that all controllers know, as it was last heard.
 #[derive(Debug, Default)]
@@ -59,10 +57,9 @@ impl Postgres {
         if heard.format < all {
             match client.batch_execute(RAISE).await {
                 Ok(()) => heard.format = cluster::head(client).await?.format,
-                // The next beat tries again. Whatever was begun is over.
+                // The next beat tries again.
                 Err(error) => {
                     tracing::debug!(%error, "the format that all controllers know was not raised");
-                    client.batch_execute("ROLLBACK").await?;
                 }
             }
         }

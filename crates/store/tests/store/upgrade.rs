@@ -151,6 +151,31 @@ async fn of_controllers_that_begin_while_the_format_is_raised_none_is_overlooked
     }
 }
 
+/// Whoever holds the table of controllers delays the new format, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_cannot_be_raised_now_is_raised_later() {
+    let Some(site) = Site::postgres() else { return };
+    drop(site.open().await);
+    let new = connect(&site, LATER, "two").await.unwrap();
+    let hold = "BEGIN; UPDATE controller SET url = url WHERE false; SELECT pg_sleep(3); COMMIT";
+    {
+        let held = site.server();
+        let (server, database) = (&*held, site.database());
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.sql(database, hold));
+            let runtime = tokio::runtime::Handle::current();
+            let beats = async {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                assert_eq!(beat(&new, "two").await.unwrap().format, 1);
+                make(&new, group("compute")).await.unwrap();
+            };
+            tokio::task::block_in_place(|| runtime.block_on(beats));
+        });
+    }
+    assert_eq!(beat(&new, "two").await.unwrap().format, 2);
+    make(&new, with_comment("blue")).await.unwrap();
+}
+
 #[tokio::test]
 async fn tables_of_a_later_version_are_used_where_it_says_that_they_can_be() {
     let Some(site) = Site::postgres() else { return };
