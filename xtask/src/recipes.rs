@@ -13,6 +13,8 @@ const VARIABLE: &str = "PERILUNE_RECIPES";
 pub(crate) enum Recipe {
     /// Three PostgreSQL with Patroni and etcd: needs root and the packages patroni, etcd-server and postgresql-15; takes ten minutes
     Patroni,
+    /// Three PostgreSQL with `pg_auto_failover` and its monitor: needs root and the packages pg-auto-failover-cli and postgresql-15-auto-failover; takes ten minutes
+    AutoFailover,
     /// An address that keepalived moves between two controllers: needs root and the package keepalived
     Keepalived,
 }
@@ -22,6 +24,7 @@ pub(crate) fn run(recipes: &[Recipe]) -> Result<()> {
     recipes.iter().try_for_each(|recipe| {
         let (test, module) = match recipe {
             Recipe::Patroni => ("cli", "patroni::"),
+            Recipe::AutoFailover => ("cli", "auto_failover::"),
             Recipe::Keepalived => ("clients", "keepalived::"),
         };
         run_test(test, module, (VARIABLE, "1"))

@@ -6,6 +6,7 @@
 //!
 //! Whatever is started here ends: every wait has a limit, and dropping a lab or a machine removes it.
 
+pub mod auto_failover;
 pub mod bmc;
 pub mod chassis;
 pub mod lab;
@@ -20,6 +21,7 @@ pub mod slapd;
 pub mod snmpd;
 pub mod wall_clock;
 
+pub use auto_failover::AutoFailover;
 pub use bmc::Bmc;
 pub use lab::Lab;
 pub use machine::Machine;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod apply;
+mod auto_failover;
 mod bulk;
 mod changes;
 mod chaos;
