@@ -1,4 +1,4 @@
-//! Three servers of PostgreSQL that pg_auto_failover keeps, and its monitor, all on loopback: each server is a machine that is lost, stands still, or comes back.
+//! Three servers of PostgreSQL that `pg_auto_failover` keeps, and its monitor, all on loopback: each server is a machine that is lost, stands still, or comes back.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,8 +1,5 @@
 //! What controllers of other versions can read. `program.rs` says why.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use perilune_model::Change;
 use tokio_postgres::Client;
 
@@ -18,20 +15,6 @@ const RAISE: &str = "
     LOCK TABLE controller IN SHARE MODE;
     UPDATE head SET format = known.format FROM (SELECT min(format) AS format FROM controller) AS known WHERE head.format < known.format";
 
-/// The format that all controllers know, as it was last heard.
-#[derive(Debug, Default)]
-pub(super) struct Agreed {
-    format: AtomicU32,
-    /// Who does not know that of this program.
-    behind: Mutex<Vec<String>>,
-}
-
-impl Agreed {
-    pub(super) fn format(&self) -> u32 {
-        self.format.load(Ordering::Acquire)
-    }
-}
-
 impl Postgres {
     /// What is at the end of the history. [`Error::Outdated`] when newer controllers may have stored what this program cannot read.
     pub(super) async fn head(&self, client: &Client) -> Result<Head, Error> {
@@ -42,7 +25,7 @@ impl Postgres {
     }
 
     fn note_format(&self, found: u32) -> Result<(), Error> {
-        self.agreed.format.store(found, Ordering::Release);
+        self.agreed.note(found);
         let known = self.program.format;
         if found <= known {
             return Ok(());
@@ -66,7 +49,7 @@ impl Postgres {
         let is_behind = |one: &&Controller| one.format < self.program.format;
         let behind = heard.controllers.iter().filter(is_behind);
         let behind = behind.map(|one| format!("{} ({})", one.name, one.version)).collect();
-        *self.agreed.behind.lock().unwrap_or_else(PoisonError::into_inner) = behind;
+        self.agreed.note_behind(behind);
         self.link.note_standby(heard.waits_for_standby);
         self.note_format(heard.format)?;
         Ok(heard)
@@ -76,8 +59,7 @@ impl Postgres {
         let Some(what) = self.program.newer_than(self.agreed.format(), change) else {
             return Ok(());
         };
-        let behind = self.agreed.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        Err(Error::NotYet { what, controllers: behind.clone() })
+        Err(Error::NotYet { what, controllers: self.agreed.behind() })
     }
 
     pub(crate) async fn may_have_newer(&self) -> Result<bool, Error> {

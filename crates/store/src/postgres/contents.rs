@@ -4,8 +4,8 @@ use tokio_postgres::Client;
 
 use super::address::Address;
 use super::link::Link;
-use super::schema::number;
-use super::words::{NAME_PAUSE, NAME_TRIES, board_of, text};
+use super::schema::{check_unused, number};
+use super::words::{board_of, text};
 use crate::contents::{Contents, StoredBoard, StoredEntry};
 use crate::{Error, Meta, Record, Table, fingerprint};
 
@@ -84,19 +84,6 @@ pub(crate) async fn fill(
     client.execute(sql, &[&number(contents.life)]).await?;
     client.batch_execute("COMMIT").await?;
     Ok(())
-}
-
-pub(super) async fn check_unused(client: &Client, address: &Address) -> Result<(), Error> {
-    let sql = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'perilune' AND pid <> pg_backend_pid()";
-    // Connections that were closed a moment ago are still listed.
-    for _ in 0..NAME_TRIES {
-        if client.query_one(sql, &[]).await?.try_get::<_, i64>(0)? == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(NAME_PAUSE).await;
-    }
-    Err(Error::InUse { database: address.to_string() })
 }
 
 async fn objects(client: &Client, contents: &Contents) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use tokio_postgres::Client;
 
 use super::Address;
 use super::link::Link;
+use super::words::{NAME_PAUSE, NAME_TRIES};
 use crate::key::KeyId;
 use crate::record::signed;
 use crate::{Error, Keys, Program, fingerprint};
@@ -82,7 +83,7 @@ pub(crate) async fn prepare(address: &Address, key_file: &Path) -> Result<Option
         return if suits <= newest() { Ok(Some(found)) } else { Err(newer(address, found)) };
     }
     if found.is_some_and(|found| found < SUITS) {
-        super::contents::check_unused(&client, address).await?;
+        check_unused(&client, address).await?;
     }
     for step in STEPS.iter().skip(found.unwrap_or_default() as usize) {
         client.batch_execute(step).await?;
@@ -171,6 +172,20 @@ async fn needed_key(client: &Client) -> Result<Option<KeyId>, Error> {
     let found = client.query_opt("SELECT value FROM meta WHERE key = $1", &[&KEY]).await?;
     let number: Option<i64> = found.map(|row| row.try_get(0)).transpose()?;
     Ok(number.map(KeyId::from_number))
+}
+
+/// Refuses a database that controllers use.
+pub(super) async fn check_unused(client: &Client, address: &Address) -> Result<(), Error> {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'perilune' AND pid <> pg_backend_pid()";
+    // Connections that were closed a moment ago are still listed.
+    for _ in 0..NAME_TRIES {
+        if client.query_one(sql, &[]).await?.try_get::<_, i64>(0)? == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(NAME_PAUSE).await;
+    }
+    Err(Error::InUse { database: address.to_string() })
 }
 
 /// Counts that a controller opened the store, and answers how often one did.
