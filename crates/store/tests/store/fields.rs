@@ -26,6 +26,9 @@ fn listed(text: &str, all: &mut BTreeSet<String>) {
             {
                 all.insert(format!("{kind} {name}"));
             }
+        } else if let Some(name) = line.strip_suffix("! {") {
+            // What a macro makes types of.
+            item = Some(name.to_owned());
         } else if line == "}" {
             item = None;
         } else if let (Some(name), Some(inner)) = (&item, line.strip_prefix("    "))
