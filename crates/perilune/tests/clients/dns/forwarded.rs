@@ -132,7 +132,7 @@ fn answers_that_are_guessed_are_not_taken() {
         }
     });
     assert_eq!(short(&machine, &dig_program, &["www.example.org"]), ["192.0.2.80"]);
-    assert!(site.log().contains("somebody may be guessing"), "{}", site.log());
+    assert!(site.log().contains("somebody may be trying to forge answers"), "{}", site.log());
 }
 
 /// The answer to a question, with this address; what follows the question is left out.
