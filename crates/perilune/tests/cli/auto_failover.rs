@@ -37,17 +37,12 @@ fn nothing_is_lost_when_pg_auto_failover_changes_the_primary() {
     changes.make_while(&|controller| Arc::clone(&daemons[controller]), || {
         pause(BETWEEN);
         changes.longest_pause();
-        let again = |what: &str, begun: Instant| {
-            changes.until_all_make();
-            let (took, longest) = (begun.elapsed(), changes.longest_pause());
-            println!("{what}: all make changes after {took:?}, longest without one {longest:?}");
-        };
         for _ in 0..3 {
             let leader = database.leader().unwrap();
             let begun = Instant::now();
             database.cut_power(leader);
             database.until_another_leads(leader);
-            again("the power of the primary is cut", begun);
+            changes.until_recovered("the power of the primary is cut", begun);
             println!("commits wait for {} meanwhile", database.waits_for());
             pause(BETWEEN);
             database.switch_on(leader);
@@ -57,26 +52,26 @@ fn nothing_is_lost_when_pg_auto_failover_changes_the_primary() {
         let begun = Instant::now();
         database.stop(leader);
         database.until_another_leads(leader);
-        again("the primary stands still", begun);
+        changes.until_recovered("the primary stands still", begun);
         pause(BETWEEN);
         database.go_on(leader);
         database.until_synchronous();
-        again("it goes on", begun);
+        changes.until_recovered("it goes on", begun);
 
         let standby = 1 + database.leader().unwrap() % CONTROLLERS;
         let begun = Instant::now();
         database.cut_power(standby);
-        again("the power of a standby is cut", begun);
+        changes.until_recovered("the power of a standby is cut", begun);
         database.switch_on(standby);
         database.until_synchronous();
 
         let begun = Instant::now();
         database.cut_power(AutoFailover::MONITOR);
         pause(UNWATCHED);
-        again("the monitor is gone", begun);
+        changes.until_recovered("the monitor is gone", begun);
         database.switch_on(AutoFailover::MONITOR);
         database.until_synchronous();
-        again("the monitor is back", begun);
+        changes.until_recovered("the monitor is back", begun);
     });
     changes.check(&daemons);
 }

@@ -124,6 +124,13 @@ impl Changes {
         std::mem::take(&mut last.1)
     }
 
+    /// Waits until each controller makes changes after a fault, and prints how long that took.
+    pub(crate) fn until_recovered(&self, fault: &str, begun: Instant) {
+        self.until_all_make();
+        let (took, longest) = (begun.elapsed(), self.longest_pause());
+        println!("{fault}: all make changes after {took:?}, longest without one {longest:?}");
+    }
+
     /// What must hold of all of them, by what these controllers show.
     pub(crate) fn check(&self, all: &[Arc<Daemon>]) {
         let known = self.known.lock().unwrap();

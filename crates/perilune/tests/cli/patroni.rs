@@ -44,17 +44,12 @@ fn nothing_is_lost_when_patroni_changes_the_leader_as_the_document_configures_it
     changes.make_while(&|controller| Arc::clone(&daemons[controller]), || {
         pause(BETWEEN);
         changes.longest_pause();
-        let again = |what: &str, begun: Instant| {
-            changes.until_all_make();
-            let (took, longest) = (begun.elapsed(), changes.longest_pause());
-            println!("{what}: all make changes after {took:?}, longest without one {longest:?}");
-        };
         for _ in 0..3 {
             let leader = database.leader().unwrap();
             let begun = Instant::now();
             database.cut_power(leader);
             database.until_another_leads(leader);
-            again("the power of the leader is cut", begun);
+            changes.until_recovered("the power of the leader is cut", begun);
             pause(BETWEEN);
             database.switch_on(leader);
             database.until_all_run();
@@ -64,7 +59,7 @@ fn nothing_is_lost_when_patroni_changes_the_leader_as_the_document_configures_it
         let begun = Instant::now();
         database.stop(leader);
         database.until_another_leads(leader);
-        again("the leader stands still", begun);
+        changes.until_recovered("the leader stands still", begun);
         pause(BETWEEN);
         // Whoever finds it so restarts it.
         database.cut_power(leader);
@@ -75,7 +70,7 @@ fn nothing_is_lost_when_patroni_changes_the_leader_as_the_document_configures_it
         let standby = (database.leader().unwrap() + 1) % CONTROLLERS;
         let begun = Instant::now();
         database.cut_power(standby);
-        again("the power of another is cut", begun);
+        changes.until_recovered("the power of another is cut", begun);
         database.switch_on(standby);
         database.until_all_run();
         database.until_synchronous();
@@ -83,12 +78,12 @@ fn nothing_is_lost_when_patroni_changes_the_leader_as_the_document_configures_it
         let (first, second) = (0, 1);
         let begun = Instant::now();
         database.end_etcd(first);
-        again("one of three etcd is gone", begun);
+        changes.until_recovered("one of three etcd is gone", begun);
         database.end_etcd(second);
         pause(WITHOUT_VOTES);
         database.start_etcd(first);
         database.start_etcd(second);
-        again("two of three etcd were gone", begun);
+        changes.until_recovered("two of three etcd were gone", begun);
     });
     changes.check(&daemons);
 }
