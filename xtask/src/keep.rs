@@ -173,13 +173,13 @@ impl Run<'_> {
         let daemon = self.serve(data)?;
         self.with(&daemon, |perilune| {
             let status = perilune.perilune(&["status"])?;
-            let told = format!("at {CONTROLLER}, which is no address of this host");
+            let told = format!("at {CONTROLLER}, which is not an address of this host");
             ensure!(status.contains(&told), "the status does not tell of the former address");
             let address = format!("{SUCCESSOR}/16");
             let change = ["setup", "--data-dir", &place, "--address", &address, "--yes"];
             perilune.perilune(&change)?;
             let status = perilune.perilune(&["status"])?;
-            ensure!(!status.contains("no address of this host"), "the address does not fit");
+            ensure!(!status.contains("not an address of this host"), "the address does not fit");
             let document = perilune.quietly(&["export", "--secrets", "-o", "json"])?;
             let expected = kept.document.replace(CONTROLLER, SUCCESSOR);
             ensure!(document == expected, "not as it was:\n{document}\nexpected:\n{expected}");
