@@ -31,12 +31,11 @@ pub(crate) fn open(
     filter: Vec<SockFilter>,
 ) -> io::Result<Socket> {
     let ethernet_type = u16::try_from(ethernet_type).unwrap_or_default();
-    // What goes out is shown to sockets of every protocol alone.
-    let every = u16::try_from(libc::ETH_P_ALL).unwrap_or_default();
-    // packet(7): the protocol stands in the order of the network.
-    let protocol = if way == Way::In { ethernet_type } else { every }.to_be();
-    let socket =
-        Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(protocol))))?;
+    // What goes out is shown to sockets of every protocol alone. To them the system shows what comes in before it passes it to anybody else;
+    // to those of one protocol, since Linux 6.16, only after that, when whoever has the UDP socket may have read it already. packet(7): the
+    // protocol stands in the order of the network.
+    let every = u16::try_from(libc::ETH_P_ALL).unwrap_or_default().to_be();
+    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(every))))?;
     socket.set_nonblocking(true)?;
     let whole: Vec<SockFilter> =
         only(interfaces, way, ethernet_type).into_iter().chain(filter).collect();
@@ -58,16 +57,21 @@ pub(crate) fn keep_much(socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// Only what goes this way, and on these interfaces. What the system knows of a frame stands at addresses beyond it (`SKF_AD_OFF`).
+/// Only what goes this way, and on these interfaces. What the system knows of a frame stands at addresses beyond it (`SKF_AD_OFF`). What is of
+/// a VLAN is seen on the card before it is seen on the VLAN's own interface, and is none of the card's own.
 fn only(interfaces: &[u32], way: Way, ethernet_type: u16) -> Vec<SockFilter> {
     const LOAD_WORD: u16 = 0x20;
     const JUMP: u16 = 0x05;
     const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_SET: u16 = 0x45;
     const RETURN: u16 = 0x06;
     const KNOWN: u32 = 0xffff_f000;
     const PROTOCOL: u32 = KNOWN;
     const PACKET_TYPE: u32 = KNOWN + 4;
     const INTERFACE: u32 = KNOWN + 8;
+    const TAG: u32 = KNOWN + 44;
+    const HAS_TAG: u32 = KNOWN + 48;
+    const VLAN: u32 = 0xfff;
     let outgoing = u32::from(libc::PACKET_OUTGOING);
     let (if_out, if_in) = if way == Way::Out { (1, 0) } else { (0, 1) };
     let mut filter = vec![
@@ -76,6 +80,12 @@ fn only(interfaces: &[u32], way: Way, ethernet_type: u16) -> Vec<SockFilter> {
         SockFilter::new(RETURN, 0, 0, 0),
         SockFilter::new(LOAD_WORD, 0, 0, PROTOCOL),
         SockFilter::new(JUMP_IF_EQUAL, 1, 0, u32::from(ethernet_type)),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(LOAD_WORD, 0, 0, HAS_TAG),
+        SockFilter::new(JUMP_IF_EQUAL, 3, 0, 0),
+        // VLAN 0 is none: such a tag tells the priority alone (IEEE 802.1Q).
+        SockFilter::new(LOAD_WORD, 0, 0, TAG),
+        SockFilter::new(JUMP_IF_SET, 0, 1, VLAN),
         SockFilter::new(RETURN, 0, 0, 0),
         SockFilter::new(LOAD_WORD, 0, 0, INTERFACE),
     ];
@@ -143,6 +153,68 @@ mod tests {
             Some(frame[..length].ends_with(marked.as_bytes()))
         });
         frames.filter(|is_ours| *is_ours).count()
+    }
+
+    #[test]
+    fn a_frame_is_seen_before_its_datagram() {
+        const MESSAGES: u64 = 10_000;
+        let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = here.local_addr().unwrap();
+        let own = if_nametoindex("lo").unwrap();
+        let filter = datagrams(Port::Destination, to.port());
+        let tap = open(&[own], Way::In, libc::ETH_P_IP, filter).unwrap();
+        // One after the other, so that each is waited for while it comes.
+        let sender = std::thread::spawn(move || {
+            let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for number in 0..MESSAGES {
+                there.send_to(&number.to_be_bytes(), to).unwrap();
+                there.recv(&mut [0]).unwrap();
+            }
+        });
+        let (mut message, mut frame) = ([0; 8], [0; 64]);
+        for _ in 0..MESSAGES {
+            let (_, from) = here.recv_from(&mut message).unwrap();
+            let length = (&tap).read(&mut frame).expect("its frame is there");
+            assert!(frame[..length].ends_with(&message));
+            here.send_to(&[1], from).unwrap();
+        }
+        sender.join().unwrap();
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the programs end at once, and only this test waits"
+    )]
+    fn what_is_of_a_vlan_is_not_the_cards() {
+        const SEND: &str = "
+import socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(('far', 0))
+wire.send(bytes.fromhex(sys.argv[1]))";
+        let run = |program: &str, words: &[&str]| {
+            let done = std::process::Command::new(program).args(words).status().unwrap();
+            assert!(done.success(), "{program} {words:?}");
+        };
+        // The thread has a network of its own, which ends with it.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        run("ip", &["link", "add", "near", "up", "type", "veth", "peer", "name", "far"]);
+        run("ip", &["link", "set", "far", "up"]);
+        let filter = datagrams(Port::Destination, 67);
+        let tap = open(&[if_nametoindex("near").unwrap()], Way::In, libc::ETH_P_IP, filter);
+        let tap = tap.unwrap();
+        let seen = |tag: &str| {
+            let addresses = "ffffffffffff525400000009";
+            let ip = "080045000023000000004011000000000000ffffffff";
+            let udp = "00440043000d000072657175657374";
+            run("python3", &["-c", SEND, &[addresses, tag, ip, udp].concat()]);
+            std::iter::from_fn(|| (&tap).read(&mut [0; 64]).ok()).count()
+        };
+        assert_eq!(seen(""), 1);
+        assert_eq!(seen("8100000a"), 0, "VLAN 10");
+        assert_eq!(seen("8100a000"), 1, "a priority");
+        assert_eq!(seen("81000fff"), 0);
+        assert_eq!(seen(""), 1);
     }
 
     #[test]
