@@ -162,6 +162,7 @@ impl Leases {
                     lost.push(Lease::clone(other));
                     Update::Keep
                 }
+                (Some(lease), Some(known)) if is_told_again(lease, known) => Update::Keep,
                 (Some(lease), _) => Update::Put(lease.clone()),
                 (None, Some(known)) if is_over(known) => Update::Remove,
                 (None, _) => Update::Keep,
@@ -196,6 +197,14 @@ impl Leases {
 fn restored(lease: Lease, now: u64, steady: u64) -> Lease {
     let left = lease.until.saturating_sub(now).min(u64::from(LEASE_SECONDS) * 1000);
     Lease { until: steady.saturating_add(left), ..lease }
+}
+
+/// Whether the lease is the one that is known. Its end was taken from one clock to the other at two moments, between which one may have been slewed.
+fn is_told_again(lease: &Lease, known: &Lease) -> bool {
+    const SLEWED: u64 = 1000;
+    let Lease { address: _, mac, until, source, name } = known;
+    let is_same = *mac == lease.mac && *source == lease.source && *name == lease.name;
+    is_same && until.abs_diff(lease.until) <= SLEWED
 }
 
 /// A lease as it is stored: its end as a time of day, for the next start.

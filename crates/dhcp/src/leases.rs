@@ -17,6 +17,9 @@ use pool::{Count, Pool};
 const OFFER_MILLISECONDS: u64 = 60_000;
 /// How long one to a stranger is: firmware takes its time to choose, a flood takes every offer there is.
 const STRANGERS_OFFER_MILLISECONDS: u64 = 15_000;
+/// A lease is told again as it is until so much of its time is over, in parts of 100, as `dhcp-cache-threshold` of ISC dhcpd has it: firmware,
+/// boot loader and system of a machine ask one after the other, and only the first of them waits until its lease is stored.
+const UNCHANGED_PERCENT: u64 = 25;
 /// How long an address rests that a machine found in use by another.
 const DECLINED_MILLISECONDS: u64 = 600_000;
 /// As many addresses are remembered, however large the ranges are; of those whose time is over, the first to end is forgotten first.
@@ -38,6 +41,13 @@ pub struct Lease {
     /// What the machine calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+impl Lease {
+    /// How long it still lasts, in whole seconds.
+    pub(crate) fn seconds_left(&self, now: u64) -> u32 {
+        u32::try_from(self.until.saturating_sub(now) / 1000).unwrap_or(u32::MAX)
+    }
 }
 
 /// What becomes of an address.
@@ -170,6 +180,22 @@ impl Leases {
     /// Lends an address.
     pub fn lend(&mut self, lease: Lease) {
         self.insert(State::Lent, lease);
+    }
+
+    /// Lends an address, or tells the lease that its machine has of it, where that has begun a short while ago: it ends as it would have.
+    pub fn lend_again(&mut self, lease: Lease, now: u64) -> Lease {
+        let whole = lease.until.saturating_sub(now);
+        let least = now + whole - whole / 100 * UNCHANGED_PERCENT;
+        let is_such = |entry: &&Entry| {
+            let Lease { mac, until, source, name, .. } = &entry.lease;
+            let is_same = *mac == lease.mac && *source == lease.source && *name == lease.name;
+            entry.state == State::Lent && is_same && (least..=lease.until).contains(until)
+        };
+        if let Some(entry) = self.entries.get(&lease.address).filter(is_such) {
+            return entry.lease.clone();
+        }
+        self.lend(lease.clone());
+        lease
     }
 
     /// Takes what another controller has lent, which it stores. Of two addresses of one machine, the one that is lent for longer counts:

@@ -201,7 +201,7 @@ impl Case<'_> {
                 let until = self.now + u64::from(self.lease_seconds()) * 1000;
                 let (source, name) = (self.source.clone(), self.request.name());
                 let lease = Lease { address: wanted, mac, until, source, name };
-                leases.lend(lease.clone());
+                let lease = leases.lend_again(lease, self.now);
                 self.answer(Kind::Ack, Some(wanted), Some(lease))
             }
             (true, _) => Decision::Ignore("it wants an address of which nothing is known here"),
@@ -262,7 +262,9 @@ impl Case<'_> {
             device: device.map(|(_, name)| name),
             policy: self.policy,
         };
-        let address = address.map(|address| (address, self.lease_seconds()));
+        let seconds =
+            lease.as_ref().map_or(self.lease_seconds(), |lease| lease.seconds_left(self.now));
+        let address = address.map(|address| (address, seconds));
         Decision::Answer(Box::new(Answer {
             lease,
             ..answer::give(&subject, self.request, kind, address)

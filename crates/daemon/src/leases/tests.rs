@@ -97,6 +97,27 @@ async fn a_lease_that_was_answered_outlives_a_kill_and_one_that_was_not_stored_i
 }
 
 #[tokio::test]
+async fn a_lease_that_is_told_again_waits_for_the_store_only_while_it_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(directory.path());
+    let (leases, writer, _) = Leases::open(&store).await.unwrap();
+    let first = lease(1, HOUR);
+    let storing = lend(&leases, first.clone());
+    let mut again = lend(&leases, first.clone());
+    assert!(futures_util::poll!(&mut again).is_pending(), "it is not stored yet");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(writer.run());
+    assert_eq!((storing.await, again.await), (Stored::Durable(vec![]), Stored::Durable(vec![])));
+    // From now on nothing is written any more.
+    tasks.shutdown().await;
+    assert_eq!(lend(&leases, first.clone()).await, Stored::Durable(vec![]));
+    let named = Lease { name: Some("laptop".to_owned()), ..first.clone() };
+    assert_eq!(lend(&leases, named).await, Stored::Failed, "it is another");
+    let later = Lease { until: first.until + 5_000, ..first };
+    assert_eq!(lend(&leases, later).await, Stored::Failed, "it ends later");
+}
+
+#[tokio::test]
 async fn a_lease_that_is_over_is_not_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(directory.path());
@@ -153,7 +174,9 @@ async fn a_slow_follower_begins_anew_and_a_number_of_a_former_life_is_told_every
     let last = u32::try_from(RULES.changes).unwrap() + 2;
     let edits = (0..last).map(|number| {
         let address = std::net::Ipv4Addr::from(u32::from(FIRST) + number % 256).into();
-        Edit::Lent(Lease { address, ..lease(u8::try_from(number % 256).unwrap(), HOUR) })
+        // Each lasts longer than the one before, so that none is that one.
+        let lasts = HOUR + u64::from(number) * 5_000;
+        Edit::Lent(Lease { address, ..lease(u8::try_from(number % 256).unwrap(), lasts) })
     });
     for edit in edits {
         // Nobody waits for the one who is slow.

@@ -230,7 +230,7 @@ impl Case<'_> {
         let until = self.now + u64::from(self.lease_seconds()) * 1000;
         let (source, name, mac) = (self.source.clone(), self.request.name(), self.asker.mac);
         let lease = Lease { address, mac, until, source, name };
-        leases.lend(lease.clone());
+        let lease = leases.lend_again(lease, self.now);
         self.answer(Kind::Reply, Given::Address(address), Some(lease))
     }
 
@@ -306,7 +306,9 @@ impl Case<'_> {
             device: self.cluster.device_by_mac(mac).map(|(_, name)| name),
             policy: self.policy,
             mac: Some(mac),
-            seconds: self.lease_seconds(),
+            seconds: lease
+                .as_ref()
+                .map_or(self.lease_seconds(), |lease| lease.seconds_left(self.now)),
         };
         let (message, missing) = answer::make(&subject, self.request, kind, given);
         let address = match given {

@@ -67,10 +67,16 @@ proptest! {
                     continue;
                 }
             };
-            match site.outcome(&packet) {
-                Some((MessageType::Offer, address)) => drop(offered.insert(machine, address)),
-                Some((MessageType::Ack, address)) => drop(has.insert(machine, (address, site.now + if machine <= 2 { 28_800_000 } else { 900_000 }))),
-                Some((MessageType::Nak, _)) => drop(has.remove(&machine)),
+            let answer = site.answer(&packet);
+            match answer.map(|answer| (answer.kind(), answer.message.yiaddr(), answer.seconds())) {
+                Some((MessageType::Offer, address, _)) => drop(offered.insert(machine, address)),
+                Some((MessageType::Ack, address, seconds)) => {
+                    let seconds = u64::from(seconds.unwrap());
+                    let longest = if machine <= 2 { 28_800 } else { 900 };
+                    prop_assert!(seconds <= longest);
+                    has.insert(machine, (address, site.now + seconds * 1000));
+                }
+                Some((MessageType::Nak, ..)) => drop(has.remove(&machine)),
                 _ => {}
             }
             let now = site.now;

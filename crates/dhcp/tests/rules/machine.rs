@@ -83,6 +83,20 @@ pub(crate) struct Answer {
     pub(crate) missing_program: Option<String>,
 }
 
+impl Answer {
+    pub(crate) fn kind(&self) -> MessageType {
+        self.message.opts().msg_type().unwrap()
+    }
+
+    /// How long the address is given.
+    pub(crate) fn seconds(&self) -> Option<u32> {
+        match self.message.opts().get(OptionCode::AddressLeaseTime)? {
+            DhcpOption::AddressLeaseTime(seconds) => Some(*seconds),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// A server with its memory.
 pub(crate) struct Site {
     pub(crate) cluster: Cluster,

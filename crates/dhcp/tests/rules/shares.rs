@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use dhcproto::v4::MessageType;
+use dhcproto::v4::{DhcpOption, MessageType};
 use perilune_dhcp::{Decision, Lease, Leases, Request, Source, reply};
 use perilune_model::interface::Interface;
 use perilune_model::network::Network;
 use perilune_model::node::Node;
 use perilune_model::{Edit, MacAddress, Name};
 
-use crate::machine::{Packet, Site, cluster, ip, mac, policy};
+use crate::machine::{Packet, SERVER, Site, cluster, ip, mac, policy};
 
 const HOUR: u64 = 3_600_000;
 
@@ -136,16 +136,37 @@ fn strangers_have_addresses_for_a_quarter_of_an_hour_and_nodes_for_longer() {
     let address = site.join(mac(70)).unwrap();
     assert_eq!(site.join(mac(70)), Some(address));
     let node = site.answer(&Packet::new(mac(2), MessageType::Discover)).unwrap();
-    let seconds = |answer: &crate::machine::Answer| {
-        answer
-            .packet
-            .windows(6)
-            .find(|option| option.starts_with(&[51, 4]))
-            .map(|option| u32::from_be_bytes(*option[2..].first_chunk().unwrap()))
-    };
-    assert_eq!(seconds(&node), Some(28_800));
+    assert_eq!(node.seconds(), Some(28_800));
     let stranger = site.answer(&Packet::new(mac(70), MessageType::Discover)).unwrap();
-    assert_eq!(seconds(&stranger), Some(900));
+    assert_eq!(stranger.seconds(), Some(900));
+}
+
+#[test]
+fn a_lease_is_told_again_as_it_is_until_a_quarter_of_its_time_is_over() {
+    let mut site = site();
+    let begun = site.now;
+    let address = site.join(mac(70)).unwrap();
+    let ends = |site: &mut Site, after: u64, name: Option<&str>| {
+        site.now = begun + after * 1000;
+        let request = Packet::new(mac(70), MessageType::Request).wants(address).of_server(SERVER);
+        let request = match name {
+            Some(name) => request.with(DhcpOption::Hostname(name.to_owned())),
+            None => request,
+        };
+        let answer = site.answer(&request).unwrap();
+        assert_eq!(answer.kind(), MessageType::Ack);
+        after + u64::from(answer.seconds().unwrap())
+    };
+    assert_eq!(ends(&mut site, 0, None), 900);
+    assert_eq!(ends(&mut site, 60, None), 900, "840 seconds are left");
+    assert_eq!(ends(&mut site, 225, None), 900);
+    assert_eq!(ends(&mut site, 226, None), 226 + 900, "it begins anew");
+    assert_eq!(ends(&mut site, 400, None), 226 + 900);
+    // What a system calls itself is stored, and from then on it is the same lease.
+    assert_eq!(ends(&mut site, 401, Some("laptop")), 401 + 900);
+    assert_eq!(ends(&mut site, 402, Some("laptop")), 401 + 900);
+    // One that has ended begins anew.
+    assert_eq!(ends(&mut site, 401 + 901, Some("laptop")), 401 + 901 + 900);
 }
 
 #[test]

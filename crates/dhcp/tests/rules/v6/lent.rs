@@ -56,6 +56,20 @@ fn strangers_share_the_range_and_keep_what_they_had() {
 }
 
 #[test]
+fn a_lease_is_told_again_as_it_is_until_a_quarter_of_its_time_is_over() {
+    let mut site = Site::new();
+    let begun = site.now;
+    let mut given = |after: u64| {
+        site.now = begun + after * 1000;
+        let rapid = Asker::new(10, MessageType::Solicit).with(DhcpOption::RapidCommit);
+        let (kind, given) = site.outcome(&rapid).unwrap();
+        assert_eq!(kind, MessageType::Reply);
+        given[0].1
+    };
+    assert_eq!([0, 60, 225, 226, 230].map(&mut given), [900, 840, 675, 900, 896]);
+}
+
+#[test]
 fn strangers_leave_what_nodes_need_and_nodes_are_told_when_nothing_is_left() {
     let mut site = Site::new();
     let join = |site: &mut Site, last: u8| {
