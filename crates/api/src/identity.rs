@@ -3,7 +3,6 @@
 use crate::operations::routes;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
-use perilune_daemon::identity;
 use perilune_daemon::selection;
 use perilune_model::Name;
 use perilune_model::identity::{NodeIdentity, names_and_addresses, renew as renewed};
@@ -106,7 +105,7 @@ async fn renew(
         let many = names.len();
         return Err(ApiError::Malformed(format!("nodes has {many} names; {MOST} at most at once")));
     }
-    let made = names.iter().map(|name| identity::make(&state, name.clone()));
+    let made = names.iter().map(|name| state.identities.make(name.clone()));
     let made = try_join_all(made).await?;
     state.cluster.commit(caller.meta(), move |draft| renewed(draft, made.clone())).await?;
     let nodes = hostlist::fold(&names);

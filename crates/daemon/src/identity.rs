@@ -1,6 +1,8 @@
 //! Makes what a node's system is known by: host keys of SSH, and numbers that are nobody else's. The keys come from AWS-LC, as all
 //! others here; only their files' format is OpenSSH's.
 
+mod maker;
+
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, Pkcs8V1Der};
@@ -8,6 +10,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
 };
+pub use maker::Maker;
 use perilune_model::identity::{HostKey, NodeIdentity, complete};
 use perilune_model::{Cluster, Name};
 use perilune_store::Meta;
@@ -48,20 +51,15 @@ pub async fn ensure(state: &State, node: &str, meta: Meta) -> Result<Arc<Cluster
     if cluster.node_identities().contains_key(&known.name) {
         return Ok(cluster);
     }
-    let made = make(state, known.name.clone()).await?;
+    let made = state.identities.make(known.name.clone()).await?;
     state.cluster.commit(meta, move |draft| complete(draft, made.clone())).await?;
     Ok(state.cluster.published())
 }
 
-/// Makes an identity. That takes a processor for some tenths of a second: no more are made at once than there are processors.
-pub async fn make(state: &State, node: Name) -> Result<NodeIdentity, Error> {
-    let _turn = state.identities.acquire().await.map_err(|_closed| Error::Stopping)?;
-    let made = tokio::task::spawn_blocking(move || new(node)).await;
-    made.map_err(|_panicked| Error::Stopping)?
-}
-
-fn new(name: Name) -> Result<NodeIdentity, Error> {
-    let keys = [("ed25519", ed25519()?), ("ecdsa", ecdsa()?), ("rsa", rsa()?)];
+/// The identity of a node, with an RSA key that was made before where there is one.
+fn new(name: Name, kept: Option<KeypairData>) -> Result<NodeIdentity, Error> {
+    let rsa = kept.map_or_else(rsa, Ok)?;
+    let keys = [("ed25519", ed25519()?), ("ecdsa", ecdsa()?), ("rsa", rsa)];
     let keys = keys.into_iter().map(|(algorithm, pair)| host_key(algorithm, pair));
     Ok(NodeIdentity {
         name,
@@ -170,7 +168,7 @@ mod tests {
     #[test]
     fn openssh_reads_every_key() {
         let directory = tempfile::tempdir().unwrap();
-        let identity = new(Name::trusted("node001")).unwrap();
+        let identity = new(Name::trusted("node001"), None).unwrap();
         for key in &identity.ssh_host_keys {
             let file = directory.path().join(&key.name);
             let mut options = std::fs::OpenOptions::new();
@@ -195,7 +193,8 @@ mod tests {
 
     #[test]
     fn no_two_nodes_have_anything_of_an_identity_in_common() {
-        let [one, other] = ["node001", "node002"].map(|name| new(Name::trusted(name)).unwrap());
+        let [one, other] =
+            ["node001", "node002"].map(|name| new(Name::trusted(name), None).unwrap());
         assert_ne!(one.machine_id, other.machine_id);
         assert_ne!(one.host_uuid, other.host_uuid);
         assert_ne!(one.initiator, other.initiator);

@@ -15,7 +15,6 @@ use perilune_model::{Cluster, Name};
 use perilune_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +53,7 @@ use crate::swarm::Swarm;
 use crate::tls::{self, ShownCertificate, Tls};
 use crate::token_uses::Use;
 use crate::vault::Vault;
-use crate::{first_cluster, names, own_addresses, own_holdings, servers, starters};
+use crate::{first_cluster, identity, names, own_addresses, own_holdings, servers, starters};
 
 /// What is started: all but the API.
 pub struct Started {
@@ -136,6 +135,7 @@ pub async fn start(options: Options, asked: CancellationToken) -> Result<Started
     tasks.spawn(audit::follow(kept, history, followed, stop.clone()));
     tasks.spawn(state.metrics.clone().follow(state.status.clone(), stop.clone()));
     tasks.spawn(state.jobs.clone().run(stop.clone()));
+    tasks.spawn(state.identities.clone().run(state.cluster.subscribe(), stop.clone()));
     serve_machines(&options, observers, &state, &mut tasks, &stop).await?;
     let acceptor =
         |protocol| tls.as_ref().filter(|_| protocol == Protocol::Https).map(|tls| tls.acceptor());
@@ -354,7 +354,7 @@ async fn assemble(
         keys: Keys::new(&settings.secret_key, settings.expiry),
         audit,
         token_uses: token_uses.0,
-        identities: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        identities: identity::Maker::default(),
         settings,
     });
     let workers = Workers {

@@ -10,7 +10,6 @@ use perilune_boot::{Environment, Protocol, Templates};
 use perilune_model::Cluster;
 use perilune_model::controller::DEFAULT_PORT;
 use perilune_model::plugins::Installed;
-use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::auth::Keys;
@@ -27,6 +26,7 @@ use crate::followers::Followers;
 use crate::history::History;
 use crate::holdings::Holdings;
 use crate::hooks::Hooks;
+use crate::identity;
 use crate::install_logs::InstallLogs;
 use crate::installations::Installations;
 use crate::inventories::Inventories;
@@ -133,8 +133,8 @@ pub struct Parts {
     pub audit: Audit,
     /// When API tokens were last used.
     pub token_uses: TokenUses,
-    /// Keys of nodes are made by as many at once as there are processors; others wait for their turn.
-    pub identities: Semaphore,
+    /// What makes identities of nodes.
+    pub identities: identity::Maker,
 }
 
 impl Deref for State {
