@@ -82,7 +82,8 @@ impl Sources {
 
     /// The other files whose definitions a file uses.
     fn used(&self, place: &Place, source: &Source) -> BTreeSet<Place> {
-        let words = || source.body.split(|c: char| !is_of_path(c)).filter(|word| !word.is_empty());
+        let body = without_members(&source.body);
+        let words = || body.split(|c: char| !is_of_path(c)).filter(|word| !word.is_empty());
         let named: BTreeSet<&str> = words().flat_map(|word| word.split("::")).collect();
         let (mut used, mut modules) = (BTreeSet::new(), BTreeMap::new());
         for Use { path, name, is_handed_on } in &source.uses {
@@ -186,6 +187,35 @@ impl Source {
             self.uses.push(Use { path, name, is_handed_on });
         }
         self.body.push_str(after);
+    }
+}
+
+/// The text without names of methods and fields. They belong to a value: `image.clone()` does not use the function `clone` of another file.
+fn without_members(text: &str) -> String {
+    let (mut kept, mut before) = (String::new(), "");
+    for (at, part) in text.split('.').enumerate() {
+        // Behind two dots a name is the end of a range, or what a structure is filled up from.
+        let is_member = at > 0 && !before.is_empty();
+        let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        kept.push('.');
+        kept.push_str(if is_member { part.trim_start_matches(of_name) } else { part });
+        before = part;
+    }
+    kept
+}
+
+#[test]
+fn members_of_values_are_left_out() {
+    let code = "..Image::clone(image)\n    .files.clone() 0..=last clone(draft)";
+    let left = without_members(code);
+    for (word, is_left) in [
+        ("Image::clone", true),
+        ("clone(draft)", true),
+        ("last", true),
+        ("files", false),
+        (".clone", false),
+    ] {
+        assert_eq!(left.contains(word), is_left, "{word} in {left}");
     }
 }
 
