@@ -93,7 +93,7 @@ impl Loader<'_> {
     /// The kernel's command line.
     fn options(&self) -> Result<String> {
         let (root, _) = self.holder("/sbin/init")?;
-        Ok(kernel_command_line(&root.uuid, &self.plan.kerneloptions))
+        Ok(kernel_command_line(&root.uuid, &self.plan.kernel_arguments))
     }
 
     /// Fetches the kernel and the initramfs into a directory.

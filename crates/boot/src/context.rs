@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use minijinja::Value;
-use serde::Serialize;
+use perilune_model::provisioning::KERNEL_ARGUMENTS;
+use serde::{Serialize, Serializer};
 
 use crate::environment::Environment;
 
@@ -110,10 +111,22 @@ pub struct NodeContext {
     pub osimage_kernelfile: String,
     /// The file's name as part of a URL.
     pub osimage_initrdfile: String,
-    /// Options of the kernel on one line; the node's ticket and the time come last.
-    pub osimage_kerneloptions: String,
+    #[serde(flatten)]
+    pub kernel_arguments: KernelArguments,
     pub luna_group: String,
     pub luna_osimage: String,
     /// Where the node starts from by itself, `perilune:FILESYSTEM:FILE`; empty when that is not known.
     pub node_disk: String,
+}
+
+/// Arguments of the kernel on one line: first those of the boot, with the node's ticket and the time, then those of the site. As a variable it is
+/// named after the setting, as `OSIMAGE_` and its name in capitals.
+#[derive(Clone, Debug, Default)]
+pub struct KernelArguments(pub String);
+
+impl Serialize for KernelArguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let variable = format!("OSIMAGE_{}", KERNEL_ARGUMENTS.to_uppercase());
+        serializer.collect_map([(variable, &self.0)])
+    }
 }

@@ -97,7 +97,7 @@ pub(crate) fn check_kernel_lines(node: &str, script: &str) -> Result<(), Error> 
     for length in script.lines().filter_map(kernel_line) {
         if length > LONGEST_KERNEL_LINE {
             let lack = format!(
-                "its kernel would be given {length} bytes, and reads {LONGEST_KERNEL_LINE}; shorten kerneloptions of the node, its group or its image"
+                "its kernel would be given {length} bytes, and reads {LONGEST_KERNEL_LINE}; shorten what the node, its group or its image adds to the kernel's command line"
             );
             return Err(Error::incomplete(node, lack));
         }
@@ -276,7 +276,7 @@ fn checked(context: &NodeContext) -> Result<&NodeContext, Error> {
         ("the group's name", &context.luna_group),
         ("the image's name", &context.luna_osimage),
         ("VERIFY_CERTIFICATE", &context.controller.verify_certificate),
-        ("a kernel option", &context.osimage_kerneloptions),
+        ("an argument of the kernel", &context.kernel_arguments.0),
     ];
     for (what, value) in values {
         let of_node = || format!("{what} of {}", shown_text(node));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_kernel_options_pass() {
+    fn ordinary_arguments_of_a_kernel_pass() {
         check_script_text("console=ttyS0,115200 rd.shell \"a b\" net.ifnames=0 x=a;b y=&&z")
             .unwrap();
     }

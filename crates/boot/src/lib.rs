@@ -17,7 +17,7 @@ mod site;
 mod templates;
 pub mod tftp;
 
-pub use context::{ControllerContext, MenuContext, NodeContext};
+pub use context::{ControllerContext, KernelArguments, MenuContext, NodeContext};
 pub use environment::{Environment, Protocol, Settings};
 pub use error::Error;
 pub use install::{BmcContext, InstallContext, InterfaceContext, Interfaces};

@@ -62,7 +62,7 @@ pub(crate) fn of(
         boot_interface: resolved.effective.provision_interface().value.to_owned(),
         nameservers: name_servers(&resolved),
         search: resolved.domain_search(),
-        kerneloptions: resolved.kernel_options(),
+        kernel_arguments: resolved.kernel_arguments(),
         secrets: secrets(&resolved),
         bmc: bmc(&resolved)?,
         identity: identity(&resolved),

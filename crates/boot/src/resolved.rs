@@ -58,10 +58,10 @@ impl<'a> Resolved<'a> {
         })
     }
 
-    /// Options of the kernel, on one line.
-    pub(crate) fn kernel_options(&self) -> String {
-        let options = self.effective.boot_kerneloptions().unwrap_or_default();
-        perilune_plan::kernel_options(options)
+    /// Arguments of the kernel, on one line.
+    pub(crate) fn kernel_arguments(&self) -> String {
+        let arguments = self.effective.boot_kernel_arguments().unwrap_or_default();
+        perilune_plan::kernel_arguments(arguments)
     }
 
     /// The network of an interface, or what to do to put it into one.

@@ -10,7 +10,7 @@ use perilune_model::provisioning::InstallPolicy;
 use perilune_model::{Cluster, Family, MacAddress, Name};
 use perilune_plan::{Installation, OtherController, Plan};
 
-use crate::context::{ControllerContext, MenuContext, NodeContext};
+use crate::context::{ControllerContext, KernelArguments, MenuContext, NodeContext};
 use crate::environment::Environment;
 use crate::install::{self, InstallContext};
 use crate::lists;
@@ -259,12 +259,12 @@ impl<'a> Site<'a> {
             options.push_str(&others);
             options.push(' ');
         }
-        let own = resolved.kernel_options();
+        let own = resolved.kernel_arguments();
         options.push_str(&if is_ours { perilune_plan::with_restart(&own) } else { own });
         Ok(NodeContext {
             osimage_kernelfile: percent_encode(resolved.file(|files| &files.kernelfile)?),
             osimage_initrdfile: percent_encode(resolved.file(|files| &files.initrdfile)?),
-            osimage_kerneloptions: options.trim().to_owned(),
+            kernel_arguments: KernelArguments(options.trim().to_owned()),
             ..self.context_without_files(boot)?
         })
     }
@@ -289,7 +289,7 @@ impl<'a> Site<'a> {
             node_service: u8::from(resolved.node.service),
             osimage_kernelfile: String::new(),
             osimage_initrdfile: String::new(),
-            osimage_kerneloptions: String::new(),
+            kernel_arguments: KernelArguments::default(),
             luna_group: resolved.node.group.to_string(),
             luna_osimage: image.unwrap_or_default(),
             node_disk: String::new(),

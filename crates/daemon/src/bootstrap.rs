@@ -319,7 +319,7 @@ mod tests {
             assert_eq!(image.distribution.as_deref(), Some("debian"));
             assert_eq!(image.kernelversion.as_deref(), Some("6.1.0-10-test"));
             let group = &draft.group("compute").unwrap().provisioning;
-            assert_eq!((group.bootmenu, group.kerneloptions.as_deref()), (None, None));
+            assert_eq!((group.bootmenu, group.kernel_arguments()), (None, None));
         }
     }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use perilune_model::label::{self, Labels};
+use perilune_model::provisioning::KERNEL_ARGUMENTS;
 use perilune_model::{MacAddress, Name, NameError, Servers};
 
 use crate::cell::{Cell, shown};
@@ -46,21 +47,21 @@ impl<'a> Reading<'a> {
         self.note(Verdict::Odd, Some(column), message.into());
     }
 
-    /// Options of a kernel. Those that are too long are taken: they may be from when the rest of the line was shorter. So are those that no
+    /// Arguments of a kernel. Those that are too long are taken: they may be from when the rest of the line was shorter. So are those that no
     /// boot script can have: whoever reads of them can put them right here.
-    pub(crate) fn kernel_options(&mut self) -> Option<String> {
-        let options = self.text("kerneloptions")?;
-        let plain = perilune_plan::kernel_options(&options);
-        if let Err(reason) = perilune_plan::check_kernel_options(&plain) {
+    pub(crate) fn kernel_arguments(&mut self) -> Option<String> {
+        let arguments = self.text(KERNEL_ARGUMENTS)?;
+        let plain = perilune_plan::kernel_arguments(&arguments);
+        if let Err(reason) = perilune_plan::check_kernel_arguments(&plain) {
             self.odd(
-                "kerneloptions",
+                KERNEL_ARGUMENTS,
                 format!("{reason}; taken, and what is too long keeps nodes from booting"),
             );
         }
         if let Err(reason) = perilune_plan::check_script_text(&plain) {
-            self.odd("kerneloptions", format!("{reason}; taken, and it keeps nodes from booting"));
+            self.odd(KERNEL_ARGUMENTS, format!("{reason}; taken, and it keeps nodes from booting"));
         }
-        Some(options)
+        Some(arguments)
     }
 
     /// Notes why the row is not taken.

@@ -3,7 +3,7 @@
 //! `interfaces` of switches, `parentid` of groups, `addressing` of their interfaces, and `owner` and `mode` of secrets: without them an export
 //! would lose what it came from.
 
-use perilune_model::provisioning::{SETTINGS, Setting};
+use perilune_model::provisioning::{KERNEL_ARGUMENTS, SETTINGS, Setting};
 use perilune_model::{image, node};
 
 /// A table that is read.
@@ -22,6 +22,8 @@ pub(crate) struct Known {
 enum Fields {
     None,
     OfImages,
+    /// What tags of images keep.
+    OfTags,
     /// What nodes inherit from groups.
     OfGroups,
     OfNodes,
@@ -33,6 +35,7 @@ impl Fields {
         match self {
             Self::None => Vec::new(),
             Self::OfImages => image::TEXTS.iter().map(|text| text.name).collect(),
+            Self::OfTags => vec![KERNEL_ARGUMENTS],
             Self::OfGroups => settings().collect(),
             Self::OfNodes => node::TEXTS.iter().map(|text| text.name).chain(settings()).collect(),
         }
@@ -92,9 +95,9 @@ known! {
         "files_unpacked_size", "labels",
     ], &["changed"], OfImages;
     "osimagetag": &[
-        "name", "osimageid", "kernelfile", "initrdfile", "imagefile", "kerneloptions", "files_kernelversion",
-        "files_checksum", "files_size", "files_unpacked_size",
-    ], &[];
+        "name", "osimageid", "kernelfile", "initrdfile", "imagefile", "files_kernelversion", "files_checksum", "files_size",
+        "files_unpacked_size",
+    ], &[], OfTags;
     "bmcsetup": &[
         "name", "userid", "username", "password", "netchannel", "mgmtchannel", "unmanaged_bmc_users", "driver", "port",
         "certificate", "system", "comment",

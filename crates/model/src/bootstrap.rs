@@ -123,9 +123,9 @@ pub fn first_cluster(draft: &mut Draft, request: &Request) -> Result<(), Error> 
             path: first.path.clone().map_or(Patch::Keep, Patch::Set),
             kernelversion: first.kernelversion.clone().map_or(Patch::Keep, Patch::Set),
             distribution: first.distribution.clone().map_or(Patch::Keep, Patch::Set),
-            kerneloptions: Patch::Set("_net.ifnames=0 _biosdevname=0".to_owned()),
             ..image::Request::default()
         };
+        let wanted = wanted.with_kernel_arguments("_net.ifnames=0 _biosdevname=0");
         image::save(draft, &first.name, &wanted)?;
     }
     if let Some(setup) = &request.bmc_setup {

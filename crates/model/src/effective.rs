@@ -330,31 +330,29 @@ impl<'a> Effective<'a> {
         or_cluster(own, self.cluster.settings().provision_fallback.as_ref(), &DEFAULT_FALLBACK)
     }
 
-    /// Options of the kernel as they are shown: of a group its own, else the image's; of a node its own, then the image's before the
+    /// Arguments of the kernel as they are shown: of a group its own, else the image's; of a node its own, then the image's before the
     /// group's, as existing clients know it.
-    pub fn kerneloptions(&self) -> Sourced<Option<&'a str>> {
-        let own = self.inherited(|settings| settings.kerneloptions.as_deref());
-        let of_image = self
-            .image
-            .and_then(|image| image.kerneloptions.as_deref())
-            .filter(|options| !options.is_empty());
+    pub fn kernel_arguments(&self) -> Sourced<Option<&'a str>> {
+        let own = self.inherited(Provisioning::kernel_arguments);
+        let of_image =
+            self.image.and_then(Image::kernel_arguments).filter(|arguments| !arguments.is_empty());
         let is_group = self.own.is_none();
         match (own.source, of_image) {
             (Source::Node, _) | (_, None) => own,
             (Source::Group, _) if is_group => own,
-            (_, Some(options)) => Sourced { value: Some(options), source: Source::Image },
+            (_, Some(arguments)) => Sourced { value: Some(arguments), source: Source::Image },
         }
     }
 
-    /// Options of the kernel at boot: the node's, else the group's, else those that the tag keeps, else the image's.
-    pub fn boot_kerneloptions(&self) -> Option<&'a str> {
-        let said = |options: &&str| !options.is_empty();
+    /// Arguments of the kernel at boot: the node's, else the group's, else those that the tag keeps, else the image's.
+    pub fn boot_kernel_arguments(&self) -> Option<&'a str> {
+        let said = |arguments: &&str| !arguments.is_empty();
         let of_image = || match self.tag() {
             // A tag that keeps none was made when the image had none.
-            Some(tag) => tag.kerneloptions.as_deref(),
-            None => self.image.and_then(|image| image.kerneloptions.as_deref()),
+            Some(tag) => tag.kernel_arguments(),
+            None => self.image.and_then(Image::kernel_arguments),
         };
-        let own = self.inherited(|settings| settings.kerneloptions.as_deref()).value.filter(said);
+        let own = self.inherited(Provisioning::kernel_arguments).value.filter(said);
         own.or_else(|| of_image().filter(said))
     }
 

@@ -142,7 +142,42 @@ pub struct Request {
     pub tag: Patch<Name>,
 }
 
+impl Request {
+    /// Has the kernel get these arguments.
+    pub(crate) fn with_kernel_arguments(self, arguments: &str) -> Self {
+        Self { kerneloptions: Patch::Set(arguments.to_owned()), ..self }
+    }
+}
+
+impl Tag {
+    /// What an image boots now, to be kept.
+    fn of(image: &Image, name: Name) -> Self {
+        Self { name, files: image.files.clone(), kerneloptions: image.kerneloptions.clone() }
+    }
+
+    /// Arguments of the kernel at that time.
+    pub fn kernel_arguments(&self) -> Option<&str> {
+        self.kerneloptions.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn kernel_arguments_mut(&mut self) -> &mut Option<String> {
+        &mut self.kerneloptions
+    }
+}
+
 impl Image {
+    /// Arguments of the kernel, as clients sent them.
+    pub fn kernel_arguments(&self) -> Option<&str> {
+        self.kerneloptions.as_deref()
+    }
+
+    /// The image as it was when the tag was set, less what was packed of it.
+    fn at(&self, tag: &Tag) -> Self {
+        let (files, kerneloptions) = (tag.files.clone(), tag.kerneloptions.clone());
+        Self { files, kerneloptions, ..self.clone() }
+    }
+
     /// The tag of this name.
     pub fn tag_named(&self, name: &str) -> Option<&Tag> {
         self.tags.iter().find(|tag| tag.name == name)

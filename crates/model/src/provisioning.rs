@@ -207,11 +207,23 @@ settings! {
 
 /// The scripts of an installation, in the order of [`Provisioning::scripts_mut`].
 pub const SCRIPTS: [&str; 3] = ["prescript", "partscript", "postscript"];
+/// The setting with arguments of the kernel. Images and their tags call it the same.
+pub const KERNEL_ARGUMENTS: &str = "kerneloptions";
 
 impl Provisioning {
     /// The scripts of an installation.
     pub fn scripts_mut(&mut self) -> [&mut Option<String>; 3] {
         [&mut self.prescript, &mut self.partscript, &mut self.postscript]
+    }
+
+    /// Arguments of the kernel, as clients sent them.
+    pub fn kernel_arguments(&self) -> Option<&str> {
+        self.kerneloptions.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub fn kernel_arguments_mut(&mut self) -> &mut Option<String> {
+        &mut self.kerneloptions
     }
 }
 

@@ -20,9 +20,9 @@ pub use progress::{LONGEST_LOG, Phase, Progress};
 use serde::{Deserialize, Serialize};
 pub use setting::{NotASetting, Span, check_locale, check_timezone};
 pub use text::{
-    LONGEST_KERNEL_LINE, LONGEST_KERNEL_OPTIONS, boolean, check_kernel_options, check_script_text,
-    decode_if_encoded, ends_script_command, has_leading_zero, kernel_options, whole_number,
-    with_restart,
+    LONGEST_KERNEL_ARGUMENTS, LONGEST_KERNEL_LINE, boolean, check_kernel_arguments,
+    check_script_text, decode_if_encoded, ends_script_command, has_leading_zero, kernel_arguments,
+    whole_number, with_restart,
 };
 pub use wipe::Wipe;
 
@@ -65,8 +65,9 @@ pub struct Plan {
     pub nameservers: Vec<IpAddr>,
     /// DNS search domains.
     pub search: Vec<String>,
-    /// Options of the kernel, for a boot loader on the node's own disk.
-    pub kerneloptions: String,
+    /// Arguments of the kernel, for a boot loader on the node's own disk. Agents in initramfs images that were packed before know it by this name.
+    #[serde(rename = "kerneloptions")]
+    pub kernel_arguments: String,
     /// Files with a content that few may read.
     pub secrets: Vec<Secret>,
     /// How the BMC is to be set up, where it is.

@@ -62,8 +62,8 @@ pub fn ends_script_command(word: &str) -> bool {
     word.starts_with('#') || matches!(word, ";" | "&&" | "||")
 }
 
-/// Options of a kernel on one line, as a boot script has them; they may come in base64.
-pub fn kernel_options(text: &str) -> String {
+/// Arguments of a kernel on one line, as a boot script has them; they may come in base64.
+pub fn kernel_arguments(text: &str) -> String {
     decode_if_encoded(text).replace('\r', "").replace('\n', " ").trim().to_owned()
 }
 
@@ -79,15 +79,15 @@ pub fn with_restart(options: &str) -> String {
 /// is beyond is cut off without a word.
 pub const LONGEST_KERNEL_LINE: usize = 2047;
 /// As long as options may be that somebody gives: the rest of the line is for what a boot script says itself, with long names.
-pub const LONGEST_KERNEL_OPTIONS: usize = 1279;
+pub const LONGEST_KERNEL_ARGUMENTS: usize = 1279;
 
 /// Refuses options with which the kernel's line would not be read to its end.
-pub fn check_kernel_options(options: &str) -> Result<(), String> {
-    if options.len() <= LONGEST_KERNEL_OPTIONS {
+pub fn check_kernel_arguments(options: &str) -> Result<(), String> {
+    if options.len() <= LONGEST_KERNEL_ARGUMENTS {
         return Ok(());
     }
     Err(format!(
-        "it has {} bytes, and at most {LONGEST_KERNEL_OPTIONS} can be: a kernel reads {LONGEST_KERNEL_LINE} bytes in all, and the boot script has words of its own",
+        "it has {} bytes, and at most {LONGEST_KERNEL_ARGUMENTS} can be: a kernel reads {LONGEST_KERNEL_LINE} bytes in all, and the boot script has words of its own",
         options.len()
     ))
 }
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn options_that_are_encoded_are_judged_by_what_they_say() {
-        assert_eq!(kernel_options("cXVpZXQKcm8="), "quiet ro");
-        assert!(check_script_text(&kernel_options("JHtuZXQwL21hY30=")).is_err());
-        assert!(check_script_text(&kernel_options("console=ttyS0\r\nquiet\n")).is_ok());
+        assert_eq!(kernel_arguments("cXVpZXQKcm8="), "quiet ro");
+        assert!(check_script_text(&kernel_arguments("JHtuZXQwL21hY30=")).is_err());
+        assert!(check_script_text(&kernel_arguments("console=ttyS0\r\nquiet\n")).is_ok());
     }
 }

@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use crate::ancestors::Ancestors;
 use crate::fields::Fields;
 use crate::interface::GroupInterfaceKeys;
-use crate::provisioning::{
-    Installation, InstallationSources, Kernel, KernelSources, Provision, ProvisionSources,
-};
+use crate::kernel::{Kernel, KernelSources};
+use crate::provisioning::{Installation, InstallationSources, Provision, ProvisionSources};
 use crate::requests::{INTERFACES, comment, group_interface};
 use crate::word::TrueFalse;
 use crate::{label, provisioning, route};

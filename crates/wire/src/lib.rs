@@ -20,6 +20,7 @@ pub mod hidden;
 pub mod import;
 pub mod interface;
 pub mod job;
+mod kernel;
 mod label;
 pub mod network;
 pub mod node;

@@ -12,9 +12,8 @@ use crate::ancestors::Ancestors;
 use crate::fields::Fields;
 use crate::hidden::View;
 use crate::interface::NodeInterface;
-use crate::provisioning::{
-    Installation, InstallationSources, Kernel, KernelSources, Provision, ProvisionSources,
-};
+use crate::kernel::{Kernel, KernelSources};
+use crate::provisioning::{Installation, InstallationSources, Provision, ProvisionSources};
 use crate::requests::{INTERFACES, comment, node_interface};
 use crate::word::{PortNumber, TrueFalse};
 use crate::{label, provisioning, route};

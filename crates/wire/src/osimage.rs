@@ -10,8 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
+use crate::kernel::{self, KernelOfImage};
 use crate::label;
-use crate::provisioning::kernel_options;
 use crate::requests::comment;
 
 /// The longest name that a request may give to an image or a tag.
@@ -36,9 +36,8 @@ pub struct ImageEntry<'a> {
     grab_exclude: Option<String>,
     initrdfile: Option<String>,
     kernelfile: Option<String>,
-    kernelmodules: Option<&'a str>,
-    kerneloptions: Option<String>,
-    kernelversion: Option<&'a str>,
+    #[serde(flatten)]
+    kernel: KernelOfImage<'a>,
     path: String,
     imagefile: Option<String>,
     distribution: Option<&'a str>,
@@ -61,9 +60,7 @@ impl<'a> ImageEntry<'a> {
             grab_exclude: image.grab_exclude.clone(),
             initrdfile: marked(image.files.initrdfile.as_deref(), site),
             kernelfile: marked(image.files.kernelfile.as_deref(), site),
-            kernelmodules: image.kernelmodules.as_deref(),
-            kerneloptions: image.kerneloptions.clone(),
-            kernelversion: image.effective_kernelversion(),
+            kernel: KernelOfImage::of(image),
             path: path(image, site),
             imagefile: marked(image.files.imagefile.as_deref(), site),
             distribution: image.distribution.as_deref(),
@@ -82,7 +79,7 @@ impl<'a> ImageEntry<'a> {
         Self {
             grab_filesystems: entry.grab_filesystems.map(encoded),
             grab_exclude: entry.grab_exclude.map(encoded),
-            kerneloptions: entry.kerneloptions.map(encoded),
+            kernel: entry.kernel.encoded(encoded),
             assigned_tags: (!names.is_empty()).then(|| names.join(",")),
             ..entry
         }
@@ -234,15 +231,12 @@ fn columns(fields: &mut Fields<'_>) -> Request {
 
 /// What requests and documents say alike: all but the files, which packing makes, and labels.
 pub(crate) fn described(fields: &mut Fields<'_>) -> Request {
-    Request {
+    let request = Request {
         path: tree_path(fields.help("Directory with the tree of the operating system")),
-        kernelversion: fields
-            .help("The kernel to boot, as in lib/modules of the tree")
-            .text("kernelversion"),
-        kernelmodules: fields
-            .help("Modules for the installer, separated by commas; =-NAME leaves one out")
-            .text("kernelmodules"),
-        kerneloptions: kernel_options(fields.help("The kernel's command line")),
+        ..Request::default()
+    };
+    let request = kernel::image_request(fields, request);
+    Request {
         distribution: fields.help("redhat, debian, ubuntu, …").text("distribution"),
         osrelease: fields.help("Release of the distribution").text("osrelease"),
         grab_filesystems: fields
@@ -251,7 +245,7 @@ pub(crate) fn described(fields: &mut Fields<'_>) -> Request {
             .text("grab_filesystems"),
         grab_exclude: fields.help("What is left out by a grab").encoded().text("grab_exclude"),
         comment: comment(fields),
-        ..Request::default()
+        ..request
     }
 }
 
@@ -292,7 +286,7 @@ mod tests {
     fn image() -> Image {
         Image {
             name: Name::trusted("compute"),
-            kerneloptions: Some("quiet".to_owned()),
+            grab_exclude: Some("quiet".to_owned()),
             grab_filesystems: Some("LywgL2Jvb3Q=".to_owned()),
             files: ImageFiles {
                 kernelfile: Some("compute-1-vmlinuz-6.1".to_owned()),
@@ -323,13 +317,17 @@ mod tests {
     #[test]
     fn a_detail_is_encoded_where_it_was_not_and_marks_what_is_absent() {
         let image = image();
-        let detail = serde_json::to_value(ImageEntry::detail(&image, site())).unwrap();
+        let mut detail = serde_json::to_value(ImageEntry::detail(&image, site())).unwrap();
+        // What is told of the kernel is tested with it.
+        detail
+            .as_object_mut()
+            .unwrap()
+            .retain(|field, _| field == "kernelfile" || !field.starts_with("kernel"));
         assert_eq!(
             detail,
             json!({
-                "name": "compute", "grab_filesystems": "LywgL2Jvb3Q=", "grab_exclude": null, "initrdfile": null,
-                "kernelfile": "compute-1-vmlinuz-6.1", "kernelmodules": null, "kerneloptions": "cXVpZXQ=",
-                "kernelversion": "6.1", "path": "/srv/images/compute", "imagefile": "!!kickstart!!", "distribution": null,
+                "name": "compute", "grab_filesystems": "LywgL2Jvb3Q=", "grab_exclude": "cXVpZXQ=", "initrdfile": null,
+                "kernelfile": "compute-1-vmlinuz-6.1", "path": "/srv/images/compute", "imagefile": "!!kickstart!!", "distribution": null,
                 "osrelease": null, "comment": null, "tag": "default",
             })
         );
@@ -340,7 +338,7 @@ mod tests {
         let image = Image { path: Some("/data/compute".to_owned()), ..image() };
         let entry = serde_json::to_value(ImageEntry::new(&image, site())).unwrap();
         assert_eq!(
-            (&entry["kerneloptions"], &entry["path"]),
+            (&entry["grab_exclude"], &entry["path"]),
             (&json!("quiet"), &json!("/data/compute"))
         );
     }

@@ -3,7 +3,7 @@
 use perilune_model::effective::Effective;
 use perilune_model::plugins::Installed;
 use perilune_model::provisioning::{
-    BootOrder, Hosts, InstallPolicy, IpxeKernel, ProvisionMethod, Provisioning, Request, TagChoice,
+    BootOrder, Hosts, InstallPolicy, ProvisionMethod, Provisioning, Request, TagChoice,
     UnmanagedUsers, Wipe,
 };
 use perilune_model::{Name, Patch, Words};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fields::Fields;
-use crate::route;
+use crate::{kernel, route};
 
 /// What a request says of settings. `bmcsetup` is what it calls the BMC setup.
 pub(crate) fn request(fields: &mut Fields<'_>, bmcsetup: &str, installed: &Installed) -> Request {
@@ -26,7 +26,7 @@ pub(crate) fn request(fields: &mut Fields<'_>, bmcsetup: &str, installed: &Insta
 
 /// The same, whatever plugins are installed.
 pub fn read(fields: &mut Fields<'_>, bmcsetup: &str) -> Request {
-    Request {
+    let request = Request {
         osimage: fields
             .help("The image; else what is inherited")
             .of("osimage")
@@ -49,8 +49,15 @@ pub fn read(fields: &mut Fields<'_>, bmcsetup: &str) -> Request {
             .text("provision_interface"),
         provision_method: provision_method(fields),
         provision_fallback: provision_fallback(fields),
-        kerneloptions: kernel_options(fields.help("Added to the kernel's command line")),
-        ipxe_kernel: ipxe_kernel(fields),
+        ..Request::default()
+    };
+    let request = kernel::request(fields, request);
+    installation(fields, request)
+}
+
+/// The settings behind those of the kernel: what the installer does.
+fn installation(fields: &mut Fields<'_>, request: Request) -> Request {
+    Request {
         unmanaged_bmc_users: unmanaged_users(
             fields.help("BMC users we do not know: disable or delete"),
         ),
@@ -98,6 +105,7 @@ pub fn read(fields: &mut Fields<'_>, bmcsetup: &str) -> Request {
         routes: route::names(
             fields.help("Static routes, separated by commas; else those that are inherited, or of the networks"),
         ),
+        ..request
     }
 }
 
@@ -109,17 +117,6 @@ fn image_tag(fields: &mut Fields<'_>) -> Patch<TagChoice> {
         "default" => Ok(TagChoice::Current),
         text => Name::general(text).map(TagChoice::Named).map_err(|error| error.to_string()),
     })
-}
-
-fn ipxe_kernel(fields: &mut Fields<'_>) -> Patch<IpxeKernel> {
-    fields.help("default or alternative").words(&["default", "alternative"]).converted(
-        "ipxe_kernel",
-        |text| match text.to_ascii_lowercase().as_str() {
-            "default" => Ok(IpxeKernel::Default),
-            "alternative" => Ok(IpxeKernel::Alternative),
-            _ => Err("it must be 'default' or 'alternative'".to_owned()),
-        },
-    )
 }
 
 fn disk_layout(fields: &mut Fields<'_>) -> Patch<String> {
@@ -144,16 +141,6 @@ pub(crate) fn provision_method(fields: &mut Fields<'_>) -> Patch<ProvisionMethod
 
 pub(crate) fn provision_fallback(fields: &mut Fields<'_>) -> Patch<ProvisionMethod> {
     fields.help("What to try when that fails").parsed("provision_fallback")
-}
-
-/// Options that a boot script can have: else every boot would be refused.
-pub(crate) fn kernel_options(fields: &mut Fields<'_>) -> Patch<String> {
-    fields.encoded().checked("kerneloptions", |text| {
-        let options = perilune_plan::kernel_options(text);
-        perilune_plan::check_script_text(&options)
-            .map_err(|reason| format!("it cannot be put into a boot script: {reason}"))?;
-        perilune_plan::check_kernel_options(&options)
-    })
 }
 
 /// When nodes are installed, by either of its names. Whoever gives both, as they were shown, means `install_policy`.
@@ -200,44 +187,6 @@ pub fn unmanaged_users(fields: &mut Fields<'_>) -> Patch<UnmanagedUsers> {
         Patch::Keep => Patch::Keep,
         Patch::Clear | Patch::Set(None) => Patch::Clear,
         Patch::Set(Some(users)) => Patch::Set(users),
-    }
-}
-
-/// What machines boot, as all answers about nodes and groups show it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Kernel<'a> {
-    kerneloptions: Option<&'a str>,
-    ipxe_kernel: Option<&'static str>,
-}
-
-impl<'a> Kernel<'a> {
-    pub(crate) fn in_effect(effective: &Effective<'a>) -> Self {
-        let ipxe_kernel = Some(effective.ipxe_kernel().value.word());
-        Self { kerneloptions: effective.kerneloptions().value, ipxe_kernel }
-    }
-
-    /// Of a group in a list, which shows the boot program that it names itself.
-    pub(crate) fn said(effective: &Effective<'a>) -> Self {
-        let ipxe_kernel = effective.said(|own| own.ipxe_kernel).map(IpxeKernel::word);
-        Self { kerneloptions: effective.kerneloptions().value, ipxe_kernel }
-    }
-}
-
-/// Where each of these comes from.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct KernelSources {
-    #[serde(rename = "_kerneloptions_source")]
-    kerneloptions: &'static str,
-    #[serde(rename = "_ipxe_kernel_source")]
-    ipxe_kernel: &'static str,
-}
-
-impl KernelSources {
-    pub(crate) fn of(effective: &Effective<'_>) -> Self {
-        Self {
-            kerneloptions: effective.kerneloptions().source.word(),
-            ipxe_kernel: effective.ipxe_kernel().source.word(),
-        }
     }
 }
 
@@ -296,7 +245,7 @@ pub(crate) fn overrides(own: &Provisioning) -> bool {
         own.provision_interface.is_some(),
         own.provision_method.is_some(),
         own.provision_fallback.is_some(),
-        own.kerneloptions.is_some(),
+        own.kernel_arguments().is_some(),
         own.ipxe_kernel.is_some(),
         own.osimagetag.is_some(),
         own.install_policy.is_some(),

@@ -35,7 +35,7 @@ pub(crate) fn plan(interfaces: Vec<Interface>) -> Plan {
         boot_interface: "BOOTIF".to_owned(),
         nameservers: vec!["10.141.255.254".parse().unwrap(), "fd00::254".parse().unwrap()],
         search: vec!["cluster".to_owned(), "ib".to_owned()],
-        kerneloptions: String::new(),
+        kernel_arguments: String::new(),
         secrets: Vec::new(),
         bmc: None,
         identity: None,

@@ -85,7 +85,7 @@ fn plan(interfaces: Vec<Interface>, servers: &[&str], search: &[&str]) -> Plan {
         boot_interface: "BOOTIF".to_owned(),
         nameservers: servers.iter().map(|server| server.parse().unwrap()).collect(),
         search: search.iter().map(|&domain| domain.to_owned()).collect(),
-        kerneloptions: String::new(),
+        kernel_arguments: String::new(),
         secrets: Vec::new(),
         bmc: None,
         identity: None,

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use perilune_model::effective::Effective;
 use perilune_model::group::Group;
 use perilune_model::interface::{GroupInterface, Numbering, impossible};
-use perilune_model::provisioning::{Provisioning, Request, SCRIPTS, SETTINGS, Wipe};
+use perilune_model::provisioning::{
+    KERNEL_ARGUMENTS, Provisioning, Request, SCRIPTS, SETTINGS, Wipe,
+};
 use perilune_model::{Name, Violation};
 use perilune_plan::DiskLayout;
 use perilune_wire::fields::Fields;
@@ -147,10 +149,10 @@ pub(super) fn provisioning(reading: &mut Reading<'_>, names: &Names, zero: Zero)
         setupbmc,
         netboot,
         bootmenu,
-        kerneloptions: reading.kernel_options(),
         disklayout: disk_layout(reading),
         ..asked.alone()
     };
+    *own.kernel_arguments_mut() = reading.kernel_arguments();
     for (script, column) in own.scripts_mut().into_iter().zip(SCRIPTS) {
         *script = reading.script(column);
     }
@@ -166,7 +168,7 @@ const OTHERWISE: [&str; 8] = [
     "setupbmc",
     "netboot",
     "bootmenu",
-    "kerneloptions",
+    KERNEL_ARGUMENTS,
     "disklayout",
 ];
 

@@ -3,7 +3,7 @@
 use perilune_model::Name;
 use perilune_model::bmc_setup::{BmcSetup, Certificate, Driver, check_credentials};
 use perilune_model::image::{Image, ImageFiles, TEXTS, Tag};
-use perilune_model::provisioning::UnmanagedUsers;
+use perilune_model::provisioning::{KERNEL_ARGUMENTS, UnmanagedUsers};
 
 use super::planner::Planner;
 use crate::reading::Reading;
@@ -55,12 +55,13 @@ impl Planner<'_> {
                 continue;
             }
             let files = files(&mut reading);
-            let kerneloptions = reading.kernel_options();
+            let mut kept = Tag { name: name.clone(), files, ..Tag::default() };
+            *kept.kernel_arguments_mut() = reading.kernel_arguments();
             if active == Some(tag.id) {
                 image.tag = Some(name.clone());
             }
-            self.names.taken("osimagetag", tag.id, name.clone());
-            image.tags.push(Tag { name, files, kerneloptions });
+            self.names.taken("osimagetag", tag.id, name);
+            image.tags.push(kept);
         }
         image.tags.sort_by(|one, other| one.name.cmp(&other.name));
         if let Some(active) = active.filter(|_| image.tag.is_none()) {
@@ -125,7 +126,7 @@ fn image(reading: &mut Reading<'_>) -> Option<Image> {
     let mut image = Image { name, labels: reading.labels(), ..Image::default() };
     for text in TEXTS {
         *(text.place)(&mut image) = match text.name {
-            "kerneloptions" => reading.kernel_options(),
+            KERNEL_ARGUMENTS => reading.kernel_arguments(),
             column => reading.text(column),
         };
     }

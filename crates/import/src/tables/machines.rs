@@ -6,7 +6,7 @@ use perilune_model::image::{self, ImageFiles};
 use perilune_model::interface::Link;
 use perilune_model::node::{self, Node};
 use perilune_model::provisioning::{
-    Provisioning, SETTINGS, Setting, SettingValue, TagChoice, UnmanagedUsers,
+    KERNEL_ARGUMENTS, Provisioning, SETTINGS, Setting, SettingValue, TagChoice, UnmanagedUsers,
 };
 use perilune_model::secret::Secrets;
 use perilune_model::{Addresses, Cluster, Name, Text};
@@ -57,7 +57,7 @@ impl Writer {
                 let mut row = vec![
                     ("name", Cell::some(Some(&tag.name))),
                     ("osimageid", self.reference("osimage", Some(&image.name))),
-                    ("kerneloptions", Cell::some(tag.kerneloptions.as_ref())),
+                    (KERNEL_ARGUMENTS, Cell::some(tag.kernel_arguments())),
                 ];
                 row.extend(files(&tag.files));
                 tags.push((tag_key(&image.name, &tag.name), row));

@@ -106,24 +106,22 @@ pub fn clone(
     };
     let tag = source_tag.map(|tag| source.tag_named(tag.as_str()).ok_or_else(|| missing(tag)));
     let tag = tag.transpose()?;
-    let files = tag.map_or(&source.files, |tag| &tag.files);
-    let kerneloptions = tag.map_or(&source.kerneloptions, |tag| &tag.kerneloptions);
+    let source = tag.map_or_else(|| Image::clone(&source), |tag| source.at(tag));
     let mut image = Image {
         name: new_name.clone(),
         path: None,
         files: ImageFiles {
-            kernelfile: files.kernelfile.clone(),
-            initrdfile: files.initrdfile.clone(),
-            kernelversion: files.kernelversion.clone(),
+            kernelfile: source.files.kernelfile.clone(),
+            initrdfile: source.files.initrdfile.clone(),
+            kernelversion: source.files.kernelversion.clone(),
             ..ImageFiles::default()
         },
-        kerneloptions: kerneloptions.clone(),
         comment: None,
         // What is said of one image need not be true of its copy.
         labels: Labels::default(),
         tag: None,
         tags: Vec::new(),
-        ..Image::clone(&source)
+        ..source
     };
     request.apply(&mut image)?;
     draft.put(image)

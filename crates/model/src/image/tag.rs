@@ -22,8 +22,7 @@ pub(super) fn activate(image: &mut Image, tag: &Patch<Name>) {
     if image.tag_named(name.as_str()).is_some() {
         return;
     }
-    let (files, kerneloptions) = (image.files.clone(), image.kerneloptions.clone());
-    image.tags.push(Tag { name: name.clone(), files, kerneloptions });
+    image.tags.push(Tag::of(image, name.clone()));
     image.tags.sort_by(|one, other| one.name.cmp(&other.name));
 }
 

@@ -109,7 +109,7 @@ fn a_node_boots_its_own_tag_else_with_an_image_of_its_own_the_files_of_now_else_
             assert_eq!(effective.osimagetag().source, source, "{case}");
             let (_, kept) = expected.split_once(':').unwrap();
             let options = if kept == "now" { "options of now" } else { &format!("{kept} options") };
-            assert_eq!(effective.boot_kerneloptions(), Some(options), "{case}");
+            assert_eq!(effective.boot_kernel_arguments(), Some(options), "{case}");
         }
     }
 }

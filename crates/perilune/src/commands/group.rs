@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Add groups
     #[command(after_help = "Examples:
   perilune group add compute --osimage debian12
-  perilune group add gpu --parent compute --kerneloptions nouveau.modeset=0
+  perilune group add gpu --parent compute --scripts gpu-driver
   perilune group add login --osimage debian12 --disklayout @disk.json --interface BMC,network=ipmi
 
 docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first disk as a whole.")]
@@ -51,9 +51,7 @@ docs/disk-layout.md tells what can be in disk.json; {\"disks\": []} is the first
   perilune group change compute --postscript \"\"      (clears it)")]
     Change(WithFields),
     /// Copy a group
-    #[command(
-        after_help = "Example:\n  perilune group clone compute gpu --kerneloptions \"nouveau.modeset=0\""
-    )]
+    #[command(after_help = "Example:\n  perilune group clone compute gpu --scripts gpu-driver")]
     Clone(CloneArguments),
     /// Remove groups
     #[command(visible_alias = "rm")]

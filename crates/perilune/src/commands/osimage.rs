@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Add(WithFields),
     /// Change fields of images
     #[command(after_help = "Examples:
-  perilune osimage change debian12 --kerneloptions \"console=ttyS0,115200\"
+  perilune osimage change debian12 --kernelversion 6.1.0-30-amd64
   perilune osimage change debian12 --tag \"\"      (no tag is active)")]
     Change(WithFields),
     /// Copy an image: its tree, unless --nocopy, and then pack it, unless --bare

@@ -139,8 +139,8 @@ mod tests {
             "osimage": "debian12", "_osimage_source": "group", "osimagetagid": null,
             "netboot": "True", "_netboot_source": "group",
             "provision_method": "http", "_provision_method_source": "cluster",
-            "kerneloptions": encode("console=ttyS0 quiet splash with_many words=that do=not fit=on one=line"),
-            "_kerneloptions_source": "node",
+            "prescript": encode("console=ttyS0 quiet splash with_many words=that do=not fit=on one=line"),
+            "_prescript_source": "node",
             "prescript": "", "_prescript_source": "default",
             "postscript": encode("#!/bin/sh\n\techo \u{1b}[2Jdone\n"), "_postscript_source": "group",
             "interfaces": [

@@ -167,7 +167,7 @@ mod tests {
     fn encoded_fields_are_decoded_and_plain_text_is_left_as_it_is() {
         assert_eq!(field_text("comment", &json!(encode("zweite Reihe"))), "zweite Reihe");
         assert_eq!(field_text("provisioning.postscript", &json!(encode("echo"))), "echo");
-        assert_eq!(field_text("kerneloptions", &json!("quiet splash")), "quiet splash");
+        assert_eq!(field_text("prescript", &json!("quiet splash")), "quiet splash");
         assert_eq!(field_text("group", &json!(encode("compute"))), encode("compute"));
     }
 
