@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test asks cargo and git, and waits for them")]
 
+#[path = "tidy/absences.rs"]
+mod absences;
 #[path = "tidy/circles.rs"]
 mod circles;
 
