@@ -4,7 +4,7 @@
 //! would lose what it came from.
 
 use perilune_model::provisioning::{KERNEL_ARGUMENTS, SETTINGS, Setting};
-use perilune_model::{image, node};
+use perilune_model::{image, node, settings};
 
 /// A table that is read.
 pub(crate) struct Known {
@@ -21,6 +21,8 @@ pub(crate) struct Known {
 #[derive(Clone, Copy)]
 enum Fields {
     None,
+    /// Settings of the cluster.
+    OfCluster,
     OfImages,
     /// What tags of images keep.
     OfTags,
@@ -31,13 +33,16 @@ enum Fields {
 
 impl Fields {
     fn columns(self) -> Vec<&'static str> {
-        let settings = || SETTINGS.iter().map(column).chain([INSTALL_MODE, "labels", "routes"]);
+        let inherited = || SETTINGS.iter().map(column).chain([INSTALL_MODE, "labels", "routes"]);
         match self {
             Self::None => Vec::new(),
+            Self::OfCluster => {
+                settings::FIELDS.iter().map(|field| field.name).chain([INSTALL_MODE]).collect()
+            }
             Self::OfImages => image::TEXTS.iter().map(|text| text.name).collect(),
             Self::OfTags => vec![KERNEL_ARGUMENTS],
-            Self::OfGroups => settings().collect(),
-            Self::OfNodes => node::TEXTS.iter().map(|text| text.name).chain(settings()).collect(),
+            Self::OfGroups => inherited().collect(),
+            Self::OfNodes => node::TEXTS.iter().map(|text| text.name).chain(inherited()).collect(),
         }
     }
 }
@@ -76,11 +81,7 @@ macro_rules! known {
 }
 
 known! {
-    "cluster": &[
-        "name", "user", "domain_search", "nameserver_ip", "forwardserver_ip", "ntp_server", "technical_contacts",
-        "provision_method", "provision_fallback", "install_policy", "install_mode", "debug", "security", "packing_bootpause", "createnode_ondemand",
-        "createnode_macashost", "nextnode_discover", "bind_legacy", "dnssec_enable", "dnssec_validation",
-    ], &[];
+    "cluster": &["name"], &[], OfCluster;
     "network": &[
         "name", "network", "subnet", "network_ipv6", "subnet_ipv6", "gateway", "gateway_ipv6", "gateway_metric",
         "nameserver_ip", "nameserver_ip_ipv6", "ntp_server", "dhcp", "dhcp_nodes_in_pool", "dhcp_nodes_only",

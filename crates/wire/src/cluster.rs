@@ -146,7 +146,17 @@ pub fn request(fields: &mut Fields<'_>, keys: &[String], installed: &Installed) 
 
 /// The part of it that is neither the name nor about controllers.
 pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -> Request {
-    let request = Request {
+    let request = read(fields);
+    let provision = [&request.provision_method, &request.provision_fallback];
+    for missing in installed.missing(provision, &Patch::Keep, &Patch::Keep) {
+        fields.refuse(&missing.field, missing.reason);
+    }
+    request
+}
+
+/// The same, whatever plugins are installed.
+pub fn read(fields: &mut Fields<'_>) -> Request {
+    Request {
         user: fields.help("Free text").text("user"),
         technical_contacts: fields.help("Whom to call").text("technical_contacts"),
         nameserver_ip: addresses(
@@ -182,12 +192,7 @@ pub(crate) fn settings_request(fields: &mut Fields<'_>, installed: &Installed) -
         dnssec_enable: fields.help("DNSSEC, with old versions of BIND").boolean("dnssec_enable"),
         dnssec_validation: fields.help("Check DNSSEC signatures").boolean("dnssec_validation"),
         ..Request::default()
-    };
-    let provision = [&request.provision_method, &request.provision_fallback];
-    for missing in installed.missing(provision, &Patch::Keep, &Patch::Keep) {
-        fields.refuse(&missing.field, missing.reason);
     }
-    request
 }
 
 /// Search domains reach files of many programs, in each of which other letters mean something else.

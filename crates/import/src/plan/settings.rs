@@ -1,16 +1,16 @@
 //! The cluster as a whole, and its controllers.
 
-use perilune_model::Name;
 use perilune_model::controller::{Controller, DEFAULT_PORT};
-use perilune_model::provisioning::InstallPolicy;
-use perilune_model::settings::Settings;
+use perilune_model::settings::{self, FIELDS, Request, Settings};
+use perilune_model::{FieldKind, Name, Violation};
+use perilune_wire::fields::Fields;
+use serde_json::{Map, Value};
 
 use super::planner::Planner;
+use crate::cell::shown;
 use crate::reading::Reading;
 use crate::report::Verdict;
-
-/// What a method should be, in a report.
-const METHOD: &str = "http, torrent, kickstart or the name of a plugin";
+use crate::schema::INSTALL_MODE;
 
 impl Planner<'_> {
     pub(super) fn settings(&mut self) {
@@ -23,39 +23,11 @@ impl Planner<'_> {
             [first, others @ ..] => (first, others),
         };
         let mut reading = Reading::new("cluster", first, &mut self.report);
-        let usual = Settings::default();
-        let settings = Settings {
-            name: usual.name.clone(),
-            title: reading
-                .checked("name", |text| Name::general(text).is_ok())
-                .unwrap_or(usual.title),
-            user: reading.text("user"),
-            domain_search: reading.list("domain_search"),
-            nameserver_ip: reading.addresses("nameserver_ip"),
-            forwardserver_ip: reading.addresses("forwardserver_ip"),
-            ntp_server: reading.addresses("ntp_server"),
-            technical_contacts: reading.text("technical_contacts"),
-            provision_method: reading.parsed("provision_method", METHOD),
-            provision_fallback: reading.parsed("provision_fallback", METHOD),
-            install_policy: install_policy(&mut reading),
-            debug: reading.boolean("debug").unwrap_or(usual.debug),
-            security: reading.boolean("security").unwrap_or(usual.security),
-            packing_bootpause: reading
-                .boolean("packing_bootpause")
-                .unwrap_or(usual.packing_bootpause),
-            createnode_ondemand: reading
-                .boolean("createnode_ondemand")
-                .unwrap_or(usual.createnode_ondemand),
-            createnode_macashost: reading
-                .boolean("createnode_macashost")
-                .unwrap_or(usual.createnode_macashost),
-            nextnode_discover: reading
-                .boolean("nextnode_discover")
-                .unwrap_or(usual.nextnode_discover),
-            bind_legacy: reading.boolean("bind_legacy").unwrap_or(usual.bind_legacy),
-            dnssec_enable: reading.boolean("dnssec_enable"),
-            dnssec_validation: reading.boolean("dnssec_validation"),
-            user_generation: usual.user_generation,
+        let title = reading.checked("name", |text| Name::general(text).is_ok());
+        let settings = settings::alone(&asked(&mut reading));
+        let settings = match title {
+            Some(title) => Settings { title, ..settings },
+            None => settings,
         };
         // A draft has the settings of a new cluster from the beginning; these take their place.
         match self.draft.put(settings) {
@@ -116,17 +88,29 @@ impl Planner<'_> {
     }
 }
 
-/// When nodes are installed, by our own word, or by that of newer databases.
-fn install_policy(reading: &mut Reading<'_>) -> Option<InstallPolicy> {
-    let ours = reading.word("install_policy", |word| {
-        InstallPolicy::ALL.into_iter().find(|policy| policy.word() == word)
-    });
-    let theirs = reading.word("install_mode", |word| match word {
-        "auto" => Some(None),
-        "full" => Some(Some(InstallPolicy::Always)),
-        "local" => Some(Some(InstallPolicy::Never)),
-        "memboot" => Some(Some(InstallPolicy::Memory)),
-        _ => None,
-    });
-    ours.or(theirs.flatten())
+/// What a row says, by the rules of requests. What they refuse is unset; of addresses, those that are none are left out.
+fn asked(reading: &mut Reading<'_>) -> Request {
+    let mut said = Map::new();
+    let columns = FIELDS.iter().map(|field| (field.name, field.kind));
+    for (column, kind) in columns.chain([(INSTALL_MODE, FieldKind::Text)]) {
+        let text = match kind {
+            FieldKind::Flag => reading.boolean(column).map(|flag| flag.to_string()),
+            FieldKind::Addresses => {
+                let addresses = reading.addresses(column);
+                Some(addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
+            // An empty text is nothing, also where a new cluster has something.
+            FieldKind::Text | FieldKind::List => Some(reading.text(column).unwrap_or_default()),
+        };
+        if let Some(text) = text {
+            said.insert(column.to_owned(), text.trim().into());
+        }
+    }
+    let mut fields = Fields::new(&said);
+    let request = perilune_wire::cluster::read(&mut fields);
+    for Violation { field, reason } in fields.finish().err().unwrap_or_default() {
+        let text = said.get(&field).and_then(Value::as_str).unwrap_or_default();
+        reading.odd(&field, format!("'{}': {reason}; read as unset", shown(text)));
+    }
+    request
 }

@@ -4,11 +4,10 @@ use perilune_model::controller::Controller;
 use perilune_model::device::SwitchInterface;
 use perilune_model::device::ztp::{Format, Protocol, System};
 use perilune_model::network::{Network, Zone};
-use perilune_model::provisioning::InstallPolicy;
 use perilune_model::rack::Placement;
 use perilune_model::route::Route;
-use perilune_model::settings::Settings;
-use perilune_model::{Cluster, Name};
+use perilune_model::settings::{FIELDS, Settings};
+use perilune_model::{Cluster, Field, FieldValue, Name};
 
 use super::Writer;
 use crate::cell::Cell;
@@ -158,27 +157,14 @@ fn key(name: &Name) -> String {
 }
 
 fn settings(settings: &Settings) -> Vec<(&'static str, Cell)> {
-    vec![
-        ("name", Cell::some(Some(&settings.title))),
-        ("user", Cell::some(settings.user.as_ref())),
-        ("domain_search", Cell::list(&settings.domain_search)),
-        ("nameserver_ip", Cell::list(&settings.nameserver_ip)),
-        ("forwardserver_ip", Cell::list(&settings.forwardserver_ip)),
-        ("ntp_server", Cell::list(&settings.ntp_server)),
-        ("technical_contacts", Cell::some(settings.technical_contacts.as_ref())),
-        ("provision_method", Cell::some(settings.provision_method.as_ref())),
-        ("provision_fallback", Cell::some(settings.provision_fallback.as_ref())),
-        ("install_policy", Cell::some(settings.install_policy.map(InstallPolicy::word))),
-        ("debug", Cell::boolean(Some(settings.debug))),
-        ("security", Cell::boolean(Some(settings.security))),
-        ("packing_bootpause", Cell::boolean(Some(settings.packing_bootpause))),
-        ("createnode_ondemand", Cell::boolean(Some(settings.createnode_ondemand))),
-        ("createnode_macashost", Cell::boolean(Some(settings.createnode_macashost))),
-        ("nextnode_discover", Cell::boolean(Some(settings.nextnode_discover))),
-        ("bind_legacy", Cell::boolean(Some(settings.bind_legacy))),
-        ("dnssec_enable", Cell::boolean(settings.dnssec_enable)),
-        ("dnssec_validation", Cell::boolean(settings.dnssec_validation)),
-    ]
+    let cell = |field: &Field<Settings>| match (field.of)(settings) {
+        FieldValue::Nothing => Cell::Null,
+        FieldValue::Text(text) => Cell::some(Some(text)),
+        FieldValue::Flag(flag) => Cell::boolean(Some(flag)),
+        FieldValue::List(list) => Cell::list(&list),
+    };
+    let title = ("name", Cell::some(Some(&settings.title)));
+    [title].into_iter().chain(FIELDS.iter().map(|field| (field.name, cell(field)))).collect()
 }
 
 fn row_of(network: &Network) -> Vec<(&'static str, Cell)> {

@@ -190,7 +190,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "odd network 1 (cluster) dhcp: 'perhaps' is neither yes nor no; read as unset",
             "odd network 1 (cluster) nameserver_ip: 'dns;x' is not an IP address; left out",
             "odd network 1 (cluster) ntp_server: '10.141.0.256' is neither an IP address nor a host name; left out",
-            "odd cluster 1 provision_method: 'two ways' is not http, torrent, kickstart or the name of a plugin; read as unset",
+            "odd cluster 1 provision_method: 'two ways': it must be http, torrent, kickstart or the name of a plugin",
             "odd group 1 (compute) provision_fallback: '../http': it must be http, torrent,",
             "odd cluster 1 security: '7' is neither yes nor no",
             "odd cluster 1 ntp_server: 'time.example.org' is not an IP address; left out",

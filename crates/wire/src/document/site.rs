@@ -7,11 +7,10 @@ use perilune_model::dns::{DnsHost, DnsHosts, DnsRecord, Entry};
 use perilune_model::network::{Network, Zone, check_relays, parse_range};
 use perilune_model::object::{ClusterSecrets, GroupSecrets, NodeSecrets};
 use perilune_model::plugins::Installed;
-use perilune_model::provisioning::{InstallPolicy, ProvisionMethod};
 use perilune_model::route::Route;
 use perilune_model::secret::{CLUSTER, Secret, Secrets};
-use perilune_model::settings::Settings;
-use perilune_model::{Family, Kind, Name, Object, Servers, Violation, addresses};
+use perilune_model::settings::{FIELDS, Settings};
+use perilune_model::{Family, FieldValue, Kind, Name, Object, Servers, Violation, addresses};
 use serde_json::Value;
 
 use super::Said;
@@ -31,42 +30,16 @@ pub(super) fn settings(fields: &mut Fields<'_>, installed: &Installed) -> Object
 
 pub(super) fn show_settings(settings: &Settings) -> Said {
     let usual = Settings::default();
-    // A field that is usually set is written empty when it is not.
-    let or_empty = |own: Option<&str>, is_usually_set: bool| match own {
-        Some(own) => Some(own.to_owned()),
-        None => is_usually_set.then(String::new),
-    };
-    let method = |own: &Option<ProvisionMethod>, usual: &Option<ProvisionMethod>| {
-        or_empty(own.as_ref().map(ProvisionMethod::word), usual.is_some())
-    };
-    Said::default()
-        .text("name", Some(&settings.title))
-        .put("user", settings.user.clone())
-        .list("domain_search", &settings.domain_search)
-        .put("nameserver_ip", joined(&settings.nameserver_ip))
-        .put("forwardserver_ip", joined(&settings.forwardserver_ip))
-        .put("ntp_server", joined(&settings.ntp_server))
-        .put(
-            "technical_contacts",
-            or_empty(settings.technical_contacts.as_deref(), usual.technical_contacts.is_some()),
-        )
-        .put("provision_method", method(&settings.provision_method, &usual.provision_method))
-        .put("provision_fallback", method(&settings.provision_fallback, &usual.provision_fallback))
-        .put("install_policy", settings.install_policy.map(InstallPolicy::word))
-        .flag("debug", settings.debug, usual.debug)
-        .flag("security", settings.security, usual.security)
-        .flag("packing_bootpause", settings.packing_bootpause, usual.packing_bootpause)
-        .flag("createnode_ondemand", settings.createnode_ondemand, usual.createnode_ondemand)
-        .flag("createnode_macashost", settings.createnode_macashost, usual.createnode_macashost)
-        .flag("nextnode_discover", settings.nextnode_discover, usual.nextnode_discover)
-        .flag("bind_legacy", settings.bind_legacy, usual.bind_legacy)
-        .put("dnssec_enable", settings.dnssec_enable)
-        .put("dnssec_validation", settings.dnssec_validation)
-}
-
-fn joined(addresses: &[IpAddr]) -> Option<String> {
-    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join(","))
+    let title = Said::default().text("name", Some(&settings.title));
+    FIELDS.iter().fold(title, |said, field| match ((field.of)(settings), (field.of)(&usual)) {
+        (FieldValue::Text(text), _) => said.put(field.name, Some(text)),
+        // A text that is usually set is written empty when it is not.
+        (FieldValue::Nothing, FieldValue::Text(_)) => said.put(field.name, Some("")),
+        (FieldValue::Nothing, _) => said,
+        (FieldValue::List(list), _) => said.list(field.name, &list),
+        (FieldValue::Flag(own), FieldValue::Flag(usual)) => said.flag(field.name, own, usual),
+        (FieldValue::Flag(own), _) => said.put(field.name, Some(own)),
+    })
 }
 
 pub(super) fn network(fields: &mut Fields<'_>, name: Name) -> Object {
