@@ -83,7 +83,7 @@ fn user(bmc: &Bmc) -> Result<()> {
     ipmi(["user", "enable", &user])
 }
 
-/// Users that nobody manages are a way in.
+/// Users that nobody manages are a way into the BMC.
 fn others(bmc: &Bmc, console: &Console) -> Result<()> {
     let Some(what) = bmc.unmanaged_users.as_deref() else { return Ok(()) };
     let channel = bmc.mgmtchannel.to_string();

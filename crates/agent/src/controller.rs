@@ -38,7 +38,7 @@ const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 const STILL_LIMIT: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A report that nobody waits for must not hold anything up.
+/// Nothing depends on a report, so that it must not delay anything.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(3);
 /// States are reported again this often; the installation goes on without.
 const STATE_TRIES: usize = 5;

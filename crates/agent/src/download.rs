@@ -52,7 +52,7 @@ impl<'a> Download<'a> {
         })
     }
 
-    /// A file of so many bytes from the `position` on.
+    /// A file of this size, read from `position` on.
     pub fn rest(
         controller: &'a Controller,
         console: &'a Console,

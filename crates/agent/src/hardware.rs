@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::{tool, wait};
 
 const DEVICES: &str = "/sys/devices";
-/// A bus is found by a driver, and what is on it only then; so many layers no machine has.
+/// A driver finds a bus, and only then the devices on it. No machine has more layers of buses than this.
 const MOST_ROUNDS: usize = 8;
 /// As many aliases are handed to one modprobe.
 const BATCH: usize = 500;

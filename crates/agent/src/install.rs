@@ -197,7 +197,7 @@ impl Install<'_> {
         })
     }
 
-    /// What was said up to here, for whoever looks at the node later.
+    /// The log up to here, for people who look at the node later.
     fn keep_log(&self, tree: &Tree) -> Result<()> {
         let log = tree.write(LOG, self.console.log(usize::MAX), 0o600);
         log.context("the log of the installation cannot be kept")

@@ -146,7 +146,7 @@ impl Machine {
                 name,
             }
         });
-        // What has no medium in it is none.
+        // A drive without a medium is not listed.
         disks.filter(|disk| disk.size_gb > 0).collect()
     }
 

@@ -137,7 +137,7 @@ impl KernelArguments {
             node: node.to_owned(),
             hostname: hostname.to_owned(),
             url: url(needed("luna.url")?)?,
-            // What is none of these is taken for a yes, as the install script does.
+            // Any other word counts as yes, as in the install script.
             verify: self.filled("luna.verifycert").is_some()
                 && word("luna.verifycert") != Some(false),
             certificate: certificate.transpose()?,

@@ -11,7 +11,7 @@ use crate::console::{Console, bytes};
 use crate::controller::Controller;
 
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// Of so many reports one is shown on the console.
+/// One of this many reports is shown on the console.
 const SHOWN: u32 = 3;
 const REMEMBERED: usize = 5;
 

@@ -21,7 +21,7 @@ use crate::{tool, wait};
 /// A process that a script left behind may hold its output open; nobody waits for that.
 const GRACE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A script that says nothing for so long is told of, so that nobody takes the node for dead.
+/// A script that prints nothing for this long is reported, so that nobody thinks that the node is dead.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// What scripts find in their environment.

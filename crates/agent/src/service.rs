@@ -1,4 +1,4 @@
-//! What went wrong, in words that can be read from across the room, and a shell for whoever wants one.
+//! Shows what went wrong in large letters on the console, and offers a shell.
 #![expect(clippy::disallowed_methods, reason = "the agent waits for the person at the console")]
 
 use std::fs;

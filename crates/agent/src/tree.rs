@@ -66,7 +66,7 @@ impl Tree {
         self.beside(path.as_ref()).is_symlink()
     }
 
-    /// The text of a file; empty when there is none.
+    /// The text of a file; empty when there is no such file.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<String, Error> {
         match fs::read(self.place(&path)) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),

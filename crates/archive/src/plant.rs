@@ -335,7 +335,7 @@ impl<'a> Planter<'a> {
 
 /// Takes the default access list away, so that what is made in the directory gets no list that it did not bring.
 fn stop_inheritance(directory: &OwnedFd) {
-    // Nearly always there is none.
+    // Nearly always there is nothing to remove.
     fremovexattr(directory, "system.posix_acl_default").ok();
 }
 

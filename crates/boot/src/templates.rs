@@ -140,7 +140,7 @@ impl Sources {
     fn read(&mut self, path: PathBuf) -> Option<String> {
         let stamp = stamp(&path);
         if stamp.is_none() {
-            // One look at a directory that is missing stands for all files that it does not have.
+            // If the directory is missing, none of its files needs to be looked for.
             let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
             let missing = path.ancestors().take_while(is_missing).last();
             let missing = (missing.unwrap_or(&path).to_owned(), None);

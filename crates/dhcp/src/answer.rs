@@ -35,7 +35,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) policy: &'a Policy,
 }
 
-/// An OFFER or an ACK with an address for so many seconds, or without one for a machine that has its own.
+/// An OFFER or an ACK with an address for this many seconds, or without one for a machine that has its own.
 pub(crate) fn give(
     subject: &Subject<'_>,
     request: &Request,
@@ -141,7 +141,7 @@ fn describe_network(subject: &Subject<'_>, request: &Request, message: &mut Mess
     }
 }
 
-/// The domains that a node looks in, whoever tells it; those of a stranger.
+/// The search domains of a node, or those of an unknown client.
 pub(crate) fn search_domains(
     cluster: &Cluster,
     network: &Network,

@@ -24,7 +24,7 @@ pub(crate) enum BootProgram {
     Http(&'static str),
     /// iPXE is there already: its script.
     Script,
-    /// There is none for this firmware, which is called so.
+    /// There is no boot program for this firmware; this is its name.
     Missing(String),
 }
 
@@ -92,7 +92,7 @@ const TYPES: [(u16, &str, Way, Option<Program>); 42] = [
     (41, "ARM rpiboot", Way::Tftp, None),
 ];
 
-/// The program for whoever asks; `None` for those who do not boot from the network.
+/// The program for a machine that asks; `None` for one that does not boot from the network.
 pub(crate) fn of(firmware: &Firmware, kernel: IpxeKernel) -> Option<BootProgram> {
     if firmware.is_ipxe {
         return Some(BootProgram::Script);

@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// How many frames of three messages over the loopback are seen by whoever looks at these interfaces.
+    /// How many frames of three messages over the loopback a listener on these interfaces sees.
     fn seen(interfaces: &[u32], way: Way) -> usize {
         let all = vec![SockFilter::new(0x06, 0, 0, u32::MAX)];
         let tap = open(interfaces, way, libc::ETH_P_IP, all).unwrap();

@@ -102,7 +102,7 @@ pub struct Leases {
     ended: BTreeSet<(u64, IpAddr)>,
     pools: BTreeMap<(IpAddr, IpAddr), Pool>,
     needs: Option<Needs>,
-    /// Leases that are over, for whoever stores leases.
+    /// Leases that have expired, so that they can be removed from the store.
     over: Vec<Edit>,
 }
 

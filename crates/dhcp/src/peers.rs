@@ -37,7 +37,7 @@ pub struct BootServer {
 }
 
 impl Peers {
-    /// Where a machine boots from, whoever answers it; `None` where that is up to who answers.
+    /// The controller that a machine boots from, whichever controller answers; `None` where the one that answers decides.
     pub(crate) fn server_of(
         &self,
         mac: MacAddress,
@@ -60,7 +60,7 @@ impl Peers {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
-        // Of a network behind a relay all of them hear.
+        // All controllers hear messages of a network behind a relay.
         let chosen = chosen(self.all.iter().filter(there), &key);
         let chosen = chosen.or_else(|| self::chosen(self.all.iter(), &key));
         chosen.is_none_or(|chosen| chosen.name == self.own)
@@ -90,7 +90,7 @@ pub(crate) struct HeardOnce(BTreeMap<MacAddress, u64>);
 
 /// As many machines are remembered.
 const MOST: usize = 4096;
-/// A machine that begins anew after so many milliseconds has had no answer, or another boot.
+/// A machine that begins again after this many milliseconds has had no answer, or boots again.
 const WITHIN: u64 = 60_000;
 
 impl HeardOnce {

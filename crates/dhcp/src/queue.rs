@@ -19,7 +19,8 @@ pub(crate) trait Waits {
 const MANY: usize = 4096;
 /// As many strangers wait as are answered before they ask again.
 const FEW: usize = 512;
-/// Who begins and waited for so many milliseconds behind a crowd will ask again before its answer is of use: its turn is another's.
+/// While more than `CROWD` requests wait, a first message that has waited this many milliseconds is dropped: its sender asks again before the answer would
+/// help it, and another machine can be answered instead.
 const PATIENCE: u64 = 300;
 const CROWD: usize = 64;
 

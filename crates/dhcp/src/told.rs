@@ -13,7 +13,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Whether this was not said before, or longer ago than so many milliseconds. From now on it was.
+    /// Whether this was not logged within this many milliseconds. Notes that it is logged now.
     pub(crate) fn is_new(&mut self, what: String, now: u64, again_after: u64) -> bool {
         if let Some(said) = self.known.get_mut(&what) {
             let is_old = now.saturating_sub(*said) >= again_after;

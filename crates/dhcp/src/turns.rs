@@ -24,17 +24,17 @@ use crate::told::Told;
 
 /// As large as any message of ours or a machine's is.
 const LARGEST: usize = 4096;
-/// Messages that are read at once, and so many times before some are answered: all that came meanwhile.
+/// The most messages that one call reads, and the most calls in a row: what has arrived by then is put in order before any of it is answered.
 const READ_AT_ONCE: usize = 64;
 const READS: usize = 4;
 /// Requests that are answered before messages are read again.
 const ANSWERED_AT_ONCE: usize = 32;
 /// Groups of leases that may wait for the store. When it is slow, groups are larger; when it stands still, strangers wait.
 const GROUPS: usize = 64;
-/// A warning about the same thing is repeated after so many milliseconds.
+/// A warning about the same thing is repeated after this many milliseconds.
 pub(crate) const MINUTE: u64 = 60_000;
 pub(crate) const DAY: u64 = 24 * 60 * MINUTE;
-/// A thread that nobody could wake looks so often whether it is to end.
+/// How often a thread that nobody could wake checks whether it is to end.
 const LOOK: Duration = Duration::from_secs(1);
 /// Strangers who wait for the store are looked at so often when nobody else asks.
 const STORE_LOOK: Duration = Duration::from_millis(2);

@@ -81,7 +81,7 @@ impl FromIterator<Key> for Keys {
 }
 
 impl Keys {
-    /// Whether there is none.
+    /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

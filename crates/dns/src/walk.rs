@@ -2,7 +2,7 @@
 
 use crate::writer::HEADER;
 
-/// Type of the extension's record, whose time to live is none.
+/// Type of the extension's record (OPT), in which the field for the time to live means something else.
 const OPT: u16 = 41;
 
 /// The number at this place.

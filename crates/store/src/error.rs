@@ -288,7 +288,7 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Of a connection that there was.
+/// An error of a connection that had been made.
 impl From<tokio_postgres::Error> for Error {
     fn from(source: tokio_postgres::Error) -> Self {
         use tokio_postgres::error::SqlState;

@@ -119,7 +119,7 @@ impl Keys {
         Ok(key.seal(content, vector, 0))
     }
 
-    /// The content of a token; `None` when it is none of these keys.
+    /// The content of a token; `None` when none of these keys opens it.
     pub fn open(&self, token: &str) -> Option<String> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         ring.iter().find_map(|key| key.open(token))

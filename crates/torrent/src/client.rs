@@ -28,7 +28,7 @@ const MEMORY: u64 = 48 << 20;
 /// Lists of peers that wait to be tried.
 const LISTS: usize = 4;
 
-/// Asks the tracker; the body of its answer, or why there is none.
+/// Asks the tracker; the body of its answer, or why it did not answer.
 pub type Ask<'a> = dyn Fn(&Announcement) -> Result<Vec<u8>, String> + Sync + 'a;
 
 /// A file that peers are to fetch.

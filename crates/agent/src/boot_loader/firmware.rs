@@ -118,7 +118,7 @@ fn boot_name(number: u16) -> String {
     format!("Boot{number:04X}")
 }
 
-/// The content of a variable without its attributes; nothing when there is none.
+/// The content of a variable without its attributes; nothing when the variable does not exist.
 fn value(place: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     match fs::read(variable(place, name)) {
         Ok(bytes) => Ok(bytes.get(4..).map(<[u8]>::to_vec)),

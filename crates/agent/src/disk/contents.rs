@@ -33,7 +33,7 @@ struct Found {
     label: Option<String>,
 }
 
-/// Refuses to go on when a disk was not named and has something on it that nobody allowed to be lost.
+/// Refuses to go on when a disk that the layout does not name has contents which the node may not wipe.
 pub fn check(targets: &[Target<'_>], wipe: Wipe, node: &str) -> Result<()> {
     for target in targets.iter().filter(|target| !target.is_named) {
         let found = on(target.disk)?;

@@ -46,7 +46,7 @@ struct State {
 }
 
 impl Output {
-    /// Reads on a thread that ends with the output, or at the first line that nobody looks at.
+    /// Reads on a thread, which ends with the output or when the receiver of its lines is gone.
     pub(super) fn read(source: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);

@@ -192,7 +192,7 @@ impl RouteContext {
 
 fn free_bond_name(resolved: &Resolved<'_>) -> String {
     let is_free = |name: &String| resolved.node.interface(name).is_none();
-    // One of so many is free: each that is not is one of the node's interfaces.
+    // There is one name more than the node has interfaces, so that one is free.
     let mut names = (0..=resolved.node.interfaces.len()).map(|number| format!("bond{number}"));
     names.find(is_free).unwrap_or_else(|| "bond0".to_owned())
 }

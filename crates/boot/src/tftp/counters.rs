@@ -1,4 +1,4 @@
-//! How transfers ended, for whoever watches.
+//! Counts how transfers ended, for monitoring.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

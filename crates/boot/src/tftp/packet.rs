@@ -56,7 +56,7 @@ pub enum Request {
 pub struct Read {
     /// The file, as the client calls it: printable ASCII.
     pub name: String,
-    /// How much of what it sent as the name is none, and was cut off: the bytes from the first one that is not printable.
+    /// How many bytes were cut off the name that it sent: all from the first one that is not printable.
     pub cut: usize,
     /// How it is to be presented.
     pub mode: Mode,
@@ -109,7 +109,7 @@ impl Read {
 /// Why a first packet gets an error in answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Texts that do not end, or are none.
+    /// Its texts do not end in zero bytes, or are not UTF-8.
     #[error("the request is not made of texts that end in zero bytes")]
     Text,
     /// A mode that RFC 1350 does not have, or that nobody uses any more.

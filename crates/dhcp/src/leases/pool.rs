@@ -104,7 +104,7 @@ impl Pool {
     pub(super) fn of(range: &RangeInclusive<IpAddr>) -> Self {
         let size = numbered(*range.end()).checked_sub(numbered(*range.start()));
         let size = size.map_or(0, |more| more.saturating_add(1));
-        // Of a range that is larger, so much is used: one range must not take all that is remembered from the others.
+        // No more than this of a larger range is used: one range must not take all entries of the table from the others.
         let size = size.min(u128::try_from(REMEMBERED / 4).unwrap_or(u128::MAX));
         Self { size: size.try_into().unwrap_or(u64::MAX), ..Self::default() }
     }
@@ -127,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// Whether one more of this source fits, while nodes need so many.
+    /// Whether one more lease of this source fits beside those that nodes need.
     pub(super) fn has_room(&self, source: &Source, needed: u64) -> bool {
         let held = self.by_source.get(source).copied().unwrap_or_default();
         let all = self.strangers + self.nodes;

@@ -54,7 +54,7 @@ pub(crate) enum Given {
     Nothing,
     /// What it wanted was done, or is right.
     Done,
-    /// Its address is none of ours.
+    /// Its address is not one of ours.
     NoBinding,
     /// Its address is of another network.
     NotOnLink,
@@ -122,7 +122,7 @@ fn associate(options: &mut Vec<u8>, request: &Request, address: Option<IpAddr>, 
         }
         put(options, code::IA_NA, &value);
     }
-    // What we do not give is told, so that nobody waits for it.
+    // The client is told what we do not give, so that it does not wait for it.
     for (code, value) in request.message.options() {
         let (times, reason) = match code {
             code::IA_TA => (0, status::NO_ADDRESS),

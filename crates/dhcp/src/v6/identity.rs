@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(machine_number(&message(&uuid), Some(mac(3))), None, "its card is known");
         assert_eq!(machine_number(&message(&uuid[..17]), None), None);
         assert_eq!(machine_number(&message(&ll), None), None);
-        // What is no address of one machine is none.
+        // Group addresses and zeros identify no machine.
         for wrong in [[0xff; 6], [0; 6]] {
             let duid = [&[0, 3, 0, 1][..], &wrong].concat();
             assert_eq!(candidates(&message(&duid), elsewhere, None), [], "{wrong:?}");

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::options::{self, code};
 
-/// A message may pass so many relays (RFC 8415, section 7.6: `HOP_COUNT_LIMIT`).
+/// The most relays that a message may pass (RFC 8415, section 7.6: `HOP_COUNT_LIMIT`).
 const MOST_RELAYS: usize = 8;
 
 /// What a message is for (RFC 8415, section 7.3).
@@ -98,7 +98,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Reads a message; `None` for what is none.
+    /// Reads a message; `None` for bytes that are not one.
     pub(crate) fn read(mut bytes: &[u8]) -> Option<Self> {
         let mut relays = Vec::new();
         while let [RELAY_FORWARD, hops, rest @ ..] = bytes {

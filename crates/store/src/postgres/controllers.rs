@@ -12,7 +12,7 @@ use super::standby::Guard;
 use crate::controllers::{Beat, Controller, Heard, MASTER_SECONDS, Master, SILENT_SECONDS};
 use crate::{Error, Program, Table};
 
-/// One statement, so that whoever stops waiting for it leaves no transaction open.
+/// One statement, so that a caller who stops waiting leaves no transaction open.
 const BEAT: &str = "
     WITH own AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO controller (name, url, version, revision, in_sync, began, beat, format)

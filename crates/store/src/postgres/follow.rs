@@ -9,7 +9,7 @@ use super::Postgres;
 use super::link::Listening;
 use crate::Error;
 
-/// How often it is looked whether there is something new, whoever told or did not.
+/// How often the store is asked for a new revision, with or without a notification.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the database may take to say which revision it has.
 const ANSWER: Duration = Duration::from_secs(3);

@@ -158,7 +158,7 @@ async fn check_server(client: &Client) -> Result<(), Error> {
 }
 
 async fn layout(client: &Client) -> Result<Option<u32>, Error> {
-    // A table of this name in another schema of the search path is none of ours.
+    // A table of this name in another schema of the search path is not ours.
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'head')";
     if !client.query_one(sql, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(None);

@@ -17,7 +17,7 @@ pub(super) fn board_of(table: Table, controller: &str) -> String {
     }
 }
 
-/// PostgreSQL's texts have no zero bytes, and whoever sends one must not make the commits of others fail.
+/// PostgreSQL's texts cannot hold zero bytes, and a request with one must not make the commits of others fail.
 pub(super) fn text(given: &str) -> String {
     given.replace('\0', "\u{fffd}")
 }

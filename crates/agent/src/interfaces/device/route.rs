@@ -30,7 +30,7 @@ impl Route {
     }
 }
 
-/// The routes of an interface; what is none is said and left out.
+/// The routes of an interface. A text that is not a route is reported and left out.
 pub(super) fn of(interface: &Interface, console: &Console) -> Vec<Route> {
     let routes = interface.routes.iter().filter_map(|route| {
         let destination: Option<IpNet> = route.destination.parse().ok();
