@@ -9,7 +9,8 @@
 use perilune_model::{Change, Edit, Kind, Object};
 use serde_json::Value;
 
-/// The format of this version. It grows by one with a version that may store what the version before cannot read.
+/// The format of this version. It grows by one with a version that may store what the version before cannot read, and so does the layout of the
+/// embedded database (`sqlite/schema.rs`).
 const FORMAT: u32 = 1;
 /// What came with which format. Whoever adds a kind, a field or a word to what is stored notes it here.
 const NEWER: &[(u32, Newer)] = &[];

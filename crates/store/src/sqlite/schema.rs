@@ -47,6 +47,11 @@ const STEPS: &[&str] = &["
     DELETE FROM meta WHERE key = 'objects';
 "];
 
+/// With which layout each format came (program.rs), the first one first: a file has no other number by which an older program would see that it
+/// does not know all that may be stored, so that each format needs a step, be it an empty one.
+#[cfg(test)]
+const FORMATS: &[usize] = &[5];
+
 /// So long one connection waits for what another writes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -125,4 +130,21 @@ fn keep(connection: &Connection, file: &Path, layout: u32) -> Result<(), Error> 
     synced.and_then(|()| std::fs::rename(&unfinished, &copy)).map_err(failed)?;
     let directory = copy.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
     directory.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMATS, STEPS};
+    use crate::Program;
+
+    #[test]
+    fn each_format_has_a_layout_of_its_own_so_that_older_programs_refuse_it() {
+        assert_eq!(
+            FORMATS.len(),
+            Program::THIS.format as usize,
+            "a format was added: add a step to STEPS, a database of that layout to the tests, and the layout here"
+        );
+        assert!(FORMATS.is_sorted_by(|before, next| before < next), "{FORMATS:?}");
+        assert!(FORMATS.iter().all(|layout| *layout <= STEPS.len()), "there is no such layout");
+    }
 }
