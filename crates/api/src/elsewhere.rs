@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use perilune_daemon::clock::rfc3339;
 use perilune_daemon::elsewhere::{self, Answer, Asked, Gone};
-use perilune_daemon::jobs::Job;
+use perilune_daemon::jobs::GONE_SECONDS;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -123,16 +123,20 @@ pub(super) fn lost(gone: &Gone) -> String {
     format!("{}; what it had not told of this is not known. Ask for it again", of(gone))
 }
 
-/// What is said of a job, by its request, whose controller is gone.
-pub(super) fn job_is_lost(gone: &Gone, request: &str) -> String {
-    let (controller, whose) = (&gone.controller, of(gone));
-    let is_it = |job: &&Job| job.request == request;
-    match gone.jobs.as_ref().map(|jobs| jobs.iter().find(is_it)) {
-        Some(Some(job)) => format!(
-            "{}: {whose}. It is done when that one runs again; where it is gone for good, perilune controller remove {controller}, and ask for it again",
-            job.work.title()
-        ),
-        Some(None) => {
+/// What is said of a job that is not over and whose controller is gone; `None` where it is over, or nobody knows.
+pub(super) fn job_waits(gone: &Gone, request: &str) -> Option<String> {
+    let job = gone.jobs.as_ref()?.iter().find(|job| job.request == request)?;
+    let (title, whose) = (job.work.title(), of(gone));
+    Some(format!(
+        "{title}: {whose}. It is done when that one runs again soon, and is ended when that was not heard for {GONE_SECONDS} seconds"
+    ))
+}
+
+/// What is said of a job that is over, as far as is known, and whose controller is gone.
+pub(super) fn job_is_lost(gone: &Gone) -> String {
+    let whose = of(gone);
+    match gone.jobs {
+        Some(_) => {
             format!("{whose}; this was over by then, and what became of it was lost with it")
         }
         None => format!(

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perilune_daemon::clock::{self, rfc3339};
 use perilune_daemon::followers::Told;
-use perilune_daemon::jobs::{self, Job, timestamp};
+use perilune_daemon::jobs::{self, Job, TakenOver, timestamp};
 use perilune_wire::job::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ use crate::state::State;
 
 /// The longest identifier of a request.
 const LONGEST: usize = 256;
+/// The status of a message that tells of a controller that is gone.
+const UNAVAILABLE: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
 /// Existing clients stop polling at this very text.
 const NOTHING: &str = "No data for this request";
 
@@ -118,14 +120,25 @@ async fn news(
         )));
     }
     let nothing = || ApiError::NotFound(NOTHING.to_owned());
+    let last = |text: (u16, String)| {
+        let fresh = last(state, follower, (request_id, from), text);
+        Ok(Json(fresh.ok_or_else(nothing)?).into_response())
+    };
+    if let Some(taken) = state.jobs.taken_over(request_id) {
+        return last(end_of(&taken));
+    }
     match elsewhere::of_request(state, asking, request_id).await {
         Some(Found::Told(response)) => return Ok(response),
         // It may have said something in a moment.
         Some(Found::Silent(_)) => return Ok(Json(nothing_new(from)).into_response()),
         Some(Found::Gone(gone)) => {
-            let text = elsewhere::job_is_lost(&gone, request_id);
-            let fresh = failed(state, follower, (request_id, from), text);
-            return Ok(Json(fresh.ok_or_else(nothing)?).into_response());
+            if let Some(text) = elsewhere::job_waits(&gone, request_id) {
+                return Ok(Json(waits(state, follower, (request_id, from), text)).into_response());
+            }
+            return last(match state.jobs.taken_over_now(request_id).await {
+                Some(taken) => end_of(&taken),
+                None => (UNAVAILABLE, elsewhere::job_is_lost(&gone)),
+            });
         }
         None => {}
     }
@@ -155,15 +168,43 @@ fn nothing_new(from: &From) -> Fresh {
     Fresh { message: String::new(), status: jobs::OK, messages, last, is_over }
 }
 
-/// That the controller which did this is gone: the last message of all, told once to each who follows. `None` for who was told.
-fn failed(
+/// What is said at the end of a job that was taken from its controller.
+fn end_of(taken: &TakenOver) -> (u16, String) {
+    (if taken.is_done() { jobs::OK } else { UNAVAILABLE }, taken.text())
+}
+
+/// That the controller which does this is gone, and may go on with it: told once to each who follows.
+fn waits(
     state: &State,
     follower: &Follower,
     (request_id, from): (&str, &From),
     text: String,
+) -> Fresh {
+    let key = format!("{request_id} waits");
+    let told = state.followers.next(&key, &follower.key(), |_| {
+        let (now, status) = (clock::milliseconds(), jobs::OK);
+        let message = format!("{} :: {text}", timestamp(now));
+        let said = Said { at: rfc3339(now), text, status, progress: None };
+        let messages = from.after.map(|_| vec![said]);
+        Some(Told {
+            news: Fresh { message, messages, ..nothing_new(from) },
+            last: 0,
+            is_over: true,
+        })
+    });
+    told.unwrap_or_else(|| nothing_new(from))
+}
+
+/// What became of what a controller did that is gone: the last message of all, told once to each who follows. `None` for who was told.
+fn last(
+    state: &State,
+    follower: &Follower,
+    (request_id, from): (&str, &From),
+    (status, text): (u16, String),
 ) -> Option<Fresh> {
-    let (now, status) = (clock::milliseconds(), StatusCode::SERVICE_UNAVAILABLE.as_u16());
-    let message = format!("{} :: error {text}", timestamp(now));
+    let now = clock::milliseconds();
+    let error = if status == jobs::OK { "" } else { "error " };
+    let message = format!("{} :: {error}{text}", timestamp(now));
     if let Some(known) = from.after {
         let said = Said { at: rfc3339(now), text, status, progress: None };
         let (messages, last, is_over) = (Some(vec![said]), Some(known), Some(true));

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use perilune_daemon::causes::chain;
 use perilune_daemon::clock;
 use perilune_daemon::jobs::trees::Finding;
-use perilune_daemon::jobs::{Format, Job, Mounted, Work};
+use perilune_daemon::jobs::{Format, GONE_SECONDS, Job, Mounted, Work};
 use perilune_model::{Name, image};
 use perilune_wire::described;
 use perilune_wire::osimage::{self, CloneRequest};
@@ -182,7 +182,7 @@ async fn cancel_elsewhere(
     let (controller, _) = jobs.iter().find(|(_, job)| makes(job))?;
     Some(match elsewhere::at(state, asking, controller).await? {
         Found::Gone(gone) => Err(ApiError::Conflict(format!(
-            "{}; it goes on with this when it runs again. Where it is gone for good: perilune controller remove {controller}",
+            "{}; it goes on with this when it runs again soon, and this is ended when that was not heard for {GONE_SECONDS} seconds",
             elsewhere::of(&gone)
         ))),
         found => found.answer(),

@@ -20,6 +20,7 @@ mod run;
 mod shared;
 mod site;
 mod sync;
+mod taken;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
@@ -46,6 +47,7 @@ use queue::Number;
 pub(crate) use request_id::RequestIds;
 pub use shared::Jobs;
 use shared::{Shared, State};
+pub use taken::{GONE_SECONDS, TakenOver};
 use tokio::sync::Notify;
 pub use trees::Trees;
 use trees::{Done, Task};
@@ -58,7 +60,7 @@ use crate::holdings::Holdings;
 const RULES: Rules = Rules { keys: 2 * ask::MOST, changes: 1024 };
 
 /// What stores jobs; it must run for any to be taken.
-pub struct Records(Writer<Number, Job>);
+pub struct Records(Writer<Number, Job>, taken::Taken);
 
 /// A job as the list of jobs shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub struct Listed {
 impl Records {
     /// Runs until nothing is left to store.
     pub async fn run(self) {
-        self.0.run().await;
+        tokio::join!(self.0.run(), self.1.run());
     }
 }
 
@@ -87,8 +89,11 @@ impl Jobs {
         now: Time,
     ) -> Result<(Self, Records, Vec<Unreadable>), perilune_store::Error> {
         let durability = Durability::BeforeAnswer;
-        let (jobs, records, unreadable) =
+        let (jobs, records, mut unreadable) =
             Board::open(store, Table::Jobs, Number::read, durability, RULES).await?;
+        let key = |text: &str| Some(text.to_owned());
+        let (taken, taken_records, others) =
+            Board::open(store, Table::TakenOver, key, durability, taken::RULES).await?;
         let mut state = State {
             running: BTreeMap::new(),
             unstored: BTreeSet::new(),
@@ -107,8 +112,10 @@ impl Jobs {
         }
         let (state, wake) = (Mutex::new(state), Notify::new());
         let store = store.clone();
-        let shared = Shared { jobs, state, wake, cluster, places, holdings, requests, store };
-        Ok((Self { shared: Arc::new(shared) }, Records(records), unreadable))
+        unreadable.extend(others);
+        let shared =
+            Shared { jobs, taken, state, wake, cluster, places, holdings, requests, store };
+        Ok((Self { shared: Arc::new(shared) }, Records(records, taken_records), unreadable))
     }
 
     /// Puts the torrent of an archive beside it.

@@ -124,6 +124,7 @@ pub async fn start(options: Options, asked: CancellationToken) -> Result<Started
         tasks.spawn(state.spool.clone().run(state.clone(), stop.clone()));
         tasks.spawn(own_holdings::follow(state.clone(), stop.clone()));
         tasks.spawn(state.leases.clone().follow(stop.clone()));
+        tasks.spawn(state.jobs.clone().take_over(state.controllers.clone(), stop.clone()));
     }
     let (hooks, status, lead) =
         (state.hooks.clone(), state.status.clone(), state.controllers.lead());

@@ -326,6 +326,12 @@ impl Error {
         )
     }
 
+    /// Whether something is there already that is to be there once.
+    pub(crate) fn is_doubled(&self) -> bool {
+        let Self::Postgres(source) = self else { return false };
+        source.code() == Some(&tokio_postgres::error::SqlState::UNIQUE_VIOLATION)
+    }
+
     /// What a failure means while a connection is made.
     pub(crate) fn connecting(source: tokio_postgres::Error) -> Self {
         match Self::from(source) {

@@ -32,7 +32,7 @@ use perilune_model::{Change, Cluster};
 use postgres::Postgres;
 pub use postgres::{Address, Checked, Encryption, Follower, Host, Standby};
 pub use program::{Newer, Program};
-pub use record::{Aside, Expected, Record, Since, Table, Write, Written};
+pub use record::{Aside, Expected, Record, Since, Table, TakeOver, Write, Written};
 pub use sqlite::DATABASE;
 use sqlite::Sqlite;
 
@@ -205,6 +205,15 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(_) => Ok(Vec::new()),
             Engine::Postgres(engine) => engine.records_of_others(table).await,
+        }
+    }
+
+    /// Takes a record over from a controller that does not run. `false` where nothing was done: that one was heard meanwhile, or has changed
+    /// the record, or another has taken it.
+    pub async fn take_over(&self, taking: &TakeOver) -> Result<bool, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(false),
+            Engine::Postgres(engine) => engine.take_over(taking).await,
         }
     }
 

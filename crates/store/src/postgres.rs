@@ -16,6 +16,7 @@ mod link;
 mod record;
 mod schema;
 mod standby;
+mod take_over;
 mod words;
 
 use std::collections::BTreeMap;

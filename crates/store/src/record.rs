@@ -40,11 +40,13 @@ pub enum Table {
     TokenUses,
     /// What controllers have and where they are reached, by controller.
     Holdings,
+    /// Jobs of controllers that are gone, by request.
+    TakenOver,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Leases,
         Self::NodeStates,
         Self::Jobs,
@@ -59,6 +61,7 @@ impl Table {
         Self::AuditRefusals,
         Self::TokenUses,
         Self::Holdings,
+        Self::TakenOver,
     ];
 
     /// The name of the table.
@@ -78,6 +81,7 @@ impl Table {
             Self::AuditRefusals => "audit_refusal",
             Self::TokenUses => "token_use",
             Self::Holdings => "holding",
+            Self::TakenOver => "taken_over",
         }
     }
 
@@ -101,6 +105,27 @@ pub struct Record {
     pub body: Option<String>,
     /// The number of the change that made it so; later changes of the table have larger ones.
     pub sequence: u64,
+}
+
+/// A record of a controller that does not run, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    /// Whose it is.
+    pub controller: String,
+    /// For how many seconds that one must have been silent, by the database's clock.
+    pub seconds: u32,
+    /// The record, as it must still be.
+    pub record: Record,
+    /// Its table, of which each controller has its own.
+    pub from: Table,
+    /// The table that it goes to.
+    pub to: Table,
+    /// Its key there.
+    pub key: String,
+    /// What it says there.
+    pub body: String,
+    /// No commit of one of these keys can be stored from then on.
+    pub commits: Vec<String>,
 }
 
 /// What is to be written under a key.

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::{Error, Failed, chain};
 use super::pack;
 use super::progress::Step;
+use super::taken::Milestone;
 use super::trees::{Done, Task, Told};
 use super::work::{Mounted, Work};
 use super::{site, tree};
@@ -135,9 +136,7 @@ fn is_already_there(error: &Error) -> bool {
 async fn forget(context: &Context, target: &Name) {
     let name = target.clone();
     let removed = context
-        .shared
-        .cluster
-        .commit(context.meta(), move |draft| image::remove(draft, name.as_str()));
+        .commit(Milestone::Forgotten, move |draft| image::remove(draft, name.as_str()).map(drop));
     if let Err(error) = removed.await {
         tracing::info!(osimage = %target, error = %chain(&error), "an image without a tree stays");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use perilune_boards::Update;
 use perilune_image::CancelFlag;
-use perilune_model::Name;
+use perilune_model::{Draft, Name};
 use perilune_store::Meta;
 use perilune_wire::job::Progress;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::error::Error;
 use super::message::OK;
 use super::queue::Number;
 use super::shared::Shared;
+use super::taken::Milestone;
 use super::trees::{Report, Told};
 use super::work::{Job, Work};
 use crate::clock;
@@ -78,13 +79,30 @@ impl Context {
         })
     }
 
-    /// Who is the author of what the job changes in the cluster.
+    /// Commits a milestone of the job; it was made before where nothing is answered.
+    pub(super) async fn commit<T, F>(
+        &self,
+        milestone: Milestone,
+        decide: F,
+    ) -> Result<Option<T>, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Draft) -> Result<T, perilune_model::Error> + Send + 'static,
+    {
+        let author = self.shared.author(&self.job, milestone);
+        let result = self.shared.cluster.commit(author, decide).await;
+        self.shared.committed(&self.job, result).await
+    }
+}
+
+impl Job {
+    /// Who is the author of what it changes in the cluster.
     pub(super) fn meta(&self) -> Meta {
         Meta {
             at: clock::milliseconds(),
-            author: self.job.user.clone(),
-            origin: format!("job {}", self.job.request),
-            action: self.job.work.title(),
+            author: self.user.clone(),
+            origin: format!("job {}", self.request),
+            action: self.work.title(),
         }
     }
 }

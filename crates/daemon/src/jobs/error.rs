@@ -16,6 +16,11 @@ pub enum Error {
     /// The cluster did not take the result.
     #[error(transparent)]
     Cluster(#[from] crate::cluster::Error),
+    /// Another controller has ended it, since this one was not heard.
+    #[error(
+        "controller {0} has ended this, since this one was not heard for too long; ask for it again"
+    )]
+    TakenOver(String),
     /// What the job is about is gone.
     #[error("there is no OS image '{0}'")]
     Missing(String),

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::error::{Error, Failed};
 use super::progress::Step;
 use super::shared::Shared;
+use super::taken::Milestone;
 use super::trees::{Done, Pack, Task, Told};
 use super::work::{Format, Mounted};
 use super::{clean, site};
@@ -203,13 +204,10 @@ async fn put_into_service(
     let files = former.files.names().map(str::to_owned).collect();
     context.shared.remove_files(clock::milliseconds(), files).await;
     let image = name.clone();
-    let commit = context
-        .shared
-        .cluster
-        .commit(context.meta(), move |draft| image::packed(draft, image.as_str(), &made));
-    commit
-        .await
-        .map_err(|error| Error::from(error).while_doing(format!("packing osimage {name}")))?;
+    let commit = context.commit(Milestone::Packed, move |draft| {
+        image::packed(draft, image.as_str(), &made).map(drop)
+    });
+    commit.await.map_err(|error| error.while_doing(format!("packing osimage {name}")))?;
     context.tell(&format!("created http provisioning for osimage {name}"));
     Ok(())
 }

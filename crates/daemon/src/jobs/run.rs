@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::error::{Failed, chain};
+use super::error::{Error, Failed, chain};
 use super::message::Time;
 use super::queue::{Number, Running};
 use super::shared::Jobs;
@@ -114,7 +114,10 @@ impl Context {
             Work::RemoveFiles { files } => clean::remove_files(&self, files).await,
             Work::RemoveTree { tree } => clean::remove_tree(&self, tree).await,
         };
-        if let Err(failed) = result {
+        if let Err(mut failed) = result {
+            if let Some(taken) = self.shared.taken.get(&self.job.request) {
+                failed.error = Error::TakenOver(taken.to.clone());
+            }
             if self.is_put_off(&failed.error) {
                 return;
             }

@@ -13,6 +13,7 @@ use super::message::{OK, Streams, Time};
 use super::places::Places;
 use super::queue::{Number, Running};
 use super::request_id::RequestIds;
+use super::taken::TakenOver;
 use super::work::Job;
 use crate::cluster::ClusterService;
 use crate::holdings::Holdings;
@@ -26,6 +27,8 @@ pub struct Jobs {
 pub(super) struct Shared {
     /// The jobs that are not done.
     pub(super) jobs: Board<Number, Job>,
+    /// Jobs of controllers that are gone, by request: the same on all.
+    pub(super) taken: Board<String, TakenOver>,
     pub(super) state: Mutex<State>,
     pub(super) wake: Notify,
     pub(super) cluster: ClusterService,

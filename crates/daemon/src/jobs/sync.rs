@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::context::Context;
 use super::error::{Error, Failed, chain};
 use super::pack;
+use super::taken::Milestone;
 use super::trees::{Count, Done, Grab, Host, HostName, Push, Task};
 use super::work::Receiver;
 use super::{site, tree};
@@ -248,8 +249,9 @@ async fn keep_kernel_version(
     };
     let name = image.name.clone();
     let request = image::Request { kernelversion: Patch::Set(newest), ..image::Request::default() };
-    let decide = move |draft: &mut perilune_model::Draft| image::save(draft, &name, &request);
-    context.shared.cluster.commit(context.meta(), decide).await?;
+    let decide =
+        move |draft: &mut perilune_model::Draft| image::save(draft, &name, &request).map(drop);
+    context.commit(Milestone::Kernel, decide).await?;
     Ok(())
 }
 

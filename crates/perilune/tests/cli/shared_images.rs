@@ -31,7 +31,7 @@ pub(crate) fn smallest_program() -> Vec<u8> {
     header
 }
 
-fn packed(daemon: &Daemon) -> Vec<String> {
+pub(crate) fn packed(daemon: &Daemon) -> Vec<String> {
     let (_, shown) = daemon.get("/config/osimage/compute").unwrap();
     let shown = &shown["config"]["osimage"]["compute"];
     let names = ["kernelfile", "initrdfile", "imagefile"].map(|field| shown[field].as_str());

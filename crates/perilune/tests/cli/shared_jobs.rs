@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::controllers::{Site, make_node, wait};
 use crate::kill::Daemon;
-use crate::shared_images::{make_tree, smallest_program};
+use crate::shared_images::{make_tree, packed, smallest_program};
 
 /// A program that makes the files of images, and waits until it is let go on.
 fn hold_packing(data: &Path) {
@@ -70,7 +70,7 @@ fn the_messages_of_all_controllers_are_listed_at_each() {
 }
 
 #[test]
-fn a_job_is_seen_at_every_controller_and_told_as_lost_once_while_its_own_does_not_run() {
+fn a_job_is_seen_at_every_controller_and_goes_on_when_its_own_runs_again_soon() {
     let Some(site) = site() else { return };
     let [first, second] = [site.start(0), site.start(1)];
     assert_eq!(first.config("osimage", "compute", &json!({})), Some(201));
@@ -100,23 +100,17 @@ fn a_job_is_seen_at_every_controller_and_told_as_lost_once_while_its_own_does_no
     let (code, refused) = second.get("/config/osimage/compute/_delete").unwrap();
     assert!(code == 400 && refused.to_string().contains(&request), "{code}: {refused}");
 
-    // Its controller is killed: nothing is said for a while, and then why.
+    // Its controller is killed: nothing is said for a while, and then that it may go on.
     drop(first);
     let (code, news) = second.get(&format!("{status}?after={known}")).unwrap();
     assert_eq!((code, &news["is_over"], &news["last"]), (200, &json!(false), &json!(known)));
-    let mut said = String::new();
-    wait("the loss is not told", || {
-        let (code, told) = text(&second, &status);
-        assert_eq!(code, 200);
-        said = told;
-        !said.is_empty()
-    });
-    let reason = "error pack osimage compute: controller controller0 has not been heard since";
+    unheard(&site, 30);
+    let said = await_told(&second, &status);
+    let reason = "pack osimage compute: controller controller0 has not been heard since";
     assert!(said.contains(reason) && said.contains("done when that one runs again"), "{said}");
-    assert_eq!(text(&second, &status), (404, "No data for this request".to_owned()), "told once");
+    assert_eq!(text(&second, &status), (200, String::new()), "told once");
     let (_, news) = second.get(&format!("{status}?after={known}")).unwrap();
-    assert_eq!(news["is_over"], true, "{news}");
-    assert_eq!(news["messages"][0]["status"], 503, "{news}");
+    assert_eq!((&news["is_over"], &news["last"]), (&json!(false), &json!(known)), "{news}");
     let job = listed(&second, &request).unwrap();
     assert_eq!((&job["status"], &job["controller"]), (&json!("queued"), &json!("controller0")));
     let (code, refused) = second.get("/config/osimage/compute/_cancel").unwrap();
@@ -138,6 +132,100 @@ fn a_job_is_seen_at_every_controller_and_told_as_lost_once_while_its_own_does_no
     });
     wait("it is listed still", || listed(&second, &request).is_none());
     drop(first);
+}
+
+/// Asks until something is said.
+fn await_told(daemon: &Daemon, status: &str) -> String {
+    let mut said = String::new();
+    wait("nothing is told", || {
+        let (code, told) = text(daemon, status);
+        assert_eq!(code, 200, "{told}");
+        said = told;
+        !said.is_empty()
+    });
+    said
+}
+
+/// As if the first controller had been silent for longer than it was.
+fn unheard(site: &Site, seconds: u32) {
+    let sql = format!(
+        "UPDATE controller SET beat = clock_timestamp() - interval '{seconds} s' WHERE name = 'controller0'"
+    );
+    site.server.sql(site.database(), &sql);
+}
+
+/// Has the first controller pack the image, and waits until it does; answers the request.
+fn begin_packing(site: &Site, first: &Daemon) -> String {
+    assert_eq!(first.config("osimage", "compute", &json!({})), Some(201));
+    let (code, answer) = first.get("/config/osimage/compute/_pack").unwrap();
+    assert_eq!(code, 200, "{answer}");
+    wait("it does not begin", || site.data[0].path().join("begun").exists());
+    answer["request_id"].as_str().unwrap().to_owned()
+}
+
+const ENDED: &str = "error pack osimage compute: controller controller0 stopped while it did this";
+
+#[test]
+fn a_job_of_a_controller_that_is_killed_and_stays_away_is_ended_by_another_and_all_tell_why() {
+    let Some(site) = site() else { return };
+    let [first, second] = [site.start(0), site.start(1)];
+    let request = begin_packing(&site, &first);
+    let status = format!("/config/status/{request}");
+    let (_, news) = second.get(&format!("{status}?after=0")).unwrap();
+    let known = &news["last"];
+    drop(first);
+    unheard(&site, 180);
+    wait("it is not ended", || listed(&second, &request).is_none());
+    let said = await_told(&second, &status);
+    assert!(said.contains(ENDED) && said.contains("controller1 has ended it"), "{said}");
+    assert_eq!(text(&second, &status), (404, "No data for this request".to_owned()), "told once");
+    let (_, news) = second.get(&format!("{status}?after={known}")).unwrap();
+    assert_eq!((&news["is_over"], &news["messages"][0]["status"]), (&json!(true), &json!(503)));
+    let (code, stopped) = text(&second, "/config/osimage/compute/_cancel");
+    assert!(code == 200 && stopped.contains("nothing is done"), "{code}: {stopped}");
+
+    // It comes back later, and does not begin again by itself; it can be asked to.
+    let first = site.start(0);
+    let said = await_told(&first, &status);
+    assert!(said.contains(ENDED), "{said}");
+    assert_eq!(listed(&first, &request), None);
+    fs::write(site.data[0].path().join("go"), "").unwrap();
+    let (code, answer) = first.get("/config/osimage/compute/_pack").unwrap();
+    assert_eq!(code, 200, "{answer}");
+    wait("it is not packed", || !packed(&second).is_empty());
+}
+
+#[test]
+fn a_controller_that_stood_still_while_another_ended_its_job_puts_nothing_into_service() {
+    let Some(site) = site() else { return };
+    let [first, second] = [site.start(0), site.start(1)];
+    let request = begin_packing(&site, &first);
+    first.signal("STOP");
+    unheard(&site, 180);
+    wait("it is not ended", || listed(&second, &request).is_none());
+    // What it waits for is there when it goes on: it packs at once.
+    fs::write(site.data[0].path().join("go"), "").unwrap();
+    first.signal("CONT");
+    let mut said = String::new();
+    wait("its own follower is not told", || {
+        said += &text(&first, &format!("/config/status/{request}")).1;
+        said.contains("controller controller1 has ended")
+    });
+    let runs = |daemon: &Daemon| listed(daemon, &request).is_some();
+    wait("it does not leave off", || !runs(&first));
+    let files = site.data[0].path().join("files");
+    wait("what it made stays", || {
+        let names = fs::read_dir(&files).unwrap();
+        names
+            .filter_map(Result::ok)
+            .all(|file| !file.file_name().to_string_lossy().contains("compute"))
+    });
+    assert_eq!(packed(&second), [""; 0]);
+    assert_eq!(packed(&first), [""; 0]);
+    // The next time is like the first.
+    let (code, answer) = first.get("/config/osimage/compute/_pack").unwrap();
+    assert_eq!(code, 200, "{answer}");
+    wait("it is not packed", || packed(&second).len() == 3);
 }
 
 #[test]

@@ -130,6 +130,10 @@ impl Postgres {
                 self.link.note(&error);
                 return Ok(Sent::Unknown);
             }
+            // One of the keys was stored after it was looked for: the commits are decided again, which finds it.
+            Err(error) if error.is_doubled() => {
+                return Err(Error::Stale { stored: base, expected: base });
+            }
             Err(error) => return Ok(Sent::NotStored(error)),
         };
         if let Some(row) = row {

@@ -1,6 +1,9 @@
 //! Which controllers run, and which is the master.
 
-use perilune_store::{Beat, Error, Heard, Store, Table, Write};
+use perilune_model::Change;
+use perilune_store::{
+    Beat, Commit, Error, Expected, Heard, Meta, Store, Table, TakeOver, Write, Written,
+};
 
 use crate::site::{OTHER, Site};
 
@@ -160,4 +163,75 @@ async fn a_controller_that_runs_no_more_is_forgotten_with_what_was_its_own() {
     assert_eq!(one.records_of_others(Table::Jobs).await.unwrap(), []);
     one.overrule(true).await.unwrap();
     assert!(other.beat(&beat("one", 3)).await.unwrap().overrule);
+}
+
+fn taking(record: &perilune_store::Record) -> TakeOver {
+    TakeOver {
+        controller: OTHER.to_owned(),
+        seconds: 15,
+        record: record.clone(),
+        from: Table::Jobs,
+        to: Table::TakenOver,
+        key: "1.2".to_owned(),
+        body: "taken".to_owned(),
+        commits: vec!["job 1.2".to_owned()],
+    }
+}
+
+fn commit(key: Option<&str>) -> Commit {
+    Commit { change: Change::default(), meta: Meta::default(), key: key.map(str::to_owned) }
+}
+
+#[tokio::test]
+async fn what_a_silent_controller_did_is_taken_over_once_and_that_one_cannot_end_it() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    let record = Write::put("1".to_owned(), "packs".to_owned());
+    other.put_if(Table::Jobs, vec![record]).await.unwrap();
+    let (controller, record) = one.records_of_others(Table::Jobs).await.unwrap().remove(0);
+    assert_eq!(controller, OTHER);
+
+    // Not while it runs, nor where it has changed what it does.
+    assert!(!one.take_over(&taking(&record)).await.unwrap());
+    silence(&site, OTHER);
+    let newer = perilune_store::Record { sequence: record.sequence + 1, ..record.clone() };
+    assert!(!one.take_over(&taking(&newer)).await.unwrap());
+    assert_eq!(other.records(Table::Jobs).await.unwrap(), std::slice::from_ref(&record));
+
+    let both = tokio::join!(
+        {
+            let (one, taking) = (one.clone(), taking(&record));
+            async move { one.take_over(&taking).await.unwrap() }
+        },
+        {
+            let (one, taking) = (one.clone(), taking(&record));
+            async move { one.take_over(&taking).await.unwrap() }
+        },
+    );
+    assert!(both.0 != both.1, "{both:?}");
+    let taken = other.records(Table::TakenOver).await.unwrap();
+    assert_eq!((&*taken[0].key, taken[0].body.as_deref()), ("1.2", Some("taken")));
+    assert_eq!(one.records_of_others(Table::Jobs).await.unwrap(), []);
+
+    // It goes on, and knows nothing of that: neither the end of its work nor what it leads to is stored.
+    let expected = Expected::Sequence(record.sequence);
+    let ended = Write { key: "1".to_owned(), body: None, expected };
+    assert_eq!(other.put_if(Table::Jobs, vec![ended]).await.unwrap(), [Written::Stale]);
+    let refused = other.apply(0, vec![commit(None), commit(Some("job 1.2"))]).await;
+    assert!(matches!(refused, Err(Error::Stale { stored: 0, expected: 0 })), "{refused:?}");
+    let keys = vec!["job 1.2".to_owned()];
+    assert_eq!(other.committed(keys.clone()).await.unwrap().into_keys().collect::<Vec<_>>(), keys);
+    other.apply(0, vec![commit(None)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_controller_has_ended_is_not_taken_over() {
+    let Some(site) = Site::postgres() else { return };
+    let (one, other) = two(&site).await;
+    other.put_if(Table::Jobs, vec![Write::put("1".to_owned(), "packs".to_owned())]).await.unwrap();
+    let (_, record) = one.records_of_others(Table::Jobs).await.unwrap().remove(0);
+    other.apply(0, vec![commit(Some("job 1.2"))]).await.unwrap();
+    silence(&site, OTHER);
+    assert!(one.take_over(&taking(&record)).await.is_err());
+    assert_eq!(other.records(Table::Jobs).await.unwrap(), [record]);
 }
