@@ -216,7 +216,7 @@ pub enum Error {
     },
     /// A change would be acknowledged by one server alone, which the site does not want.
     #[error(
-        "the database waits for no standby (synchronous_standby_names is empty), and [DATABASE] SYNCHRONOUS = require: nothing is stored until it does"
+        "the database waits for no standby (synchronous_standby_names is empty), and [DATABASE] SYNCHRONOUS = require: nothing is stored until it does. Start a standby and name it there; to go on with one server, SYNCHRONOUS = warn"
     )]
     NoStandby,
     /// A controller of this name runs.
