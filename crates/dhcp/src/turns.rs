@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
 use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use perilune_datagrams::{self as datagrams, Inbox};
@@ -19,7 +20,7 @@ use crate::frames::keep_much;
 use crate::leases::{Edit, Leases};
 use crate::peers::HeardOnce;
 use crate::queue::{Queue, Waits};
-use crate::site::{Site, Stored, Storing};
+use crate::site::{Site, Stored};
 use crate::told::Told;
 
 /// As large as any message of ours or a machine's is.
@@ -131,9 +132,17 @@ impl<R: Waits> Counter<R> {
     fn finish(&mut self, group: Group) {
         let Group { edits, promised, said } = group;
         send(&self.socket, &said);
-        if !edits.is_empty() {
-            let storing = self.site.store.store(edits);
-            self.pending.spawn(finish(storing, Arc::clone(&self.socket), promised));
+        if edits.is_empty() {
+            return;
+        }
+        let mut storing = self.site.store.store(edits);
+        // Leases that are told again are stored already, and nobody needs to be woken for them.
+        match storing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(stored) => tell(stored, &self.socket, promised),
+            Poll::Pending => {
+                let socket = Arc::clone(&self.socket);
+                self.pending.spawn(async move { tell(storing.await, &socket, promised) });
+            }
         }
     }
 }
@@ -240,13 +249,9 @@ fn send(socket: &UdpSocket, messages: &[(Vec<u8>, SocketAddr)]) {
     }
 }
 
-/// Waits until leases are stored, and only then lets their machines know.
-async fn finish(
-    storing: Storing,
-    socket: Arc<UdpSocket>,
-    promised: Vec<(IpAddr, Vec<u8>, SocketAddr)>,
-) {
-    let Stored::Durable(lost) = storing.await else {
+/// Lets machines know of their leases, which are stored by now or could not be.
+fn tell(stored: Stored, socket: &UdpSocket, promised: Vec<(IpAddr, Vec<u8>, SocketAddr)>) {
+    let Stored::Durable(lost) = stored else {
         let leases = promised.len();
         tracing::warn!(leases, "leases were not stored, so their machines are not answered");
         return;
@@ -262,5 +267,5 @@ async fn finish(
     for address in missed {
         tracing::warn!(%address, "another controller has lent an address meanwhile; its machine here begins anew");
     }
-    send(&socket, &said);
+    send(socket, &said);
 }
