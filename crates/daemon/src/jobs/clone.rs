@@ -83,7 +83,7 @@ async fn is_copied_by_site(
     may_replace: bool,
 ) -> Result<bool, Error> {
     let (request, trees) = (&context.job.request, &context.shared.places.trees);
-    let aside = to.with_file_name(format!(".perilune-copy-{request}"));
+    let aside = tree::unfinished(to, request);
     let remove = || Task::Remove { tree: aside.clone(), request: request.clone() };
     let is_left = may_replace && tree::is_left(to);
     if to.symlink_metadata().is_ok() && !is_left {

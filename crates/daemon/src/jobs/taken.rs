@@ -3,6 +3,7 @@
 //! name of the job is refused by the database.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perilune_boards::{Update, Writer};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{Error, chain};
 use super::message::Time;
 use super::shared::{Jobs, Shared};
+use super::tree;
 use super::work::{Job, Work};
 use crate::clock::{self, rfc3339};
 use crate::cluster::{Author, RequestKey};
@@ -62,6 +64,9 @@ pub struct TakenOver {
     at: Time,
     /// All that it leads to was stored already.
     is_done: bool,
+    /// Where `from` has a part of a copy, if it got as far: below its own directory of images.
+    #[serde(default)]
+    left: Option<PathBuf>,
 }
 
 impl TakenOver {
@@ -116,6 +121,7 @@ impl Jobs {
     /// Ends the jobs of controllers that are gone, and leaves off those that others have taken from this one, until `stop`.
     pub(crate) async fn take_over(self, controllers: Controllers, stop: CancellationToken) {
         let (_, mut taken) = self.shared.taken.subscribe();
+        self.remove_left().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -169,6 +175,7 @@ impl Jobs {
             heard: controller.heard,
             at: clock::milliseconds(),
             is_done,
+            left: self.unfinished_copy(&job),
             job,
         };
         let Ok(body) = serde_json::to_string(&taken) else { return Ok(()) };
@@ -194,6 +201,27 @@ impl Jobs {
         );
         self.forget_unfinished(&taken).await;
         Ok(())
+    }
+
+    /// Where the tree of an image is before it is whole, below the directory of images.
+    fn unfinished_copy(&self, job: &Job) -> Option<PathBuf> {
+        let Work::CloneImage { target, .. } = &job.work else { return None };
+        let cluster = self.shared.cluster.published();
+        let place = cluster.images().get(target)?.tree(Path::new(""));
+        Some(tree::unfinished(&place, &job.request))
+    }
+
+    /// Removes what this controller has left of copies that another has ended.
+    async fn remove_left(&self) {
+        let own = self.shared.holdings.own();
+        let taken = self.shared.taken.snapshot();
+        let left = taken.iter().filter(|(_, taken)| taken.from == own);
+        for left in left.filter_map(|(_, taken)| taken.left.as_ref()) {
+            let left = self.shared.places.images.join(left);
+            if tokio::fs::symlink_metadata(&left).await.is_ok() {
+                self.remove_tree(clock::milliseconds(), left).await;
+            }
+        }
     }
 
     /// An image whose tree was not copied is of no use, and in the way of a second try.

@@ -100,6 +100,11 @@ pub(super) fn put_aside(tree: &Path, request: &str) -> Result<PathBuf, Error> {
     Ok(aside)
 }
 
+/// What a tree is called while it is copied.
+pub(super) fn unfinished(tree: &Path, request: &str) -> PathBuf {
+    tree.with_file_name(format!(".perilune-copy-{request}"))
+}
+
 /// Removes a tree. It loses its name first, so that another can be made in its place at once.
 pub(super) fn remove(tree: &Path, request: &str) -> Result<(), Error> {
     let refused = |reason: String| Error::files("remove", tree, IoError::other(reason));
@@ -223,7 +228,7 @@ pub(super) fn copy_aside(
     }
     let parent = to.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(|error| Error::files("make", parent, error))?;
-    let aside = parent.join(format!(".perilune-copy-{request}"));
+    let aside = unfinished(to, request);
     match fs::remove_dir_all(&aside) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(Error::files("remove", &aside, error));

@@ -196,6 +196,40 @@ fn a_job_of_a_controller_that_is_killed_and_stays_away_is_ended_by_another_and_a
 }
 
 #[test]
+fn what_a_controller_has_copied_of_a_tree_goes_when_its_copy_was_ended_by_another() {
+    let Some(site) = site() else { return };
+    site.configure("PLUGINS", "IMAGE_FILESYSTEM = slow");
+    let data = site.data[0].path();
+    let program = data.join("plugins/osimage/filesystem/slow");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    let copies = format!(
+        "#!/bin/sh\nmkdir \"$(sed 's/.*\"destination\": *\"\\([^\"]*\\)\".*/\\1/')\"\ntouch {here}/begun\n\
+         while [ -d {here} ] && [ ! -e {here}/go ]; do sleep 0.1; done\n",
+        here = data.display()
+    );
+    fs::write(&program, copies).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let [first, second] = [site.start(0), site.start(1)];
+    assert_eq!(first.config("osimage", "compute", &json!({})), Some(201));
+    let body = json!({ "config": { "osimage": { "compute": { "newosimage": "copy" } } } });
+    let (code, answer) = first.post("/config/osimage/compute/_clone", &body).unwrap();
+    assert_eq!(code, 200, "{answer}");
+    wait("it does not begin", || data.join("begun").exists());
+    wait("it is not known", || second.get("/config/osimage/copy").unwrap().0 == 200);
+    let trees = || {
+        let names = fs::read_dir(data.join("images")).unwrap().map(Result::unwrap);
+        names.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(trees().len(), 2, "{:?}", trees());
+    drop(first);
+    unheard(&site, 180);
+    wait("its description stays", || second.get("/config/osimage/copy").unwrap().0 == 404);
+    let first = site.start(0);
+    wait("a part of a tree stays", || trees() == ["compute"]);
+    drop(first);
+}
+
+#[test]
 fn a_controller_that_stood_still_while_another_ended_its_job_puts_nothing_into_service() {
     let Some(site) = site() else { return };
     let [first, second] = [site.start(0), site.start(1)];
