@@ -10,16 +10,20 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fields.txt"
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/src");
 const UPDATE: &str = "PERILUNE_UPDATE_DOCS";
 
-/// The fields and the words of types that are stored. It goes by the shape that rustfmt gives them.
-fn listed(text: &str, all: &mut BTreeSet<String>) {
-    let (mut is_stored, mut item) = (false, None);
+/// The fields and the words of types that are stored, in the file of this name. It goes by the shape that rustfmt gives them.
+fn listed(file: &str, text: &str, all: &mut BTreeSet<String>) {
+    /// How far in the types stand that a macro makes.
+    const IN_MACROS: &str = "        ";
+    let (mut is_stored, mut item, mut is_macro) = (false, None, false);
     for line in text.lines() {
+        is_macro = (is_macro && line != "}") || line.starts_with("macro_rules! ");
+        let line = line.strip_prefix(IN_MACROS).filter(|_| is_macro).unwrap_or(line);
         let words = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
         if line.starts_with("#[derive(") {
             is_stored = line.contains("Deserialize");
         } else if let Some((kind @ ("struct" | "enum"), rest)) = words.split_once(' ') {
             let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            item = is_stored.then(|| name.to_owned());
+            item = (is_stored && !name.is_empty()).then(|| name.to_owned());
             is_stored = false;
             if let Some(name) = &item
                 && !line.ends_with('{')
@@ -28,15 +32,16 @@ fn listed(text: &str, all: &mut BTreeSet<String>) {
             }
         } else if let Some(name) = line.strip_suffix("! {") {
             // What a macro makes types of.
-            item = Some(name.to_owned());
+            item = Some(format!("{file}::{name}"));
         } else if line == "}" {
             item = None;
         } else if let (Some(name), Some(inner)) = (&item, line.strip_prefix("    "))
-            && !inner.starts_with([' ', '/', '#', '}', ')'])
+            && !inner.starts_with([' ', '/', '#', '}', ')', '$'])
         {
             let inner = inner.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
             let field = inner.split(|c: char| !c.is_alphanumeric() && c != '_').next();
-            all.insert(format!("{name}.{}", field.unwrap_or_default()));
+            let field = field.filter(|field| !field.is_empty());
+            all.extend(field.map(|field| format!("{name}.{field}")));
         }
     }
 }
@@ -47,7 +52,8 @@ fn listed_below(directory: &Path, all: &mut BTreeSet<String>) {
         if path.is_dir() {
             listed_below(&path, all);
         } else {
-            listed(&std::fs::read_to_string(&path).unwrap(), all);
+            let file = path.file_stem().unwrap().to_string_lossy();
+            listed(&file, &std::fs::read_to_string(&path).unwrap(), all);
         }
     }
 }
