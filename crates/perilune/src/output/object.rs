@@ -141,7 +141,7 @@ mod tests {
             "provision_method": "http", "_provision_method_source": "cluster",
             "prescript": encode("console=ttyS0 quiet splash with_many words=that do=not fit=on one=line"),
             "_prescript_source": "node",
-            "prescript": "", "_prescript_source": "default",
+            "partscript": "", "_partscript_source": "default",
             "postscript": encode("#!/bin/sh\n\techo \u{1b}[2Jdone\n"), "_postscript_source": "group",
             "interfaces": [
                 {"interface": "BOOTIF", "ipaddress": "10.141.0.1", "macaddress": "52:54:00:00:00:01", "network": "cluster", "mtu": "9000"},
