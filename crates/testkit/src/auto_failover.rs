@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::postgres::{USER, account, free_port, programs, signal_all_in};
+use crate::port::free_port;
+use crate::postgres::{USER, account, programs, signal_all_in};
 
 const DEADLINE: Duration = Duration::from_mins(3);
 const LOOK: Duration = Duration::from_millis(200);

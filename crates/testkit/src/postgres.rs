@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::port::free_port;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 /// Who the tests are in the database.
@@ -320,8 +322,4 @@ pub(crate) fn account(name: &str) -> (u32, u32) {
     let mut fields = line.expect("the server's package makes the account").split(':').skip(2);
     let mut number = || fields.next().and_then(|field| field.parse().ok()).unwrap();
     (number(), number())
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

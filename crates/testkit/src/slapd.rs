@@ -8,10 +8,12 @@
 )]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::port::free_port;
 
 const PROGRAM: &str = "/usr/sbin/slapd";
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -110,10 +112,6 @@ impl Drop for Slapd {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn configuration(directory: &Path) -> String {

@@ -7,11 +7,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
 
+use crate::port::free_port;
 use crate::process::{command, end, wait_for};
 use crate::{Lab, Limit};
 
@@ -76,7 +77,7 @@ pub struct Snmpd {
 impl Snmpd {
     /// A switch at a free port of this machine. `None`, said aloud, where the distribution's agent is not installed.
     pub fn start(community: &str, contents: &Contents) -> Option<Self> {
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self::run(|program| command(program), free, community, &Tells::Table(contents))
     }
 

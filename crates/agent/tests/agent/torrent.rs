@@ -1,7 +1,7 @@
 //! Images by BitTorrent: from a real aria2c where that gives them, and from the controller where nobody does.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -106,8 +106,7 @@ fn an_image_comes_from_a_peer_and_not_from_the_controller() {
     fs::write(directory.path().join(ARCHIVE), content()).unwrap();
     let file = directory.path().join("torrent");
     fs::write(&file, torrent(&content())).unwrap();
-    // A port that was free a moment ago.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], perilune_testkit::free_port()));
     let mut aria2c = command("/usr/bin/aria2c");
     aria2c.args(["--enable-dht=false", "--seed-ratio=0", "--check-integrity=true", "--quiet"]);
     aria2c.arg(format!("--listen-port={}", address.port()));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use perilune_bmc::{Action, Engine, Error, Limits, PowerState, Reply, Target, Verification};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::tools::{credentials, find, redfish_target, run_one};
@@ -34,9 +34,7 @@ impl Emulator {
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = SocketAddr::from(([127, 0, 0, 1], perilune_testkit::free_port()));
         write_files(directory.path(), address);
         let process = Command::new(program)
             .arg("--config")

@@ -9,6 +9,7 @@ use perilune_model::network::Network;
 use perilune_model::{Draft, Name};
 use perilune_store::{Commit, Meta, Store};
 use perilune_testkit::bmc::{PASSWORD, PROGRAM, USER};
+use perilune_testkit::free_port;
 use perilune_testkit::{Bmc, process};
 use serde_json::{Value, json};
 
@@ -30,10 +31,6 @@ struct Row {
 
 fn address(number: u8) -> IpAddr {
     Ipv4Addr::new(127, 10, 0, number).into()
-}
-
-fn port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A network that no request may make: in loopback addresses, where tests have machines of their own.
@@ -59,7 +56,7 @@ impl Row {
         let directory = tempfile::tempdir().unwrap();
         let (data, files) = (directory.path().join("data"), directory.path().join("bmc"));
         std::fs::create_dir(&files).unwrap();
-        let at = SocketAddr::new(address(1), port());
+        let at = SocketAddr::new(address(1), free_port());
         let bmc = Bmc::start(process::command(PROGRAM), at, None, &files).unwrap();
         drop(Daemon::start(&data));
         add_network(&data, "bmcs", "127.10.0.0/16");

@@ -1,7 +1,6 @@
 //! A daemon that is killed in the middle of everything loses nothing that it has acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -39,7 +38,7 @@ impl Daemon {
     /// The same of another program, which is to listen at the address that it is told.
     #[expect(clippy::disallowed_methods, reason = "a test may block")]
     pub(crate) fn start_as(data: &Path, program: impl FnOnce(&str) -> Command) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = perilune_testkit::free_port();
         let url = format!("http://127.0.0.1:{port}");
         let process = program(&url).stdout(Stdio::null()).spawn().unwrap();
         let agent = ureq::Agent::new_with_config(

@@ -22,7 +22,7 @@ struct Daemon {
 impl Daemon {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = perilune_testkit::free_port();
         let listen = format!("https://127.0.0.1:{port}");
         let process = serve(directory.path(), &["--listen", &listen]).spawn().unwrap();
         let daemon = Self { directory, process, port };
