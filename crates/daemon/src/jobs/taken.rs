@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perilune_boards::{Update, Writer};
-use perilune_model::image;
+use perilune_model::{Name, image};
 use perilune_store::{Controller, Record, Table, TakeOver};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,14 @@ impl TakenOver {
     /// Whether it came to its end all the same.
     pub fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    /// The image that it was to make and did not.
+    fn unfinished(&self) -> Option<&Name> {
+        match &self.job.work {
+            Work::CloneImage { target, .. } if !self.is_done => Some(target),
+            _ => None,
+        }
     }
 
     /// What is told of it, as the last there is.
@@ -226,7 +234,7 @@ impl Jobs {
 
     /// An image whose tree was not copied is of no use, and in the way of a second try.
     async fn forget_unfinished(&self, taken: &TakenOver) {
-        let Work::CloneImage { target, .. } = &taken.job.work else { return };
+        let Some(target) = taken.unfinished() else { return };
         let name = target.clone();
         let meta = taken.job.meta();
         let removed = self
@@ -293,5 +301,40 @@ impl Shared {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::work::Mounted;
+    use super::*;
+
+    fn taken(work: Work, is_done: bool) -> TakenOver {
+        let job = Job {
+            number: 1,
+            request: "r1".to_owned(),
+            user: "admin".to_owned(),
+            created: 0,
+            due: 0,
+            epoch: 1,
+            work,
+            cancelled: false,
+            begun: true,
+        };
+        let (from, to) = ("controller1".to_owned(), "controller2".to_owned());
+        TakenOver { job, from, to, heard: 0, at: 0, is_done, left: None }
+    }
+
+    #[test]
+    fn an_image_that_was_copied_and_packed_stays() {
+        let name = Name::trusted;
+        let clone = Work::CloneImage {
+            source: name("a"),
+            target: name("b"),
+            pack: true,
+            mounts: Mounted::default(),
+        };
+        assert_eq!(taken(clone.clone(), false).unfinished(), Some(&name("b")));
+        assert_eq!(taken(clone, true).unfinished(), None);
     }
 }
