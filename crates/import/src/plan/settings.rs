@@ -88,7 +88,7 @@ impl Planner<'_> {
     }
 }
 
-/// What a row says, by the rules of requests. What they refuse is unset; of addresses, those that are none are left out.
+/// What a row says, by the rules of requests. What they refuse is unset; of lists, what can be none is left out.
 fn asked(reading: &mut Reading<'_>) -> Request {
     let mut said = Map::new();
     let columns = FIELDS.iter().map(|field| (field.name, field.kind));
@@ -100,7 +100,8 @@ fn asked(reading: &mut Reading<'_>) -> Request {
                 Some(addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
             // An empty text is nothing, also where a new cluster has something.
-            FieldKind::Text | FieldKind::List => Some(reading.text(column).unwrap_or_default()),
+            FieldKind::Text => Some(reading.text(column).unwrap_or_default()),
+            FieldKind::List => Some(good_words(reading, column)),
         };
         if let Some(text) = text {
             said.insert(column.to_owned(), text.trim().into());
@@ -113,4 +114,22 @@ fn asked(reading: &mut Reading<'_>) -> Request {
         reading.odd(&field, format!("'{}': {reason}; read as unset", shown(text)));
     }
     request
+}
+
+/// Those words of a list that a request may have.
+fn good_words(reading: &mut Reading<'_>, column: &str) -> String {
+    let mut good = Vec::new();
+    for word in reading.list(column) {
+        let said = Map::from_iter([(column.to_owned(), word.as_str().into())]);
+        let mut fields = Fields::new(&said);
+        perilune_wire::cluster::read(&mut fields);
+        match fields.finish() {
+            Ok(()) => good.push(word),
+            Err(wrong) => {
+                let reason = wrong.first().map_or("it is none", |wrong| wrong.reason.as_str());
+                reading.odd(column, format!("'{}': {reason}; left out", shown(&word)));
+            }
+        }
+    }
+    good.join(",")
 }

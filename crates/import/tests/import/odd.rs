@@ -178,7 +178,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
         "UPDATE bmcsetup SET mgmtchannel = 'x', userid = 2.0, password = '';
          UPDATE network SET gateway_metric = 'cheap', dhcp = 'perhaps', nameserver_ip = '10.141.0.5, dns;x',
            ntp_server = 'Time.example.org 10.141.0.7 10.141.0.256' WHERE id = 1;
-         UPDATE cluster SET security = 7, provision_method = 'two ways', ntp_server = '10.141.255.254, time.example.org', technical_contacts = x'ff00';
+         UPDATE cluster SET security = 7, provision_method = 'two ways', domain_search = 'one.example.org two.example.org,..;x', ntp_server = '10.141.255.254, time.example.org', technical_contacts = x'ff00';
          UPDATE nodeinterface SET mtu = '9', vlanid = '5000' WHERE id = 3;
          UPDATE \"group\" SET ipxe_kernel = 'third', provision_fallback = '../http', unmanaged_bmc_users = 'skip', partscript = 'mount -t tmpfs', prescript = 'bW91\nbnQ=', comment = 'None';
          UPDATE node SET kerneloptions = '!!Invalid!!', comment = 'a' || char(7) || 'b' WHERE id = 1; UPDATE osimage SET imagefile = '!!kickstart!!', kernelfile = '../../etc/shadow';
@@ -191,6 +191,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "odd network 1 (cluster) nameserver_ip: 'dns;x' is not an IP address; left out",
             "odd network 1 (cluster) ntp_server: '10.141.0.256' is neither an IP address nor a host name; left out",
             "odd cluster 1 provision_method: 'two ways': it must be http, torrent, kickstart or the name of a plugin",
+            "odd cluster 1 domain_search: '..;x': ",
             "odd group 1 (compute) provision_fallback: '../http': it must be http, torrent,",
             "odd cluster 1 security: '7' is neither yes nor no",
             "odd cluster 1 ntp_server: 'time.example.org' is not an IP address; left out",
@@ -211,6 +212,7 @@ fn values_of_the_wrong_type_are_unset_or_usual() {
             "path: it has no path; nodes do not write it to a file",
         ],
     );
+    assert_eq!(cluster.settings().domain_search, ["one.example.org", "two.example.org"]);
     let setup = cluster.bmc_setup("compute-bmc").unwrap();
     assert_eq!((setup.userid, setup.mgmtchannel), (2, 2));
     assert_eq!(cluster.group("compute").unwrap().comment, None);
